@@ -1,0 +1,76 @@
+"""What a scheduler is: it answers an observation with an action, and speaks Stable-Baselines3's `predict`."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from splitgym.envs import SplitLearningEnv
+from splitgym.rounds import Decision, RoundState
+
+
+class Agent(ABC):
+    """A scheduler for one environment.
+
+    Attributes:
+        env: The environment it acts in, without wrappers.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        if not isinstance(env.unwrapped, SplitLearningEnv):
+            raise TypeError(f"agents schedule a SplitLearning environment, not {env.unwrapped!r}")
+        self.env = env.unwrapped
+
+    @abstractmethod
+    def act(self, observation: NDArray[np.float32], info: dict[str, Any]) -> NDArray[Any]:
+        """The action for the round that is about to begin."""
+
+    def predict(
+        self,
+        observation: NDArray[np.float32],
+        state: Any = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = True,
+    ) -> tuple[NDArray[Any], Any]:
+        """As Stable-Baselines3's `predict`, so that `evaluate_policy` runs every agent.
+
+        Raises:
+            ValueError: the observations are of several environments; an agent knows one.
+        """
+        batched = observation.ndim == 2
+        if batched and len(observation) != 1:
+            raise ValueError(f"{len(observation)} observations at once, allowed: 1; make one agent per environment")
+        action = self.act(observation[0] if batched else observation, {})
+        return (action[None] if batched else action), state
+
+
+class Heuristic(Agent):
+    """A scheduler that decides from the believed state; no training."""
+
+    @abstractmethod
+    def decide(self, state: RoundState) -> Decision:
+        """The decision for the round that is about to begin; `state` is what the scheduler may believe."""
+
+    def act(self, observation: NDArray[np.float32], info: dict[str, Any]) -> NDArray[Any]:
+        """The action nearest to the decision; what the encoding cannot say is lost (`decide` is exact)."""
+        return self.env.encode(self.decide(self.env.state))
+
+
+class Scheduler(Heuristic):
+    """A heuristic that takes everybody who is available and the scenario's aggregation ratio."""
+
+    def decide(self, state: RoundState) -> Decision:
+        """Allocates for everybody who is available."""
+        return self.allocate(state, state.available.copy(), self.aggregation_ratio)
+
+    @abstractmethod
+    def allocate(self, state: RoundState, selected: NDArray[np.bool_], aggregation_ratio: float) -> Decision:
+        """Cut layer, subchannels and powers for a selection."""
+
+    @property
+    def aggregation_ratio(self) -> float:
+        """The scenario's phi; 0 with a framework that does not aggregate."""
+        return self.env.scenario.training.aggregation_ratio if self.env.framework.aggregates else 0.0
+

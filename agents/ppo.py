@@ -1,0 +1,73 @@
+"""`ppo`: proximal policy optimisation (Stable-Baselines3) on the environment's observation and action encoding."""
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3 import PPO
+
+from agents.agent import Agent
+
+SETTINGS: Mapping[str, Any] = {
+    "policy": "MlpPolicy",
+    "learning_rate": 1e-3,
+    "n_steps": 128,
+    "batch_size": 128,
+    "n_epochs": 10,
+    "gamma": 0.99,
+    "gae_lambda": 0.95,
+    "clip_range": 0.2,
+    "ent_coef": 0.002,
+    "policy_kwargs": {"net_arch": {"pi": [64, 64], "vf": [64, 64]}},
+}
+"""Keyword arguments of `stable_baselines3.PPO`; n_steps is per environment."""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is missing, broken, or of another environment; the message says which."""
+
+
+class Ppo(Agent):
+    """Acts with a trained PPO policy, deterministically.
+
+    Args:
+        env: The environment.
+        checkpoint: Zip file that `train_agent.py` saved.
+
+    Raises:
+        CheckpointError: the file is not a checkpoint for this environment.
+    """
+
+    def __init__(self, env: gym.Env, checkpoint: str | Path) -> None:
+        super().__init__(env)
+        self._model = load(checkpoint, self.env)
+
+    def act(self, observation: NDArray[np.float32], info: dict[str, Any]) -> NDArray[Any]:
+        """The policy's most likely action."""
+        action, _ = self._model.predict(observation, deterministic=True)
+        return action
+
+
+def load(checkpoint: str | Path, env: Any = None, **options: Any) -> PPO:
+    """Loads a checkpoint; with `env` its spaces must fit.
+
+    Raises:
+        CheckpointError: the file is missing, not a checkpoint, or of other spaces.
+    """
+    path = Path(checkpoint)
+    if not path.is_file():
+        raise CheckpointError(f"checkpoint {str(path)!r} does not exist")
+    try:
+        model = PPO.load(path, device="cpu", **options)
+    except (zipfile.BadZipFile, ValueError, KeyError, RuntimeError, EOFError, AttributeError) as error:
+        raise CheckpointError(f"checkpoint {str(path)!r} is not a PPO checkpoint: {error}") from error
+    if env is not None:
+        for name in ("observation_space", "action_space"):
+            saved, needed = getattr(model, name), getattr(env, name)
+            if saved != needed:
+                raise CheckpointError(f"checkpoint {str(path)!r} has {name} {saved}, this environment has {needed}")
+    return model

@@ -1,0 +1,36 @@
+"""`random`: every part of the decision by chance; ablation a) of the paper with random clients."""
+
+import numpy as np
+
+from agents.agent import Heuristic
+from splitgym.allocation import even_psd
+from splitgym.rounds import Decision, RoundState
+
+
+class Random(Heuristic):
+    """Random cut layer, clients (each with probability 1/2, at least one), subchannels and phi; the same power for all.
+
+    Draws from the generator of the environment's action space: `env.action_space.seed(seed)` makes it repeatable.
+    """
+
+    def decide(self, state: RoundState) -> Decision:
+        """Draws a decision."""
+        rng = self.env.action_space.np_random
+        selected = state.available & (rng.random(len(state.available)) < 0.5)
+        if state.available.any() and not selected.any():
+            selected[rng.choice(np.flatnonzero(state.available))] = True
+        clients = np.flatnonzero(selected)
+        subchannels = state.system.subchannels
+        # Everybody gets one first, as far as there are subchannels; the rest goes to anybody.
+        assignment = np.full(subchannels, -1)
+        if len(clients):
+            assignment = rng.choice(clients, subchannels)
+            assignment[: len(clients)] = rng.permutation(clients)[:subchannels]
+            assignment = rng.permutation(assignment)
+        return Decision(
+            cut_layer=int(rng.integers(1, state.system.cut_layers + 1)),
+            assignment=assignment,
+            power_w_per_hz=even_psd(state, assignment),
+            selected=selected,
+            aggregation_ratio=float(rng.choice(self.env.aggregation_levels)),
+        )

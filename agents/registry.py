@@ -1,0 +1,39 @@
+"""Agents by name."""
+
+from importlib import import_module
+from typing import Any
+
+import gymnasium as gym
+
+from agents.agent import Agent
+from splitgym.scenario.errors import suggest
+
+_CLASSES = {
+    "random": ("agents.random", "Random"),
+    "fixed": ("agents.fixed", "Fixed"),
+    "greedy": ("agents.greedy", "Greedy"),
+    "ppo": ("agents.ppo", "Ppo"),
+}
+
+
+def names() -> tuple[str, ...]:
+    """Names of all agents."""
+    return tuple(_CLASSES)
+
+
+def make(name: str, env: gym.Env[Any, Any], **options: Any) -> Agent:
+    """Makes the agent of that name for an environment.
+
+    Args:
+        name: See `names`.
+        env: A SplitLearning environment, wrapped or not.
+        options: Of the agent, as its class says: `checkpoint` of "ppo", `cut_layer` of "fixed".
+
+    Raises:
+        ValueError: there is no such agent, or an option has a value that is not allowed.
+    """
+    if name not in _CLASSES:
+        raise ValueError(f"agent {name!r} is unknown, {suggest(name, _CLASSES)}")
+    module, class_name = _CLASSES[name]
+    agent: Agent = getattr(import_module(module), class_name)(env, **options)
+    return agent

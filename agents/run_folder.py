@@ -1,0 +1,87 @@
+"""The folder of a training run: everything needed to repeat it, and what it made."""
+
+import json
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("splitgym", "gymnasium", "numpy", "stable-baselines3", "torch")
+
+
+class RunFolder:
+    """A run's folder.
+
+    Attributes:
+        path: The folder.
+        last: Checkpoint of the last finished rollout.
+        best: Checkpoint with the highest mean return.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.last = path / "last.zip"
+        self.best = path / "best.zip"
+
+    @classmethod
+    def create(cls, path: Path | None, name: str) -> "RunFolder":
+        """Makes a new folder: the given one, or the next free `runs/NAME-n`.
+
+        Raises:
+            FileExistsError: the given folder holds a run already.
+        """
+        if path is None:
+            numbers = (n for n in range(1, 1_000_000) if not Path("runs", f"{name}-{n}").exists())
+            path = Path("runs", f"{name}-{next(numbers)}")
+        elif (path / "run.json").exists():
+            raise FileExistsError(f"{path} holds a run already: choose another --out, or continue it with --resume {path}")
+        path.mkdir(parents=True, exist_ok=True)
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """A folder that holds a run.
+
+        Raises:
+            FileNotFoundError: it does not.
+        """
+        folder = cls(path)
+        for needed in (path / "run.json", folder.last):
+            if not needed.is_file():
+                raise FileNotFoundError(f"{path} holds no run that can be resumed: {needed.name} is missing")
+        return folder
+
+    def save_settings(self, settings: Mapping[str, Any], scenario_toml: str) -> None:
+        """Writes the settings, the whole scenario, the versions and the command."""
+        run = {
+            "command": shlex.join(["python", *sys.argv]),
+            "settings": dict(settings),
+            "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        }
+        self.write("run.json", lambda path: path.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8"))
+        self.write("scenario.toml", lambda path: path.write_text(scenario_toml, encoding="utf-8"))
+
+    def settings(self) -> dict[str, Any]:
+        """The settings of the run.
+
+        Raises:
+            ValueError: run.json is broken.
+        """
+        path = self.path / "run.json"
+        try:
+            settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["settings"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is broken: {error}") from error
+        return settings
+
+    def write(self, name: str, save: Callable[[Path], Any]) -> Path:
+        """Writes a file as a whole: until it is finished the former one stays."""
+        path = self.path / name
+        unfinished = path.with_name(f"unfinished-{name}")
+        save(unfinished)
+        os.replace(unfinished, path)
+        return path

@@ -1,0 +1,39 @@
+"""A Gymnasium environment around a real split-learning training run at the wireless edge.
+
+Importing the package registers its environments; everything heavy is loaded when it is used.
+"""
+
+from importlib import import_module
+from types import ModuleType
+
+import gymnasium
+
+__version__ = "0.1.0"
+
+_ROOMS = (
+    "allocation",
+    "data",
+    "envs",
+    "evaluation",
+    "frameworks",
+    "learning",
+    "models",
+    "network",
+    "rounds",
+    "scenario",
+    "timing",
+)
+
+if "SplitLearning-v0" not in gymnasium.registry:
+    # No Gymnasium check of every step: actions are checked by the environment itself, observations by the tests.
+    gymnasium.register("SplitLearning-v0", entry_point="splitgym.envs:SplitLearningEnv")
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'splitgym' has no attribute {name!r}")
+    return import_module(f"splitgym.{name}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_ROOMS]

@@ -1,0 +1,20 @@
+"""The paper's resource management: subchannels, power, cut layer, and the descent over all three."""
+
+from splitgym.allocation.budget import project_power
+from splitgym.allocation.descent import Step, allocate, best_cut, descend, descent_steps
+from splitgym.allocation.power import control_power, even_psd
+from splitgym.allocation.shares import equal_shares
+from splitgym.allocation.subchannels import greedy_subchannels
+
+__all__ = [
+    "Step",
+    "allocate",
+    "best_cut",
+    "control_power",
+    "descend",
+    "descent_steps",
+    "equal_shares",
+    "even_psd",
+    "greedy_subchannels",
+    "project_power",
+]

@@ -1,0 +1,8 @@
+"""Data sets, and how the clients share them."""
+
+from splitgym.data.datasets import Dataset, load
+from splitgym.data.dimensions import dimensions
+from splitgym.data.errors import DataError
+from splitgym.data.partitioning import partition
+
+__all__ = ["DataError", "Dataset", "dimensions", "load", "partition"]

@@ -1,0 +1,89 @@
+"""A data set ready to train on: split into training and test set, and scaled."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from splitgym.data.errors import DataError
+from splitgym.data.sources import Source, read
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images and labels in random order, so the first n samples are a fair sample of their set.
+
+    Attributes:
+        train_images: float32 [n, channels, height, width]; every channel has mean 0 and variance 1.
+        train_labels: Index into `classes`, int64 [n].
+        test_images: As train_images, scaled by the mean and variance of the training set.
+        test_labels: As train_labels.
+        classes: Names of the classes.
+    """
+
+    train_images: NDArray[np.float32]
+    train_labels: NDArray[np.int64]
+    test_images: NDArray[np.float32]
+    test_labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of one image."""
+        _, channels, height, width = self.train_images.shape
+        return channels, height, width
+
+
+def load(name: str, generator: Generator, *, test_fraction: float = 0.2, train_samples: int | None = None) -> Dataset:
+    """Loads a data set. The arrays belong to the caller; the file behind them is read once per process.
+
+    "digits" is split at random and "ham10000" by lesion, so that no lesion is seen in training and test; in both every
+    class keeps its share. "mnist" keeps its published test set, whatever `test_fraction`.
+
+    Args:
+        name: "digits" (1,797 images of 8 x 8, inside scikit-learn), "mnist" or "ham10000" (files in SPLITGYM_DATA).
+        generator: Draws the split and the order.
+        test_fraction: Share of the images kept for the test, between 0 and 1.
+        train_samples: Use at most so many training samples, drawn at random; None: all.
+
+    Raises:
+        DataError: the data cannot be read, or the split leaves nothing to train on or to test on.
+    """
+    if not 0 < test_fraction < 1:
+        raise DataError(f"test_fraction = {test_fraction}: must lie between 0 and 1")
+    if train_samples is not None and train_samples < 1:
+        raise DataError(f"train_samples = {train_samples}: at least 1")
+    source = read(name)
+    in_test = _split(source, test_fraction, generator) if source.published_test is None else source.published_test
+    if in_test.all() or not in_test.any():
+        raise DataError(
+            f"test_fraction = {test_fraction}: leaves {in_test.sum()} of {len(in_test)} images for the test"
+        )
+    train = generator.permutation(np.flatnonzero(~in_test))[:train_samples]
+    test = generator.permutation(np.flatnonzero(in_test))
+    train_images, test_images = _standardise(source.images[train], source.images[test])
+    return Dataset(train_images, source.labels[train], test_images, source.labels[test], source.classes)
+
+
+def _split(source: Source, test_fraction: float, generator: Generator) -> NDArray[np.bool_]:
+    """Which images are for the test, bool [n]: of every class about the same share, and whole groups only."""
+    in_test = np.zeros(len(source.labels), dtype=bool)
+    for label in range(len(source.classes)):
+        groups, sizes = np.unique(source.groups[source.labels == label], return_counts=True)
+        order = generator.permutation(len(groups))
+        # A group is in if at least half of it lies below the class's quota: the nearest number, not the next lower.
+        middles = np.cumsum(sizes[order]) - sizes[order] / 2
+        in_test |= np.isin(source.groups, groups[order][middles <= test_fraction * sizes.sum()])
+    return in_test
+
+
+def _standardise(train: NDArray[np.uint8], test: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Scales both sets so that the training set has mean 0 and variance 1 in every channel."""
+    pixels = (0, 2, 3)
+    mean = train.mean(axis=pixels, dtype=np.float64, keepdims=True)
+    centred = train - mean.astype(np.float32)
+    deviation = np.sqrt(np.square(centred).mean(axis=pixels, dtype=np.float64, keepdims=True))
+    deviation[deviation == 0] = 1  # a channel without contrast carries nothing and stays 0
+    scale = (1 / deviation).astype(np.float32)
+    return centred * scale, (test - mean.astype(np.float32)) * scale

@@ -1,0 +1,30 @@
+"""Encodings of a decision as an action that Stable-Baselines3 can learn."""
+
+from splitgym.envs.actions.codec import ActionCodec, Masked
+from splitgym.envs.actions.continuous import ContinuousCodec
+from splitgym.envs.actions.discrete import DiscreteCodec
+from splitgym.envs.actions.schedule import ScheduleCodec
+from splitgym.frameworks import Framework
+from splitgym.rounds import System
+from splitgym.scenario import Scenario, ScenarioError
+from splitgym.scenario.errors import suggest
+
+CODECS: dict[str, type[ActionCodec]] = {
+    "discrete": DiscreteCodec,
+    "continuous": ContinuousCodec,
+    "schedule": ScheduleCodec,
+}
+
+
+def codec(name: str, scenario: Scenario, system: System, framework: Framework) -> ActionCodec:
+    """The encoding of that name for a scenario.
+
+    Raises:
+        ScenarioError: there is none; the message suggests the nearest.
+    """
+    if name not in CODECS:
+        raise ScenarioError(f"action = {name!r} is unknown, {suggest(str(name), CODECS)}")
+    return CODECS[name](scenario, system, framework)
+
+
+__all__ = ["CODECS", "ActionCodec", "ContinuousCodec", "DiscreteCodec", "Masked", "ScheduleCodec", "codec"]

@@ -1,0 +1,57 @@
+"""The full encoding in discrete steps: every subchannel's owner and power level are chosen."""
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from splitgym.envs.actions.codec import ActionCodec, in_or_out_masks, nearest
+from splitgym.frameworks import Framework
+from splitgym.rounds import Decision, RoundState, System
+from splitgym.scenario import Scenario
+
+
+class DiscreteCodec(ActionCodec):
+    """MultiDiscrete: cut layer - 1; owner of each subchannel (C: unused); its power level; each client out or in; phi level.
+
+    A power level is a share of the client's whole power budget, put on that one subchannel.
+    """
+
+    def __init__(self, scenario: Scenario, system: System, framework: Framework) -> None:
+        super().__init__(scenario, system, framework)
+        self._power_levels = np.array(scenario.actions.power_levels)
+        owners = [self._clients + 1] * self._subchannels
+        powers = [len(self._power_levels)] * self._subchannels
+        self.space = spaces.MultiDiscrete(
+            [self._cuts, *owners, *powers, *[2] * self._clients, len(self.aggregation_levels)]
+        )
+
+    def decode(self, action: NDArray[Any], state: RoundState) -> Decision:
+        """Reads every part as it stands."""
+        m = self._subchannels
+        owner, level = action[1 : 1 + m], action[1 + m : 1 + 2 * m]
+        return Decision(
+            cut_layer=int(action[0]) + 1,
+            assignment=np.where(owner == self._clients, -1, owner),
+            power_w_per_hz=self._power_levels[level] * self._client_power_max_w / self._subchannel_hz,
+            selected=action[1 + 2 * m : -1].astype(bool),
+            aggregation_ratio=float(self.aggregation_levels[action[-1]]),
+        )
+
+    def encode(self, decision: Decision, state: RoundState) -> NDArray[Any]:
+        """Powers and phi go to their nearest levels."""
+        owner = np.where(decision.assignment < 0, self._clients, decision.assignment)
+        share = decision.power_w_per_hz * self._subchannel_hz / self._client_power_max_w
+        level = nearest(self._power_levels, share)
+        phi = nearest(self.aggregation_levels, decision.aggregation_ratio)
+        parts = [[decision.cut_layer - 1], owner, level, decision.selected, [phi]]
+        return np.concatenate(parts).astype(np.int64)
+
+    def masks(self, state: RoundState) -> NDArray[np.bool_]:
+        """Flat mask: who is away owns no subchannel and cannot come in."""
+        m = self._subchannels
+        owner = np.append(state.available, True)
+        free = np.ones(m * len(self._power_levels), bool)
+        phi = np.ones(len(self.aggregation_levels), bool)
+        return np.concatenate([np.ones(self._cuts, bool), np.tile(owner, m), free, in_or_out_masks(state), phi])

@@ -1,0 +1,43 @@
+"""Rewards: named terms of a round, and the weights with which they are summed."""
+
+from collections.abc import Mapping
+
+from splitgym.rounds import RoundOutcome
+from splitgym.scenario import Scenario, ScenarioError
+from splitgym.scenario.errors import suggest
+from splitgym.timing import RoundCost
+
+REWARDS: Mapping[str, Mapping[str, float]] = {
+    "gain-latency": {"accuracy_gain": 10.0, "latency": 10.0},
+    "time-to-target": {"latency": 10.0, "target_reached": 10.0},
+    "gain-latency-energy": {"accuracy_gain": 10.0, "latency": 10.0, "energy": 0.1},
+}
+"""Weights of the terms, by the reward's name; a term that is not named weighs nothing."""
+
+
+def reward_weights(name: str) -> Mapping[str, float]:
+    """The weights of the reward of that name.
+
+    Raises:
+        ScenarioError: there is none; the message suggests the nearest.
+    """
+    if name not in REWARDS:
+        raise ScenarioError(f"reward = {name!r} is unknown, {suggest(str(name), REWARDS)}")
+    return REWARDS[name]
+
+
+def reward_terms(
+    scenario: Scenario, before: RoundOutcome, outcome: RoundOutcome, cost: RoundCost, reached: bool
+) -> dict[str, float]:
+    """The unweighted terms of a round.
+
+    Returns:
+        accuracy_gain: test accuracy now minus before, -1..1; latency: minus the share of the time budget that the round took;
+        energy: minus the joules of clients and server; target_reached: 1 in the round that reaches the target, else 0.
+    """
+    return {
+        "accuracy_gain": outcome.accuracy - before.accuracy,
+        "latency": -float(cost.latency_s) / scenario.episode.time_budget_s,
+        "energy": -(float(cost.client_energy_j.sum()) + float(cost.server_energy_j)),
+        "target_reached": float(reached),
+    }

@@ -1,0 +1,122 @@
+"""A round as a short program of phases, from which time, energy, traffic and the timeline are computed.
+
+A framework says once what is computed and sent in a round; nothing else in the package repeats it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitgym.models import Profile
+from splitgym.scenario import Scenario
+
+Array = NDArray[np.float64]
+
+
+class Resource(IntEnum):
+    """Who is busy in a phase. Per client: CLIENT, UPLINK, UNICAST. Common to all (they wait for it): the others."""
+
+    CLIENT = 0
+    """The client's processor; work in cycles."""
+    UPLINK = 1
+    """The client's own subchannels towards the server; work in bits."""
+    UNICAST = 2
+    """The client's own subchannels from the server; work in bits."""
+    SERVER = 3
+    """The server's processor; work in cycles."""
+    BROADCAST = 4
+    """The whole band, at the rate of the worst client that takes part; work in bits."""
+
+
+class Phase(NamedTuple):
+    """One phase of a round; its work is `work + per_participant * n` for n clients that take part.
+
+    Work is given for every cut layer and number of aggregated rows at once: arrays that broadcast to [L - 1, b + 1].
+    """
+
+    stage: str
+    """Name under which the phase is reported."""
+    resource: Resource
+    """Who is busy."""
+    work: Array | float = 0.0
+    """Cycles or bits; for a per-client phase, of each client."""
+    per_participant: Array | float = 0.0
+    """Cycles or bits that a common phase needs more for each client."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a sample costs at each cut layer j = 1..L-1; all arrays [L - 1, 1] but `aggregated_rows`, [1, b + 1].
+
+    Cycles are FLOPs times kappa (cycles/FLOP) of the party; bits are of smashed data or of its gradient.
+    """
+
+    batch_size: int
+    client_forward: Array
+    client_backward: Array
+    server_forward: Array
+    server_backward: Array
+    """Without the last layer."""
+    last_layer_backward: float
+    smashed_bits: Array
+    cut_gradient_bits: Array
+    aggregated_rows: Array
+    """m = 0..b."""
+
+    @classmethod
+    def of(cls, profile: Profile, scenario: Scenario) -> "Workload":
+        """The workload of a profiled network in a scenario."""
+        cuts = np.arange(1, len(profile.forward_flops))[:, None]
+        kappa_c, kappa_s = scenario.clients.cycles_per_flop, scenario.server.cycles_per_flop
+        return cls(
+            batch_size=scenario.training.batch_size,
+            client_forward=kappa_c * profile.client_forward(cuts),
+            client_backward=kappa_c * profile.client_backward(cuts),
+            server_forward=kappa_s * profile.server_forward(cuts),
+            server_backward=kappa_s * profile.server_backward(cuts),
+            last_layer_backward=kappa_s * float(profile.last_layer_backward),
+            smashed_bits=profile.smashed_bits(cuts),
+            cut_gradient_bits=profile.smashed_bits(cuts),
+            aggregated_rows=np.arange(scenario.training.batch_size + 1, dtype=np.float64)[None, :],
+        )
+
+
+@dataclass(frozen=True)
+class Program:
+    """Phases as tables: P phases, each cut layer, each number of aggregated rows.
+
+    `work` and `per_participant` have shape [L - 1, b + 1, P]: cycles or bits at cut layer j with m aggregated rows
+    stand at index [j - 1, m].
+    """
+
+    stages: tuple[str, ...]
+    resource: NDArray[np.int64]
+    work: Array
+    per_participant: Array
+
+    @classmethod
+    def compile(cls, phases: Sequence[Phase], workload: Workload) -> "Program":
+        """Tabulates phases over all cut layers and aggregated rows."""
+        shape = (len(workload.smashed_bits), workload.batch_size + 1)
+
+        def table(amounts: list[Array | float]) -> Array:
+            return np.stack([np.broadcast_to(np.asarray(amount, np.float64), shape) for amount in amounts], axis=-1)
+
+        return cls(
+            stages=tuple(phase.stage for phase in phases),
+            resource=np.array([phase.resource for phase in phases], np.int64),
+            work=table([phase.work for phase in phases]),
+            per_participant=table([phase.per_participant for phase in phases]),
+        )
+
+
+def aggregated_rows(aggregation_ratio: float | Array, batch_size: int) -> NDArray[np.int64]:
+    """m = ceil(phi b), the rows of a mini-batch whose last-layer gradients are averaged over clients.
+
+    The product is rounded to nine decimals first, so that phi = 0.28 of 25 rows is 7 and not 8.
+    """
+    return np.ceil(np.round(np.asarray(aggregation_ratio) * batch_size, 9)).astype(np.int64)

@@ -1,0 +1,29 @@
+"""Mini-batches: each client walks through its own data in an order of its own, again and again."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Indices = NDArray[np.int64]
+
+
+class BatchOrder:
+    """Draws mini-batches of one client without replacement; a new shuffle follows when the data is used up.
+
+    A client with fewer samples than a mini-batch has some of them in it several times.
+    """
+
+    def __init__(self, samples: Indices, rng: np.random.Generator) -> None:
+        self._samples = samples
+        self._rng = rng
+        self._pending = np.empty(0, np.int64)
+
+    def draw(self, size: int) -> Indices:
+        """[size] indices of the next mini-batch."""
+        parts: Sequence[Indices] = [self._pending]
+        while sum(map(len, parts)) < size:
+            parts = [*parts, self._rng.permutation(self._samples)]
+        order = np.concatenate(parts)
+        self._pending = order[size:]
+        return order[:size]

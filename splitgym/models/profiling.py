@@ -1,0 +1,60 @@
+"""Counts what each unit of a network costs."""
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from splitgym.models.costs import Profile
+from splitgym.models.network import CuttableNetwork
+
+_BITS = 32  # of a weight and of an activation
+
+
+def profile(model: CuttableNetwork, input_shape: tuple[int, int, int]) -> Profile:
+    """Counts FLOPs and bits per unit for one sample; the model, its mode and every random generator stay as they are.
+
+    A FLOP is a multiplication or an addition in a convolution or linear layer, so two per multiply-accumulate: the
+    convention of `torch.utils.flop_counter`. Biases, activations, norms and poolings are not counted. The backward pass
+    costs one forward pass for the gradient of the weights and one for the gradient of the input; a layer that reads the
+    raw image needs none for the latter. Bits are 32 per activation and per weight; the weights include the running
+    means and variances of batch norm, which a unit needs where it moves to.
+
+    Args:
+        model: The network.
+        input_shape: (channels, height, width) of one image.
+
+    Returns:
+        Costs of the L units, arrays of shape [L].
+    """
+    # On the meta device only shapes are computed: no arithmetic, and no second set of activations in memory.
+    shadow = copy.deepcopy(model).to("meta").eval().requires_grad_(True)
+    x = torch.empty(1, *input_shape, device="meta")
+    costs = []
+    with torch.enable_grad():
+        for unit in shadow.units:
+            x, forward, backward = _run(unit, x)
+            costs.append((forward, backward, _BITS * x.numel(), _model_bits(unit)))
+    return Profile(*np.array(costs, dtype=np.float64).T)
+
+
+def _run(unit: nn.Module, x: Tensor) -> tuple[Tensor, int, int]:
+    """Output of a unit, and the FLOPs of its forward and backward pass."""
+    counted: list[tuple[int, int]] = []
+
+    def count(layer: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        flops = 2 * output.numel() * layer.weight[0].numel()
+        # Only what depends on weights requires a gradient here, so the raw image, reshaped or not, does not.
+        counted.append((flops, 2 * flops if inputs[0].requires_grad else flops))
+
+    for layer in unit.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.register_forward_hook(count)
+    output = unit(x)
+    return output, sum(forward for forward, _ in counted), sum(backward for _, backward in counted)
+
+
+def _model_bits(unit: nn.Module) -> int:
+    return _BITS * sum(tensor.numel() for tensor in unit.state_dict().values() if tensor.is_floating_point())

@@ -1,0 +1,69 @@
+"""Where the clients are: placed uniformly over the ring around the base station, walking straight and bouncing off.
+
+A straight walk that is reflected at the borders keeps the uniform distribution for ever, where a random waypoint would
+draw the clients towards the middle. And it has a closed form, so that a long round costs what a short one does.
+"""
+
+import numpy as np
+
+from splitgym.network.worlds import Floats, Generators, uniform
+from splitgym.scenario import Cell
+
+TANGENT = 1 - 1e-12
+"""A walk along the outer border would be all reflections; this share of the radius is the nearest to it we allow."""
+
+
+def place(rngs: Generators, cell: Cell, clients: int) -> Floats:
+    """Draws positions uniformly over the area of the ring [min_distance_m, radius_m].
+
+    Returns:
+        [N, C, 2] positions, m, with the base station in the origin.
+    """
+    area, turn = np.moveaxis(uniform(rngs, (2, clients)), 1, 0)
+    inner, outer = cell.min_distance_m**2, cell.radius_m**2
+    distance_m = np.sqrt(inner + area * (outer - inner))
+    angle_rad = 2 * np.pi * turn
+    return np.stack([distance_m * np.cos(angle_rad), distance_m * np.sin(angle_rad)], axis=-1)
+
+
+def ground_distance_m(position_m: Floats) -> Floats:
+    """Distance to the base station, m: [N, C, 2] -> [N, C]."""
+    return np.hypot(position_m[..., 0], position_m[..., 1])
+
+
+def walk(start_m: Floats, heading_rad: Floats, travelled_m: Floats, cell: Cell) -> Floats:
+    """Where straight walks lead that are reflected, like light, at both borders of the ring.
+
+    Both borders are circles around the base station, so a reflection changes neither the smallest distance of the way
+    to it nor the sense in which the way turns around it. The walk is a row of equal legs between the borders (between
+    the outer border and the nearest point, if the way misses the inner border), each turning by the same angle.
+
+    Args:
+        start_m: [N, C, 2] positions at the start, m.
+        heading_rad: [N, C] directions at the start, rad.
+        travelled_m: [N] length of the way so far, m.
+        cell: The ring.
+
+    Returns:
+        [N, C, 2] positions, m.
+    """
+    x, y = start_m[..., 0], start_m[..., 1]
+    along = x * np.cos(heading_rad) + y * np.sin(heading_rad)  # signed way past the nearest point, m
+    across = x * np.sin(heading_rad) - y * np.cos(heading_rad)  # > 0: counter-clockwise
+    nearest = np.minimum(np.abs(across), TANGENT * cell.radius_m)
+    leg_end = np.sqrt(cell.radius_m**2 - nearest**2)
+    leg_start = np.sqrt(np.maximum(cell.min_distance_m**2 - nearest**2, 0.0))
+    leg = leg_end - leg_start
+
+    def swept_rad(way: Floats) -> Floats:
+        """Angle around the base station over the first `way` metres of an outward leg; odd in `way`."""
+        return np.sign(way) * (np.arctan2(np.abs(way) + leg_start, nearest) - np.arctan2(leg_start, nearest))
+
+    begun = along - np.sign(along) * leg_start
+    walked = begun + travelled_m[:, None]
+    pairs = np.round(walked / (2 * leg))  # outward and inward again
+    rest = walked - pairs * 2 * leg
+    turned_rad = 2 * pairs * swept_rad(leg) + swept_rad(rest) - swept_rad(begun)
+    angle_rad = np.mod(np.arctan2(y, x) + np.sign(across) * turned_rad, 2 * np.pi)
+    distance_m = np.hypot(nearest, np.abs(rest) + leg_start)
+    return np.stack([distance_m * np.cos(angle_rad), distance_m * np.sin(angle_rad)], axis=-1)

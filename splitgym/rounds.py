@@ -1,0 +1,196 @@
+"""The values that cross rooms: what may be known at the start of a round, what is decided, what was learnt.
+
+The numeric rooms work on N worlds at once: there every array has a leading axis N. The same classes without that axis speak
+for one world; `RoundState.world` and `stack` go from one form to the other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitgym.frameworks.phases import Program
+from splitgym.models import Profile
+from splitgym.scenario import Scenario
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class System:
+    """What stays the same over the rounds: spectrum, budgets, and the framework's program over the network's cuts."""
+
+    subchannel_hz: Floats
+    """[M] bandwidths B_k, Hz."""
+    noise_psd_w_per_hz: float
+    downlink_psd_w_per_hz: float
+    client_power_max_w: float
+    total_power_max_w: float
+    client_capacitance: float
+    """xi of the clients, J s^2/cycle^3."""
+    server_capacitance: float
+    """xi of the server, J s^2/cycle^3."""
+    batch_size: int
+    round_timeout_s: float
+    program: Program
+    prefix_bits: Floats
+    """[L] model bits of units 1..j at index j (0 at index 0): what a client that holds the cut j has."""
+
+    @classmethod
+    def of(cls, scenario: Scenario, profile: Profile, program: Program) -> "System":
+        """The system of a scenario, its profiled network and its framework's compiled program."""
+        radio = scenario.radio
+        return cls(
+            subchannel_hz=np.full(radio.subchannels, radio.subchannel_hz),
+            noise_psd_w_per_hz=radio.noise_psd_w_per_hz,
+            downlink_psd_w_per_hz=radio.downlink_psd_w_per_hz,
+            client_power_max_w=radio.client_power_max_w,
+            total_power_max_w=radio.total_power_max_w,
+            client_capacitance=scenario.clients.switched_capacitance,
+            server_capacitance=scenario.server.switched_capacitance,
+            batch_size=scenario.training.batch_size,
+            round_timeout_s=scenario.episode.round_timeout_s,
+            program=program,
+            prefix_bits=np.concatenate([[0.0], np.cumsum(profile.model_bits[:-1])]),
+        )
+
+    @property
+    def cut_layers(self) -> int:
+        """Number of cut layers, L - 1."""
+        return len(self.prefix_bits) - 1
+
+    @property
+    def subchannels(self) -> int:
+        """Number of subchannels M."""
+        return len(self.subchannel_hz)
+
+
+@dataclass(frozen=True)
+class RoundState:
+    """What a scheduler may know (or, as truth, what the round will run on) at the start of a round.
+
+    Shapes are those of one world with C clients and M subchannels; a batch has a leading axis N on every array but `system`.
+    """
+
+    channel_gain: Floats
+    """[C, M] linear power gain, antenna gains included."""
+    client_hz: Floats
+    """[C] cycles/s that each client has to spare."""
+    server_hz: Any
+    """Cycles/s of the server."""
+    data_share: Floats
+    """[C] share of all training samples; sums to 1."""
+    client_loss: Floats
+    """[C] mean training loss of the client's last mini-batch; ln(classes) before its first."""
+    accuracy: Any
+    """Test accuracy after the last round that was evaluated, 0..1."""
+    round: Any
+    """Rounds done in this episode."""
+    elapsed_s: Any
+    """Simulated time spent in this episode, s."""
+    cut_layer: Any
+    """Cut layer of the last round that trained; 0 before the first."""
+    client_cut_layer: Ints
+    """[C] cut layer up to which each client's own part is valid; 0 before the first round."""
+    available: Bools
+    """[C] whether the client can be reached."""
+    system: System
+
+    @property
+    def batched(self) -> bool:
+        """Whether the arrays have the leading axis of N worlds."""
+        return self.channel_gain.ndim == 3
+
+    def world(self, index: int) -> "RoundState":
+        """One world of a batch."""
+        return RoundState(**{**{n: v[index] for n, v in _arrays(self)}, "system": self.system})
+
+    def batch(self) -> "RoundState":
+        """This one world as a batch of one."""
+        return RoundState(**{**{n: np.asarray(v)[None] for n, v in _arrays(self)}, "system": self.system})
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a scheduler answers. Shapes are those of one world; a batch has a leading axis N."""
+
+    cut_layer: Any
+    """Last unit on the client, 1..L-1."""
+    assignment: Ints
+    """[M] index of the client that uses the subchannel, -1: unused."""
+    power_w_per_hz: Floats
+    """[M] transmit power spectral density on the subchannel, W/Hz."""
+    selected: Bools
+    """[C] who takes part."""
+    aggregation_ratio: Any
+    """phi, 0..1: share of the mini-batch whose last-layer gradients are averaged over clients."""
+
+    def world(self, index: int) -> "Decision":
+        """One world of a batch."""
+        return Decision(**{n: v[index] for n, v in _arrays(self)})
+
+    def batch(self) -> "Decision":
+        """This one world as a batch of one."""
+        return Decision(**{n: np.asarray(v)[None] for n, v in _arrays(self)})
+
+    @staticmethod
+    def stack(decisions: Sequence["Decision"]) -> "Decision":
+        """Several worlds as a batch."""
+        return Decision(**{f.name: np.stack([getattr(d, f.name) for d in decisions]) for f in fields(Decision)})
+
+    def check(self, state: RoundState) -> None:
+        """Raises a ValueError that names the first field which does not fit the state (both of one world)."""
+        clients, subchannels = state.channel_gain.shape[-2:]
+        cuts = state.system.cut_layers
+        if not 1 <= int(self.cut_layer) <= cuts:
+            raise ValueError(f"Decision.cut_layer = {self.cut_layer}, allowed: 1..{cuts}")
+        _check_shape("assignment", self.assignment, subchannels)
+        _check_shape("power_w_per_hz", self.power_w_per_hz, subchannels)
+        _check_shape("selected", self.selected, clients)
+        if np.any(self.assignment < -1) or np.any(self.assignment >= clients):
+            raise ValueError(f"Decision.assignment = {self.assignment}, allowed: -1 (unused) or 0..{clients - 1}")
+        if not np.all(np.isfinite(self.power_w_per_hz)) or np.any(self.power_w_per_hz < 0):
+            raise ValueError(f"Decision.power_w_per_hz = {self.power_w_per_hz}, allowed: finite and not negative")
+        if not 0 <= float(self.aggregation_ratio) <= 1:
+            raise ValueError(f"Decision.aggregation_ratio = {self.aggregation_ratio}, allowed: 0..1")
+
+
+@dataclass(frozen=True)
+class RoundOutcome:
+    """What a round taught; of one world."""
+
+    accuracy: float
+    """Data-weighted mean over all clients of the test accuracy of (client's part + server)."""
+    worst_accuracy: float
+    """Test accuracy of the worst client."""
+    loss: float
+    """Mean training loss over the clients that took part, weighted by their data; of the last round that trained."""
+    client_loss: Floats
+    """[C] as in RoundState."""
+    client_accuracy: Floats
+    """[C] test accuracy of each client's composed network."""
+    cut_layer: int
+    """Cut layer the server stands at; 0 before the first round."""
+    client_cut_layer: Ints
+    """[C] as in RoundState."""
+    trained: bool
+    """False: nobody took part, or the loss was not finite, and the models are as they were."""
+    finite: bool
+    """False: the round's loss or gradients were not finite and the round was undone."""
+    evaluated: bool
+    """Whether accuracy was measured after this round (else it is the last measured one)."""
+    evaluation_samples: int
+    """Test samples on which accuracy is measured."""
+
+
+def _arrays(value: RoundState | Decision) -> list[tuple[str, Any]]:
+    return [(f.name, getattr(value, f.name)) for f in fields(value) if f.name != "system"]
+
+
+def _check_shape(name: str, array: NDArray[Any], length: int) -> None:
+    if np.shape(array) != (length,):
+        raise ValueError(f"Decision.{name} has shape {np.shape(array)}, allowed: ({length},)")

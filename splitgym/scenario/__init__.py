@@ -1,0 +1,35 @@
+"""What world: a validated, frozen description of the cell, its devices, the task and the episode."""
+
+from splitgym.scenario.errors import ScenarioError
+from splitgym.scenario.loading import build, load, presets
+from splitgym.scenario.sections import (
+    Actions,
+    Cell,
+    Clients,
+    Episode,
+    Knowledge,
+    Radio,
+    Section,
+    Server,
+    Task,
+    Training,
+)
+from splitgym.scenario.scenario import Scenario
+
+__all__ = [
+    "Actions",
+    "Cell",
+    "Clients",
+    "Episode",
+    "Knowledge",
+    "Radio",
+    "Scenario",
+    "ScenarioError",
+    "Section",
+    "Server",
+    "Task",
+    "Training",
+    "build",
+    "load",
+    "presets",
+]

@@ -1,0 +1,28 @@
+"""One clear line for everything that can be wrong with a scenario."""
+
+import difflib
+from collections.abc import Iterable
+
+from pydantic import ValidationError
+
+
+class ScenarioError(ValueError):
+    """A scenario, or a part of it, is not valid; the message names field, value and what is allowed."""
+
+
+def suggest(name: str, allowed: Iterable[str]) -> str:
+    """Ends a message about an unknown `name` with the nearest allowed one, or with all of them."""
+    names = sorted(allowed)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else f"allowed: {', '.join(names)}"
+
+
+def one_line(error: ValidationError) -> str:
+    """Puts a pydantic error into one line: `section.field = value: what is wrong`."""
+    parts = []
+    for item in error.errors(include_url=False):
+        path = ".".join(str(step) for step in item["loc"])
+        text = item["msg"].removeprefix("Value error, ")
+        shown = "" if item["type"] == "value_error" and isinstance(item["input"], dict) else f" = {item['input']!r}"
+        parts.append(f"{path}{shown}: {text}" if path else text)
+    return "; ".join(parts)

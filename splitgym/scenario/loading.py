@@ -1,0 +1,86 @@
+"""Scenarios by name, from a file, or from parts."""
+
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from splitgym.scenario.errors import ScenarioError, one_line, suggest
+from splitgym.scenario.scenario import Scenario
+
+_PRESETS = resources.files("splitgym.scenario") / "presets"
+
+
+def presets() -> tuple[str, ...]:
+    """Names of the scenarios that come with the package, in alphabetical order."""
+    return tuple(sorted(Path(entry.name).stem for entry in _PRESETS.iterdir() if entry.name.endswith(".toml")))
+
+
+def load(name_or_path: str | Path) -> Scenario:
+    """Loads a preset by name or a scenario from a TOML file.
+
+    Raises:
+        ScenarioError: no such preset or file, no valid TOML, or no valid scenario; one line.
+    """
+    return build(name_or_path)
+
+
+def build(source: str | Path | Mapping[str, Any] | Scenario, overrides: Mapping[str, Any] | None = None) -> Scenario:
+    """Makes a scenario from a preset name, a TOML file, a mapping or a scenario, with some fields replaced.
+
+    Args:
+        source: Where the scenario comes from.
+        overrides: Fields to replace, nested as in the scenario: `{"clients": {"count": 20}}`.
+
+    Raises:
+        ScenarioError: as for `load`; also for an override that names no field.
+    """
+    if isinstance(source, Scenario):
+        values = source.model_dump()
+    elif isinstance(source, Mapping):
+        values = dict(source)
+    else:
+        values = _read(source)
+    return _validate(_merge(values, overrides or {}))
+
+
+def _read(name_or_path: str | Path) -> dict[str, Any]:
+    if str(name_or_path) in presets():
+        text = (_PRESETS / f"{name_or_path}.toml").read_text(encoding="utf-8")
+    else:
+        path = Path(name_or_path)
+        if path.suffix != ".toml":
+            raise ScenarioError(
+                f"scenario {str(name_or_path)!r} is neither a preset nor a .toml file: "
+                f"{suggest(str(name_or_path), presets())}"
+            )
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not a text file"
+            raise ScenarioError(f"scenario file {str(path)!r} cannot be read: {reason}") from error
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(f"scenario file {str(name_or_path)!r} is not valid TOML: {error}") from error
+
+
+def _merge(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(values)
+    for name, value in overrides.items():
+        old = merged.get(name)
+        if isinstance(value, Mapping) and (old is None or isinstance(old, Mapping)):
+            merged[name] = _merge(old or {}, value)
+        else:
+            merged[name] = value
+    return merged
+
+
+def _validate(values: Mapping[str, Any]) -> Scenario:
+    try:
+        return Scenario.model_validate(values)
+    except ValidationError as error:
+        raise ScenarioError(one_line(error)) from error

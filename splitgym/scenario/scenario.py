@@ -1,0 +1,51 @@
+"""The scenario: all sections together."""
+
+import tomli_w
+from pydantic import Field, model_validator
+
+from splitgym.scenario.sections import (
+    Actions,
+    Cell,
+    Clients,
+    Episode,
+    Knowledge,
+    Radio,
+    Section,
+    Server,
+    Task,
+    Training,
+)
+
+
+class Scenario(Section):
+    """A world to train in; frozen, and equal to what its JSON or TOML form gives back.
+
+    Errors:
+        An unknown field, a value out of range or a contradiction between fields raises `pydantic.ValidationError`
+        here and the one-line `ScenarioError` through `splitgym.scenario.load` and `build`.
+    """
+
+    name: str = Field("custom", description="Name that tables and plots show.")
+    description: str = Field("", description="One sentence on what the scenario stands for.")
+    cell: Cell = Field(Cell(), description="Geometry and path loss.")
+    radio: Radio = Field(Radio(), description="Spectrum, powers, fading.")
+    clients: Clients = Field(Clients(), description="The devices.")
+    server: Server = Field(Server(), description="The edge server.")
+    knowledge: Knowledge = Field(Knowledge(), description="What the scheduler believes.")
+    task: Task = Field(Task(), description="Data, network, partition.")
+    training: Training = Field(Training(), description="Optimisers and gradient aggregation.")
+    episode: Episode = Field(Episode(), description="Target and budgets.")
+    actions: Actions = Field(Actions(), description="Levels of the discrete action encodings.")
+
+    @model_validator(mode="after")
+    def _mmwave_needs_its_band(self) -> "Scenario":
+        if self.cell.path_loss == "mmwave-28ghz" and not 24e9 <= self.radio.carrier_hz <= 30e9:
+            raise ValueError(
+                f"radio.carrier_hz = {self.radio.carrier_hz:g}: cell.path_loss 'mmwave-28ghz' was measured at 28 GHz "
+                "and is allowed from 24e9 to 30e9 Hz; use 'umi' elsewhere"
+            )
+        return self
+
+    def to_toml(self) -> str:
+        """The scenario as TOML; fields that are absent (None) are left out."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))

@@ -1,0 +1,235 @@
+"""The sections of a scenario: one frozen model each, units in the field descriptions.
+
+Powers are given in dBm and gains in dB where the field's name says so; properties give the same quantities in SI units,
+and everything behind the scenario uses those.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from splitgym.scenario.errors import suggest
+
+
+def watts(dbm: float) -> float:
+    """Converts a power (dBm) or a power spectral density (dBm/Hz) to W or W/Hz."""
+    return 10 ** ((dbm - 30) / 10)
+
+
+class Section(BaseModel):
+    """A frozen part of a scenario that refuses unknown fields and names the nearest known one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_fields(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            for name in values:
+                if name not in cls.model_fields:
+                    raise ValueError(f"unknown field {name!r}, {suggest(str(name), cls.model_fields)}")
+        return values
+
+
+class Cell(Section):
+    """Where the clients are and what the way to the base station does to a signal."""
+
+    radius_m: float = Field(200.0, gt=0, description="Radius of the cell, m.")
+    min_distance_m: float = Field(
+        10.0, gt=0, description="Smallest ground distance of a client to the base station, m."
+    )
+    base_station_height_m: float = Field(10.0, gt=0, description="Antenna height of the base station, m.")
+    client_height_m: float = Field(1.5, gt=0, description="Antenna height of the clients, m.")
+    speed_m_per_s: float = Field(0.0, ge=0, description="Speed of every client, m/s; 0: nobody moves.")
+    path_loss: Literal["umi", "mmwave-28ghz", "constant"] = Field(
+        "umi",
+        description="Path loss: 3GPP TR 38.901 UMi street canyon, the 28 GHz measurements of Akdeniz et al. (2014), "
+        "or the same loss for everybody.",
+    )
+    constant_loss_db: float = Field(100.0, gt=0, description="Path loss with path_loss='constant', dB.")
+    line_of_sight: Literal["probabilistic", "always", "never"] = Field(
+        "probabilistic", description="Whether a client sees the base station; probabilistic: by its distance."
+    )
+    shadowing: bool = Field(True, description="Log-normal shadowing with the deviation of the path-loss model.")
+
+    @model_validator(mode="after")
+    def _umi_antennas_are_above_traffic(self) -> "Cell":
+        for name in ("base_station_height_m", "client_height_m"):
+            if self.path_loss == "umi" and getattr(self, name) <= 1:
+                raise ValueError(f"{name} = {getattr(self, name):g} must exceed 1 m, the height of traffic in path_loss 'umi'")
+        return self
+
+    @model_validator(mode="after")
+    def _ring_exists(self) -> "Cell":
+        if self.min_distance_m >= self.radius_m:
+            raise ValueError(
+                f"min_distance_m = {self.min_distance_m} must be smaller than radius_m = {self.radius_m}, "
+                "or there is no place for a client"
+            )
+        return self
+
+
+class Radio(Section):
+    """Spectrum, powers and small-scale fading."""
+
+    carrier_hz: float = Field(3.5e9, gt=0, description="Carrier frequency, Hz.")
+    subchannels: int = Field(20, ge=1, description="Number of subchannels M.")
+    subchannel_hz: float = Field(10e6, gt=0, description="Bandwidth B of a subchannel, Hz.")
+    noise_psd_dbm_per_hz: float = Field(-174.0, description="Noise power spectral density N0, dBm/Hz.")
+    antenna_gain: float = Field(1.0, gt=0, description="Product G of the antenna gains, linear (no unit).")
+    client_power_max_dbm: float = Field(23.0, description="Transmit power budget p_max of each client, dBm.")
+    total_power_max_dbm: float = Field(40.0, description="Transmit power budget p_th of all clients together, dBm.")
+    downlink_psd_dbm_per_hz: float = Field(-50.0, description="Transmit PSD p_DL of the base station, dBm/Hz.")
+    fading: Literal["none", "rayleigh", "rician"] = Field(
+        "rayleigh", description="Block fading; rician: on links with line of sight, the others are Rayleigh."
+    )
+    rician_factor_db: float = Field(9.0, description="Rician K factor, dB.")
+    fading_correlation: float = Field(
+        0.9, ge=0, le=1, description="Correlation of the complex fading coefficient from one round to the next."
+    )
+
+    @property
+    def noise_psd_w_per_hz(self) -> float:
+        """N0 in W/Hz."""
+        return watts(self.noise_psd_dbm_per_hz)
+
+    @property
+    def client_power_max_w(self) -> float:
+        """p_max in W."""
+        return watts(self.client_power_max_dbm)
+
+    @property
+    def total_power_max_w(self) -> float:
+        """p_th in W."""
+        return watts(self.total_power_max_dbm)
+
+    @property
+    def downlink_psd_w_per_hz(self) -> float:
+        """p_DL in W/Hz."""
+        return watts(self.downlink_psd_dbm_per_hz)
+
+
+class Clients(Section):
+    """The devices that hold the data."""
+
+    count: int = Field(5, ge=1, description="Number of clients C.")
+    compute_min_hz: float = Field(1.0e9, gt=0, description="Slowest client, cycles/s.")
+    compute_max_hz: float = Field(1.6e9, gt=0, description="Fastest client, cycles/s.")
+    compute_spread: Literal["uniform", "log-uniform"] = Field(
+        "uniform", description="How the clients' speeds lie between slowest and fastest."
+    )
+    cycles_per_flop: float = Field(1.0 / 16, gt=0, description="kappa_c, cycles/FLOP.")
+    switched_capacitance: float = Field(
+        1e-28, ge=0, description="Effective switched capacitance xi, J s^2/cycle^3 (energy xi f^2 per cycle)."
+    )
+    load_max: float = Field(
+        0.0, ge=0, lt=1, description="Other work takes a share of the processor between 0 and this, fluctuating."
+    )
+    load_correlation: float = Field(
+        0.9, ge=0, le=1, description="Correlation of that share from one round to the next."
+    )
+    dropout_probability: float = Field(0.0, ge=0, le=1, description="Probability that an available client drops out.")
+    return_probability: float = Field(0.5, gt=0, le=1, description="Probability that a client that is away comes back.")
+
+    @model_validator(mode="after")
+    def _speeds_are_ordered(self) -> "Clients":
+        if self.compute_min_hz > self.compute_max_hz:
+            raise ValueError(
+                f"compute_min_hz = {self.compute_min_hz:g} must not exceed compute_max_hz = {self.compute_max_hz:g}"
+            )
+        return self
+
+
+class Server(Section):
+    """The edge server."""
+
+    compute_hz: float = Field(5e9, gt=0, description="Speed f_s, cycles/s.")
+    cycles_per_flop: float = Field(1.0 / 32, gt=0, description="kappa_s, cycles/FLOP.")
+    switched_capacitance: float = Field(
+        1e-29, ge=0, description="Effective switched capacitance xi, J s^2/cycle^3 (energy xi f^2 per cycle)."
+    )
+
+
+class Knowledge(Section):
+    """What the scheduler believes, where that differs from what the round runs on."""
+
+    channel_delay_rounds: int = Field(0, ge=0, description="Age of the channel knowledge, rounds.")
+    channel_error_db: float = Field(0.0, ge=0, description="Standard deviation of the channel estimate's error, dB.")
+    compute_delay_rounds: int = Field(0, ge=0, description="Age of the knowledge of the clients' speeds, rounds.")
+
+
+class Task(Section):
+    """What is learnt, by which network, and how the data lies at the clients."""
+
+    dataset: Literal["digits", "mnist", "ham10000"] = Field(
+        "digits", description="digits: inside scikit-learn; mnist, ham10000: files under SPLITGYM_DATA."
+    )
+    model: Literal["resnet18", "cnn", "mlp"] = Field("cnn", description="Network that is cut in two.")
+    stem: Literal["7x7", "3x3"] = Field("7x7", description="First convolution of resnet18; 3x3: stride 1, no pooling.")
+    partition: Literal["iid", "dirichlet", "shards"] = Field("iid", description="How the clients share the data.")
+    dirichlet_alpha: float = Field(0.5, gt=0, description="Concentration of partition='dirichlet'; smaller: more skew.")
+    shards_per_client: int = Field(2, ge=1, description="Label shards a client gets with partition='shards'.")
+    train_samples: int | None = Field(None, ge=1, description="Use at most so many training samples; absent: all.")
+    test_fraction: float = Field(0.2, gt=0, lt=1, description="Share of the data kept for the test.")
+    evaluation_samples: int | None = Field(
+        None,
+        ge=1,
+        description="Measure accuracy on a fixed part of the test set of so many samples; absent: all of it.",
+    )
+    evaluate_every: int = Field(1, ge=1, description="Measure accuracy every so many rounds.")
+
+
+class Training(Section):
+    """How the parties train."""
+
+    batch_size: int = Field(64, ge=1, description="Samples b of a client's mini-batch.")
+    optimizer: Literal["sgd", "adam"] = Field("sgd", description="Optimiser of the clients and of the server.")
+    client_learning_rate: float = Field(0.02, gt=0, description="Learning rate of the clients' parts.")
+    server_learning_rate: float = Field(0.02, gt=0, description="Learning rate of the server's part.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD (beta_1 of Adam).")
+    weight_decay: float = Field(0.0, ge=0, description="Weight decay.")
+    aggregation_ratio: float = Field(
+        0.5, ge=0, le=1, description="phi that schedulers use which do not choose one themselves."
+    )
+    aggregation_reading: Literal["virtual", "inject"] = Field(
+        "virtual",
+        description="Aggregated rows go back at the mean smashed data (virtual) or at every client's own row (inject).",
+    )
+    aggregation_correction: Literal["none", "unbiased"] = Field(
+        "none", description="unbiased: scale aggregated rows by 1 / sum lambda_i^2."
+    )
+
+
+class Episode(Section):
+    """When an episode ends."""
+
+    target_accuracy: float = Field(0.8, gt=0, le=1, description="Test accuracy that ends the episode (termination).")
+    stop_at_target: bool = Field(True, description="False: go on after the target, until a budget is spent.")
+    max_rounds: int = Field(400, ge=1, description="Budget of rounds (truncation).")
+    time_budget_s: float = Field(600.0, gt=0, description="Budget of simulated time, s (truncation).")
+    round_timeout_s: float = Field(
+        60.0,
+        gt=0,
+        description="Who has not finished the uplink by then, counted from the round's start, is left out, s.",
+    )
+
+
+class Actions(Section):
+    """What the discrete action encodings can say."""
+
+    aggregation_levels: tuple[float, ...] = Field(
+        (0.0, 0.25, 0.5, 0.75, 1.0), min_length=1, description="Values of phi to choose from."
+    )
+    power_levels: tuple[float, ...] = Field(
+        (0.0625, 0.125, 0.25, 0.5, 1.0),
+        min_length=1,
+        description="Transmit powers on a subchannel to choose from, as shares of the client's power budget.",
+    )
+
+    @model_validator(mode="after")
+    def _levels_are_shares(self) -> "Actions":
+        for name in ("aggregation_levels", "power_levels"):
+            levels = getattr(self, name)
+            if list(levels) != sorted(set(levels)) or levels[0] < 0 or levels[-1] > 1:
+                raise ValueError(f"{name} = {levels} must be increasing values between 0 and 1")
+        return self

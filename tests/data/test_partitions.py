@@ -1,0 +1,122 @@
+"""Partitions: disjoint, complete, nobody empty, and as skewed as they say."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from splitgym.data import DataError, partition
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+@st.composite
+def tasks(draw):
+    labels = np.array(draw(st.lists(st.integers(0, 9), min_size=1, max_size=200)))
+    shards_per_client = draw(st.integers(1, 3))
+    clients = draw(st.integers(1, max(1, len(labels) // shards_per_client)))
+    return {
+        "labels": labels,
+        "clients": clients,
+        "shards_per_client": shards_per_client if clients * shards_per_client <= len(labels) else 1,
+        "dirichlet_alpha": 10 ** draw(st.floats(-9, 6)),
+    }, draw(st.integers(0, 2**32))
+
+
+@pytest.mark.parametrize("method", ["iid", "dirichlet", "shards"])
+@given(task_and_seed=tasks())
+@settings(max_examples=60, deadline=None)
+def test_every_sample_has_one_client_and_every_client_a_sample(method, task_and_seed):
+    task, seed = task_and_seed
+    parts = partition(method=method, generator=rng(seed), **task)
+    assert len(parts) == task["clients"]
+    assert all(part.dtype == np.int64 and len(part) > 0 for part in parts)
+    assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(len(task["labels"])))
+    again = partition(method=method, generator=rng(seed), **task)
+    assert all(np.array_equal(one, other) for one, other in zip(parts, again, strict=True))
+
+
+@given(samples=st.integers(1, 300), data=st.data())
+@settings(deadline=None)
+def test_iid_parts_are_equal(samples, data):
+    clients = data.draw(st.integers(1, samples))
+    sizes = [len(part) for part in partition(np.zeros(samples, int), clients, "iid", rng())]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def class_shares(labels: np.ndarray, parts: list[np.ndarray]) -> np.ndarray:
+    return np.array([np.bincount(labels[part], minlength=10) / len(part) for part in parts])
+
+
+def test_iid_clients_see_every_class_alike():
+    labels = np.repeat(np.arange(10), 1000)
+    shares = class_shares(labels, partition(labels, 5, "iid", rng()))
+    assert np.abs(shares - 0.1).max() < 0.03
+
+
+def test_dirichlet_skew_grows_as_alpha_falls():
+    labels = np.repeat(np.arange(10), 300)
+
+    def skew(alpha: float) -> float:
+        """Mean distance (total variation) of a client's classes from everybody's, over ten partitions."""
+        draws = (partition(labels, 8, "dirichlet", rng(seed), dirichlet_alpha=alpha) for seed in range(10))
+        return float(np.mean([np.abs(class_shares(labels, parts) - 0.1).sum(axis=1).mean() / 2 for parts in draws]))
+
+    skews = [skew(alpha) for alpha in (0.05, 0.3, 1.0, 10.0, 1000.0)]
+    assert all(more > less + 0.02 for more, less in itertools.pairwise(skews))
+    assert skews[0] > 0.6
+    assert skews[-1] < 0.05
+
+
+def test_dirichlet_shares_have_the_moments_of_the_distribution():
+    """Of one class, a client's share has mean 1/C and variance (C - 1) / (C^2 (C alpha + 1))."""
+    clients, alpha, labels = 4, 0.7, np.zeros(2000, int)
+    draws = [partition(labels, clients, "dirichlet", rng(seed), dirichlet_alpha=alpha) for seed in range(400)]
+    shares = np.array([[len(part) / len(labels) for part in parts] for parts in draws])
+    np.testing.assert_allclose(shares.mean(axis=0), 1 / clients, atol=0.05)
+    np.testing.assert_allclose(shares.var(), (clients - 1) / (clients**2 * (clients * alpha + 1)), rtol=0.15)
+
+
+@pytest.mark.parametrize(("samples", "clients", "minimum"), [(1000, 10, 8), (50, 10, 5), (10, 10, 1), (1500, 150, 8)])
+def test_dirichlet_leaves_everybody_something_to_train_on(samples, clients, minimum):
+    labels = rng(1).integers(0, 10, samples)
+    sizes = [len(part) for part in partition(labels, clients, "dirichlet", rng(), dirichlet_alpha=0.01)]
+    assert min(sizes) >= minimum
+
+
+@pytest.mark.parametrize(("clients", "shards_per_client"), [(10, 2), (5, 2), (20, 1), (4, 5)])
+def test_shards_bound_the_labels_of_a_client(clients, shards_per_client):
+    """Ten classes of 60, in shards that never straddle two of them."""
+    labels = rng(2).permutation(np.repeat(np.arange(10), 60))
+    parts = partition(labels, clients, "shards", rng(), shards_per_client=shards_per_client)
+    assert {len(part) for part in parts} == {600 // clients}
+    assert all(len(np.unique(labels[part])) <= shards_per_client for part in parts)
+
+
+def test_shards_are_drawn_inside_a_class_as_well():
+    labels = np.repeat([0, 1], 50)
+    first = partition(labels, 4, "shards", rng(), shards_per_client=1)[0]
+    assert np.any(np.diff(first) > 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"clients": 11}, "clients = 11: allowed are 1 to 10"),
+        ({"clients": 0}, "clients = 0"),
+        ({"method": "dirichet"}, "partition 'dirichet' is unknown: did you mean 'dirichlet'?"),
+        ({"method": "dirichlet", "dirichlet_alpha": 0.0}, "dirichlet_alpha = 0.0: must be above 0"),
+        (
+            {"method": "shards", "shards_per_client": 4},
+            "shards_per_client = 4: allowed are 1 to 3 for 3 clients and 10",
+        ),
+        ({"method": "shards", "shards_per_client": 0}, "shards_per_client = 0"),
+    ],
+)
+def test_what_cannot_be_divided_is_said(arguments, message):
+    with pytest.raises(DataError, match=message):
+        partition(**({"labels": np.arange(10), "clients": 3, "method": "iid", "generator": rng()} | arguments))

@@ -1,0 +1,154 @@
+"""Trains a PPO scheduler on real split learning, then compares it with the heuristics on held-out seeds."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import gymnasium as gym
+import tyro
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.progress import track
+
+import agents
+from agents.run_folder import RunFolder
+from agents.training import train
+from splitgym.evaluation import AgentFactory, compare, episode_table, markdown, plot_accuracy, round_table, summary_table
+from splitgym.scenario import build
+
+HELD_OUT = 1_000_000
+"""The comparison's first seed; training never gets near it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Train a PPO scheduler on real split learning, then compare it with the heuristics on held-out seeds.
+
+    Everything goes to a run folder: settings, scenario, versions and command, TensorBoard log, best and last checkpoint,
+    comparison table and plot. Ctrl-C keeps what is saved; --resume goes on.
+    """
+
+    scenario: str = "iot"
+    """Preset name or path of a TOML file."""
+    framework: str = "epsl"
+    """Learning framework."""
+    action: Literal["schedule", "discrete", "continuous"] = "schedule"
+    """Action encoding of the policy."""
+    reward: str = "gain-latency"
+    """Reward of the policy."""
+    steps: int = 12_000
+    """Environment steps, which are training rounds, to learn from."""
+    environments: int = 2
+    """Environments side by side, a process each."""
+    seed: int = 0
+    """Seed of the policy and of the training episodes."""
+    compare: tuple[str, ...] = ("ppo", "greedy", "fixed", "random")
+    """Schedulers to compare."""
+    episodes: int = 5
+    """Held-out seeds on which each of them runs."""
+    workers: int = 2
+    """Processes of the comparison."""
+    device: str | None = None
+    """Torch device that trains the split network; default: cuda if there is one, else cpu."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Run folder; default: the next free runs/ppo-SCENARIO-n."""
+    resume: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Go on with the run in this folder; its own settings hold."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "environments", "episodes", "workers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name} {getattr(self, name)}, allowed: 1 or more")
+        unknown = [name for name in self.compare if name not in agents.names()]
+        if unknown:
+            raise ValueError(f"--compare {unknown[0]}, allowed: {', '.join(agents.names())}")
+        if not 0 <= self.seed < HELD_OUT:
+            raise ValueError(f"--seed {self.seed}, allowed: 0..{HELD_OUT - 1}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status."""
+    console, errors = Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False)
+    try:
+        settings = tyro.cli(Settings, args=arguments, description=Settings.__doc__)
+        folder, settings = _continued(settings) if settings.resume else _begun(settings)
+    except (ValueError, OSError) as error:
+        errors.print(f"error: {error}", style="red", markup=False)
+        return 2
+    again = f"python train_agent.py --resume {folder.path}"
+    try:
+        _run(folder, settings, console)
+    except (ValueError, OSError) as error:
+        errors.print(f"error: {error}", style="red", markup=False)
+        return 2
+    except KeyboardInterrupt:
+        console.print(f"\nStopped. Everything up to the last finished rollout is saved; go on with\n  {again}")
+        return 130
+    return 0
+
+
+def _begun(settings: Settings) -> tuple[RunFolder, Settings]:
+    """Makes the folder of a new run, after a first look whether the environment can be made."""
+    scenario = build(settings.scenario)
+    environment = {**_environment(settings), "scenario": scenario}
+    gym.make("SplitLearning-v0", **environment).reset(seed=settings.seed)
+    folder = RunFolder.create(settings.out, f"ppo-{scenario.name}")
+    folder.save_settings(asdict(settings), scenario.to_toml())
+    return folder, settings
+
+
+def _continued(settings: Settings) -> tuple[RunFolder, Settings]:
+    """Opens the folder of a run that goes on, with its settings."""
+    assert settings.resume is not None
+    folder = RunFolder.open(settings.resume)
+    fresh = Settings()
+    for field in fields(Settings):
+        if field.name != "resume" and getattr(settings, field.name) != getattr(fresh, field.name):
+            raise ValueError(f"--{field.name} cannot be given with --resume: the run's own settings hold")
+    saved = folder.settings()
+    try:
+        return folder, Settings(**{**saved, "compare": tuple(saved["compare"]), "out": None, "resume": None})
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"{folder.path / 'run.json'} does not hold the settings of a run: {error}") from error
+
+
+def _environment(settings: Settings) -> dict[str, Any]:
+    names = ("framework", "action", "reward", "device")
+    return {name: getattr(settings, name) for name in names}
+
+
+def _run(folder: RunFolder, settings: Settings, console: Console) -> None:
+    environment = {**_environment(settings), "scenario": str(folder.path / "scenario.toml")}
+    console.print(f"[bold]1/2[/] training PPO on {settings.scenario}: {settings.steps:,} rounds of real split learning")
+    console.print(f"      tensorboard --logdir {folder.path}")
+    train(folder, environment, settings.environments, settings.steps, settings.seed)
+    count = len(settings.compare) * settings.episodes
+    console.print(f"[bold]2/2[/] comparing on {settings.episodes} held-out seeds, real training until the budget is spent")
+    checkpoint = folder.best if folder.best.exists() else folder.last
+    factories: dict[str, AgentFactory] = {
+        name: partial(agents.make, name, **({"checkpoint": checkpoint} if name == "ppo" else {}))
+        for name in settings.compare
+    }
+    seeds = range(HELD_OUT, HELD_OUT + settings.episodes)
+    running = compare(factories, seeds, environment, settings.workers)
+    episodes = list(track(running, "      episodes", total=count, console=console))
+    episodes.sort(key=lambda episode: (episode.agent, episode.seed))
+    table = markdown(summary_table(episodes))
+    scenario = build(folder.path / "scenario.toml")
+    folder.write("episodes.csv", lambda path: episode_table(episodes).to_csv(path, index=False))
+    folder.write("rounds.csv", lambda path: round_table(episodes).to_csv(path, index=False))
+    folder.write("table.csv", lambda path: summary_table(episodes).to_csv(path, index=False))
+    folder.write("table.md", lambda path: path.write_text(table + "\n", encoding="utf-8"))
+    folder.write(
+        "accuracy.png", lambda path: plot_accuracy(episodes, path, f"Real split learning in scenario {scenario.name}")
+    )
+    console.print(Markdown(table))
+    console.print(f"mean ± 95 % interval over {settings.episodes} held-out seeds; target {scenario.episode.target_accuracy:.0%}")
+    console.print(f"table, plot, checkpoints and TensorBoard log: {folder.path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
