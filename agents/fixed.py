@@ -14,18 +14,17 @@ class Fixed(Scheduler):
 
     Args:
         env: The environment.
-        cut_layer: 1..L-1; default: the middle one.
+        cut_layer: 1..L-1; default: 1, the least work for the clients.
 
     Raises:
         ValueError: there is no such cut layer.
     """
 
-    def __init__(self, env: gym.Env, cut_layer: int | None = None) -> None:
+    def __init__(self, env: gym.Env, cut_layer: int = 1) -> None:
         super().__init__(env)
-        cuts = self.env.cut_layers
-        self.cut_layer = (cuts + 1) // 2 if cut_layer is None else cut_layer
-        if not 1 <= self.cut_layer <= cuts:
-            raise ValueError(f"cut_layer = {cut_layer}, allowed: 1..{cuts}")
+        if not 1 <= cut_layer <= self.env.cut_layers:
+            raise ValueError(f"cut_layer = {cut_layer}, allowed: 1..{self.env.cut_layers}")
+        self.cut_layer = cut_layer
 
     def allocate(self, state: RoundState, selected: NDArray[np.bool_], aggregation_ratio: float) -> Decision:
         """Equal shares at the fixed cut layer."""

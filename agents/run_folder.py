@@ -59,7 +59,7 @@ class RunFolder:
         """Writes the settings, the whole scenario, the versions and the command."""
         run = {
             "command": shlex.join(["python", *sys.argv]),
-            "settings": dict(settings),
+            "settings": {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()},
             "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         }
         self.write("run.json", lambda path: path.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8"))
