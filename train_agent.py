@@ -16,7 +16,15 @@ from rich.progress import track
 import agents
 from agents.run_folder import RunFolder
 from agents.training import train
-from splitgym.evaluation import AgentFactory, compare, episode_table, markdown, plot_accuracy, round_table, summary_table
+from splitgym.evaluation import (
+    AgentFactory,
+    compare,
+    episode_table,
+    markdown,
+    plot_accuracy,
+    round_table,
+    summary_table,
+)
 from splitgym.scenario import build
 
 HELD_OUT = 1_000_000
@@ -27,8 +35,8 @@ HELD_OUT = 1_000_000
 class Settings:
     """Train a PPO scheduler on real split learning, then compare it with the heuristics on held-out seeds.
 
-    Everything goes to a run folder: settings, scenario, versions and command, TensorBoard log, best and last checkpoint,
-    comparison table and plot. Ctrl-C keeps what is saved; --resume goes on.
+    Everything goes to a run folder: settings, scenario, versions and command, TensorBoard log, best and last
+    checkpoint, comparison table and plot. Ctrl-C keeps what is saved; --resume goes on.
     """
 
     scenario: str = "iot"
@@ -126,11 +134,12 @@ def _run(folder: RunFolder, settings: Settings, console: Console) -> None:
     console.print(f"      tensorboard --logdir {folder.path}")
     train(folder, environment, settings.environments, settings.steps, settings.seed)
     count = len(settings.compare) * settings.episodes
-    console.print(f"[bold]2/2[/] comparing on {settings.episodes} held-out seeds, real training until the budget is spent")
+    console.print(
+        f"[bold]2/2[/] comparing on {settings.episodes} held-out seeds, real training until the budget is spent"
+    )
     checkpoint = folder.best if folder.best.exists() else folder.last
     factories: dict[str, AgentFactory] = {
-        name: partial(agents.make, name, **({"checkpoint": checkpoint} if name == "ppo" else {}))
-        for name in settings.compare
+        name: partial(_scheduler, name, checkpoint if name == "ppo" else None) for name in settings.compare
     }
     seeds = range(HELD_OUT, HELD_OUT + settings.episodes)
     running = compare(factories, seeds, environment, settings.workers)
@@ -146,8 +155,14 @@ def _run(folder: RunFolder, settings: Settings, console: Console) -> None:
         "accuracy.png", lambda path: plot_accuracy(episodes, path, f"Real split learning in scenario {scenario.name}")
     )
     console.print(Markdown(table))
-    console.print(f"mean ± 95 % interval over {settings.episodes} held-out seeds; target {scenario.episode.target_accuracy:.0%}")
+    console.print(
+        f"mean ± 95 % interval over {settings.episodes} held-out seeds; target {scenario.episode.target_accuracy:.0%}"
+    )
     console.print(f"table, plot, checkpoints and TensorBoard log: {folder.path}")
+
+
+def _scheduler(name: str, checkpoint: Path | None, env: gym.Env[Any, Any]) -> agents.Agent:
+    return agents.make(name, env, checkpoint=checkpoint) if checkpoint else agents.make(name, env)
 
 
 if __name__ == "__main__":

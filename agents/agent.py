@@ -73,4 +73,3 @@ class Scheduler(Heuristic):
     def aggregation_ratio(self) -> float:
         """The scenario's phi; 0 with a framework that does not aggregate."""
         return self.env.scenario.training.aggregation_ratio if self.env.framework.aggregates else 0.0
-

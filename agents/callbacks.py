@@ -12,7 +12,7 @@ MINIMUM_EPISODES = 5
 
 
 class LogRounds(BaseCallback):
-    """Logs means over each rollout: unweighted reward terms, latency and what was decided; for episodes, how they ended."""
+    """Logs means over each rollout: reward terms, latency, what was decided, and how episodes ended."""
 
     def _on_rollout_start(self) -> None:
         self._values: dict[str, list[float]] = defaultdict(list)
@@ -38,33 +38,28 @@ class LogRounds(BaseCallback):
 
 
 class Checkpoints(BaseCallback):
-    """Saves the policy after every rollout as `last`, and as `best` when the mean return of recent episodes is the highest."""
+    """Saves the policy after every rollout as `last`, and as `best` if recent episodes had the highest mean return."""
 
     def __init__(self, folder: RunFolder) -> None:
         super().__init__()
         self._folder = folder
 
     def _on_training_start(self) -> None:
-        # Kept on the model, so that a resumed run goes on comparing.
-        if not hasattr(self.model, "best_mean_return"):
-            self.model.best_mean_return = -np.inf
+        self._best_return = self._folder.best_return()
 
     def _on_step(self) -> bool:
         return True
 
     def _on_rollout_start(self) -> None:
-        self.save()
+        self._save()
 
     def _on_training_end(self) -> None:
-        self.save()
+        self._save()
 
-    def save(self) -> None:
-        """Saves now."""
-        episodes = self.model.ep_info_buffer or []
-        mean_return = float(np.mean([episode["r"] for episode in episodes])) if episodes else -np.inf
-        best = len(episodes) >= MINIMUM_EPISODES and mean_return > self.model.best_mean_return
-        if best:
-            self.model.best_mean_return = mean_return
+    def _save(self) -> None:
         self._folder.write(self._folder.last.name, self.model.save)
-        if best:
+        returns = [episode["r"] for episode in self.model.ep_info_buffer or ()]
+        if len(returns) >= MINIMUM_EPISODES and np.mean(returns) > self._best_return:
+            self._best_return = float(np.mean(returns))
             self._folder.write(self._folder.best.name, self.model.save)
+            self._folder.save_best_return(self._best_return, self.num_timesteps)

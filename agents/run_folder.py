@@ -1,12 +1,12 @@
 """The folder of a training run: everything needed to repeat it, and what it made."""
 
 import json
-import os
 import platform
 import shlex
 import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,9 @@ class RunFolder:
             numbers = (n for n in range(1, 1_000_000) if not Path("runs", f"{name}-{n}").exists())
             path = Path("runs", f"{name}-{next(numbers)}")
         elif (path / "run.json").exists():
-            raise FileExistsError(f"{path} holds a run already: choose another --out, or continue it with --resume {path}")
+            raise FileExistsError(
+                f"{path} holds a run already: choose another --out, or continue it with --resume {path}"
+            )
         path.mkdir(parents=True, exist_ok=True)
         return cls(path)
 
@@ -78,10 +80,20 @@ class RunFolder:
             raise ValueError(f"{path} is broken: {error}") from error
         return settings
 
+    def save_best_return(self, mean_return: float, steps: int) -> None:
+        """Notes the mean return of the best checkpoint, and after how many environment steps it was saved."""
+        text = json.dumps({"mean_return": mean_return, "steps": steps}) + "\n"
+        self.write("best.json", lambda path: path.write_text(text, encoding="utf-8"))
+
+    def best_return(self) -> float:
+        """The mean return of the best checkpoint; minus infinity if there is none."""
+        path = self.path / "best.json"
+        return float(json.loads(path.read_text(encoding="utf-8"))["mean_return"]) if path.exists() else -inf
+
     def write(self, name: str, save: Callable[[Path], Any]) -> Path:
         """Writes a file as a whole: until it is finished the former one stays."""
         path = self.path / name
         unfinished = path.with_name(f"unfinished-{name}")
         save(unfinished)
-        os.replace(unfinished, path)
+        unfinished.replace(path)
         return path

@@ -17,7 +17,7 @@ from agents.run_folder import RunFolder
 
 
 def train(folder: RunFolder, environment: Mapping[str, Any], environments: int, steps: int, seed: int) -> int:
-    """Trains the run's policy until it has seen `steps` environment steps; goes on from the last checkpoint if there is one.
+    """Trains the run's policy until it has seen `steps` environment steps, from the last checkpoint if there is one.
 
     Args:
         folder: Where checkpoints and the TensorBoard log go.

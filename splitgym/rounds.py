@@ -1,11 +1,11 @@
 """The values that cross rooms: what may be known at the start of a round, what is decided, what was learnt.
 
-The numeric rooms work on N worlds at once: there every array has a leading axis N. The same classes without that axis speak
-for one world; `RoundState.world` and `stack` go from one form to the other.
+The numeric rooms work on N worlds at once: there every array has a leading axis N. The same classes without that axis
+speak for one world; `RoundState.world` and `stack` go from one form to the other.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,8 @@ class System:
 class RoundState:
     """What a scheduler may know (or, as truth, what the round will run on) at the start of a round.
 
-    Shapes are those of one world with C clients and M subchannels; a batch has a leading axis N on every array but `system`.
+    Shapes are those of one world with C clients and M subchannels; a batch has a leading axis N on every array but
+    `system`.
     """
 
     channel_gain: Floats
@@ -107,11 +108,16 @@ class RoundState:
 
     def world(self, index: int) -> "RoundState":
         """One world of a batch."""
-        return RoundState(**{**{n: v[index] for n, v in _arrays(self)}, "system": self.system})
+        return replace(self, **{name: value[index] for name, value in _arrays(self)})
 
     def batch(self) -> "RoundState":
         """This one world as a batch of one."""
-        return RoundState(**{**{n: np.asarray(v)[None] for n, v in _arrays(self)}, "system": self.system})
+        return self.repeat(1)
+
+    def repeat(self, worlds: int) -> "RoundState":
+        """This one world as a batch of N equal ones."""
+        arrays: dict[str, Any] = {name: np.repeat([value], worlds, axis=0) for name, value in _arrays(self)}
+        return replace(self, **arrays)
 
 
 @dataclass(frozen=True)
@@ -131,11 +137,11 @@ class Decision:
 
     def world(self, index: int) -> "Decision":
         """One world of a batch."""
-        return Decision(**{n: v[index] for n, v in _arrays(self)})
+        return replace(self, **{name: value[index] for name, value in _arrays(self)})
 
     def batch(self) -> "Decision":
         """This one world as a batch of one."""
-        return Decision(**{n: np.asarray(v)[None] for n, v in _arrays(self)})
+        return Decision.stack([self])
 
     @staticmethod
     def stack(decisions: Sequence["Decision"]) -> "Decision":

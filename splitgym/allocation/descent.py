@@ -44,13 +44,7 @@ def best_cut(state: RoundState, decision: Decision) -> tuple[Decision, float]:
     """The decision with the cut layer of least expected latency, by enumeration, and that latency (s)."""
     cuts = np.arange(1, state.system.cut_layers + 1)
     candidates = Decision.stack([replace(decision, cut_layer=cut) for cut in cuts])
-    worlds = RoundState(
-        **{
-            name: value if name == "system" else np.repeat(np.asarray(value)[None], len(cuts), axis=0)
-            for name, value in vars(state).items()
-        }
-    )
-    latency = round_cost(worlds, candidates).latency_s
+    latency = round_cost(state.repeat(len(cuts)), candidates).latency_s
     best = int(np.argmin(latency))
     return replace(decision, cut_layer=int(cuts[best])), float(latency[best])
 
@@ -60,9 +54,9 @@ def descent_steps(
 ) -> Iterator[Step]:
     """The steps of the descent; their latency never increases.
 
-    It starts from equal shares at their best cut layer. Then in turn: subchannels and power for the cut layer, and the cut
-    layer for these; a step that would not shorten the round is not taken. It ends when a turn gains less than `tolerance`,
-    relative.
+    It starts from equal shares at their best cut layer. Then in turn: subchannels and power for the cut layer, and
+    the cut layer for these; a step that would not shorten the round is not taken. It ends when a turn gains less than
+    `tolerance`, relative.
 
     Args:
         state: Of one world, as the scheduler believes it.

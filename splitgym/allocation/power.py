@@ -24,7 +24,7 @@ PRECISION = 1e-12
 
 
 def control_power(state: RoundState, cut_layer: int, assignment: Ints, aggregation_ratio: float) -> Floats:
-    """Powers under which the last uplink ends as early as the budgets allow, each client using as little as it then needs.
+    """Powers under which the last uplink ends as early as the budgets allow; no client uses more than it then needs.
 
     Args:
         state: Of one world, as the scheduler believes it.
@@ -121,13 +121,11 @@ def _least_power(i: int, rate: float, gain: Floats, assignment: Ints, hz: Floats
     order = np.argsort(floor)
     wet_hz = 0.0
     weighted = 0.0
-    wet = 0
     level = inf
     for n in order:
-        # The next, worse subchannel stays dry once the water does not reach its floor.
-        if wet > 0 and level <= floor[n]:
+        # A worse subchannel stays dry if the water does not reach its floor.
+        if level <= floor[n]:
             break
-        wet += 1
         wet_hz += hz[own[n]]
         weighted += hz[own[n]] * log2(floor[n])
         exponent = (rate + weighted) / wet_hz

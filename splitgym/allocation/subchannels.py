@@ -18,9 +18,9 @@ Bools = NDArray[np.bool_]
 def greedy_subchannels(state: RoundState, cut_layer: int, selected: Bools, aggregation_ratio: float) -> Ints:
     """Deals subchannels to clients: one each, weakest compute first; then always the straggler gets one more.
 
-    A client spreads an even share of the power budgets over what it owns. The straggler is who needs longest for all that
-    it does by itself. Whom its best free subchannel would no longer help is dropped. With fewer subchannels than clients
-    the clients that compute fastest are served.
+    A client spreads an even share of the power budgets over what it owns. The straggler is who needs longest for all
+    that it does by itself. Whom its best free subchannel would no longer help is dropped. With fewer subchannels than
+    clients the clients that compute fastest are served.
 
     Args:
         state: Of one world, as the scheduler believes it.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from copy import copy
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -28,26 +28,30 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
 
     ## Description
     C clients hold the data of a learning task. In each round some of them run the first units of a neural network on a
-    mini-batch, send the activations (smashed data) over M subchannels to an edge server, which trains the remaining units and
-    sends gradients back (efficient parallel split learning, arXiv 2303.15991). A step of the environment is one such round:
-    the network is really trained, in PyTorch, and the round's latency, energy and traffic are computed from the framework's
-    phases over the simulated cell. The agent decides the round: cut layer, subchannels and powers, who takes part, and the
-    aggregation ratio phi.
+    mini-batch, send the activations (smashed data) over M subchannels to an edge server, which trains the remaining
+    units and sends gradients back (efficient parallel split learning, arXiv 2303.15991). A step of the environment is
+    one such round: the network is really trained, in PyTorch, and the round's latency, energy and traffic are
+    computed from the framework's phases over the simulated cell. The agent decides the round: cut layer, subchannels
+    and powers, who takes part, and the aggregation ratio phi.
 
     ## Action Space
-    One decision, three encodings of it (`action=`); with L units in the network, C clients, M subchannels, phi levels and
-    power levels of the scenario:
+    One decision, three encodings of it (`action=`); with L units in the network, C clients, M subchannels, phi levels
+    and power levels of the scenario:
 
     | action | space | components in order |
     |---|---|---|
-    | `"discrete"` | MultiDiscrete, 2 M + C + 2 | cut layer - 1; owner of each subchannel (C: unused); its power level; each client out (0) / in (1); phi level |
-    | `"continuous"` | Box(-1, 1), 3 C + 2 | cut layer; each client in (above 0); its demand for spectrum; its power; phi |
-    | `"schedule"` | MultiDiscrete, C + 2 | cut layer - 1; each client out / in; phi level; subchannels and power by the paper's greedy inside |
+    | `"discrete"` | MultiDiscrete, 2 M + C + 2 | cut - 1; owner, then power level, of each subchannel; clients; phi |
+    | `"continuous"` | Box(-1, 1), 3 C + 2 | cut; clients; spectrum demand of each; power of each; phi |
+    | `"schedule"` | MultiDiscrete, C + 2 | cut - 1; clients; phi (subchannels and power: the paper's greedy) |
 
-    A power level is the share of the client's whole power budget that it puts on that subchannel. With a framework that does
-    not aggregate, the only phi level is 0 and the Box has no phi. Every action of the space is legal: one that breaks a
-    power budget is scaled down and `info["projected"]` says so; with nobody able to take part the round's timeout passes and
-    nothing is learnt. An action outside the space raises a ValueError. `action_masks()` serves MaskablePPO.
+    Owner C means unused. A client is in at 1, in the Box above 0. Demands become numbers of subchannels, at least one
+    each.
+
+    A power level is the share of the client's whole power budget that it puts on that subchannel. With a framework
+    that does not aggregate, the only phi level is 0 and the Box has no phi. Every action of the space is legal: one
+    that breaks a power budget is scaled down and `info["projected"]` says so; with nobody able to take part the
+    round's timeout passes and nothing is learnt. An action outside the space raises a ValueError. `action_masks()`
+    serves MaskablePPO.
 
     ## Observation Space
     Box(0, 1), float32, of what the scheduler *believes* (channel knowledge may be stale or noisy). "squashed at r" is
@@ -55,7 +59,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
 
     | index | what |
     |---|---|
-    | 0 .. C-1 | channel estimate: mean over subchannels of the spectral efficiency at p_max over the whole band, squashed at 4 bit/s/Hz |
+    | 0 .. C-1 | channel: mean spectral efficiency with p_max over the whole band, squashed at 4 bit/s/Hz |
     | C .. 2C-1 | compute to spare, squashed at the geometric mean of the scenario's slowest and fastest client |
     | 2C .. 3C-1 | training loss of the client's last mini-batch, squashed at ln(classes) |
     | 3C .. 4C-1 | data share times C, squashed at 1 |
@@ -68,12 +72,12 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     | 7C+3 | latency of the last round, squashed at time budget / round budget |
     | 7C+4 | share of the round budget left |
     | 7C+5 | share of the time budget left |
-    | 7C+6 .. | only with `action="discrete"`: channel estimate of every client and subchannel, C M values, client by client |
+    | 7C+6 .. | only with `action="discrete"`: channel of every client and subchannel, C M values, client by client |
 
     ## Rewards
-    `reward=` names a weighted sum of terms; `info["reward_terms"]` holds the unweighted terms of the round: `accuracy_gain`
-    (test accuracy now minus before), `latency` (minus the share of the time budget that the round took), `energy` (minus the
-    joules spent), `target_reached` (1 in the round that reaches the target).
+    `reward=` names a weighted sum of terms; `info["reward_terms"]` holds the unweighted terms of the round:
+    `accuracy_gain` (test accuracy now minus before), `latency` (minus the share of the time budget that the round
+    took), `energy` (minus the joules spent), `target_reached` (1 in the round that reaches the target).
 
     | reward | sum |
     |---|---|
@@ -82,13 +86,14 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     | `"gain-latency-energy"` | 10 accuracy_gain + 10 latency + 0.1 energy |
 
     ## Starting State
-    `reset(seed=)` draws everything anew: places, shadowing, fading, device speeds, split and shares of the data, initial
-    weights. The same seed gives the same episode, to the bit, on the same machine.
+    `reset(seed=)` draws everything anew: places, shadowing, fading, device speeds, split and shares of the data,
+    initial weights. The same seed gives the same episode, to the bit, on the same machine.
 
     ## Episode End
-    Termination: the measured test accuracy (data-weighted mean over all clients) reaches `episode.target_accuracy`, unless
-    `episode.stop_at_target` is false. Truncation: `episode.max_rounds` rounds are done or `episode.time_budget_s` seconds of
-    simulated time are spent. A step after the end raises `gymnasium.error.ResetNeeded`.
+    Termination: the measured test accuracy (data-weighted mean over all clients) reaches `episode.target_accuracy`,
+    unless `episode.stop_at_target` is false. Truncation: `episode.max_rounds` rounds are done or
+    `episode.time_budget_s` seconds of simulated time are spent. A step after the end raises
+    `gymnasium.error.ResetNeeded`.
 
     ## Arguments
     | argument | default | allowed |
@@ -103,14 +108,14 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     | anything else | | a section of the scenario, whose fields are replaced: `clients={"count": 20}` |
 
     ## Info
-    After `reset` and `step`: `round` (rounds done), `elapsed_s`, `accuracy`, `worst_accuracy` (of the worst client), `loss`
-    (mean training loss of the last round that trained), `evaluated` (whether accuracy was measured now),
+    After `reset` and `step`: `round` (rounds done), `elapsed_s`, `accuracy`, `worst_accuracy` (of the worst client),
+    `loss` (mean training loss of the last round that trained), `evaluated` (whether accuracy was measured now),
     `evaluation_samples`. After `step` also:
 
     | key | what |
     |---|---|
     | `round_latency_s` | seconds the round took |
-    | `stages` | seconds of `migration`, `client_fp`, `uplink`, `server_fp`, `server_bp`, `broadcast`, `unicast`, `client_bp` on the critical path; they sum to the latency |
+    | `stages` | seconds on the critical path by stage (below); they sum to the latency |
     | `cut_layer`, `aggregation_ratio`, `selected` | as decided; `selected` is bool [C] |
     | `participants` | bool [C]: who really took part |
     | `without_subchannel`, `unavailable`, `timed_out` | bool [C]: who was selected and did not, by reason |
@@ -121,10 +126,13 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     | `trained` | false: nobody took part, or not finite |
     | `reward_terms` | unweighted reward terms by name |
 
+    Stages: `migration` (parts of the network that move), `client_fp`, `uplink`, `server_fp`, `server_bp`, `broadcast`,
+    `unicast`, `client_bp`. Waiting for uplinks that never come counts as `uplink`.
+
     ## Vectorized environment
-    `gym.make_vec("SplitLearning-v0", num_envs=N, vectorization_mode="async")` runs N copies in N processes; with a start
-    method other than fork, name it `"splitgym:SplitLearning-v0"` so that workers import the package. Each copy trains with as
-    many torch threads as there are; `torch.set_num_threads(1)` is faster for small networks.
+    `gym.make_vec("SplitLearning-v0", num_envs=N, vectorization_mode="async")` runs N copies in N processes; with a
+    start method other than fork, name it `"splitgym:SplitLearning-v0"` so that workers import the package. Each copy
+    trains with as many torch threads as there are; `torch.set_num_threads(1)` is faster for small networks.
 
     ## Version History
     * v0: first version.
@@ -134,7 +142,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     * Lin et al., Split Learning in 6G Edge Networks, arXiv 2306.12194.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - as Gymnasium declares it
 
     def __init__(
         self,
@@ -220,9 +228,9 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         Raises:
             AttributeError: the encoding is continuous and has no masks.
         """
-        if not isinstance(self._actions, Masked):
-            raise AttributeError("action='continuous' has no masks, allowed: 'discrete', 'schedule'")
-        return self._actions.masks(self.state)
+        if isinstance(self._actions, Masked):
+            return self._actions.masks(self.state)
+        raise AttributeError("action='continuous' has no masks, allowed: 'discrete', 'schedule'")
 
     def decode(self, action: NDArray[Any]) -> Decision:
         """The decision that an action says in the present state.
@@ -269,7 +277,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         return self._observations.names
 
     @property
-    def spec(self) -> EnvSpec | None:  # type: ignore[override]
+    def spec(self) -> EnvSpec | None:
         """How the environment was made, in values that `EnvSpec.to_json` can write."""
         return self._spec
 

@@ -74,7 +74,7 @@ class ObservationCodec:
         return np.concatenate(parts).astype(np.float32)
 
     def _channel(self, state: RoundState) -> NDArray[np.float64]:
-        """[C, M] spectral efficiency if the client spread its power budget over the whole band; 4 bit/s/Hz gives 0.5."""
+        """[C, M] spectral efficiency with the power budget spread over the whole band; 4 bit/s/Hz gives 0.5."""
         system = self._system
         psd = system.client_power_max_w / system.subchannel_hz.sum()
         return _squash(np.log2(1 + psd * state.channel_gain / system.noise_psd_w_per_hz), 4.0)

@@ -32,8 +32,9 @@ def reward_terms(
     """The unweighted terms of a round.
 
     Returns:
-        accuracy_gain: test accuracy now minus before, -1..1; latency: minus the share of the time budget that the round took;
-        energy: minus the joules of clients and server; target_reached: 1 in the round that reaches the target, else 0.
+        accuracy_gain: test accuracy now minus before, -1..1; latency: minus the share of the time budget that the
+        round took; energy: minus the joules of clients and server; target_reached: 1 in the round that reaches the
+        target, else 0.
     """
     return {
         "accuracy_gain": outcome.accuracy - before.accuracy,

@@ -36,6 +36,6 @@ def plot_accuracy(episodes: Sequence[Episode], path: Path, title: str) -> None:
 
 
 def _at(episode: Episode, time_s: np.ndarray) -> np.ndarray:
-    """Accuracy at given times; before the first round that of guessing is unknown, so the first measured value stands."""
+    """Accuracy at given times; before the end of the first round its value stands."""
     last_round = np.searchsorted(episode.elapsed_s, time_s, side="right") - 1
     return episode.accuracy[np.maximum(last_round, 0)]

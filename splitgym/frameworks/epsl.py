@@ -1,7 +1,8 @@
 """Efficient parallel split learning, EPSL (arXiv 2303.15991).
 
-Clients run the first units side by side; the server runs the others for all of them and averages the last-layer gradients
-of the first m = ceil(phi b) positions of the mini-batches over the clients before it goes back. phi = 0 is PSL.
+Clients run the first units side by side; the server runs the others for all of them and averages the last-layer
+gradients of the first m = ceil(phi b) positions of the mini-batches over the clients before they go back. phi = 0 is
+PSL.
 """
 
 from collections.abc import Iterator
@@ -38,8 +39,9 @@ def phases(w: Workload) -> tuple[Phase, ...]:
 def train(parties: Parties, exercise: Exercise) -> bool:
     """One EPSL round: forward, gradient aggregation, backward, a step of every optimiser that took part.
 
-    Server gradient: (1/b) [sum_{j<=m} BP(zbar_j) + sum_{j>m} sum_i lambda_i BP(z_ij)]; client gradient: (1/b) sum_j of its
-    cut gradients, not scaled by lambda_i, so that a client's learning rate does not depend on how many take part.
+    Server gradient: (1/b) [sum_{j<=m} BP(zbar_j) + sum_{j>m} sum_i lambda_i BP(z_ij)]; client gradient: (1/b) sum_j
+    of its cut gradients, not scaled by lambda_i, so that a client's learning rate does not depend on how many take
+    part.
 
     Args:
         parties: Trained in place; the cut has been moved already.
@@ -73,8 +75,8 @@ def train(parties: Parties, exercise: Exercise) -> bool:
 def virtual(parties: Parties, smashed: Tensor, exercise: Exercise) -> Tensor:
     """The server's pass where aggregated gradients go back at the lambda-mean of the smashed data: m + n (b - m) rows.
 
-    Batch statistics of a network with batch norm are those of the two parts of the real forward: rows that are aggregated
-    and rows that are not. The virtual pass uses the running statistics and leaves them as they are.
+    Batch statistics of a network with batch norm are those of the two parts of the real forward: rows that are
+    aggregated and rows that are not. The virtual pass uses the running statistics and leaves them as they are.
 
     Args:
         parties: The server accumulates its gradients.
@@ -114,8 +116,8 @@ def virtual(parties: Parties, smashed: Tensor, exercise: Exercise) -> Tensor:
 def inject(parties: Parties, smashed: Tensor, exercise: Exercise) -> Tensor:
     """The server's pass where aggregated gradients go back at every client's own row: exact Jacobians, n b rows.
 
-    The reference reading: gradients of aggregated rows are averaged over clients at the cut. Arguments and result are those
-    of `virtual`.
+    The reference reading: gradients of aggregated rows are averaged over clients at the cut. Arguments and result are
+    those of `virtual`.
     """
     server, cut = parties.server, parties.cut_layer
     m, weights = exercise.aggregated_rows, exercise.weights

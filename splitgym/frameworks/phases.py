@@ -115,7 +115,7 @@ class Program:
 
 
 def aggregated_rows(aggregation_ratio: float | Array, batch_size: int) -> NDArray[np.int64]:
-    """m = ceil(phi b), the rows of a mini-batch whose last-layer gradients are averaged over clients.
+    """Rows of a mini-batch whose last-layer gradients are averaged over clients, m = ceil(phi b).
 
     The product is rounded to nine decimals first, so that phi = 0.28 of 25 rows is 7 and not 8.
     """

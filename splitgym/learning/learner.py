@@ -57,7 +57,8 @@ class Learner:
         self._labels = torch.from_numpy(dataset.train_labels).to(self.device)
         weights = torch.Generator().manual_seed(int(rng.integers(2**63)))
         network = models.build(task.model, self.input_shape, self.classes, weights, stem=task.stem)
-        network = network.to(self.device, memory_format=torch.channels_last)
+        # Pooling of small images is several times faster in this format on a CPU.
+        network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.profile = models.profile(network, self.input_shape)
         self.parties = Parties(network, count, scenario.training)
         measured = slice(None, task.evaluation_samples)
@@ -92,7 +93,8 @@ class Learner:
             What the round taught; also kept as `outcome`.
 
         Raises:
-            ValueError: the decision does not fit the network or the number of clients, or aggregates where the framework
+            ValueError: the decision does not fit the network or the number of clients, or aggregates where the
+            framework
                 does not.
         """
         self._check(decision)
@@ -108,7 +110,6 @@ class Learner:
         return self.outcome
 
     def _on_device(self, images: NDArray[np.float32]) -> torch.Tensor:
-        # Pooling of small images is several times faster in this format on a CPU.
         return torch.from_numpy(images).to(self.device).contiguous(memory_format=torch.channels_last)
 
     def _cut_moved(self) -> bool:

@@ -2,6 +2,7 @@
 
 from splitgym.scenario.errors import ScenarioError
 from splitgym.scenario.loading import build, load, presets
+from splitgym.scenario.scenario import Scenario
 from splitgym.scenario.sections import (
     Actions,
     Cell,
@@ -14,7 +15,6 @@ from splitgym.scenario.sections import (
     Task,
     Training,
 )
-from splitgym.scenario.scenario import Scenario
 
 __all__ = [
     "Actions",

@@ -56,7 +56,9 @@ class Cell(Section):
     def _umi_antennas_are_above_traffic(self) -> "Cell":
         for name in ("base_station_height_m", "client_height_m"):
             if self.path_loss == "umi" and getattr(self, name) <= 1:
-                raise ValueError(f"{name} = {getattr(self, name):g} must exceed 1 m, the height of traffic in path_loss 'umi'")
+                raise ValueError(
+                    f"{name} = {getattr(self, name):g} must exceed 1 m, the height of traffic in path_loss 'umi'"
+                )
         return self
 
     @model_validator(mode="after")

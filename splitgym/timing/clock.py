@@ -71,7 +71,8 @@ def walk(
         timeout_s: Who has not finished its uplink by then is left out.
         start: [MIGRATION_ROWS + P, C] filled with each client's begin of each phase, s.
         stop: Likewise the end.
-        stage_s: [MIGRATION_ROWS + P] filled with the seconds of each phase on the critical path; they sum to the latency.
+        stage_s: [MIGRATION_ROWS + P] filled with the seconds of each phase on the critical path; they sum to the
+        latency.
 
     Returns:
         The latency of the round, s.
@@ -87,18 +88,10 @@ def walk(
     for row in range(rows):
         kind = UNICAST if row == 0 else UPLINK if row == 1 else resource[row - MIGRATION_ROWS]
         if kind < SERVER:
-            for i in range(clients):
-                if takes_part[i]:
-                    if row == 0:
-                        seconds = duration(move_down[i], downlink[i])
-                    elif row == 1:
-                        seconds = duration(move_up[i], uplink[i])
-                    else:
-                        speed = client_hz[i] if kind == CLIENT else uplink[i] if kind == UPLINK else downlink[i]
-                        seconds = duration(work[row - MIGRATION_ROWS], speed)
-                    start[row, i] = now[i]
-                    now[i] += seconds
-                    stop[row, i] = now[i]
+            moved = move_down if row == 0 else move_up
+            amount = moved if row < MIGRATION_ROWS else np.full(clients, work[row - MIGRATION_ROWS])
+            speed = client_hz if kind == CLIENT else uplink if kind == UPLINK else downlink
+            _side_by_side(amount, speed, takes_part, now, start[row], stop[row])
             continue
         if segment == 0:
             _leave_out_late(now, takes_part, start[:row], stop[:row], timeout_s)
@@ -112,8 +105,8 @@ def walk(
         if participants == 0:
             stage_s[first_uplink] += timeout_s - barrier
             return timeout_s
-        amount = work[row - MIGRATION_ROWS] + per_participant[row - MIGRATION_ROWS] * participants
-        stage_s[row] = duration(amount, server_hz if kind == SERVER else slowest_band)
+        common = work[row - MIGRATION_ROWS] + per_participant[row - MIGRATION_ROWS] * participants
+        stage_s[row] = duration(common, server_hz if kind == SERVER else slowest_band)
         for i in range(clients):
             if takes_part[i]:
                 start[row, i] = barrier
@@ -123,6 +116,16 @@ def walk(
                 now[i] = 0.0
         segment = row + 1
     return _close_segment(now, start, stop, stage_s, segment, rows)
+
+
+@njit(cache=True)
+def _side_by_side(amount: Floats, speed: Floats, takes_part: Bools, now: Floats, start: Floats, stop: Floats) -> None:
+    """A per-client phase: every client that takes part works off its amount at its own speed."""
+    for i in range(now.shape[0]):
+        if takes_part[i]:
+            start[i] = now[i]
+            now[i] += duration(amount[i], speed[i])
+            stop[i] = now[i]
 
 
 @njit(cache=True)

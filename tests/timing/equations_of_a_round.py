@@ -1,4 +1,4 @@
-"""The equations of shared/system-model.md as plain Python over one world; nothing here uses splitgym's own arithmetic."""
+"""The equations of the system model as plain Python over one world, without splitgym's own arithmetic."""
 
 import math
 from dataclasses import dataclass, field
@@ -59,87 +59,112 @@ def watts(dbm: float) -> float:
     return 10.0 ** (dbm / 10.0) / 1000.0
 
 
+class Link:
+    """Rates in bits/s of one client over the subchannels it owns, and what they cost."""
+
+    def __init__(self, scenario: Scenario, state: RoundState, decision: Decision, client: int) -> None:
+        radio = scenario.radio
+        self._noise = watts(radio.noise_psd_dbm_per_hz)
+        self._hz = radio.subchannel_hz
+        p_dl = watts(radio.downlink_psd_dbm_per_hz)
+        gain, psd = state.channel_gain[client], decision.power_w_per_hz
+        self.own = [k for k in range(len(gain)) if decision.assignment[k] == client]
+        self.up = sum(self._shannon(psd[k], gain[k]) for k in self.own)
+        self.down = sum(self._shannon(p_dl, gain[k]) for k in self.own)
+        self.band = sum(self._shannon(p_dl, g) for g in gain)
+        self.client_w = sum(psd[k] * self._hz for k in self.own)
+        self.server_w = p_dl * self._hz * len(self.own)
+
+    def _shannon(self, psd: float, gain: float) -> float:
+        return self._hz * math.log2(1.0 + psd * gain / self._noise)
+
+
 def equations(scenario: Scenario, costs: Profile, state: RoundState, decision: Decision) -> Expected:
     """The round of the specification, client by client."""
-    result = Expected()
-    j, b = int(decision.cut_layer), scenario.training.batch_size
+    result = Expected(client_energy_j=[0.0] * len(state.client_hz))
+    links = {i: Link(scenario, state, decision, i) for i in range(len(state.client_hz))}
+    candidates = [i for i, link in links.items() if decision.selected[i] and state.available[i] and link.own]
+    waited = {i: _before_the_server(result, scenario, costs, state, decision, i, links[i]) for i in candidates}
+    result.latency_s = max((sum(path.values()) for path in waited.values()), default=0.0)
+    if candidates:
+        for name, seconds in max(waited.values(), key=lambda path: sum(path.values())).items():
+            result.stages["migration" if name in ("fetch", "give") else name] += seconds
+    if result.participants:
+        participating = {i: links[i] for i in sorted(result.participants)}
+        _from_the_server_on(result, scenario, costs, state, decision, participating)
+    else:
+        result.stages["uplink"] += scenario.episode.round_timeout_s - result.latency_s
+        result.latency_s = scenario.episode.round_timeout_s
+    return result
+
+
+def _before_the_server(
+    result: Expected, scenario: Scenario, costs: Profile, state: RoundState, decision: Decision, i: int, link: Link
+) -> dict[str, float]:
+    """Seconds of what client i does until its uplink ends or the timeout comes."""
+    j, b, timeout = int(decision.cut_layer), scenario.training.batch_size, scenario.episode.round_timeout_s
+    held, f = int(state.client_cut_layer[i]), state.client_hz[i]
+    fetch = sum(costs.model_bits[held:j]) if 0 < held < j else 0.0
+    give = sum(costs.model_bits[j:held]) if held > j else 0.0
+    seconds = {
+        "fetch": fetch / link.down,
+        "give": _seconds(give, link.up),
+        "client_fp": b * scenario.clients.cycles_per_flop * sum(costs.forward_flops[:j]) / f,
+        "uplink": _seconds(b * costs.activation_bits[j - 1], link.up),
+    }
+    late = sum(seconds.values()) > timeout
+    (result.timed_out if late else result.participants).add(i)
+    result.migration_bits += 0.0 if late else fetch + give
+    spent, clock = {}, 0.0
+    for name, whole in seconds.items():
+        spent[name] = min(whole, timeout - clock)
+        clock += spent[name]
+    sending = spent["give"] + spent["uplink"]
+    result.client_energy_j[i] += scenario.clients.switched_capacitance * f**3 * spent["client_fp"]
+    result.client_energy_j[i] += link.client_w * sending
+    result.server_energy_j += link.server_w * spent["fetch"]
+    result.traffic_bits += link.up * sending + link.down * spent["fetch"]
+    return spent
+
+
+def _seconds(bits: float, rate: float) -> float:
+    if bits == 0:
+        return 0.0
+    return bits / rate if rate > 0 else math.inf
+
+
+def _from_the_server_on(
+    result: Expected,
+    scenario: Scenario,
+    costs: Profile,
+    state: RoundState,
+    decision: Decision,
+    links: dict[int, Link],
+) -> None:
+    j, b, n = int(decision.cut_layer), scenario.training.batch_size, len(links)
     m = math.ceil(Fraction(float(decision.aggregation_ratio)).limit_denominator(10**6) * b)
     kappa_c, kappa_s = scenario.clients.cycles_per_flop, scenario.server.cycles_per_flop
-    B, n0 = scenario.radio.subchannel_hz, watts(scenario.radio.noise_psd_dbm_per_hz)
-    p_dl = watts(scenario.radio.downlink_psd_dbm_per_hz)
-    timeout, f_s = scenario.episode.round_timeout_s, float(state.server_hz)
-    xi_c, xi_s = scenario.clients.switched_capacitance, scenario.server.switched_capacitance
-    F, Bk = list(costs.forward_flops), list(costs.backward_flops)
-    psi = chi = float(costs.activation_bits[j - 1])
-    clients, subchannels = state.channel_gain.shape
-
-    def shannon(psd: float, gain: float) -> float:
-        return B * math.log2(1.0 + psd * gain / n0)
-
-    own = {i: [k for k in range(subchannels) if decision.assignment[k] == i] for i in range(clients)}
-    candidates = [i for i in range(clients) if decision.selected[i] and state.available[i] and own[i]]
-    energy = [0.0] * clients
-    path: dict[int, list[tuple[str, float]]] = {}
-    for i in candidates:
-        up = sum(shannon(decision.power_w_per_hz[k], state.channel_gain[i, k]) for k in own[i])
-        down = sum(shannon(p_dl, state.channel_gain[i, k]) for k in own[i])
-        power = sum(decision.power_w_per_hz[k] * B for k in own[i])
-        held = int(state.client_cut_layer[i])
-        fetch = sum(costs.model_bits[held:j]) if 0 < held < j else 0.0
-        give = sum(costs.model_bits[j:held]) if held > j else 0.0
-        steps = [
-            ("fetch", fetch / down),
-            ("give", give / up if up > 0 else (math.inf if give else 0.0)),
-            ("client_fp", b * kappa_c * sum(F[:j]) / state.client_hz[i]),
-            ("uplink", b * psi / up if up > 0 else math.inf),
-        ]
-        clock, cut_off = 0.0, []
-        for name, seconds in steps:
-            spent = min(seconds, timeout - clock)
-            cut_off.append((name, spent))
-            clock += spent
-        late = sum(seconds for _, seconds in steps) > timeout
-        (result.timed_out if late else result.participants).add(i)
-        path[i] = cut_off
-        took = dict(cut_off)
-        energy[i] = xi_c * state.client_hz[i] ** 3 * took["client_fp"] + power * (took["give"] + took["uplink"])
-        result.traffic_bits += up * (took["give"] + took["uplink"]) + down * took["fetch"]
-        result.server_energy_j += p_dl * B * len(own[i]) * took["fetch"]
-        if not late:
-            result.migration_bits += fetch + give
-
-    waited = {i: sum(s for _, s in path[i]) for i in candidates}
-    if candidates:
-        slowest = max(waited, key=lambda i: waited[i])
-        for name, seconds in path[slowest]:
-            result.stages["migration" if name in ("fetch", "give") else name] += seconds
-    result.client_energy_j = energy
-    if not result.participants:
-        result.stages["uplink"] += timeout - max(waited.values(), default=0.0)
-        result.latency_s = timeout
-        return result
-
-    n = len(result.participants)
-    server_fp = n * b * kappa_s * sum(F[j:]) / f_s
-    server_bp = ((m + n * (b - m)) * kappa_s * sum(Bk[j:-1]) + n * b * kappa_s * Bk[-1]) / f_s
-    band = min(sum(shannon(p_dl, g) for g in state.channel_gain[i]) for i in result.participants)
-    broadcast = m * chi / band
-    unicast = {
-        i: (b - m) * chi / sum(shannon(p_dl, state.channel_gain[i, k]) for k in own[i]) for i in result.participants
-    }
-    client_bp = {i: b * kappa_c * sum(Bk[:j]) / state.client_hz[i] for i in result.participants}
-    last = max(result.participants, key=lambda i: unicast[i] + client_bp[i])
-    result.stages |= {
+    forward, backward, chi = list(costs.forward_flops), list(costs.backward_flops), float(costs.activation_bits[j - 1])
+    f_s, p_dl = float(state.server_hz), watts(scenario.radio.downlink_psd_dbm_per_hz)
+    server_fp = n * b * kappa_s * sum(forward[j:]) / f_s
+    server_bp = ((m + n * (b - m)) * kappa_s * sum(backward[j:-1]) + n * b * kappa_s * backward[-1]) / f_s
+    broadcast = m * chi / min(link.band for link in links.values())
+    unicast = {i: (b - m) * chi / link.down for i, link in links.items()}
+    client_bp = {i: b * kappa_c * sum(backward[:j]) / state.client_hz[i] for i in links}
+    last = max(links, key=lambda i: unicast[i] + client_bp[i])
+    after = {
         "server_fp": server_fp,
         "server_bp": server_bp,
         "broadcast": broadcast,
         "unicast": unicast[last],
         "client_bp": client_bp[last],
     }
-    result.latency_s = max(waited.values()) + server_fp + server_bp + broadcast + unicast[last] + client_bp[last]
-    result.server_energy_j += xi_s * f_s**3 * (server_fp + server_bp) + p_dl * B * subchannels * broadcast
+    result.stages |= after
+    result.latency_s += sum(after.values())
     result.traffic_bits += m * chi + n * (b - m) * chi
-    for i in result.participants:
-        energy[i] += xi_c * state.client_hz[i] ** 3 * client_bp[i]
-        result.server_energy_j += p_dl * B * len(own[i]) * unicast[i]
-    return result
+    band_w = p_dl * scenario.radio.subchannel_hz * scenario.radio.subchannels
+    result.server_energy_j += scenario.server.switched_capacitance * f_s**3 * (server_fp + server_bp)
+    result.server_energy_j += band_w * broadcast
+    for i, link in links.items():
+        result.client_energy_j[i] += scenario.clients.switched_capacitance * state.client_hz[i] ** 3 * client_bp[i]
+        result.server_energy_j += link.server_w * unicast[i]

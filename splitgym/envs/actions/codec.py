@@ -60,7 +60,7 @@ class Masked(Protocol):
     """An encoding in which some values can be known to be useless beforehand."""
 
     def masks(self, state: RoundState) -> NDArray[np.bool_]:
-        """Flat mask over all values of all components of the MultiDiscrete space, in order; every action stays legal."""
+        """Flat mask over the values of all components of the MultiDiscrete space; every action stays legal."""
         ...
 
 

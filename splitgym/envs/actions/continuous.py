@@ -28,8 +28,8 @@ class ContinuousCodec(ActionCodec):
     def decode(self, action: NDArray[Any], state: RoundState) -> Decision:
         """Turns demands into numbers of subchannels (at least one each), and takes the best for each.
 
-        Clients that are in and available choose in the order of their demand, one subchannel a turn, always the one with the
-        highest gain that is left. A client's power, as a share of its budget, is spread evenly.
+        Clients that are in and available choose in the order of their demand, one subchannel a turn, always the one
+        with the highest gain that is left. A client's power, as a share of its budget, is spread evenly.
         """
         share = (action.astype(np.float64) + 1) / 2
         c = self._clients
@@ -56,7 +56,7 @@ class ContinuousCodec(ActionCodec):
         owner = decision.assignment[owned]
         counts = np.bincount(owner, minlength=c)
         spent_w = np.bincount(owner, (decision.power_w_per_hz * self._subchannel_hz)[owned], minlength=c)
-        parts = [
+        parts: list[Any] = [
             [(decision.cut_layer - 0.5) / self._cuts],
             decision.selected.astype(float),
             counts / max(int(counts.max(initial=0)), 1),
@@ -86,7 +86,7 @@ def _counts(demand: Floats, takes_part: NDArray[np.bool_], subchannels: int) -> 
 
 
 def _choose(gain: Floats, counts: NDArray[np.int64], demand: Floats) -> NDArray[np.int64]:
-    """[M] owners: in turns, the highest demand first, each client takes its best free subchannel until it has its number."""
+    """[M] owners: in turns, highest demand first, each client takes its best free subchannel until it has its count."""
     assignment = np.full(gain.shape[1], -1)
     free = np.ones(gain.shape[1], bool)
     left = counts.copy()

@@ -13,9 +13,9 @@ from splitgym.scenario import Scenario
 
 
 class DiscreteCodec(ActionCodec):
-    """MultiDiscrete: cut layer - 1; owner of each subchannel (C: unused); its power level; each client out or in; phi level.
+    """MultiDiscrete: cut layer - 1; owner of each subchannel; its power level; each client out or in; phi level.
 
-    A power level is a share of the client's whole power budget, put on that one subchannel.
+    Owner C means unused. A power level is a share of the client's whole power budget, put on that one subchannel.
     """
 
     def __init__(self, scenario: Scenario, system: System, framework: Framework) -> None:
@@ -45,7 +45,7 @@ class DiscreteCodec(ActionCodec):
         share = decision.power_w_per_hz * self._subchannel_hz / self._client_power_max_w
         level = nearest(self._power_levels, share)
         phi = nearest(self.aggregation_levels, decision.aggregation_ratio)
-        parts = [[decision.cut_layer - 1], owner, level, decision.selected, [phi]]
+        parts: list[Any] = [[decision.cut_layer - 1], owner, level, decision.selected, [phi]]
         return np.concatenate(parts).astype(np.int64)
 
     def masks(self, state: RoundState) -> NDArray[np.bool_]:

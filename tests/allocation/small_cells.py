@@ -1,0 +1,88 @@
+"""Small random cells, and what the equations say about the uplink in them."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from splitgym.envs.world import system_of
+from splitgym.frameworks import get
+from splitgym.models import build, profile
+from splitgym.rounds import Decision, RoundState
+from splitgym.scenario import Scenario
+from splitgym.scenario import build as build_scenario
+
+COSTS = profile(build("cnn", (1, 8, 8), 10), (1, 8, 8))
+"""The network of the presets `iot` and `bandwidth-limited`, which the cells here are made from."""
+
+
+def cell(
+    seed: int,
+    clients: int = 3,
+    subchannels: int = 4,
+    preset: str = "iot",
+    decades: float = 2.0,
+    total_dbm: float = 40.0,
+    framework: str = "epsl",
+    timeout_s: float = 1e5,
+    **arrays: object,
+) -> tuple[Scenario, RoundState]:
+    """A cell whose gains lie within some decades around one at which the uplink matters as much as computing."""
+    rng = np.random.default_rng(seed)
+    scenario = build_scenario(
+        preset,
+        {
+            "clients": {"count": clients},
+            "radio": {"subchannels": subchannels, "total_power_max_dbm": total_dbm},
+            "episode": {"round_timeout_s": timeout_s},
+        },
+    )
+    values = {
+        "channel_gain": 10 ** (-12 + rng.uniform(-decades / 2, decades / 2, (clients, subchannels))),
+        "client_hz": scenario.clients.compute_max_hz * 10 ** rng.uniform(-0.7, 0, clients),
+        "server_hz": scenario.server.compute_hz,
+        "data_share": np.full(clients, 1 / clients),
+        "client_loss": np.full(clients, 2.3),
+        "accuracy": 0.1,
+        "round": 0,
+        "elapsed_s": 0.0,
+        "cut_layer": 0,
+        "client_cut_layer": np.zeros(clients, np.int64),
+        "available": np.ones(clients, bool),
+        "system": system_of(scenario, get(framework)),
+    }
+    return scenario, RoundState(**{**values, **arrays})
+
+
+def random_assignment(rng: np.random.Generator, clients: int, subchannels: int) -> np.ndarray:
+    """Every client has at least one subchannel, every subchannel an owner."""
+    rest = rng.integers(0, clients, subchannels - clients)
+    return rng.permutation(np.concatenate([np.arange(clients), rest]))
+
+
+def until_uplink_s(scenario: Scenario, state: RoundState, decision: Decision) -> np.ndarray:
+    """[C] seconds until each client's uplink has ended, parts that move included; of owners of subchannels only."""
+    radio, b, j = scenario.radio, scenario.training.batch_size, int(decision.cut_layer)
+    noise, seconds = radio.noise_psd_w_per_hz, np.full(len(state.client_hz), np.nan)
+    for i in range(len(seconds)):
+        own = np.flatnonzero(decision.assignment == i)
+        if len(own) == 0:
+            continue
+        gain, held = state.channel_gain[i, own], int(state.client_cut_layer[i])
+        up = radio.subchannel_hz * np.log2(1 + decision.power_w_per_hz[own] * gain / noise).sum()
+        down = radio.subchannel_hz * np.log2(1 + radio.downlink_psd_w_per_hz * gain / noise).sum()
+        fetch = COSTS.model_bits[held:j].sum() if 0 < held < j else 0.0
+        give = COSTS.model_bits[j:held].sum() if held > j else 0.0
+        compute = b * scenario.clients.cycles_per_flop * COSTS.forward_flops[:j].sum() / state.client_hz[i]
+        seconds[i] = fetch / down + compute + (b * COSTS.activation_bits[j - 1] + give) / up
+    return seconds
+
+
+def spent_w(scenario: Scenario, decision: Decision, clients: int) -> np.ndarray:
+    """[C] transmit power of each client."""
+    return np.array(
+        [decision.power_w_per_hz[decision.assignment == i].sum() * scenario.radio.subchannel_hz for i in range(clients)]
+    )
+
+
+def with_total(scenario: Scenario, state: RoundState, total_w: float) -> RoundState:
+    return replace(state, system=replace(state.system, total_power_max_w=total_w))
