@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import gymnasium as gym
 import tyro
@@ -42,11 +42,11 @@ class Settings:
     scenario: str = "iot"
     """Preset name or path of a TOML file."""
     framework: str = "epsl"
-    """Learning framework."""
-    action: Literal["schedule", "discrete", "continuous"] = "schedule"
-    """Action encoding of the policy."""
+    """Learning framework: epsl or psl."""
+    action: str = "schedule"
+    """Action encoding of the policy: schedule, discrete or continuous."""
     reward: str = "gain-latency"
-    """Reward of the policy."""
+    """Reward of the policy: gain-latency, time-to-target or gain-latency-energy."""
     steps: int = 12_000
     """Environment steps, which are training rounds, to learn from."""
     environments: int = 2

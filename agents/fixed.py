@@ -1,5 +1,7 @@
 """`fixed`: one cut layer for the whole episode, equal shares, everybody."""
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,7 @@ class Fixed(Scheduler):
         ValueError: there is no such cut layer.
     """
 
-    def __init__(self, env: gym.Env, cut_layer: int = 1) -> None:
+    def __init__(self, env: gym.Env[Any, Any], cut_layer: int = 1) -> None:
         super().__init__(env)
         if not 1 <= cut_layer <= self.env.cut_layers:
             raise ValueError(f"cut_layer = {cut_layer}, allowed: 1..{self.env.cut_layers}")

@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from stable_baselines3 import PPO
 
@@ -32,23 +33,30 @@ class CheckpointError(ValueError):
 
 
 class Ppo(Agent):
-    """Acts with a trained PPO policy, deterministically.
+    """Acts with a trained PPO policy: draws from its distribution, as in training.
+
+    The most likely action would name the same clients round after round and never hear the others' data. Draws come
+    from the generator of the environment's action space: `env.action_space.seed(seed)` makes them repeatable.
 
     Args:
         env: The environment.
         checkpoint: Zip file that `train_agent.py` saved.
+        deterministic: Take the most likely action all the same.
 
     Raises:
         CheckpointError: the file is not a checkpoint for this environment.
     """
 
-    def __init__(self, env: gym.Env, checkpoint: str | Path) -> None:
+    def __init__(self, env: gym.Env[Any, Any], checkpoint: str | Path, deterministic: bool = False) -> None:
         super().__init__(env)
         self._model = load(checkpoint, self.env)
+        self._deterministic = deterministic
 
     def act(self, observation: NDArray[np.float32], info: dict[str, Any]) -> NDArray[Any]:
-        """The policy's most likely action."""
-        action, _ = self._model.predict(observation, deterministic=True)
+        """The policy's action."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(self.env.action_space.np_random.integers(2**63)))
+            action, _ = self._model.predict(observation, deterministic=self._deterministic)
         return action
 
 

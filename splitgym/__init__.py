@@ -25,7 +25,6 @@ _ROOMS = (
 )
 
 if "SplitLearning-v0" not in gymnasium.registry:
-    # No Gymnasium check of every step: actions are checked by the environment itself, observations by the tests.
     gymnasium.register("SplitLearning-v0", entry_point="splitgym.envs:SplitLearningEnv")
 
 

@@ -1,6 +1,7 @@
 """Whole episodes of schedulers with real training, on the same seeds."""
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ def compare(
     """
     # Not forked: a fork of a process in which torch has started threads may hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=_prepare_worker) as pool:
         jobs = [pool.submit(run_episode, name, make, seed, settings) for seed in seeds for name, make in agents.items()]
         try:
             for job in as_completed(jobs):
@@ -129,7 +130,9 @@ def _until_budget(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**settings, "episode": episode, "task": task}
 
 
-def _one_thread() -> None:
+def _prepare_worker() -> None:
     import torch  # noqa: PLC0415 - only needed in the workers
 
     torch.set_num_threads(1)
+    # Ctrl-C is for the parent, which ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -34,6 +34,9 @@ class Evaluator:
         """[C] test accuracy of (client's own units, then the server's)."""
         cut = parties.cut_layer
         parties.server.set_mode(False)
+        if cut == 0:
+            # Nobody has trained yet: all clients have the same network.
+            return self._accuracy(parties, [self._images], cut).repeat(len(parties.clients))
         at_cut = []
         for i, client in enumerate(parties.clients):
             if i not in self._activations:
@@ -41,6 +44,10 @@ class Evaluator:
                 self._activations[i] = client.forward(self._images)
             # A client that has not followed a deeper cut yet uses the server's copies of the units in between.
             at_cut.append(parties.server.forward(self._activations[i], len(client.units), cut))
+        return self._accuracy(parties, at_cut, cut)
+
+    def _accuracy(self, parties: Parties, at_cut: list[Tensor], cut: int) -> NDArray[np.float64]:
+        """Accuracy of the server's part on each of some activations at the cut, several of them in one pass."""
         per_pass = max(1, ROWS_AT_ONCE // len(self._labels))
         accuracy = []
         for first in range(0, len(at_cut), per_pass):

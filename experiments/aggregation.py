@@ -1,0 +1,123 @@
+"""Test accuracy of EPSL over the aggregation ratio phi: digits, IID clients, real training.
+
+    python -m experiments.aggregation
+
+Shown beside each ratio: what PSL reaches on the rows that EPSL does not aggregate ("control"), since every claim about
+phi has to hold against that; and the unbiased correction at half the learning rate.
+"""
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import product
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import tyro
+from tqdm import tqdm
+
+from splitgym.learning import Learner
+from splitgym.rounds import Decision
+from splitgym.scenario import build
+
+BATCH = 32
+TRAINING: Mapping[str, Any] = {"batch_size": BATCH, "client_learning_rate": 0.02, "server_learning_rate": 0.02}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Test accuracy over the aggregation ratio, on digits with IID clients; prints a table and saves it."""
+
+    rounds: int = 300
+    """Training rounds."""
+    seeds: int = 5
+    """Runs per setting."""
+    clients: int = 5
+    """Clients, all taking part."""
+    workers: int = 2
+    """Processes."""
+    out: Path = Path("experiments/results")
+    """Folder for aggregation.csv and aggregation.md."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training run."""
+
+    method: str
+    aggregation_ratio: float
+    seed: int
+    clients: int
+    rounds: int
+
+    def training(self) -> dict[str, Any]:
+        """Training settings of the method."""
+        if self.method == "control":
+            return {**TRAINING, "batch_size": max(1, round((1 - self.aggregation_ratio) * BATCH))}
+        if self.method == "unbiased":
+            rates = {"client_learning_rate": 0.01, "server_learning_rate": 0.01}
+            return {**TRAINING, **rates, "aggregation_correction": "unbiased"}
+        return {**TRAINING, "aggregation_reading": self.method}
+
+
+def jobs(options: Options) -> Iterator[Job]:
+    """All training runs."""
+    for method, phi, seed in product(
+        ("virtual", "inject", "unbiased", "control"), (0.0, 0.25, 0.5, 0.75, 1.0), range(options.seeds)
+    ):
+        if not (method == "control" and phi == 1):
+            yield Job(method, phi, seed, options.clients, options.rounds)
+
+
+def accuracy(job: Job) -> float:
+    """Test accuracy after the last round, cut after the first convolution."""
+    torch.set_num_threads(1)
+    task = {"partition": "iid", "evaluation_samples": None, "evaluate_every": job.rounds}
+    scenario = build("iot", {"task": task, "clients": {"count": job.clients}, "training": job.training()})
+    learner = Learner(scenario, "epsl", job.seed)
+    decision = Decision(
+        cut_layer=1,
+        assignment=np.zeros(scenario.radio.subchannels, np.int64),
+        power_w_per_hz=np.zeros(scenario.radio.subchannels),
+        selected=np.ones(job.clients, bool),
+        aggregation_ratio=0.0 if job.method == "control" else job.aggregation_ratio,
+    )
+    for _ in range(job.rounds):
+        outcome = learner.round(decision)
+    return outcome.accuracy
+
+
+def main() -> None:
+    """Runs all jobs, prints and saves the table."""
+    options = tyro.cli(Options, description=Options.__doc__)
+    todo = list(jobs(options))
+    with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
+        results = list(tqdm(pool.map(accuracy, todo), total=len(todo), desc="training runs"))
+    runs = pd.DataFrame([{**vars(job), "accuracy": value} for job, value in zip(todo, results, strict=True)])
+    percent = 100 * runs.pivot_table(index="aggregation_ratio", columns="method", values="accuracy", aggfunc="mean")
+    spread = 100 * runs.pivot_table(index="aggregation_ratio", columns="method", values="accuracy", aggfunc="std")
+    columns = ["virtual", "inject", "unbiased", "control"]
+    lines = ["| phi | " + " | ".join(columns) + " |", "|---:" * (1 + len(columns)) + "|"]
+    for phi in percent.index:
+        cells = [
+            "" if np.isnan(percent.loc[phi, name]) else f"{percent.loc[phi, name]:.1f} ± {spread.loc[phi, name]:.1f}"
+            for name in columns
+        ]
+        lines.append(f"| {phi:g} | " + " | ".join(cells) + " |")
+    caption = (
+        f"Test accuracy (%) after {options.rounds} rounds, {options.clients} IID clients, batch {BATCH}, digits, "
+        f"mean ± standard deviation over {options.seeds} seeds."
+    )
+    text = "\n".join([caption, "", *lines, ""])
+    options.out.mkdir(parents=True, exist_ok=True)
+    runs.to_csv(options.out / "aggregation.csv", index=False)
+    (options.out / "aggregation.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Powers brought back into the budgets."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_cells import cell, spent_w, with_total
+
+from splitgym.allocation import project_power
+from splitgym.rounds import Decision, RoundState
+from splitgym.scenario import Scenario
+
+SCENARIO, STATE = cell(0, 3, 5)
+P_MAX, HZ = SCENARIO.radio.client_power_max_w, SCENARIO.radio.subchannel_hz
+
+
+def random_case(seed: int, highest: float, total_share: float) -> tuple[Scenario, RoundState, Decision]:
+    rng = np.random.default_rng(seed)
+    scenario, state = cell(seed, 3, 5)
+    state = with_total(scenario, state, total_share * P_MAX)
+    psd = P_MAX / HZ * highest * rng.random(5) * (rng.random(5) < 0.8)
+    return scenario, state, Decision(1, rng.integers(-1, 3, 5), psd, rng.random(3) < 0.8, 0.5)
+
+
+@given(seed=st.integers(0, 2**32 - 1), highest=st.floats(0, 1e6), total_share=st.floats(0.01, 4))
+@settings(max_examples=100, deadline=None)
+def test_budgets_hold_afterwards_and_a_second_time_changes_nothing(
+    seed: int, highest: float, total_share: float
+) -> None:
+    scenario, state, decision = random_case(seed, highest, total_share)
+    asked = decision.power_w_per_hz.copy()
+    projected, broken = project_power(decision, state)
+    power = spent_w(scenario, projected, 3)
+    assert np.all(power <= P_MAX * (1 + 2e-9))
+    assert power.sum() <= total_share * P_MAX * (1 + 2e-9)
+    assert np.all(projected.power_w_per_hz >= 0)
+    assert np.all(projected.power_w_per_hz <= asked)
+    np.testing.assert_array_equal(decision.power_w_per_hz, asked)
+    again, broken_again = project_power(projected, state)
+    assert not broken_again
+    np.testing.assert_array_equal(again.power_w_per_hz, projected.power_w_per_hz)
+    counted = np.where(decision.selected, spent_w(scenario, decision, 3), 0.0)
+    assert broken == bool(np.any(counted > P_MAX * (1 + 1e-9)) or _total_over(counted, total_share))
+
+
+def _total_over(counted: np.ndarray, total_share: float) -> bool:
+    return np.minimum(counted, P_MAX).sum() > total_share * P_MAX * (1 + 1e-9)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=50, deadline=None)
+def test_powers_within_the_budgets_stay_as_they_are_to_the_bit(seed: int) -> None:
+    _, state, decision = random_case(seed, highest=1 / 5, total_share=3)
+    decision = replace(decision, selected=np.ones(3, bool))
+    used = np.where(decision.assignment >= 0, decision.power_w_per_hz, 0.0)
+    projected, broken = project_power(decision, state)
+    assert broken is False
+    np.testing.assert_array_equal(projected.power_w_per_hz, used)
+
+
+def test_shares_between_subchannels_are_kept() -> None:
+    """Client 0 asks for 4 p_max, client 1 for half of p_max; then both share p_th = p_max."""
+    psd = P_MAX / HZ * np.array([1.0, 3.0, 0.5, 9.0, 9.0])
+    decision = Decision(1, np.array([0, 0, 1, 2, -1]), psd, np.array([True, True, False]), 0.0)
+    projected, broken = project_power(decision, with_total(SCENARIO, STATE, 3 * P_MAX))
+    assert broken is True
+    np.testing.assert_allclose(projected.power_w_per_hz * HZ / P_MAX, [0.25, 0.75, 0.5, 0, 0], rtol=1e-12)
+    projected, broken = project_power(decision, with_total(SCENARIO, STATE, P_MAX))
+    assert broken is True
+    np.testing.assert_allclose(projected.power_w_per_hz * HZ / P_MAX, [1 / 6, 0.5, 1 / 3, 0, 0], rtol=1e-12)
+
+
+def test_the_outsiders_power_breaks_no_budget() -> None:
+    psd = np.full(5, 100 * P_MAX / HZ)
+    decision = Decision(1, np.array([0, 1, 2, -1, 0]), psd, np.zeros(3, bool), 0.0)
+    projected, broken = project_power(decision, STATE)
+    assert broken is False
+    assert not projected.power_w_per_hz.any()
+
+
+@pytest.mark.parametrize("share", [1.0, 1 + 1e-12])
+def test_a_budget_spent_to_the_last_bit_is_not_broken(share: float) -> None:
+    psd = np.full(5, share * P_MAX / HZ)
+    decision = Decision(1, np.array([0, 1, 2, -1, -1]), psd, np.ones(3, bool), 0.0)
+    assert project_power(decision, with_total(SCENARIO, STATE, 3 * P_MAX))[1] is False

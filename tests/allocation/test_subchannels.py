@@ -1,0 +1,104 @@
+"""Who gets which subchannel: the greedy's two phases, and equal shares."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_cells import COSTS, cell, spent_w, with_total
+
+from splitgym.allocation import equal_shares
+from splitgym.allocation.subchannels import greedy_subchannels
+from splitgym.rounds import RoundState
+from splitgym.scenario import Scenario
+
+
+def own_seconds(scenario: Scenario, state: RoundState, cut: int, m: int, i: int, own: list[int], power: float) -> float:
+    """All that client i does by itself with these subchannels and this power spread evenly over them."""
+    b, radio = scenario.training.batch_size, scenario.radio
+    gain = state.channel_gain[i, own]
+    psd = power / (len(own) * radio.subchannel_hz)
+    up = radio.subchannel_hz * np.log2(1 + psd * gain / radio.noise_psd_w_per_hz).sum()
+    down = radio.subchannel_hz * np.log2(1 + radio.downlink_psd_w_per_hz * gain / radio.noise_psd_w_per_hz).sum()
+    flops = COSTS.forward_flops[:cut].sum() + COSTS.backward_flops[:cut].sum()
+    bits = COSTS.activation_bits[cut - 1]
+    return b * scenario.clients.cycles_per_flop * flops / state.client_hz[i] + b * bits / up + (b - m) * bits / down
+
+
+@given(seed=st.integers(0, 2**32 - 1), extra=st.integers(0, 4), clients=st.integers(1, 5))
+@settings(max_examples=80, deadline=None)
+def test_every_selected_client_gets_a_subchannel_when_there_are_enough(seed: int, extra: int, clients: int) -> None:
+    rng = np.random.default_rng(seed)
+    selected = rng.random(5) < 2
+    selected[rng.permutation(5)[clients:]] = False
+    _, state = cell(seed, 5, clients + extra, decades=4.0)
+    owners = greedy_subchannels(state, int(rng.integers(1, 4)), selected, 0.5)
+    assert set(np.flatnonzero(selected)) == set(owners[owners >= 0])
+
+
+@given(seed=st.integers(0, 2**32 - 1), phi=st.sampled_from([0.0, 0.5, 1.0]))
+@settings(max_examples=80, deadline=None)
+def test_an_unused_subchannel_would_help_nobody(seed: int, phi: float) -> None:
+    scenario, state = cell(seed, 3, 8, decades=6.0)
+    owners = greedy_subchannels(state, 2, np.ones(3, bool), phi)
+    power, m = min(scenario.radio.client_power_max_w, scenario.radio.total_power_max_w / 3), int(np.ceil(phi * 16))
+    for k in np.flatnonzero(owners < 0):
+        for i in range(3):
+            own = list(np.flatnonzero(owners == i))
+            now = own_seconds(scenario, state, 2, m, i, own, power)
+            assert own_seconds(scenario, state, 2, m, i, [*own, k], power) >= now * (1 - 1e-12)
+
+
+def test_unused_subchannels_occur() -> None:
+    """Guards the test above."""
+    unused = [
+        (greedy_subchannels(cell(seed, 3, 8, decades=6.0)[1], 2, np.ones(3, bool), 1.0) < 0).any() for seed in range(20)
+    ]
+    assert any(unused)
+
+
+def test_all_subchannels_are_used_where_each_helps() -> None:
+    for seed in range(20):
+        _, state = cell(seed, 3, 8, decades=0.5)
+        assert (greedy_subchannels(state, 2, np.ones(3, bool), 0.5) >= 0).all()
+
+
+def test_two_phases_by_hand() -> None:
+    """First one each, the weakest device first, the best for it; then the straggler, which is the same device."""
+    _, state = cell(0, 3, 5)
+    gain = np.array([[9.0, 8, 7, 6, 5], [9, 8, 7, 6, 5], [9, 8, 7, 6, 5]]) * 1e-11
+    state = replace(state, channel_gain=gain, client_hz=np.array([8e7, 8e6, 4e7]))
+    assert greedy_subchannels(state, 1, np.ones(3, bool), 0.0).tolist() == [1, 2, 0, 1, 1]
+
+
+def test_with_fewer_subchannels_than_clients_the_fastest_devices_are_served() -> None:
+    _, state = cell(0, 5, 2, client_hz=np.array([1e7, 5e7, 2e7, 6e7, 3e7]))
+    assert sorted(greedy_subchannels(state, 1, np.ones(5, bool), 0.0)) == [1, 3]
+    selected = np.array([True, False, True, False, True])
+    assert sorted(greedy_subchannels(state, 1, selected, 0.0)) == [2, 4]
+
+
+def test_with_nobody_selected_nothing_is_dealt() -> None:
+    _, state = cell(0, 3, 4)
+    assert greedy_subchannels(state, 1, np.zeros(3, bool), 0.0).tolist() == [-1] * 4
+    assert equal_shares(state, 1, np.zeros(3, bool), 0.0).assignment.tolist() == [-1] * 4
+
+
+@pytest.mark.parametrize("total_share", [10.0, 0.6])
+@pytest.mark.parametrize("subchannels", [2, 7])
+def test_equal_shares_deals_in_turn_and_gives_everybody_the_same_power(subchannels: int, total_share: float) -> None:
+    scenario, state = cell(3, 4, subchannels)
+    p_max = scenario.radio.client_power_max_w
+    state = with_total(scenario, state, total_share * p_max)
+    selected = np.array([True, False, True, True])
+    decision = equal_shares(state, 2, selected, 0.25)
+    assert decision.assignment.tolist() == ([0, 2] if subchannels == 2 else [0, 2, 3, 0, 2, 3, 0])
+    served = min(3, subchannels)
+    expected = np.isin(np.arange(4), decision.assignment) * min(p_max, total_share * p_max / served)
+    np.testing.assert_allclose(spent_w(scenario, decision, 4), expected, rtol=1e-12)
+    for i in set(decision.assignment):
+        assert len(set(decision.power_w_per_hz[decision.assignment == i])) == 1
+    assert (decision.cut_layer, decision.aggregation_ratio) == (2, 0.25)
+    assert decision.selected.tolist() == selected.tolist()
+    assert decision.selected is not selected

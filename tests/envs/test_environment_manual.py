@@ -1,0 +1,170 @@
+"""The environment's class docstring is its manual: every table in it must say what the code does."""
+
+import ast
+import inspect
+import re
+
+import numpy as np
+import pytest
+from rollouts import ACTIONS, make
+
+from splitgym import frameworks
+from splitgym.envs import SplitLearningEnv
+from splitgym.envs.rewards import REWARDS
+
+MANUAL = inspect.getdoc(SplitLearningEnv)
+SECTIONS = [
+    "Description",
+    "Action Space",
+    "Observation Space",
+    "Rewards",
+    "Starting State",
+    "Episode End",
+    "Arguments",
+    "Info",
+    "Vectorized environment",
+    "Version History",
+    "References",
+]
+
+
+def section(title):
+    return re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", MANUAL, re.MULTILINE | re.DOTALL)[1]
+
+
+def table(title):
+    """Rows of cells, without head and rule."""
+    lines = [line for line in section(title).splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+
+
+def quoted(text):
+    return re.findall(r"`([^`]+)`", text)
+
+
+def test_manual_has_the_usual_sections_in_the_usual_order():
+    assert re.findall(r"^## (.*)$", MANUAL, re.MULTILINE) == SECTIONS
+
+
+def test_arguments_are_those_of_the_constructor_with_their_defaults():
+    documented = {
+        quoted(name)[0]: ast.literal_eval(quoted(default)[0])
+        for name, default, _ in table("Arguments")
+        if name.startswith("`")
+    }
+    parameters = list(inspect.signature(SplitLearningEnv).parameters.values())
+    assert parameters[-1].kind is inspect.Parameter.VAR_KEYWORD
+    assert documented == {p.name: p.default for p in parameters[:-1]}
+    assert list(documented) == [p.name for p in parameters[:-1]]
+    assert table("Arguments")[-1][0] == "anything else"
+
+
+@pytest.mark.parametrize(
+    ("argument", "allowed"), [("framework", frameworks.names()), ("action", ACTIONS), ("learner", ("train",))]
+)
+def test_allowed_values_are_all_listed_and_all_work(argument, allowed):
+    text = next(row[2] for row in table("Arguments") if row[0] == f"`{argument}`")
+    listed = tuple(value.strip('"') for value in quoted(text))
+    assert sorted(listed) == sorted(allowed)
+    for value in listed:
+        make(**{argument: value})
+
+
+def test_rewards_table_is_the_weights():
+    documented = {}
+    for name, terms in table("Rewards"):
+        pairs = [term.split() for term in terms.split(" + ")]
+        documented[ast.literal_eval(quoted(name)[0])] = {term: float(weight) for weight, term in pairs}
+    assert documented == {name: dict(weights) for name, weights in REWARDS.items()}
+
+
+def test_info_keys_are_all_documented_and_no_others():
+    env = make()
+    _, after_reset = env.reset(seed=0)
+    *_, after_step = env.step(env.action_space.sample())
+    both, step_only = section("Info").split("After `step` also")
+    assert set(quoted(both)) - {"reset", "step"} == set(after_reset)
+    keys = {key for row in table("Info") for key in quoted(row[0])}
+    assert keys == set(after_step) - set(after_reset)
+    assert step_only
+    stages = next(row[1] for row in table("Info") if row[0] == "`stages`")
+    assert set(quoted(stages)) == set(after_step["stages"])
+
+
+def test_reward_terms_are_documented():
+    env = make()
+    env.reset(seed=0)
+    *_, info = env.step(env.action_space.sample())
+    before_the_table = section("Rewards").split("|")[0]
+    assert set(info["reward_terms"]) <= set(quoted(before_the_table))
+
+
+WORDS = {
+    "channel estimate: mean": "channel",
+    "compute": "compute",
+    "training loss": "loss",
+    "data share": "data_share",
+    "available": "available",
+    "took part": "took_part",
+    "cut layer up to which": "client_cut_layer",
+    "test accuracy": "accuracy",
+    "cut layer of the last round": "cut_layer",
+    "aggregation ratio": "aggregation_ratio",
+    "latency of the last round": "round_latency",
+    "share of the round budget left": "rounds_left",
+    "share of the time budget left": "time_left",
+    "only with": "subchannel",
+}
+"""How a row of the observation table begins, and the name that stands at its indices."""
+
+
+def value_at(expression, clients):
+    return eval(re.sub(r"(\d)C", r"\1*C", expression), {"C": clients})  # noqa: S307
+
+
+@pytest.mark.parametrize(("preset", "action"), [("toy", "discrete"), ("iot", "discrete"), ("iot", "schedule")])
+def test_observation_table_says_what_stands_at_each_index(preset, action):
+    env = make(preset, action=action)
+    clients, subchannels = env.scenario.clients.count, env.scenario.radio.subchannels
+    names, documented = env.observation_names, {}
+    for index, text in table("Observation Space"):
+        name = next(name for start, name in WORDS.items() if text.startswith(start))
+        first, _, last = index.partition(" ..")
+        first = value_at(first, clients)
+        if name == "subchannel":
+            pairs = [(i, k) for i in range(clients) for k in range(subchannels) if action == "discrete"]
+            documented |= {first + n: f"subchannel[{i},{k}]" for n, (i, k) in enumerate(pairs)}
+        elif last:
+            assert value_at(last, clients) - first == clients - 1
+            documented |= {first + i: f"{name}[{i}]" for i in range(clients)}
+        else:
+            documented[first] = name
+    assert [documented[i] for i in sorted(documented)] == list(names)
+    assert sorted(documented) == list(range(len(names)))
+
+
+def test_action_table_says_the_spaces():
+    env = make("iot")
+    scenario = env.scenario
+    sizes = {"M": scenario.radio.subchannels, "C": scenario.clients.count}
+    for name, space, _ in table("Action Space"):
+        action = ast.literal_eval(quoted(name)[0])
+        kind, length = re.fullmatch(r"(\w+)(?:\(-1, 1\))?, (.*)", space).groups()
+        expected = eval(re.sub(r"(\d) ", r"\1*", length), sizes)  # noqa: S307
+        got = make("iot", action=action).action_space
+        assert type(got).__name__ == kind
+        assert got.shape == (expected,)
+    assert {ast.literal_eval(quoted(row[0])[0]) for row in table("Action Space")} == set(ACTIONS)
+
+
+def test_render_modes_of_the_manual_are_those_of_the_metadata():
+    text = next(row[2] for row in table("Arguments") if row[0] == "`render_mode`")
+    listed = [value.strip('"') for value in quoted(text) if value != "None"]
+    assert sorted(listed) == sorted(SplitLearningEnv.metadata["render_modes"])
+
+
+def test_default_environment_is_the_one_of_the_manual():
+    env = SplitLearningEnv()
+    assert env.scenario.name == "iot"
+    assert env.framework.name == "epsl"
+    assert np.prod(env.action_space.shape) == 2 * 8 + 8 + 2

@@ -1,0 +1,110 @@
+"""The observation, index by index as the manual has it, worked out anew from `env.unwrapped.state`."""
+
+import math
+
+import numpy as np
+import pytest
+from rollouts import ACTIONS, make, sampled_actions
+
+UNCERTAIN = {"channel_delay_rounds": 1, "channel_error_db": 3.0, "compute_delay_rounds": 1}
+
+
+def squashed(value, reference):
+    return value / (value + reference)
+
+
+def as_the_manual_says(env, last):
+    """`last`: (participants, phi, latency) of the last round."""
+    state, scenario = env.state, env.scenario
+    radio, episode, clients = scenario.radio, scenario.episode, scenario.clients
+    count, cuts = clients.count, env.cut_layers
+    p_max = 10 ** (radio.client_power_max_dbm / 10) / 1000
+    noise = 10 ** (radio.noise_psd_dbm_per_hz / 10) / 1000
+    psd = p_max / (radio.subchannels * radio.subchannel_hz)
+    estimate = [
+        [squashed(math.log2(1 + psd * state.channel_gain[i, k] / noise), 4.0) for k in range(radio.subchannels)]
+        for i in range(count)
+    ]
+    participants, phi, latency = last
+    values = [sum(row) / len(row) for row in estimate]
+    values += [
+        squashed(hz, math.exp((math.log(clients.compute_min_hz) + math.log(clients.compute_max_hz)) / 2))
+        for hz in state.client_hz
+    ]
+    values += [squashed(loss, math.log(10)) for loss in state.client_loss]
+    values += [squashed(share * count, 1.0) for share in state.data_share]
+    values += [float(flag) for flag in state.available]
+    values += [float(flag) for flag in participants]
+    values += [cut / cuts for cut in state.client_cut_layer]
+    values += [state.accuracy, state.cut_layer / cuts, phi]
+    values += [squashed(latency, episode.time_budget_s / episode.max_rounds)]
+    values += [1 - state.round / episode.max_rounds, max(0.0, 1 - state.elapsed_s / episode.time_budget_s)]
+    if env.action_space.shape[0] == 2 * radio.subchannels + count + 2 and hasattr(env.action_space, "nvec"):
+        values += [value for row in estimate for value in row]
+    return values
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize(
+    ("preset", "overrides"),
+    [
+        ("toy", {}),
+        ("iot", {}),
+        ("iot", {"knowledge": UNCERTAIN, "clients": {"dropout_probability": 0.4}}),
+        ("bandwidth-limited", {"episode": {"max_rounds": 5, "time_budget_s": 60.0}}),
+    ],
+    ids=["toy", "iot", "uncertain iot", "bandwidth-limited"],
+)
+def test_observation_is_what_the_manual_says(preset, overrides, action):
+    env = make(preset, action=action, **overrides)
+    count = env.scenario.clients.count
+    observation, _ = env.reset(seed=8)
+    assert observation.dtype == np.float32
+    np.testing.assert_allclose(observation, as_the_manual_says(env, (np.zeros(count), 0.0, 0.0)), rtol=2e-7, atol=0)
+    for sampled in sampled_actions(env, 4):
+        observation, _, _, _, info = env.step(sampled)
+        last = info["participants"], info["aggregation_ratio"], info["round_latency_s"]
+        np.testing.assert_allclose(observation, as_the_manual_says(env, last), rtol=2e-7, atol=1e-9)
+        assert env.observation_space.contains(observation)
+        assert observation.min() >= 0
+        assert observation.max() <= 1
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("preset", ["toy", "iot", "epsl"])
+def test_every_index_has_its_own_name(preset, action):
+    env = make(preset, action=action)
+    names = env.observation_names
+    clients, subchannels = env.scenario.clients.count, env.scenario.radio.subchannels
+    assert len(names) == len(set(names)) == env.observation_space.shape[0]
+    assert len(names) == 7 * clients + 6 + (clients * subchannels if action == "discrete" else 0)
+
+
+def test_names_stand_where_their_values_are():
+    env = make("iot")
+    observation, _ = env.reset(seed=8)
+    at = dict(zip(env.observation_names, observation, strict=True))
+    for i, share in enumerate(env.state.data_share):
+        assert at[f"data_share[{i}]"] == pytest.approx(8 * share / (8 * share + 1))
+    assert at["accuracy"] == pytest.approx(env.state.accuracy)
+    assert at["rounds_left"] == at["time_left"] == 1
+    row = [at[f"subchannel[3,{k}]"] for k in range(8)]
+    assert at["channel[3]"] == pytest.approx(np.mean(row), rel=1e-6)
+
+
+def test_toy_observation_by_hand():
+    """1 W over 2 MHz at a gain of 1e-10 and 1e-16 W/Hz of noise: log2(1.5) bit/s/Hz; equal shares; nothing known yet."""
+    env = make(action="schedule")
+    observation, info = env.reset(seed=0)
+    channel = math.log2(1.5) / (math.log2(1.5) + 4)
+    expected = [channel] * 2 + [0.5] * 6 + [1, 1] + [0] * 4 + [info["accuracy"], 0, 0, 0, 1, 1]
+    np.testing.assert_allclose(observation, expected, rtol=1e-6)
+
+
+def test_observation_stays_in_the_box_beyond_the_time_budget():
+    env = make(action="schedule", episode={"time_budget_s": 0.01})
+    env.reset(seed=0)
+    observation, _, _, truncated, _ = env.step(np.array([0, 1, 1, 0]))
+    assert truncated
+    assert env.observation_space.contains(observation)
+    assert observation[env.observation_names.index("time_left")] == 0
