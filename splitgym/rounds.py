@@ -157,6 +157,8 @@ class Decision:
         _check_shape("assignment", self.assignment, subchannels)
         _check_shape("power_w_per_hz", self.power_w_per_hz, subchannels)
         _check_shape("selected", self.selected, clients)
+        if np.asarray(self.selected).dtype != np.bool_:
+            raise ValueError(f"Decision.selected = {self.selected}, allowed: bool array")
         if np.any(self.assignment < -1) or np.any(self.assignment >= clients):
             raise ValueError(f"Decision.assignment = {self.assignment}, allowed: -1 (unused) or 0..{clients - 1}")
         if not np.all(np.isfinite(self.power_w_per_hz)) or np.any(self.power_w_per_hz < 0):
@@ -184,9 +186,9 @@ class RoundOutcome:
     client_cut_layer: Ints
     """[C] as in RoundState."""
     trained: bool
-    """False: nobody took part, or the loss was not finite, and the models are as they were."""
+    """False: nobody took part, or the loss was not finite, and no weight was trained."""
     finite: bool
-    """False: the round's loss or gradients were not finite and the round was undone."""
+    """False: loss or gradients were not finite; models are as they were (after the cut has moved, if it did)."""
     evaluated: bool
     """Whether accuracy was measured after this round (else it is the last measured one)."""
     evaluation_samples: int

@@ -1,4 +1,4 @@
-"""What all tests share: one torch thread, so that results do not depend on the machine and cores are not fought over."""
+"""What all tests share: one torch thread, so that results repeat and cores are not fought over."""
 
 import pytest
 

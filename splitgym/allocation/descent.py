@@ -22,8 +22,17 @@ class Step(NamedTuple):
     block: str
     """"start", "allocation" (subchannels and power) or "cut"."""
     decision: Decision
+    participants: int
+    """How many clients are expected to take part."""
     latency_s: float
     """Expected round latency after the step."""
+
+    def better_than(self, other: "Step") -> bool:
+        """Whether more clients take part, or as many in less time.
+
+        A round that leaves clients out at the timeout may be short, but does not do what was decided.
+        """
+        return (-self.participants, self.latency_s) < (-other.participants, other.latency_s)
 
 
 def allocate(state: RoundState, cut_layer: int, selected: Bools, aggregation_ratio: float) -> Decision:
@@ -40,23 +49,29 @@ def allocate(state: RoundState, cut_layer: int, selected: Bools, aggregation_rat
     return Decision(cut_layer, assignment, psd, selected.copy(), aggregation_ratio)
 
 
-def best_cut(state: RoundState, decision: Decision) -> tuple[Decision, float]:
-    """The decision with the cut layer of least expected latency, by enumeration, and that latency (s)."""
-    cuts = np.arange(1, state.system.cut_layers + 1)
-    candidates = Decision.stack([replace(decision, cut_layer=cut) for cut in cuts])
-    latency = round_cost(state.repeat(len(cuts)), candidates).latency_s
-    best = int(np.argmin(latency))
-    return replace(decision, cut_layer=int(cuts[best])), float(latency[best])
+def best_cut(state: RoundState, decision: Decision) -> Step:
+    """The decision with the best cut layer, by enumeration: most clients take part, then the shortest round.
+
+    Args:
+        state: Of one world, as the scheduler believes it.
+        decision: Of one world; its cut layer does not matter.
+    """
+    cuts = range(1, state.system.cut_layers + 1)
+    candidates = [replace(decision, cut_layer=cut) for cut in cuts]
+    cost = round_cost(state.repeat(len(cuts)), Decision.stack(candidates))
+    participants = cost.participants.sum(1)
+    best = int(np.lexsort((cost.latency_s, -participants))[0])
+    return Step("cut", candidates[best], int(participants[best]), float(cost.latency_s[best]))
 
 
 def descent_steps(
     state: RoundState, selected: Bools, aggregation_ratio: float, tolerance: float = 1e-6
 ) -> Iterator[Step]:
-    """The steps of the descent; their latency never increases.
+    """The steps of the descent; the latency never increases while the number of participants stays the same.
 
-    It starts from equal shares at their best cut layer. Then in turn: subchannels and power for the cut layer, and
-    the cut layer for these; a step that would not shorten the round is not taken. It ends when a turn gains less than
-    `tolerance`, relative.
+    Blocks in turn: subchannels and power for the cut layer, then the cut layer for these; a step that is no better is
+    not taken. It ends when a turn gains less than `tolerance`, relative. Descents by blocks get stuck where they start,
+    so it starts from the best of: subchannels and power for each cut layer, equal shares at their best one.
 
     Args:
         state: Of one world, as the scheduler believes it.
@@ -64,22 +79,29 @@ def descent_steps(
         aggregation_ratio: phi.
         tolerance: eps of the paper, relative to the latency.
     """
-    decision, latency = best_cut(state, equal_shares(state, 1, selected & state.available, aggregation_ratio))
-    decision = replace(decision, selected=selected.copy())
-    yield Step("start", decision, latency)
+    shares = replace(equal_shares(state, 1, selected & state.available, aggregation_ratio), selected=selected.copy())
+    now = best_cut(state, shares)
+    for cut in range(1, state.system.cut_layers + 1):
+        step = _allocation(state, replace(shares, cut_layer=cut))
+        now = step if step.better_than(now) else now
+    now = now._replace(block="start")
+    yield now
     while True:
-        before = latency
-        allocated = allocate(state, decision.cut_layer, selected, aggregation_ratio)
-        allocated_latency = float(round_cost(state, allocated).latency_s)
-        if allocated_latency < latency:
-            decision, latency = allocated, allocated_latency
-        yield Step("allocation", decision, latency)
-        moved, moved_latency = best_cut(state, decision)
-        if moved_latency < latency:
-            decision, latency = moved, moved_latency
-        yield Step("cut", decision, latency)
-        if before - latency <= tolerance * before:
+        before = now
+        for block in (_allocation, best_cut):
+            step = block(state, now.decision)
+            now = step if step.better_than(now) else now._replace(block=step.block)
+            yield now
+        gained = before.latency_s - now.latency_s
+        if now.participants == before.participants and gained <= tolerance * before.latency_s:
             return
+
+
+def _allocation(state: RoundState, decision: Decision) -> Step:
+    """Subchannels and powers anew for the decision's cut layer, selection and aggregation ratio."""
+    allocated = allocate(state, decision.cut_layer, decision.selected, decision.aggregation_ratio)
+    cost = round_cost(state, allocated)
+    return Step("allocation", allocated, int(cost.participants.sum()), float(cost.latency_s))
 
 
 def descend(state: RoundState, selected: Bools, aggregation_ratio: float) -> Decision:

@@ -105,6 +105,13 @@ def _minimise_last_uplink(
             best[:] = trial
         else:
             low = middle
+    if high < inf:
+        # If the even split was already the best, those who are in time with less power have to get less.
+        for i in owners:
+            own = assignment == i
+            needed = _least_power(i, uplink_bits[i] / (high - ready_s[i]), gain, assignment, hz, noise, trial)
+            if needed <= np.sum(best[own] * hz[own]):
+                best[own] = trial[own]
     return best
 
 

@@ -28,9 +28,6 @@ def path_loss_db(cell: Cell, carrier_hz: float, ground_distance_m: Floats, line_
 
     Returns:
         [...] loss, dB.
-
-    Raises:
-        ValueError: Antenna heights for which UMi is not defined (1 m or less).
     """
     if cell.path_loss == "constant":
         return np.full(ground_distance_m.shape, cell.constant_loss_db)
@@ -54,11 +51,6 @@ def _umi_seen_db(cell: Cell, carrier_hz: float, ground_distance_m: Floats, dista
         cell.base_station_height_m - ENVIRONMENT_HEIGHT_M,
         cell.client_height_m - ENVIRONMENT_HEIGHT_M,
     )
-    if min(effective_heights_m) <= 0:
-        raise ValueError(
-            f"path_loss 'umi' needs antennas above {ENVIRONMENT_HEIGHT_M} m, not base_station_height_m = "
-            f"{cell.base_station_height_m}, client_height_m = {cell.client_height_m}; use 'constant' or raise them"
-        )
     breakpoint_m = 4 * effective_heights_m[0] * effective_heights_m[1] * carrier_hz / SPEED_OF_LIGHT_M_PER_S
     height_difference_m = cell.base_station_height_m - cell.client_height_m
     at_one_metre_db = 32.4 + 20 * np.log10(carrier_hz / 1e9)

@@ -21,6 +21,15 @@ def make(scenario: Any = "toy", framework: str = "epsl", action: str = "discrete
     return gym.make("SplitLearning-v0", scenario=scenario, framework=framework, action=action, **options).unwrapped
 
 
+LASTING = {"max_rounds": 1000, "time_budget_s": 1e6, "target_accuracy": 1.0}
+"""Episode of a test that is not about the end of episodes."""
+
+
+def lasting(*arguments: Any, **options: Any) -> Any:
+    """`make`, with budgets that a test does not spend."""
+    return make(*arguments, episode=LASTING, **options)
+
+
 def differences(a: Any, b: Any, path: str = "") -> list[str]:
     """Where two nested values differ in type, shape or any bit; NaN equals NaN."""
     if type(a) is not type(b):

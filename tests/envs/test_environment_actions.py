@@ -1,12 +1,13 @@
 """The encodings: what they can say they say exactly; every action means a valid decision; masks hide nothing useful."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rollouts import ACTIONS, CASES, make, sampled_actions
+from rollouts import ACTIONS, CASES, LASTING, make, sampled_actions
 
 from splitgym.allocation import allocate, equal_shares
 from splitgym.rounds import Decision
@@ -84,7 +85,7 @@ def test_extreme_decisions_can_be_encoded(action, level):
 
 
 def test_discrete_action_by_hand():
-    """Toy: cut 2; subchannel 0 unused, 1 of client 0; power levels 1/8 and 1/4 of 1 W on 1 MHz; client 1 out; phi 0.75."""
+    """Toy: cut 2; subchannel 0 unused, 1 of client 0; 1/8 and 1/4 of 1 W on 1 MHz; client 1 out; phi 0.75."""
     decision = ENVS["toy", "epsl", "discrete"].decode(np.array([1, 2, 0, 1, 2, 1, 0, 3]))
     assert decision.cut_layer == 2
     assert decision.assignment.tolist() == [-1, 0]
@@ -158,14 +159,14 @@ def test_continuous_demands_of_three_to_one_get_six_and_two_of_eight():
 
 def test_continuous_everybody_who_is_in_gets_at_least_one():
     env = ENVS["iot", "epsl", "continuous"]
-    decision = env.decode(box(selected={i: 1 for i in range(8)}, demand={0: 1.0}))
+    decision = env.decode(box(selected=dict.fromkeys(range(8), 1), demand={0: 1.0}))
     assert counts(decision).tolist() == [1] * 8
     decision = env.decode(box(selected={0: 1, 1: 1, 2: 1}, demand={0: 1.0}))
     assert counts(decision)[:3].tolist() == [6, 1, 1]
 
 
 def test_continuous_without_any_demand_shares_are_even():
-    decision = ENVS["iot", "epsl", "continuous"].decode(box(selected={i: 1 for i in range(4)}))
+    decision = ENVS["iot", "epsl", "continuous"].decode(box(selected=dict.fromkeys(range(4), 1)))
     assert counts(decision)[:4].tolist() == [2, 2, 2, 2]
 
 
@@ -188,12 +189,12 @@ def test_continuous_counts_follow_the_demands(demands):
                 assert got[client] > value - 1 - 1e-9
         ordered = sorted(share, key=share.get)
         # An ulp of rounding may turn a tie, but not more.
-        assert all(got[a] <= got[b] + (share[b] - share[a] < 1e-9) for a, b in zip(ordered, ordered[1:], strict=False))
+        assert all(got[a] <= got[b] + (share[b] - share[a] < 1e-9) for a, b in pairwise(ordered))
 
 
 def test_continuous_more_clients_than_subchannels_serves_the_highest_demands():
     env = started(action="continuous", clients={"count": 4})
-    decision = env.decode(box(selected={i: 1 for i in range(4)}, demand={0: 0.1, 1: 0.9, 2: 0.2, 3: 0.5}, clients=4))
+    decision = env.decode(box(selected=dict.fromkeys(range(4), 1), demand={0: 0.1, 1: 0.9, 2: 0.2, 3: 0.5}, clients=4))
     assert counts(decision, 4).tolist() == [0, 1, 0, 1]
 
 
@@ -214,7 +215,7 @@ def test_continuous_clients_choose_their_best_subchannels_in_turns():
 def test_continuous_power_is_a_share_of_the_budget_spread_evenly():
     env = ENVS["iot", "epsl", "continuous"]
     decision = env.decode(box(selected={0: 1, 1: 1}, power={0: 0.0, 1: -1.0}))
-    p_max = 10 ** (14 / 10) / 1000
+    p_max = 10 ** (env.scenario.radio.client_power_max_dbm / 10) / 1000
     assert decision.power_w_per_hz[decision.assignment == 0] == pytest.approx([0.5 * p_max / (4 * 180e3)] * 4)
     assert decision.power_w_per_hz[decision.assignment == 1].tolist() == [0] * 4
 
@@ -309,7 +310,9 @@ def test_masks_have_one_value_for_each_value_of_each_component(preset, action):
 
 @pytest.mark.parametrize("action", ["discrete", "schedule"])
 def test_who_is_away_is_masked_and_yet_legal(action):
-    env = started("iot", action=action, clients={"dropout_probability": 0.5, "return_probability": 0.3}, seed=4)
+    env = started(
+        "iot", action=action, episode=LASTING, clients={"dropout_probability": 0.5, "return_probability": 0.3}, seed=4
+    )
     everybody = np.ones(8, bool)
     seen_away = False
     for _ in range(4):

@@ -1,4 +1,4 @@
-"""The checkers of Gymnasium and Stable-Baselines3, and what they do not check: determinism to the bit, copies, vectors."""
+"""The checkers of Gymnasium and Stable-Baselines3, and what they leave out: determinism, copies, vectors."""
 
 import copy
 import json
@@ -12,7 +12,18 @@ import numpy as np
 import pytest
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env as gymnasium_check
-from rollouts import ACTIONS, CASES, differences, fields_of, make, play_on, rollout, sampled_actions, walk_arrays
+from rollouts import (
+    ACTIONS,
+    CASES,
+    differences,
+    fields_of,
+    lasting,
+    make,
+    play_on,
+    rollout,
+    sampled_actions,
+    walk_arrays,
+)
 from stable_baselines3.common.env_checker import check_env as sb3_check
 from stable_baselines3.common.vec_env import SubprocVecEnv
 
@@ -41,14 +52,14 @@ def test_gymnasium_checker_passes_through_make():
 
 @every_case
 def test_same_seed_and_actions_agree_in_everything(preset, framework, action):
-    first, second = make(preset, framework, action), make(preset, framework, action)
+    first, second = lasting(preset, framework, action), lasting(preset, framework, action)
     actions = sampled_actions(first, 4)
     assert differences(rollout(first, 11, actions), rollout(second, 11, actions)) == []
 
 
 @pytest.mark.parametrize("preset", ["toy", "iot"])
 def test_reset_with_a_seed_repeats_the_episode_in_a_used_environment(preset):
-    env = make(preset)
+    env = lasting(preset)
     actions = sampled_actions(env, 3)
     first = rollout(env, 5, actions)
     env.reset()
@@ -57,14 +68,14 @@ def test_reset_with_a_seed_repeats_the_episode_in_a_used_environment(preset):
 
 @pytest.mark.parametrize("preset", ["toy", "iot"])
 def test_other_seed_other_episode(preset):
-    env = make(preset)
+    env = lasting(preset)
     actions = sampled_actions(env, 2)
     assert differences(rollout(env, 1, actions)[-1], rollout(env, 2, actions)[-1]) != []
 
 
 @pytest.mark.parametrize("preset", ["toy", "iot"])
 def test_second_reset_without_seed_is_another_episode_and_repeatable(preset):
-    first, second = make(preset), make(preset)
+    first, second = lasting(preset), lasting(preset)
     actions = sampled_actions(first, 3)
     before = rollout(first, 7, actions)
     rollout(second, 7, actions)
@@ -75,7 +86,7 @@ def test_second_reset_without_seed_is_another_episode_and_repeatable(preset):
 
 def test_episodes_do_not_depend_on_what_was_played_before():
     """Only the seeds of the resets count, not how many rounds were played between them."""
-    first, second = make("iot"), make("iot")
+    first, second = lasting("iot"), lasting("iot")
     actions = sampled_actions(first, 2)
     first.reset(seed=3)
     second.reset(seed=3)
@@ -86,7 +97,7 @@ def test_episodes_do_not_depend_on_what_was_played_before():
 def test_global_generators_are_neither_used_nor_moved():
     import torch  # noqa: PLC0415
 
-    env = make("iot")
+    env = lasting("iot")
     actions = sampled_actions(env, 2)
     expected = rollout(env, 3, actions)
     np.random.seed(123)  # noqa: NPY002 - it is the global generator that must not matter
@@ -98,7 +109,7 @@ def test_global_generators_are_neither_used_nor_moved():
 
 
 def test_options_of_reset_are_ignored():
-    env, other = make(), make()
+    env, other = lasting(), lasting()
     expected = env.reset(seed=3)
     assert differences(expected, other.reset(seed=3, options={"anything": 1})) == []
 
@@ -110,11 +121,11 @@ def through_pickle(env):
 @pytest.mark.parametrize("duplicate", [through_pickle, copy.deepcopy])
 @pytest.mark.parametrize(("preset", "action"), [("toy", "discrete"), ("iot", "continuous"), ("iot", "schedule")])
 def test_copy_in_mid_episode_continues_identically_and_apart(duplicate, preset, action):
-    env = make(preset, action=action)
+    env = lasting(preset, action=action)
     actions = sampled_actions(env, 6)
     rollout(env, 2, actions[:3])
     twin = duplicate(env)
-    straight = make(preset, action=action)
+    straight = lasting(preset, action=action)
     expected = rollout(straight, 2, actions)[4:]
     assert differences(play_on(twin, actions[3:]), expected) == []
     assert differences(play_on(env, actions[3:]), expected) == []
@@ -130,7 +141,7 @@ def test_wrapped_environment_can_be_pickled():
 
 
 def test_later_rounds_do_not_write_into_what_was_returned():
-    env = make("iot")
+    env = lasting("iot")
     actions = sampled_actions(env, 3)
     env.reset(seed=4)
     returned = [env.step(actions[0]), fields_of(env.state), fields_of(env.truth)]
@@ -141,7 +152,7 @@ def test_later_rounds_do_not_write_into_what_was_returned():
 
 
 def test_writing_into_what_was_returned_does_not_change_the_environment():
-    env, untouched = make("iot"), make("iot")
+    env, untouched = lasting("iot"), lasting("iot")
     actions = sampled_actions(env, 3)
     expected = rollout(untouched, 4, actions)
     got = []
@@ -154,7 +165,7 @@ def test_writing_into_what_was_returned_does_not_change_the_environment():
 
 
 def test_dictionaries_of_info_are_the_callers_own():
-    env, untouched = make(), make()
+    env, untouched = lasting(), lasting()
     actions = sampled_actions(env, 2)
     expected = rollout(untouched, 4, actions)
     env.reset(seed=4)
@@ -167,7 +178,7 @@ def test_dictionaries_of_info_are_the_callers_own():
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_action_and_decision_are_not_mutated(action):
-    env = make("iot", action=action)
+    env = lasting("iot", action=action)
     env.reset(seed=1)
     taken = sampled_actions(env, 1)[0]
     before = taken.copy()

@@ -5,7 +5,7 @@ import copy
 import gymnasium as gym
 import numpy as np
 import pytest
-from rollouts import ACTIONS, make, sampled_actions
+from rollouts import ACTIONS, LASTING, lasting, make, sampled_actions
 
 from splitgym.allocation import equal_shares, project_power
 from splitgym.envs.rewards import REWARDS
@@ -68,7 +68,7 @@ def everybody(env, cut=1, phi=0.0):
 @pytest.mark.parametrize(("preset", "framework"), [("toy", "epsl"), ("iot", "epsl"), ("iot", "psl")])
 @pytest.mark.parametrize("action", ACTIONS)
 def test_info_has_all_keys_in_plain_types(preset, framework, action):
-    env = make(preset, framework, action)
+    env = lasting(preset, framework, action)
     count = env.scenario.clients.count
     _, info = env.reset(seed=3)
     assert {key: type(value) for key, value in info.items()} == PROGRESS
@@ -87,7 +87,7 @@ def test_info_has_all_keys_in_plain_types(preset, framework, action):
 @pytest.mark.parametrize("preset", ["toy", "iot"])
 @pytest.mark.parametrize("action", ACTIONS)
 def test_parts_add_up_to_their_sums(preset, action):
-    env = make(preset, action=action)
+    env = lasting(preset, action=action)
     _, info = env.reset(seed=6)
     elapsed = info["elapsed_s"]
     assert (elapsed, info["round"]) == (0.0, 0)
@@ -151,7 +151,7 @@ def test_nobody_selected_lets_the_timeout_pass_and_teaches_nothing(preset):
     before = env.state
     action = np.zeros(env.action_space.shape, int)
     _, _, _, _, info = env.step(action)
-    timeout = {"toy": 2.0, "iot": 20.0}[preset]
+    timeout = env.scenario.episode.round_timeout_s
     assert info["round_latency_s"] == pytest.approx(timeout)
     assert sum(info["stages"].values()) == pytest.approx(timeout)
     assert (info["trained"], info["finite"]) == (False, True)
@@ -230,7 +230,7 @@ def test_a_client_catches_up_with_the_cut_when_it_is_next_in():
 
 
 def test_round_runs_on_the_truth_and_is_decided_on_the_belief():
-    env = started("iot", seed=2, knowledge={"channel_delay_rounds": 2, "channel_error_db": 4.0})
+    env = started("iot", episode=LASTING, seed=2, knowledge={"channel_delay_rounds": 2, "channel_error_db": 4.0})
     for _ in range(4):
         state, truth = env.state, env.truth
         assert not np.allclose(state.channel_gain, truth.channel_gain, atol=0)
@@ -246,7 +246,7 @@ def test_round_runs_on_the_truth_and_is_decided_on_the_belief():
 
 @pytest.mark.parametrize("delay", [1, 3])
 def test_believed_channel_is_the_truth_of_so_many_rounds_ago(delay):
-    env = started("iot", knowledge={"channel_delay_rounds": delay, "compute_delay_rounds": delay})
+    env = started("iot", episode=LASTING, knowledge={"channel_delay_rounds": delay, "compute_delay_rounds": delay})
     truths = [env.truth]
     for _ in range(5):
         env.play(everybody(env))
@@ -257,7 +257,7 @@ def test_believed_channel_is_the_truth_of_so_many_rounds_ago(delay):
 
 
 def test_with_perfect_knowledge_belief_is_truth():
-    env = started("iot")
+    env = started("iot", episode=LASTING)
     env.play(everybody(env))
     for name, value in vars(env.truth).items():
         if name != "system":
@@ -266,7 +266,7 @@ def test_with_perfect_knowledge_belief_is_truth():
 
 def test_observation_does_not_leak_the_truth():
     """Two worlds that differ in the truth only: what is believed, and therefore seen, is the same."""
-    env = started("iot", knowledge={"channel_delay_rounds": 50}, seed=1)
+    env = started("iot", episode=LASTING, knowledge={"channel_delay_rounds": 50}, seed=1)
     observation, _, _, _, _ = env.play(everybody(env))
     later, _, _, _, _ = env.play(everybody(env))
     names = env.observation_names
@@ -425,6 +425,6 @@ def test_step_that_is_refused_changes_nothing():
 
 
 def test_states_of_one_round_are_equal_however_often_asked():
-    env = started("iot", knowledge={"channel_error_db": 3.0})
+    env = started("iot", episode=LASTING, knowledge={"channel_error_db": 3.0})
     first = copy.deepcopy(env.state)
     assert np.array_equal(first.channel_gain, env.state.channel_gain)

@@ -93,7 +93,7 @@ def test_names_stand_where_their_values_are():
 
 
 def test_toy_observation_by_hand():
-    """1 W over 2 MHz at a gain of 1e-10 and 1e-16 W/Hz of noise: log2(1.5) bit/s/Hz; equal shares; nothing known yet."""
+    """1 W over 2 MHz, gain 1e-10, noise 1e-16 W/Hz: log2(1.5) bit/s/Hz; equal shares; nothing known yet."""
     env = make(action="schedule")
     observation, info = env.reset(seed=0)
     channel = math.log2(1.5) / (math.log2(1.5) + 4)

@@ -70,7 +70,7 @@ def test_small_networks_start_as_pytorch_starts_its_layers(name):
         (("resnet", (3, 32, 32), 10), "model 'resnet' is unknown: did you mean 'resnet18'?"),
         (("mlp", (8, 8), 10), r"input_shape = \(8, 8\)"),
         (("mlp", (1, 0, 8), 10), r"input_shape = \(1, 0, 8\)"),
-        (("cnn", (1, 3, 8), 10), "at least 4 x 4"),
+        (("cnn", (1, 1, 8), 10), "at least 2 x 2"),
         (("mlp", (1, 8, 8), 1), "classes = 1"),
         (("resnet18", (3, 32, 32), 10, None, "5x5"), "stem = '5x5': allowed are '7x7', '3x3'"),
     ],

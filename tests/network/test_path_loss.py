@@ -59,8 +59,8 @@ def test_constant_loss_ignores_distance() -> None:
 
 @pytest.mark.parametrize("heights", [{"client_height_m": 1.0}, {"base_station_height_m": 0.5}])
 def test_umi_refuses_antennas_it_is_not_made_for(heights: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="needs antennas above"):
-        loss_db(Cell(**heights), 3.5e9, 50.0, SEEN)
+    with pytest.raises(ValueError, match="must exceed 1 m"):
+        Cell(**heights)
 
 
 def test_line_of_sight_probabilities_by_hand() -> None:

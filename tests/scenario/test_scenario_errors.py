@@ -98,7 +98,7 @@ def test_several_mistakes_are_all_named():
     assert "radio.subchannels = 0" in text
 
 
-@pytest.mark.parametrize(("name", "near"), [("itо", None), ("io", "iot"), ("edge-6g", "edge6g"), ("TOY", None)])
+@pytest.mark.parametrize(("name", "near"), [("zzz", None), ("io", "iot"), ("edge-6g", "edge6g"), ("TOY", None)])
 def test_unknown_preset_names_the_nearest_or_all(name, near):
     text = message(name)
     assert repr(name) in text

@@ -87,7 +87,8 @@ def equations(scenario: Scenario, costs: Profile, state: RoundState, decision: D
     waited = {i: _before_the_server(result, scenario, costs, state, decision, i, links[i]) for i in candidates}
     result.latency_s = max((sum(path.values()) for path in waited.values()), default=0.0)
     if candidates:
-        for name, seconds in max(waited.values(), key=lambda path: sum(path.values())).items():
+        # Clients that all wait until the timeout are equally late: the first of them counts.
+        for name, seconds in max(waited.values(), key=lambda path: float(f"{sum(path.values()):.10g}")).items():
             result.stages["migration" if name in ("fetch", "give") else name] += seconds
     if result.participants:
         participating = {i: links[i] for i in sorted(result.participants)}

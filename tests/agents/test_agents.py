@@ -1,0 +1,292 @@
+"""Every agent acts inside the space, is repeatable, and speaks Stable-Baselines3's `predict`."""
+
+from functools import partial
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from stable_baselines3 import A2C, PPO
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.monitor import Monitor
+
+import agents
+import splitgym  # noqa: F401 - registers the environment
+from agents.ppo import SETTINGS, CheckpointError, load
+from splitgym.allocation import descend
+from splitgym.timing import round_cost
+
+ENCODINGS = ("discrete", "continuous", "schedule")
+HEURISTICS = ("random", "fixed", "greedy")
+
+
+def make_env(scenario="toy", action="discrete", **options):
+    return gym.make("SplitLearning-v0", scenario=scenario, action=action, **options)
+
+
+def started(*arguments, seed=0, **options):
+    env = make_env(*arguments, **options)
+    env.reset(seed=seed)
+    return env
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    """An untrained policy for the toy in each encoding."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    paths = {}
+    for action in ENCODINGS:
+        paths[action] = folder / f"{action}.zip"
+        PPO(env=make_env(action=action), seed=0, device="cpu", **SETTINGS).save(paths[action])
+    return paths
+
+
+def make(name, env, checkpoints):
+    action = next(a for a in ENCODINGS if checkpoints[a] and make_env(action=a).action_space == env.action_space)
+    return agents.make(name, env, **({"checkpoint": checkpoints[action]} if name == "ppo" else {}))
+
+
+def test_the_names_are_these():
+    assert agents.names() == ("random", "fixed", "greedy", "ppo")
+
+
+@pytest.mark.parametrize("action", ENCODINGS)
+@pytest.mark.parametrize("name", agents.names())
+def test_agent_acts_inside_the_space(name, action, checkpoints):
+    env = make_env(action=action)
+    agent = make(name, env, checkpoints)
+    env.action_space.seed(0)
+    observation, info = env.reset(seed=0)
+    for _ in range(4):
+        chosen = agent.act(observation, info)
+        assert env.action_space.contains(chosen)
+        observation, _, _, _, info = env.step(chosen)
+        if name != "ppo":
+            assert info["participants"].any()
+
+
+@pytest.mark.parametrize("framework", ["epsl", "psl"])
+@pytest.mark.parametrize("name", HEURISTICS)
+def test_heuristics_decide_within_the_budgets_on_every_client_that_is_there(name, framework):
+    env = started("iot", framework=framework, clients={"dropout_probability": 0.3}, seed=5).unwrapped
+    agent = agents.make(name, env)
+    for _ in range(6):
+        state = env.state
+        decision = agent.decide(state)
+        assert not (decision.selected & ~state.available).any()
+        if name != "random":
+            assert np.array_equal(decision.selected, state.available)
+            assert decision.aggregation_ratio == 0.0
+        _, _, terminated, truncated, info = env.play(decision)
+        assert not info["projected"]
+        assert not info["without_subchannel"].any()
+        if terminated or truncated:
+            env.reset()
+
+
+def test_heuristics_take_the_phi_of_the_scenario_if_the_framework_aggregates():
+    for framework, phi in (("epsl", 0.5), ("psl", 0.0)):
+        env = started(framework=framework)
+        for name in ("fixed", "greedy"):
+            assert agents.make(name, env).decide(env.unwrapped.state).aggregation_ratio == phi
+
+
+@pytest.mark.parametrize("name", agents.names())
+def test_sb3_evaluates_every_agent(name, checkpoints):
+    env = Monitor(make_env(action="schedule", episode={"max_rounds": 3}))
+    mean, deviation = evaluate_policy(make(name, env, checkpoints), env, n_eval_episodes=2, deterministic=True)
+    assert np.isfinite([mean, deviation]).all()
+
+
+def test_predict_answers_single_and_batched_observations():
+    env = started()
+    agent = agents.make("greedy", env)
+    observation, _ = env.reset(seed=0)
+    single, state = agent.predict(observation, state="mine")
+    batched, _ = agent.predict(observation[None])
+    assert state == "mine"
+    assert np.array_equal(batched, single[None])
+    with pytest.raises(ValueError, match="2 observations"):
+        agent.predict(np.stack([observation, observation]))
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.5])
+def test_greedy_plays_the_decision_of_the_descent(phi):
+    env = started("iot", training={"aggregation_ratio": phi}, seed=3).unwrapped
+    agent = agents.make("greedy", env)
+    for _ in range(3):
+        state = env.state
+        got, expected = agent.decide(state), descend(state, state.available, phi)
+        assert (got.cut_layer, got.aggregation_ratio) == (expected.cut_layer, phi)
+        for field in ("assignment", "power_w_per_hz", "selected"):
+            assert np.array_equal(getattr(got, field), getattr(expected, field))
+        env.play(got)
+
+
+def test_greedy_is_never_worse_than_fixed_and_mostly_better():
+    """Better: more clients in time, then the shorter round."""
+
+    def quality(env, name):
+        cost = round_cost(env.truth, agents.make(name, env).decide(env.state))
+        return int(cost.participants.sum()), -float(cost.latency_s)
+
+    better = 0
+    for seed in range(6):
+        env = started("iot", seed=seed).unwrapped
+        greedy, fixed = quality(env, "greedy"), quality(env, "fixed")
+        assert greedy >= fixed
+        better += greedy > fixed
+    assert better >= 4
+
+
+@pytest.mark.parametrize("cut", [1, 2])
+def test_fixed_deals_equal_shares_at_its_cut_layer(cut):
+    env = started(radio={"subchannels": 4}, action="discrete").unwrapped
+    decision = agents.make("fixed", env, cut_layer=cut).decide(env.state)
+    assert decision.cut_layer == cut
+    assert decision.assignment.tolist() == [0, 1, 0, 1]
+    # 1 W for each client over its two subchannels of 1 MHz.
+    assert decision.power_w_per_hz == pytest.approx([0.5e-6] * 4)
+
+
+@pytest.mark.parametrize("cut", [0, 3])
+def test_fixed_refuses_a_cut_layer_that_is_not_there(cut):
+    with pytest.raises(ValueError, match=rf"cut_layer = {cut}, allowed: 1\.\.2"):
+        agents.make("fixed", make_env(), cut_layer=cut)
+
+
+def decisions_of_random(seed, count=5):
+    env = started("iot", seed=1)
+    env.action_space.seed(seed)
+    agent = agents.make("random", env)
+    return [str(vars(agent.decide(env.unwrapped.state))) for _ in range(count)]
+
+
+def test_random_repeats_itself_through_the_seed_of_the_action_space():
+    assert decisions_of_random(3) == decisions_of_random(3)
+    assert decisions_of_random(3) != decisions_of_random(4)
+    assert len(set(decisions_of_random(3))) > 1
+
+
+def test_random_uses_everything_it_may_choose():
+    env = started(seed=1).unwrapped
+    env.action_space.seed(0)
+    agent = agents.make("random", env)
+    seen = [agent.decide(env.state) for _ in range(200)]
+    assert {d.cut_layer for d in seen} == {1, 2}
+    assert {d.aggregation_ratio for d in seen} == {0.0, 0.25, 0.5, 0.75, 1.0}
+    assert {tuple(d.selected.tolist()) for d in seen} == {(True, False), (False, True), (True, True)}
+    assert {tuple(d.assignment.tolist()) for d in seen if d.selected.all()} == {(0, 1), (1, 0)}
+
+
+def test_random_with_more_clients_than_subchannels_leaves_no_subchannel_unused():
+    env = started(clients={"count": 6}).unwrapped
+    agent = agents.make("random", env)
+    for _ in range(20):
+        decision = agent.decide(env.state)
+        assert decision.selected[decision.assignment].all()
+
+
+def actions_of_ppo(checkpoint, seed, count=20, **options):
+    env = make_env(action="schedule")
+    agent = agents.make("ppo", env, checkpoint=checkpoint, **options)
+    env.action_space.seed(seed)
+    observation, info = env.reset(seed=2)
+    return [tuple(agent.act(observation, info)) for _ in range(count)]
+
+
+def test_ppo_draws_repeatably_through_the_seed_of_the_action_space(checkpoints):
+    path = checkpoints["schedule"]
+    assert actions_of_ppo(path, 1) == actions_of_ppo(path, 1)
+    assert actions_of_ppo(path, 1) != actions_of_ppo(path, 2)
+    assert len(set(actions_of_ppo(path, 1))) > 1
+
+
+def test_ppo_leaves_the_global_generator_alone(checkpoints):
+    import torch  # noqa: PLC0415
+
+    agent = agents.make("ppo", started(action="schedule"), checkpoint=checkpoints["schedule"])
+    state = torch.get_rng_state()
+    observation, info = agent.env.reset(seed=2)
+    agent.act(observation, info)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_deterministic_ppo_takes_the_most_likely_action(checkpoints):
+    path = checkpoints["schedule"]
+    observation, _ = make_env(action="schedule").reset(seed=2)
+    expected, _ = PPO.load(path, device="cpu").predict(observation, deterministic=True)
+    assert set(actions_of_ppo(path, 1, deterministic=True)) == {tuple(expected)}
+
+
+def one_line(error, call):
+    with pytest.raises(error) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def broken(kind, folder):
+    path = folder / f"{kind}.zip"
+    if kind == "text":
+        path.write_text("not a checkpoint")
+    elif kind == "empty":
+        path.touch()
+    elif kind == "truncated":
+        PPO(env=make_env(), device="cpu", **SETTINGS).save(path)
+        path.write_bytes(path.read_bytes()[:-2000])
+    elif kind == "damaged":
+        PPO(env=make_env(), device="cpu", **SETTINGS).save(path)
+        content = bytearray(path.read_bytes())
+        content[200:2000] = bytes(1800)
+        path.write_bytes(content)
+    elif kind == "other archive":
+        import zipfile  # noqa: PLC0415
+
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("readme.txt", "hello")
+    elif kind == "other algorithm":
+        A2C("MlpPolicy", make_env(), device="cpu").save(path)
+    elif kind == "folder":
+        path.mkdir()
+    return path
+
+
+@pytest.mark.parametrize(
+    "kind", ["missing", "text", "empty", "truncated", "damaged", "other archive", "other algorithm", "folder"]
+)
+def test_broken_checkpoint_is_one_clear_error(kind, tmp_path):
+    path = broken(kind, tmp_path)
+    text = one_line(CheckpointError, partial(agents.make, "ppo", make_env(), checkpoint=path))
+    assert str(path) in text
+
+
+@pytest.mark.parametrize(
+    ("options", "space"),
+    [
+        ({"action": "discrete"}, "observation_space"),
+        ({"action": "continuous"}, "action_space"),
+        ({"scenario": "iot", "action": "schedule"}, "observation_space"),
+    ],
+)
+def test_checkpoint_of_other_spaces_is_one_clear_error(checkpoints, options, space):
+    text = one_line(CheckpointError, lambda: load(checkpoints["schedule"], make_env(**options)))
+    assert space in text
+    assert "this environment has" in text
+
+
+def test_checkpoint_is_no_option_of_a_heuristic_and_must_be_given_to_ppo():
+    for call in (lambda: agents.make("greedy", make_env(), checkpoint="x.zip"), lambda: agents.make("ppo", make_env())):
+        with pytest.raises(TypeError, match="checkpoint"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("gredy", "did you mean 'greedy'?"), ("zzz", "fixed, greedy, ppo, random")]
+)
+def test_unknown_agent_names_the_nearest_or_all(name, words):
+    assert words in one_line(ValueError, lambda: agents.make(name, make_env()))
+
+
+@pytest.mark.parametrize("name", HEURISTICS)
+def test_agents_refuse_an_environment_of_another_kind(name):
+    assert "SplitLearning" in one_line(TypeError, lambda: agents.make(name, gym.make("CartPole-v1")))

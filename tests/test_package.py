@@ -1,0 +1,138 @@
+"""The package as users get it: light to import, registered once, complete as a wheel."""
+
+import importlib
+import json
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+
+import gymnasium as gym
+import pytest
+
+import splitgym
+
+ROOT = Path(splitgym.__file__).parent.parent
+HEAVY = ("torch", "matplotlib", "numba", "sklearn", "scipy", "pandas", "stable_baselines3", "pydantic")
+ROOMS = (
+    "allocation",
+    "data",
+    "envs",
+    "evaluation",
+    "frameworks",
+    "learning",
+    "models",
+    "network",
+    "scenario",
+    "timing",
+)
+
+
+def python(code, cwd, **environment):
+    """What a fresh interpreter prints as JSON."""
+    import os  # noqa: PLC0415
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_import_loads_nothing_heavy(tmp_path):
+    code = f"import splitgym, sys, json; print(json.dumps([m for m in {HEAVY!r} if m in sys.modules]))"
+    assert python(code, tmp_path) == []
+
+
+def test_scenarios_can_be_read_without_torch(tmp_path):
+    code = (
+        "import splitgym, sys, json; splitgym.scenario.load('iot'); "
+        "print(json.dumps([m for m in ('torch', 'matplotlib', 'numba', 'sklearn') if m in sys.modules]))"
+    )
+    assert python(code, tmp_path) == []
+
+
+def test_import_takes_less_than_half_a_second(tmp_path):
+    code = "import time; t = time.perf_counter(); import splitgym; print(time.perf_counter() - t)"
+    assert min(python(code, tmp_path) for _ in range(3)) < 0.5
+
+
+def test_registration_is_idempotent():
+    before = gym.spec("SplitLearning-v0")
+    importlib.reload(splitgym)
+    assert gym.spec("SplitLearning-v0") is before
+
+
+def test_entry_point_is_a_string_so_that_workers_can_make_it():
+    assert gym.spec("SplitLearning-v0").entry_point == "splitgym.envs:SplitLearningEnv"
+
+
+def test_rooms_are_attributes_after_import(tmp_path):
+    code = f"import splitgym, json; print(json.dumps([getattr(splitgym, room).__name__ for room in {ROOMS!r}]))"
+    assert python(code, tmp_path) == [f"splitgym.{room}" for room in ROOMS]
+    assert set(ROOMS) <= set(dir(splitgym))
+
+
+def test_unknown_attribute_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="'splitgym' has no attribute 'envz'"):
+        _ = splitgym.envz
+
+
+def test_version_is_that_of_the_distribution():
+    assert splitgym.__version__ == version("splitgym")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def test_wheel_holds_the_package_with_its_presets_and_nothing_else(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    info = f"splitgym-{splitgym.__version__}.dist-info/"
+    assert {name.split("/")[0] + "/" for name in names} == {"splitgym/", info}
+    source = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "splitgym").rglob("*")
+        if path.suffix in {".py", ".toml", ".typed"} and "__pycache__" not in path.parts
+    }
+    assert sum(name.endswith(".toml") for name in source) >= 5
+    assert {name for name in names if not name.startswith(info)} == source
+
+
+def test_wheel_says_what_it_needs(wheel):
+    archive = zipfile.ZipFile(wheel)
+    metadata = archive.read(f"splitgym-{splitgym.__version__}.dist-info/METADATA").decode()
+    assert "Requires-Python: >=3.11" in metadata
+    assert "Requires-Dist: gymnasium<2,>=1.2" in metadata
+    assert "Provides-Extra: agents" in metadata
+
+
+def test_installed_wheel_plays_a_round_away_from_the_checkout(wheel, tmp_path):
+    target, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(target)]
+    subprocess.run([*command, str(wheel)], check=True, capture_output=True)
+    code = """
+import json, gymnasium as gym, splitgym
+env = gym.make("SplitLearning-v0", scenario="toy")
+env.reset(seed=0)
+info = env.step(env.action_space.sample())[-1]
+print(json.dumps([splitgym.__file__, splitgym.envs.__file__, info["round"], list(splitgym.scenario.presets())]))
+"""
+    package, envs, rounds, presets = python(code, elsewhere, PYTHONPATH=str(target), NUMBA_DISABLE_JIT="1")
+    assert Path(package).is_relative_to(target)
+    assert Path(envs).is_relative_to(target)
+    assert rounds == 1
+    assert presets == ["bandwidth-limited", "edge6g", "epsl", "iot", "toy"]
