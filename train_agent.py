@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import gymnasium as gym
+import pandas as pd
 import tyro
+from rich import box
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.progress import track
+from rich.table import Table
 
 import agents
 from agents.run_folder import RunFolder
@@ -22,6 +24,7 @@ from splitgym.evaluation import (
     episode_table,
     markdown,
     plot_accuracy,
+    readable,
     round_table,
     summary_table,
 )
@@ -145,20 +148,29 @@ def _run(folder: RunFolder, settings: Settings, console: Console) -> None:
     running = compare(factories, seeds, environment, settings.workers)
     episodes = list(track(running, "      episodes", total=count, console=console))
     episodes.sort(key=lambda episode: (episode.agent, episode.seed))
-    table = markdown(summary_table(episodes))
+    summary = summary_table(episodes)
     scenario = build(folder.path / "scenario.toml")
     folder.write("episodes.csv", lambda path: episode_table(episodes).to_csv(path, index=False))
     folder.write("rounds.csv", lambda path: round_table(episodes).to_csv(path, index=False))
-    folder.write("table.csv", lambda path: summary_table(episodes).to_csv(path, index=False))
-    folder.write("table.md", lambda path: path.write_text(table + "\n", encoding="utf-8"))
+    folder.write("table.csv", lambda path: summary.to_csv(path, index=False))
+    folder.write("table.md", lambda path: path.write_text(markdown(summary) + "\n", encoding="utf-8"))
     folder.write(
         "accuracy.png", lambda path: plot_accuracy(episodes, path, f"Real split learning in scenario {scenario.name}")
     )
-    console.print(Markdown(table))
+    console.print(_on_screen(readable(summary)))
     console.print(
         f"mean ± 95 % interval over {settings.episodes} held-out seeds; target {scenario.episode.target_accuracy:.0%}"
     )
     console.print(f"table, plot, checkpoints and TensorBoard log: {folder.path}")
+
+
+def _on_screen(readable_summary: pd.DataFrame) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, values in readable_summary.items():
+        table.add_column(str(name), justify="left" if name == "agent" else "right", min_width=values.str.len().max())
+    for row in readable_summary.itertuples(index=False):
+        table.add_row(*row)
+    return table
 
 
 def _scheduler(name: str, checkpoint: Path | None, env: gym.Env[Any, Any]) -> agents.Agent:

@@ -1,6 +1,11 @@
-"""What all tests share: one torch thread, so that results repeat and cores are not fought over."""
+"""What all tests share: one torch thread, so that results repeat and cores are not fought over; no deadlines."""
 
 import pytest
+from hypothesis import settings
+
+# The first example of a test may have to compile; how long an example takes is nobody's promise.
+settings.register_profile("without deadlines", deadline=None)
+settings.load_profile("without deadlines")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -87,7 +87,7 @@ def test_tables_of_a_run_agree_with_each_other(run):
     assert sorted(episodes["agent"]) == sorted(table["agent"]) == ["greedy", "ppo"]
     for _, row in episodes.iterrows():
         own = rounds[rounds["agent"] == row["agent"]]
-        assert len(own) == row["rounds"] <= 50
+        assert len(own) == row["rounds"] <= load("toy").episode.max_rounds
         assert own["accuracy"].iloc[-1] == row["final_accuracy"]
         assert own["round_latency_s"].mean() == pytest.approx(row["round_latency_s"])
         assert row["reached"] == (own["accuracy"] >= 0.8).any()
@@ -183,13 +183,11 @@ def fails(capsys, *arguments):
         (["--compare", "gredy"], ("gredy", "greedy")),
         (["--compare"], ("compare",)),
         (["--steps", "0"], ("--steps", "0", "1 or more")),
-        (["--steps", "many"], ("--steps", "many")),
         (["--environments", "0"], ("--environments", "0", "1 or more")),
         (["--episodes", "-1"], ("--episodes", "1 or more")),
         (["--workers", "0"], ("--workers", "1 or more")),
         (["--seed", "-1"], ("--seed", "-1", "0..")),
         (["--seed", "1000000"], ("--seed", "0..999999")),
-        (["--bogus", "1"], ("--bogus",)),
         (["--resume", "nowhere"], ("nowhere", "no run")),
     ],
     ids=" ".join,
@@ -200,6 +198,17 @@ def test_wrong_option_is_one_error_line_and_leaves_no_folder(here, capsys, monke
     line = fails(capsys, *arguments)
     assert all(word in line for word in words), line
     assert not (here / "runs").exists()
+
+
+@pytest.mark.parametrize("arguments", [["--steps", "many"], ["--bogus", "1"], ["--environments", "1.5"]])
+def test_what_cannot_be_parsed_is_refused_by_name(capsys, arguments):
+    with pytest.raises(SystemExit) as end:
+        train_agent.main(arguments)
+    assert end.value.code == 2
+    captured = capsys.readouterr()
+    assert arguments[0] in captured.err
+    assert "Traceback" not in captured.err
+    assert not captured.out
 
 
 @pytest.mark.usefixtures("here")
@@ -322,14 +331,16 @@ def test_ctrl_c_in_training_keeps_the_last_rollout_and_resume_goes_on(tmp_path, 
 
 
 def test_ctrl_c_in_the_comparison_ends_it_at_once_and_quietly(tmp_path):
-    folder = tmp_path / "run"
-    began = []
+    """Its episodes are endless, so the command ends in time only if it does not wait for them."""
+    folder, scenario, began = tmp_path / "run", tmp_path / "endless.toml", []
+    endless = {"max_rounds": 10**9, "time_budget_s": 1e12, "target_accuracy": 1.0}
+    scenario.write_text(build("toy", {"episode": endless}).to_toml())
 
     def comparing():
         """Training of one rollout is done; give the workers of the comparison the time to begin."""
         if (folder / "last.zip").exists() and timesteps(folder / "last.zip") >= 128:
             began.append(time.monotonic())
-        return bool(began) and time.monotonic() - began[0] > 1.5
+        return bool(began) and time.monotonic() - began[0] > 4
 
-    options = ["--scenario", "iot", "--steps", "1", "--environments", "1", "--episodes", "4", "--workers", "1"]
+    options = ["--scenario", str(scenario), "--steps", "1", "--environments", "1", "--episodes", "4", "--workers", "1"]
     interrupted(folder, comparing, *options, "--compare", "random", "fixed")

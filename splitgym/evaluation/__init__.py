@@ -2,7 +2,7 @@
 
 from splitgym.evaluation.episodes import AgentFactory, Episode, compare, run_episode
 from splitgym.evaluation.plots import plot_accuracy
-from splitgym.evaluation.tables import episode_table, markdown, round_table, summary_table
+from splitgym.evaluation.tables import episode_table, markdown, readable, round_table, summary_table
 
 __all__ = [
     "AgentFactory",
@@ -11,6 +11,7 @@ __all__ = [
     "episode_table",
     "markdown",
     "plot_accuracy",
+    "readable",
     "round_table",
     "run_episode",
     "summary_table",

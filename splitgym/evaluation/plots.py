@@ -20,7 +20,8 @@ def plot_accuracy(episodes: Sequence[Episode], path: Path, title: str) -> None:
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
     names = list(dict.fromkeys(e.agent for e in episodes))
-    time_s = np.linspace(0, max(e.elapsed_s[-1] for e in episodes), 400)
+    end_s = min(episodes[0].time_budget_s, max(e.elapsed_s[-1] for e in episodes))
+    time_s = np.linspace(0, end_s, 400)
     for number, name in enumerate(sorted(names)):
         curves = np.stack([_at(e, time_s) for e in episodes if e.agent == name])
         colour, style = COLOURS[number % len(COLOURS)], STYLES[number % len(STYLES)]
@@ -28,10 +29,11 @@ def plot_accuracy(episodes: Sequence[Episode], path: Path, title: str) -> None:
         axes.fill_between(time_s, 100 * curves.min(0), 100 * curves.max(0), color=colour, alpha=0.12, linewidth=0)
     target = 100 * episodes[0].target_accuracy
     axes.axhline(target, color="0.4", linewidth=1)
-    axes.annotate(f"target {target:g} %", (time_s[-1], target), ha="right", va="bottom", color="0.3")
-    axes.set(xlabel="simulated time (s)", ylabel="test accuracy (%)", title=title, xlim=(0, time_s[-1]), ylim=(0, 100))
+    axes.annotate(f"target {target:g} %", (0.01 * end_s, target), va="bottom", color="0.3")
+    axes.set(xlabel="simulated time (s)", ylabel="test accuracy (%)", title=title, xlim=(0, end_s), ylim=(0, 100))
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right", title="mean, and range over episodes")
+    count = sum(e.agent == names[0] for e in episodes)
+    figure.legend(loc="outside lower center", ncols=len(names), title=f"mean, and range over {count} episodes")
     figure.savefig(path, dpi=150)
 
 

@@ -72,26 +72,33 @@ def summary_table(episodes: Sequence[Episode]) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values("time_to_target_s", ignore_index=True)
 
 
-def markdown(summary: pd.DataFrame) -> str:
-    """The summary as a Markdown table; `≥` marks a mean time in which some episode missed the target."""
-    header = ["agent", *MEASURES.values()]
-    lines = [" | ".join(header), " | ".join(["---"] + ["---:"] * len(MEASURES))]
+def readable(summary: pd.DataFrame) -> pd.DataFrame:
+    """The summary as text, mean ± half width; `≥` marks a mean time in which some episode missed the target."""
+    rows = []
     for _, row in summary.iterrows():
         episodes, reached = int(row["episodes"]), round(row["reached"] * row["episodes"])
-        cells = [
-            str(row["agent"]),
-            ("" if reached == episodes else "≥ ") + _cell(row, "time_to_target_s", ".1f"),
-            f"{reached} of {episodes}",
-            _cell(row, "final_accuracy", ".3f"),
-            _cell(row, "round_latency_s", ".3f"),
-            _cell(row, "energy_to_target_j", ".1f"),
-        ]
-        lines.append(" | ".join(cells))
-    return "\n".join(f"| {line} |" for line in lines)
+        rows.append(
+            {
+                "agent": str(row["agent"]),
+                MEASURES["time_to_target_s"]: ("" if reached == episodes else "≥ ") + _cell(row, "time_to_target_s", 1),
+                MEASURES["reached"]: f"{reached} of {episodes}",
+                MEASURES["final_accuracy"]: _cell(row, "final_accuracy", 3),
+                MEASURES["round_latency_s"]: _cell(row, "round_latency_s", 2),
+                MEASURES["energy_to_target_j"]: _cell(row, "energy_to_target_j", 1),
+            }
+        )
+    return pd.DataFrame(rows)
 
 
-def _cell(row: pd.Series, measure: str, form: str) -> str:
-    return f"{row[measure]:{form}} ± {row[f'{measure}_ci95']:{form}}"
+def markdown(summary: pd.DataFrame) -> str:
+    """The readable summary as a Markdown table."""
+    table = readable(summary)
+    rule = ["---"] + ["---:"] * (len(table.columns) - 1)
+    return "\n".join(f"| {' | '.join(line)} |" for line in [list(table.columns), rule, *table.to_numpy().tolist()])
+
+
+def _cell(row: pd.Series, measure: str, digits: int) -> str:
+    return f"{row[measure]:.{digits}f} ± {row[f'{measure}_ci95']:.{digits}f}"
 
 
 def _half_width(values: np.ndarray) -> float:

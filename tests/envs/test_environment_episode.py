@@ -304,7 +304,7 @@ def test_reward_is_the_weighted_sum_of_terms_that_are_worked_out_here(reward):
     for _ in range(60):
         before = info["accuracy"]
         _, got, _, _, info = env.play(everybody(env))
-        target = float(before < 0.3 <= info["accuracy"])
+        target = float(best < 0.3 <= info["accuracy"])
         reached.append(target)
         terms = (info["accuracy"] - before, -info["round_latency_s"] / 20.0, -info["energy_j"], target)
         names = ("accuracy_gain", "latency", "energy", "target_reached")
