@@ -69,10 +69,13 @@ class Settings:
     resume: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Go on with the run in this folder; its own settings hold."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Raises a ValueError that names the first setting which is not allowed."""
         for name in ("steps", "environments", "episodes", "workers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name} {getattr(self, name)}, allowed: 1 or more")
+        if not self.compare:
+            raise ValueError(f"--compare names nobody, allowed: {', '.join(agents.names())}")
         unknown = [name for name in self.compare if name not in agents.names()]
         if unknown:
             raise ValueError(f"--compare {unknown[0]}, allowed: {', '.join(agents.names())}")
@@ -85,6 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console, errors = Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False)
     try:
         settings = tyro.cli(Settings, args=arguments, description=Settings.__doc__)
+        settings.check()
         folder, settings = _continued(settings) if settings.resume else _begun(settings)
     except (ValueError, OSError) as error:
         errors.print(f"error: {error}", style="red", markup=False)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from stable_baselines3 import PPO
+from stable_baselines3.common.save_util import load_from_zip_file
 
 from agents.agent import Agent
 
@@ -70,9 +71,13 @@ def load(checkpoint: str | Path, env: Any = None, **options: Any) -> PPO:
     if not path.is_file():
         raise CheckpointError(f"checkpoint {str(path)!r} does not exist")
     try:
-        model = PPO.load(path, device="cpu", **options)
-    except (zipfile.BadZipFile, ValueError, KeyError, RuntimeError, EOFError, AttributeError) as error:
-        raise CheckpointError(f"checkpoint {str(path)!r} is not a PPO checkpoint: {error}") from error
+        settings, _, _ = load_from_zip_file(path, device="cpu")
+        model = PPO.load(path, device="cpu", **options) if settings and "clip_range" in settings else None
+    except (zipfile.BadZipFile, AssertionError, ValueError, KeyError, RuntimeError, EOFError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"checkpoint {str(path)!r} is not a PPO checkpoint: {reason}") from error
+    if model is None:
+        raise CheckpointError(f"checkpoint {str(path)!r} is not a PPO checkpoint: it holds no PPO settings")
     if env is not None:
         for name in ("observation_space", "action_space"):
             saved, needed = getattr(model, name), getattr(env, name)

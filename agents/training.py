@@ -1,7 +1,5 @@
 """PPO on environments that train for real, in processes of their own."""
 
-import multiprocessing
-import signal
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -14,6 +12,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv,
 from agents import ppo
 from agents.callbacks import Checkpoints, LogRounds
 from agents.run_folder import RunFolder
+from splitgym.evaluation.processes import START_METHOD, interrupts_ignored
 
 
 def train(folder: RunFolder, environment: Mapping[str, Any], environments: int, steps: int, seed: int) -> int:
@@ -59,13 +58,12 @@ def train(folder: RunFolder, environment: Mapping[str, Any], environments: int, 
 
 def _vec_env(environment: Mapping[str, Any], count: int) -> VecEnv:
     makers: list[Callable[[], gym.Env[Any, Any]]] = [partial(_make, dict(environment))] * count
-    # Not forked: a fork of a process in which torch has started threads may hang.
-    return VecMonitor(DummyVecEnv(makers) if count == 1 else SubprocVecEnv(makers, start_method="spawn"))
+    if count == 1:
+        return VecMonitor(DummyVecEnv(makers))
+    with interrupts_ignored():
+        return VecMonitor(SubprocVecEnv(makers, start_method=START_METHOD))
 
 
 def _make(environment: dict[str, Any]) -> gym.Env[Any, Any]:
     torch.set_num_threads(1)
-    if multiprocessing.parent_process() is not None:
-        # Ctrl-C is for the parent, which saves and then ends its workers.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
     return gym.make("splitgym:SplitLearning-v0", **environment)

@@ -152,18 +152,20 @@ class Decision:
         """Raises a ValueError that names the first field which does not fit the state (both of one world)."""
         clients, subchannels = state.channel_gain.shape[-2:]
         cuts = state.system.cut_layers
-        if not 1 <= int(self.cut_layer) <= cuts:
+        if not isinstance(self.cut_layer, int | np.integer) or not 1 <= self.cut_layer <= cuts:
             raise ValueError(f"Decision.cut_layer = {self.cut_layer}, allowed: 1..{cuts}")
         _check_shape("assignment", self.assignment, subchannels)
         _check_shape("power_w_per_hz", self.power_w_per_hz, subchannels)
         _check_shape("selected", self.selected, clients)
         if np.asarray(self.selected).dtype != np.bool_:
             raise ValueError(f"Decision.selected = {self.selected}, allowed: bool array")
+        if np.asarray(self.assignment).dtype.kind != "i":
+            raise ValueError(f"Decision.assignment = {self.assignment}, allowed: whole numbers")
         if np.any(self.assignment < -1) or np.any(self.assignment >= clients):
             raise ValueError(f"Decision.assignment = {self.assignment}, allowed: -1 (unused) or 0..{clients - 1}")
         if not np.all(np.isfinite(self.power_w_per_hz)) or np.any(self.power_w_per_hz < 0):
             raise ValueError(f"Decision.power_w_per_hz = {self.power_w_per_hz}, allowed: finite and not negative")
-        if not 0 <= float(self.aggregation_ratio) <= 1:
+        if not isinstance(self.aggregation_ratio, float | int | np.number) or not 0 <= self.aggregation_ratio <= 1:
             raise ValueError(f"Decision.aggregation_ratio = {self.aggregation_ratio}, allowed: 0..1")
 
 

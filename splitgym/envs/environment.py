@@ -17,7 +17,7 @@ from splitgym.envs.rewards import reward_terms, reward_weights
 from splitgym.envs.world import Round, World
 from splitgym.frameworks import get
 from splitgym.rounds import Decision, RoundOutcome, RoundState
-from splitgym.scenario import Scenario, ScenarioError, build
+from splitgym.scenario import Scenario, ScenarioError, Section, build
 from splitgym.scenario.errors import suggest
 
 LEARNERS = ("train",)
@@ -59,7 +59,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
 
     | index | what |
     |---|---|
-    | 0 .. C-1 | channel: mean spectral efficiency with p_max over the whole band, squashed at 4 bit/s/Hz |
+    | 0 .. C-1 | channel: spectral efficiency with p_max over the whole band, squashed at 4 bit/s/Hz; mean over k |
     | C .. 2C-1 | compute to spare, squashed at the geometric mean of the scenario's slowest and fastest client |
     | 2C .. 3C-1 | training loss of the client's last mini-batch, squashed at ln(classes) |
     | 3C .. 4C-1 | data share times C, squashed at 1 |
@@ -177,7 +177,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         self.action_space = self._actions.space
         self.observation_space = self._observations.space
         self._last: LastRound
-        self._running = False
+        self._running = self._reached = False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -186,7 +186,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         super().reset(seed=seed)
         outcome = self._world.reset(self.np_random)
         self._last = LastRound(np.zeros(self.scenario.clients.count, bool), 0.0, 0.0)
-        self._running = True
+        self._running, self._reached = True, False
         return self._observation(), self._progress(outcome)
 
     def step(self, action: NDArray[Any]) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
@@ -216,8 +216,8 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         spent = state.round >= episode.max_rounds or state.elapsed_s >= episode.time_budget_s
         truncated = bool(spent and not terminated)
         self._running = not (terminated or truncated)
-        newly_reached = reached and played.before.accuracy < episode.target_accuracy
-        terms = reward_terms(self.scenario, played.before, played.outcome, played.cost, newly_reached)
+        terms = reward_terms(self.scenario, played, first_reached=bool(reached and not self._reached))
+        self._reached |= reached
         reward = sum(weight * terms[name] for name, weight in self._weights.items())
         info = {**self._progress(played.outcome), **_account(played), "reward_terms": terms}
         return self._observation(), float(reward), terminated, truncated, info
@@ -283,9 +283,9 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
 
     @spec.setter
     def spec(self, spec: EnvSpec | None) -> None:
-        if spec is not None and isinstance(spec.kwargs.get("scenario"), Scenario):
+        if spec is not None:
             spec = copy(spec)
-            spec.kwargs = {**spec.kwargs, "scenario": spec.kwargs["scenario"].model_dump(mode="json")}
+            spec.kwargs = {name: _jsonable(value) for name, value in spec.kwargs.items()}
         self._spec = spec
 
     _spec: EnvSpec | None = None
@@ -308,6 +308,12 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
             "evaluated": outcome.evaluated,
             "evaluation_samples": outcome.evaluation_samples,
         }
+
+
+def _jsonable(argument: Any) -> Any:
+    if isinstance(argument, Section):
+        return argument.model_dump(mode="json")
+    return str(argument) if isinstance(argument, Path) else argument
 
 
 def _account(played: Round) -> dict[str, Any]:

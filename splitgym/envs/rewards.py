@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 
-from splitgym.rounds import RoundOutcome
+from splitgym.envs.world import Round
 from splitgym.scenario import Scenario, ScenarioError
 from splitgym.scenario.errors import suggest
-from splitgym.timing import RoundCost
 
 REWARDS: Mapping[str, Mapping[str, float]] = {
     "gain-latency": {"accuracy_gain": 10.0, "latency": 10.0},
@@ -26,9 +25,7 @@ def reward_weights(name: str) -> Mapping[str, float]:
     return REWARDS[name]
 
 
-def reward_terms(
-    scenario: Scenario, before: RoundOutcome, outcome: RoundOutcome, cost: RoundCost, reached: bool
-) -> dict[str, float]:
+def reward_terms(scenario: Scenario, played: Round, first_reached: bool) -> dict[str, float]:
     """The unweighted terms of a round.
 
     Returns:
@@ -36,9 +33,10 @@ def reward_terms(
         round took; energy: minus the joules of clients and server; target_reached: 1 in the round that reaches the
         target, else 0.
     """
+    cost = played.cost
     return {
-        "accuracy_gain": outcome.accuracy - before.accuracy,
+        "accuracy_gain": played.outcome.accuracy - played.before.accuracy,
         "latency": -float(cost.latency_s) / scenario.episode.time_budget_s,
         "energy": -(float(cost.client_energy_j.sum()) + float(cost.server_energy_j)),
-        "target_reached": float(reached),
+        "target_reached": float(first_reached),
     }

@@ -9,7 +9,7 @@ import numpy as np
 from splitgym import data, models
 from splitgym.allocation import project_power
 from splitgym.frameworks import Framework, Program, Workload
-from splitgym.learning import Learner
+from splitgym.learning import Learner, training_device
 from splitgym.network import Network
 from splitgym.rounds import Decision, RoundOutcome, RoundState, System
 from splitgym.scenario import Scenario
@@ -41,7 +41,7 @@ class World:
         self.scenario = scenario
         self.framework = framework
         self.system = system_of(scenario, framework)
-        self._device = device
+        self._device = training_device(device)
         self._network = Network(scenario)
         self._rng: np.random.Generator
         self._learner: Learner

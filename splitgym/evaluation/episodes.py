@@ -1,9 +1,7 @@
 """Whole episodes of schedulers with real training, on the same seeds."""
 
-import multiprocessing
-import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from splitgym.evaluation.processes import interrupts_ignored, worker_pool
 from splitgym.rounds import Decision, RoundState
 
 Floats = NDArray[np.float64]
@@ -112,27 +111,16 @@ def compare(
         settings: Keyword arguments of the environment.
         workers: Number of processes.
     """
-    # Not forked: a fork of a process in which torch has started threads may hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_prepare_worker) as pool:
-        jobs = [pool.submit(run_episode, name, make, seed, settings) for seed in seeds for name, make in agents.items()]
-        try:
-            for job in as_completed(jobs):
-                yield job.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with worker_pool(workers) as pool:
+        with interrupts_ignored():
+            jobs = [
+                pool.submit(run_episode, name, make, seed, settings) for seed in seeds for name, make in agents.items()
+            ]
+        for job in as_completed(jobs):
+            yield job.result()
 
 
 def _until_budget(settings: Mapping[str, Any]) -> dict[str, Any]:
     episode = {**settings.get("episode", {}), "stop_at_target": False}
     task = {**settings.get("task", {}), "evaluation_samples": None, "evaluate_every": 1}
     return {**settings, "episode": episode, "task": task}
-
-
-def _prepare_worker() -> None:
-    import torch  # noqa: PLC0415 - only needed in the workers
-
-    torch.set_num_threads(1)
-    # Ctrl-C is for the parent, which ends its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -98,7 +98,8 @@ def markdown(summary: pd.DataFrame) -> str:
 
 
 def _cell(row: pd.Series, measure: str, digits: int) -> str:
-    return f"{row[measure]:.{digits}f} ± {row[f'{measure}_ci95']:.{digits}f}"
+    half_width = row[f"{measure}_ci95"]
+    return f"{row[measure]:.{digits}f}" + ("" if np.isnan(half_width) else f" ± {half_width:.{digits}f}")
 
 
 def _half_width(values: np.ndarray) -> float:

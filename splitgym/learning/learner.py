@@ -12,7 +12,19 @@ from splitgym.frameworks.parties import Exercise, Parties
 from splitgym.learning.accuracy import Evaluator
 from splitgym.learning.batches import BatchOrder
 from splitgym.rounds import Decision, RoundOutcome
-from splitgym.scenario import Scenario
+from splitgym.scenario import Scenario, ScenarioError
+
+
+def training_device(name: str | torch.device | None) -> torch.device:
+    """The torch device of that name; None: cuda if there is one, else cpu.
+
+    Raises:
+        ScenarioError: torch has no such device here.
+    """
+    try:
+        return torch.empty(0, device=name or ("cuda" if torch.cuda.is_available() else "cpu")).device
+    except (RuntimeError, AssertionError) as error:
+        raise ScenarioError(f"device = {str(name)!r} is not there: {str(error).splitlines()[0]}") from error
 
 
 class Learner:
@@ -36,7 +48,7 @@ class Learner:
         device: str | torch.device | None = None,
     ) -> None:
         self.framework = get(framework) if isinstance(framework, str) else framework
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = training_device(device)
         self._training = scenario.training
         task, count = scenario.task, scenario.clients.count
         rng = np.random.default_rng(seed)

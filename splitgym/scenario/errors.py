@@ -10,10 +10,10 @@ class ScenarioError(ValueError):
     """A scenario, or a part of it, is not valid; the message names field, value and what is allowed."""
 
 
-def suggest(name: str, allowed: Iterable[str]) -> str:
+def suggest(name: object, allowed: Iterable[str]) -> str:
     """Ends a message about an unknown `name` with the nearest allowed one, or with all of them."""
     names = sorted(allowed)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else f"allowed: {', '.join(names)}"
 
 
@@ -25,4 +25,5 @@ def one_line(error: ValidationError) -> str:
         text = item["msg"].removeprefix("Value error, ")
         shown = "" if item["type"] == "value_error" and isinstance(item["input"], dict) else f" = {item['input']!r}"
         parts.append(f"{path}{shown}: {text}" if path else text)
-    return "; ".join(parts)
+    # A value may be written over several lines.
+    return " ".join("; ".join(parts).split())

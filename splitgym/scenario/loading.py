@@ -42,8 +42,10 @@ def build(source: str | Path | Mapping[str, Any] | Scenario, overrides: Mapping[
         values = source.model_dump()
     elif isinstance(source, Mapping):
         values = dict(source)
-    else:
+    elif isinstance(source, str | Path):
         values = _read(source)
+    else:
+        raise ScenarioError(f"scenario = {source!r}, allowed: preset name, path of a TOML file, mapping or Scenario")
     return _validate(_merge(values, overrides or {}))
 
 

@@ -44,15 +44,23 @@ class ActionCodec(ABC):
         Raises:
             ValueError: it is not in the space; the message shows action and space.
         """
-        array = np.asarray(action)
-        if array.shape != self.space.shape:
-            raise ValueError(f"action has shape {array.shape}, allowed: {self.space.shape} in {self.space}")
-        if np.issubdtype(array.dtype, np.floating) and not np.all(np.isfinite(array)):
-            raise ValueError(f"action = {array} is not finite, allowed: {self.space}")
-        exact = array.astype(self.space.dtype)
-        if not np.allclose(exact, array, rtol=0, atol=1e-6) or not self.space.contains(exact):
-            raise ValueError(f"action = {array} is outside the space, allowed: {self.space}")
-        return exact
+        try:
+            array = np.asarray(action)
+        except ValueError:
+            array = np.asarray(None)
+        kinds = "iu" if np.issubdtype(self.space.dtype, np.integer) else "iuf"
+        if array.shape == self.space.shape and array.dtype.kind in kinds:
+            # Compared before it is converted: conversion could round or wrap a value into the space.
+            low, high = self._bounds()
+            if np.all((array >= low) & (array <= high)):
+                return array.astype(self.space.dtype)
+        raise ValueError(" ".join(f"action = {action!r} is not in the action space, allowed: {self.space}".split()))
+
+    def _bounds(self) -> tuple[Any, Any]:
+        if isinstance(self.space, spaces.MultiDiscrete):
+            return self.space.start, self.space.start + self.space.nvec - 1
+        assert isinstance(self.space, spaces.Box)
+        return self.space.low, self.space.high
 
 
 @runtime_checkable
