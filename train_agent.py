@@ -1,5 +1,6 @@
 """Trains a PPO scheduler on real split learning, then compares it with the heuristics on held-out seeds."""
 
+import inspect
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -57,15 +58,15 @@ class Settings:
     seed: int = 0
     """Seed of the policy and of the training episodes."""
     compare: tuple[str, ...] = ("ppo", "greedy", "fixed", "random")
-    """Schedulers to compare."""
+    """Schedulers to compare: any of ppo, greedy, fixed, random."""
     episodes: int = 5
     """Held-out seeds on which each of them runs."""
     workers: int = 2
     """Processes of the comparison."""
-    device: str | None = None
-    """Torch device that trains the split network; default: cuda if there is one, else cpu."""
+    device: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Torch device that trains the split network; None: cuda if there is one, else cpu."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """Run folder; default: the next free runs/ppo-SCENARIO-n."""
+    """Run folder; None: the next free runs/ppo-SCENARIO-n."""
     resume: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Go on with the run in this folder; its own settings hold."""
 
@@ -87,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
     console, errors = Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False)
     try:
-        settings = tyro.cli(Settings, args=arguments, description=Settings.__doc__)
+        settings = tyro.cli(Settings, args=arguments, description=inspect.getdoc(Settings))
         settings.check()
         folder, settings = _continued(settings) if settings.resume else _begun(settings)
     except (ValueError, OSError) as error:

@@ -6,6 +6,7 @@ Shown beside each ratio: what PSL reaches on the rows that EPSL does not aggrega
 phi has to hold against that; and the unbiased correction at a lower learning rate.
 """
 
+import inspect
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -93,7 +94,7 @@ def accuracy(job: Job) -> float:
 
 def main() -> None:
     """Runs all jobs, prints and saves the table."""
-    options = tyro.cli(Options, description=Options.__doc__)
+    options = tyro.cli(Options, description=inspect.getdoc(Options))
     todo = list(jobs(options))
     with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
         results = list(tqdm(pool.map(accuracy, todo), total=len(todo), desc="training runs"))
