@@ -51,7 +51,7 @@ class Settings:
     """Action encoding of the policy: schedule, discrete or continuous."""
     reward: str = "gain-latency"
     """Reward of the policy: gain-latency, time-to-target or gain-latency-energy."""
-    steps: int = 12_000
+    steps: int = 10_000
     """Environment steps, which are training rounds, to learn from."""
     environments: int = 2
     """Environments side by side, a process each."""

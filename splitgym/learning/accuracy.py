@@ -9,8 +9,8 @@ from torch import Tensor
 
 from splitgym.frameworks.parties import Parties
 
-ROWS_AT_ONCE = 4096
-"""Rows that pass the server's part together; bounds the memory of an evaluation."""
+ROWS_AT_ONCE = {"cpu": 512, "cuda": 16_384}
+"""Rows that pass the server's part together: few enough for a processor's cache, many enough to fill a GPU."""
 
 
 class Evaluator:
@@ -48,7 +48,7 @@ class Evaluator:
 
     def _accuracy(self, parties: Parties, at_cut: list[Tensor], cut: int) -> NDArray[np.float64]:
         """Accuracy of the server's part on each of some activations at the cut, several of them in one pass."""
-        per_pass = max(1, ROWS_AT_ONCE // len(self._labels))
+        per_pass = max(1, ROWS_AT_ONCE.get(self._labels.device.type, 512) // len(self._labels))
         accuracy = []
         for first in range(0, len(at_cut), per_pass):
             group = torch.cat(at_cut[first : first + per_pass])
