@@ -278,7 +278,7 @@ def test_help_shows_defaults_and_units(capsys):
         train_agent.main(["--help"])
     assert end.value.code == 0
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    for words in ("default: iot", "default: 12000", "training rounds", "processes", "--resume DIR", "--out DIR"):
+    for words in ("default: iot", "default: 10000", "training rounds", "processes", "--resume DIR", "--out DIR"):
         assert words.lower() in text.lower(), words
     assert "Train a PPO scheduler" in text
 
