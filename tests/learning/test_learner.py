@@ -204,7 +204,7 @@ def test_accuracy_is_that_of_each_clients_composed_network(model: str) -> None:
         assert outcomes[-1].accuracy == pytest.approx(learner.data_share @ expected)
         assert outcomes[-1].worst_accuracy == pytest.approx(min(expected))
         assert outcomes[-1].evaluation_samples == 90
-    assert len({outcome.accuracy for outcome in outcomes}) > len(SCHEDULE)
+    assert len({outcome.accuracy for outcome in outcomes}) > 3
 
 
 def test_absent_evaluation_samples_mean_the_whole_test_set() -> None:
