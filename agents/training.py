@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium as gym
 import torch
 from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import ProgressBarCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecMonitor
 
 from agents import ppo
@@ -44,16 +45,25 @@ def train(folder: RunFolder, environment: Mapping[str, Any], environments: int, 
             model = PPO(env=vec_env, seed=seed, device="cpu", **ppo.SETTINGS)
         model.tensorboard_log = str(folder.path / "tensorboard")
         if model.num_timesteps < steps:
-            model.learn(
-                steps - model.num_timesteps,
-                callback=[LogRounds(), Checkpoints(folder)],
-                reset_num_timesteps=False,
-                tb_log_name="ppo",
-                progress_bar=True,
-            )
+            _learn(model, steps - model.num_timesteps, folder)
         return int(model.num_timesteps)
     finally:
         vec_env.close()
+
+
+def _learn(model: PPO, steps: int, folder: RunFolder) -> None:
+    progress = ProgressBarCallback()
+    try:
+        model.learn(
+            steps,
+            callback=[LogRounds(), Checkpoints(folder), progress],
+            reset_num_timesteps=False,
+            tb_log_name="ppo",
+        )
+    except BaseException:
+        # Otherwise an interrupted bar is drawn once more, below whatever is printed next.
+        progress.pbar.close()
+        raise
 
 
 def _vec_env(environment: Mapping[str, Any], count: int) -> VecEnv:
