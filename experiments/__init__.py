@@ -1,1 +1,1 @@
-"""One file per result; `python -m experiments.NAME --help` says how it is run."""
+"""One file per result; `python -m experiments list` names them."""

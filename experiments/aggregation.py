@@ -1,6 +1,6 @@
 """Test accuracy of EPSL over the aggregation ratio phi: digits, IID clients, real training.
 
-    python -m experiments.aggregation
+    python -m experiments aggregation
 
 Shown beside each ratio: what PSL reaches on the rows that EPSL does not aggregate ("control"), since every claim about
 phi has to hold against that; and the unbiased correction at a lower learning rate.

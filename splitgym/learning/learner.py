@@ -1,5 +1,6 @@
 """The real learner: split training in PyTorch, round by round."""
 
+from dataclasses import replace
 from math import log
 
 import numpy as np
@@ -50,50 +51,33 @@ class Learner:
         self.framework = get(framework) if isinstance(framework, str) else framework
         self.device = training_device(device)
         self._training = scenario.training
-        task, count = scenario.task, scenario.clients.count
+        self._evaluate_every = scenario.task.evaluate_every
+        self._rounds = 0
         rng = np.random.default_rng(seed)
+        task = scenario.task
         dataset = data.load(task.dataset, rng, test_fraction=task.test_fraction, train_samples=task.train_samples)
-        self.input_shape = tuple(dataset.train_images.shape[1:])
-        self.classes = len(dataset.classes)
+        self._images, self._labels = self._on_device(dataset.train_images, dataset.train_labels)
+        measured = slice(None, task.evaluation_samples)
+        self._evaluator = Evaluator(
+            *self._on_device(dataset.test_images[measured], dataset.test_labels[measured]),
+        )
         parts = data.partition(
             dataset.train_labels,
-            count,
+            scenario.clients.count,
             task.partition,
             rng,
             dirichlet_alpha=task.dirichlet_alpha,
             shards_per_client=task.shards_per_client,
         )
         self.data_share = np.array([len(part) for part in parts]) / sum(len(part) for part in parts)
-        self._orders = [BatchOrder(part, stream) for part, stream in zip(parts, rng.spawn(count), strict=True)]
-        self._images = self._on_device(dataset.train_images)
-        self._labels = torch.from_numpy(dataset.train_labels).to(self.device)
+        self._orders = [BatchOrder(part, own) for part, own in zip(parts, rng.spawn(len(parts)), strict=True)]
         weights = torch.Generator().manual_seed(int(rng.integers(2**63)))
-        network = models.build(task.model, self.input_shape, self.classes, weights, stem=task.stem)
+        network = models.build(task.model, dataset.input_shape, len(dataset.classes), weights, stem=task.stem)
         # Pooling of small images is several times faster in this format on a CPU.
         network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.profile = models.profile(network, self.input_shape)
-        self.parties = Parties(network, count, scenario.training)
-        measured = slice(None, task.evaluation_samples)
-        self._evaluator = Evaluator(
-            self._on_device(dataset.test_images[measured]),
-            torch.from_numpy(dataset.test_labels[measured]).to(self.device),
-        )
-        self._evaluate_every = task.evaluate_every
-        self._rounds = 0
-        accuracy = self._evaluator.client_accuracy(self.parties)
-        self.outcome = RoundOutcome(
-            accuracy=float(self.data_share @ accuracy),
-            worst_accuracy=float(accuracy.min()),
-            loss=log(self.classes),
-            client_loss=np.full(count, log(self.classes)),
-            client_accuracy=accuracy,
-            cut_layer=0,
-            client_cut_layer=self.parties.client_cut_layer,
-            trained=False,
-            finite=True,
-            evaluated=True,
-            evaluation_samples=len(self._evaluator),
-        )
+        self._cuts = len(network) - 1
+        self.parties = Parties(network, len(parts), scenario.training)
+        self.outcome = self._untrained(len(dataset.classes))
 
     def round(self, decision: Decision) -> RoundOutcome:
         """Trains one round with the clients that the decision selects.
@@ -106,26 +90,43 @@ class Learner:
 
         Raises:
             ValueError: the decision does not fit the network or the number of clients, or aggregates where the
-            framework
-                does not.
+                framework does not.
         """
         self._check(decision)
         self._rounds += 1
         participants = tuple(int(i) for i in np.flatnonzero(decision.selected))
-        trained = finite = False
+        taught: Exercise | None = None
+        finite = True
         if participants:
             self.parties.move_cut(int(decision.cut_layer), participants, self.data_share)
             exercise = self._exercise(participants, float(decision.aggregation_ratio))
-            trained = finite = self.framework.train(self.parties, exercise)
-            self._evaluator.forget(range(len(self._orders)) if self._cut_moved() else participants)
-        self.outcome = self._look(exercise if trained else None, finite or not participants)
+            finite = self.framework.train(self.parties, exercise)
+            taught = exercise if finite else None
+            cut_moved = self.outcome.cut_layer != self.parties.cut_layer
+            self._evaluator.forget(range(len(self._orders)) if cut_moved else participants)
+        self.outcome = self._look(taught, finite)
         return self.outcome
 
-    def _on_device(self, images: NDArray[np.float32]) -> torch.Tensor:
-        return torch.from_numpy(images).to(self.device).contiguous(memory_format=torch.channels_last)
+    def _on_device(self, images: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
+        on_device = torch.from_numpy(images).to(self.device)
+        return on_device.contiguous(memory_format=torch.channels_last), torch.from_numpy(labels).to(self.device)
 
-    def _cut_moved(self) -> bool:
-        return self.outcome.cut_layer != self.parties.cut_layer
+    def _untrained(self, classes: int) -> RoundOutcome:
+        """What is known before the first round; nobody has a loss yet, so all have that of guessing, ln(classes)."""
+        accuracy = self._evaluator.client_accuracy(self.parties)
+        return RoundOutcome(
+            accuracy=float(self.data_share @ accuracy),
+            worst_accuracy=float(accuracy.min()),
+            loss=log(classes),
+            client_loss=np.full(len(accuracy), log(classes)),
+            client_accuracy=accuracy,
+            cut_layer=0,
+            client_cut_layer=self.parties.client_cut_layer,
+            trained=False,
+            finite=True,
+            evaluated=True,
+            evaluation_samples=len(self._evaluator),
+        )
 
     def _exercise(self, participants: tuple[int, ...], aggregation_ratio: float) -> Exercise:
         b = self._training.batch_size
@@ -141,18 +142,19 @@ class Learner:
             losses=torch.zeros(len(participants), device=self.device),
         )
 
-    def _look(self, exercise: Exercise | None, finite: bool) -> RoundOutcome:
-        """The outcome after a round; without an exercise, of a round that taught nothing."""
+    def _look(self, taught: Exercise | None, finite: bool) -> RoundOutcome:
+        """The outcome after a round; `taught` is absent if the round trained nobody."""
         before = self.outcome
         client_loss, loss = before.client_loss, before.loss
-        if exercise is not None:
-            losses = exercise.losses.double().cpu().numpy()
+        if taught is not None:
+            losses = taught.losses.double().cpu().numpy()
             client_loss = before.client_loss.copy()
-            client_loss[list(exercise.participants)] = losses
-            loss = float(exercise.weights.double().cpu().numpy() @ losses)
+            client_loss[list(taught.participants)] = losses
+            loss = float(taught.weights.double().cpu().numpy() @ losses)
         evaluated = self._rounds % self._evaluate_every == 0
         accuracy = self._evaluator.client_accuracy(self.parties) if evaluated else before.client_accuracy
-        return RoundOutcome(
+        return replace(
+            before,
             accuracy=float(self.data_share @ accuracy),
             worst_accuracy=float(accuracy.min()),
             loss=loss,
@@ -160,14 +162,13 @@ class Learner:
             client_accuracy=accuracy,
             cut_layer=self.parties.cut_layer,
             client_cut_layer=self.parties.client_cut_layer,
-            trained=exercise is not None,
+            trained=taught is not None,
             finite=finite,
             evaluated=evaluated,
-            evaluation_samples=len(self._evaluator),
         )
 
     def _check(self, decision: Decision) -> None:
-        cuts, count = len(self.profile.forward_flops) - 1, len(self._orders)
+        cuts, count = self._cuts, len(self._orders)
         if not 1 <= int(decision.cut_layer) <= cuts:
             raise ValueError(f"Decision.cut_layer = {decision.cut_layer}, allowed: 1..{cuts}")
         if np.shape(decision.selected) != (count,):
