@@ -1,8 +1,21 @@
 """Trains a PPO scheduler on real split learning, then compares it with the heuristics on held-out seeds."""
 
-import inspect
+import os
+import signal
 import sys
+
+if __name__ == "__main__":
+    # The imports below take seconds; Ctrl-C would end them with a stack.
+    def _quit(*_: object) -> None:
+        print("Stopped.", flush=True)
+        os._exit(130)
+
+    _interrupt = signal.signal(signal.SIGINT, _quit)
+
+import inspect
+import shlex
 from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -32,7 +45,13 @@ from splitgym.evaluation import (
 from splitgym.scenario import build
 
 HELD_OUT = 1_000_000
-"""The comparison's first seed; training never gets near it."""
+"""The comparison's first seed; training stays below.
+
+Its environment i begins with a seed of at most 99,999 + i, in a resumed run of at most 899,999 + i.
+"""
+
+SEEDS = 100_000
+"""Number of allowed seeds of a run."""
 
 
 @dataclass(frozen=True)
@@ -80,30 +99,36 @@ class Settings:
         unknown = [name for name in self.compare if name not in agents.names()]
         if unknown:
             raise ValueError(f"--compare {unknown[0]}, allowed: {', '.join(agents.names())}")
-        if not 0 <= self.seed < HELD_OUT:
-            raise ValueError(f"--seed {self.seed}, allowed: 0..{HELD_OUT - 1}")
+        if not 0 <= self.seed < SEEDS:
+            raise ValueError(f"--seed {self.seed}, allowed: 0..{SEEDS - 1}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
     console, errors = Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False)
+    folder = None
     try:
         settings = tyro.cli(Settings, args=arguments, description=inspect.getdoc(Settings))
         settings.check()
         folder, settings = _continued(settings) if settings.resume else _begun(settings)
-    except (ValueError, OSError) as error:
-        errors.print(f"error: {error}", style="red", markup=False)
-        return 2
-    again = f"python train_agent.py --resume {folder.path}"
-    try:
         _run(folder, settings, console)
+    except (EOFError, ConnectionError, BrokenProcessPool) as error:
+        errors.print(f"error: a worker process died ({type(error).__name__})", style="red", markup=False)
+        return 2
     except (ValueError, OSError) as error:
         errors.print(f"error: {error}", style="red", markup=False)
         return 2
     except KeyboardInterrupt:
-        console.print(f"\nStopped. Everything up to the last finished rollout is saved; go on with\n  {again}")
+        console.print("\nStopped." + (_how_to_go_on(folder) if folder else ""), markup=False)
         return 130
     return 0
+
+
+def _how_to_go_on(folder: RunFolder) -> str:
+    below = Path(sys.executable).is_relative_to(Path.cwd())
+    python = os.path.relpath(sys.executable) if below else sys.executable
+    command = shlex.join([python, sys.argv[0], "--resume", str(folder.path)])
+    return f" Everything up to the last finished rollout is saved; go on with\n  {command}"
 
 
 def _begun(settings: Settings) -> tuple[RunFolder, Settings]:
@@ -126,9 +151,11 @@ def _continued(settings: Settings) -> tuple[RunFolder, Settings]:
             raise ValueError(f"--{field.name} cannot be given with --resume: the run's own settings hold")
     saved = folder.settings()
     try:
-        return folder, Settings(**{**saved, "compare": tuple(saved["compare"]), "out": None, "resume": None})
+        settings = Settings(**{**saved, "compare": tuple(saved["compare"]), "out": None, "resume": None})
+        settings.check()
     except (TypeError, KeyError) as error:
         raise ValueError(f"{folder.path / 'run.json'} does not hold the settings of a run: {error}") from error
+    return folder, settings
 
 
 def _environment(settings: Settings) -> dict[str, Any]:
@@ -139,7 +166,7 @@ def _environment(settings: Settings) -> dict[str, Any]:
 def _run(folder: RunFolder, settings: Settings, console: Console) -> None:
     environment = {**_environment(settings), "scenario": str(folder.path / "scenario.toml")}
     console.print(f"[bold]1/2[/] training PPO on {settings.scenario}: {settings.steps:,} rounds of real split learning")
-    console.print(f"      tensorboard --logdir {folder.path}")
+    console.print(f"      {shlex.join(['tensorboard', '--logdir', str(folder.path)])}", markup=False)
     train(folder, environment, settings.environments, settings.steps, settings.seed)
     count = len(settings.compare) * settings.episodes
     console.print(
@@ -166,7 +193,7 @@ def _run(folder: RunFolder, settings: Settings, console: Console) -> None:
     console.print(
         f"mean ± 95 % interval over {settings.episodes} held-out seeds; target {scenario.episode.target_accuracy:.0%}"
     )
-    console.print(f"table, plot, checkpoints and TensorBoard log: {folder.path}")
+    console.print(f"table, plot, checkpoints and TensorBoard log: {folder.path}", markup=False)
 
 
 def _on_screen(readable_summary: pd.DataFrame) -> Table:
@@ -183,4 +210,5 @@ def _scheduler(name: str, checkpoint: Path | None, env: gym.Env[Any, Any]) -> ag
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, _interrupt)
     sys.exit(main())

@@ -19,9 +19,10 @@ class Agent(ABC):
     """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
-        if not isinstance(env.unwrapped, SplitLearningEnv):
-            raise TypeError(f"agents schedule a SplitLearning environment, not {env.unwrapped!r}")
-        self.env = env.unwrapped
+        unwrapped = getattr(env, "unwrapped", env)
+        if not isinstance(unwrapped, SplitLearningEnv):
+            raise TypeError(f"agents schedule a SplitLearning environment, not {unwrapped!r}")
+        self.env = unwrapped
 
     @abstractmethod
     def act(self, observation: NDArray[np.float32], info: dict[str, Any]) -> NDArray[Any]:
@@ -32,9 +33,9 @@ class Agent(ABC):
         observation: NDArray[np.float32],
         state: Any = None,
         episode_start: NDArray[np.bool_] | None = None,
-        deterministic: bool = True,
+        deterministic: bool = False,
     ) -> tuple[NDArray[Any], Any]:
-        """As Stable-Baselines3's `predict`, so that `evaluate_policy` runs every agent.
+        """As Stable-Baselines3's `predict`, so that `evaluate_policy` runs every agent; only PPO knows `deterministic`.
 
         Raises:
             ValueError: the observations are of several environments; an agent knows one.

@@ -24,9 +24,9 @@ class Fixed(Scheduler):
 
     def __init__(self, env: gym.Env[Any, Any], cut_layer: int = 1) -> None:
         super().__init__(env)
-        if not 1 <= cut_layer <= self.env.cut_layers:
-            raise ValueError(f"cut_layer = {cut_layer}, allowed: 1..{self.env.cut_layers}")
-        self.cut_layer = cut_layer
+        if cut_layer not in range(1, self.env.cut_layers + 1):
+            raise ValueError(f"cut_layer = {cut_layer!r}, allowed: 1..{self.env.cut_layers}")
+        self.cut_layer = int(cut_layer)
 
     def allocate(self, state: RoundState, selected: NDArray[np.bool_], aggregation_ratio: float) -> Decision:
         """Equal shares at the fixed cut layer."""

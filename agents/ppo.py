@@ -59,9 +59,22 @@ class Ppo(Agent):
     def act(self, observation: NDArray[np.float32], info: dict[str, Any]) -> NDArray[Any]:
         """The policy's action."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(self.env.action_space.np_random.integers(2**63)))
+            # torch.manual_seed would reseed the GPUs too, which the fork does not restore.
+            torch.default_generator.manual_seed(int(self.env.action_space.np_random.integers(2**63)))
             action, _ = self._model.predict(observation, deterministic=self._deterministic)
         return action
+
+    def predict(
+        self,
+        observation: NDArray[np.float32],
+        state: Any = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[NDArray[Any], Any]:
+        """As Stable-Baselines3's `predict`: the most likely action if `deterministic`, otherwise as `act`."""
+        if deterministic:
+            return self._model.predict(observation, deterministic=True)[0], state
+        return super().predict(observation, state, episode_start)
 
 
 def load(checkpoint: str | Path, env: Any = None, **options: Any) -> PPO:

@@ -1,5 +1,6 @@
 """Agents by name."""
 
+import inspect
 from importlib import import_module
 from typing import Any
 
@@ -30,10 +31,17 @@ def make(name: str, env: gym.Env[Any, Any], **options: Any) -> Agent:
         options: Of the agent, as its class says: `checkpoint` of "ppo", `cut_layer` of "fixed".
 
     Raises:
-        ValueError: there is no such agent, or an option has a value that is not allowed.
+        ValueError: there is no such agent, or an option is unknown, missing or has a value that is not allowed.
+        TypeError: `env` is no SplitLearning environment.
     """
     if name not in _CLASSES:
         raise ValueError(f"agent {name!r} is unknown, {suggest(name, _CLASSES)}")
     module, class_name = _CLASSES[name]
-    agent: Agent = getattr(import_module(module), class_name)(env, **options)
-    return agent
+    agent_class: type[Agent] = getattr(import_module(module), class_name)
+    signature = inspect.signature(agent_class)
+    try:
+        signature.bind(env, **options)
+    except TypeError as error:
+        allowed = ", ".join([*signature.parameters][1:]) or "none"
+        raise ValueError(f"agent {name!r}: {error}, options allowed: {allowed}") from error
+    return agent_class(env, **options)

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping
@@ -33,29 +34,32 @@ class RunFolder:
 
         Raises:
             FileExistsError: the given folder holds a run already.
+            NotADirectoryError: it is a file.
         """
         if path is None:
+            name = re.sub(r"[^\w.-]", "-", name)
             numbers = (n for n in range(1, 1_000_000) if not Path("runs", f"{name}-{n}").exists())
             path = Path("runs", f"{name}-{next(numbers)}")
         elif (path / "run.json").exists():
             raise FileExistsError(
                 f"{path} holds a run already: choose another --out, or continue it with --resume {path}"
             )
+        elif path.exists() and not path.is_dir():
+            raise NotADirectoryError(f"--out {path} is not a folder")
         path.mkdir(parents=True, exist_ok=True)
         return cls(path)
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
-        """A folder that holds a run.
+        """A folder that holds a run, perhaps without a checkpoint yet.
 
         Raises:
             FileNotFoundError: it does not.
         """
-        folder = cls(path)
-        for needed in (path / "run.json", folder.last):
-            if not needed.is_file():
-                raise FileNotFoundError(f"{path} holds no run that can be resumed: {needed.name} is missing")
-        return folder
+        for name in ("run.json", "scenario.toml"):
+            if not (path / name).is_file():
+                raise FileNotFoundError(f"{path} holds no run that can be resumed: {name} is missing")
+        return cls(path)
 
     def save_settings(self, settings: Mapping[str, Any], scenario_toml: str) -> None:
         """Writes the settings, the whole scenario, the versions and the command."""
@@ -64,8 +68,9 @@ class RunFolder:
             "settings": {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()},
             "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         }
-        self.write("run.json", lambda path: path.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8"))
         self.write("scenario.toml", lambda path: path.write_text(scenario_toml, encoding="utf-8"))
+        # Last, for it says that there is a run.
+        self.write("run.json", lambda path: path.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8"))
 
     def settings(self) -> dict[str, Any]:
         """The settings of the run.

@@ -1,10 +1,12 @@
 """PPO on environments that train for real, in processes of their own."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import ProgressBarCallback
@@ -14,6 +16,9 @@ from agents import ppo
 from agents.callbacks import Checkpoints, LogRounds
 from agents.run_folder import RunFolder
 from splitgym.evaluation.processes import START_METHOD, interrupts_ignored
+
+RESUMED_SEEDS = 900_000
+"""A resumed training takes its seed from below; environment i adds i."""
 
 
 def train(folder: RunFolder, environment: Mapping[str, Any], environments: int, steps: int, seed: int) -> int:
@@ -31,24 +36,26 @@ def train(folder: RunFolder, environment: Mapping[str, Any], environments: int, 
 
     Raises:
         CheckpointError: the last checkpoint does not fit.
+        EOFError, ConnectionError: a process died.
         KeyboardInterrupt: interrupted; the last checkpoint is that of the last finished rollout.
     """
     torch.set_num_threads(1)
-    vec_env = _vec_env(environment, environments)
-    try:
+    with _environments(environment, environments) as vec_env:
         if folder.last.exists():
             model = ppo.load(folder.last, vec_env)
             model.set_env(vec_env)
             # Episodes begin anew, with seeds of their own.
-            model.set_random_seed(seed + model.num_timesteps)
+            model.set_random_seed(_resumed_seed(seed, model.num_timesteps))
         else:
             model = PPO(env=vec_env, seed=seed, device="cpu", **ppo.SETTINGS)
         model.tensorboard_log = str(folder.path / "tensorboard")
         if model.num_timesteps < steps:
             _learn(model, steps - model.num_timesteps, folder)
         return int(model.num_timesteps)
-    finally:
-        vec_env.close()
+
+
+def _resumed_seed(seed: int, steps: int) -> int:
+    return int(np.random.SeedSequence([seed, steps]).generate_state(1)[0]) % RESUMED_SEEDS
 
 
 def _learn(model: PPO, steps: int, folder: RunFolder) -> None:
@@ -62,16 +69,26 @@ def _learn(model: PPO, steps: int, folder: RunFolder) -> None:
         )
     except BaseException:
         # Otherwise an interrupted bar is drawn once more, below whatever is printed next.
-        progress.pbar.close()
+        # There is none yet if learning had hardly begun.
+        if bar := getattr(progress, "pbar", None):
+            bar.close()
         raise
 
 
-def _vec_env(environment: Mapping[str, Any], count: int) -> VecEnv:
+@contextmanager
+def _environments(environment: Mapping[str, Any], count: int) -> Iterator[VecEnv]:
+    """Environments side by side; an exception ends their processes at once, Ctrl-C too."""
     makers: list[Callable[[], gym.Env[Any, Any]]] = [partial(_make, dict(environment))] * count
-    if count == 1:
-        return VecMonitor(DummyVecEnv(makers))
     with interrupts_ignored():
-        return VecMonitor(SubprocVecEnv(makers, start_method=START_METHOD))
+        vec_env = DummyVecEnv(makers) if count == 1 else SubprocVecEnv(makers, start_method=START_METHOD)
+    try:
+        yield VecMonitor(vec_env)
+    except BaseException:
+        # close() would wait for answers, for ever if the interrupted step has taken them.
+        for process in getattr(vec_env, "processes", ()):
+            process.terminate()
+        raise
+    vec_env.close()
 
 
 def _make(environment: dict[str, Any]) -> gym.Env[Any, Any]:

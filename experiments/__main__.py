@@ -10,8 +10,9 @@ import experiments
 def main() -> int:
     """Lists or runs; returns the exit status."""
     names = sorted(module.name for module in pkgutil.iter_modules(experiments.__path__) if module.name != "__main__")
-    name = sys.argv[1] if len(sys.argv) > 1 else ""
-    if name == "list":
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in ("list", "-h", "--help"):
+        print("usage: python -m experiments NAME [options]")
         for each in names:
             summary = (importlib.import_module(f"experiments.{each}").__doc__ or "").splitlines()[0]
             print(f"{each:20} {summary}")
@@ -20,7 +21,11 @@ def main() -> int:
         print(f"error: experiment {name!r} is unknown, allowed: list, {', '.join(names)}", file=sys.stderr)
         return 2
     sys.argv = [f"python -m experiments {name}", *sys.argv[2:]]
-    importlib.import_module(f"experiments.{name}").main()
+    try:
+        importlib.import_module(f"experiments.{name}").main()
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -45,6 +45,12 @@ class Options:
     out: Path = Path("experiments/results")
     """Folder for aggregation.csv and aggregation.md."""
 
+    def check(self) -> None:
+        """Raises a ValueError that names the first setting which is not allowed."""
+        for name in ("rounds", "seeds", "clients", "workers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name} {getattr(self, name)}, allowed: 1 or more")
+
 
 @dataclass(frozen=True)
 class Job:
@@ -95,6 +101,7 @@ def accuracy(job: Job) -> float:
 def main() -> None:
     """Runs all jobs, prints and saves the table."""
     options = tyro.cli(Options, description=inspect.getdoc(Options))
+    options.check()
     todo = list(jobs(options))
     with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
         results = list(tqdm(pool.map(accuracy, todo), total=len(todo), desc="training runs"))

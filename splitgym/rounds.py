@@ -1,7 +1,7 @@
 """The values that cross rooms: what may be known at the start of a round, what is decided, what was learnt.
 
 The numeric rooms work on N worlds at once: there every array has a leading axis N. The same classes without that axis
-speak for one world; `RoundState.world` and `stack` go from one form to the other.
+speak for one world; `world`, `batch` and `Decision.stack` go from one form to the other.
 """
 
 from collections.abc import Sequence
@@ -135,6 +135,10 @@ class Decision:
     aggregation_ratio: Any
     """phi, 0..1: share of the mini-batch whose last-layer gradients are averaged over clients."""
 
+    def __post_init__(self) -> None:
+        for name in ("assignment", "power_w_per_hz", "selected"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name)))
+
     def world(self, index: int) -> "Decision":
         """One world of a batch."""
         return replace(self, **{name: value[index] for name, value in _arrays(self)})
@@ -159,7 +163,7 @@ class Decision:
         _check_shape("selected", self.selected, clients)
         if np.asarray(self.selected).dtype != np.bool_:
             raise ValueError(f"Decision.selected = {self.selected}, allowed: bool array")
-        if np.asarray(self.assignment).dtype.kind != "i":
+        if np.asarray(self.assignment).dtype.kind not in "iu":
             raise ValueError(f"Decision.assignment = {self.assignment}, allowed: whole numbers")
         if np.any(self.assignment < -1) or np.any(self.assignment >= clients):
             raise ValueError(f"Decision.assignment = {self.assignment}, allowed: -1 (unused) or 0..{clients - 1}")

@@ -2,16 +2,18 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from stable_baselines3 import PPO
-from stable_baselines3.common.vec_env import DummyVecEnv
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import train_agent
@@ -124,6 +126,13 @@ def test_training_goes_on_from_the_checkpoint(run, tmp_path):
     assert not (after.policy.state_dict()["action_net.bias"] == before).all()
 
 
+def test_training_never_sees_the_held_out_seeds():
+    resumed = {training._resumed_seed(seed, steps) for seed in (0, 1, 99_999) for steps in range(0, 10**7, 99_999)}
+    assert len(resumed) > 280
+    assert 0 <= min(resumed) <= max(resumed) < training.RESUMED_SEEDS < train_agent.HELD_OUT
+    assert train_agent.SEEDS < training.RESUMED_SEEDS
+
+
 def test_finished_training_is_not_repeated(run, tmp_path):
     folder = RunFolder(tmp_path)
     (tmp_path / "last.zip").write_bytes((run / "last.zip").read_bytes())
@@ -187,7 +196,7 @@ def fails(capsys, *arguments):
         (["--episodes", "-1"], ("--episodes", "1 or more")),
         (["--workers", "0"], ("--workers", "1 or more")),
         (["--seed", "-1"], ("--seed", "-1", "0..")),
-        (["--seed", "1000000"], ("--seed", "0..999999")),
+        (["--seed", "100000"], ("--seed", "0..99999")),
         (["--resume", "nowhere"], ("nowhere", "no run")),
     ],
     ids=" ".join,
@@ -237,12 +246,12 @@ def test_resume_refuses_other_settings(run, capsys, option):
     ("damage", "word"),
     [
         (lambda folder: (folder / "run.json").unlink(), "run.json"),
-        (lambda folder: (folder / "last.zip").unlink(), "last.zip"),
         (lambda folder: (folder / "run.json").write_text("{"), "run.json"),
         (lambda folder: (folder / "run.json").write_text("[1]"), "run.json"),
         (lambda folder: (folder / "run.json").write_text('{"settings": {"steps": 3}}'), "run.json"),
         (lambda folder: (folder / "run.json").write_text('{"settings": {"compare": ["ppo"], "step": 1}}'), "run.json"),
         (lambda folder: (folder / "run.json").write_text('{"settings": 5}'), "run.json"),
+        (lambda folder: (folder / "run.json").write_text('{"settings": {"compare": [], "steps": 0}}'), "--steps 0"),
         (lambda folder: (folder / "run.json").write_bytes(b"\xff\xfe"), "run.json"),
         (lambda folder: (folder / "last.zip").write_text("no checkpoint"), "last.zip"),
         (lambda folder: (folder / "last.zip").write_bytes((folder / "last.zip").read_bytes()[:3000]), "last.zip"),
@@ -251,12 +260,12 @@ def test_resume_refuses_other_settings(run, capsys, option):
     ],
     ids=[
         "no run.json",
-        "no last.zip",
         "half a run.json",
         "list",
         "settings missing",
         "unknown setting",
         "number",
+        "setting not allowed",
         "binary run.json",
         "text as checkpoint",
         "half a checkpoint",
@@ -271,6 +280,42 @@ def test_broken_run_folder_is_one_error_line(run, tmp_path, capsys, damage, word
         (folder / name).write_bytes((run / name).read_bytes())
     damage(folder)
     assert word in fails(capsys, "--resume", str(folder))
+
+
+def raises(error):
+    def function(*_):
+        raise error
+
+    return function
+
+
+@pytest.mark.parametrize("error", [EOFError(), BrokenPipeError(), ConnectionResetError(), BrokenProcessPool("ended")])
+def test_death_of_a_worker_is_one_error_line(tmp_path, capsys, monkeypatch, error):
+    monkeypatch.setattr(train_agent, "train", raises(error))
+    assert "worker process died" in fails(capsys, *TINY, "--out", str(tmp_path / "run"))
+
+
+def test_worker_that_is_killed_ends_training(run, tmp_path, monkeypatch):
+    def killing(makers, **options):
+        vec_env = SubprocVecEnv(makers, **options)
+        vec_env.processes[1].kill()
+        return vec_env
+
+    monkeypatch.setattr(training, "SubprocVecEnv", killing)
+    environment = {**ENVIRONMENT, "scenario": str(run / "scenario.toml")}
+    with pytest.raises((EOFError, ConnectionError)):
+        train(RunFolder(tmp_path), environment, environments=2, steps=1, seed=0)
+
+
+def test_out_that_is_a_file_is_one_error_line(tmp_path, capsys):
+    path = tmp_path / "file"
+    path.touch()
+    assert fails(capsys, *TINY, "--out", str(path)) == f"error: --out {path} is not a folder"
+
+
+@pytest.mark.usefixtures("here")
+def test_name_of_a_scenario_makes_no_nested_folders():
+    assert RunFolder.create(None, "ppo-a/b c").path == Path("runs/ppo-a-b-c-1")
 
 
 def test_help_shows_defaults_and_units(capsys):
@@ -302,14 +347,14 @@ def interrupted(folder, until, *arguments):
             os.killpg(process.pid, signal.SIGKILL)
             raise
     assert process.returncode == 130, errors
-    assert f"python train_agent.py --resume {folder}" in " ".join(out.split())
-    assert "Traceback" not in errors
-    assert "Traceback" not in out
+    assert "Stopped." in out
+    assert "Traceback" not in errors + out
+    return out
 
 
 @pytest.mark.usefixtures("in_this_process")
 def test_ctrl_c_in_training_keeps_the_last_rollout_and_resume_goes_on(tmp_path, monkeypatch):
-    folder, saved = tmp_path / "run", set()
+    folder, saved = tmp_path / "a run", set()
 
     def a_rollout_is_saved():
         """The first checkpoint is that of the untrained policy."""
@@ -317,7 +362,8 @@ def test_ctrl_c_in_training_keeps_the_last_rollout_and_resume_goes_on(tmp_path, 
             saved.add((folder / "last.zip").stat().st_mtime_ns)
         return len(saved) >= 2
 
-    interrupted(folder, a_rollout_is_saved, "--scenario", "toy", "--steps", "1000000", "--environments", "2")
+    out = interrupted(folder, a_rollout_is_saved, "--scenario", "toy", "--steps", "1000000", "--environments", "2")
+    assert shlex.join([str(ROOT / "train_agent.py"), "--resume", str(folder)]) in out
     done = timesteps(folder / "last.zip")
     assert done >= 256
     assert done % 256 == 0
@@ -328,6 +374,38 @@ def test_ctrl_c_in_training_keeps_the_last_rollout_and_resume_goes_on(tmp_path, 
     assert train_agent.main(["--resume", str(folder)]) == 0
     assert timesteps(folder / "last.zip") == done + 256
     assert (folder / "table.md").exists()
+
+
+def test_ctrl_c_while_modules_are_imported_leaves_nothing(tmp_path):
+    begin = time.monotonic()
+    interrupted(tmp_path / "run", lambda: time.monotonic() - begin > 0.7)
+    assert not (tmp_path / "run").exists()
+
+
+def test_ctrl_c_before_there_is_a_folder_says_so(capsys, monkeypatch):
+    monkeypatch.setattr(train_agent, "build", raises(KeyboardInterrupt))
+    assert train_agent.main([]) == 130
+    assert capsys.readouterr().out.strip() == "Stopped."
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_ctrl_c_while_workers_begin_is_heard_and_the_run_can_be_resumed(tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    interrupted(folder, (folder / "run.json").exists, "--scenario", "toy", "--steps", "1", "--episodes", "1")
+    assert not (folder / "last.zip").exists()
+    monkeypatch.setattr(training, "SubprocVecEnv", lambda makers, **_: DummyVecEnv(makers))
+    assert train_agent.main(["--resume", str(folder)]) == 0
+    assert timesteps(folder / "last.zip") == 256
+
+
+@pytest.mark.parametrize(
+    ("python", "shown"), [(".venv/bin/python", ".venv/bin/python"), ("/usr/bin/python3", "/usr/bin/python3")]
+)
+def test_how_to_go_on_can_be_typed(here, monkeypatch, python, shown):
+    monkeypatch.setattr(sys, "executable", str(here / python))
+    monkeypatch.setattr(sys, "argv", ["train_agent.py", "--scenario", "toy"])
+    text = train_agent._how_to_go_on(RunFolder(Path("my runs/1")))
+    assert text.endswith(f"\n  {shown} train_agent.py --resume 'my runs/1'")
 
 
 def test_ctrl_c_in_the_comparison_ends_it_at_once_and_quietly(tmp_path):

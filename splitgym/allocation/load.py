@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from splitgym.frameworks.phases import Resource, aggregated_rows
 from splitgym.rounds import RoundState
+from splitgym.timing.clock import move_bits
 
 Floats = NDArray[np.float64]
 
@@ -32,12 +33,11 @@ def own_load(state: RoundState, cut_layer: int, aggregation_ratio: float) -> Own
     def total(resource: Resource, part: NDArray[np.bool_]) -> float:
         return float(work[(program.resource == resource) & part].sum())
 
-    held = state.client_cut_layer
-    difference = np.where(held > 0, system.prefix_bits[cut_layer] - system.prefix_bits[held], 0.0)
+    down, up = np.array([move_bits(held, cut_layer, system.prefix_bits) for held in state.client_cut_layer]).T
     return OwnLoad(
         compute_before_s=total(Resource.CLIENT, before) / state.client_hz,
-        uplink_bits=total(Resource.UPLINK, before) + np.maximum(-difference, 0.0),
+        uplink_bits=total(Resource.UPLINK, before) + up,
         compute_after_s=total(Resource.CLIENT, ~before) / state.client_hz,
-        downlink_bits_before=np.maximum(difference, 0.0),
-        downlink_bits_after=np.full(len(held), total(Resource.UNICAST, ~before)),
+        downlink_bits_before=down,
+        downlink_bits_after=np.full(len(down), total(Resource.UNICAST, ~before)),
     )

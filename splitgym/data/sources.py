@@ -102,7 +102,7 @@ def _ham10000(path: Path) -> Source:
     return Source(
         images=np.ascontiguousarray(images.transpose(0, 3, 1, 2)),
         labels=labels.astype(np.int64),
-        groups=lesions.astype(np.int64),
+        groups=np.unique(lesions, return_inverse=True)[1],
         classes=classes,
     )
 
@@ -132,7 +132,10 @@ def _arrays(path: Path, keys: tuple[str, ...]) -> dict[str, NDArray]:
         missing = [key for key in keys if key not in file.files]
         if missing:
             raise DataError(f"{path}: lacks {', '.join(missing)}; has {', '.join(file.files)}")
-        return {key: file[key] for key in keys}
+        try:
+            return {key: file[key] for key in keys}
+        except (ValueError, OSError, zipfile.BadZipFile) as error:
+            raise DataError(f"{path} cannot be read: {error}") from error
 
 
 def _check(path: Path, images: NDArray, labels: NDArray, groups: NDArray, classes: tuple[str, ...]) -> None:

@@ -50,8 +50,8 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     A power level is the share of the client's whole power budget that it puts on that subchannel. With a framework
     that does not aggregate, the only phi level is 0 and the Box has no phi. Every action of the space is legal: one
     that breaks a power budget is scaled down and `info["projected"]` says so; with nobody able to take part the
-    round's timeout passes and nothing is learnt. An action outside the space raises a ValueError. `action_masks()`
-    serves MaskablePPO.
+    round's timeout passes and nothing is learnt. An action outside the space raises a ValueError.
+    `env.unwrapped.action_masks()` serves MaskablePPO.
 
     ## Observation Space
     Box(0, 1), float32, of what the scheduler *believes* (channel knowledge may be stale or noisy). "squashed at r" is
@@ -63,7 +63,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     | C .. 2C-1 | compute to spare, squashed at the geometric mean of the scenario's slowest and fastest client |
     | 2C .. 3C-1 | training loss of the client's last mini-batch, squashed at ln(classes) |
     | 3C .. 4C-1 | data share times C, squashed at 1 |
-    | 4C .. 5C-1 | available (1) or away (0) |
+    | 4C .. 5C-1 | available (1) or away (0), as announced before the last round: clients drop out during a round |
     | 5C .. 6C-1 | took part in the last round |
     | 6C .. 7C-1 | cut layer up to which the client's own part is valid, over L - 1 |
     | 7C | test accuracy |
@@ -87,12 +87,13 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
 
     ## Starting State
     `reset(seed=)` draws everything anew: places, shadowing, fading, device speeds, split and shares of the data,
-    initial weights. The same seed gives the same episode, to the bit, on the same machine.
+    initial weights. The same seed gives the same episode, to the bit, on the same machine (on a GPU,
+    as far as its pooling layers add in a fixed order).
 
     ## Episode End
-    Termination: the measured test accuracy (data-weighted mean over all clients) reaches `episode.target_accuracy`,
-    unless `episode.stop_at_target` is false. Truncation: `episode.max_rounds` rounds are done or
-    `episode.time_budget_s` seconds of simulated time are spent. A step after the end raises
+    Termination: within the time budget the measured test accuracy (data-weighted mean over all clients) reaches
+    `episode.target_accuracy`, unless `episode.stop_at_target` is false. Truncation: `episode.max_rounds` rounds are
+    done or `episode.time_budget_s` seconds of simulated time are spent. A step after the end raises
     `gymnasium.error.ResetNeeded`.
 
     ## Arguments
@@ -211,7 +212,8 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
             played.cost.participants, float(played.decision.aggregation_ratio), float(played.cost.latency_s)
         )
         episode, state = self.scenario.episode, self.state
-        reached = played.outcome.evaluated and played.outcome.accuracy >= episode.target_accuracy
+        in_time = state.elapsed_s <= episode.time_budget_s
+        reached = in_time and played.outcome.evaluated and played.outcome.accuracy >= episode.target_accuracy
         terminated = bool(reached and episode.stop_at_target)
         spent = state.round >= episode.max_rounds or state.elapsed_s >= episode.time_budget_s
         truncated = bool(spent and not terminated)
@@ -253,12 +255,14 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
 
     @property
     def state(self) -> RoundState:
-        """What the scheduler may believe at the start of the round."""
+        """What the scheduler may believe at the start of the round; `gymnasium.error.ResetNeeded` before a reset."""
+        self._need_reset()
         return self._world.state
 
     @property
     def truth(self) -> RoundState:
         """What the round will run on; for oracles and checks, never in the observation."""
+        self._need_reset()
         return self._world.truth
 
     @property
@@ -290,6 +294,10 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
 
     _spec: EnvSpec | None = None
 
+    def _need_reset(self) -> None:
+        if not hasattr(self, "_last"):
+            raise gym.error.ResetNeeded("no episode has begun: call reset() first")
+
     def _need_episode(self) -> None:
         if not self._running:
             raise gym.error.ResetNeeded("no episode is running: call reset() before step()")
@@ -311,9 +319,16 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
 
 
 def _jsonable(argument: Any) -> Any:
+    """The argument in values that JSON knows; what has no other form becomes its name."""
     if isinstance(argument, Section):
         return argument.model_dump(mode="json")
-    return str(argument) if isinstance(argument, Path) else argument
+    if isinstance(argument, Mapping):
+        return {str(name): _jsonable(value) for name, value in argument.items()}
+    if isinstance(argument, list | tuple):
+        return [_jsonable(value) for value in argument]
+    if isinstance(argument, np.generic):
+        return argument.item()
+    return argument if isinstance(argument, str | int | float | None) else str(argument)
 
 
 def _account(played: Round) -> dict[str, Any]:

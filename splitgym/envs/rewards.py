@@ -20,7 +20,7 @@ def reward_weights(name: str) -> Mapping[str, float]:
     Raises:
         ScenarioError: there is none; the message suggests the nearest.
     """
-    if name not in REWARDS:
+    if not isinstance(name, str) or name not in REWARDS:
         raise ScenarioError(f"reward = {name!r} is unknown, {suggest(str(name), REWARDS)}")
     return REWARDS[name]
 

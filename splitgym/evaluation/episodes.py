@@ -46,11 +46,24 @@ class Episode:
     """[R]."""
     energy_j: Floats
     """[R] of clients and server."""
+    initial_accuracy: float
+    """Test accuracy before the first round."""
+
+    @property
+    def in_time(self) -> NDArray[np.bool_]:
+        """[R] whether the round ended within the time budget; the last one may not."""
+        return self.elapsed_s <= self.time_budget_s
+
+    @property
+    def final_accuracy(self) -> float:
+        """Test accuracy when the budget was spent: after the last round that ended within it."""
+        measured = self.accuracy[self.in_time]
+        return float(measured[-1]) if len(measured) else self.initial_accuracy
 
     @property
     def target_round(self) -> int | None:
-        """Index of the first round that reached the target; None: it was not reached."""
-        reached = np.flatnonzero(self.accuracy >= self.target_accuracy)
+        """Index of the first round within the time budget that reached the target; None: it was not reached."""
+        reached = np.flatnonzero(self.in_time & (self.accuracy >= self.target_accuracy))
         return int(reached[0]) if len(reached) else None
 
     @property
@@ -83,6 +96,7 @@ def run_episode(name: str, agent_factory: AgentFactory, seed: int, settings: Map
     agent = agent_factory(env)
     env.action_space.seed(seed)
     observation, info = env.reset(seed=seed)
+    initial_accuracy = info["accuracy"]
     decide: Callable[[RoundState], Decision] | None = getattr(agent, "decide", None)
     world: Any = env.unwrapped
     rounds = []
@@ -95,7 +109,18 @@ def run_episode(name: str, agent_factory: AgentFactory, seed: int, settings: Map
         rounds.append((info["elapsed_s"], info["accuracy"], info["round_latency_s"], info["energy_j"]))
         done = terminated or truncated
     goal = world.scenario.episode
-    return Episode(name, seed, goal.target_accuracy, goal.time_budget_s, *np.array(rounds).T)
+    elapsed_s, accuracy, round_latency_s, energy_j = np.array(rounds).T
+    return Episode(
+        agent=name,
+        seed=seed,
+        target_accuracy=goal.target_accuracy,
+        time_budget_s=goal.time_budget_s,
+        elapsed_s=elapsed_s,
+        accuracy=accuracy,
+        round_latency_s=round_latency_s,
+        energy_j=energy_j,
+        initial_accuracy=initial_accuracy,
+    )
 
 
 def compare(

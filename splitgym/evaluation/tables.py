@@ -26,7 +26,7 @@ def episode_table(episodes: Sequence[Episode]) -> pd.DataFrame:
             "seed": e.seed,
             "time_to_target_s": e.time_to_target_s,
             "reached": e.reached,
-            "final_accuracy": float(e.accuracy[-1]),
+            "final_accuracy": e.final_accuracy,
             "round_latency_s": float(e.round_latency_s.mean()),
             "energy_to_target_j": e.energy_to_target_j,
             "rounds": len(e.accuracy),

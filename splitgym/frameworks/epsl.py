@@ -75,8 +75,10 @@ def train(parties: Parties, exercise: Exercise) -> bool:
 def virtual(parties: Parties, smashed: Tensor, exercise: Exercise) -> Tensor:
     """The server's pass where aggregated gradients go back at the lambda-mean of the smashed data: m + n (b - m) rows.
 
-    Batch statistics of a network with batch norm are those of the two parts of the real forward: rows that are
-    aggregated and rows that are not. The virtual pass uses the running statistics and leaves them as they are.
+    With batch norm the real forward normalises aggregated rows and the others each by their own batch statistics, as
+    only the others are differentiated; running statistics move once, by the mean of both weighted by their rows. The
+    virtual pass uses the running statistics and leaves them as they are. One client alone has nothing to average: it
+    is PSL.
 
     Args:
         parties: The server accumulates its gradients.
@@ -87,16 +89,19 @@ def virtual(parties: Parties, smashed: Tensor, exercise: Exercise) -> Tensor:
         [n, b, ...] gradients at the cut, already divided by b.
     """
     server, cut = parties.server, parties.cut_layer
-    m, weights = exercise.aggregated_rows, exercise.weights
+    weights = exercise.weights
     n, b = exercise.labels.shape
+    m = exercise.aggregated_rows if n > 1 else 0
     gradients = torch.empty_like(smashed)
     exercise.losses.zero_()
+    statistics = _Statistics(server, cut)
     if m > 0:
         with torch.no_grad():
             logits = _rows(server, smashed[:, :m], cut)
         mean_gradient = _mean_over_clients(_loss_gradients(logits, exercise.labels[:, :m]), parties, weights)
         _add_losses(exercise, logits, exercise.labels[:, :m])
     if m < b:
+        statistics.begin_second_part()
         rest = smashed[:, m:].detach().requires_grad_()
         logits = _rows(server, rest, cut)
         z = _loss_gradients(logits.detach(), exercise.labels[:, m:])
@@ -104,6 +109,7 @@ def virtual(parties: Parties, smashed: Tensor, exercise: Exercise) -> Tensor:
         scale = weights.view(n, *[1] * (smashed.dim() - 1))
         logits.backward(z * weights.view(n, 1, 1) / b)
         gradients[:, m:] = _gradient(rest) / scale
+        statistics.join(share=(b - m) / b)
     if m > 0:
         mean_smashed = torch.tensordot(weights, smashed[:, :m], dims=1).requires_grad_()
         with _running_statistics(server):
@@ -161,6 +167,33 @@ def _add_losses(exercise: Exercise, logits: Tensor, labels: Tensor) -> None:
 def _gradient(leaf: Tensor) -> Tensor:
     assert leaf.grad is not None
     return leaf.grad
+
+
+class _Statistics:
+    """Running statistics of the server's batch norms over a real forward in two parts; they move as in one."""
+
+    def __init__(self, server: Party, cut: int) -> None:
+        self._buffers = [buffer for unit in server.units[cut:] for buffer in unit.buffers()]
+        self._before = [buffer.clone() for buffer in self._buffers]
+        self._first_part: list[Tensor] = []
+
+    def begin_second_part(self) -> None:
+        """The first part has moved them; the second one moves them from where they were, too."""
+        self._first_part = [buffer.clone() for buffer in self._buffers]
+        self._write(self._before)
+
+    def join(self, share: float) -> None:
+        """Mean of both parts, the second counting with `share`; not before its backward pass, which needs its own."""
+        self._write([_mean(first, now, share) for first, now in zip(self._first_part, self._buffers, strict=True)])
+
+    def _write(self, values: list[Tensor]) -> None:
+        for buffer, value in zip(self._buffers, values, strict=True):
+            buffer.copy_(value)
+
+
+def _mean(old: Tensor, new: Tensor, share: float) -> Tensor:
+    """Mean in which `new` counts with `share`; counters of batches, which are whole numbers, are equal anyway."""
+    return torch.lerp(old, new, share) if new.is_floating_point() else new
 
 
 @contextmanager

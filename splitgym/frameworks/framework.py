@@ -39,7 +39,7 @@ def get(name: str) -> Framework:
     Raises:
         ScenarioError: there is none; the message suggests the nearest.
     """
-    if name not in _MODULES:
+    if not isinstance(name, str) or name not in _MODULES:
         raise ScenarioError(f"framework = {name!r} is unknown, {suggest(name, _MODULES)}")
     framework: Framework = importlib.import_module(_MODULES[name]).FRAMEWORK
     return framework

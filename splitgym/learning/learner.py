@@ -13,7 +13,7 @@ from splitgym.frameworks.parties import Exercise, Parties
 from splitgym.learning.accuracy import Evaluator
 from splitgym.learning.batches import BatchOrder
 from splitgym.rounds import Decision, RoundOutcome
-from splitgym.scenario import Scenario, ScenarioError
+from splitgym.scenario import Scenario, ScenarioError, build
 
 
 def training_device(name: str | torch.device | None) -> torch.device:
@@ -32,7 +32,7 @@ class Learner:
     """Trains a scenario's network with a framework on the scenario's data, for real.
 
     Args:
-        scenario: Task and training settings.
+        scenario: Task and training settings; a scenario, its preset name, or the path of a TOML file.
         framework: Name of a framework, or one.
         seed: Determines split, partition, initial weights and the order of the mini-batches.
         device: Where to train; default: cuda if there is one, else cpu.
@@ -43,11 +43,12 @@ class Learner:
 
     def __init__(
         self,
-        scenario: Scenario,
+        scenario: Scenario | str,
         framework: str | Framework = "epsl",
         seed: int = 0,
         device: str | torch.device | None = None,
     ) -> None:
+        scenario = build(scenario)
         self.framework = get(framework) if isinstance(framework, str) else framework
         self.device = training_device(device)
         self._training = scenario.training
@@ -56,6 +57,11 @@ class Learner:
         rng = np.random.default_rng(seed)
         task = scenario.task
         dataset = data.load(task.dataset, rng, test_fraction=task.test_fraction, train_samples=task.train_samples)
+        found, expected = (dataset.input_shape, len(dataset.classes)), data.dimensions(task.dataset)
+        if found != expected:
+            raise data.DataError(
+                f"dataset {task.dataset!r} has (image shape, classes) {found}, but its rounds are timed for {expected}"
+            )
         self._images, self._labels = self._on_device(dataset.train_images, dataset.train_labels)
         measured = slice(None, task.evaluation_samples)
         self._evaluator = Evaluator(
@@ -69,7 +75,8 @@ class Learner:
             dirichlet_alpha=task.dirichlet_alpha,
             shards_per_client=task.shards_per_client,
         )
-        self.data_share = np.array([len(part) for part in parts]) / sum(len(part) for part in parts)
+        self._data_sizes = np.array([len(part) for part in parts])
+        self.data_share = self._data_sizes / self._data_sizes.sum()
         self._orders = [BatchOrder(part, own) for part, own in zip(parts, rng.spawn(len(parts)), strict=True)]
         weights = torch.Generator().manual_seed(int(rng.integers(2**63)))
         network = models.build(task.model, dataset.input_shape, len(dataset.classes), weights, stem=task.stem)
@@ -93,6 +100,11 @@ class Learner:
                 framework does not.
         """
         self._check(decision)
+        # Without this a GPU may add up in another order every time.
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            return self._round(decision)
+
+    def _round(self, decision: Decision) -> RoundOutcome:
         self._rounds += 1
         participants = tuple(int(i) for i in np.flatnonzero(decision.selected))
         taught: Exercise | None = None
@@ -102,8 +114,6 @@ class Learner:
             exercise = self._exercise(participants, float(decision.aggregation_ratio))
             finite = self.framework.train(self.parties, exercise)
             taught = exercise if finite else None
-            cut_moved = self.outcome.cut_layer != self.parties.cut_layer
-            self._evaluator.forget(range(len(self._orders)) if cut_moved else participants)
         self.outcome = self._look(taught, finite)
         return self.outcome
 
@@ -115,7 +125,7 @@ class Learner:
         """What is known before the first round; nobody has a loss yet, so all have that of guessing, ln(classes)."""
         accuracy = self._evaluator.client_accuracy(self.parties)
         return RoundOutcome(
-            accuracy=float(self.data_share @ accuracy),
+            accuracy=float(np.average(accuracy, weights=self._data_sizes)),
             worst_accuracy=float(accuracy.min()),
             loss=log(classes),
             client_loss=np.full(len(accuracy), log(classes)),
@@ -155,7 +165,7 @@ class Learner:
         accuracy = self._evaluator.client_accuracy(self.parties) if evaluated else before.client_accuracy
         return replace(
             before,
-            accuracy=float(self.data_share @ accuracy),
+            accuracy=float(np.average(accuracy, weights=self._data_sizes)),
             worst_accuracy=float(accuracy.min()),
             loss=loss,
             client_loss=client_loss,

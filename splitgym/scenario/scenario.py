@@ -46,6 +46,12 @@ class Scenario(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _batch_norm_needs_two_samples(self) -> "Scenario":
+        if self.task.model == "resnet18" and self.training.batch_size < 2:
+            raise ValueError("training.batch_size = 1: batch norm of task.model 'resnet18' needs at least 2")
+        return self
+
     def to_toml(self) -> str:
         """The scenario as TOML; fields that are absent (None) are left out."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))

@@ -4,11 +4,14 @@ Powers are given in dBm and gains in dB where the field's name says so; properti
 and everything behind the scenario uses those.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from splitgym.scenario.errors import suggest
+
+Dbm = Annotated[float, Field(ge=-200, le=100)]
+"""A transmit power (dBm) or PSD (dBm/Hz) between nothing to be heard and more than any transmitter has."""
 
 
 def watts(dbm: float) -> float:
@@ -46,7 +49,7 @@ class Cell(Section):
         description="Path loss: 3GPP TR 38.901 UMi street canyon, the 28 GHz measurements of Akdeniz et al. (2014), "
         "or the same loss for everybody.",
     )
-    constant_loss_db: float = Field(100.0, gt=0, description="Path loss with path_loss='constant', dB.")
+    constant_loss_db: float = Field(100.0, gt=0, le=300, description="Path loss with path_loss='constant', dB.")
     line_of_sight: Literal["probabilistic", "always", "never"] = Field(
         "probabilistic", description="Whether a client sees the base station; probabilistic: by its distance."
     )
@@ -77,15 +80,21 @@ class Radio(Section):
     carrier_hz: float = Field(3.5e9, gt=0, description="Carrier frequency, Hz.")
     subchannels: int = Field(20, ge=1, description="Number of subchannels M.")
     subchannel_hz: float = Field(10e6, gt=0, description="Bandwidth B of a subchannel, Hz.")
-    noise_psd_dbm_per_hz: float = Field(-174.0, description="Noise power spectral density N0, dBm/Hz.")
+    noise_psd_dbm_per_hz: float = Field(-174.0, ge=-250, le=0, description="Noise power spectral density N0, dBm/Hz.")
     antenna_gain: float = Field(1.0, gt=0, description="Product G of the antenna gains, linear (no unit).")
-    client_power_max_dbm: float = Field(23.0, description="Transmit power budget p_max of each client, dBm.")
-    total_power_max_dbm: float = Field(40.0, description="Transmit power budget p_th of all clients together, dBm.")
-    downlink_psd_dbm_per_hz: float = Field(-50.0, description="Transmit PSD p_DL of the base station, dBm/Hz.")
+    client_power_max_dbm: float = Field(
+        23.0, ge=-200, le=100, description="Transmit power budget p_max of each client, dBm."
+    )
+    total_power_max_dbm: float = Field(
+        40.0, ge=-200, le=100, description="Transmit power budget p_th of all clients together, dBm."
+    )
+    downlink_psd_dbm_per_hz: float = Field(
+        -50.0, ge=-200, le=100, description="Transmit PSD p_DL of the base station, dBm/Hz."
+    )
     fading: Literal["none", "rayleigh", "rician"] = Field(
         "rayleigh", description="Block fading; rician: on links with line of sight, the others are Rayleigh."
     )
-    rician_factor_db: float = Field(9.0, description="Rician K factor, dB.")
+    rician_factor_db: float = Field(9.0, ge=-100, le=100, description="Rician K factor, dB.")
     fading_correlation: float = Field(
         0.9, ge=0, le=1, description="Correlation of the complex fading coefficient from one round to the next."
     )
@@ -156,7 +165,7 @@ class Knowledge(Section):
     """What the scheduler believes, where that differs from what the round runs on."""
 
     channel_delay_rounds: int = Field(0, ge=0, description="Age of the channel knowledge, rounds.")
-    channel_error_db: float = Field(0.0, ge=0, description="Standard deviation of the channel estimate's error, dB.")
+    channel_error_db: float = Field(0.0, ge=0, le=50, description="Standard deviation of the channel estimate, dB.")
     compute_delay_rounds: int = Field(0, ge=0, description="Age of the knowledge of the clients' speeds, rounds.")
 
 

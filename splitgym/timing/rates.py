@@ -1,6 +1,6 @@
 """Rates of the links, bits/s: the only place where Shannon's formula stands."""
 
-from math import log2
+from math import log, log1p
 
 import numpy as np
 from numba import njit
@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+LN2 = log(2.0)
+
 
 @njit(cache=True)
 def subchannel_rate(bandwidth_hz: float, psd_w_per_hz: float, gain: float, noise_psd_w_per_hz: float) -> float:
-    """B log2(1 + p G g / N0), bits/s; `gain` includes the antenna gains G."""
-    return bandwidth_hz * log2(1.0 + psd_w_per_hz * gain / noise_psd_w_per_hz)
+    """B log2(1 + p G g / N0), bits/s, exact for the weakest signals too; `gain` includes the antenna gains G."""
+    return bandwidth_hz * log1p(psd_w_per_hz * gain / noise_psd_w_per_hz) / LN2
 
 
 @njit(cache=True)

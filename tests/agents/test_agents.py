@@ -218,6 +218,18 @@ def test_deterministic_ppo_takes_the_most_likely_action(checkpoints):
     assert set(actions_of_ppo(path, 1, deterministic=True)) == {tuple(expected)}
 
 
+def test_predict_of_ppo_takes_the_most_likely_action_only_if_asked(checkpoints):
+    path = checkpoints["schedule"]
+    env = started(action="schedule")
+    agent = agents.make("ppo", env, checkpoint=path)
+    observation, _ = env.reset(seed=2)
+    expected, _ = PPO.load(path, device="cpu").predict(observation, deterministic=True)
+    drawn = {tuple(agent.predict(observation)[0]) for _ in range(20)}
+    assert len(drawn) > 1
+    assert np.array_equal(agent.predict(observation, deterministic=True)[0], expected)
+    assert np.array_equal(agent.predict(observation[None], deterministic=True)[0], expected[None])
+
+
 def one_line(error, call):
     with pytest.raises(error) as caught:
         call()
@@ -274,10 +286,18 @@ def test_checkpoint_of_other_spaces_is_one_clear_error(checkpoints, options, spa
     assert "this environment has" in text
 
 
-def test_checkpoint_is_no_option_of_a_heuristic_and_must_be_given_to_ppo():
-    for call in (lambda: agents.make("greedy", make_env(), checkpoint="x.zip"), lambda: agents.make("ppo", make_env())):
-        with pytest.raises(TypeError, match="checkpoint"):
-            call()
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("greedy", {"checkpoint": "x.zip"}, ("greedy", "'checkpoint'", "allowed: none")),
+        ("fixed", {"cut": 2}, ("fixed", "'cut'", "allowed: cut_layer")),
+        ("fixed", {"cut_layer": "1"}, ("cut_layer = '1'", "1..2")),
+        ("ppo", {}, ("ppo", "'checkpoint'", "allowed: checkpoint, deterministic")),
+    ],
+)
+def test_wrong_or_missing_option_is_one_clear_error(name, options, words):
+    text = one_line(ValueError, lambda: agents.make(name, make_env(), **options))
+    assert all(word in text for word in words), text
 
 
 @pytest.mark.parametrize(
@@ -289,4 +309,5 @@ def test_unknown_agent_names_the_nearest_or_all(name, words):
 
 @pytest.mark.parametrize("name", HEURISTICS)
 def test_agents_refuse_an_environment_of_another_kind(name):
-    assert "SplitLearning" in one_line(TypeError, lambda: agents.make(name, gym.make("CartPole-v1")))
+    for env in (gym.make("CartPole-v1"), "iot"):
+        assert "SplitLearning" in one_line(TypeError, partial(agents.make, name, env))

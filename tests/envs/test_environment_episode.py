@@ -428,3 +428,31 @@ def test_states_of_one_round_are_equal_however_often_asked():
     env = started("iot", episode=LASTING, knowledge={"channel_error_db": 3.0})
     first = copy.deepcopy(env.state)
     assert np.array_equal(first.channel_gain, env.state.channel_gain)
+
+
+def test_target_reached_after_the_time_budget_does_not_count():
+    env = make("toy", action="schedule", episode={"time_budget_s": 0.05, "target_accuracy": 0.01})
+    env.reset(seed=0)
+    _, _, terminated, truncated, info = env.step(np.array([0, 1, 1, 0]))
+    assert info["elapsed_s"] > 0.05
+    assert info["accuracy"] >= 0.01
+    assert (terminated, truncated) == (False, True)
+    assert info["reward_terms"]["target_reached"] == 0.0
+
+
+@pytest.mark.parametrize(
+    "radio",
+    [
+        {"downlink_psd_dbm_per_hz": -200.0},
+        {"client_power_max_dbm": -200.0},
+        {"noise_psd_dbm_per_hz": 0.0, "downlink_psd_dbm_per_hz": -200.0, "client_power_max_dbm": -200.0},
+        {"noise_psd_dbm_per_hz": -250.0, "client_power_max_dbm": 100.0},
+    ],
+)
+def test_everything_is_finite_at_the_ends_of_what_a_scenario_allows(radio):
+    env = make("toy", action="schedule", radio=radio)
+    observation, _ = env.reset(seed=0)
+    assert np.isfinite(observation).all()
+    observation, reward, *_, info = env.step(np.array([0, 1, 1, 0]))
+    assert np.isfinite(observation).all()
+    assert np.isfinite([reward, info["round_latency_s"], info["energy_j"], info["traffic_bits"]]).all()

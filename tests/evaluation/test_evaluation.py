@@ -26,7 +26,7 @@ GREEDY, RANDOM, FIXED = (partial(agents.make, name) for name in ("greedy", "rand
 def episode(agent="a", seed=0, accuracy=(0.2, 0.6, 0.5, 0.9), target=0.6, budget=20.0):
     accuracy = np.array(accuracy)
     latency = np.arange(1.0, len(accuracy) + 1)
-    return Episode(agent, seed, target, budget, np.cumsum(latency), accuracy, latency, 10 * latency)
+    return Episode(agent, seed, target, budget, np.cumsum(latency), accuracy, latency, 10 * latency, 0.1)
 
 
 def same(a, b):
@@ -195,3 +195,11 @@ def test_plot_names_agents_and_target(tmp_path):
 def test_plot_of_a_single_episode(tmp_path):
     plot_accuracy([episode()], tmp_path / "plot.png", "One")
     assert (tmp_path / "plot.png").stat().st_size > 5000
+
+
+def test_a_round_that_ends_after_the_time_budget_does_not_count() -> None:
+    late = episode(accuracy=(0.2, 0.5, 0.9), budget=5.0)  # the rounds end at 1, 3 and 6 s
+    assert not late.reached
+    assert late.time_to_target_s == 5.0
+    assert late.final_accuracy == 0.5
+    assert episode(accuracy=(0.9,), budget=0.5).final_accuracy == 0.1

@@ -171,8 +171,12 @@ def test_running_statistics_come_from_the_real_forward_pass_only(reading: str, m
         parts = (
             [smashed] if reading == "inject" else [part for part in (smashed[:, :m], smashed[:, m:]) if part.numel()]
         )
+        after = []
         for part in parts:
-            server(part.flatten(0, 1))
+            one = copy.deepcopy(server)
+            one(part.flatten(0, 1))
+            after.append((part.shape[1] / 8, one.state_dict()))
+        server.load_state_dict({key: sum(share * state[key] for share, state in after) for key in server.state_dict()})
     EPSL.train(made, task)
     names = ("running_mean", "running_var", "num_batches_tracked")
     pairs = [(server, nn.Sequential(*made.server.units[1:]))]
@@ -186,7 +190,18 @@ def test_running_statistics_come_from_the_real_forward_pass_only(reading: str, m
                 compared += 1
     assert compared == 3 * (2 + 3)
     tracked = {int(v) for k, v in pairs[0][1].state_dict().items() if k.endswith("num_batches_tracked")}
-    assert tracked == {len(parts)}
+    assert tracked == {1}
+
+
+@pytest.mark.parametrize("m", [1, 7, 8])
+def test_one_client_with_batch_norm_is_psl_whatever_is_aggregated(m: int) -> None:
+    """One client has nothing to average, and a single row could not be normalised by itself."""
+    made, psl = parties("norm", (1.0,), training(), 1), parties("norm", (1.0,), training(), 1)
+    EPSL.train(made, exercise((1.0,), 8, m, 0))
+    EPSL.train(psl, exercise((1.0,), 8, 0, 0))
+    for ours, plain in zip(made.server.units, psl.server.units, strict=True):
+        for key, value in plain.state_dict().items():
+            torch.testing.assert_close(ours.state_dict()[key], value, rtol=0, atol=0)
 
 
 def test_virtual_pass_normalises_with_running_statistics() -> None:

@@ -36,7 +36,7 @@ SECTIONS = {
         optional={
             "subchannels": st.integers(1, 300),
             "subchannel_hz": st.floats(1e-3, 1e12),
-            "noise_psd_dbm_per_hz": st.floats(-250, 50),
+            "noise_psd_dbm_per_hz": st.floats(-250, 0),
             "fading_correlation": share(),
         },
     ),

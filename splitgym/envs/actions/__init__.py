@@ -22,7 +22,7 @@ def codec(name: str, scenario: Scenario, system: System, framework: Framework) -
     Raises:
         ScenarioError: there is none; the message suggests the nearest.
     """
-    if name not in CODECS:
+    if not isinstance(name, str) or name not in CODECS:
         raise ScenarioError(f"action = {name!r} is unknown, {suggest(str(name), CODECS)}")
     return CODECS[name](scenario, system, framework)
 
