@@ -1,19 +1,9 @@
 """Trains a PPO scheduler on real split learning, then compares it with the heuristics on held-out seeds."""
 
-import os
-import signal
-import sys
-
-if __name__ == "__main__":
-    # The imports below take seconds; Ctrl-C would end them with a stack.
-    def _quit(*_: object) -> None:
-        print("Stopped.", flush=True)
-        os._exit(130)
-
-    _interrupt = signal.signal(signal.SIGINT, _quit)
-
 import inspect
+import os
 import shlex
+import sys
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, fields
@@ -210,5 +200,4 @@ def _scheduler(name: str, checkpoint: Path | None, env: gym.Env[Any, Any]) -> ag
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, _interrupt)
     sys.exit(main())

@@ -376,12 +376,6 @@ def test_ctrl_c_in_training_keeps_the_last_rollout_and_resume_goes_on(tmp_path, 
     assert (folder / "table.md").exists()
 
 
-def test_ctrl_c_while_modules_are_imported_leaves_nothing(tmp_path):
-    begin = time.monotonic()
-    interrupted(tmp_path / "run", lambda: time.monotonic() - begin > 0.7)
-    assert not (tmp_path / "run").exists()
-
-
 def test_ctrl_c_before_there_is_a_folder_says_so(capsys, monkeypatch):
     monkeypatch.setattr(train_agent, "build", raises(KeyboardInterrupt))
     assert train_agent.main([]) == 130
