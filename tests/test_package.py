@@ -116,7 +116,7 @@ def test_wheel_says_what_it_needs(wheel):
     metadata = archive.read(f"splitgym-{splitgym.__version__}.dist-info/METADATA").decode()
     assert "Requires-Python: >=3.11" in metadata
     assert "Requires-Dist: gymnasium<2,>=1.2" in metadata
-    assert "Provides-Extra: agents" in metadata
+    assert "Provides-Extra: train" in metadata
 
 
 def test_installed_wheel_plays_a_round_away_from_the_checkout(wheel, tmp_path):
