@@ -77,7 +77,7 @@ class Ppo(Agent):
         return super().predict(observation, state, episode_start)
 
 
-def load(checkpoint: str | Path, env: Any = None, **options: Any) -> PPO:
+def load(checkpoint: str | Path, env: Any = None) -> PPO:
     """Loads a checkpoint; with `env` its spaces must fit.
 
     Raises:
@@ -88,7 +88,7 @@ def load(checkpoint: str | Path, env: Any = None, **options: Any) -> PPO:
         raise CheckpointError(f"checkpoint {str(path)!r} does not exist")
     try:
         settings, _, _ = load_from_zip_file(path, device="cpu")
-        model = PPO.load(path, device="cpu", **options) if settings and "clip_range" in settings else None
+        model = PPO.load(path, device="cpu") if settings and "clip_range" in settings else None
     except (zipfile.BadZipFile, AssertionError, ValueError, KeyError, RuntimeError, EOFError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(f"checkpoint {str(path)!r} is not a PPO checkpoint: {reason}") from error

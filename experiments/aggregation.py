@@ -8,19 +8,17 @@ phi has to hold against that; and the unbiased correction at a lower learning ra
 
 import inspect
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import product
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 import tyro
 from tqdm import tqdm
 
+from splitgym.evaluation.processes import interrupts_ignored, worker_pool
 from splitgym.learning import Learner
 from splitgym.rounds import Decision
 from splitgym.scenario import build
@@ -82,7 +80,6 @@ def jobs(options: Options) -> Iterator[Job]:
 
 def accuracy(job: Job) -> float:
     """Test accuracy after the last round, cut after the first convolution."""
-    torch.set_num_threads(1)
     task = {"partition": "iid", "evaluation_samples": None, "evaluate_every": job.rounds}
     scenario = build("iot", {"task": task, "clients": {"count": job.clients}, "training": job.training()})
     learner = Learner(scenario, "epsl", job.seed)
@@ -103,8 +100,10 @@ def main() -> None:
     options = tyro.cli(Options, description=inspect.getdoc(Options))
     options.check()
     todo = list(jobs(options))
-    with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
-        results = list(tqdm(pool.map(accuracy, todo), total=len(todo), desc="training runs"))
+    with worker_pool(options.workers) as pool:
+        with interrupts_ignored():
+            running = pool.map(accuracy, todo)
+        results = list(tqdm(running, total=len(todo), desc="training runs"))
     runs = pd.DataFrame([{**vars(job), "accuracy": value} for job, value in zip(todo, results, strict=True)])
     percent = 100 * runs.pivot_table(index="aggregation_ratio", columns="method", values="accuracy", aggfunc="mean")
     spread = 100 * runs.pivot_table(index="aggregation_ratio", columns="method", values="accuracy", aggfunc="std")

@@ -161,9 +161,9 @@ class Decision:
         _check_shape("assignment", self.assignment, subchannels)
         _check_shape("power_w_per_hz", self.power_w_per_hz, subchannels)
         _check_shape("selected", self.selected, clients)
-        if np.asarray(self.selected).dtype != np.bool_:
+        if self.selected.dtype != np.bool_:
             raise ValueError(f"Decision.selected = {self.selected}, allowed: bool array")
-        if np.asarray(self.assignment).dtype.kind not in "iu":
+        if self.assignment.dtype.kind not in "iu":
             raise ValueError(f"Decision.assignment = {self.assignment}, allowed: whole numbers")
         if np.any(self.assignment < -1) or np.any(self.assignment >= clients):
             raise ValueError(f"Decision.assignment = {self.assignment}, allowed: -1 (unused) or 0..{clients - 1}")

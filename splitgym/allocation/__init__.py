@@ -2,7 +2,7 @@
 
 from splitgym.allocation.budget import project_power
 from splitgym.allocation.descent import Step, allocate, best_cut, descend, descent_steps
-from splitgym.allocation.power import control_power, even_psd
+from splitgym.allocation.power import control_power, even_psd, spread_power
 from splitgym.allocation.shares import equal_shares
 from splitgym.allocation.subchannels import greedy_subchannels
 
@@ -17,4 +17,5 @@ __all__ = [
     "even_psd",
     "greedy_subchannels",
     "project_power",
+    "spread_power",
 ]

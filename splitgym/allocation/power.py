@@ -58,10 +58,18 @@ def control_power(state: RoundState, cut_layer: int, assignment: Ints, aggregati
 
 def even_psd(state: RoundState, assignment: Ints) -> Floats:
     """[M] W/Hz: every owner spends min(p_max, p_th / n), spread evenly over its subchannels."""
+    owners = len(np.unique(assignment[assignment >= 0]))
+    power_w = np.full(len(state.client_hz), even_power_w(state, owners))
+    return spread_power(power_w, assignment, state.system.subchannel_hz)
+
+
+def spread_power(power_w: Floats, assignment: Ints, subchannel_hz: Floats) -> Floats:
+    """[M] W/Hz: every owner spreads its power ([C], W) evenly over its subchannels; 0 on unused ones."""
     owned = assignment >= 0
-    own_hz = np.bincount(assignment[owned], state.system.subchannel_hz[owned], minlength=1)
+    owner = assignment[owned]
+    own_hz = np.bincount(owner, subchannel_hz[owned], minlength=len(power_w))
     psd = np.zeros(len(assignment))
-    psd[owned] = even_power_w(state, int(np.count_nonzero(own_hz))) / own_hz[assignment[owned]]
+    psd[owned] = power_w[owner] / own_hz[owner]
     return psd
 
 

@@ -188,7 +188,8 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         outcome = self._world.reset(self.np_random)
         self._last = LastRound(np.zeros(self.scenario.clients.count, bool), 0.0, 0.0)
         self._running, self._reached = True, False
-        return self._observation(), self._progress(outcome)
+        state = self.state
+        return self._observations.encode(state, self._last), _progress(state, outcome)
 
     def step(self, action: NDArray[Any]) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Plays the round that the action says.
@@ -221,8 +222,8 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         terms = reward_terms(self.scenario, played, first_reached=bool(reached and not self._reached))
         self._reached |= reached
         reward = sum(weight * terms[name] for name, weight in self._weights.items())
-        info = {**self._progress(played.outcome), **_account(played), "reward_terms": terms}
-        return self._observation(), float(reward), terminated, truncated, info
+        info = {**_progress(state, played.outcome), **_account(played), "reward_terms": terms}
+        return self._observations.encode(state, self._last), float(reward), terminated, truncated, info
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Flat bool mask over the values of the MultiDiscrete action, for MaskablePPO: who is away cannot come in.
@@ -302,21 +303,6 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         if not self._running:
             raise gym.error.ResetNeeded("no episode is running: call reset() before step()")
 
-    def _observation(self) -> NDArray[np.float32]:
-        return self._observations.encode(self.state, self._last)
-
-    def _progress(self, outcome: RoundOutcome) -> dict[str, Any]:
-        state = self.state
-        return {
-            "round": state.round,
-            "elapsed_s": state.elapsed_s,
-            "accuracy": outcome.accuracy,
-            "worst_accuracy": outcome.worst_accuracy,
-            "loss": outcome.loss,
-            "evaluated": outcome.evaluated,
-            "evaluation_samples": outcome.evaluation_samples,
-        }
-
 
 def _jsonable(argument: Any) -> Any:
     """The argument in values that JSON knows; what has no other form becomes its name."""
@@ -329,6 +315,19 @@ def _jsonable(argument: Any) -> Any:
     if isinstance(argument, np.generic):
         return argument.item()
     return argument if isinstance(argument, str | int | float | None) else str(argument)
+
+
+def _progress(state: RoundState, outcome: RoundOutcome) -> dict[str, Any]:
+    """How far the episode is, for `info`."""
+    return {
+        "round": state.round,
+        "elapsed_s": state.elapsed_s,
+        "accuracy": outcome.accuracy,
+        "worst_accuracy": outcome.worst_accuracy,
+        "loss": outcome.loss,
+        "evaluated": outcome.evaluated,
+        "evaluation_samples": outcome.evaluation_samples,
+    }
 
 
 def _account(played: Round) -> dict[str, Any]:

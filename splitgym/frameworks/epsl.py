@@ -5,7 +5,7 @@ gradients of the first m = ceil(phi b) positions of the mini-batches over the cl
 PSL.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -55,15 +55,14 @@ def train(parties: Parties, exercise: Exercise) -> bool:
     for party in trained:
         party.set_mode(True)
         party.optimizer.zero_grad(set_to_none=True)
-    statistics = [(buffer, buffer.clone()) for party in trained for unit in party.units for buffer in unit.buffers()]
+    statistics = _Snapshot(buffer for party in trained for unit in party.units for buffer in unit.buffers())
     smashed = [client.forward(x) for client, x in zip(clients, exercise.images, strict=True)]
     # Joined along the batch, not stacked: that keeps the memory format of images.
     at_cut = torch.cat([s.detach() for s in smashed]).unflatten(0, exercise.labels.shape)
     back_propagate = inject if parties.training.aggregation_reading == "inject" else virtual
     cut_gradients = back_propagate(parties, at_cut, exercise)
     if not (torch.isfinite(exercise.losses).all() and torch.isfinite(cut_gradients).all()):
-        for buffer, before in statistics:
-            buffer.copy_(before)
+        statistics.restore()
         return False
     for client, own, gradient in zip(clients, smashed, cut_gradients, strict=True):
         own.backward(gradient)
@@ -94,14 +93,17 @@ def virtual(parties: Parties, smashed: Tensor, exercise: Exercise) -> Tensor:
     m = exercise.aggregated_rows if n > 1 else 0
     gradients = torch.empty_like(smashed)
     exercise.losses.zero_()
-    statistics = _Statistics(server, cut)
+    buffers = [buffer for unit in server.units[cut:] for buffer in unit.buffers()]
+    before = _Snapshot(buffers)
     if m > 0:
         with torch.no_grad():
             logits = _rows(server, smashed[:, :m], cut)
         mean_gradient = _mean_over_clients(_loss_gradients(logits, exercise.labels[:, :m]), parties, weights)
         _add_losses(exercise, logits, exercise.labels[:, :m])
     if m < b:
-        statistics.begin_second_part()
+        # Both parts move the running statistics from where they were.
+        first_part = _Snapshot(buffers)
+        before.restore()
         rest = smashed[:, m:].detach().requires_grad_()
         logits = _rows(server, rest, cut)
         z = _loss_gradients(logits.detach(), exercise.labels[:, m:])
@@ -109,7 +111,8 @@ def virtual(parties: Parties, smashed: Tensor, exercise: Exercise) -> Tensor:
         scale = weights.view(n, *[1] * (smashed.dim() - 1))
         logits.backward(z * weights.view(n, 1, 1) / b)
         gradients[:, m:] = _gradient(rest) / scale
-        statistics.join(share=(b - m) / b)
+        # Not before the backward pass, which needs the buffers as its forward left them.
+        first_part.blend(share=(b - m) / b)
     if m > 0:
         mean_smashed = torch.tensordot(weights, smashed[:, :m], dims=1).requires_grad_()
         with _running_statistics(server):
@@ -169,31 +172,22 @@ def _gradient(leaf: Tensor) -> Tensor:
     return leaf.grad
 
 
-class _Statistics:
-    """Running statistics of the server's batch norms over a real forward in two parts; they move as in one."""
+class _Snapshot:
+    """Tensors that a forward pass moves in place (running statistics of batch norm), as they are now."""
 
-    def __init__(self, server: Party, cut: int) -> None:
-        self._buffers = [buffer for unit in server.units[cut:] for buffer in unit.buffers()]
-        self._before = [buffer.clone() for buffer in self._buffers]
-        self._first_part: list[Tensor] = []
+    def __init__(self, tensors: Iterable[Tensor]) -> None:
+        self._tensors = [(tensor, tensor.clone()) for tensor in tensors]
 
-    def begin_second_part(self) -> None:
-        """The first part has moved them; the second one moves them from where they were, too."""
-        self._first_part = [buffer.clone() for buffer in self._buffers]
-        self._write(self._before)
+    def restore(self) -> None:
+        """Puts the tensors back."""
+        for tensor, saved in self._tensors:
+            tensor.copy_(saved)
 
-    def join(self, share: float) -> None:
-        """Mean of both parts, the second counting with `share`; not before its backward pass, which needs its own."""
-        self._write([_mean(first, now, share) for first, now in zip(self._first_part, self._buffers, strict=True)])
-
-    def _write(self, values: list[Tensor]) -> None:
-        for buffer, value in zip(self._buffers, values, strict=True):
-            buffer.copy_(value)
-
-
-def _mean(old: Tensor, new: Tensor, share: float) -> Tensor:
-    """Mean in which `new` counts with `share`; counters of batches, which are whole numbers, are equal anyway."""
-    return torch.lerp(old, new, share) if new.is_floating_point() else new
+    def blend(self, share: float) -> None:
+        """Mean with what the tensors are now, which counts with `share`; counters of batches are equal anyway."""
+        for tensor, saved in self._tensors:
+            if tensor.is_floating_point():
+                tensor.copy_(torch.lerp(saved, tensor, share))
 
 
 @contextmanager

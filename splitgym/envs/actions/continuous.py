@@ -6,6 +6,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from splitgym.allocation import spread_power
 from splitgym.envs.actions.codec import ActionCodec
 from splitgym.frameworks import Framework
 from splitgym.rounds import Decision, RoundState, System
@@ -37,14 +38,10 @@ class ContinuousCodec(ActionCodec):
         demand, power = share[1 + c : 1 + 2 * c], share[1 + 2 * c : 1 + 3 * c]
         counts = _counts(demand, selected & state.available, self._subchannels)
         assignment = _choose(state.channel_gain, counts, demand)
-        owned = assignment >= 0
-        own_hz = np.bincount(assignment[owned], self._subchannel_hz[owned], minlength=c)
-        psd = np.zeros(self._subchannels)
-        psd[owned] = (power * self._client_power_max_w / np.maximum(own_hz, 1e-300))[assignment[owned]]
         return Decision(
             cut_layer=1 + min(int(share[0] * self._cuts), self._cuts - 1),
             assignment=assignment,
-            power_w_per_hz=psd,
+            power_w_per_hz=spread_power(power * self._client_power_max_w, assignment, self._subchannel_hz),
             selected=selected,
             aggregation_ratio=float(share[-1]) if self._aggregates else 0.0,
         )
