@@ -105,15 +105,11 @@ def main() -> None:
             running = pool.map(accuracy, todo)
         results = list(tqdm(running, total=len(todo), desc="training runs"))
     runs = pd.DataFrame([{**vars(job), "accuracy": value} for job, value in zip(todo, results, strict=True)])
-    percent = 100 * runs.pivot_table(index="aggregation_ratio", columns="method", values="accuracy", aggfunc="mean")
-    spread = 100 * runs.pivot_table(index="aggregation_ratio", columns="method", values="accuracy", aggfunc="std")
+    percent = 100 * runs.groupby(["aggregation_ratio", "method"])["accuracy"].agg(["mean", "std"])
     columns = ["virtual", "inject", "unbiased", "control"]
     lines = ["| phi | " + " | ".join(columns) + " |", "|---:" * (1 + len(columns)) + "|"]
-    for phi in percent.index:
-        cells = [
-            "" if np.isnan(percent.loc[phi, name]) else f"{percent.loc[phi, name]:.1f} ± {spread.loc[phi, name]:.1f}"
-            for name in columns
-        ]
+    for phi in percent.index.unique("aggregation_ratio"):
+        cells = [_cell(*percent.loc[(phi, name)]) if (phi, name) in percent.index else "" for name in columns]
         lines.append(f"| {phi:g} | " + " | ".join(cells) + " |")
     caption = (
         f"Test accuracy (%) after {options.rounds} rounds, {options.clients} IID clients, batch {BATCH}, digits, "
@@ -124,6 +120,11 @@ def main() -> None:
     runs.to_csv(options.out / "aggregation.csv", index=False)
     (options.out / "aggregation.md").write_text(text, encoding="utf-8")
     print(text)
+
+
+def _cell(mean: float, spread: float) -> str:
+    """Mean ± standard deviation, which a single run does not have."""
+    return f"{mean:.1f}" if np.isnan(spread) else f"{mean:.1f} ± {spread:.1f}"
 
 
 if __name__ == "__main__":
