@@ -55,7 +55,7 @@ class Settings:
     scenario: str = "iot"
     """Preset name or path of a TOML file."""
     framework: str = "epsl"
-    """Learning framework: epsl or psl."""
+    """Learning framework: centralised, fl, sl, sfl-v1, sfl-v2, psl, epsl, psl-drop, epsl-pt or cpsl."""
     action: str = "schedule"
     """Action encoding of the policy: schedule, discrete or continuous."""
     reward: str = "gain-latency"

@@ -60,11 +60,11 @@ class Heuristic(Agent):
 
 
 class Scheduler(Heuristic):
-    """A heuristic that takes everybody who is available and the scenario's aggregation ratio."""
+    """A heuristic that takes everybody who is available, and the scenario's aggregation ratio or what is prescribed."""
 
     def decide(self, state: RoundState) -> Decision:
         """Allocates for everybody who is available."""
-        return self.allocate(state, state.available.copy(), self.aggregation_ratio)
+        return self.allocate(state, state.available.copy(), state.ratio(self.aggregation_ratio))
 
     @abstractmethod
     def allocate(self, state: RoundState, selected: NDArray[np.bool_], aggregation_ratio: float) -> Decision:
@@ -72,5 +72,8 @@ class Scheduler(Heuristic):
 
     @property
     def aggregation_ratio(self) -> float:
-        """The scenario's phi; 0 with a framework that does not aggregate."""
-        return self.env.scenario.training.aggregation_ratio if self.env.framework.aggregates else 0.0
+        """The scenario's phi, at most the highest that the framework allows; 0 with one that does not aggregate."""
+        training, framework = self.env.scenario.training, self.env.framework
+        if not framework.aggregates:
+            return 0.0
+        return min(training.aggregation_ratio, framework.highest_ratio(training.batch_size))

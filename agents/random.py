@@ -32,5 +32,5 @@ class Random(Heuristic):
             assignment=assignment,
             power_w_per_hz=even_psd(state, assignment),
             selected=selected,
-            aggregation_ratio=float(rng.choice(self.env.aggregation_levels)),
+            aggregation_ratio=state.ratio(float(rng.choice(self.env.aggregation_levels))),
         )

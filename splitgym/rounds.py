@@ -36,6 +36,8 @@ class System:
     """xi of the server, J s^2/cycle^3."""
     batch_size: int
     round_timeout_s: float
+    clusters: int
+    """Clusters to form, with a framework that has them."""
     program: Program
     prefix_bits: Floats
     """[L] model bits of units 1..j at index j (0 at index 0): what a client that holds the cut j has."""
@@ -54,6 +56,7 @@ class System:
             server_capacitance=scenario.server.switched_capacitance,
             batch_size=scenario.training.batch_size,
             round_timeout_s=scenario.episode.round_timeout_s,
+            clusters=scenario.training.clusters,
             program=program,
             prefix_bits=np.concatenate([[0.0], np.cumsum(profile.model_bits[:-1])]),
         )
@@ -100,6 +103,17 @@ class RoundState:
     available: Bools
     """[C] whether the client can be reached."""
     system: System
+    prescribed_ratio: Any = np.nan
+    """phi that the framework prescribes for this round; NaN: whoever decides may choose it."""
+
+    def __post_init__(self) -> None:
+        if self.batched:
+            prescribed = np.broadcast_to(self.prescribed_ratio, len(self.channel_gain))
+            object.__setattr__(self, "prescribed_ratio", prescribed)
+
+    def ratio(self, choice: Any) -> Any:
+        """Aggregation ratio of this round (of one world): what the framework prescribes, else the choice."""
+        return choice if np.isnan(self.prescribed_ratio) else float(self.prescribed_ratio)
 
     @property
     def batched(self) -> bool:
@@ -134,10 +148,14 @@ class Decision:
     """[C] who takes part."""
     aggregation_ratio: Any
     """phi, 0..1: share of the mini-batch whose last-layer gradients are averaged over clients."""
+    cluster: Any = 0
+    """[C] cluster of each client; clusters take their turns in increasing order. Read by frameworks with clusters."""
 
     def __post_init__(self) -> None:
         for name in ("assignment", "power_w_per_hz", "selected"):
             object.__setattr__(self, name, np.asarray(getattr(self, name)))
+        if np.ndim(self.cluster) < 1:
+            object.__setattr__(self, "cluster", np.full(self.selected.shape, self.cluster))
 
     def world(self, index: int) -> "Decision":
         """One world of a batch."""
@@ -169,8 +187,16 @@ class Decision:
             raise ValueError(f"Decision.assignment = {self.assignment}, allowed: -1 (unused) or 0..{clients - 1}")
         if not np.all(np.isfinite(self.power_w_per_hz)) or np.any(self.power_w_per_hz < 0):
             raise ValueError(f"Decision.power_w_per_hz = {self.power_w_per_hz}, allowed: finite and not negative")
+        _check_shape("cluster", self.cluster, clients)
+        if np.asarray(self.cluster).dtype.kind not in "iu":
+            raise ValueError(f"Decision.cluster = {self.cluster}, allowed: whole numbers")
         if not isinstance(self.aggregation_ratio, float | int | np.number) or not 0 <= self.aggregation_ratio <= 1:
             raise ValueError(f"Decision.aggregation_ratio = {self.aggregation_ratio}, allowed: 0..1")
+        if state.ratio(self.aggregation_ratio) != self.aggregation_ratio:
+            raise ValueError(
+                f"Decision.aggregation_ratio = {self.aggregation_ratio}, "
+                f"allowed in this round of the framework: {state.prescribed_ratio:g}"
+            )
 
 
 @dataclass(frozen=True)
@@ -181,6 +207,8 @@ class RoundOutcome:
     """Data-weighted mean over all clients of the test accuracy of (client's part + server)."""
     worst_accuracy: float
     """Test accuracy of the worst client."""
+    balanced_accuracy: float
+    """Like accuracy, but of the mean over the classes of each class's accuracy."""
     loss: float
     """Mean training loss over the clients that took part, weighted by their data; of the last round that trained."""
     client_loss: Floats
@@ -199,6 +227,10 @@ class RoundOutcome:
     """Whether accuracy was measured after this round (else it is the last measured one)."""
     evaluation_samples: int
     """Test samples on which accuracy is measured."""
+    prescribed_ratio: float
+    """phi that the framework prescribes for the next round; NaN: whoever decides may choose it."""
+    traffic_bits: dict[str, int]
+    """Bits that the parties handed over in the training of the round: "uplink", "unicast", "broadcast"."""
 
 
 def _arrays(value: RoundState | Decision) -> list[tuple[str, Any]]:

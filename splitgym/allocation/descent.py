@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from splitgym.allocation.clusters import clusters_for
 from splitgym.allocation.power import control_power
 from splitgym.allocation.shares import equal_shares
 from splitgym.allocation.subchannels import greedy_subchannels
@@ -38,6 +39,8 @@ class Step(NamedTuple):
 def allocate(state: RoundState, cut_layer: int, selected: Bools, aggregation_ratio: float) -> Decision:
     """Greedy subchannels, then exact power control, for a given cut layer, selection and aggregation ratio.
 
+    Subchannels and powers are those of all clients side by side; where clusters take turns they are formed, too.
+
     Args:
         state: Of one world, as the scheduler believes it.
         cut_layer: 1..L-1.
@@ -46,7 +49,8 @@ def allocate(state: RoundState, cut_layer: int, selected: Bools, aggregation_rat
     """
     assignment = greedy_subchannels(state, cut_layer, selected & state.available, aggregation_ratio)
     psd = control_power(state, cut_layer, assignment, aggregation_ratio)
-    return Decision(cut_layer, assignment, psd, selected.copy(), aggregation_ratio)
+    cluster = clusters_for(state, cut_layer, selected, aggregation_ratio)
+    return Decision(cut_layer, assignment, psd, selected.copy(), aggregation_ratio, cluster)
 
 
 def best_cut(state: RoundState, decision: Decision) -> Step:

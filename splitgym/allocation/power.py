@@ -117,6 +117,9 @@ def _minimise_last_uplink(
         # If the even split was already the best, those who are in time with less power have to get less.
         for i in owners:
             own = assignment == i
+            if uplink_bits[i] == 0.0:
+                best[own] = 0.0
+                continue
             needed = _least_power(i, uplink_bits[i] / (high - ready_s[i]), gain, assignment, hz, noise, trial)
             if needed <= np.sum(best[own] * hz[own]):
                 best[own] = trial[own]

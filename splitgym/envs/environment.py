@@ -34,6 +34,24 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     computed from the framework's phases over the simulated cell. The agent decides the round: cut layer, subchannels
     and powers, who takes part, and the aggregation ratio phi.
 
+    `framework=` says who trains what; every framework really trains, and is timed from its own phases:
+
+    | framework | a round |
+    |---|---|
+    | `"centralised"` | the server trains the whole network on everybody's mini-batches; nothing is sent |
+    | `"fl"` | every client trains the whole network (`training.local_steps` mini-batches); models are averaged |
+    | `"sl"` | one client after the other, with the whole band; the client model is handed on |
+    | `"sfl-v1"` | side by side, client models averaged; a server copy for each client, averaged |
+    | `"sfl-v2"` | likewise, with one server model that takes the clients one after the other |
+    | `"psl"` | side by side against one server model; client models are never averaged |
+    | `"epsl"` | PSL that aggregates last-layer gradients of a share phi of the rows |
+    | `"psl-drop"` | PSL without that share of the rows: the control of EPSL |
+    | `"epsl-pt"` | EPSL with phi = 1 first, then PSL; it prescribes phi |
+    | `"cpsl"` | clusters one after the other (`training.clusters`), SFL inside a cluster |
+
+    In `"sl"` and `"cpsl"` the band is dealt anew in each turn: whoever works keeps its own subchannels and gets those
+    of the others, with an even share of the power budgets. Clusters are formed of clients that need about as long.
+
     ## Action Space
     One decision, three encodings of it (`action=`); with L units in the network, C clients, M subchannels, phi levels
     and power levels of the scenario:
@@ -48,7 +66,8 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     each.
 
     A power level is the share of the client's whole power budget that it puts on that subchannel. With a framework
-    that does not aggregate, the only phi level is 0 and the Box has no phi. Every action of the space is legal: one
+    that does not aggregate, the only phi level is 0 and the Box has no phi; what `"epsl-pt"` prescribes is set by
+    itself, and `"psl-drop"` has only levels that leave two rows. Every action of the space is legal: one
     that breaks a power budget is scaled down and `info["projected"]` says so; with nobody able to take part the
     round's timeout passes and nothing is learnt. An action outside the space raises a ValueError.
     `env.unwrapped.action_masks()` serves MaskablePPO.
@@ -65,7 +84,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     | 3C .. 4C-1 | data share times C, squashed at 1 |
     | 4C .. 5C-1 | available (1) or away (0), as announced before the last round: clients drop out during a round |
     | 5C .. 6C-1 | took part in the last round |
-    | 6C .. 7C-1 | cut layer up to which the client's own part is valid, over L - 1 |
+    | 6C .. 7C-1 | cut layer up to which the client's own part is valid, over L - 1; 0 if it has none |
     | 7C | test accuracy |
     | 7C+1 | cut layer of the last round that trained, over L - 1 (0: none yet) |
     | 7C+2 | aggregation ratio of the last round |
@@ -100,7 +119,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     | argument | default | allowed |
     |---|---|---|
     | `scenario` | `"iot"` | preset name, path of a TOML file, mapping, or `Scenario` |
-    | `framework` | `"epsl"` | `"epsl"`, `"psl"` |
+    | `framework` | `"epsl"` | see Description |
     | `learner` | `"train"` | `"train"`: real training |
     | `action` | `"discrete"` | `"discrete"`, `"continuous"`, `"schedule"` |
     | `reward` | `"gain-latency"` | see Rewards |
@@ -110,8 +129,8 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
 
     ## Info
     After `reset` and `step`: `round` (rounds done), `elapsed_s`, `accuracy`, `worst_accuracy` (of the worst client),
-    `loss` (mean training loss of the last round that trained), `evaluated` (whether accuracy was measured now),
-    `evaluation_samples`. After `step` also:
+    `balanced_accuracy` (mean over the classes), `loss` (mean training loss of the last round that trained),
+    `evaluated` (whether accuracy was measured now), `evaluation_samples`. After `step` also:
 
     | key | what |
     |---|---|
@@ -128,7 +147,8 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     | `reward_terms` | unweighted reward terms by name |
 
     Stages: `migration` (parts of the network that move), `client_fp`, `uplink`, `server_fp`, `server_bp`, `broadcast`,
-    `unicast`, `client_bp`. Waiting for uplinks that never come counts as `uplink`.
+    `unicast`, `client_bp`; where models are handed on or averaged also `model_down`, `model_up`. Waiting for uplinks
+    that never come counts as the first uplink of the framework.
 
     ## Vectorized environment
     `gym.make_vec("SplitLearning-v0", num_envs=N, vectorization_mode="async")` runs N copies in N processes; with a
@@ -324,6 +344,7 @@ def _progress(state: RoundState, outcome: RoundOutcome) -> dict[str, Any]:
         "elapsed_s": state.elapsed_s,
         "accuracy": outcome.accuracy,
         "worst_accuracy": outcome.worst_accuracy,
+        "balanced_accuracy": outcome.balanced_accuracy,
         "loss": outcome.loss,
         "evaluated": outcome.evaluated,
         "evaluation_samples": outcome.evaluation_samples,

@@ -100,6 +100,7 @@ class World:
             client_cut_layer=outcome.client_cut_layer.copy(),
             available=available.copy(),
             system=self.system,
+            prescribed_ratio=outcome.prescribed_ratio,
         )
 
 
@@ -107,7 +108,7 @@ def system_of(scenario: Scenario, framework: Framework) -> System:
     """What stays the same over an episode of a scenario with a framework."""
     profile = _profile(scenario.task.dataset, scenario.task.model, scenario.task.stem)
     workload = Workload.of(profile, scenario)
-    return System.of(scenario, profile, Program.compile(framework.phases(workload), workload))
+    return System.of(scenario, profile, Program.compile(framework.phases(workload), workload, framework.turns))
 
 
 @lru_cache(maxsize=32)

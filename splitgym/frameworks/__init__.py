@@ -1,6 +1,6 @@
 """Learning frameworks: what a round computes and sends, and its real training. One file each."""
 
 from splitgym.frameworks.framework import Framework, get, names
-from splitgym.frameworks.phases import Phase, Program, Resource, Workload, aggregated_rows
+from splitgym.frameworks.phases import Phase, Program, Resource, Turns, Workload, aggregated_rows
 
-__all__ = ["Framework", "Phase", "Program", "Resource", "Workload", "aggregated_rows", "get", "names"]
+__all__ = ["Framework", "Phase", "Program", "Resource", "Turns", "Workload", "aggregated_rows", "get", "names"]

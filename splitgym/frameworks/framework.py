@@ -1,18 +1,26 @@
 """What every framework offers, and the frameworks by name."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from splitgym.frameworks.phases import Phase, Workload
-from splitgym.scenario import ScenarioError
+from splitgym.frameworks.phases import Phase, Turns, Workload
+from splitgym.scenario import ScenarioError, Training
 from splitgym.scenario.errors import suggest
 
 if TYPE_CHECKING:
     from splitgym.frameworks.parties import Exercise, Parties
 
-_MODULES = {"epsl": "splitgym.frameworks.epsl", "psl": "splitgym.frameworks.psl"}
+NAMES = ("centralised", "fl", "sl", "sfl-v1", "sfl-v2", "psl", "epsl", "psl-drop", "epsl-pt", "cpsl")
+
+
+def _one_step(training: Training) -> int:
+    return 1
+
+
+def _everything(batch_size: int) -> float:
+    return 1.0
 
 
 @dataclass(frozen=True)
@@ -21,16 +29,29 @@ class Framework:
 
     name: str
     phases: Callable[[Workload], tuple[Phase, ...]]
-    """What is computed and sent when, for all cut layers at once."""
+    """What is computed and sent when, for all cut layers at once; with turns, in each turn."""
     train: "Callable[[Parties, Exercise], bool]"
     """Trains one round; False: something was not finite and no weight was changed."""
-    aggregates: bool
-    """Whether the aggregation ratio phi means something; if not, it must be 0."""
+    aggregates: bool = False
+    """Whether a scheduler may choose the aggregation ratio phi; if not, it must be 0 or what is prescribed."""
+    network_at: Literal["own-clients", "shared", "clients", "server"] = "own-clients"
+    """Who holds the units: clients their own first ones (own-clients); one client model and a server (shared); the
+    whole network at the clients or at the server."""
+    server_copies: bool = False
+    """Whether the server trains a copy for each client."""
+    turns: Turns = Turns.TOGETHER
+    """Who works at the same time."""
+    steps: Callable[[Training], int] = _one_step
+    """Mini-batches of each client in a round."""
+    highest_ratio: Callable[[int], float] = _everything
+    """The largest phi that may be chosen, by batch size."""
+    prescribe: Callable[[Sequence[float], Training], float] | None = None
+    """phi of the next round, from the training losses of the rounds so far; absent: the scheduler's choice."""
 
 
 def names() -> tuple[str, ...]:
     """Names of the frameworks."""
-    return tuple(_MODULES)
+    return NAMES
 
 
 def get(name: str) -> Framework:
@@ -39,7 +60,8 @@ def get(name: str) -> Framework:
     Raises:
         ScenarioError: there is none; the message suggests the nearest.
     """
-    if not isinstance(name, str) or name not in _MODULES:
-        raise ScenarioError(f"framework = {name!r} is unknown, {suggest(name, _MODULES)}")
-    framework: Framework = importlib.import_module(_MODULES[name]).FRAMEWORK
+    if not isinstance(name, str) or name not in NAMES:
+        raise ScenarioError(f"framework = {name!r} is unknown, {suggest(name, NAMES)}")
+    module = importlib.import_module("splitgym.frameworks." + name.replace("-", "_"))
+    framework: Framework = module.FRAMEWORK
     return framework

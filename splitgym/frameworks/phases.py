@@ -32,6 +32,23 @@ class Resource(IntEnum):
     """The whole band, at the rate of the worst client that takes part; work in bits."""
 
 
+class Turns(IntEnum):
+    """Who works at the same time in a round."""
+
+    TOGETHER = 0
+    """All clients side by side."""
+    CLUSTERS = 1
+    """One cluster of the decision after the other, its members side by side."""
+    ONE_BY_ONE = 2
+    """One client after the other, in the order of their indices."""
+
+    def of_clients(self, cluster: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Turn of each client (lower: earlier), from a decision's clusters; both of shape [..., C]."""
+        if self is Turns.CLUSTERS:
+            return cluster
+        return np.broadcast_to(np.arange(cluster.shape[-1]) * (self is Turns.ONE_BY_ONE), cluster.shape)
+
+
 class Phase(NamedTuple):
     """One phase of a round; its work is `work + per_participant * n` for n clients that take part.
 
@@ -52,10 +69,14 @@ class Phase(NamedTuple):
 class Workload:
     """What a sample costs at each cut layer j = 1..L-1; all arrays [L - 1, 1] but `aggregated_rows`, [1, b + 1].
 
-    Cycles are FLOPs times kappa (cycles/FLOP) of the party; bits are of smashed data or of its gradient.
+    Cycles are FLOPs times kappa (cycles/FLOP) of the party; bits are of smashed data, of its gradient, or of weights
+    and running statistics.
     """
 
-    batch_size: int
+    batch_size: Array | int
+    """b, samples of a client's mini-batch."""
+    local_steps: int
+    """Mini-batches that a client trains on by itself before models are averaged, where a framework does that."""
     client_forward: Array
     client_backward: Array
     server_forward: Array
@@ -64,16 +85,28 @@ class Workload:
     last_layer_backward: float
     smashed_bits: Array
     cut_gradient_bits: Array
+    client_model_bits: Array
+    """Bits of the client's part of the network."""
+    network_bits: float
+    """Bits of the whole network."""
+    client_network_forward: float
+    """The whole network on a client."""
+    client_network_backward: float
+    server_network_forward: float
+    """The whole network on the server."""
+    server_network_backward: float
     aggregated_rows: Array
     """m = 0..b."""
 
     @classmethod
     def of(cls, profile: Profile, scenario: Scenario) -> "Workload":
         """The workload of a profiled network in a scenario."""
-        cuts = np.arange(1, len(profile.forward_flops))[:, None]
+        units, training = len(profile), scenario.training
+        cuts = np.arange(1, units)[:, None]
         kappa_c, kappa_s = scenario.clients.cycles_per_flop, scenario.server.cycles_per_flop
         return cls(
-            batch_size=scenario.training.batch_size,
+            batch_size=training.batch_size,
+            local_steps=training.local_steps,
             client_forward=kappa_c * profile.client_forward(cuts),
             client_backward=kappa_c * profile.client_backward(cuts),
             server_forward=kappa_s * profile.server_forward(cuts),
@@ -81,7 +114,13 @@ class Workload:
             last_layer_backward=kappa_s * float(profile.last_layer_backward),
             smashed_bits=profile.smashed_bits(cuts),
             cut_gradient_bits=profile.smashed_bits(cuts),
-            aggregated_rows=np.arange(scenario.training.batch_size + 1, dtype=np.float64)[None, :],
+            client_model_bits=profile.prefix_bits(cuts),
+            network_bits=float(profile.prefix_bits(units)),
+            client_network_forward=kappa_c * float(profile.client_forward(units)),
+            client_network_backward=kappa_c * float(profile.client_backward(units)),
+            server_network_forward=kappa_s * float(profile.client_forward(units)),
+            server_network_backward=kappa_s * float(profile.client_backward(units)),
+            aggregated_rows=np.arange(training.batch_size + 1, dtype=np.float64)[None, :],
         )
 
 
@@ -89,19 +128,20 @@ class Workload:
 class Program:
     """Phases as tables: P phases, each cut layer, each number of aggregated rows.
 
-    `work` and `per_participant` have shape [L - 1, b + 1, P]: cycles or bits at cut layer j with m aggregated rows
-    stand at index [j - 1, m].
+    With turns, every turn goes through all phases, with the clients of that turn. `work` and `per_participant` have
+    shape [L - 1, b + 1, P]: cycles or bits at cut layer j with m aggregated rows stand at index [j - 1, m].
     """
 
     stages: tuple[str, ...]
     resource: NDArray[np.int64]
     work: Array
     per_participant: Array
+    turns: Turns = Turns.TOGETHER
 
     @classmethod
-    def compile(cls, phases: Sequence[Phase], workload: Workload) -> "Program":
+    def compile(cls, phases: Sequence[Phase], workload: Workload, turns: Turns = Turns.TOGETHER) -> "Program":
         """Tabulates phases over all cut layers and aggregated rows."""
-        shape = (len(workload.smashed_bits), workload.batch_size + 1)
+        shape = (len(workload.smashed_bits), workload.aggregated_rows.size)
 
         def table(amounts: list[Array | float]) -> Array:
             return np.stack([np.broadcast_to(np.asarray(amount, np.float64), shape) for amount in amounts], axis=-1)
@@ -111,7 +151,13 @@ class Program:
             resource=np.array([phase.resource for phase in phases], np.int64),
             work=table([phase.work for phase in phases]),
             per_participant=table([phase.per_participant for phase in phases]),
+            turns=turns,
         )
+
+    @property
+    def uses_own_subchannels(self) -> bool:
+        """Whether a client needs a subchannel of its own to take part."""
+        return bool(np.isin(self.resource, (Resource.UPLINK, Resource.UNICAST)).any())
 
 
 def aggregated_rows(aggregation_ratio: float | Array, batch_size: int) -> NDArray[np.int64]:

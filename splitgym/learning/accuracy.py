@@ -1,11 +1,14 @@
 """Test accuracy of every client's composed network."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from splitgym.frameworks.parties import Parties, Party
+from splitgym.frameworks.grouped import groupable, grouped_forward
+from splitgym.frameworks.parties import Parties, mixed_precision
 
 ROWS_AT_ONCE = {"cpu": 512, "cuda": 16_384}
 """Test samples in one pass: few enough for a processor's cache, many enough to fill a GPU."""
@@ -14,30 +17,70 @@ ROWS_AT_ONCE = {"cpu": 512, "cuda": 16_384}
 class Evaluator:
     """Measures accuracy on fixed test data."""
 
-    def __init__(self, images: Tensor, labels: Tensor) -> None:
-        rows = ROWS_AT_ONCE.get(images.device.type, 512)
-        self._passes = list(zip(images.split(rows), labels.split(rows), strict=True))
-        self._samples = len(labels)
+    def __init__(self, images: Tensor, labels: Tensor, classes: int) -> None:
+        self._images, self._labels, self._classes = images, labels, classes
+        self._rows = ROWS_AT_ONCE.get(images.device.type, 512)
+        self._of_class = torch.bincount(labels, minlength=classes).cpu().numpy()
 
     def __len__(self) -> int:
-        return self._samples
+        return len(self._labels)
+
+    def client_accuracy(self, parties: Parties) -> NDArray[np.float64]:
+        """[C] test accuracy of (client's own units, then the server's)."""
+        return self.accuracy(self.correct(parties))
+
+    def accuracy(self, correct: NDArray[np.int64]) -> NDArray[np.float64]:
+        """[C] share of all samples, from what `correct` gives."""
+        return correct.sum(1) / len(self)
+
+    def balanced_accuracy(self, correct: NDArray[np.int64]) -> NDArray[np.float64]:
+        """[C] mean over the classes of the share of their samples, from what `correct` gives."""
+        there = self._of_class > 0
+        shares: NDArray[np.float64] = correct[:, there] / self._of_class[there]
+        return shares.mean(1)
 
     @torch.no_grad()
-    def client_accuracy(self, parties: Parties) -> NDArray[np.float64]:
-        """[C] test accuracy of (client's own units, then the server's).
+    def correct(self, parties: Parties) -> NDArray[np.int64]:
+        """[C, classes] test samples of each class that (client's own units, then the server's) classify correctly.
 
         A client that has not followed a deeper cut yet uses the server's copies of the units in between.
         """
-        parties.server.set_mode(False)
-        if parties.cut_layer == 0:
-            # Nobody has trained yet: all have the same network.
-            return np.full(len(parties.clients), self._accuracy(parties.clients[0], parties.server))
-        return np.array([self._accuracy(client, parties.server) for client in parties.clients])
+        for party in (parties.server, *parties.clients):
+            party.set_mode(False)
+        if parties.cut_layer == 0 or not parties.own_units:
+            return np.repeat([self._together(parties)], len(parties.clients), axis=0)
+        if groupable([client.units for client in parties.clients]):
+            return self._grouped(parties)
+        return np.stack([self._looped(parties, client) for client in range(len(parties.clients))])
 
-    def _accuracy(self, client: Party, server: Party) -> float:
-        client.set_mode(False)
-        correct = 0
-        for images, labels in self._passes:
-            logits = server.forward(client.forward(images), len(client.units))
-            correct += int((logits.argmax(-1) == labels).sum())
-        return correct / self._samples
+    def _together(self, parties: Parties) -> NDArray[np.int64]:
+        """One network for all."""
+        counts = [self._count(parties.server.logits(x), y) for x, y in self._passes(self._rows)]
+        return torch.stack(counts).sum(0).cpu().numpy()
+
+    def _looped(self, parties: Parties, client: int) -> NDArray[np.int64]:
+        party = parties.clients[client]
+        counts = [
+            self._count(parties.server.logits(party.forward(x), len(party.units)), y)
+            for x, y in self._passes(self._rows)
+        ]
+        return torch.stack(counts).sum(0).cpu().numpy()
+
+    def _grouped(self, parties: Parties) -> NDArray[np.int64]:
+        """All clients' small networks at once."""
+        units = [client.units for client in parties.clients]
+        clients, cut = len(units), len(units[0])
+        counts = torch.zeros(clients, self._classes, dtype=torch.int64, device=self._labels.device)
+        for x, y in self._passes(max(self._rows // clients, 1)):
+            with mixed_precision(x, parties.training):
+                smashed, _ = grouped_forward(units, x.expand(clients, *x.shape))
+            logits = parties.server.logits(smashed.flatten(0, 1), cut).unflatten(0, (clients, -1))
+            counts += torch.stack([self._count(own, y) for own in logits])
+        return counts.cpu().numpy()
+
+    def _passes(self, rows: int) -> Iterator[tuple[Tensor, Tensor]]:
+        return zip(self._images.split(rows), self._labels.split(rows), strict=True)
+
+    def _count(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """[classes] correct rows of each class."""
+        return torch.bincount(labels[logits.argmax(-1) == labels], minlength=self._classes)

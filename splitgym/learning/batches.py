@@ -1,6 +1,7 @@
 """Mini-batches: each client walks through its own data in an order of its own, again and again."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,15 @@ class BatchOrder:
         self._samples = samples
         self._rng = rng
         self._pending = np.empty(0, np.int64)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is pending, and the generator."""
+        return {"pending": self._pending.tolist(), "rng": self._rng.bit_generator.state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes back to what `state_dict` gave."""
+        self._pending = np.array(state["pending"], np.int64)
+        self._rng.bit_generator.state = state["rng"]
 
     def draw(self, size: int) -> Indices:
         """[size] indices of the next mini-batch."""

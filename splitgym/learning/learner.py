@@ -1,17 +1,21 @@
 """The real learner: split training in PyTorch, round by round."""
 
-from dataclasses import replace
-from math import log
+from dataclasses import fields, replace
+from math import log, nan
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from splitgym import data, models
-from splitgym.frameworks import Framework, aggregated_rows, get
-from splitgym.frameworks.parties import Exercise, Parties
+from splitgym.frameworks import Framework, Turns, aggregated_rows, get
+from splitgym.frameworks.parties import Exercise, Parties, Traffic
 from splitgym.learning.accuracy import Evaluator
+from splitgym.learning.augmentation import random_symmetries
 from splitgym.learning.batches import BatchOrder
+from splitgym.learning.memory import keep_freed_memory
+from splitgym.learning.rates import rate_factor
 from splitgym.rounds import Decision, RoundOutcome
 from splitgym.scenario import Scenario, ScenarioError, build
 
@@ -52,8 +56,11 @@ class Learner:
         self.framework = get(framework) if isinstance(framework, str) else framework
         self.device = training_device(device)
         self._training = scenario.training
+        _check_precision(self._training.precision, self.device)
+        keep_freed_memory()
         self._evaluate_every = scenario.task.evaluate_every
         self._rounds = 0
+        self._losses: list[float] = []
         rng = np.random.default_rng(seed)
         task = scenario.task
         dataset = data.load(task.dataset, rng, test_fraction=task.test_fraction, train_samples=task.train_samples)
@@ -65,7 +72,7 @@ class Learner:
         self._images, self._labels = self._on_device(dataset.train_images, dataset.train_labels)
         measured = slice(None, task.evaluation_samples)
         self._evaluator = Evaluator(
-            *self._on_device(dataset.test_images[measured], dataset.test_labels[measured]),
+            *self._on_device(dataset.test_images[measured], dataset.test_labels[measured]), len(dataset.classes)
         )
         parts = data.partition(
             dataset.train_labels,
@@ -82,27 +89,64 @@ class Learner:
         network = models.build(task.model, dataset.input_shape, len(dataset.classes), weights, stem=task.stem)
         # Pooling of small images is several times faster in this format on a CPU.
         network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._augments = task.augmentation == "symmetries"
+        self._chance = torch.Generator().manual_seed(int(rng.integers(2**63)))
         self._cuts = len(network) - 1
-        self.parties = Parties(network, len(parts), scenario.training)
+        self.parties = Parties(
+            network, len(parts), scenario.training, self.framework.network_at, self.framework.server_copies
+        )
         self.outcome = self._untrained(len(dataset.classes))
 
     def round(self, decision: Decision) -> RoundOutcome:
         """Trains one round with the clients that the decision selects.
 
         Args:
-            decision: Of one world; its cut layer, selection and aggregation ratio matter here.
+            decision: Of one world; its cut layer, selection, clusters and aggregation ratio matter here.
 
         Returns:
             What the round taught; also kept as `outcome`.
 
         Raises:
-            ValueError: the decision does not fit the network or the number of clients, or aggregates where the
-                framework does not.
+            ValueError: the decision does not fit the network or the number of clients, or has an aggregation ratio
+                that the framework does not allow.
         """
         self._check(decision)
         # Without this a GPU may add up in another order every time.
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
             return self._round(decision)
+
+    @property
+    def prescribed_ratio(self) -> float:
+        """Aggregation ratio that the framework prescribes for the next round; NaN: whoever decides may choose it."""
+        prescribe = self.framework.prescribe
+        return nan if prescribe is None else prescribe(self._losses, self._training)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that rounds change, as tensors and plain values (`torch.load(weights_only=True)` reads them).
+
+        A learner of the same scenario, framework and seed that loads it goes on to the bit as this one would.
+        """
+        plain: dict[str, Any] = {f.name: getattr(self.outcome, f.name) for f in fields(self.outcome)}
+        return {
+            "rounds": self._rounds,
+            "losses": list(self._losses),
+            "parties": self.parties.state_dict(),
+            "orders": [order.state_dict() for order in self._orders],
+            "chance": self._chance.get_state(),
+            "outcome": {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in plain.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes back to what `state_dict` gave."""
+        self._rounds, self._losses = state["rounds"], list(state["losses"])
+        self.parties.load_state_dict(state["parties"])
+        for order, saved in zip(self._orders, state["orders"], strict=True):
+            order.load_state_dict(saved)
+        self._chance.set_state(state["chance"])
+        arrays: dict[str, Any] = {
+            k: v.numpy() if isinstance(v, torch.Tensor) else v for k, v in state["outcome"].items()
+        }
+        self.outcome = replace(self.outcome, **arrays)
 
     def _round(self, decision: Decision) -> RoundOutcome:
         self._rounds += 1
@@ -111,7 +155,8 @@ class Learner:
         finite = True
         if participants:
             self.parties.move_cut(int(decision.cut_layer), participants, self.data_share)
-            exercise = self._exercise(participants, float(decision.aggregation_ratio))
+            self.parties.scale_rates(rate_factor(self._training, self._rounds))
+            exercise = self._exercise(participants, decision)
             finite = self.framework.train(self.parties, exercise)
             taught = exercise if finite else None
         self.outcome = self._look(taught, finite)
@@ -123,34 +168,42 @@ class Learner:
 
     def _untrained(self, classes: int) -> RoundOutcome:
         """What is known before the first round; nobody has a loss yet, so all have that of guessing, ln(classes)."""
-        accuracy = self._evaluator.client_accuracy(self.parties)
         return RoundOutcome(
-            accuracy=float(np.average(accuracy, weights=self._data_sizes)),
-            worst_accuracy=float(accuracy.min()),
+            **self._measure(),
             loss=log(classes),
-            client_loss=np.full(len(accuracy), log(classes)),
-            client_accuracy=accuracy,
+            client_loss=np.full(len(self._orders), log(classes)),
             cut_layer=0,
             client_cut_layer=self.parties.client_cut_layer,
             trained=False,
             finite=True,
             evaluated=True,
             evaluation_samples=len(self._evaluator),
+            prescribed_ratio=self.prescribed_ratio,
+            traffic_bits=vars(Traffic()),
         )
 
-    def _exercise(self, participants: tuple[int, ...], aggregation_ratio: float) -> Exercise:
+    def _exercise(self, participants: tuple[int, ...], decision: Decision) -> Exercise:
         b = self._training.batch_size
-        rows = np.stack([self._orders[i].draw(b) for i in participants])
+        rows = np.stack([self._orders[i].draw(b * self.framework.steps(self._training)) for i in participants])
         index = torch.from_numpy(rows).to(self.device)
         share = self.data_share[list(participants)]
+        images = self._images[index]
         return Exercise(
             participants=participants,
             weights=torch.tensor(share / share.sum(), dtype=self._images.dtype, device=self.device),
-            images=self._images[index],
+            images=random_symmetries(images, self._chance) if self._augments else images,
             labels=self._labels[index],
-            aggregated_rows=int(aggregated_rows(aggregation_ratio, b)),
+            aggregated_rows=int(aggregated_rows(float(decision.aggregation_ratio), b)),
             losses=torch.zeros(len(participants), device=self.device),
+            turns=self._turns(participants, decision),
         )
+
+    def _turns(self, participants: tuple[int, ...], decision: Decision) -> tuple[tuple[int, ...], ...] | None:
+        """Positions among the participants by turn; None if all work together."""
+        if self.framework.turns is Turns.TOGETHER:
+            return None
+        turn = self.framework.turns.of_clients(np.asarray(decision.cluster))[list(participants)]
+        return tuple(tuple(int(k) for k in np.flatnonzero(turn == each)) for each in np.unique(turn))
 
     def _look(self, taught: Exercise | None, finite: bool) -> RoundOutcome:
         """The outcome after a round; `taught` is absent if the round trained nobody."""
@@ -161,21 +214,33 @@ class Learner:
             client_loss = before.client_loss.copy()
             client_loss[list(taught.participants)] = losses
             loss = float(taught.weights.double().cpu().numpy() @ losses)
+            self._losses.append(loss)
         evaluated = self._rounds % self._evaluate_every == 0
-        accuracy = self._evaluator.client_accuracy(self.parties) if evaluated else before.client_accuracy
         return replace(
             before,
-            accuracy=float(np.average(accuracy, weights=self._data_sizes)),
-            worst_accuracy=float(accuracy.min()),
+            **(self._measure() if evaluated else {}),
             loss=loss,
             client_loss=client_loss,
-            client_accuracy=accuracy,
-            cut_layer=self.parties.cut_layer,
+            # A framework that does not cut the network stands at no cut.
+            cut_layer=self.parties.cut_layer % (self._cuts + 1),
             client_cut_layer=self.parties.client_cut_layer,
             trained=taught is not None,
             finite=finite,
             evaluated=evaluated,
+            prescribed_ratio=self.prescribed_ratio,
+            traffic_bits=vars(Traffic() if taught is None else taught.traffic),
         )
+
+    def _measure(self) -> dict[str, Any]:
+        """What a `RoundOutcome` says of accuracy, measured now."""
+        correct = self._evaluator.correct(self.parties)
+        accuracy, balanced = self._evaluator.accuracy(correct), self._evaluator.balanced_accuracy(correct)
+        return {
+            "accuracy": float(np.average(accuracy, weights=self._data_sizes)),
+            "worst_accuracy": float(accuracy.min()),
+            "balanced_accuracy": float(np.average(balanced, weights=self._data_sizes)),
+            "client_accuracy": accuracy,
+        }
 
     def _check(self, decision: Decision) -> None:
         cuts, count = self._cuts, len(self._orders)
@@ -183,9 +248,20 @@ class Learner:
             raise ValueError(f"Decision.cut_layer = {decision.cut_layer}, allowed: 1..{cuts}")
         if np.shape(decision.selected) != (count,):
             raise ValueError(f"Decision.selected has shape {np.shape(decision.selected)}, allowed: ({count},)")
-        highest = 1.0 if self.framework.aggregates else 0.0
-        if not 0.0 <= float(decision.aggregation_ratio) <= highest:
+        ratio, prescribed = float(decision.aggregation_ratio), self.prescribed_ratio
+        highest = self.framework.highest_ratio(self._training.batch_size) if self.framework.aggregates else 0.0
+        if not (0.0 <= ratio <= highest if np.isnan(prescribed) else ratio == prescribed):
+            allowed = f"0..{highest:g}" if np.isnan(prescribed) else f"{prescribed:g} in this round"
             raise ValueError(
-                f"Decision.aggregation_ratio = {decision.aggregation_ratio}, "
-                f"allowed with framework {self.framework.name!r}: 0..{highest:g}"
+                f"Decision.aggregation_ratio = {ratio}, allowed with framework {self.framework.name!r}: {allowed}"
             )
+
+
+def _check_precision(precision: str, device: torch.device) -> None:
+    """Raises a ScenarioError if the device can only imitate the precision, which is slower than fp32."""
+    if precision == "fp32":
+        return
+    # The CPU's answer has no public name yet, and none at all in some versions of torch.
+    on_cpu = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    if not (torch.cuda.is_bf16_supported() if device.type == "cuda" else on_cpu()):
+        raise ScenarioError(f"training.precision = 'bf16': device {device} has no such arithmetic, allowed: 'fp32'")

@@ -21,12 +21,14 @@ def cnn(input_shape: tuple[int, int, int], classes: int) -> CuttableNetwork:
     return CuttableNetwork(
         {
             "conv1": _convolution(channels, 16),
-            "conv2": _convolution(16, 32).append(nn.MaxPool2d(2)),
+            # Pooled before the ReLU, which comes to the same and has a quarter of the work.
+            "conv2": _convolution(16, 32, nn.MaxPool2d(2)),
             "fc": nn.Sequential(nn.Flatten(), nn.Linear(32 * (height // 2) * (width // 2), 64), nn.ReLU()),
             "head": nn.Linear(64, classes),
         }
     )
 
 
-def _convolution(channels_in: int, channels_out: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(channels_in, channels_out, kernel_size=3, padding=1), nn.ReLU())
+def _convolution(channels_in: int, channels_out: int, *pooling: nn.Module) -> nn.Sequential:
+    convolution = nn.Conv2d(channels_in, channels_out, kernel_size=3, padding=1)
+    return nn.Sequential(convolution, *pooling, nn.ReLU(inplace=True))

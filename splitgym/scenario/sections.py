@@ -180,6 +180,9 @@ class Task(Section):
     partition: Literal["iid", "dirichlet", "shards"] = Field("iid", description="How the clients share the data.")
     dirichlet_alpha: float = Field(0.5, gt=0, description="Concentration of partition='dirichlet'; smaller: more skew.")
     shards_per_client: int = Field(2, ge=1, description="Label shards a client gets with partition='shards'.")
+    augmentation: Literal["none", "symmetries"] = Field(
+        "none", description="symmetries: training images are mirrored and transposed by chance."
+    )
     train_samples: int | None = Field(None, ge=1, description="Use at most so many training samples; absent: all.")
     test_fraction: float = Field(0.2, gt=0, lt=1, description="Share of the data kept for the test.")
     evaluation_samples: int | None = Field(
@@ -209,6 +212,28 @@ class Training(Section):
     aggregation_correction: Literal["none", "unbiased"] = Field(
         "none", description="unbiased: scale aggregated rows by 1 / sum lambda_i^2."
     )
+    batch_statistics: Literal["joint", "per-client"] = Field(
+        "joint",
+        description="Batch norm on the server of psl, epsl and their kin normalises the rows of all clients together "
+        "or each client's by themselves; the other frameworks leave no choice.",
+    )
+    local_steps: int = Field(1, ge=1, description="Mini-batches of each client in a round of framework 'fl'.")
+    clusters: int = Field(2, ge=1, description="Number of clusters of framework 'cpsl'.")
+    switch_round: int | None = Field(
+        None, ge=0, description="Framework 'epsl-pt' aggregates in so many rounds; absent: until the loss stands still."
+    )
+    plateau_rounds: int = Field(
+        20,
+        ge=1,
+        description="The loss stands still when its mean over so many rounds is not 1 % below that of as many before.",
+    )
+    learning_rate_schedule: Literal["constant", "one-cycle"] = Field(
+        "constant", description="one-cycle: up to the learning rates and down to nothing within schedule_rounds."
+    )
+    schedule_rounds: int = Field(600, ge=1, description="Rounds of learning_rate_schedule='one-cycle'.")
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="bf16: mixed precision, where the processor has it; weights stay in fp32."
+    )
 
 
 class Episode(Section):
@@ -221,7 +246,8 @@ class Episode(Section):
     round_timeout_s: float = Field(
         60.0,
         gt=0,
-        description="Who has not finished the uplink by then, counted from the round's start, is left out, s.",
+        description="Who has not finished the uplink by then, counted from the begin of the round (of its turn, in "
+        "frameworks with turns), is left out, s.",
     )
 
 

@@ -9,8 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rollouts import ACTIONS, CASES, LASTING, make, sampled_actions
 
-from splitgym.allocation import allocate, equal_shares
+from splitgym.allocation import allocate, equal_shares, form_clusters
+from splitgym.envs.actions import codec
+from splitgym.envs.world import system_of
+from splitgym.frameworks import get
 from splitgym.rounds import Decision
+from splitgym.scenario import build
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -286,6 +290,78 @@ def test_psl_has_no_phi_but_zero(action):
         assert env.action_space.shape == (3 * 2 + 1,)
     else:
         assert env.action_space.nvec[-1] == 1
+
+
+# What a framework allows or prescribes ------------------------------------------------------------------------------
+
+
+def encoded(framework, action, preset="iot", **fields):
+    """An encoding for a framework, and a state of it."""
+    env = ENVS[preset, "epsl", action]
+    scenario = build(env.scenario, fields.pop("scenario", {}))
+    system = system_of(scenario, get(framework))
+    return codec(action, scenario, system, get(framework)), replace(env.state, system=system, **fields)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "levels", "expected"),
+    [
+        (8, (0.0, 0.25, 0.5, 0.75, 1.0), (0.0, 0.25, 0.5, 0.75)),  # 6 of 8 rows may go
+        (10, (0.1, 0.8, 0.801), (0.1, 0.8)),
+        (14, (0.5, 1 - 2 / 14, 0.9), (0.5, 1 - 2 / 14)),  # an ulp above 12 / 14
+        (3, (0.5, 1.0), (0.0,)),
+        (2, (0.0, 0.5), (0.0,)),
+    ],
+)
+@pytest.mark.parametrize("action", ACTIONS)
+def test_levels_of_psl_drop_leave_two_rows(action, batch_size, levels, expected):
+    scenario = {"training": {"batch_size": batch_size}, "actions": {"aggregation_levels": levels}}
+    coder, state = encoded("psl-drop", action, scenario=scenario)
+    assert tuple(coder.aggregation_levels) == expected
+    if action == "continuous":
+        highest = coder.decode(box(phi=1.0), state).aggregation_ratio
+        assert highest == pytest.approx((batch_size - 2) / batch_size)
+        assert coder.decode(box(phi=0.0), state).aggregation_ratio == pytest.approx(highest / 2)
+    else:
+        assert coder.space.nvec[-1] == len(expected)
+
+
+@given(phi=st.floats(0, 1))
+def test_continuous_phi_of_psl_drop_comes_back_at_most_the_highest(phi):
+    coder, state = encoded("psl-drop", "continuous", scenario={"training": {"batch_size": 8}})
+    decision = equal_shares(state, 1, np.ones(8, bool), phi)
+    again = coder.decode(coder.encode(decision, state), state)
+    assert again.aggregation_ratio == pytest.approx(min(phi, 0.75), abs=1e-6)
+    tiny, state = encoded("psl-drop", "continuous", scenario={"training": {"batch_size": 2}})
+    action = tiny.encode(replace(decision, aggregation_ratio=0.0), state)
+    assert tiny.space.contains(action)
+    assert tiny.decode(action, state).aggregation_ratio == 0
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("prescribed", [0.0, 1.0])
+def test_every_action_takes_the_prescribed_phi(action, prescribed):
+    coder, state = encoded("epsl-pt", action, prescribed_ratio=prescribed)
+    coder.space.seed(0)
+    for _ in range(5):
+        decision = coder.decode(coder.space.sample(), state)
+        assert decision.aggregation_ratio == prescribed
+        decision.check(state)
+        assert coder.space.contains(coder.encode(decision, state))
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("framework", ["cpsl", "sl", "epsl"])
+def test_actions_form_clusters_where_these_take_turns(action, framework):
+    coder, state = encoded(framework, action)
+    coder.space.seed(3)
+    seen = set()
+    for _ in range(5):
+        decision = coder.decode(coder.space.sample(), state)
+        formed = form_clusters(state, decision.cut_layer, decision.selected, decision.aggregation_ratio)
+        assert np.array_equal(decision.cluster, formed if framework == "cpsl" else np.zeros(8))
+        seen |= set(decision.cluster)
+    assert seen == ({0, 1} if framework == "cpsl" else {0})
 
 
 # Masks -------------------------------------------------------------------------------------------------------------

@@ -32,8 +32,14 @@ def message(error, call, *arguments, **options):
         ({"clients": {"count": 0}}, ("clients.count = 0", "greater than or equal to 1")),
         ({"scenario": "ioot"}, ("'ioot'", "did you mean 'iot'?")),
         ({"framework": "eps"}, ("framework = 'eps'", "did you mean 'epsl'?")),
-        ({"framework": "zzz"}, ("framework = 'zzz'", "allowed: epsl, psl")),
-        ({"framework": None}, ("framework = None", "allowed: epsl, psl")),
+        (
+            {"framework": "zzz"},
+            ("framework = 'zzz'", "allowed: centralised, cpsl, epsl, epsl-pt, fl, psl, psl-drop, sfl-v1, sfl-v2, sl"),
+        ),
+        (
+            {"framework": None},
+            ("framework = None", "allowed: centralised, cpsl, epsl, epsl-pt, fl, psl, psl-drop, sfl-v1, sfl-v2, sl"),
+        ),
         ({"learner": "trian"}, ("learner = 'trian'", "did you mean 'train'?")),
         ({"action": "discreet"}, ("action = 'discreet'", "did you mean 'discrete'?")),
         ({"action": None}, ("action = None", "allowed: continuous, discrete, schedule")),

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from splitgym.frameworks import get
 from splitgym.frameworks.parties import Exercise, Parties
 from splitgym.models import CuttableNetwork, build
 from splitgym.scenario import Training
@@ -41,20 +42,26 @@ def training(batch_size: int = 8, **fields: object) -> Training:
     return Training(batch_size=batch_size, **values)
 
 
-def parties(kind: str, shares: Sequence[float], settings: Training, cut: int) -> Parties:
-    """Parties that stand at a cut, every client with first units of its own."""
-    made = Parties(network(kind), len(shares), settings)
+def parties(kind: str, shares: Sequence[float], settings: Training, cut: int, framework: str = "epsl") -> Parties:
+    """Parties that stand at a cut; clients that have first units of their own begin with different ones."""
+    chosen = get(framework)
+    made = Parties(network(kind), len(shares), settings, chosen.network_at, chosen.server_copies)
     made.move_cut(cut, range(len(shares)), np.array(shares))
-    for seed, client in enumerate(made.clients):
+    for seed, client in enumerate(made.clients if made.own_units else ()):
         for unit, other in zip(client.units, network(kind, 100 + seed).units[:cut], strict=True):
             unit.load_state_dict(other.state_dict())
     return made
 
 
 def exercise(
-    shares: Sequence[float], rows: int, m: int, seed: int, participants: Sequence[int] | None = None
+    shares: Sequence[float],
+    rows: int,
+    m: int,
+    seed: int,
+    participants: Sequence[int] | None = None,
+    turns: Sequence[Sequence[int]] | None = None,
 ) -> Exercise:
-    """Random images and labels for the participants (default: everybody)."""
+    """Random images and labels for the participants (default: everybody); turns hold positions among these."""
     generator = torch.Generator().manual_seed(seed)
     who = tuple(range(len(shares))) if participants is None else tuple(participants)
     share = torch.tensor([shares[i] for i in who], dtype=torch.float64)
@@ -65,7 +72,13 @@ def exercise(
         labels=torch.randint(10, (len(who), rows), generator=generator),
         aggregated_rows=m,
         losses=torch.zeros(len(who), dtype=torch.float64),
+        turns=None if turns is None else tuple(map(tuple, turns)),
     )
+
+
+def one_by_one(count: int) -> list[tuple[int]]:
+    """Turns of one participant each."""
+    return [(k,) for k in range(count)]
 
 
 def held(units: Sequence[nn.Module]) -> list[Tensor]:

@@ -1,5 +1,7 @@
 """Latency, stages, energy and traffic against the equations of the specification, written a second time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from equations_of_a_round import STAGES, equations, profile_of, state_of
@@ -133,7 +135,7 @@ def test_psl_costs_what_epsl_costs_without_aggregation(seed: int) -> None:
     psl = state_of(scenario, "psl", **{name: value for name, value in vars(state).items() if name not in ("system",)})
     epsl = round_cost(state, without)
     for phi in (0.0, 0.7):
-        one = round_cost(psl, Decision(*[getattr(without, f) for f in vars(without) if f != "aggregation_ratio"], phi))
+        one = round_cost(psl, replace(without, aggregation_ratio=phi))
         assert one.latency_s == epsl.latency_s
         assert one.traffic_bits == epsl.traffic_bits
         np.testing.assert_array_equal(one.client_energy_j, epsl.client_energy_j)

@@ -11,13 +11,17 @@ from splitgym.frameworks import Framework
 from splitgym.rounds import Decision, RoundState, System
 from splitgym.scenario import Scenario
 
+ROUNDING = 1e-12
+"""By so much may a level of phi exceed the highest allowed: both are rounded."""
+
 
 class ActionCodec(ABC):
     """An encoding of decisions; decoding reads the state that the scheduler believes.
 
     Attributes:
         space: The action space.
-        aggregation_levels: Values of phi that can be said; only 0 with a framework that does not aggregate.
+        aggregation_levels: Values of phi that can be said: those of the scenario that the framework allows; only 0 if
+            there are none, or with a framework that does not aggregate.
     """
 
     space: spaces.Space[Any]
@@ -28,11 +32,17 @@ class ActionCodec(ABC):
         self._cuts = system.cut_layers
         self._subchannel_hz = system.subchannel_hz
         self._client_power_max_w = system.client_power_max_w
-        self.aggregation_levels = np.array(scenario.actions.aggregation_levels if framework.aggregates else (0.0,))
+        self._highest_ratio = framework.highest_ratio(system.batch_size) if framework.aggregates else 0.0
+        levels = np.array(scenario.actions.aggregation_levels)
+        allowed = levels[levels <= self._highest_ratio + ROUNDING] if framework.aggregates else levels[:0]
+        self.aggregation_levels = allowed if len(allowed) else np.zeros(1)
 
     @abstractmethod
     def decode(self, action: NDArray[Any], state: RoundState) -> Decision:
-        """The decision of an action in the space; not yet projected onto the power budgets."""
+        """The decision of an action in the space, with phi as the framework prescribes it, if it does.
+
+        Powers are not yet projected onto the budgets.
+        """
 
     @abstractmethod
     def encode(self, decision: Decision, state: RoundState) -> NDArray[Any]:

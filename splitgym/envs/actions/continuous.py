@@ -6,7 +6,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from splitgym.allocation import spread_power
+from splitgym.allocation import clusters_for, spread_power
 from splitgym.envs.actions.codec import ActionCodec
 from splitgym.frameworks import Framework
 from splitgym.rounds import Decision, RoundState, System
@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 class ContinuousCodec(ActionCodec):
     """Box(-1, 1): cut layer; each client's selection (in: above 0); its demand for spectrum; its power; phi.
 
-    The last component is absent with a framework that does not aggregate.
+    Phi spans what the framework allows; the last component is absent with a framework that does not aggregate.
     """
 
     def __init__(self, scenario: Scenario, system: System, framework: Framework) -> None:
@@ -38,12 +38,15 @@ class ContinuousCodec(ActionCodec):
         demand, power = share[1 + c : 1 + 2 * c], share[1 + 2 * c : 1 + 3 * c]
         counts = _counts(demand, selected & state.available, self._subchannels)
         assignment = _choose(state.channel_gain, counts, demand)
+        cut_layer = 1 + min(int(share[0] * self._cuts), self._cuts - 1)
+        ratio = state.ratio(float(share[-1]) * self._highest_ratio if self._aggregates else 0.0)
         return Decision(
-            cut_layer=1 + min(int(share[0] * self._cuts), self._cuts - 1),
+            cut_layer=cut_layer,
             assignment=assignment,
             power_w_per_hz=spread_power(power * self._client_power_max_w, assignment, self._subchannel_hz),
             selected=selected,
-            aggregation_ratio=float(share[-1]) if self._aggregates else 0.0,
+            aggregation_ratio=ratio,
+            cluster=clusters_for(state, cut_layer, selected, ratio),
         )
 
     def encode(self, decision: Decision, state: RoundState) -> NDArray[Any]:
@@ -52,13 +55,14 @@ class ContinuousCodec(ActionCodec):
         owned = (decision.assignment >= 0) & decision.selected[np.maximum(decision.assignment, 0)]
         owner = decision.assignment[owned]
         counts = np.bincount(owner, minlength=c)
+        ratio = decision.aggregation_ratio / self._highest_ratio if self._highest_ratio > 0 else 0.0
         spent_w = np.bincount(owner, (decision.power_w_per_hz * self._subchannel_hz)[owned], minlength=c)
         parts: list[Any] = [
             [(decision.cut_layer - 0.5) / self._cuts],
             decision.selected.astype(float),
             counts / max(int(counts.max(initial=0)), 1),
             np.minimum(spent_w / self._client_power_max_w, 1.0),
-            [decision.aggregation_ratio] if self._aggregates else [],
+            [min(ratio, 1.0)] if self._aggregates else [],
         ]
         return (2 * np.concatenate(parts) - 1).astype(np.float32)
 

@@ -6,6 +6,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from splitgym.allocation import clusters_for
 from splitgym.envs.actions.codec import ActionCodec, in_or_out_masks, nearest
 from splitgym.frameworks import Framework
 from splitgym.rounds import Decision, RoundState, System
@@ -28,15 +29,18 @@ class DiscreteCodec(ActionCodec):
         )
 
     def decode(self, action: NDArray[Any], state: RoundState) -> Decision:
-        """Reads every part as it stands."""
+        """Reads every part as it stands; clusters are formed where the framework has them."""
         m = self._subchannels
         owner, level = action[1 : 1 + m], action[1 + m : 1 + 2 * m]
+        cut_layer, selected = int(action[0]) + 1, action[1 + 2 * m : -1].astype(bool)
+        ratio = state.ratio(float(self.aggregation_levels[action[-1]]))
         return Decision(
-            cut_layer=int(action[0]) + 1,
+            cut_layer=cut_layer,
             assignment=np.where(owner == self._clients, -1, owner),
             power_w_per_hz=self._power_levels[level] * self._client_power_max_w / self._subchannel_hz,
-            selected=action[1 + 2 * m : -1].astype(bool),
-            aggregation_ratio=float(self.aggregation_levels[action[-1]]),
+            selected=selected,
+            aggregation_ratio=ratio,
+            cluster=clusters_for(state, cut_layer, selected, ratio),
         )
 
     def encode(self, decision: Decision, state: RoundState) -> NDArray[Any]:

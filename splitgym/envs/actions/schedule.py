@@ -23,7 +23,8 @@ class ScheduleCodec(ActionCodec):
     def decode(self, action: NDArray[Any], state: RoundState) -> Decision:
         """Greedy subchannels and exact power control for what the action says."""
         selected = action[1:-1].astype(bool)
-        return allocate(state, int(action[0]) + 1, selected, float(self.aggregation_levels[action[-1]]))
+        ratio = state.ratio(float(self.aggregation_levels[action[-1]]))
+        return allocate(state, int(action[0]) + 1, selected, ratio)
 
     def encode(self, decision: Decision, state: RoundState) -> NDArray[Any]:
         """Subchannels and powers of the decision are lost: decoding allocates anew."""

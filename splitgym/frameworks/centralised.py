@@ -1,0 +1,16 @@
+"""All data in one place: the reference for accuracy and speed. Nothing is sent, nothing runs on the clients."""
+
+from splitgym.frameworks.alone import train_joint
+from splitgym.frameworks.framework import Framework
+from splitgym.frameworks.phases import Phase, Resource, Workload
+
+
+def phases(w: Workload) -> tuple[Phase, ...]:
+    """The server trains the whole network on the mini-batches of all clients."""
+    return (
+        Phase("server_fp", Resource.SERVER, per_participant=w.batch_size * w.server_network_forward),
+        Phase("server_bp", Resource.SERVER, per_participant=w.batch_size * w.server_network_backward),
+    )
+
+
+FRAMEWORK = Framework(name="centralised", phases=phases, train=train_joint, network_at="server")

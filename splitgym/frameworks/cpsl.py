@@ -1,0 +1,83 @@
+"""Cluster-based parallel split learning, CPSL (Wu et al., JSAC 2023): SFL inside a cluster, SL from one to the next.
+
+The members of a cluster begin with the same client model, train it side by side against one server model, and give it
+back to be averaged; the next cluster goes on from there. Clusters have the whole band in their turn.
+"""
+
+import torch
+
+from splitgym.frameworks import sfl_v1
+from splitgym.frameworks.framework import Framework
+from splitgym.frameworks.parties import Exercise, Parties, model_state
+from splitgym.frameworks.phases import Turns
+from splitgym.frameworks.server_pass import server_pass
+from splitgym.frameworks.side_by_side import ClientPass, run_clients
+from splitgym.frameworks.snapshots import MeanStatistics, Snapshot, WeightedMean, buffers_of, state_of
+
+
+def train(parties: Parties, exercise: Exercise) -> bool:
+    """One round: the clusters in their turns.
+
+    Args:
+        parties: Trained in place; the cut has been moved already.
+        exercise: Mini-batches, and the clusters as turns; losses and traffic are filled.
+
+    Returns:
+        False if a loss is not finite; then all weights and running statistics are as before, and the optimisers of
+        all who took part begin anew.
+    """
+    parties.server.set_mode(True)
+    before = Snapshot(state_of(parties.server.units))
+    for members in exercise.turns or [range(len(exercise.participants))]:
+        cluster = exercise.of(members)
+        finite = _train_cluster(parties, cluster)
+        exercise.losses[list(members)] = cluster.losses
+        if not finite:
+            before.restore()
+            for party in (parties.server, *(parties.clients[i] for i in exercise.participants)):
+                party.forget()
+            return False
+    return True
+
+
+def _train_cluster(parties: Parties, cluster: Exercise) -> bool:
+    """A round of SFL with one server batch; False, and only running statistics have moved, if it is not finite."""
+    clients = [parties.clients[i] for i in cluster.participants]
+    units = parties.server.units[: parties.cut_layer]
+    cluster.traffic.to_all(model_state(units))
+    passes = _run_members(parties, cluster)
+    smashed = torch.cat([forward.smashed for forward in passes])
+    cluster.traffic.up([smashed])
+    cut_gradients = server_pass(parties, smashed, cluster)
+    if not (torch.isfinite(cluster.losses).all() and cut_gradients.finite):
+        return False
+    cluster.traffic.down([cut_gradients.own])
+    at_cut = cut_gradients.of_clients().split([len(forward.smashed) for forward in passes])
+    # All gradients first: they are those at the weights with which everybody began.
+    gradients = [own for forward, part in zip(passes, at_cut, strict=True) for own in forward.backward(part)]
+    mean = WeightedMean(parameter.detach() for parameter in clients[0].parameters)
+    for client, own, weight in zip(clients, gradients, cluster.weights, strict=True):
+        mean.begin()
+        client.step(own)
+        mean.add(weight)
+        cluster.traffic.up(model_state(units))
+    mean.finish()
+    parties.server.step(cut_gradients.of_server)
+    return True
+
+
+def _run_members(parties: Parties, cluster: Exercise) -> list[ClientPass]:
+    """Forward passes of the members; batch norm counts each one's rows by themselves, then averages statistics."""
+    clients = [parties.clients[i] for i in cluster.participants]
+    units = parties.server.units[: parties.cut_layer]
+    if not buffers_of(units):
+        return [run_clients(clients, cluster.images)]
+    statistics, passes = MeanStatistics(units), []
+    for k, (client, weight) in enumerate(zip(clients, cluster.weights, strict=True)):
+        with statistics.of_one(weight):
+            passes.append(run_clients([client], cluster.images[k : k + 1]))
+    statistics.finish()
+    return passes
+
+
+FRAMEWORK = Framework(name="cpsl", phases=sfl_v1.phases, train=train, network_at="shared", turns=Turns.CLUSTERS)

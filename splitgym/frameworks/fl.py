@@ -1,0 +1,41 @@
+"""Federated learning, FedAvg (McMahan et al., AISTATS 2017): every client trains the whole network by itself.
+
+The model goes down to the clients, each trains it on `training.local_steps` mini-batches of its own, and the server
+takes the mean, weighted by data.
+"""
+
+from splitgym.frameworks.alone import train_alone
+from splitgym.frameworks.framework import Framework
+from splitgym.frameworks.parties import Exercise, Parties
+from splitgym.frameworks.phases import Phase, Resource, Workload
+from splitgym.scenario import Training
+
+
+def phases(w: Workload) -> tuple[Phase, ...]:
+    """Model down, local steps, model up."""
+    rows = w.local_steps * w.batch_size
+    return (
+        Phase("model_down", Resource.BROADCAST, w.network_bits),
+        Phase("client_fp", Resource.CLIENT, rows * w.client_network_forward),
+        Phase("client_bp", Resource.CLIENT, rows * w.client_network_backward),
+        Phase("model_up", Resource.UPLINK, w.network_bits),
+    )
+
+
+def train(parties: Parties, exercise: Exercise) -> bool:
+    """One round; see `splitgym.frameworks.alone.train_alone`."""
+    return train_alone(parties, exercise, averaged=len(parties.server.units))
+
+
+def steps(training: Training) -> int:
+    """Local steps."""
+    return training.local_steps
+
+
+FRAMEWORK = Framework(
+    name="fl",
+    phases=phases,
+    train=train,
+    network_at="clients",
+    steps=steps,
+)

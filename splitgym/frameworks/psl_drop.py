@@ -1,0 +1,34 @@
+"""PSL on the first b - m rows of every mini-batch: the control of EPSL, which costs even less.
+
+What aggregation is worth shows only beside leaving the same rows out.
+"""
+
+from dataclasses import replace
+
+from splitgym.frameworks import epsl, psl
+from splitgym.frameworks.framework import Framework
+from splitgym.frameworks.parties import Exercise, Parties
+from splitgym.frameworks.phases import Phase, Workload
+
+ROWS_LEFT = 2
+"""Batch norm needs two rows."""
+
+
+def phases(w: Workload) -> tuple[Phase, ...]:
+    """The PSL round of a mini-batch without the m rows."""
+    return psl.phases(replace(w, batch_size=w.batch_size - w.aggregated_rows))
+
+
+def train(parties: Parties, exercise: Exercise) -> bool:
+    """One PSL round on the first b - m rows; see `splitgym.frameworks.epsl.train`."""
+    rows = exercise.labels.shape[1] - exercise.aggregated_rows
+    rest = replace(exercise, images=exercise.images[:, :rows], labels=exercise.labels[:, :rows], aggregated_rows=0)
+    return epsl.train(parties, rest)
+
+
+def highest_ratio(batch_size: int) -> float:
+    """Largest share of the rows that may be left out."""
+    return max(batch_size - ROWS_LEFT, 0) / batch_size
+
+
+FRAMEWORK = Framework(name="psl-drop", phases=phases, train=train, aggregates=True, highest_ratio=highest_ratio)

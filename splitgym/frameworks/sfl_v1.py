@@ -1,0 +1,33 @@
+"""Split federated learning, SFL (Thapa et al., AAAI 2022), version 1: the server keeps a copy per client and averages.
+
+Clients begin the round with the same model, train it side by side on their own mini-batch, and give it back to be
+averaged; likewise the server's copies.
+"""
+
+from splitgym.frameworks.alone import train_alone
+from splitgym.frameworks.framework import Framework
+from splitgym.frameworks.parties import Exercise, Parties
+from splitgym.frameworks.phases import Phase, Resource, Workload
+
+
+def phases(w: Workload) -> tuple[Phase, ...]:
+    """The client model goes down, is trained as in PSL, and comes back."""
+    b = w.batch_size
+    return (
+        Phase("model_down", Resource.BROADCAST, w.client_model_bits),
+        Phase("client_fp", Resource.CLIENT, b * w.client_forward),
+        Phase("uplink", Resource.UPLINK, b * w.smashed_bits),
+        Phase("server_fp", Resource.SERVER, per_participant=b * w.server_forward),
+        Phase("server_bp", Resource.SERVER, per_participant=b * (w.server_backward + w.last_layer_backward)),
+        Phase("unicast", Resource.UNICAST, b * w.cut_gradient_bits),
+        Phase("client_bp", Resource.CLIENT, b * w.client_backward),
+        Phase("model_up", Resource.UPLINK, w.client_model_bits),
+    )
+
+
+def train(parties: Parties, exercise: Exercise) -> bool:
+    """One round; see `splitgym.frameworks.alone.train_alone`."""
+    return train_alone(parties, exercise, averaged=len(parties.server.units))
+
+
+FRAMEWORK = Framework(name="sfl-v1", phases=phases, train=train, network_at="shared", server_copies=True)

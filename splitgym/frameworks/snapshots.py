@@ -1,0 +1,101 @@
+"""Tensors as they were: to put them back, to blend them, to average what several parties make of them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+def state_of(units: Sequence[nn.Module]) -> list[Tensor]:
+    """Weights and running statistics of some units, detached: writing to them changes the units."""
+    tensors = (t for unit in units for t in (*unit.parameters(), *unit.buffers()))
+    return [tensor.detach() for tensor in tensors]
+
+
+def buffers_of(units: Sequence[nn.Module]) -> list[Tensor]:
+    """What a forward pass moves in place: running statistics of batch norm."""
+    return [buffer for unit in units for buffer in unit.buffers()]
+
+
+class Snapshot:
+    """Tensors and their values of now."""
+
+    def __init__(self, tensors: Iterable[Tensor]) -> None:
+        self.tensors = list(tensors)
+        self._saved = [tensor.clone() for tensor in self.tensors]
+
+    def restore(self) -> None:
+        """Puts the values back."""
+        for tensor, saved in zip(self.tensors, self._saved, strict=True):
+            tensor.copy_(saved)
+
+    def blend(self, share: float) -> None:
+        """Mean with what the tensors are now, which counts with `share`; counters of batches are equal anyway."""
+        for tensor, saved in zip(self.tensors, self._saved, strict=True):
+            if tensor.is_floating_point():
+                tensor.copy_(torch.lerp(saved, tensor, share))
+
+
+class WeightedMean:
+    """What several parties make of the same tensors, one after the other, averaged.
+
+    Each party begins with the values that the tensors had when this was made: `begin`, change them, `add`; `finish`
+    writes the mean. Counters of batches, which are whole numbers, end as the last party left them.
+    """
+
+    def __init__(self, tensors: Iterable[Tensor]) -> None:
+        self._start = Snapshot(tensors)
+        self._sums = [torch.zeros_like(t) if t.is_floating_point() else t for t in self._start.tensors]
+
+    def begin(self) -> None:
+        """Puts the values back with which every party begins."""
+        self._start.restore()
+
+    def add(self, weight: Tensor | float) -> None:
+        """Counts the present values with a weight; weights are to sum to 1."""
+        for total, tensor in zip(self._sums, self._start.tensors, strict=True):
+            if total is not tensor:
+                total.add_(tensor * weight)
+
+    def finish(self) -> None:
+        """Writes the mean."""
+        for total, tensor in zip(self._sums, self._start.tensors, strict=True):
+            if total is not tensor:
+                tensor.copy_(total)
+
+
+class MeanStatistics:
+    """Running statistics that several passes move, each from the same start, averaged.
+
+    Each pass works on copies of its own, because its back-propagation needs them as its forward left them.
+    """
+
+    def __init__(self, units: Sequence[nn.Module]) -> None:
+        self._places = [(m, name) for unit in units for m in unit.modules() for name in m._buffers]
+        self._tensors = [module.get_buffer(name) for module, name in self._places]
+        self._sums = [torch.zeros_like(tensor) for tensor in self._tensors]
+
+    @contextmanager
+    def of_one(self, weight: Tensor | float) -> Iterator[None]:
+        """A pass whose statistics count with a weight; weights are to sum to 1."""
+        copies = [tensor.clone() for tensor in self._tensors]
+        self._place(copies)
+        try:
+            yield
+        finally:
+            self._place(self._tensors)
+        for total, moved in zip(self._sums, copies, strict=True):
+            if moved.is_floating_point():
+                total.add_(moved * weight)
+            else:
+                total.copy_(moved)
+
+    def finish(self) -> None:
+        """Writes the mean; counters of batches are those of the last pass."""
+        for tensor, total in zip(self._tensors, self._sums, strict=True):
+            tensor.copy_(total)
+
+    def _place(self, tensors: Sequence[Tensor]) -> None:
+        for (module, name), tensor in zip(self._places, tensors, strict=True):
+            module._buffers[name] = tensor

@@ -1,0 +1,278 @@
+"""Grouped layers against the loop over the clients: the same numbers, and when they are used at all."""
+
+import copy
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_parties import exercise, held, network, parties, training
+from torch import Tensor, nn
+
+from splitgym.frameworks import get, side_by_side
+from splitgym.frameworks.grouped import GroupedPass, groupable
+from splitgym.frameworks.parties import Parties, Party
+from splitgym.frameworks.side_by_side import ClientPass, LoopedPass, run_clients
+from splitgym.learning.accuracy import Evaluator
+from splitgym.models import build
+
+TOLERANCE = {torch.float64: {"rtol": 1e-10, "atol": 1e-12}, torch.float32: {"rtol": 1e-4, "atol": 2e-5}}
+CUTS = [("cnn", 1), ("cnn", 2), ("cnn", 3), ("mlp", 1), ("mlp", 2)]
+
+
+def clients_with(units: Iterable[Sequence[nn.Module]]) -> list[Party]:
+    return [Party(own, 0.1, training()) for own in units]
+
+
+def different_clients(kind: str, cut: int, count: int, dtype: torch.dtype = torch.float64) -> list[Party]:
+    return clients_with(list(network(kind, seed).to(dtype).units[:cut]) for seed in range(count))
+
+
+def flat(gradients: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    return [gradient for own in gradients for gradient in own]
+
+
+def one_by_one_autograd(clients: Sequence[Party], images: Tensor, at_cut: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """Smashed data and gradients by plain modules."""
+    smashed, gradients = [], []
+    for client, x, g in zip(clients, images, at_cut, strict=True):
+        net = nn.Sequential(*copy.deepcopy(client.units))
+        output = net(x)
+        output.backward(g)
+        smashed.append(output.detach())
+        gradients += [p.grad for p in net.parameters()]
+    return torch.stack(smashed), gradients
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("count", [2, 5, 17])
+@pytest.mark.parametrize(("kind", "cut"), CUTS)
+def test_grouped_pass_is_the_loop(kind: str, cut: int, count: int, channels_last: bool, dtype: torch.dtype) -> None:
+    clients = different_clients(kind, cut, count, dtype)
+    task = exercise([1 / count] * count, 6, 0, 3)
+    images = task.images.to(dtype)
+    if channels_last:
+        images = images.flatten(0, 1).contiguous(memory_format=torch.channels_last).unflatten(0, (count, 6))
+    passes: list[ClientPass] = [GroupedPass(clients, images), LoopedPass(clients, images)]
+    at_cut = torch.randn(passes[1].smashed.shape, generator=torch.Generator().manual_seed(1), dtype=dtype)
+    smashed, gradients = one_by_one_autograd(clients, images, at_cut)
+    for one in passes:
+        torch.testing.assert_close(one.smashed, smashed, **TOLERANCE[dtype])
+        assert not one.smashed.requires_grad
+        own = one.backward(at_cut)
+        assert [len(part) for part in own] == [len(client.parameters) for client in clients]
+        for ours, plain in zip(flat(own), gradients, strict=True):
+            torch.testing.assert_close(ours, plain, **TOLERANCE[dtype])
+
+
+def small_units(layers: str, channels: int, height: int, width: int, generator: torch.Generator) -> list[nn.Module]:
+    """Units of the layers that can be grouped, in a random arrangement of sizes."""
+    c1, c2 = int(torch.randint(1, 5, (), generator=generator)), int(torch.randint(1, 5, (), generator=generator))
+    maps = {
+        "convolutions": [
+            nn.Sequential(nn.Conv2d(channels, c1, 3, stride=2, padding=1), nn.ReLU()),
+            nn.Conv2d(c1, c2, (1, 2), padding=(0, 1), dilation=(1, 2)),
+        ],
+        "pooled": [nn.Sequential(nn.Conv2d(channels, c1, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2))],
+        "flat": [nn.Flatten(), nn.Sequential(nn.Linear(channels * height * width, 4), nn.ReLU()), nn.Linear(4, 3)],
+    }
+    if layers == "maps and rows":
+        first = nn.Sequential(nn.Conv2d(channels, c1, 3, padding=1), nn.MaxPool2d(2), nn.ReLU())
+        return [first, nn.Sequential(nn.Flatten(), nn.Linear(c1 * (height // 2) * (width // 2), 6), nn.ReLU())]
+    return maps[layers]
+
+
+@settings(max_examples=50)
+@given(
+    layers=st.sampled_from(["convolutions", "pooled", "flat", "maps and rows"]),
+    count=st.integers(1, 7),
+    rows=st.integers(1, 5),
+    channels=st.integers(1, 5),
+    height=st.integers(2, 7),
+    width=st.integers(2, 7),
+    seed=st.integers(0, 999),
+)
+def test_grouped_pass_is_the_loop_whatever_the_shapes(
+    layers: str, count: int, rows: int, channels: int, height: int, width: int, seed: int
+) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        generator = torch.Generator().manual_seed(seed)
+        prototype = small_units(layers, channels, height, width, generator)
+        units = [copy.deepcopy(prototype) for _ in range(count)]
+        for own in units:
+            for p in nn.Sequential(*own).parameters():
+                nn.init.normal_(p)
+        clients = clients_with([unit.double() for unit in own] for own in units)
+        images = torch.randn(count, rows, channels, height, width, dtype=torch.float64)
+        assert groupable(units)
+        passes = [GroupedPass(clients, images), LoopedPass(clients, images)]
+        torch.testing.assert_close(passes[0].smashed, passes[1].smashed, **TOLERANCE[torch.float64])
+        at_cut = torch.randn_like(passes[0].smashed)
+        for ours, looped in zip(*(flat(one.backward(at_cut)) for one in passes), strict=True):
+            torch.testing.assert_close(ours, looped, **TOLERANCE[torch.float64])
+
+
+@pytest.mark.parametrize(("kind", "cut"), [*CUTS, ("linear", 2)])
+def test_small_networks_are_grouped(kind: str, cut: int) -> None:
+    clients = different_clients(kind, cut, 3)
+    assert groupable([client.units for client in clients])
+    images = exercise([1 / 3] * 3, 4, 0, 0).images
+    assert isinstance(run_clients(clients, images), GroupedPass)
+    assert isinstance(run_clients(clients[:1], images[:1]), LoopedPass)
+
+
+@pytest.mark.parametrize("name", ["pooling first", "linear on maps", "linear on images", "flat twice"])
+def test_what_is_not_refused_is_right(name: str) -> None:
+    """Arrangements that no network of the package has."""
+    arrangements: dict[str, list[nn.Module]] = {
+        "pooling first": [nn.MaxPool2d(2), nn.Sequential(nn.Flatten(), nn.Linear(16, 5))],
+        "linear on maps": [nn.Conv2d(1, 2, 3), nn.Linear(6, 5)],
+        "linear on images": [nn.Linear(8, 5)],
+        "flat twice": [nn.Flatten(), nn.Linear(64, 5), nn.Flatten(), nn.Linear(5, 4)],
+    }
+    clients = clients_with([unit.double() for unit in copy.deepcopy(arrangements[name])] for _ in range(3))
+    images = exercise([1 / 3] * 3, 4, 0, 0).images
+    ours, looped = run_clients(clients, images), LoopedPass(clients, images)
+    torch.testing.assert_close(ours.smashed, looped.smashed, **TOLERANCE[torch.float64])
+    at_cut = torch.randn(looped.smashed.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    for one, other in zip(flat(ours.backward(at_cut)), flat(looped.backward(at_cut)), strict=True):
+        torch.testing.assert_close(one, other, **TOLERANCE[torch.float64])
+
+
+@pytest.mark.parametrize("stem", ["7x7", "3x3"])
+@pytest.mark.parametrize("cut", [1, 2, 9])
+def test_residual_networks_are_not_grouped(stem: str, cut: int) -> None:
+    units = build("resnet18", (3, 8, 8), 7, stem=stem).units
+    assert not groupable([list(units[:cut])] * 2)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.BatchNorm2d(1),
+        nn.Conv2d(2, 4, 1, groups=2),
+        nn.Conv2d(1, 4, 1, bias=False),
+        nn.Conv2d(1, 4, 3, padding=1, padding_mode="reflect"),
+        nn.Linear(3, 3, bias=False),
+        nn.Flatten(0, 1),
+        nn.Flatten(1, 2),
+        nn.Dropout(0.1),
+        nn.Sequential(nn.ReLU(), nn.BatchNorm2d(3)),
+    ],
+    ids=str,
+)
+def test_layers_in_other_forms_are_not_grouped(layer: nn.Module) -> None:
+    assert not groupable([[nn.ReLU(), layer]] * 3)
+    assert groupable([[nn.ReLU()]] * 3)
+
+
+def test_batch_norm_at_any_cut_is_not_grouped() -> None:
+    for cut in (1, 2, 3):
+        clients = different_clients("norm", cut, 2)
+        assert not groupable([client.units for client in clients])
+        assert isinstance(run_clients(clients, exercise([0.5] * 2, 4, 0, 0).images), LoopedPass)
+
+
+def test_clients_that_hold_different_numbers_of_units_are_not_grouped() -> None:
+    units = [list(network("cnn", seed).units[:cut]) for seed, cut in enumerate((1, 2, 2))]
+    assert not groupable(units)
+    assert groupable(units[1:])
+
+
+@pytest.mark.parametrize("framework", ["epsl", "cpsl"])
+def test_rounds_do_not_depend_on_the_engine(framework: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shares, after = (0.5, 0.1, 0.4), []
+    for looped in (False, True):
+        if looped:
+            monkeypatch.setattr(side_by_side, "groupable", lambda clients: False)
+        made = parties("cnn", shares, training(momentum=0.9, weight_decay=1e-3), 2, framework)
+        for seed in range(4):
+            assert get(framework).train(made, exercise(shares, 8, 3 * (framework == "epsl"), seed))
+        after.append([*held(made.server.units), *(v for client in made.clients for v in held(client.units))])
+    for one, other in zip(*after, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11)
+
+
+def plain_accuracy(made: Parties, images: Tensor, labels: Tensor) -> list[float]:
+    """Each client's composed network, image by image."""
+    accuracy = []
+    for client in made.clients:
+        own = client.units if made.own_units else []
+        net = nn.Sequential(*copy.deepcopy([*own, *made.server.units[len(own) :]])).eval()
+        with torch.no_grad():
+            right = [int(net(x[None])[0].argmax() == y) for x, y in zip(images, labels, strict=True)]
+        accuracy.append(sum(right) / len(right))
+    return accuracy
+
+
+def loud(made: Parties) -> Parties:
+    """With larger weights, so that predictions differ from image to image and from client to client."""
+    with torch.no_grad():
+        for party in (*made.clients, made.server):
+            for p in party.parameters:
+                p.mul_(2.5 if p.dim() > 1 else 0.5)
+    return made
+
+
+def measured(count: int) -> tuple[Tensor, Tensor]:
+    task = exercise([1.0], count, 0, 77)
+    return task.images[0], task.labels[0]
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 16, 512])
+@pytest.mark.parametrize(("kind", "cut"), [*CUTS, ("norm", 2)])
+def test_accuracy_is_that_of_each_client_by_itself(
+    kind: str, cut: int, rows_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares = (0.5, 0.1, 0.2, 0.1, 0.1)
+    made = loud(parties(kind, shares, training(), cut))
+    monkeypatch.setattr("splitgym.learning.accuracy.ROWS_AT_ONCE", {"cpu": rows_at_once})
+    images, labels = measured(75)
+    accuracy = Evaluator(images, labels, 10).client_accuracy(made)
+    expected = plain_accuracy(made, images, labels)
+    np.testing.assert_allclose(accuracy, expected, rtol=0, atol=1e-12)
+    assert len(set(expected)) > 2
+
+
+@pytest.mark.parametrize("kind", ["cnn", "mlp", "norm"])
+def test_accuracy_of_clients_that_hold_different_numbers_of_units(kind: str) -> None:
+    shares = (0.5, 0.2, 0.3)
+    made = loud(parties(kind, shares, training(), 1))
+    made.move_cut(2, (0, 2), np.array(shares))
+    assert made.client_cut_layer.tolist() == [2, 1, 2]
+    images, labels = measured(75)
+    accuracy = Evaluator(images, labels, 10).client_accuracy(made)
+    expected = plain_accuracy(made, images, labels)
+    np.testing.assert_allclose(accuracy, expected, rtol=0, atol=1e-12)
+    assert len(set(expected)) > 1
+
+
+@pytest.mark.parametrize("framework", ["centralised", "fl", "sl", "sfl-v1", "sfl-v2", "cpsl"])
+def test_accuracy_of_one_model_for_all(framework: str) -> None:
+    shares = (0.5, 0.2, 0.3)
+    made = loud(parties("norm", shares, training(), 2, framework))
+    for seed in range(3):
+        assert get(framework).train(made, exercise(shares, 8, 0, seed))
+    images, labels = measured(75)
+    net = nn.Sequential(*copy.deepcopy(list(made.server.units))).eval()
+    expected = float((net(images).argmax(1) == labels).double().mean())
+    np.testing.assert_allclose(Evaluator(images, labels, 10).client_accuracy(made), [expected] * 3, rtol=0, atol=1e-12)
+
+
+def test_accuracy_before_the_first_cut() -> None:
+    made = Parties(network("cnn"), 3, training())
+    images, labels = measured(40)
+    expected = float((network("cnn")(images).argmax(1) == labels).double().mean())
+    np.testing.assert_allclose(Evaluator(images, labels, 10).client_accuracy(made), [expected] * 3, rtol=0, atol=1e-12)
+
+
+def test_measuring_changes_nothing() -> None:
+    made = parties("norm", (0.5, 0.5), training(), 2)
+    before = [held(party.units) for party in (*made.clients, made.server)]
+    Evaluator(*measured(40), 10).client_accuracy(made)
+    for values, party in zip(before, (*made.clients, made.server), strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(values, held(party.units), strict=True))

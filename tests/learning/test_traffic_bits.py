@@ -1,0 +1,129 @@
+"""Bits that the parties really handed over are those that the framework's phases charge."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from small_learners import CLIENTS, SCHEDULE, allowed, decision, scenario
+
+from splitgym.envs.world import World
+from splitgym.frameworks import Program, Resource, Workload, aggregated_rows, get, names
+from splitgym.frameworks.parties import Exercise, Parties
+from splitgym.learning import Learner
+from splitgym.models import CuttableNetwork, build, profile
+from splitgym.rounds import Decision
+from splitgym.scenario import Scenario
+
+CHARGED = {"uplink": Resource.UPLINK, "unicast": Resource.UNICAST, "broadcast": Resource.BROADCAST}
+
+READINGS = [*((name, "virtual") for name in names()), ("epsl", "inject"), ("epsl-pt", "inject")]
+
+
+def charged(
+    framework: str, settings: Scenario, network: CuttableNetwork, cut: int, m: int, participants: int, turns: int
+) -> dict[str, int]:
+    """Bits by the program: a client's own phases once for each, common ones once in every turn."""
+    chosen, workload = get(framework), Workload.of(profile(network, (1, 8, 8)), settings)
+    program = Program.compile(chosen.phases(workload), workload, chosen.turns)
+    work, more = program.work[cut - 1, m], program.per_participant[cut - 1, m]
+    bits = {}
+    for name, resource in CHARGED.items():
+        mine = program.resource == resource
+        times = turns if name == "broadcast" else participants
+        bits[name] = float(times * work[mine].sum() + participants * more[mine].sum())
+    return {name: round(value) for name, value in bits.items()}
+
+
+def turns_of(framework: str, selected: Sequence[int], cluster: Sequence[int]) -> int:
+    return {"sl": len(selected), "cpsl": len({cluster[i] for i in selected})}.get(framework, min(len(selected), 1))
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+@pytest.mark.parametrize(("framework", "reading"), READINGS)
+def test_a_round_hands_over_what_its_phases_charge(framework: str, model: str, reading: str) -> None:
+    settings = scenario(task={"model": model}, training={"aggregation_reading": reading, "switch_round": 3})
+    learner = Learner(settings, framework, 0, "cpu")
+    seen = set()
+    for selected, cut, choice, cluster in SCHEDULE:
+        for phi in (choice, 1 / 8):
+            ratio = allowed(learner, phi)
+            outcome = learner.round(decision(selected, cut, ratio, cluster))
+            turns, m = turns_of(framework, selected, cluster), int(aggregated_rows(ratio, 8))
+            expected = charged(framework, settings, build(model, (1, 8, 8), 10), cut, m, len(selected), turns)
+            assert outcome.traffic_bits == expected, (selected, cut, ratio)
+            seen.add(tuple(expected.values()))
+    assert len(seen) > 3 or framework in {"centralised", "fl"}
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+@pytest.mark.parametrize("framework", names())
+def test_a_model_that_moves_takes_its_running_statistics_along(framework: str, cut: int) -> None:
+    """Network with batch norm: its counters of batches stay at home."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = CuttableNetwork(
+            {
+                "one": torch.nn.Sequential(torch.nn.Conv2d(1, 3, 3, stride=2), torch.nn.BatchNorm2d(3)),
+                "two": torch.nn.Sequential(torch.nn.Conv2d(3, 4, 2), torch.nn.BatchNorm2d(4), torch.nn.Flatten()),
+                "three": torch.nn.Sequential(torch.nn.Linear(16, 6), torch.nn.BatchNorm1d(6)),
+                "head": torch.nn.Linear(6, 10),
+            }
+        )
+    settings, chosen = scenario(), get(framework)
+    share = np.full(CLIENTS, 1 / CLIENTS)
+    made = Parties(network, CLIENTS, settings.training, chosen.network_at, chosen.server_copies)
+    who, rows = (0, 2, 3), 8 * chosen.steps(settings.training)
+    made.move_cut(cut, who, share)
+    turns = {"sl": ((0,), (1,), (2,)), "cpsl": ((0, 2), (1,))}.get(framework)
+    m = {"epsl": 3, "psl-drop": 3, "epsl-pt": 8}.get(framework, 0)
+    task = Exercise(
+        who, torch.full((3,), 1 / 3), torch.randn(3, rows, 1, 8, 8), torch.zeros(3, rows, dtype=torch.int64), m,
+        torch.zeros(3), turns,
+    )  # fmt: skip
+    assert chosen.train(made, task)
+    assert vars(task.traffic) == charged(framework, settings, network, cut, m, 3, 1 if turns is None else len(turns))
+
+
+@pytest.mark.parametrize("framework", names())
+def test_a_round_that_teaches_nothing_hands_over_nothing(framework: str) -> None:
+    """Nobody took part, or the loss was not finite."""
+    learner = Learner(scenario(), framework, 0, "cpu")
+    nothing = {"uplink": 0, "unicast": 0, "broadcast": 0}
+    assert learner.outcome.traffic_bits == nothing
+    phi = allowed(learner, 0.5)
+    assert learner.round(decision((), phi=phi)).traffic_bits == nothing
+    assert (learner.round(decision(phi=phi)).traffic_bits == nothing) == (framework == "centralised")
+    with torch.no_grad():
+        learner.parties.server.units[-1].bias.fill_(torch.nan)
+    outcome = learner.round(decision(phi=phi))
+    assert (outcome.finite, outcome.trained) == (False, False)
+    assert outcome.traffic_bits == nothing
+
+
+@pytest.mark.parametrize("framework", names())
+def test_a_world_charges_what_its_learner_handed_over(framework: str) -> None:
+    """In a cell where everybody finishes; what a cut that moves costs comes on top."""
+    settings = scenario(
+        radio={"subchannels": CLIENTS}, training={"switch_round": 3}, episode={"round_timeout_s": 1e6, "max_rounds": 99}
+    )
+    world = World(settings, get(framework), "cpu")
+    world.reset(np.random.default_rng(0))
+    prefix = np.cumsum([0, *profile(build("mlp", (1, 8, 8), 10), (1, 8, 8)).model_bits])
+    moved = []
+    for selected, cut, choice, cluster in SCHEDULE:
+        for phi in (choice, 1 / 8):
+            state, learner = world.state, world._learner
+            held, ratio = state.client_cut_layer, allowed(learner, phi)
+            one = decision(selected, cut, ratio, cluster)
+            played = world.play(
+                Decision(cut, np.arange(CLIENTS), np.full(CLIENTS, 1e-7), one.selected, ratio, one.cluster)
+            )
+            np.testing.assert_array_equal(played.cost.participants, one.selected)
+            assert played.outcome.trained == bool(selected)
+            handed_over = sum(played.outcome.traffic_bits.values())
+            assert played.cost.traffic_bits - played.cost.migration_bits == pytest.approx(handed_over, rel=1e-9)
+            moving = sum(abs(prefix[cut] - prefix[held[i]]) for i in selected if held[i] > 0)
+            assert played.cost.migration_bits == pytest.approx(moving, rel=1e-9)
+            moved.append(moving)
+    assert any(moved) == (get(framework).network_at == "own-clients")

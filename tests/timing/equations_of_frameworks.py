@@ -1,0 +1,190 @@
+"""Rounds of the frameworks beside EPSL and PSL as plain Python over one world, without splitgym's own arithmetic.
+
+Nothing moves between client and server before the round: these frameworks charge the client model every round.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from equations_of_a_round import Expected, Link, watts
+
+from splitgym.models import Profile
+from splitgym.rounds import Decision, RoundState
+from splitgym.scenario import Scenario
+
+SPLIT = ("model_down", "client_fp", "uplink", "server_fp", "server_bp", "unicast", "client_bp", "model_up")
+STAGES = {
+    "fl": ("migration", "model_down", "client_fp", "client_bp", "model_up"),
+    "centralised": ("migration", "server_fp", "server_bp"),
+    **dict.fromkeys(("sl", "sfl-v1", "sfl-v2", "cpsl"), ("migration", *SPLIT)),
+}
+
+
+def framework_equations(
+    name: str, scenario: Scenario, costs: Profile, state: RoundState, decision: Decision
+) -> Expected:
+    """The round of a framework of `STAGES`, turn by turn."""
+    clients = len(state.client_hz)
+    result = Expected(stages=dict.fromkeys(STAGES[name], 0.0), client_energy_j=[0.0] * clients)
+    present = [i for i in range(clients) if decision.selected[i] and state.available[i]]
+    keys = {"sl": list(range(clients)), "cpsl": list(decision.cluster)}.get(name, [0] * clients)
+    groups = [[i for i in present if keys[i] == key] for key in sorted({keys[i] for i in present})]
+    anew = len(groups) > 1 or (name == "sl" and bool(groups))
+    for group in groups or [[]]:
+        shared = deal(scenario, decision, group) if anew else decision
+        links = {i: Link(scenario, state, shared, i) for i in group}
+        if name == "centralised":
+            turn_of_the_server(result, scenario, costs, state, links)
+        else:
+            links = {i: link for i, link in links.items() if link.own}
+            (turn_of_fl if name == "fl" else turn_of_sfl)(result, scenario, costs, state, decision, links)
+    return result
+
+
+def deal(scenario: Scenario, decision: Decision, members: list[int]) -> Decision:
+    """The band of a turn: own subchannels stay, every other one goes to the member with the fewest, power evenly."""
+    radio = scenario.radio
+    owner = [int(i) if i in members else None for i in decision.assignment]
+    for k in range(len(owner)):
+        if owner[k] is None:
+            owner[k] = min(members, key=lambda i: (owner.count(i), i))
+    served = len(set(owner))
+    power = min(watts(radio.client_power_max_dbm), watts(radio.total_power_max_dbm) / served)
+    psd = [power / (owner.count(i) * radio.subchannel_hz) for i in owner]
+    return replace(decision, assignment=np.array(owner), power_w_per_hz=np.array(psd))
+
+
+def nobody(result: Expected, scenario: Scenario, stage: str, spent_s: float = 0.0) -> None:
+    result.stages[stage] += scenario.episode.round_timeout_s - spent_s
+    result.latency_s += scenario.episode.round_timeout_s
+
+
+def turn_of_the_server(
+    result: Expected, scenario: Scenario, costs: Profile, state: RoundState, links: dict[int, Link]
+) -> None:
+    """Centralised: the server trains on everybody's mini-batch."""
+    if not links:
+        return nobody(result, scenario, "migration")
+    rows, f_s = len(links) * scenario.training.batch_size, float(state.server_hz)
+    for stage, flops in (("server_fp", costs.forward_flops), ("server_bp", costs.backward_flops)):
+        seconds = rows * scenario.server.cycles_per_flop * sum(flops) / f_s
+        result.stages[stage] += seconds
+        result.latency_s += seconds
+        result.server_energy_j += scenario.server.switched_capacitance * f_s**3 * seconds
+    result.participants |= set(links)
+    return None
+
+
+def until_the_deadline(
+    result: Expected,
+    scenario: Scenario,
+    state: RoundState,
+    links: dict[int, Link],
+    model_bits: float,
+    work: dict[str, tuple[str, float]],
+) -> dict[int, Link]:
+    """The model is broadcast, then each client works off `work` (stage: kind, amount), until the timeout; who is left.
+
+    Latency, energy and traffic of this part of the turn are added to the result.
+    """
+    timeout, p_dl = scenario.episode.round_timeout_s, watts(scenario.radio.downlink_psd_dbm_per_hz)
+    rate = min(link.band for link in links.values())
+    down = min(model_bits / rate, timeout)
+    result.traffic_bits += model_bits if down < timeout else rate * timeout
+    result.server_energy_j += p_dl * scenario.radio.subchannel_hz * scenario.radio.subchannels * down
+    paths, left = {}, {}
+    for i, link in links.items():
+        wanted = {
+            stage: amount / state.client_hz[i] if kind == "cycles" else amount / link.up if link.up else np.inf
+            for stage, (kind, amount) in work.items()
+        }
+        if model_bits / rate + sum(wanted.values()) > timeout:
+            result.timed_out.add(i)
+        else:
+            left[i] = link
+        spent, clock = {}, down
+        for stage, seconds in wanted.items():
+            spent[stage] = min(seconds, timeout - clock)
+            clock += spent[stage]
+            if work[stage][0] == "cycles":
+                energy = scenario.clients.switched_capacitance * state.client_hz[i] ** 3 * spent[stage]
+            else:
+                energy = link.client_w * spent[stage]
+                result.traffic_bits += link.up * spent[stage]
+            result.client_energy_j[i] += energy
+        paths[i] = spent
+    result.stages["model_down"] += down
+    # Clients that all wait until the timeout are equally late: the first of them counts.
+    slowest = max(paths.values(), key=lambda path: float(f"{sum(path.values()):.10g}"))
+    for stage, seconds in slowest.items():
+        result.stages[stage] += seconds
+    result.latency_s += down + sum(slowest.values())
+    result.participants |= set(left)
+    return left
+
+
+def turn_of_fl(
+    result: Expected,
+    scenario: Scenario,
+    costs: Profile,
+    state: RoundState,
+    decision: Decision,
+    links: dict[int, Link],
+) -> None:
+    """Model down, local steps on the whole network, model up."""
+    if not links:
+        return nobody(result, scenario, "model_up")
+    rows, kappa = scenario.training.local_steps * scenario.training.batch_size, scenario.clients.cycles_per_flop
+    model = float(sum(costs.model_bits))
+    work = {
+        "client_fp": ("cycles", rows * kappa * sum(costs.forward_flops)),
+        "client_bp": ("cycles", rows * kappa * sum(costs.backward_flops)),
+        "model_up": ("bits", model),
+    }
+    until_the_deadline(result, scenario, state, links, model, work)
+    return None
+
+
+def turn_of_sfl(
+    result: Expected,
+    scenario: Scenario,
+    costs: Profile,
+    state: RoundState,
+    decision: Decision,
+    links: dict[int, Link],
+) -> None:
+    """Client model down, the round of PSL, client model up."""
+    if not links:
+        return nobody(result, scenario, "uplink")
+    j, b, kappa_s = int(decision.cut_layer), scenario.training.batch_size, scenario.server.cycles_per_flop
+    kappa_c = scenario.clients.cycles_per_flop
+    model, psi = float(sum(costs.model_bits[:j])), float(costs.activation_bits[j - 1])
+    work = {
+        "client_fp": ("cycles", b * kappa_c * sum(costs.forward_flops[:j])),
+        "uplink": ("bits", b * psi),
+    }
+    left = until_the_deadline(result, scenario, state, links, model, work)
+    if not left:
+        return None
+    f_s, n = float(state.server_hz), len(left)
+    server = {
+        "server_fp": n * b * kappa_s * sum(costs.forward_flops[j:]) / f_s,
+        "server_bp": n * b * kappa_s * sum(costs.backward_flops[j:]) / f_s,
+    }
+    result.server_energy_j += scenario.server.switched_capacitance * f_s**3 * sum(server.values())
+    after = {}
+    for i, link in left.items():
+        after[i] = {
+            "unicast": b * psi / link.down,
+            "client_bp": b * kappa_c * sum(costs.backward_flops[:j]) / state.client_hz[i],
+            "model_up": model / link.up,
+        }
+        computing = scenario.clients.switched_capacitance * state.client_hz[i] ** 3 * after[i]["client_bp"]
+        result.client_energy_j[i] += computing + link.client_w * after[i]["model_up"]
+        result.server_energy_j += link.server_w * after[i]["unicast"]
+        result.traffic_bits += b * psi + model
+    last = max(after.values(), key=lambda path: sum(path.values()))
+    for stage, seconds in (server | last).items():
+        result.stages[stage] += seconds
+        result.latency_s += seconds
+    return None
