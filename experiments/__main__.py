@@ -7,9 +7,20 @@ import sys
 import experiments
 
 
+def experiment_names() -> list[str]:
+    """Names of all modules, at any depth, that have a `main`: what stands beside them are their parts."""
+    modules = pkgutil.walk_packages(experiments.__path__, "experiments.")
+    names = sorted(module.name.removeprefix("experiments.") for module in modules)
+    return [
+        name
+        for name in names
+        if not name.endswith("__main__") and hasattr(importlib.import_module(f"experiments.{name}"), "main")
+    ]
+
+
 def main() -> int:
     """Lists or runs; returns the exit status."""
-    names = sorted(module.name for module in pkgutil.iter_modules(experiments.__path__) if module.name != "__main__")
+    names = experiment_names()
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name in ("list", "-h", "--help"):
         print("usage: python -m experiments NAME [options]")

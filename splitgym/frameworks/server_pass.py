@@ -54,8 +54,8 @@ def virtual(parties: Parties, smashed: Tensor, exercise: Exercise) -> CutGradien
 
     With batch norm the real forward normalises aggregated rows and the others each by their own batch statistics, as
     only the others are differentiated; running statistics move once, by the mean of both weighted by their rows. The
-    virtual pass uses the running statistics and leaves them as they are. One client alone has nothing to average: it
-    is PSL.
+    virtual pass uses the running statistics and leaves them as they are, unless `training.virtual_statistics` has it
+    in one batch with the others. One client alone has nothing to average: it is PSL.
     """
     server, weights = parties.server, exercise.weights
     n, b = exercise.labels.shape
@@ -70,6 +70,9 @@ def virtual(parties: Parties, smashed: Tensor, exercise: Exercise) -> CutGradien
             logits = _logits(parties, smashed[:, :m], weights)
         mean_gradient = _mean_over_clients(_loss_gradients(logits, exercise.labels[:, :m]), parties, weights)
         _add_losses(exercise, logits, exercise.labels[:, :m])
+        mean_smashed = torch.tensordot(weights.to(smashed.dtype), smashed[:, :m], dims=1).requires_grad_()
+        if m < b and parties.training.virtual_statistics == "joint":
+            return _virtual_and_others(parties, mean_smashed, mean_gradient, own, exercise)
     if m < b:
         # Both parts move the running statistics from where they were.
         first_part = Snapshot(buffers)
@@ -83,7 +86,6 @@ def virtual(parties: Parties, smashed: Tensor, exercise: Exercise) -> CutGradien
         # Not before the backward pass, which needs the buffers as its forward left them.
         first_part.blend(share=(b - m) / b)
     if m > 0:
-        mean_smashed = torch.tensordot(weights.to(smashed.dtype), smashed[:, :m], dims=1).requires_grad_()
         with _running_statistics(server):
             logits = server.logits(mean_smashed, parties.cut_layer)
         common, *aggregated = torch.autograd.grad(logits, [mean_smashed, *server.parameters], mean_gradient / b)
@@ -92,6 +94,26 @@ def virtual(parties: Parties, smashed: Tensor, exercise: Exercise) -> CutGradien
         # Nothing was averaged, but what has been announced is broadcast.
         common, own = own[0, : exercise.aggregated_rows], own[:, exercise.aggregated_rows :]
     return CutGradients(common, own, gradients)
+
+
+def _virtual_and_others(
+    parties: Parties, mean_smashed: Tensor, mean_gradient: Tensor, own: Tensor, exercise: Exercise
+) -> CutGradients:
+    """Virtual rows ([m, ...]) and those that are not aggregated ([n, b - m, ...]) go through the server as one batch.
+
+    Running statistics stay as the aggregated rows' real forward has left them: the virtual rows are nobody's.
+    """
+    server, weights, labels = parties.server, exercise.weights, exercise.labels
+    (n, b), rest = labels.shape, own.detach().requires_grad_()
+    statistics = Snapshot(buffers_of(server.units[parties.cut_layer :]))
+    logits = server.logits(torch.cat([rest.flatten(0, 1), mean_smashed]), parties.cut_layer)
+    others = logits.detach()[: -len(mean_smashed)].unflatten(0, own.shape[:2])
+    z = _loss_gradients(others, labels[:, -own.shape[1] :])
+    _add_losses(exercise, others, labels[:, -own.shape[1] :])
+    z_of_all = torch.cat([(z * weights.view(n, 1, 1)).flatten(0, 1), mean_gradient]) / b
+    weighted, common, *gradients = torch.autograd.grad(logits, [rest, mean_smashed, *server.parameters], z_of_all)
+    statistics.restore()
+    return CutGradients(common, weighted / _per_client(weights, weighted), gradients)
 
 
 def inject(parties: Parties, smashed: Tensor, exercise: Exercise) -> CutGradients:

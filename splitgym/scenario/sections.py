@@ -217,6 +217,11 @@ class Training(Section):
         description="Batch norm on the server of psl, epsl and their kin normalises the rows of all clients together "
         "or each client's by themselves; the other frameworks leave no choice.",
     )
+    virtual_statistics: Literal["running", "joint"] = Field(
+        "running",
+        description="Batch norm normalises virtual rows by its running statistics, or in one batch with the rows that "
+        "are not aggregated (with phi = 1 there are none: running).",
+    )
     local_steps: int = Field(1, ge=1, description="Mini-batches of each client in a round of framework 'fl'.")
     clusters: int = Field(2, ge=1, description="Number of clusters of framework 'cpsl'.")
     switch_round: int | None = Field(

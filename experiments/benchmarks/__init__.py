@@ -1,0 +1,1 @@
+"""How fast the package is, measured beside plain PyTorch programs."""

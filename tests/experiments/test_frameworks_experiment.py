@@ -1,0 +1,85 @@
+"""The comparison of frameworks: its runs, that they go on after a stop, its table from curves by hand."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from experiments.frameworks import Options
+from experiments.frameworks.methods import TARGETS, TASKS, methods
+from experiments.frameworks.report import plot, table
+from experiments.frameworks.runs import Job, run
+from splitgym.frameworks import names
+
+JOB = Job("digits", "PSL", "iid", seed=3, rounds=4, evaluate_every=2, cut_layer=1, precision="fp32")
+
+
+def test_a_run_is_a_curve_of_rounds_and_simulated_seconds(tmp_path: Path) -> None:
+    curve = run(JOB, tmp_path)
+    assert list(curve["round"]) == [0, 2, 4]
+    assert curve["elapsed_s"].is_monotonic_increasing
+    assert curve["elapsed_s"].iloc[-1] > 0
+    assert curve[["accuracy", "worst_accuracy", "balanced_accuracy"]].stack().between(0, 1).all()
+
+
+def test_a_finished_run_is_read_and_another_one_is_not_taken_for_it(tmp_path: Path) -> None:
+    first = run(JOB, tmp_path)
+    path = tmp_path / JOB.file_name
+    path.write_text(path.read_text().replace(f"{first['loss'].iloc[-1]}", "42.0"))
+    assert run(JOB, tmp_path)["loss"].iloc[-1] == 42.0
+    assert run(replace(JOB, rounds=2), tmp_path)["round"].iloc[-1] == 2
+
+
+def test_methods_share_cell_and_initial_network(tmp_path: Path) -> None:
+    starts = [run(replace(JOB, method=name, rounds=2), tmp_path).iloc[0] for name in ("PSL", "SL", "FL")]
+    assert len({start["accuracy"] for start in starts}) == 1
+
+
+def test_every_framework_is_compared() -> None:
+    assert {method.framework for method in methods(10).values()} == set(names())
+
+
+def curves() -> pd.DataFrame:
+    """PSL ends at 98 and 96 %, EPSL(0.5) at 97 and 95 %; only PSL's first run reaches 97.5 %."""
+    ends = {
+        ("PSL", 0): (0.9, 0.98),
+        ("PSL", 1): (0.8, 0.96),
+        ("EPSL(0.5)", 0): (0.5, 0.97),
+        ("EPSL(0.5)", 1): (0.5, 0.95),
+    }
+    rows = [
+        {"method": method, "seed": seed, "partition": "iid", "round": r, "elapsed_s": 10.0 * r, "accuracy": accuracy}
+        for (method, seed), values in ends.items()
+        for r, accuracy in zip((0, 1, 2), (0.1, *values), strict=True)
+    ]
+    return pd.DataFrame(rows).assign(worst_accuracy=0.5, balanced_accuracy=0.4, loss=1.0)
+
+
+def test_table_has_differences_on_the_same_seeds_and_times_to_targets() -> None:
+    rows = {line.split(" | ")[0].strip("| "): line.split(" | ")[1:] for line in table(curves(), "digits").splitlines()}
+    assert rows["PSL"][0] == "97.0 ± 1.4"
+    assert rows["EPSL(0.5)"][3] == "-1.0 ± 0.0"
+    assert rows["PSL"][5] == "10.00"
+    # 97 %: the first PSL run at 20 s, the second never; EPSL's first run has just 97 %.
+    assert rows["PSL"][6] == "20 (1 of 2)"
+    assert rows["EPSL(0.5)"][6] == "20 (1 of 2)"
+    # Everybody reaches 95 %.
+    assert rows["PSL"][7].rstrip(" |") == "20"
+
+
+def test_plot_is_drawn(tmp_path: Path) -> None:
+    plot(curves(), "digits", tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("field", "text"), [({"seeds": 0}, "--seeds 0"), ({"methods": ("PSLL",)}, "--methods 'PSLL' is unknown")]
+)
+def test_wrong_options_are_named(field: dict[str, object], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        replace(Options(), **field).check()
+
+
+def test_tasks_have_targets() -> None:
+    assert set(TASKS) == set(TARGETS)
