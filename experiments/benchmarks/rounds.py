@@ -24,6 +24,7 @@ programs, do not; with five clients they are measured a second time with it, as 
 import inspect
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -56,8 +57,8 @@ class Options:
     """Few settings and rounds, once: less than two minutes."""
     threads: int = 1
     """Threads of torch in each process."""
-    only: str = ""
-    """Only settings in whose titles this text is found, such as "cnn" or "20 x"."""
+    only: tuple[str, ...] = ()
+    """Only settings in whose titles one of these texts is found, such as "cnn" or "20 x"; none: all."""
     out: Path = Path("experiments/results/benchmarks")
     """Folder for rounds.csv and rounds.md."""
 
@@ -100,7 +101,7 @@ def available(settings: Sequence[Setting]) -> tuple[list[Setting], list[str]]:
 
 
 def run(settings: Sequence[Setting], options: Options) -> str:
-    """Measures, saves after each pass, and returns the report."""
+    """Measures, saves after each setting, and returns the report."""
     caption = [_machine(options)]
     settings, notes = available(settings)
     rounds, failures = pd.DataFrame(), list[str]()
@@ -113,11 +114,11 @@ def run(settings: Sequence[Setting], options: Options) -> str:
                 rows, failed = measure(setting, options.threads, progress.update)
                 rounds = pd.concat([rounds, pd.DataFrame([{**key_of(setting), **row} for row in rows])])
                 failures += [line for line in failed if line not in failures]
-            if len(rounds):
-                table = summary(rounds, settings)
-                parts = [*caption, LEGEND, *notes, *failures, markdown(table), "### Judged", judged(table)]
-                text = "\n\n".join(parts) + "\n"
-                save(options.out, table, text)
+                if len(rounds):
+                    table = summary(rounds, settings)
+                    parts = [*caption, LEGEND, *notes, *failures, markdown(table), "### Judged", judged(table)]
+                    text = "\n\n".join(parts) + "\n"
+                    save(options.out, table, text)
     return text
 
 
@@ -149,7 +150,7 @@ def _residual_networks() -> list[Setting]:
 def _machine(options: Options) -> str:
     """Machine, load and command."""
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    command = " ".join(["python -m experiments benchmarks.rounds", *sys.argv[1:]])
+    command = f"python -m experiments benchmarks.rounds {shlex.join(sys.argv[1:])}"
     return (
         f"{_processor()}, {os.cpu_count()} cores, torch {torch.__version__}, torch threads per process: "
         f"{options.threads}; load average at the start {load}. `{command}`"
@@ -170,11 +171,10 @@ def main() -> None:
     options.check()
     if options.quick:
         options = replace(options, passes=1)
-    settings = [s for s in (quick_settings() if options.quick else all_settings()) if options.only in s.title]
+    offered = quick_settings() if options.quick else all_settings()
+    settings = [s for s in offered if not options.only or any(text in s.title for text in options.only)]
     if not settings:
-        raise ValueError(
-            f"--only {options.only!r} is in no title, allowed: {'; '.join(s.title for s in all_settings())}"
-        )
+        raise ValueError(f"--only {options.only!r} is in no title, allowed: {'; '.join(s.title for s in offered)}")
     print(run(settings, options))
 
 

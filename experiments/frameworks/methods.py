@@ -18,8 +18,10 @@ class Method:
 def methods(rounds: int) -> dict[str, Method]:
     """All methods by the name that tables and plots show.
 
-    "joint": virtual rows are normalised in one batch with the others. EPSL-PT switches at half of the rounds.
+    EPSL is virtual unless "inject" is said. "joint": virtual rows are normalised in one batch with the others, else by
+    running statistics. EPSL-PT switches at half of the rounds.
     """
+    inject, joint = {"aggregation_reading": "inject"}, {"virtual_statistics": "joint"}
     return {
         "centralised": Method("centralised"),
         "FL": Method("fl"),
@@ -29,12 +31,13 @@ def methods(rounds: int) -> dict[str, Method]:
         "CPSL": Method("cpsl"),
         "PSL": Method("psl"),
         "EPSL(0.5)": Method("epsl", 0.5),
-        "EPSL(0.5) joint": Method("epsl", 0.5, {"virtual_statistics": "joint"}),
-        "EPSL(0.5) joint corrected": Method(
-            "epsl", 0.5, {"virtual_statistics": "joint", "aggregation_correction": "unbiased"}
-        ),
+        "EPSL(0.5) joint": Method("epsl", 0.5, joint),
+        "EPSL(0.5) joint corrected": Method("epsl", 0.5, {**joint, "aggregation_correction": "unbiased"}),
+        "EPSL(0.5) inject": Method("epsl", 0.5, inject),
         "EPSL(1)": Method("epsl", 1.0),
+        "EPSL(1) inject": Method("epsl", 1.0, inject),
         "EPSL-PT": Method("epsl-pt", 0.0, {"switch_round": rounds // 2}),
+        "EPSL-PT inject": Method("epsl-pt", 0.0, {**inject, "switch_round": rounds // 2}),
         "PSL-drop(0.5)": Method("psl-drop", 0.5),
     }
 

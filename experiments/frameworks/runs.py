@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.frameworks.methods import TASKS, methods
+from experiments.frameworks.methods import TASKS, Method, methods
 from splitgym.allocation import allocate
 from splitgym.envs import SplitLearningEnv
+from splitgym.frameworks import get
 
 ALPHA = 0.5
 """Dirichlet concentration of the non-IID runs."""
@@ -55,7 +56,7 @@ def _train(job: Job) -> pd.DataFrame:
     """All rounds with everybody: greedy subchannels and exact power control at a fixed cut layer."""
     method = methods(job.rounds)[job.method]
     # The seed decides cell, data split and initial weights, so methods are compared on the same ones.
-    env = SplitLearningEnv("edge6g", framework=method.framework, action="schedule", **_overrides(job, method.training))
+    env = SplitLearningEnv("edge6g", framework=method.framework, action="schedule", **_overrides(job, method))
     _, info = env.reset(seed=job.seed)
     rows = [_row(info)]
     for _ in range(job.rounds):
@@ -67,8 +68,11 @@ def _train(job: Job) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _overrides(job: Job, training: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    task = TASKS[job.task]
+def _overrides(job: Job, method: Method) -> dict[str, dict[str, Any]]:
+    task, training = TASKS[job.task], dict(method.training)
+    if get(method.framework).network_at == "clients":
+        # Who trains the whole network does so at the rate that most of it has elsewhere.
+        training["client_learning_rate"] = task["training"]["server_learning_rate"]
     schedule = {"learning_rate_schedule": "one-cycle", "schedule_rounds": job.rounds, "precision": job.precision}
     measured = {"evaluation_samples": None, "evaluate_every": job.evaluate_every}
     partition = {"partition": job.partition, "dirichlet_alpha": ALPHA}

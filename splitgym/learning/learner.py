@@ -71,7 +71,7 @@ class Learner:
             )
         self._images, self._labels = self._on_device(dataset.train_images, dataset.train_labels)
         measured = slice(None, task.evaluation_samples)
-        self._evaluator = Evaluator(
+        self.evaluator = Evaluator(
             *self._on_device(dataset.test_images[measured], dataset.test_labels[measured]), len(dataset.classes)
         )
         parts = data.partition(
@@ -177,7 +177,7 @@ class Learner:
             trained=False,
             finite=True,
             evaluated=True,
-            evaluation_samples=len(self._evaluator),
+            evaluation_samples=len(self.evaluator),
             prescribed_ratio=self.prescribed_ratio,
             traffic_bits=vars(Traffic()),
         )
@@ -233,8 +233,8 @@ class Learner:
 
     def _measure(self) -> dict[str, Any]:
         """What a `RoundOutcome` says of accuracy, measured now."""
-        correct = self._evaluator.correct(self.parties)
-        accuracy, balanced = self._evaluator.accuracy(correct), self._evaluator.balanced_accuracy(correct)
+        correct = self.evaluator.correct(self.parties)
+        accuracy, balanced = self.evaluator.accuracy(correct), self.evaluator.balanced_accuracy(correct)
         return {
             "accuracy": float(np.average(accuracy, weights=self._data_sizes)),
             "worst_accuracy": float(accuracy.min()),
