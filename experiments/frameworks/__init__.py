@@ -86,7 +86,8 @@ def main() -> None:
     caption = (
         f"{options.task}: {options.rounds} rounds, {options.seeds} seeds, cut layer {options.cut_layer}, "
         f"{options.precision}. Accuracy: mean ± standard deviation after the last round, over all clients; "
-        "differences: mean ± standard error on the same seeds; times are simulated."
+        "differences: mean ± standard error on the same seeds. Times are simulated; `inject` is timed as EPSL, whose "
+        "reference it is, though its server really back-propagates every row."
     )
     text = f"{caption}\n\n{table(curves, options.task)}\n"
     (options.out / f"{options.task}.md").write_text(text, encoding="utf-8")

@@ -76,7 +76,8 @@ def plot(curves: pd.DataFrame, task: str, path: Path) -> None:
             mean = own[own["method"] == name].groupby("round")[["elapsed_s", "accuracy"]].mean()
             look = {"color": COLOURS[number % len(COLOURS)], "linestyle": STYLES[number // len(COLOURS)]}
             row[0].plot(mean.index, 100 * mean["accuracy"], linewidth=1.8, label=name, **look)
-            row[1].plot(mean["elapsed_s"], 100 * mean["accuracy"], linewidth=1.8, **look)
+            later = mean[mean["elapsed_s"] > 0]  # time zero is nowhere on a logarithmic axis
+            row[1].plot(later["elapsed_s"], 100 * later["accuracy"], linewidth=1.8, **look)
         lowest = 100 * own[own["round"] > 0].groupby("method")["accuracy"].median().min() - 10
         for axes, label in zip(row, ("rounds", "simulated time (s)"), strict=True):
             axes.axhline(100 * TARGETS[task], color="0.4", linewidth=1)
@@ -87,6 +88,7 @@ def plot(curves: pd.DataFrame, task: str, path: Path) -> None:
         row[1].set_xscale("log")
     seeds = curves["seed"].nunique()
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    title = f"mean over {seeds} seeds; grey line: {100 * TARGETS[task]:g} %"
+    runs = f"mean over {seeds} seeds" if seeds > 1 else "one seed"
+    title = f"{runs}; grey line: {100 * TARGETS[task]:g} %"
     figure.legend(handles, labels, loc="outside lower center", ncols=6, title=title)
     figure.savefig(path, dpi=130)
