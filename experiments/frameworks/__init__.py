@@ -7,6 +7,8 @@ Every finished run is kept in a file of its own: a command that was stopped goes
 """
 
 import inspect
+import shlex
+import sys
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -89,7 +91,8 @@ def main() -> None:
         "differences: mean ± standard error on the same seeds. Times are simulated; `inject` is timed as EPSL, whose "
         "reference it is, though its server really back-propagates every row."
     )
-    text = f"{caption}\n\n{table(curves, options.task)}\n"
+    command = f"python -m experiments frameworks {shlex.join(sys.argv[1:])}"
+    text = f"{caption}\n\n`{command}`\n\n{table(curves, options.task)}\n"
     (options.out / f"{options.task}.md").write_text(text, encoding="utf-8")
     plot(curves, options.task, options.out / f"{options.task}.png")
     print(text)
