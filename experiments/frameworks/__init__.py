@@ -45,6 +45,8 @@ class Options:
     """Units on the clients."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """bf16: mixed precision, on processors that have it."""
+    batch_size: int | None = None
+    """Samples of a client's mini-batch; none: the task's."""
     workers: int = 2
     """Processes."""
     quick: bool = False
@@ -66,7 +68,17 @@ class Options:
         """All training runs; seed by seed, so that a stopped command leaves whole comparisons."""
         names = self.methods or tuple(methods(self.rounds))
         return [
-            Job(self.task, name, part, seed, self.rounds, self.evaluate_every, self.cut_layer, self.precision)
+            Job(
+                self.task,
+                name,
+                part,
+                seed,
+                self.rounds,
+                self.evaluate_every,
+                self.cut_layer,
+                self.precision,
+                self.batch_size,
+            )
             for seed, part, name in product(range(self.seeds), self.partitions, names)
         ]
 

@@ -30,6 +30,8 @@ class Job:
     evaluate_every: int
     cut_layer: int
     precision: str
+    batch_size: int | None = None
+    """Absent: the task's."""
 
     @property
     def file_name(self) -> str:
@@ -70,6 +72,8 @@ def _train(job: Job) -> pd.DataFrame:
 
 def _overrides(job: Job, method: Method) -> dict[str, dict[str, Any]]:
     task, training = TASKS[job.task], dict(method.training)
+    if job.batch_size is not None:
+        training["batch_size"] = job.batch_size
     if get(method.framework).network_at == "clients":
         # Who trains the whole network does so at the rate that most of it has elsewhere.
         training["client_learning_rate"] = task["training"]["server_learning_rate"]
