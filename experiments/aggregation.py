@@ -18,9 +18,9 @@ import pandas as pd
 import tyro
 from tqdm import tqdm
 
+from experiments.everybody import everybody
 from splitgym.evaluation.processes import interrupts_ignored, worker_pool
 from splitgym.learning import Learner
-from splitgym.rounds import Decision
 from splitgym.scenario import build
 
 BATCH = 32
@@ -83,13 +83,7 @@ def accuracy(job: Job) -> float:
     task = {"partition": "iid", "evaluation_samples": None, "evaluate_every": job.rounds}
     scenario = build("iot", {"task": task, "clients": {"count": job.clients}, "training": job.training()})
     learner = Learner(scenario, "epsl", job.seed)
-    decision = Decision(
-        cut_layer=1,
-        assignment=np.zeros(scenario.radio.subchannels, np.int64),
-        power_w_per_hz=np.zeros(scenario.radio.subchannels),
-        selected=np.ones(job.clients, bool),
-        aggregation_ratio=0.0 if job.method == "control" else job.aggregation_ratio,
-    )
+    decision = everybody(scenario, 1, 0.0 if job.method == "control" else job.aggregation_ratio)
     for _ in range(job.rounds):
         outcome = learner.round(decision)
     return outcome.accuracy

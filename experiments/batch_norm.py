@@ -21,11 +21,11 @@ import tyro
 from torch import nn
 from tqdm import tqdm
 
+from experiments.everybody import everybody
 from experiments.frameworks.methods import TASKS, methods
 from splitgym.evaluation.processes import interrupts_ignored, worker_pool
 from splitgym.frameworks.parties import Parties
 from splitgym.learning import Learner
-from splitgym.rounds import Decision
 from splitgym.scenario import build
 
 METHODS = ("PSL", "EPSL(0.5)", "EPSL(0.5) joint")
@@ -59,8 +59,7 @@ def train(name: str, options: Options) -> list[dict[str, Any]]:
         },
     )
     learner = Learner(scenario, method.framework, options.seed)
-    everybody, subchannels = np.ones(scenario.clients.count, bool), scenario.radio.subchannels
-    decision = Decision(1, np.zeros(subchannels, int), np.zeros(subchannels), everybody, method.aggregation_ratio)
+    decision = everybody(scenario, 1, method.aggregation_ratio)
     rows = []
     for number in range(1, options.rounds + 1):
         outcome = learner.round(decision)

@@ -41,6 +41,7 @@ from experiments.benchmarks.subjects import Setting, Subject, all_frameworks, ba
 from experiments.benchmarks.tables import LEGEND, key_of, markdown, save, summary
 from splitgym import data
 from splitgym.data.sources import read
+from splitgym.learning.learner import has_bf16
 
 EPSL = tuple(Subject("epsl", phi) for phi in (0.0, 0.5, 1.0))
 BF16 = (Subject("psl", precision="bf16"), Subject("epsl", 1.0, "bf16"))
@@ -94,7 +95,7 @@ def available(settings: Sequence[Setting]) -> tuple[list[Setting], list[str]]:
             lines.append(f"ResNet-18 at 32 px is left out: {error}.")
             settings = [setting for setting in settings if setting.dataset != "ham10000"]
     half = any(subject.precision == "bf16" for setting in settings for subject in setting.subjects)
-    if half and not torch.cpu._is_avx512_bf16_supported():
+    if half and not has_bf16(torch.device("cpu")):
         lines.append("bf16 is left out: this processor has no such arithmetic.")
         settings = [replace(s, subjects=tuple(x for x in s.subjects if x.precision == "fp32")) for s in settings]
     return list(settings), lines

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from experiments.benchmarks.baselines import Centralised, ClientLoop, DeepCopyLoop
+from experiments.everybody import everybody
 from splitgym import models
 from splitgym.data.dimensions import dimensions
 from splitgym.frameworks import aggregated_rows, get, names
@@ -16,7 +17,6 @@ from splitgym.frameworks.parties import Exercise, Parties
 from splitgym.learning import Learner
 from splitgym.learning.memory import keep_freed_memory
 from splitgym.models import CuttableNetwork, Profile
-from splitgym.rounds import Decision
 from splitgym.scenario import Training, build
 
 PLAIN, LOOP, COPIES = "plain centralised (a)", "plain loop (b)", "deep-copy loop (c)"
@@ -146,15 +146,8 @@ def _learner(setting: Setting, subject: Subject) -> Callable[[], object]:
 
     def train() -> object:
         prescribed = learner.prescribed_ratio
-        decision = Decision(
-            cut_layer=setting.cut,
-            assignment=np.zeros(scenario.radio.subchannels, np.int64),
-            power_w_per_hz=np.zeros(scenario.radio.subchannels),
-            selected=np.ones(setting.clients, bool),
-            aggregation_ratio=(subject.phi or 0.0) if np.isnan(prescribed) else prescribed,
-            cluster=np.arange(setting.clients) % scenario.training.clusters,
-        )
-        return learner.round(decision)
+        ratio = (subject.phi or 0.0) if np.isnan(prescribed) else prescribed
+        return learner.round(everybody(scenario, setting.cut, ratio, scenario.training.clusters))
 
     return train
 

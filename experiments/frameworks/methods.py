@@ -42,6 +42,14 @@ def methods(rounds: int) -> dict[str, Method]:
     }
 
 
+_SMALL_CNN = {
+    "batch_size": 32,
+    "optimizer": "sgd",
+    "client_learning_rate": 0.05,
+    "server_learning_rate": 0.05,
+    "momentum": 0.9,
+}
+
 TASKS: dict[str, dict[str, Mapping[str, Any]]] = {
     "ham10000": {
         "task": {"dataset": "ham10000", "model": "resnet18", "stem": "7x7", "augmentation": "symmetries"},
@@ -56,24 +64,11 @@ TASKS: dict[str, dict[str, Mapping[str, Any]]] = {
     },
     "mnist": {
         "task": {"dataset": "mnist", "model": "cnn"},
-        "training": {
-            "batch_size": 32,
-            "optimizer": "sgd",
-            "client_learning_rate": 0.05,
-            "server_learning_rate": 0.05,
-            "momentum": 0.9,
-        },
+        "training": _SMALL_CNN,
     },
     "digits": {
         "task": {"dataset": "digits", "model": "cnn"},
-        "training": {
-            "batch_size": 32,
-            "optimizer": "sgd",
-            "client_learning_rate": 0.05,
-            "server_learning_rate": 0.05,
-            "momentum": 0.9,
-            "weight_decay": 0.005,
-        },
+        "training": {**_SMALL_CNN, "weight_decay": 0.005},
     },
 }
 """Network, data and optimiser of each task; all methods have the same, with a one-cycle learning rate."""

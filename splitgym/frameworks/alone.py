@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from splitgym.frameworks.parties import Exercise, Parties, Party, model_state
-from splitgym.frameworks.snapshots import Snapshot, WeightedMean, state_of
+from splitgym.frameworks.snapshots import Snapshot, WeightedMean, buffers_of, state_of
 
 
 def train_alone(parties: Parties, exercise: Exercise, averaged: int) -> bool:
@@ -59,7 +59,7 @@ def train_joint(parties: Parties, exercise: Exercise) -> bool:
     """
     server = parties.server
     server.set_mode(True)
-    statistics = Snapshot(buffer for unit in server.units for buffer in unit.buffers())
+    statistics = Snapshot(buffers_of(server.units))
     n, b = exercise.labels.shape
     logits = server.logits(exercise.images.flatten(0, 1))
     losses = F.cross_entropy(logits, exercise.labels.flatten(), reduction="none").view(n, b).mean(1)

@@ -27,8 +27,7 @@ class Snapshot:
 
     def restore(self) -> None:
         """Puts the values back."""
-        for tensor, saved in zip(self.tensors, self._saved, strict=True):
-            tensor.copy_(saved)
+        _write(self._saved, self.tensors)
 
     def blend(self, share: float) -> None:
         """Mean with what the tensors are now, which counts with `share`; counters of batches are equal anyway."""
@@ -46,7 +45,7 @@ class WeightedMean:
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:
         self._start = Snapshot(tensors)
-        self._sums = [torch.zeros_like(t) if t.is_floating_point() else t for t in self._start.tensors]
+        self._sums = [torch.zeros_like(tensor) for tensor in self._start.tensors]
 
     def begin(self) -> None:
         """Puts the values back with which every party begins."""
@@ -54,15 +53,11 @@ class WeightedMean:
 
     def add(self, weight: Tensor | float) -> None:
         """Counts the present values with a weight; weights are to sum to 1."""
-        for total, tensor in zip(self._sums, self._start.tensors, strict=True):
-            if total is not tensor:
-                total.add_(tensor * weight)
+        _add_weighted(self._sums, self._start.tensors, weight)
 
     def finish(self) -> None:
         """Writes the mean."""
-        for total, tensor in zip(self._sums, self._start.tensors, strict=True):
-            if total is not tensor:
-                tensor.copy_(total)
+        _write(self._sums, self._start.tensors)
 
 
 class MeanStatistics:
@@ -85,17 +80,26 @@ class MeanStatistics:
             yield
         finally:
             self._place(self._tensors)
-        for total, moved in zip(self._sums, copies, strict=True):
-            if moved.is_floating_point():
-                total.add_(moved * weight)
-            else:
-                total.copy_(moved)
+        _add_weighted(self._sums, copies, weight)
 
     def finish(self) -> None:
         """Writes the mean; counters of batches are those of the last pass."""
-        for tensor, total in zip(self._tensors, self._sums, strict=True):
-            tensor.copy_(total)
+        _write(self._sums, self._tensors)
 
     def _place(self, tensors: Sequence[Tensor]) -> None:
         for (module, name), tensor in zip(self._places, tensors, strict=True):
             module._buffers[name] = tensor
+
+
+def _add_weighted(sums: Sequence[Tensor], tensors: Sequence[Tensor], weight: Tensor | float) -> None:
+    """Adds tensors to sums with a weight; of whole numbers the last ones count."""
+    for total, tensor in zip(sums, tensors, strict=True):
+        if tensor.is_floating_point():
+            total.add_(tensor * weight)
+        else:
+            total.copy_(tensor)
+
+
+def _write(values: Sequence[Tensor], tensors: Sequence[Tensor]) -> None:
+    for tensor, value in zip(tensors, values, strict=True):
+        tensor.copy_(value)

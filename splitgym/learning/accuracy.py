@@ -48,15 +48,11 @@ class Evaluator:
         for party in (parties.server, *parties.clients):
             party.set_mode(False)
         if parties.cut_layer == 0 or not parties.own_units:
-            return np.repeat([self._together(parties)], len(parties.clients), axis=0)
+            # One network for all.
+            return np.repeat([self._looped(parties, 0)], len(parties.clients), axis=0)
         if groupable([client.units for client in parties.clients]):
             return self._grouped(parties)
         return np.stack([self._looped(parties, client) for client in range(len(parties.clients))])
-
-    def _together(self, parties: Parties) -> NDArray[np.int64]:
-        """One network for all."""
-        counts = [self._count(parties.server.logits(x), y) for x, y in self._passes(self._rows)]
-        return torch.stack(counts).sum(0).cpu().numpy()
 
     def _looped(self, parties: Parties, client: int) -> NDArray[np.int64]:
         party = parties.clients[client]

@@ -118,8 +118,7 @@ class Learner:
     @property
     def prescribed_ratio(self) -> float:
         """Aggregation ratio that the framework prescribes for the next round; NaN: whoever decides may choose it."""
-        prescribe = self.framework.prescribe
-        return nan if prescribe is None else prescribe(self._losses, self._training)
+        return self.outcome.prescribed_ratio
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that rounds change, as tensors and plain values (`torch.load(weights_only=True)` reads them).
@@ -178,7 +177,7 @@ class Learner:
             finite=True,
             evaluated=True,
             evaluation_samples=len(self.evaluator),
-            prescribed_ratio=self.prescribed_ratio,
+            prescribed_ratio=self._next_ratio(),
             traffic_bits=vars(Traffic()),
         )
 
@@ -227,9 +226,13 @@ class Learner:
             trained=taught is not None,
             finite=finite,
             evaluated=evaluated,
-            prescribed_ratio=self.prescribed_ratio,
+            prescribed_ratio=self._next_ratio(),
             traffic_bits=vars(Traffic() if taught is None else taught.traffic),
         )
+
+    def _next_ratio(self) -> float:
+        prescribe = self.framework.prescribe
+        return nan if prescribe is None else prescribe(self._losses, self._training)
 
     def _measure(self) -> dict[str, Any]:
         """What a `RoundOutcome` says of accuracy, measured now."""
@@ -257,11 +260,16 @@ class Learner:
             )
 
 
-def _check_precision(precision: str, device: torch.device) -> None:
-    """Raises a ScenarioError if the device can only imitate the precision, which is slower than fp32."""
-    if precision == "fp32":
-        return
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device computes in bf16 by itself."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
     # The CPU's answer has no public name yet, and none at all in some versions of torch.
     on_cpu = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    if not (torch.cuda.is_bf16_supported() if device.type == "cuda" else on_cpu()):
+    return bool(on_cpu())
+
+
+def _check_precision(precision: str, device: torch.device) -> None:
+    """Raises a ScenarioError if the device can only imitate the precision, which is slower than fp32."""
+    if precision == "bf16" and not has_bf16(device):
         raise ScenarioError(f"training.precision = 'bf16': device {device} has no such arithmetic, allowed: 'fp32'")
