@@ -20,6 +20,7 @@ from rich.progress import track
 from rich.table import Table
 
 import agents
+from agents.ppo import CheckpointError
 from agents.run_folder import RunFolder
 from agents.training import train
 from splitgym.evaluation import (
@@ -66,8 +67,14 @@ class Settings:
     """Environments side by side, a process each."""
     seed: int = 0
     """Seed of the policy and of the training episodes."""
-    compare: tuple[str, ...] = ("ppo", "greedy", "fixed", "random")
-    """Schedulers to compare: any of ppo, greedy, fixed, random."""
+    compare: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(
+            metavar="AGENT [AGENT ...]",
+            help="Schedulers to compare, each as NAME or NAME:OPTION=VALUE,OPTION=VALUE, for example "
+            f"highest-loss-k:k=3,allocation=equal-shares. Names: {', '.join(agents.names())}.",
+        ),
+    ] = ("ppo", "greedy", "fixed", "random")
     episodes: int = 5
     """Held-out seeds on which each of them runs."""
     workers: int = 2
@@ -86,9 +93,8 @@ class Settings:
                 raise ValueError(f"--{name} {getattr(self, name)}, allowed: 1 or more")
         if not self.compare:
             raise ValueError(f"--compare names nobody, allowed: {', '.join(agents.names())}")
-        unknown = [name for name in self.compare if name not in agents.names()]
-        if unknown:
-            raise ValueError(f"--compare {unknown[0]}, allowed: {', '.join(agents.names())}")
+        for agent in self.compare:
+            _factory(agent, Path())
         if not 0 <= self.seed < SEEDS:
             raise ValueError(f"--seed {self.seed}, allowed: 0..{SEEDS - 1}")
 
@@ -122,10 +128,12 @@ def _how_to_go_on(folder: RunFolder) -> str:
 
 
 def _begun(settings: Settings) -> tuple[RunFolder, Settings]:
-    """Makes the folder of a new run, after a first look whether the environment can be made."""
+    """Makes the folder of a new run, after a first look whether environment and agents can be made."""
     scenario = build(settings.scenario)
-    environment = {**_environment(settings), "scenario": scenario}
-    gym.make("SplitLearning-v0", **environment).reset(seed=settings.seed)
+    env = gym.make("SplitLearning-v0", **{**_environment(settings), "scenario": scenario})
+    env.reset(seed=settings.seed)
+    for agent in settings.compare:
+        _try_out(agent, env)
     folder = RunFolder.create(settings.out, f"ppo-{scenario.name}")
     folder.save_settings(asdict(settings), scenario.to_toml())
     return folder, settings
@@ -158,17 +166,15 @@ def _run(folder: RunFolder, settings: Settings, console: Console) -> None:
     console.print(f"[bold]1/2[/] training PPO on {settings.scenario}: {settings.steps:,} rounds of real split learning")
     console.print(f"      {shlex.join(['tensorboard', '--logdir', str(folder.path)])}", markup=False)
     train(folder, environment, settings.environments, settings.steps, settings.seed)
-    count = len(settings.compare) * settings.episodes
     console.print(
         f"[bold]2/2[/] comparing on {settings.episodes} held-out seeds, real training until the budget is spent"
     )
     checkpoint = folder.best if folder.best.exists() else folder.last
-    factories: dict[str, AgentFactory] = {
-        name: partial(_scheduler, name, checkpoint if name == "ppo" else None) for name in settings.compare
-    }
+    factories = {agent: _factory(agent, checkpoint) for agent in settings.compare}
     seeds = range(HELD_OUT, HELD_OUT + settings.episodes)
     running = compare(factories, seeds, environment, settings.workers)
-    episodes = list(track(running, "      episodes", total=count, console=console))
+    total = len(factories) * settings.episodes
+    episodes = list(track(running, "      episodes", total=total, console=console))
     episodes.sort(key=lambda episode: (episode.agent, episode.seed))
     summary = summary_table(episodes)
     scenario = build(folder.path / "scenario.toml")
@@ -195,8 +201,23 @@ def _on_screen(readable_summary: pd.DataFrame) -> Table:
     return table
 
 
-def _scheduler(name: str, checkpoint: Path | None, env: gym.Env[Any, Any]) -> agents.Agent:
-    return agents.make(name, env, checkpoint=checkpoint) if checkpoint else agents.make(name, env)
+def _factory(agent: str, checkpoint: Path) -> AgentFactory:
+    """Makes the agent that `--compare` names; "ppo" without a checkpoint of its own acts from the given one."""
+    try:
+        name, options = agents.parse(agent)
+    except ValueError as error:
+        raise ValueError(f"--compare: {error}") from error
+    return partial(agents.make, name, **({"checkpoint": checkpoint, **options} if name == "ppo" else options))
+
+
+def _try_out(agent: str, env: gym.Env[Any, Any]) -> None:
+    """Raises a ValueError if the agent cannot be made for the environment; the policy of the run need not be there."""
+    name, options = agents.parse(agent)
+    try:
+        _factory(agent, Path())(env)
+    except ValueError as error:
+        if name != "ppo" or "checkpoint" in options or not isinstance(error, CheckpointError):
+            raise ValueError(f"--compare {agent}: {error}") from error
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Schedulers by name: one file each."""
+"""Schedulers by name."""
 
-from agents.agent import Agent, Heuristic, Scheduler
-from agents.registry import make, names
+from agents.agent import Agent, Heuristic
+from agents.registry import make, names, parse
 
-__all__ = ["Agent", "Heuristic", "Scheduler", "make", "names"]
+__all__ = ["Agent", "Heuristic", "make", "names", "parse"]

@@ -1,5 +1,6 @@
 """What a scheduler is: it answers an observation with an action, and speaks Stable-Baselines3's `predict`."""
 
+import inspect
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -23,6 +24,11 @@ class Agent(ABC):
         if not isinstance(unwrapped, SplitLearningEnv):
             raise TypeError(f"agents schedule a SplitLearning environment, not {unwrapped!r}")
         self.env = unwrapped
+
+    @classmethod
+    def options(cls, **chosen: Any) -> tuple[str, ...]:
+        """Names of the options that may be given beside `env`, if these are `chosen`."""
+        return tuple(inspect.signature(cls).parameters)[1:]
 
     @abstractmethod
     def act(self, observation: NDArray[np.float32], info: dict[str, Any]) -> NDArray[Any]:
@@ -57,18 +63,6 @@ class Heuristic(Agent):
     def act(self, observation: NDArray[np.float32], info: dict[str, Any]) -> NDArray[Any]:
         """The action nearest to the decision; what the encoding cannot say is lost (`decide` is exact)."""
         return self.env.encode(self.decide(self.env.state))
-
-
-class Scheduler(Heuristic):
-    """A heuristic that takes everybody who is available, and the scenario's aggregation ratio or what is prescribed."""
-
-    def decide(self, state: RoundState) -> Decision:
-        """Allocates for everybody who is available."""
-        return self.allocate(state, state.available.copy(), state.ratio(self.aggregation_ratio))
-
-    @abstractmethod
-    def allocate(self, state: RoundState, selected: NDArray[np.bool_], aggregation_ratio: float) -> Decision:
-        """Cut layer, subchannels and powers for a selection."""
 
     @property
     def aggregation_ratio(self) -> float:

@@ -48,11 +48,14 @@ class Ppo(Agent):
         deterministic: Take the most likely action all the same.
 
     Raises:
+        ValueError: `deterministic` is no truth value.
         CheckpointError: the file is not a checkpoint for this environment.
     """
 
     def __init__(self, env: gym.Env[Any, Any], checkpoint: str | Path, deterministic: bool = False) -> None:
         super().__init__(env)
+        if not isinstance(deterministic, bool):
+            raise ValueError(f"deterministic = {deterministic!r}, allowed: true or false")  # noqa: TRY004 - as every value
         self._model = load(checkpoint, self.env)
         self._deterministic = deterministic
 

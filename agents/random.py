@@ -4,6 +4,7 @@ import numpy as np
 
 from agents.agent import Heuristic
 from splitgym.allocation import even_psd
+from splitgym.allocation.shares import by_chance
 from splitgym.rounds import Decision, RoundState
 
 
@@ -19,14 +20,7 @@ class Random(Heuristic):
         selected = state.available & (rng.random(len(state.available)) < 0.5)
         if state.available.any() and not selected.any():
             selected[rng.choice(np.flatnonzero(state.available))] = True
-        clients = np.flatnonzero(selected)
-        subchannels = state.system.subchannels
-        # Everybody gets one first, as far as there are subchannels; the rest goes to anybody.
-        assignment = np.full(subchannels, -1)
-        if len(clients):
-            assignment = rng.choice(clients, subchannels)
-            assignment[: len(clients)] = rng.permutation(clients)[:subchannels]
-            assignment = rng.permutation(assignment)
+        assignment = by_chance(state, selected, rng)
         return Decision(
             cut_layer=int(rng.integers(1, state.system.cut_layers + 1)),
             assignment=assignment,

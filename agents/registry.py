@@ -1,25 +1,31 @@
 """Agents by name."""
 
 import inspect
+import json
 from importlib import import_module
 from typing import Any
 
 import gymnasium as gym
 
 from agents.agent import Agent
+from agents.allocations import ALLOCATIONS
+from agents.rule import SELECTIONS, Rule
 from splitgym.scenario.errors import suggest
 
-_CLASSES = {
-    "random": ("agents.random", "Random"),
-    "fixed": ("agents.fixed", "Fixed"),
-    "greedy": ("agents.greedy", "Greedy"),
-    "ppo": ("agents.ppo", "Ppo"),
+_CLASSES = {"ppo": ("agents.ppo", "Ppo"), "random": ("agents.random", "Random")}
+"""Imported only when asked for: PPO takes seconds."""
+
+_RULES = {
+    "greedy": {"allocation": "descent"},
+    **{name: {"allocation": name} for name in ALLOCATIONS if name != "descent"},
+    **{name: {"selection": name} for name in SELECTIONS if name != "everybody"},
 }
+"""What the name of a rule says of it; the rest is its option."""
 
 
 def names() -> tuple[str, ...]:
     """Names of all agents."""
-    return tuple(_CLASSES)
+    return (*_CLASSES, *_RULES)
 
 
 def make(name: str, env: gym.Env[Any, Any], **options: Any) -> Agent:
@@ -28,20 +34,68 @@ def make(name: str, env: gym.Env[Any, Any], **options: Any) -> Agent:
     Args:
         name: See `names`.
         env: A SplitLearning environment, wrapped or not.
-        options: Of the agent, as its class says: `checkpoint` of "ppo", `cut_layer` of "fixed".
+        options: Of the agent, as its class says: `checkpoint` and `deterministic` of "ppo"; of every rule `cut_layer`,
+            its `selection` or its `allocation` (whichever its name does not say), and the selection's parameters.
 
     Raises:
         ValueError: there is no such agent, or an option is unknown, missing or has a value that is not allowed.
         TypeError: `env` is no SplitLearning environment.
     """
-    if name not in _CLASSES:
-        raise ValueError(f"agent {name!r} is unknown, {suggest(name, _CLASSES)}")
-    module, class_name = _CLASSES[name]
-    agent_class: type[Agent] = getattr(import_module(module), class_name)
-    signature = inspect.signature(agent_class)
+    agent_class, said = _look_up(name)
+    _refuse_unknown(name, options)
     try:
-        signature.bind(env, **options)
+        inspect.signature(agent_class).bind(env, **said, **options)
     except TypeError as error:
-        allowed = ", ".join([*signature.parameters][1:]) or "none"
+        allowed = ", ".join(agent_class.options(**said, **options))
         raise ValueError(f"agent {name!r}: {error}, options allowed: {allowed}") from error
-    return agent_class(env, **options)
+    return agent_class(env, **said, **options)
+
+
+def parse(text: str) -> tuple[str, dict[str, Any]]:
+    """Reads `name:option=value,option=value`: name and options of an agent for `make`.
+
+    Numbers, true, false and null are read as in JSON, everything else is text: "highest-loss-k:k=3,allocation=fixed".
+
+    Raises:
+        ValueError: there is no such agent or option, or an option is given twice or without a value.
+    """
+    name, colon, listed = text.partition(":")
+    options: dict[str, Any] = {}
+    for item in listed.split(",") if colon else ():
+        option, _, value = item.partition("=")
+        if not option or not value:
+            raise ValueError(f"agent {text!r}: {item!r} is no option, allowed: name:option=value,option=value")
+        if option in options:
+            raise ValueError(f"agent {text!r}: option {option!r} is given twice, allowed: once")
+        options[option] = _value(value)
+    _look_up(name)
+    _refuse_unknown(name, options)
+    return name, options
+
+
+def _look_up(name: str) -> tuple[type[Agent], dict[str, str]]:
+    """The agent's class, and the options of it that the name says."""
+    if name in _CLASSES:
+        module, class_name = _CLASSES[name]
+        return getattr(import_module(module), class_name), {}
+    if name in _RULES:
+        return Rule, _RULES[name]
+    raise ValueError(f"agent {name!r} is unknown, {suggest(name, names())}")
+
+
+def _refuse_unknown(name: str, options: dict[str, Any]) -> None:
+    agent_class, said = _look_up(name)
+    allowed = [option for option in agent_class.options(**{**options, **said}) if option not in said]
+    for option in options:
+        if option not in allowed:
+            raise ValueError(
+                f"agent {name!r} has no option {option!r}, options allowed: {', '.join(allowed) or 'none'}"
+            )
+
+
+def _value(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        return text
+    return text if isinstance(value, list | dict) else value

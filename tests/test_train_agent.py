@@ -16,6 +16,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import agents
 import train_agent
 from agents import training
 from agents.run_folder import RunFolder
@@ -100,6 +101,24 @@ def test_tables_of_a_run_agree_with_each_other(run):
 
 def test_plot_of_a_run_is_an_image(run):
     assert (run / "accuracy.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_agents_with_options_are_compared_and_stand_in_the_table_as_they_were_named(run, tmp_path):
+    """The policy of another run plays as it did there."""
+    names = [
+        "ppo",
+        f"ppo:checkpoint={run / 'last.zip'}",
+        "deadline:deadline_s=1,allocation=equal-shares",
+        "fastest-k:k=1",
+    ]
+    assert train_agent.main([*TINY, "--compare", *names, "--out", str(tmp_path / "run")]) == 0
+    table = pd.read_csv(tmp_path / "run" / "table.csv").set_index("agent")
+    assert sorted(table.index) == sorted(names)
+    other = pd.read_csv(run / "table.csv").set_index("agent")
+    assert table["round_latency_s"][names[1]] == other["round_latency_s"]["ppo"]
+    # One client's round is the shortest there is.
+    assert table["round_latency_s"].idxmin() == "fastest-k:k=1"
 
 
 def test_tensorboard_shows_reward_terms_and_rounds(run):
@@ -189,7 +208,14 @@ def fails(capsys, *arguments):
         (["--reward", "gain-latenc"], ("'gain-latenc'", "did you mean 'gain-latency'?")),
         (["--action", "schedul"], ("schedul", "schedule")),
         (["--device", "cudaa"], ("device", "cudaa")),
-        (["--compare", "gredy"], ("gredy", "greedy")),
+        (["--compare", "gredy"], ("--compare", "'gredy'", "did you mean 'greedy'?")),
+        (["--compare", "ppo", "fastest-k:n=3"], ("--compare", "'n'", "allowed: allocation, cut_layer, k")),
+        (["--compare", "ppo:k=3"], ("--compare", "'k'", "allowed: checkpoint, deterministic")),
+        (["--compare", "fastest-k:k"], ("--compare", "'k'", "option=value")),
+        (["--compare", "fastest-k:k=0"], ("--compare fastest-k:k=0", "1 or more")),
+        (["--compare", "fixed:cut_layer=9"], ("--compare fixed:cut_layer=9", "1..3")),
+        (["--compare", "ppo:checkpoint=no.zip"], ("--compare ppo:checkpoint=no.zip", "'no.zip' does not exist")),
+        (["--compare", "ppo:deterministic=1"], ("--compare ppo:deterministic=1", "true or false")),
         (["--compare"], ("compare",)),
         (["--steps", "0"], ("--steps", "0", "1 or more")),
         (["--environments", "0"], ("--environments", "0", "1 or more")),
@@ -323,6 +349,7 @@ def test_help_shows_defaults_and_units(capsys):
         train_agent.main(["--help"])
     assert end.value.code == 0
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert all(name in text for name in agents.names())
     for words in ("default: iot", "default: 10000", "training rounds", "processes", "--resume DIR", "--out DIR"):
         assert words.lower() in text.lower(), words
     assert "Train a PPO scheduler" in text

@@ -1,24 +1,75 @@
-"""The paper's resource management: subchannels, power, cut layer, the descent over all three; and clusters."""
+"""The paper's resource management and what belongs to it: who takes part, with which subchannels, powers and cut layer."""
 
 from splitgym.allocation.budget import project_power
 from splitgym.allocation.clusters import clusters_for, form_clusters
-from splitgym.allocation.descent import Step, allocate, best_cut, descend, descent_steps
+from splitgym.allocation.descent import BLOCKS, Descent, allocate, descend, descent
+from splitgym.allocation.paper import Step, best_cut, descent_steps, paper_descend
 from splitgym.allocation.power import control_power, even_psd, spread_power
-from splitgym.allocation.shares import equal_shares
+from splitgym.allocation.selection import (
+    Deadline,
+    Everybody,
+    FastestK,
+    HighestLossK,
+    LossPerSecondK,
+    Prospect,
+    RandomK,
+    RoundRobinK,
+    Selection,
+    Unified,
+)
+from splitgym.allocation.shares import (
+    Deal,
+    by_chance,
+    deal_best_cut,
+    deal_evenly,
+    equal_shares,
+    in_turn,
+    proportional_fair,
+    round_robin,
+    strongest_signal,
+)
 from splitgym.allocation.subchannels import greedy_subchannels
+from splitgym.allocation.timescales import fast_decision, gibbs_clusters, slow_cut
+from splitgym.allocation.unserved import unserved
 
 __all__ = [
+    "BLOCKS",
+    "Deadline",
+    "Deal",
+    "Descent",
+    "Everybody",
+    "FastestK",
+    "HighestLossK",
+    "LossPerSecondK",
+    "Prospect",
+    "RandomK",
+    "RoundRobinK",
+    "Selection",
     "Step",
+    "Unified",
     "allocate",
     "best_cut",
+    "by_chance",
     "clusters_for",
     "control_power",
+    "deal_best_cut",
+    "deal_evenly",
     "descend",
+    "descent",
     "descent_steps",
     "equal_shares",
     "even_psd",
+    "fast_decision",
     "form_clusters",
+    "gibbs_clusters",
     "greedy_subchannels",
+    "in_turn",
+    "paper_descend",
     "project_power",
+    "proportional_fair",
+    "round_robin",
+    "slow_cut",
     "spread_power",
+    "strongest_signal",
+    "unserved",
 ]

@@ -3,12 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.allocation.budget import even_power_w
-from splitgym.allocation.load import own_load
+from splitgym.allocation.load import own_seconds
 from splitgym.frameworks.phases import Turns
 from splitgym.rounds import RoundState
-from splitgym.timing.clock import duration
-from splitgym.timing.rates import subchannel_rate
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -40,22 +37,8 @@ def form_clusters(state: RoundState, cut_layer: int, selected: Bools, aggregatio
     cluster = np.zeros(len(selected), np.int64)
     clients = np.flatnonzero(selected & state.available)
     if len(clients) > 0:
-        seconds = _own_seconds(state, cut_layer, len(clients), aggregation_ratio)
+        seconds = own_seconds(state, cut_layer, len(clients), aggregation_ratio)
         order = clients[np.argsort(seconds[clients], kind="stable")]
         for index, group in enumerate(np.array_split(order, min(state.system.clusters, len(clients)))):
             cluster[group] = index
     return cluster
-
-
-def _own_seconds(state: RoundState, cut_layer: int, sharing: int, aggregation_ratio: float) -> NDArray[np.float64]:
-    """[C] seconds for all that a client does by itself, if `sharing` clients share band and power evenly."""
-    system, load = state.system, own_load(state, cut_layer, aggregation_ratio)
-    hz = float(system.subchannel_hz.sum()) / sharing
-    uplink_psd, noise = even_power_w(state, sharing) / hz, system.noise_psd_w_per_hz
-    downlink_bits = load.downlink_bits_before + load.downlink_bits_after
-    sending_s = [
-        duration(up, subchannel_rate(hz, uplink_psd, gain, noise))
-        + duration(down, subchannel_rate(hz, system.downlink_psd_w_per_hz, gain, noise))
-        for up, down, gain in zip(load.uplink_bits, downlink_bits, state.channel_gain.mean(1), strict=True)
-    ]
-    return load.compute_before_s + load.compute_after_s + np.array(sending_s)

@@ -1,45 +1,170 @@
-"""The paper's descent: subchannels, power and cut layer in turn, until the round latency no longer changes."""
+"""The descent over subchannels, power and cut layer, compiled, for N worlds at once."""
 
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.allocation.clusters import clusters_for
-from splitgym.allocation.power import control_power
-from splitgym.allocation.shares import equal_shares
-from splitgym.allocation.subchannels import greedy_subchannels
+from splitgym.allocation.holdings import no_holdings
+from splitgym.allocation.links import Radio, links_of, radio_of
+from splitgym.allocation.load import Work, fill_load, no_load, work_of
+from splitgym.allocation.power import write_psd
+from splitgym.allocation.serving import servable
+from splitgym.allocation.turn import allocate_turn, room_for
+from splitgym.frameworks.phases import Turns, aggregated_rows
 from splitgym.rounds import Decision, RoundState
-from splitgym.timing import round_cost
 
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+BLOCKS = ("subchannels", "power", "cut", "exchange")
+"""The steps of a descent: the first two at the most promising cut layer, then at all that may be better, then exchanges
+of subchannels at all that may be better still."""
+TRIALS = 5
+"""Exchanges that may be tried for each subchannel."""
+LEAST_TRIALS = 300
+"""Enough for small cells to end where no single exchange helps."""
 
-class Step(NamedTuple):
-    """One step of the descent."""
 
-    block: str
-    """"start", "allocation" (subchannels and power) or "cut"."""
+class Worlds(NamedTuple):
+    """N worlds to descend in, for the kernel."""
+
+    gain: Floats
+    """[N, C, M]."""
+    client_hz: Floats
+    """[N, C] cycles/s."""
+    server_hz: Floats
+    """[N] cycles/s."""
+    client_cut_layer: Ints
+    """[N, C]."""
+    members: Bools
+    """[N, C] who is selected and there."""
+    turn: Ints
+    """[N, C] turn of each client."""
+    given: Ints
+    """[N, M] owners to hold, or [N, 0]: choose."""
+    rows: Ints
+    """[N] aggregated rows m."""
+    held_cut: Ints
+    """[N] cut layer to hold, 0: choose."""
+
+
+class Found(NamedTuple):
+    """What the kernel found in N worlds, with T turns."""
+
+    cut: Ints
+    """[N]."""
+    owner: Ints
+    """[N, T, M] -1: unused."""
+    psd: Floats
+    """[N, T, M] W/Hz."""
+    participants: Ints
+    """[N] expected."""
+    latency_s: Floats
+    """[N] expected."""
+    steps_s: Floats
+    """[N, 4] expected latency after each of `BLOCKS`."""
+
+
+class Descent(NamedTuple):
+    """A decision, and how the descent came to it; of one world, or of N with a leading axis."""
+
     decision: Decision
-    participants: int
+    participants: Any
     """How many clients are expected to take part."""
-    latency_s: float
-    """Expected round latency after the step."""
+    latency_s: Any
+    """Expected round latency."""
+    steps_s: Floats
+    """[4] expected latency after each of `BLOCKS`; it never increases while as many clients take part."""
 
-    def better_than(self, other: "Step") -> bool:
-        """Whether more clients take part, or as many in less time.
 
-        A round that leaves clients out at the timeout may be short, but does not do what was decided.
-        """
-        return (-self.participants, self.latency_s) < (-other.participants, other.latency_s)
+def descent(
+    state: RoundState,
+    selected: Bools,
+    aggregation_ratio: Any,
+    *,
+    cut_layer: Any = None,
+    assignment: Ints | None = None,
+    power: Literal["control", "even"] = "control",
+    search: bool = True,
+    cluster: Ints | None = None,
+) -> Descent:
+    """Chooses cut layer, subchannels and powers for the shortest round in which as many as can take part.
+
+    At a cut layer: subchannels by the two-phase greedy, exact power control, then exchanges of subchannels until none
+    helps. The cut layer is enumerated, those left out that a lower bound shows to be no better. Where clients take
+    turns, each turn has the whole band and is a problem of its own; the cut layer is common to all.
+
+    Args:
+        state: Of one world or N, as the scheduler believes it.
+        selected: [C] or [N, C] who shall take part. Who is away gets nothing; nor does who cannot be in time for the
+            round's timeout, or the last in line if there are fewer subchannels than clients (see `unserved`).
+        aggregation_ratio: phi, or [N].
+        cut_layer: Hold it at this one, or [N]; None: choose.
+        assignment: Hold the owners of the subchannels, [M] or [N, M] (-1: unused), in rounds without turns; None:
+            choose.
+        power: "control", or "even": every served client spends min(p_max, p_th / n) evenly over its subchannels, which
+            are not exchanged.
+        search: False: the greedy's subchannels as they are.
+        cluster: [C] or [N, C], for frameworks whose clusters take turns; None: formed by `form_clusters`.
+
+    Raises:
+        ValueError: an argument has a value that is not allowed; the message names it.
+    """
+    if power not in ("control", "even"):
+        raise ValueError(f"power = {power!r}, allowed: 'control', 'even'")
+    system, turns, one = state.system, state.system.program.turns, not state.batched
+    cuts = _held_cuts(cut_layer, 1 if one else len(state.channel_gain), system.cut_layers)
+    if turns is Turns.CLUSTERS and cluster is None:
+        return _with_clusters(state, selected, aggregation_ratio, cut_layer, power, search)
+    if assignment is not None and turns is not Turns.TOGETHER:
+        raise ValueError(f"assignment of a round with turns ({turns.name}), allowed: None")
+    members = np.asarray(cluster if turns is Turns.CLUSTERS else np.zeros(selected.shape, np.int64))
+    turn = members if turns is Turns.TOGETHER else np.ascontiguousarray(turns.of_clients(members))
+    taking_part, given = selected & state.available, np.empty((*selected.shape[:-1], 0), np.int64)
+    if assignment is not None:
+        given = np.asarray(assignment, np.int64)
+        taking_part = taking_part & (given[..., None, :] == np.arange(selected.shape[-1])[:, None]).any(-1)
+    worlds = Worlds(
+        _with_axis(state.channel_gain, one),
+        _with_axis(state.client_hz, one),
+        _with_axis(np.asarray(state.server_hz, np.float64), one),
+        _with_axis(state.client_cut_layer, one),
+        _with_axis(taking_part, one),
+        _with_axis(turn, one),
+        _with_axis(given, one),
+        np.full(len(cuts), aggregated_rows(aggregation_ratio, system.batch_size)),
+        cuts,
+    )
+    found = _descend_worlds(
+        radio_of(system),
+        work_of(system),
+        worlds,
+        1 if turns is Turns.TOGETHER else int(turn.max()) + 1,
+        power == "even",
+        max(LEAST_TRIALS, TRIALS * system.subchannels) if search else 0,
+    )
+    owner, psd = found.owner, found.psd
+    if turns is Turns.TOGETHER:
+        owner, psd = owner[:, 0], psd[:, 0]
+    if one:
+        decision = Decision(int(found.cut[0]), owner[0], psd[0], selected.copy(), aggregation_ratio, members)
+        return Descent(decision, int(found.participants[0]), float(found.latency_s[0]), found.steps_s[0])
+    ratio = np.broadcast_to(np.asarray(aggregation_ratio, np.float64), len(cuts))
+    decision = Decision(found.cut, owner, psd, selected.copy(), ratio, members)
+    return Descent(decision, found.participants, found.latency_s, found.steps_s)
+
+
+def descend(state: RoundState, selected: Bools, aggregation_ratio: Any, **held: Any) -> Decision:
+    """The decision of `descent`, with the same arguments."""
+    return descent(state, selected, aggregation_ratio, **held).decision
 
 
 def allocate(state: RoundState, cut_layer: int, selected: Bools, aggregation_ratio: float) -> Decision:
-    """Greedy subchannels, then exact power control, for a given cut layer, selection and aggregation ratio.
-
-    Subchannels and powers are those of all clients side by side; where clusters take turns they are formed, too.
+    """Subchannels and powers for a given cut layer: the descent with the cut layer held.
 
     Args:
         state: Of one world, as the scheduler believes it.
@@ -47,74 +172,107 @@ def allocate(state: RoundState, cut_layer: int, selected: Bools, aggregation_rat
         selected: [C]; clients that are not available get nothing.
         aggregation_ratio: phi.
     """
-    assignment = greedy_subchannels(state, cut_layer, selected & state.available, aggregation_ratio)
-    psd = control_power(state, cut_layer, assignment, aggregation_ratio)
-    cluster = clusters_for(state, cut_layer, selected, aggregation_ratio)
-    return Decision(cut_layer, assignment, psd, selected.copy(), aggregation_ratio, cluster)
+    return descend(state, selected, aggregation_ratio, cut_layer=cut_layer)
 
 
-def best_cut(state: RoundState, decision: Decision) -> Step:
-    """The decision with the best cut layer, by enumeration: most clients take part, then the shortest round.
-
-    Args:
-        state: Of one world, as the scheduler believes it.
-        decision: Of one world; its cut layer does not matter.
-    """
-    cuts = range(1, state.system.cut_layers + 1)
-    candidates = [replace(decision, cut_layer=cut) for cut in cuts]
-    cost = round_cost(state.repeat(len(cuts)), Decision.stack(candidates))
-    participants = cost.participants.sum(1)
-    best = int(np.lexsort((cost.latency_s, -participants))[0])
-    return Step("cut", candidates[best], int(participants[best]), float(cost.latency_s[best]))
+def _with_axis(array: NDArray[Any], one: bool) -> NDArray[Any]:
+    """The array of one world as that of a batch; that of a batch as it is."""
+    return array[None] if one else array
 
 
-def descent_steps(
-    state: RoundState, selected: Bools, aggregation_ratio: float, tolerance: float = 1e-6
-) -> Iterator[Step]:
-    """The steps of the descent; the latency never increases while the number of participants stays the same.
-
-    Blocks in turn: subchannels and power for the cut layer, then the cut layer for these; a step that is no better is
-    not taken. It ends when a turn gains less than `tolerance`, relative. Descents by blocks get stuck where they start,
-    so it starts from the best of: subchannels and power for each cut layer, equal shares at their best one.
-
-    Args:
-        state: Of one world, as the scheduler believes it.
-        selected: [C] who shall take part.
-        aggregation_ratio: phi.
-        tolerance: eps of the paper, relative to the latency.
-    """
-    shares = replace(equal_shares(state, 1, selected & state.available, aggregation_ratio), selected=selected.copy())
-    now = best_cut(state, shares)
-    for cut in range(1, state.system.cut_layers + 1):
-        step = _allocation(state, replace(shares, cut_layer=cut))
-        now = step if step.better_than(now) else now
-    now = now._replace(block="start")
-    yield now
-    while True:
-        before = now
-        for block in (_allocation, best_cut):
-            step = block(state, now.decision)
-            now = step if step.better_than(now) else now._replace(block=step.block)
-            yield now
-        gained = before.latency_s - now.latency_s
-        if now.participants == before.participants and gained <= tolerance * before.latency_s:
-            return
+def _held_cuts(cut_layer: Any, worlds: int, cut_layers: int) -> Ints:
+    """[N] cut layer to hold, 0: choose."""
+    cuts = np.full(worlds, 0 if cut_layer is None else cut_layer)
+    if cut_layer is not None and (np.any(cuts < 1) or np.any(cuts > cut_layers)):
+        raise ValueError(f"cut_layer = {cut_layer}, allowed: 1..{cut_layers}")
+    return cuts
 
 
-def _allocation(state: RoundState, decision: Decision) -> Step:
-    """Subchannels and powers anew for the decision's cut layer, selection and aggregation ratio."""
-    allocated = allocate(state, decision.cut_layer, decision.selected, decision.aggregation_ratio)
-    cost = round_cost(state, allocated)
-    return Step("allocation", allocated, int(cost.participants.sum()), float(cost.latency_s))
+def _with_clusters(
+    state: RoundState, selected: Bools, aggregation_ratio: Any, cut_layer: Any, power: Any, search: bool
+) -> Descent:
+    """The best over the cut layers, each with the clusters that are formed at it."""
+    if not state.batched:
+        options = []
+        for cut in range(1, state.system.cut_layers + 1) if cut_layer is None else (int(cut_layer),):
+            cluster = clusters_for(state, cut, selected, aggregation_ratio)
+            held = {"cut_layer": cut, "power": power, "search": search, "cluster": cluster}
+            options.append(descent(state, selected, aggregation_ratio, **held))
+        return min(options, key=lambda option: (-option.participants, option.latency_s))
+    worlds = range(len(selected))
+    ratios, cuts = np.broadcast_to(aggregation_ratio, len(worlds)), np.broadcast_to(cut_layer, len(worlds))
+    best = [_with_clusters(state.world(n), selected[n], ratios[n], cuts[n], power, search) for n in worlds]
+    return Descent(
+        Decision.stack([option.decision for option in best]),
+        np.array([option.participants for option in best]),
+        np.array([option.latency_s for option in best]),
+        np.array([option.steps_s for option in best]),
+    )
 
 
-def descend(state: RoundState, selected: Bools, aggregation_ratio: float) -> Decision:
-    """The decision at which the paper's descent ends (see `descent_steps`).
+@njit(cache=True, error_model="numpy")
+def _descend_worlds(radio: Radio, work: Work, of: Worlds, turns: int, even_power: bool, trials: int) -> Found:
+    """The descent of every world."""
+    (worlds, clients, subchannels), cut_layers = of.gain.shape, work.work.shape[0]
+    found = Found(
+        np.ones(worlds, np.int64),
+        np.full((worlds, turns, subchannels), -1),
+        np.zeros((worlds, turns, subchannels)),
+        np.full(worlds, -1),
+        np.full(worlds, np.inf),
+        np.zeros((worlds, len(BLOCKS))),
+    )
+    held, load = no_holdings(clients, subchannels), no_load(work.resource.shape[0], clients)
+    room = room_for(load.compute_s.shape[0], clients)
+    trial_owner, trial_psd = np.empty((turns, subchannels), np.int64), np.empty((turns, subchannels))
+    most, least_s = np.zeros(cut_layers + 1, np.int64), np.zeros(cut_layers + 1)
+    for n in range(worlds):
+        links = links_of(radio, of.gain[n])
+        cuts = np.arange(1, cut_layers + 1) if of.held_cut[n] == 0 else of.held_cut[n : n + 1]
+        for j in cuts:
+            fill_load(load, work, j, of.rows[n], of.client_hz[n], of.server_hz[n], of.client_cut_layer[n])
+            most[j], least_s[j] = 0, 0.0
+            for t in range(turns):
+                members = of.members[n] & (of.turn[n] == t)
+                served, seconds = servable(load, links, members, work.timeout_s, room.least_s)
+                most[j] += served.shape[0]
+                least_s[j] += seconds
+        serves, latency_s = most.copy(), least_s.copy()
+        # First without exchanges, then with them at the cut layers that may still be better, the best one first.
+        for last_block in range(2, 4 if trials > 0 else 3):
+            left = trials if last_block == 3 else 0
+            for j in cuts[_best_first(serves[cuts], latency_s[cuts])]:
+                if _better(found, n, most[j], least_s[j]) and (last_block == 2 or left > 0):
+                    fill_load(load, work, j, of.rows[n], of.client_hz[n], of.server_hz[n], of.client_cut_layer[n])
+                    serves[j], latency_s[j] = 0, 0.0
+                    for t in range(turns):
+                        members = of.members[n] & (of.turn[n] == t)
+                        count, seconds, left = allocate_turn(
+                            held, links, load, members, work.timeout_s, of.given[n], even_power, trials > 0, left, room
+                        )
+                        serves[j] += count
+                        latency_s[j] += seconds
+                        if found.participants[n] < 0:
+                            found.steps_s[n, :2] += room.blocks
+                        trial_owner[t] = held.owner
+                        write_psd(held, links, load, room.ends, even_power, trial_psd[t])
+                    if _better(found, n, serves[j], latency_s[j]):
+                        found.cut[n], found.participants[n], found.latency_s[n] = j, serves[j], latency_s[j]
+                        found.owner[n], found.psd[n] = trial_owner, trial_psd
+            found.steps_s[n, last_block:] = found.latency_s[n]
+    return found
 
-    Args:
-        state: Of one world, as the scheduler believes it.
-        selected: [C] who shall take part.
-        aggregation_ratio: phi.
-    """
-    *_, last = descent_steps(state, selected, aggregation_ratio)
-    return last.decision
+
+@njit(cache=True, error_model="numpy")
+def _better(found: Found, n: int, participants: int, latency_s: float) -> bool:
+    """Whether more clients take part than in what was found for world n, or as many in less time."""
+    if participants != found.participants[n]:
+        return participants > found.participants[n]
+    return latency_s < found.latency_s[n]
+
+
+@njit(cache=True, error_model="numpy")
+def _best_first(serves: Ints, seconds: Floats) -> Ints:
+    """Indices in the order of most clients, then least seconds."""
+    order = np.argsort(seconds, kind="mergesort")
+    return order[np.argsort(-serves[order], kind="mergesort")]

@@ -1,47 +1,166 @@
-"""What each client has to do by itself in a round, read from the framework's program."""
+"""What each client has to do by itself in a turn, read from the framework's program.
+
+Clients work by themselves between the phases that are common to all. So a turn takes
+
+    T = common + sum over segments s of max over clients i of (compute_si + uplink_si / R_i^U + downlink_si / R_i^D)
+
+where a segment is what lies between two common phases. That holds for every framework's program; EPSL has two segments,
+one with the uplink and one with the unicast, SFL a second uplink in the last one.
+"""
 
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-from splitgym.frameworks.phases import Resource, aggregated_rows
-from splitgym.rounds import RoundState
-from splitgym.timing.clock import deadline_barrier, move_bits
+from splitgym.allocation.budget import even_power_w
+from splitgym.frameworks.phases import Program, aggregated_rows
+from splitgym.rounds import RoundState, System
+from splitgym.timing.clock import CLIENT, SERVER, UPLINK, deadline_barrier, duration, move_bits
+from splitgym.timing.rates import subchannel_rate
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
-class OwnLoad(NamedTuple):
-    """Per client [C]: seconds of computing and bits to move.
+class Work(NamedTuple):
+    """What `Program` and `System` say of the work in a turn, for kernels."""
 
-    "Before" is what is done until the timeout applies: up to the first wait for everybody after the first uplink, or
-    the whole round where there is none.
-    """
+    resource: Ints
+    """[P]."""
+    work: Floats
+    """[L - 1, b + 1, P] cycles or bits."""
+    per_participant: Floats
+    """[L - 1, b + 1, P]."""
+    prefix_bits: Floats
+    """[L] model bits of units 1..j."""
+    timeout_s: float
 
-    compute_before_s: Floats
+
+class Load(NamedTuple):
+    """The load of C clients in up to S segments, at one cut layer; filled by `fill_load`."""
+
+    compute_s: Floats
+    """[S, C]."""
     uplink_bits: Floats
-    """In the whole round."""
-    compute_after_s: Floats
-    downlink_bits_before: Floats
-    downlink_bits_after: Floats
+    """[S, C]."""
+    downlink_bits: Floats
+    """[S, C]."""
+    segments: Ints
+    """[2] how many segments there are; the one behind which the timeout applies (-1: it never does)."""
+    common: Floats
+    """[2, 3] common phases before the timeout applies, and after: seconds, seconds for each participant, broadcast
+    bits."""
 
 
-def own_load(state: RoundState, cut_layer: int, aggregation_ratio: float) -> OwnLoad:
-    """The load at a cut layer, parts of the network that must move first included; `state` is of one world."""
-    system, program = state.system, state.system.program
-    rows = aggregated_rows(aggregation_ratio, system.batch_size)
-    work = program.work[cut_layer - 1, rows]
-    before = np.arange(len(work)) < deadline_barrier(program.resource)
+def work_of(system: System) -> Work:
+    """The work of a system's program."""
+    program: Program = system.program
+    return Work(program.resource, program.work, program.per_participant, system.prefix_bits, system.round_timeout_s)
 
-    def total(resource: Resource, part: NDArray[np.bool_] | bool = True) -> float:
-        return float(work[(program.resource == resource) & part].sum())
 
-    down, up = np.array([move_bits(held, cut_layer, system.prefix_bits) for held in state.client_cut_layer]).T
-    return OwnLoad(
-        compute_before_s=total(Resource.CLIENT, before) / state.client_hz,
-        uplink_bits=total(Resource.UPLINK) + up,
-        compute_after_s=total(Resource.CLIENT, ~before) / state.client_hz,
-        downlink_bits_before=total(Resource.UNICAST, before) + down,
-        downlink_bits_after=np.full(len(down), total(Resource.UNICAST, ~before)),
+@njit(cache=True, error_model="numpy")
+def no_load(phases: int, clients: int) -> Load:
+    """An empty load with room for any program of so many phases."""
+    segments = phases + 1
+    return Load(
+        np.zeros((segments, clients)),
+        np.zeros((segments, clients)),
+        np.zeros((segments, clients)),
+        np.zeros(2, np.int64),
+        np.zeros((2, 3)),
     )
+
+
+@njit(cache=True, error_model="numpy")
+def fill_load(
+    load: Load, work: Work, cut: int, rows: int, client_hz: Floats, server_hz: float, client_cut_layer: Ints
+) -> None:
+    """Fills in the load at a cut layer (1..L-1) with so many aggregated rows, moved parts of the network included.
+
+    Args:
+        load: Overwritten.
+        work: Of the program.
+        cut: Cut layer.
+        rows: m = ceil(phi b).
+        client_hz: [C] cycles/s.
+        server_hz: Cycles/s.
+        client_cut_layer: [C] cut layer that each client holds, 0: none yet.
+    """
+    amounts, each = work.work[cut - 1, rows], work.per_participant[cut - 1, rows]
+    load.compute_s[0], load.uplink_bits[0], load.downlink_bits[0] = 0.0, 0.0, 0.0
+    load.common[:] = 0.0
+    barrier = deadline_barrier(work.resource)
+    segment, open_segment, timed = 0, False, -1
+    for i in range(client_hz.shape[0]):
+        down, up = move_bits(client_cut_layer[i], cut, work.prefix_bits)
+        load.downlink_bits[0, i], load.uplink_bits[0, i] = down, up
+        open_segment |= down + up > 0.0
+    for phase in range(work.resource.shape[0]):
+        kind = work.resource[phase]
+        if kind < SERVER:
+            open_segment = True
+            for i in range(client_hz.shape[0]):
+                if kind == CLIENT:
+                    load.compute_s[segment, i] += amounts[phase] / client_hz[i]
+                elif kind == UPLINK:
+                    load.uplink_bits[segment, i] += amounts[phase]
+                else:
+                    load.downlink_bits[segment, i] += amounts[phase]
+            continue
+        if phase == barrier:
+            timed = segment
+        if open_segment:
+            segment += 1
+            open_segment = False
+            load.compute_s[segment], load.uplink_bits[segment], load.downlink_bits[segment] = 0.0, 0.0, 0.0
+        common = load.common[0 if phase < barrier else 1]
+        if kind == SERVER:
+            common[0] += amounts[phase] / server_hz
+            common[1] += each[phase] / server_hz
+        else:
+            common[2] += amounts[phase]
+    if barrier == work.resource.shape[0]:
+        timed = segment
+    load.segments[0], load.segments[1] = segment + open_segment, timed
+
+
+@njit(cache=True, error_model="numpy")
+def common_seconds(load: Load, part: int, participants: int, slowest_band: float) -> float:
+    """Seconds of the common phases before (part 0) or after (1) the timeout applies."""
+    seconds, each, bits = load.common[part]
+    return seconds + each * participants + duration(bits, slowest_band)
+
+
+def own_load(state: RoundState, cut_layer: int, aggregation_ratio: float) -> Load:
+    """The load at a cut layer; `state` is of one world."""
+    system = state.system
+    work = work_of(system)
+    load = no_load(len(work.resource), len(state.client_hz))
+    rows = int(aggregated_rows(aggregation_ratio, system.batch_size))
+    fill_load(load, work, cut_layer, rows, state.client_hz, float(state.server_hz), state.client_cut_layer)
+    return load
+
+
+def own_seconds(state: RoundState, cut_layer: int, sharing: int, aggregation_ratio: float) -> Floats:
+    """[C] seconds for all that a client does by itself, if `sharing` clients share band and power evenly.
+
+    Args:
+        state: Of one world, as the scheduler believes it; a client's link is its mean gain.
+        cut_layer: 1..L-1.
+        sharing: Number of clients.
+        aggregation_ratio: phi.
+    """
+    system, load = state.system, own_load(state, cut_layer, aggregation_ratio)
+    hz = float(system.subchannel_hz.sum()) / sharing
+    uplink_psd, noise = even_power_w(state, sharing) / hz, system.noise_psd_w_per_hz
+    segments = load.segments[0]
+    compute_s, uplink_bits, downlink_bits = (part[:segments].sum(0) for part in load[:3])
+    sending_s = [
+        duration(up, subchannel_rate(hz, uplink_psd, gain, noise))
+        + duration(down, subchannel_rate(hz, system.downlink_psd_w_per_hz, gain, noise))
+        for up, down, gain in zip(uplink_bits, downlink_bits, state.channel_gain.mean(1), strict=True)
+    ]
+    seconds: Floats = compute_s + np.array(sending_s)
+    return seconds

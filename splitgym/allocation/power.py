@@ -1,30 +1,44 @@
-"""Power control, exact (the paper's second block): minimise the time at which the last uplink ends.
+"""Power control, exact (the paper's second block): the least sum of the segments' times that the budgets allow.
 
-The problem is convex. Bisect on that time; each client then needs a rate, and the least power that reaches it is
-water-filling over its own subchannels; the time can be met if every budget holds.
+With the subchannels given, clients have to wait for each other's uplinks alone, and the problem is convex. For one
+segment with an uplink: find the time t at which it ends; each client then needs a rate, the least power that reaches it
+is water-filling over its own subchannels, and t is the smallest for which every budget holds. A second uplink in the
+round (SFL gives the model back) adds a search over how the two share the time.
 """
 
-from math import inf, log2
+from math import inf, log
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.allocation.budget import even_power_w
-from splitgym.allocation.load import own_load
+from splitgym.allocation.holdings import (
+    LARGEST_EXPONENT,
+    Holdings,
+    greatest_rate,
+    hold,
+    log_level,
+    no_holdings,
+)
+from splitgym.allocation.links import Links, links_of, radio_of
+from splitgym.allocation.load import Load, own_load
 from splitgym.rounds import RoundState
 from splitgym.timing.clock import duration
-from splitgym.timing.rates import own_rates
+from splitgym.timing.rates import LN2
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-PRECISION = 1e-12
-"""Relative width of the bracket at which bisection ends."""
+PRECISION = 1e-13
+"""Relative precision of a segment's end."""
+GOLDEN = 0.6180339887498949
+SPLITS = 45
+"""Steps of the search over two uplinks: the bracket shrinks to 4e-10 of its width, the time's error to far less."""
 
 
 def control_power(state: RoundState, cut_layer: int, assignment: Ints, aggregation_ratio: float) -> Floats:
-    """Powers under which the last uplink ends as early as the budgets allow; no client uses more than it then needs.
+    """Powers under which the round ends as early as the budgets allow; no client uses more than it then needs.
 
     Args:
         state: Of one world, as the scheduler believes it.
@@ -34,26 +48,27 @@ def control_power(state: RoundState, cut_layer: int, assignment: Ints, aggregati
 
     Returns:
         [M] W/Hz; 0 on unused subchannels.
+
+    Raises:
+        ValueError: the round has more than two uplinks with a wait for everybody between them.
     """
-    system = state.system
     load = own_load(state, cut_layer, aggregation_ratio)
-    noise = system.noise_psd_w_per_hz
-    downlink_psd = np.full(system.subchannels, system.downlink_psd_w_per_hz)
-    downlink = own_rates(state.channel_gain, assignment, downlink_psd, system.subchannel_hz, noise)
-    fetching_s = np.divide(load.downlink_bits_before, downlink, out=np.zeros_like(downlink), where=downlink > 0)
-    owners = np.unique(assignment[assignment >= 0])
-    return _minimise_last_uplink(
-        state.channel_gain,
-        assignment,
-        system.subchannel_hz,
-        noise,
-        load.compute_before_s + fetching_s,
-        load.uplink_bits,
-        owners,
-        even_psd(state, assignment),
-        system.client_power_max_w,
-        system.total_power_max_w,
-    )
+    check_uplinks(load)
+    links = links_of(radio_of(state.system), state.channel_gain)
+    held = no_holdings(*state.channel_gain.shape)
+    hold(held, links, np.asarray(assignment, np.int64))
+    ends = np.zeros(len(load.compute_s))
+    control(held, links, load, ends)
+    psd = np.zeros(len(assignment))
+    write_psd(held, links, load, ends, False, psd)
+    return psd
+
+
+def check_uplinks(load: Load) -> None:
+    """Raises a ValueError if there are more segments with an uplink than power control is exact for."""
+    uplinks = int((load.uplink_bits[: load.segments[0]] > 0).any(1).sum())
+    if uplinks > 2:
+        raise ValueError(f"the round has {uplinks} uplinks with a wait for everybody between them, allowed: 2")
 
 
 def even_psd(state: RoundState, assignment: Ints) -> Floats:
@@ -73,83 +88,219 @@ def spread_power(power_w: Floats, assignment: Ints, subchannel_hz: Floats) -> Fl
     return psd
 
 
-@njit(cache=True)
-def _minimise_last_uplink(
-    gain: Floats,
-    assignment: Ints,
-    hz: Floats,
-    noise: float,
-    ready_s: Floats,
-    uplink_bits: Floats,
-    owners: Ints,
-    feasible_psd: Floats,
-    client_max_w: float,
-    total_max_w: float,
-) -> Floats:
-    best = feasible_psd.copy()
-    rates = own_rates(gain, assignment, feasible_psd, hz, noise)
-    low = high = 0.0
-    for i in owners:
-        low = max(low, ready_s[i])
-        high = max(high, ready_s[i] + duration(uplink_bits[i], rates[i]))
-    trial = np.zeros_like(best)
-    while high - low > PRECISION * high:
-        middle = 0.5 * (low + high)
-        if middle in (low, high):
-            break
-        total = 0.0
-        feasible = True
-        for i in owners:
-            seconds = middle - ready_s[i]
-            needed = (
-                inf if seconds <= 0 else _least_power(i, uplink_bits[i] / seconds, gain, assignment, hz, noise, trial)
-            )
-            total += needed
-            if needed > client_max_w or total > total_max_w:
-                feasible = False
-                break
-        if feasible:
-            high = middle
-            best[:] = trial
-        else:
-            low = middle
-    if high < inf:
-        # If the even split was already the best, those who are in time with less power have to get less.
-        for i in owners:
-            own = assignment == i
-            if uplink_bits[i] == 0.0:
-                best[own] = 0.0
-                continue
-            needed = _least_power(i, uplink_bits[i] / (high - ready_s[i]), gain, assignment, hz, noise, trial)
-            if needed <= np.sum(best[own] * hz[own]):
-                best[own] = trial[own]
-    return best
+@njit(cache=True, error_model="numpy")
+def control(held: Holdings, links: Links, load: Load, ends: Floats) -> float:
+    """Least sum over the segments of the time at which the last client ends, of all who hold something.
 
+    Args:
+        held: Who holds what.
+        links: Of the world.
+        load: Of the turn.
+        ends: [S] filled with the seconds of each segment.
 
-@njit(cache=True)
-def _least_power(i: int, rate: float, gain: Floats, assignment: Ints, hz: Floats, noise: float, psd: Floats) -> float:
-    """Least power (W) with which client i reaches a rate; its PSDs are written to `psd`.
-
-    Water-filling: p_k = max(0, mu - N0/g_k) with sum_k B_k log2(mu g_k / N0) = rate over the subchannels above water.
+    Returns:
+        Their sum, s.
     """
-    own = np.nonzero(assignment == i)[0]
-    floor = np.empty(own.shape[0])
-    for n in range(own.shape[0]):
-        floor[n] = noise / gain[i, own[n]]
-    order = np.argsort(floor)
-    wet_hz = 0.0
-    weighted = 0.0
-    level = inf
-    for n in order:
-        # A worse subchannel stays dry if the water does not reach its floor.
-        if level <= floor[n]:
+    first = second = -1
+    total = 0.0
+    for s in range(load.segments[0]):
+        if not has_uplink(held, load, s):
+            ends[s] = last_without_uplink(held, load, s)
+        elif first < 0:
+            first = s
+        else:
+            second = s
+    if first >= 0:
+        clients = held.number.shape[0]
+        feasible = np.zeros(clients)
+        share_w = even_share_w(held, links)
+        for i in range(clients):
+            feasible[i] = greatest_rate(held, links, i, share_w)
+        ends[first] = _earliest_end(held, links, load, first, np.zeros(clients), feasible)
+        if second >= 0:
+            _share_time(held, links, load, first, second, feasible, ends)
+    for s in range(load.segments[0]):
+        total += ends[s]
+    return total
+
+
+@njit(cache=True, error_model="numpy")
+def even_share_w(held: Holdings, links: Links) -> float:
+    """What each of those who hold something may spend if all spend the same, W."""
+    holders = 0
+    for i in range(held.number.shape[0]):
+        holders += held.number[i] > 0
+    return min(links.client_max_w, links.total_max_w / max(holders, 1))
+
+
+@njit(cache=True, error_model="numpy")
+def has_uplink(held: Holdings, load: Load, s: int) -> bool:
+    """Whether anybody who holds something has bits to send in segment s."""
+    bits = 0.0
+    for i in range(held.number.shape[0]):
+        if held.number[i] > 0:
+            bits += load.uplink_bits[s, i]
+    return bits > 0.0
+
+
+@njit(cache=True, error_model="numpy")
+def ready(held: Holdings, load: Load, s: int, i: int) -> float:
+    """Seconds of client i in segment s without its uplink."""
+    return load.compute_s[s, i] + duration(load.downlink_bits[s, i], held.downlink[i])
+
+
+@njit(cache=True, error_model="numpy")
+def last_without_uplink(held: Holdings, load: Load, s: int) -> float:
+    """When the last client ends segment s, which has no uplink, s."""
+    last = 0.0
+    for i in range(held.number.shape[0]):
+        if held.number[i] > 0:
+            last = max(last, ready(held, load, s, i))
+    return last
+
+
+@njit(cache=True, error_model="numpy")
+def end_at(held: Holdings, load: Load, s: int, rates: Floats) -> float:
+    """When the last client ends segment s if they send at these rates [C], s."""
+    last = 0.0
+    for i in range(held.number.shape[0]):
+        if held.number[i] > 0:
+            last = max(last, ready(held, load, s, i) + duration(load.uplink_bits[s, i], rates[i]))
+    return last
+
+
+@njit(cache=True, error_model="numpy")
+def rate_for(held: Holdings, load: Load, s: int, i: int, end: float) -> float:
+    """Rate with which client i ends segment s in time; endless if no rate is enough."""
+    bits = load.uplink_bits[s, i]
+    if bits == 0.0:
+        return 0.0
+    left = end - ready(held, load, s, i)
+    return bits / left if left > 0.0 else inf
+
+
+@njit(cache=True, error_model="numpy")
+def _earliest_end(held: Holdings, links: Links, load: Load, s: int, floor: Floats, feasible: Floats) -> float:
+    """Earliest end of segment s that the budgets allow, s.
+
+    The client budgets give a lower bound. Where it breaks the common one, the power that all need together has to come
+    down to it: Newton's method on its logarithm, which is convex in the end, so that from the left it hardly ever
+    overshoots; a bracket guards it.
+
+    Args:
+        held: Who holds what.
+        links: Of the world.
+        load: Of the turn.
+        s: The segment.
+        floor: [C] rates that clients need anyway, bits/s.
+        feasible: [C] rates that the budgets allow all of them together.
+    """
+    low, high = 0.0, end_at(held, load, s, feasible)
+    for i in range(held.number.shape[0]):
+        if held.number[i] > 0:
+            rate = greatest_rate(held, links, i, links.client_max_w)
+            low = max(low, ready(held, load, s, i) + duration(load.uplink_bits[s, i], rate))
+    end = low
+    while high - low > PRECISION * high:
+        power_w, slope = _power_for_end(held, links, load, s, end, floor)
+        excess = log(power_w / links.total_max_w)
+        if abs(excess) <= PRECISION or (end == low and excess < 0.0):
+            return end
+        if excess > 0.0:
+            low = end
+        else:
+            high = end
+        end -= excess * power_w / slope
+        if not low < end < high:
+            end = 0.5 * (low + high)
+    return high
+
+
+@njit(cache=True, error_model="numpy")
+def _power_for_end(held: Holdings, links: Links, load: Load, s: int, end: float, floor: Floats) -> tuple[float, float]:
+    """Power with which everybody ends segment s in time, W, and its derivative by the end, W/s."""
+    power_w = slope = 0.0
+    for i in range(held.number.shape[0]):
+        if held.number[i] == 0:
+            continue
+        rate = rate_for(held, load, s, i, end)
+        needed = max(rate, floor[i])
+        if needed == 0.0:
+            continue
+        x, wide, dry = log_level(held, links, i, needed)
+        level = 2.0**x if x < LARGEST_EXPONENT else inf
+        power_w += wide * level - dry
+        if rate > floor[i]:
+            slope -= LN2 * level * rate * rate / load.uplink_bits[s, i]
+    return power_w, slope
+
+
+@njit(cache=True, error_model="numpy")
+def _share_time(
+    held: Holdings, links: Links, load: Load, first: int, second: int, feasible: Floats, ends: Floats
+) -> None:
+    """Ends of two segments with an uplink whose sum is least; `ends[first]` is the earliest of the first so far.
+
+    The earliest end of the second segment is a convex function of the end of the first: golden-section search.
+    """
+    clients = held.number.shape[0]
+    earliest = _earliest_end(held, links, load, second, np.zeros(clients), feasible)
+    rates = np.zeros(clients)
+    _rates_for(held, load, second, earliest, rates)
+    low, high = ends[first], end_at(held, load, first, rates)
+    left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+    of_left = left + _second_end(held, links, load, first, second, left, rates)
+    of_right = right + _second_end(held, links, load, first, second, right, rates)
+    for _ in range(SPLITS):
+        if not high - low > 1e-9 * high:
             break
-        wet_hz += hz[own[n]]
-        weighted += hz[own[n]] * log2(floor[n])
-        exponent = (rate + weighted) / wet_hz
-        level = 2.0**exponent if exponent < 1000.0 else inf
-    power = 0.0
-    for n in range(own.shape[0]):
-        psd[own[n]] = max(0.0, level - floor[n])
-        power += psd[own[n]] * hz[own[n]]
-    return power
+        if of_left <= of_right:
+            high, right, of_right = right, left, of_left
+            left = high - GOLDEN * (high - low)
+            of_left = left + _second_end(held, links, load, first, second, left, rates)
+        else:
+            low, left, of_left = left, right, of_right
+            right = low + GOLDEN * (high - low)
+            of_right = right + _second_end(held, links, load, first, second, right, rates)
+    ends[first] = left if of_left <= of_right else right
+    ends[second] = _second_end(held, links, load, first, second, ends[first], rates)
+
+
+@njit(cache=True, error_model="numpy")
+def _second_end(
+    held: Holdings, links: Links, load: Load, first: int, second: int, first_end: float, rates: Floats
+) -> float:
+    """Earliest end of the second segment if the first has to end in time; `rates` is room for [C]."""
+    _rates_for(held, load, first, first_end, rates)
+    return _earliest_end(held, links, load, second, rates, rates)
+
+
+@njit(cache=True, error_model="numpy")
+def _rates_for(held: Holdings, load: Load, s: int, end: float, rates: Floats) -> None:
+    """Fills in the rates [C] with which everybody ends segment s in time."""
+    for i in range(held.number.shape[0]):
+        rates[i] = rate_for(held, load, s, i, end) if held.number[i] > 0 else 0.0
+
+
+@njit(cache=True, error_model="numpy")
+def rate_needed(held: Holdings, load: Load, i: int, ends: Floats) -> float:
+    """Rate with which client i ends every segment in time, bits/s."""
+    rate = 0.0
+    for s in range(load.segments[0]):
+        rate = max(rate, rate_for(held, load, s, i, ends[s]))
+    return rate
+
+
+@njit(cache=True, error_model="numpy")
+def write_psd(held: Holdings, links: Links, load: Load, ends: Floats, even: bool, psd: Floats) -> None:
+    """Fills in [M] powers, W/Hz, of all who hold something: an even split of the budgets, or the least for the ends."""
+    psd[:] = 0.0
+    share_w = even_share_w(held, links)
+    for i in range(held.number.shape[0]):
+        rate = rate_needed(held, load, i, ends) if held.number[i] > 0 else 0.0
+        if rate == 0.0:
+            continue
+        x, _, _ = log_level(held, links, i, rate)
+        for n in range(held.number[i]):
+            k = held.own[i, n]
+            psd[k] = share_w / held.wide[i] if even else max(0.0, 2.0**x - links.floor[i, k])

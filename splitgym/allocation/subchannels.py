@@ -4,11 +4,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from splitgym.allocation.budget import even_power_w
-from splitgym.allocation.load import own_load
+from splitgym.allocation.holdings import Holdings, even_rate, give, no_holdings, release, take
+from splitgym.allocation.links import Links, links_of, radio_of
+from splitgym.allocation.load import Load, own_load
+from splitgym.allocation.serving import line
 from splitgym.rounds import RoundState
 from splitgym.timing.clock import duration
-from splitgym.timing.rates import subchannel_rate
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -20,7 +21,7 @@ def greedy_subchannels(state: RoundState, cut_layer: int, selected: Bools, aggre
 
     A client spreads an even share of the power budgets over what it owns. The straggler is who needs longest for all
     that it does by itself. Whom its best free subchannel would no longer help is dropped. With fewer subchannels than
-    clients the clients that compute fastest are served.
+    clients those are served whose round would be the shortest if each had the whole band.
 
     Args:
         state: Of one world, as the scheduler believes it.
@@ -32,109 +33,64 @@ def greedy_subchannels(state: RoundState, cut_layer: int, selected: Bools, aggre
         [M] owner of each subchannel, -1: unused (only if nobody is selected or all were dropped).
     """
     load = own_load(state, cut_layer, aggregation_ratio)
-    compute_s = load.compute_before_s + load.compute_after_s
-    system = state.system
-    served = _served(selected, compute_s, system.subchannels)
-    return _deal(
-        state.channel_gain,
-        system.subchannel_hz,
-        system.noise_psd_w_per_hz,
-        system.downlink_psd_w_per_hz,
-        even_power_w(state, int(served.sum())),
-        served,
-        compute_s,
-        load.uplink_bits,
-        load.downlink_bits_before + load.downlink_bits_after,
-    )
+    links = links_of(radio_of(state.system), state.channel_gain)
+    held = no_holdings(*state.channel_gain.shape)
+    order = line(load, links, np.asarray(selected), state.system.round_timeout_s, np.zeros_like(load.compute_s))
+    deal(held, links, load, order[: state.system.subchannels])
+    return held.owner
 
 
-def _served(selected: Bools, compute_s: Floats, subchannels: int) -> Bools:
-    """The selected clients, or as many of the fastest of them as there are subchannels."""
-    served = np.zeros_like(selected)
-    order = [i for i in np.argsort(compute_s, kind="stable") if selected[i]]
-    served[order[:subchannels]] = True
-    return served
+@njit(cache=True, error_model="numpy")
+def deal(held: Holdings, links: Links, load: Load, served: Ints) -> None:
+    """Deals the whole band anew to the clients `served` (their indices, at most M)."""
+    release(held)
+    clients, subchannels = links.floor.shape
+    segments = load.segments[0]
+    compute, uplink, downlink = np.zeros(clients), np.zeros(clients), np.zeros(clients)
+    seconds = np.full(clients, -np.inf)
+    for i in served:
+        for s in range(segments):
+            compute[i] += load.compute_s[s, i]
+            uplink[i] += load.uplink_bits[s, i]
+            downlink[i] += load.downlink_bits[s, i]
+    if served.shape[0] == 0:
+        return
+    share_w = min(links.client_max_w, links.total_max_w / served.shape[0])
+    for i in served[np.argsort(-compute[served], kind="mergesort")]:
+        give(held, links, i, _best_free(held, links, i))
+        seconds[i] = _own_seconds(held, links, i, share_w, compute[i], uplink[i], downlink[i])
+    for _ in range(served.shape[0], subchannels):
+        straggler = int(np.argmax(seconds))
+        while seconds[straggler] > -np.inf:
+            k = _best_free(held, links, straggler)
+            give(held, links, straggler, k)
+            faster = _own_seconds(
+                held, links, straggler, share_w, compute[straggler], uplink[straggler], downlink[straggler]
+            )
+            if faster < seconds[straggler]:
+                seconds[straggler] = faster
+                break
+            take(held, links, k)
+            seconds[straggler] = -np.inf
+            straggler = int(np.argmax(seconds))
+        else:
+            return
 
 
-@njit(cache=True)
-def _own_seconds(
-    i: int,
-    owner: Ints,
-    gain: Floats,
-    hz: Floats,
-    noise: float,
-    downlink_psd: float,
-    power_w: float,
-    compute_s: float,
-    uplink_bits: float,
-    downlink_bits: float,
-) -> float:
-    """Seconds that client i needs for what it does by itself, its power spread evenly over its subchannels."""
-    own_hz = 0.0
-    for k in range(owner.shape[0]):
-        if owner[k] == i:
-            own_hz += hz[k]
-    if own_hz == 0.0:
-        return np.inf
-    uplink = downlink = 0.0
-    for k in range(owner.shape[0]):
-        if owner[k] == i:
-            uplink += subchannel_rate(hz[k], power_w / own_hz, gain[i, k], noise)
-            downlink += subchannel_rate(hz[k], downlink_psd, gain[i, k], noise)
-    return compute_s + duration(uplink_bits, uplink) + duration(downlink_bits, downlink)
-
-
-@njit(cache=True)
-def _best_free(i: int, owner: Ints, gain: Floats) -> int:
+@njit(cache=True, error_model="numpy")
+def _best_free(held: Holdings, links: Links, i: int) -> int:
+    """The client's best subchannel of those that nobody has."""
     best = -1
-    for k in range(owner.shape[0]):
-        if owner[k] < 0 and (best < 0 or gain[i, k] > gain[i, best]):
+    for k in range(held.owner.shape[0]):
+        if held.owner[k] < 0 and (best < 0 or links.floor[i, k] < links.floor[i, best]):
             best = k
     return best
 
 
-@njit(cache=True)
-def _deal(
-    gain: Floats,
-    hz: Floats,
-    noise: float,
-    downlink_psd: float,
-    power_w: float,
-    served: Bools,
-    compute_s: Floats,
-    uplink_bits: Floats,
-    downlink_bits: Floats,
-) -> Ints:
-    clients, subchannels = gain.shape
-    owner = np.full(subchannels, -1)
-    seconds = np.full(clients, -np.inf)
-    order = np.argsort(-compute_s, kind="mergesort")
-    for i in order:
-        if served[i]:
-            owner[_best_free(i, owner, gain)] = i
-            seconds[i] = _own_seconds(
-                i, owner, gain, hz, noise, downlink_psd, power_w, compute_s[i], uplink_bits[i], downlink_bits[i]
-            )
-    while True:
-        straggler = int(np.argmax(seconds))
-        k = _best_free(straggler, owner, gain)
-        if k < 0 or seconds[straggler] == -np.inf:
-            return owner
-        owner[k] = straggler
-        faster = _own_seconds(
-            straggler,
-            owner,
-            gain,
-            hz,
-            noise,
-            downlink_psd,
-            power_w,
-            compute_s[straggler],
-            uplink_bits[straggler],
-            downlink_bits[straggler],
-        )
-        if faster < seconds[straggler]:
-            seconds[straggler] = faster
-        else:
-            owner[k] = -1
-            seconds[straggler] = -np.inf
+@njit(cache=True, error_model="numpy")
+def _own_seconds(
+    held: Holdings, links: Links, i: int, power_w: float, compute_s: float, uplink_bits: float, downlink_bits: float
+) -> float:
+    """Seconds that client i needs for what it does by itself, its power spread evenly over its subchannels."""
+    uplink_s = duration(uplink_bits, even_rate(held, links, i, power_w))
+    return compute_s + uplink_s + duration(downlink_bits, held.downlink[i])

@@ -1,0 +1,90 @@
+"""Allocations by name: the descent, the ablations of its paper, and simple rules that deal subchannels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitgym.allocation.descent import descend
+from splitgym.allocation.paper import paper_descend
+from splitgym.allocation.shares import (
+    Deal,
+    by_chance,
+    deal_best_cut,
+    deal_evenly,
+    in_turn,
+    proportional_fair,
+    round_robin,
+    strongest_signal,
+)
+from splitgym.frameworks.phases import Turns
+from splitgym.rounds import Decision, RoundState
+
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """How cut layer, subchannels and powers of a round are found."""
+
+    cut_layer: int | Literal["best", "random"] = "best"
+    """Last unit on the client, 1..L-1; "best": with the shortest round; "random": all with the same probability."""
+    deal: Deal | Literal["best", "random"] = "best"
+    """Rule that deals subchannels; "best": the descent's choice; "random": by chance, at least one each."""
+    power: Literal["control", "even"] = "control"
+    """Exact power control, or the same power for everybody, spread evenly.
+
+    Subchannels that a rule deals have even powers where clients take turns.
+    """
+    search: bool = True
+    """Exchanges after the greedy; False: the descent as the paper has it, block by block."""
+
+    def __call__(
+        self, state: RoundState, selected: Bools, aggregation_ratio: float, rng: np.random.Generator
+    ) -> Decision:
+        """The decision for a selection.
+
+        Args:
+            state: Of one world, as the scheduler believes it.
+            selected: [C] who shall take part.
+            aggregation_ratio: phi.
+            rng: Draws what is random.
+        """
+        cut_layer = self._cut_layer(state, rng)
+        if self.deal == "best":
+            if not self.search and cut_layer is None:
+                return paper_descend(state, selected, aggregation_ratio)
+            rules = {"power": self.power, "search": self.search}
+            return descend(state, selected, aggregation_ratio, cut_layer=cut_layer, **rules)
+        deal: Deal = partial(by_chance, rng=rng) if self.deal == "random" else self.deal
+        if self.power == "control" and state.system.program.turns is Turns.TOGETHER:
+            assignment = deal(state, selected)
+            return descend(state, selected, aggregation_ratio, cut_layer=cut_layer, assignment=assignment)
+        if cut_layer is None:
+            return deal_best_cut(state, selected, aggregation_ratio, deal)
+        return deal_evenly(state, cut_layer, selected, aggregation_ratio, deal)
+
+    def _cut_layer(self, state: RoundState, rng: np.random.Generator) -> int | None:
+        if self.cut_layer == "random":
+            return int(rng.integers(1, state.system.cut_layers + 1))
+        return None if self.cut_layer == "best" else self.cut_layer
+
+
+ALLOCATIONS: Mapping[str, Allocation] = {
+    "descent": Allocation(),
+    "paper-greedy": Allocation(search=False),
+    "ablation-a": Allocation(cut_layer="random", deal="random", power="even"),
+    "ablation-b": Allocation(cut_layer="random"),
+    "ablation-c": Allocation(deal=strongest_signal),
+    "ablation-c-random": Allocation(deal="random"),
+    "ablation-d": Allocation(power="even"),
+    "equal-shares": Allocation(deal=in_turn, power="even"),
+    "round-robin": Allocation(deal=round_robin, power="even"),
+    "received-signal-strength": Allocation(deal=strongest_signal, power="even"),
+    "proportional-fair": Allocation(deal=proportional_fair, power="even"),
+    "fixed": Allocation(cut_layer=1, deal=in_turn, power="even"),
+}
+"""The descent is e) of the ablations in arXiv 2303.15991; of equal shares and all below only the cut is the best."""

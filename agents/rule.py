@@ -1,0 +1,94 @@
+"""Rules: who takes part by one table, what they get by another, every pair of them."""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any, TypeVar
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.agent import Heuristic
+from agents.allocations import ALLOCATIONS
+from splitgym.allocation.selection import (
+    Deadline,
+    Everybody,
+    FastestK,
+    HighestLossK,
+    LossPerSecondK,
+    Prospect,
+    RandomK,
+    RoundRobinK,
+    Selection,
+    Unified,
+)
+from splitgym.rounds import Decision, RoundState
+from splitgym.scenario.errors import suggest
+
+SELECTIONS: Mapping[str, type[Selection]] = {
+    "everybody": Everybody,
+    "random-k": RandomK,
+    "round-robin-k": RoundRobinK,
+    "fastest-k": FastestK,
+    "highest-loss-k": HighestLossK,
+    "loss-per-second-k": LossPerSecondK,
+    "deadline": Deadline,
+    "unified": Unified,
+}
+
+Entry = TypeVar("Entry")
+
+
+class Rule(Heuristic):
+    """Selects clients by one rule, allocates cut layer, subchannels and powers by another, every round anew.
+
+    phi is the scenario's, or what the framework prescribes. What is drawn comes from the generator of the environment's
+    action space: `env.action_space.seed(seed)` makes it repeatable.
+
+    Args:
+        env: The environment.
+        selection: Name in `SELECTIONS`.
+        allocation: Name in `ALLOCATIONS`.
+        cut_layer: Held in every round, 1..L-1; None: as the allocation finds it.
+        parameters: Of the selection: the fields of its class.
+
+    Raises:
+        ValueError: a name, the cut layer or a parameter is not allowed; the message says what is.
+    """
+
+    def __init__(
+        self,
+        env: gym.Env[Any, Any],
+        selection: str = "everybody",
+        allocation: str = "descent",
+        cut_layer: int | None = None,
+        **parameters: Any,
+    ) -> None:
+        super().__init__(env)
+        self._select = _named("selection", selection, SELECTIONS)(**parameters)
+        self._allocation = _named("allocation", allocation, ALLOCATIONS)
+        if cut_layer is not None:
+            if cut_layer not in range(1, self.env.cut_layers + 1):
+                raise ValueError(f"cut_layer = {cut_layer!r}, allowed: 1..{self.env.cut_layers}")
+            self._allocation = replace(self._allocation, cut_layer=int(cut_layer))
+
+    @classmethod
+    def options(cls, **chosen: Any) -> tuple[str, ...]:
+        """Names of the options that may be given beside `env`; the chosen selection adds its parameters."""
+        selection = _named("selection", chosen.get("selection", "everybody"), SELECTIONS)
+        return ("selection", "allocation", "cut_layer", *(field.name for field in fields(selection)))
+
+    def decide(self, state: RoundState) -> Decision:
+        """Selects, then allocates."""
+        rng, ratio = self.env.action_space.np_random, state.ratio(self.aggregation_ratio)
+
+        def allocate(state: RoundState, selected: NDArray[np.bool_], aggregation_ratio: float) -> Decision:
+            return self._allocation(state, selected, aggregation_ratio, rng)
+
+        return allocate(state, self._select(Prospect(state, ratio, allocate, rng)), ratio)
+
+
+def _named(kind: str, name: str, table: Mapping[str, Entry]) -> Entry:
+    if name not in table:
+        raise ValueError(f"{kind} = {name!r} is unknown, {suggest(name, table)}")
+    return table[name]

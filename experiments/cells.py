@@ -1,0 +1,50 @@
+"""Random cells as schedulers see them before the first round; nothing is trained, and no data are read."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from splitgym import data
+from splitgym.envs.world import system_of
+from splitgym.frameworks import Framework
+from splitgym.network import Network
+from splitgym.rounds import RoundState
+from splitgym.scenario import Scenario
+
+ENDLESS_S = 1e9
+"""A round timeout, s, beyond every round: nobody is left out."""
+
+
+def random_states(scenario: Scenario, framework: Framework, seeds: Sequence[int]) -> list[RoundState]:
+    """The true state of random cells at the start of an episode.
+
+    All clients are there, hold as much data as each other and have learnt nothing. A seed stands for the same cell with
+    every framework.
+
+    Args:
+        scenario: What world.
+        framework: Whose rounds they are.
+        seeds: One for each cell.
+    """
+    network = Network(scenario, len(seeds))
+    network.reset([np.random.default_rng(seed) for seed in seeds])
+    system, clients = system_of(scenario, framework), scenario.clients.count
+    _, classes = data.dimensions(scenario.task.dataset)
+    return [
+        RoundState(
+            channel_gain=channel_gain.copy(),
+            client_hz=client_hz.copy(),
+            server_hz=scenario.server.compute_hz,
+            data_share=np.full(clients, 1 / clients),
+            client_loss=np.full(clients, np.log(classes)),
+            accuracy=1 / classes,
+            round=0,
+            elapsed_s=0.0,
+            cut_layer=0,
+            client_cut_layer=np.zeros(clients, np.int64),
+            available=np.ones(clients, bool),
+            system=system,
+            prescribed_ratio=framework.prescribe([], scenario.training) if framework.prescribe else np.nan,
+        )
+        for channel_gain, client_hz in zip(network.channel_gain, network.client_hz, strict=True)
+    ]

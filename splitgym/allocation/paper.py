@@ -1,0 +1,105 @@
+"""The paper's descent as it stands there: subchannels, power and cut layer in turn, until the latency stands still.
+
+Its blocks are the two-phase greedy, exact power control and enumeration. `splitgym.allocation.descent` does better, and
+faster; this one is what that has to be compared with.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitgym.allocation.descent import descend
+from splitgym.allocation.shares import equal_shares
+from splitgym.rounds import Decision, RoundState
+from splitgym.timing import round_cost
+
+Bools = NDArray[np.bool_]
+
+
+class Step(NamedTuple):
+    """One step of the descent."""
+
+    block: str
+    """"start", "subchannels", "power" or "cut"."""
+    decision: Decision
+    participants: int
+    """How many clients are expected to take part."""
+    latency_s: float
+    """Expected round latency after the step."""
+
+    def better_than(self, other: "Step") -> bool:
+        """Whether more clients take part, or as many in less time.
+
+        A round that leaves clients out at the timeout may be short, but does not do what was decided.
+        """
+        return (-self.participants, self.latency_s) < (-other.participants, other.latency_s)
+
+
+def best_cut(state: RoundState, decision: Decision) -> Step:
+    """The decision with the best cut layer, by enumeration: most clients take part, then the shortest round.
+
+    Args:
+        state: Of one world, as the scheduler believes it.
+        decision: Of one world; its cut layer does not matter.
+    """
+    cuts = range(1, state.system.cut_layers + 1)
+    candidates = [replace(decision, cut_layer=cut) for cut in cuts]
+    cost = round_cost(state.repeat(len(cuts)), Decision.stack(candidates))
+    participants = cost.participants.sum(1)
+    best = int(np.lexsort((cost.latency_s, -participants))[0])
+    return Step("cut", candidates[best], int(participants[best]), float(cost.latency_s[best]))
+
+
+def descent_steps(
+    state: RoundState, selected: Bools, aggregation_ratio: float, tolerance: float = 1e-6
+) -> Iterator[Step]:
+    """The steps of the paper's descent; the latency never increases while as many clients take part.
+
+    Blocks in turn: subchannels, power for these, cut layer for both; a step that is no better is not taken. It begins
+    with equal shares at their best cut layer and ends when a turn gains less than `tolerance`, relative.
+
+    Args:
+        state: Of one world, as the scheduler believes it.
+        selected: [C] who shall take part.
+        aggregation_ratio: phi.
+        tolerance: eps of the paper, relative to the latency.
+    """
+    shares = replace(equal_shares(state, 1, selected & state.available, aggregation_ratio), selected=selected.copy())
+    now = best_cut(state, shares)._replace(block="start")
+    yield now
+    while True:
+        before = now
+        for block in ("subchannels", "power", "cut"):
+            step = best_cut(state, now.decision) if block == "cut" else _allocation(state, now.decision, block)
+            now = step if step.better_than(now) else now._replace(block=block)
+            yield now
+        gained = before.latency_s - now.latency_s
+        if now.participants == before.participants and gained <= tolerance * before.latency_s:
+            return
+
+
+def _allocation(state: RoundState, decision: Decision, block: str) -> Step:
+    """Subchannels by the greedy for the decision's cut layer, with even powers or (block "power") exact power control.
+
+    Exact powers are for the subchannels of the greedy, also where with even powers these were no better than before.
+    """
+    power = "control" if block == "power" else "even"
+    held = {"cut_layer": int(decision.cut_layer), "search": False, "power": power}
+    allocated = descend(state, decision.selected, decision.aggregation_ratio, **held)
+    cost = round_cost(state, allocated)
+    return Step(block, allocated, int(cost.participants.sum()), float(cost.latency_s))
+
+
+def paper_descend(state: RoundState, selected: Bools, aggregation_ratio: float) -> Decision:
+    """The decision at which the paper's descent ends (see `descent_steps`).
+
+    Args:
+        state: Of one world, as the scheduler believes it.
+        selected: [C] who shall take part.
+        aggregation_ratio: phi.
+    """
+    *_, last = descent_steps(state, selected, aggregation_ratio)
+    return last.decision

@@ -1,0 +1,106 @@
+"""Who can be served, and how soon at best: bounds on a client that had what no other needs."""
+
+from math import inf, log1p
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from splitgym.allocation.links import Links
+from splitgym.allocation.load import Load, common_seconds
+from splitgym.timing.clock import duration
+from splitgym.timing.rates import LN2
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@njit(cache=True, error_model="numpy")
+def least_seconds(load: Load, links: Links, members: Bools, sharing: int, seconds: Floats) -> None:
+    """Fills in [S, C] seconds below which no member ends a segment if so many clients share the band.
+
+    The client would have all of the band but one subchannel for each of the others, every piece as good as its best
+    one, and its whole power budget.
+    """
+    spare_hz = np.sum(links.hz) - (sharing - 1) * np.min(links.hz)
+    power_w = min(links.client_max_w, links.total_max_w)
+    for i in range(members.shape[0]):
+        if not members[i]:
+            continue
+        uplink = spare_hz * log1p(power_w / (spare_hz * links.lowest_floor[i])) / LN2
+        downlink = min(links.band[i], spare_hz * links.best_downlink[i])
+        for s in range(load.segments[0]):
+            uplink_s, downlink_s = (
+                duration(load.uplink_bits[s, i], uplink),
+                duration(load.downlink_bits[s, i], downlink),
+            )
+            seconds[s, i] = load.compute_s[s, i] + uplink_s + downlink_s
+
+
+@njit(cache=True, error_model="numpy")
+def least_latency(load: Load, links: Links, served: Ints, least_s: Floats) -> tuple[float, float]:
+    """A turn with these clients takes no less than this, s, and its timeout's barrier comes no earlier than that."""
+    slowest_band = inf
+    for i in served:
+        slowest_band = min(slowest_band, links.band[i])
+    before = common_seconds(load, 0, served.shape[0], slowest_band)
+    total = before + common_seconds(load, 1, served.shape[0], slowest_band)
+    for s in range(load.segments[0]):
+        last = 0.0
+        for i in served:
+            last = max(last, least_s[s, i])
+        total += last
+        if s <= load.segments[1]:
+            before += last
+    return total, before if load.segments[1] >= 0 else 0.0
+
+
+@njit(cache=True, error_model="numpy")
+def servable(load: Load, links: Links, members: Bools, timeout_s: float, least_s: Floats) -> tuple[Ints, float]:
+    """Who can be served: as many members as there are subchannels and as can be in time, by the bounds.
+
+    If not all can be, those are whose turn could be the shortest, each with the whole band. Where clients do nothing
+    by themselves, nobody needs a subchannel.
+
+    Args:
+        load: Of the turn.
+        links: Of the world.
+        members: [C].
+        timeout_s: Of the turn.
+        least_s: [S, C] room for seconds.
+
+    Returns:
+        Their indices, the first in line first, and a lower bound of the latency; with nobody the timeout.
+    """
+    served = np.flatnonzero(members)
+    if served.shape[0] == 0:
+        return served, 0.0
+    if served.shape[0] <= links.hz.shape[0] or load.segments[0] == 0:
+        least_seconds(load, links, members, served.shape[0], least_s)
+        latency_s, barrier_s = least_latency(load, links, served, least_s)
+        if barrier_s <= timeout_s:
+            return served, latency_s
+    order = line(load, links, members, timeout_s, least_s)
+    for n in range(min(served.shape[0], links.hz.shape[0]), 0, -1):
+        latency_s, barrier_s = least_latency(load, links, order[:n], least_s)
+        if barrier_s <= timeout_s:
+            return order[:n], latency_s
+    return order[:0], timeout_s
+
+
+@njit(cache=True, error_model="numpy")
+def line(load: Load, links: Links, members: Bools, timeout_s: float, least_s: Floats) -> Ints:
+    """Members in the order in which they should be served if not all can be: whose turn would be the shortest first.
+
+    Each with the whole band for itself, for which `least_s` is filled in. Who would miss the timeout even so is last.
+    """
+    least_seconds(load, links, members, 1, least_s)
+    indices = np.flatnonzero(members)
+    seconds = np.zeros(indices.shape[0])
+    for n in range(indices.shape[0]):
+        for s in range(load.segments[0]):
+            seconds[n] += least_s[s, indices[n]]
+        if least_latency(load, links, indices[n : n + 1], least_s)[1] > timeout_s:
+            seconds[n] = inf
+    return indices[np.argsort(seconds, kind="mergesort")]

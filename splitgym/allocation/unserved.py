@@ -1,0 +1,47 @@
+"""Why somebody who was selected is not served: in words."""
+
+import numpy as np
+
+from splitgym.allocation.links import links_of, radio_of
+from splitgym.allocation.load import common_seconds, own_load
+from splitgym.allocation.serving import least_seconds
+from splitgym.rounds import Decision, RoundState
+from splitgym.timing import round_cost
+
+
+def unserved(state: RoundState, decision: Decision) -> dict[int, str]:
+    """Who of the selected clients is not expected to take part, and why.
+
+    Args:
+        state: Of one world, as the scheduler believes it.
+        decision: Of one world.
+
+    Returns:
+        The reason by client; empty if everybody is served.
+    """
+    cost, system = round_cost(state, decision), state.system
+    links, load = (
+        links_of(radio_of(system), state.channel_gain),
+        own_load(state, int(decision.cut_layer), float(decision.aggregation_ratio)),
+    )
+    everybody = np.ones(len(decision.selected), bool)
+    alone_s = np.zeros_like(load.compute_s)
+    least_seconds(load, links, everybody, 1, alone_s)
+    alone_s = alone_s[: load.segments[1] + 1].sum(0) + common_seconds(load, 0, 1, float(links.band.min()))
+    timeout_s, wanted = system.round_timeout_s, int((decision.selected & state.available).sum())
+    reasons = {}
+    for i in np.flatnonzero(decision.selected & ~cost.participants):
+        if cost.unavailable[i]:
+            reason = "it is away"
+        elif alone_s[i] > timeout_s:
+            reason = (
+                f"even with the whole band its uplink ends after {alone_s[i]:.3g} s, the timeout is {timeout_s:g} s"
+            )
+        elif cost.timed_out[i]:
+            reason = f"beside the others its uplink does not end before the timeout of {timeout_s:g} s"
+        elif wanted > system.subchannels:
+            reason = f"{wanted} clients share {system.subchannels} subchannels, and it is one of the last in line"
+        else:
+            reason = f"with it somebody would miss the timeout of {timeout_s:g} s, and it is one of the last in line"
+        reasons[int(i)] = reason
+    return reasons
