@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.frameworks.phases import Program
+from splitgym.frameworks.phases import Program, Turns
 from splitgym.models import Profile
 from splitgym.scenario import Scenario
 
@@ -36,6 +36,8 @@ class System:
     """xi of the server, J s^2/cycle^3."""
     batch_size: int
     round_timeout_s: float
+    on_demand: bool
+    """Whether idle subchannels are lent, and clients and server go on as soon as they can."""
     clusters: int
     """Clusters to form, with a framework that has them."""
     program: Program
@@ -56,6 +58,7 @@ class System:
             server_capacitance=scenario.server.switched_capacitance,
             batch_size=scenario.training.batch_size,
             round_timeout_s=scenario.episode.round_timeout_s,
+            on_demand=radio.sharing == "on-demand",
             clusters=scenario.training.clusters,
             program=program,
             prefix_bits=np.concatenate([[0.0], np.cumsum(profile.model_bits[:-1])]),
@@ -126,7 +129,8 @@ class RoundState:
 
     def batch(self) -> "RoundState":
         """This one world as a batch of one."""
-        return self.repeat(1)
+        arrays: dict[str, Any] = {name: np.array([value]) for name, value in _arrays(self)}
+        return replace(self, **arrays)
 
     def repeat(self, worlds: int) -> "RoundState":
         """This one world as a batch of N equal ones."""
@@ -141,9 +145,13 @@ class Decision:
     cut_layer: Any
     """Last unit on the client, 1..L-1."""
     assignment: Ints
-    """[M] index of the client that uses the subchannel, -1: unused."""
+    """[M] index of the client that uses the subchannel, -1: unused; the band is dealt anew in each of several turns.
+
+    Or [T, M], where clients take turns: the band of each turn exactly. Row c belongs to the cluster of that index, or
+    to that client where clients go one by one; there, owners that are not of the turn do not count.
+    """
     power_w_per_hz: Floats
-    """[M] transmit power spectral density on the subchannel, W/Hz."""
+    """[M] or [T, M], as `assignment`: transmit power spectral density on the subchannel, W/Hz."""
     selected: Bools
     """[C] who takes part."""
     aggregation_ratio: Any
@@ -157,17 +165,30 @@ class Decision:
         if np.ndim(self.cluster) < 1:
             object.__setattr__(self, "cluster", np.full(self.selected.shape, self.cluster))
 
+    @property
+    def by_turn(self) -> bool:
+        """Whether each turn has its own row of `assignment` and `power_w_per_hz`."""
+        return self.assignment.ndim > self.selected.ndim
+
+    def used(self, turns: Turns) -> Bools:
+        """As `assignment`, of one world: whether a selected client has the subchannel, in its own turn if by turn."""
+        owner = np.maximum(self.assignment, 0)
+        used = (self.assignment >= 0) & self.selected[owner]
+        if self.by_turn:
+            used &= turns.of_clients(self.cluster)[owner] == np.arange(len(owner))[:, None]
+        return used
+
     def world(self, index: int) -> "Decision":
         """One world of a batch."""
         return replace(self, **{name: value[index] for name, value in _arrays(self)})
 
     def batch(self) -> "Decision":
         """This one world as a batch of one."""
-        return Decision.stack([self])
+        return replace(self, **{name: np.array([value]) for name, value in _arrays(self)})
 
     @staticmethod
     def stack(decisions: Sequence["Decision"]) -> "Decision":
-        """Several worlds as a batch."""
+        """Several worlds, with arrays of the same shapes, as a batch."""
         return Decision(**{f.name: np.stack([getattr(d, f.name) for d in decisions]) for f in fields(Decision)})
 
     def check(self, state: RoundState) -> None:
@@ -176,26 +197,43 @@ class Decision:
         cuts = state.system.cut_layers
         if not isinstance(self.cut_layer, int | np.integer) or not 1 <= self.cut_layer <= cuts:
             raise ValueError(f"Decision.cut_layer = {self.cut_layer}, allowed: 1..{cuts}")
-        _check_shape("assignment", self.assignment, subchannels)
-        _check_shape("power_w_per_hz", self.power_w_per_hz, subchannels)
-        _check_shape("selected", self.selected, clients)
+        _check_shape("selected", self.selected, f"({clients},)", self.selected.shape == (clients,))
         if self.selected.dtype != np.bool_:
             raise ValueError(f"Decision.selected = {self.selected}, allowed: bool array")
-        if self.assignment.dtype.kind not in "iu":
-            raise ValueError(f"Decision.assignment = {self.assignment}, allowed: whole numbers")
-        if np.any(self.assignment < -1) or np.any(self.assignment >= clients):
-            raise ValueError(f"Decision.assignment = {self.assignment}, allowed: -1 (unused) or 0..{clients - 1}")
-        if not np.all(np.isfinite(self.power_w_per_hz)) or np.any(self.power_w_per_hz < 0):
-            raise ValueError(f"Decision.power_w_per_hz = {self.power_w_per_hz}, allowed: finite and not negative")
-        _check_shape("cluster", self.cluster, clients)
-        if np.asarray(self.cluster).dtype.kind not in "iu":
-            raise ValueError(f"Decision.cluster = {self.cluster}, allowed: whole numbers")
+        self._check_band(clients, subchannels, state.system.program.turns)
+        self._check_cluster(clients, state.system.program.turns)
         if not isinstance(self.aggregation_ratio, float | int | np.number) or not 0 <= self.aggregation_ratio <= 1:
             raise ValueError(f"Decision.aggregation_ratio = {self.aggregation_ratio}, allowed: 0..1")
         if state.ratio(self.aggregation_ratio) != self.aggregation_ratio:
             raise ValueError(
                 f"Decision.aggregation_ratio = {self.aggregation_ratio}, "
                 f"allowed in this round of the framework: {state.prescribed_ratio:g}"
+            )
+
+    def _check_band(self, clients: int, subchannels: int, turns: Turns) -> None:
+        shape = self.assignment.shape
+        rows = {Turns.TOGETHER: None, Turns.CLUSTERS: "turns", Turns.ONE_BY_ONE: clients}[turns]
+        allowed = f"({subchannels},)" + (f" or ({rows}, {subchannels})" if rows else "")
+        fits = shape == (subchannels,) or (len(shape) == 2 and shape[1] == subchannels and rows in ("turns", shape[0]))
+        _check_shape("assignment", self.assignment, allowed, fits)
+        _check_shape("power_w_per_hz", self.power_w_per_hz, f"{shape}", self.power_w_per_hz.shape == shape)
+        if self.assignment.dtype.kind not in "iu":
+            raise ValueError(f"Decision.assignment = {self.assignment}, allowed: whole numbers")
+        if np.any(self.assignment < -1) or np.any(self.assignment >= clients):
+            raise ValueError(f"Decision.assignment = {self.assignment}, allowed: -1 (unused) or 0..{clients - 1}")
+        if not np.all(np.isfinite(self.power_w_per_hz)) or np.any(self.power_w_per_hz < 0):
+            raise ValueError(f"Decision.power_w_per_hz = {self.power_w_per_hz}, allowed: finite and not negative")
+
+    def _check_cluster(self, clients: int, turns: Turns) -> None:
+        cluster = np.asarray(self.cluster)
+        _check_shape("cluster", cluster, f"({clients},)", cluster.shape == (clients,))
+        if cluster.dtype.kind not in "iu":
+            raise ValueError(f"Decision.cluster = {cluster}, allowed: whole numbers")
+        without_row = (cluster < 0) | (cluster >= len(self.assignment))
+        if self.by_turn and turns is Turns.CLUSTERS and np.any(self.selected & without_row):
+            raise ValueError(
+                f"Decision.cluster = {cluster}, allowed for selected clients: 0..{len(self.assignment) - 1}, "
+                "the rows of Decision.assignment"
             )
 
 
@@ -237,6 +275,6 @@ def _arrays(value: RoundState | Decision) -> list[tuple[str, Any]]:
     return [(f.name, getattr(value, f.name)) for f in fields(value) if f.name != "system"]
 
 
-def _check_shape(name: str, array: NDArray[Any], length: int) -> None:
-    if np.shape(array) != (length,):
-        raise ValueError(f"Decision.{name} has shape {np.shape(array)}, allowed: ({length},)")
+def _check_shape(name: str, array: NDArray[Any], allowed: str, fits: bool) -> None:
+    if not fits:
+        raise ValueError(f"Decision.{name} has shape {array.shape}, allowed: {allowed}")

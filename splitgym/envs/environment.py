@@ -50,7 +50,13 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     | `"cpsl"` | clusters one after the other (`training.clusters`), SFL inside a cluster |
 
     In `"sl"` and `"cpsl"` the band is dealt anew in each turn: whoever works keeps its own subchannels and gets those
-    of the others, with an even share of the power budgets. Clusters are formed of clients that need about as long.
+    of the others, with an even share of the power budgets. Clusters are formed of clients that need about as long. A
+    decision that is played past the encodings (`play`) may say the band of every turn itself.
+
+    With `radio={"sharing": "on-demand"}` nobody waits for others unless it has to: subchannels and power that are idle
+    at a moment are lent to whoever sends or receives then and would be ready last, and the server works for whose data
+    is there (after everybody's is, where its batch norm normalises all rows together). A round is then never longer
+    than with the default, `"static"`, for the same decision and participants.
 
     ## Action Space
     One decision, three encodings of it (`action=`); with L units in the network, C clients, M subchannels, phi levels
@@ -285,6 +291,11 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         """What the round will run on; for oracles and checks, never in the observation."""
         self._need_reset()
         return self._world.truth
+
+    def fork(self) -> World:
+        """A copy of the world, in which an oracle can try what the future brings; `ResetNeeded` before a reset."""
+        self._need_reset()
+        return self._world.fork()
 
     @property
     def cut_layers(self) -> int:

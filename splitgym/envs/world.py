@@ -1,5 +1,6 @@
 """The world behind the environment: cell, clock and learner, moved on by decisions. It knows nothing of Gymnasium."""
 
+from copy import deepcopy
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -85,6 +86,10 @@ class World:
         self._network.advance([self._rng], np.array([float(cost.latency_s)]))
         return Round(decision, projected, cost, before, outcome)
 
+    def fork(self) -> "World":
+        """A copy that goes its own way: what is played in it would happen here too, to the bit."""
+        return deepcopy(self, {id(fixed): fixed for fixed in (self.scenario, self.framework, self.system)})
+
     def _seen(self, channel_gain: np.ndarray, client_hz: np.ndarray, available: np.ndarray) -> RoundState:
         outcome = self._learner.outcome
         return RoundState(
@@ -106,12 +111,17 @@ class World:
 
 def system_of(scenario: Scenario, framework: Framework) -> System:
     """What stays the same over an episode of a scenario with a framework."""
-    profile = _profile(scenario.task.dataset, scenario.task.model, scenario.task.stem)
+    profile, batch_norm = _network_costs(scenario.task.dataset, scenario.task.model, scenario.task.stem)
     workload = Workload.of(profile, scenario)
-    return System.of(scenario, profile, Program.compile(framework.phases(workload), workload, framework.turns))
+    one_batch = batch_norm and framework.joint_batch and scenario.training.batch_statistics == "joint"
+    phases = framework.phases(workload)
+    program = Program.compile(phases, workload, framework.turns, server_by_client=not one_batch)
+    return System.of(scenario, profile, program)
 
 
 @lru_cache(maxsize=32)
-def _profile(dataset: str, model: str, stem: str) -> models.Profile:
+def _network_costs(dataset: str, model: str, stem: str) -> tuple[models.Profile, bool]:
+    """What each unit of a network costs, and whether it has batch norm."""
     input_shape, classes = data.dimensions(dataset)
-    return models.profile(models.build(model, input_shape, classes, stem=stem), input_shape)
+    network = models.build(model, input_shape, classes, stem=stem)
+    return models.profile(network, input_shape), network.has_batch_norm

@@ -13,4 +13,4 @@ def phases(w: Workload) -> tuple[Phase, ...]:
     )
 
 
-FRAMEWORK = Framework(name="centralised", phases=phases, train=train_joint, network_at="server")
+FRAMEWORK = Framework(name="centralised", phases=phases, train=train_joint, network_at="server", joint_batch=True)

@@ -80,4 +80,6 @@ def _run_members(parties: Parties, cluster: Exercise) -> list[ClientPass]:
     return passes
 
 
-FRAMEWORK = Framework(name="cpsl", phases=sfl_v1.phases, train=train, network_at="shared", turns=Turns.CLUSTERS)
+FRAMEWORK = Framework(
+    name="cpsl", phases=sfl_v1.phases, train=train, network_at="shared", turns=Turns.CLUSTERS, joint_batch=True
+)

@@ -66,4 +66,4 @@ def train(parties: Parties, exercise: Exercise) -> bool:
     return True
 
 
-FRAMEWORK = Framework(name="epsl", phases=phases, train=train, aggregates=True)
+FRAMEWORK = Framework(name="epsl", phases=phases, train=train, aggregates=True, joint_batch=True)

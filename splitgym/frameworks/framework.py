@@ -37,6 +37,8 @@ class Framework:
     network_at: Literal["own-clients", "shared", "clients", "server"] = "own-clients"
     """Who holds the units: clients their own first ones (own-clients); one client model and a server (shared); the
     whole network at the clients or at the server."""
+    joint_batch: bool = False
+    """Whether the server takes the rows of all clients (of a turn) in one batch."""
     server_copies: bool = False
     """Whether the server trains a copy for each client."""
     turns: Turns = Turns.TOGETHER

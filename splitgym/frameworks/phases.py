@@ -6,6 +6,7 @@ A framework says once what is computed and sent in a round; nothing else in the 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -137,9 +138,17 @@ class Program:
     work: Array
     per_participant: Array
     turns: Turns = Turns.TOGETHER
+    server_by_client: bool = True
+    """Whether the server can work for one client before the rows of another are there."""
 
     @classmethod
-    def compile(cls, phases: Sequence[Phase], workload: Workload, turns: Turns = Turns.TOGETHER) -> "Program":
+    def compile(
+        cls,
+        phases: Sequence[Phase],
+        workload: Workload,
+        turns: Turns = Turns.TOGETHER,
+        server_by_client: bool = True,
+    ) -> "Program":
         """Tabulates phases over all cut layers and aggregated rows."""
         shape = (len(workload.smashed_bits), workload.aggregated_rows.size)
 
@@ -152,9 +161,10 @@ class Program:
             work=table([phase.work for phase in phases]),
             per_participant=table([phase.per_participant for phase in phases]),
             turns=turns,
+            server_by_client=server_by_client,
         )
 
-    @property
+    @cached_property
     def uses_own_subchannels(self) -> bool:
         """Whether a client needs a subchannel of its own to take part."""
         return bool(np.isin(self.resource, (Resource.UPLINK, Resource.UNICAST)).any())
@@ -165,4 +175,4 @@ def aggregated_rows(aggregation_ratio: float | Array, batch_size: int) -> NDArra
 
     The product is rounded to nine decimals first, so that phi = 0.28 of 25 rows is 7 and not 8.
     """
-    return np.ceil(np.round(np.asarray(aggregation_ratio) * batch_size, 9)).astype(np.int64)
+    return np.ceil(np.rint(np.multiply(aggregation_ratio, batch_size) * 1e9) / 1e9).astype(np.int64)

@@ -31,4 +31,6 @@ def highest_ratio(batch_size: int) -> float:
     return max(batch_size - ROWS_LEFT, 0) / batch_size
 
 
-FRAMEWORK = Framework(name="psl-drop", phases=phases, train=train, aggregates=True, highest_ratio=highest_ratio)
+FRAMEWORK = Framework(
+    name="psl-drop", phases=phases, train=train, aggregates=True, highest_ratio=highest_ratio, joint_batch=True
+)

@@ -28,6 +28,11 @@ class CuttableNetwork(nn.Module):
     def __len__(self) -> int:
         return len(self.units)
 
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether a row's output depends, in training, on the other rows of its batch."""
+        return any(isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) for layer in self.modules())
+
     def forward(self, x: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
         """Runs units start..stop-1 (counted from 0); all of them by default.
 

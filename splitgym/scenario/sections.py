@@ -75,7 +75,7 @@ class Cell(Section):
 
 
 class Radio(Section):
-    """Spectrum, powers and small-scale fading."""
+    """Spectrum, powers, small-scale fading, and how clients share."""
 
     carrier_hz: float = Field(3.5e9, gt=0, description="Carrier frequency, Hz.")
     subchannels: int = Field(20, ge=1, description="Number of subchannels M.")
@@ -97,6 +97,11 @@ class Radio(Section):
     rician_factor_db: float = Field(9.0, ge=-100, le=100, description="Rician K factor, dB.")
     fading_correlation: float = Field(
         0.9, ge=0, le=1, description="Correlation of the complex fading coefficient from one round to the next."
+    )
+    sharing: Literal["static", "on-demand"] = Field(
+        "static",
+        description="on-demand: who sends or receives is lent the subchannels and the power that nobody needs at that "
+        "moment, and the server works for whose data is there, where it need not have everybody's.",
     )
 
     @property

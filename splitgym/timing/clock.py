@@ -112,7 +112,7 @@ def walk(
     kinds = np.concatenate((np.array([UNICAST, UPLINK]), resource, np.array([END])))
     row_of_deadline = MIGRATION_ROWS + deadline_barrier(resource)
     deadline = timeout_s if row_of_deadline < kinds.shape[0] else np.inf
-    now = np.zeros(clients)
+    now, own = np.zeros(clients), np.zeros(clients)
     start[:] = 0.0
     stop[:] = 0.0
     stage_s[:] = 0.0
@@ -121,7 +121,9 @@ def walk(
     for row, kind in enumerate(kinds):
         phase = row - MIGRATION_ROWS
         if kind < SERVER:
-            amount = move_down if row == 0 else move_up if row == 1 else np.full(clients, work[phase])
+            if row >= MIGRATION_ROWS:
+                own[:] = work[phase]
+            amount = move_down if row == 0 else move_up if row == 1 else own
             speed = client_hz if kind == CLIENT else uplink if kind == UPLINK else downlink
             _side_by_side(amount, speed, takes_part, now, start[row], stop[row])
             continue

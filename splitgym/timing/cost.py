@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.frameworks.phases import Resource, Turns, aggregated_rows
+from splitgym.frameworks.phases import Turns, aggregated_rows
 from splitgym.rounds import Decision, RoundState
+from splitgym.timing.cell import Spectrum
+from splitgym.timing.turn import Rules
 from splitgym.timing.turns import walk_turns
 
 Floats = NDArray[np.float64]
@@ -34,7 +36,8 @@ class RoundCost:
     timed_out: Bools
     """[C] left out because the uplink was not finished at the timeout."""
     start_s: Floats
-    """[R, C] begin of each client's phases, from the round's start; a common phase stands at every participant."""
+    """[R, C] begin of each client's phases, from the round's start; a common phase stands at every participant, on
+    demand from when the server takes up that client's part."""
     stop_s: Floats
     """[R, C] end of each client's phases."""
     stage_s: Floats
@@ -78,38 +81,37 @@ def round_cost(state: RoundState, decision: Decision) -> RoundCost:
     rows = aggregated_rows(decision.aggregation_ratio, system.batch_size)
     members = decision.selected & state.available
     walked = walk_turns(
-        program.resource,
+        Rules(
+            program.resource,
+            program.turns is Turns.ONE_BY_ONE,
+            program.uses_own_subchannels,
+            system.round_timeout_s,
+        ),
+        program.server_by_client if system.on_demand else None,
+        Spectrum(
+            system.subchannel_hz,
+            system.noise_psd_w_per_hz,
+            system.downlink_psd_w_per_hz,
+            system.client_power_max_w,
+            system.total_power_max_w,
+        ),
         program.work[cut - 1, rows],
         program.per_participant[cut - 1, rows],
-        program.turns is Turns.ONE_BY_ONE,
-        program.uses_own_subchannels,
         members,
         np.array(program.turns.of_clients(decision.cluster), np.int64),
         state.client_hz,
         np.asarray(state.server_hz, np.float64),
         state.channel_gain,
-        decision.assignment,
-        decision.power_w_per_hz,
-        system.downlink_psd_w_per_hz,
-        system.subchannel_hz,
-        system.noise_psd_w_per_hz,
-        system.client_power_max_w,
-        system.total_power_max_w,
+        decision.by_turn,
+        decision.assignment if decision.by_turn else decision.assignment[:, None],
+        decision.power_w_per_hz if decision.by_turn else decision.power_w_per_hz[:, None],
         cut,
         state.client_cut_layer,
         system.prefix_bits,
-        system.round_timeout_s,
     )
-    resource = np.concatenate([[Resource.UNICAST, Resource.UPLINK], program.resource])
-    busy = walked.stop - walked.start
-    computing, sending, receiving = (
-        busy[:, resource == kind].sum(1) for kind in (Resource.CLIENT, Resource.UPLINK, Resource.UNICAST)
-    )
-    serving, broadcasting = (
-        walked.stage_s[:, resource == kind].sum(1) for kind in (Resource.SERVER, Resource.BROADCAST)
-    )
-    own_hz = walked.owned @ system.subchannel_hz
-    transmit_w = (walked.psd * system.subchannel_hz).sum(-1)
+    busy, links = walked.busy, walked.links
+    own_hz = links.held @ system.subchannel_hz
+    transmit_w = (links.psd * system.subchannel_hz).sum(-1)
     return RoundCost(
         stages=("migration", "migration", *program.stages),
         latency_s=walked.latency,
@@ -120,9 +122,10 @@ def round_cost(state: RoundState, decision: Decision) -> RoundCost:
         start_s=walked.begin[:, None] + walked.start,
         stop_s=walked.begin[:, None] + walked.stop,
         stage_s=walked.stage_s,
-        client_energy_j=system.client_capacitance * state.client_hz**3 * computing + transmit_w * sending,
-        server_energy_j=system.server_capacitance * state.server_hz**3 * serving
-        + system.downlink_psd_w_per_hz * (system.subchannel_hz.sum() * broadcasting + (own_hz * receiving).sum(1)),
-        traffic_bits=(walked.uplink * sending + walked.downlink * receiving).sum(1) + walked.broadcast_bits,
+        client_energy_j=system.client_capacitance * state.client_hz**3 * busy.computing + transmit_w * busy.sending,
+        server_energy_j=system.server_capacitance * state.server_hz**3 * busy.serving
+        + system.downlink_psd_w_per_hz
+        * (system.subchannel_hz.sum() * busy.broadcasting + (own_hz * busy.receiving).sum(1)),
+        traffic_bits=(links.uplink * busy.sending + links.downlink * busy.receiving).sum(1) + walked.broadcast_bits,
         migration_bits=walked.moved,
     )

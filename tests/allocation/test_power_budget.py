@@ -85,3 +85,24 @@ def test_a_budget_spent_to_the_last_bit_is_not_broken(share: float) -> None:
     psd = np.full(5, share * P_MAX / HZ)
     decision = Decision(1, np.array([0, 1, 2, -1, -1]), psd, np.ones(3, bool), 0.0)
     assert project_power(decision, with_total(SCENARIO, STATE, 3 * P_MAX))[1] is False
+
+
+@given(seed=st.integers(0, 2**32 - 1), framework=st.sampled_from(["sl", "cpsl"]))
+@settings(max_examples=60, deadline=None)
+def test_turns_hold_the_budgets_each_by_itself(seed: int, framework: str) -> None:
+    """A turn's row comes out as the row alone does when the turn's members are all who is selected."""
+    rng = np.random.default_rng(seed)
+    scenario, state = cell(seed, 3, 5, framework=framework)
+    state = with_total(scenario, state, rng.uniform(0.3, 2) * P_MAX)
+    psd = P_MAX / HZ * rng.random((3, 5))
+    cluster = np.arange(3) if framework == "sl" else rng.integers(0, 3, 3)
+    decision = Decision(1, rng.integers(-1, 3, (3, 5)), psd, rng.random(3) < 0.8, 0.0, cluster)
+    projected, broken = project_power(decision, state)
+    assert projected.power_w_per_hz.shape == (3, 5)
+    alone = []
+    for t in range(3):
+        members = decision.selected & (cluster == t)
+        row = replace(decision, assignment=decision.assignment[t], power_w_per_hz=psd[t], selected=members)
+        alone.append(project_power(row, state))
+        np.testing.assert_array_equal(projected.power_w_per_hz[t], alone[t][0].power_w_per_hz)
+    assert broken == any(each for _, each in alone)

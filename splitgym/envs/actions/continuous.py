@@ -50,9 +50,9 @@ class ContinuousCodec(ActionCodec):
         )
 
     def encode(self, decision: Decision, state: RoundState) -> NDArray[Any]:
-        """Numbers of subchannels and powers per client stay; which subchannels they are is lost."""
+        """Numbers of subchannels and powers per client stay (in its own turn); which subchannels they are is lost."""
         c = self._clients
-        owned = (decision.assignment >= 0) & decision.selected[np.maximum(decision.assignment, 0)]
+        owned = decision.used(state.system.program.turns)
         owner = decision.assignment[owned]
         counts = np.bincount(owner, minlength=c)
         ratio = decision.aggregation_ratio / self._highest_ratio if self._highest_ratio > 0 else 0.0

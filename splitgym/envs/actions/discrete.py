@@ -44,9 +44,14 @@ class DiscreteCodec(ActionCodec):
         )
 
     def encode(self, decision: Decision, state: RoundState) -> NDArray[Any]:
-        """Powers and phi go to their nearest levels."""
-        owner = np.where(decision.assignment < 0, self._clients, decision.assignment)
-        share = decision.power_w_per_hz * self._subchannel_hz / self._client_power_max_w
+        """Powers and phi go to their nearest levels; of several bands the first to use a subchannel counts for it."""
+        assignment, power_w_per_hz = decision.assignment, decision.power_w_per_hz
+        if decision.by_turn:
+            used = decision.used(state.system.program.turns)
+            first = used.argmax(0), np.arange(self._subchannels)
+            assignment, power_w_per_hz = np.where(used.any(0), assignment[first], -1), power_w_per_hz[first]
+        owner = np.where(assignment < 0, self._clients, assignment)
+        share = power_w_per_hz * self._subchannel_hz / self._client_power_max_w
         level = nearest(self._power_levels, share)
         phi = nearest(self.aggregation_levels, decision.aggregation_ratio)
         parts: list[Any] = [[decision.cut_layer - 1], owner, level, decision.selected, [phi]]

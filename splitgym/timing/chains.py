@@ -1,0 +1,187 @@
+"""What each client has to do in a turn, and how far it is, when clients and server go on as soon as they can."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from splitgym.timing.cell import Cell
+from splitgym.timing.clock import BROADCAST, CLIENT, END, MIGRATION_ROWS, SERVER, UNICAST, UPLINK, duration
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+class Work(NamedTuple):
+    """What there is to do in the R rows of a turn's timeline."""
+
+    kind: Ints
+    """[R + 1] who is busy; END behind the last row."""
+    own: Floats
+    """[R, C] cycles or bits of each client: in its own phase, or for it in a common one."""
+    once: Floats
+    """[R] cycles or bits of a common phase beside those."""
+    waits: Bools
+    """[R] whether everybody waits for the last before the row begins."""
+    in_pieces: Bools
+    """[R] whether the server works for one client after the other."""
+
+
+class Chains(NamedTuple):
+    """How far the clients are; all [C]."""
+
+    row: Ints
+    """The row that each is in; -1: it has not begun, R: it has done everything."""
+    end: Floats
+    """When that is done at the present rate, s; inf: it waits."""
+    left: Floats
+    """Bits that it had still to send or receive when its rate was last set."""
+    came: Floats
+    """When its data came to the server, s."""
+
+
+class Timeline(NamedTuple):
+    """What happens when in a turn, s from its begin."""
+
+    start: Floats
+    """[R, C] begin of each row for each client: of what it waits for, when that is taken up."""
+    stop: Floats
+    """[R, C] its end."""
+    stage_s: Floats
+    """[R] seconds of each row on the critical path; they sum to the latency."""
+    common_s: Floats
+    """[R] seconds that the server or the base station works on each common phase."""
+
+
+@njit(cache=True)
+def work_of(resource: Ints, work: Floats, per_participant: Floats, by_client: bool, cell: Cell) -> Work:
+    """Lays out phases ([P] each, see `splitgym.timing.clock.walk`) as rows.
+
+    With `by_client` the server can work for one client before the rows of another are there; then it waits for all
+    only before what it does once. Nobody waits for a phase without work.
+    """
+    kind = np.concatenate((np.array([UNICAST, UPLINK]), resource, np.array([END])))
+    rows = kind.shape[0] - 1
+    own, once = np.zeros((rows, cell.client_hz.shape[0])), np.zeros(rows)
+    waits, in_pieces = np.zeros(rows, np.bool_), np.zeros(rows, np.bool_)
+    own[0], own[1] = cell.move_down, cell.move_up
+    for row in range(MIGRATION_ROWS, rows):
+        phase = row - MIGRATION_ROWS
+        if kind[row] < SERVER:
+            own[row] = work[phase]
+        else:
+            own[row], once[row] = per_participant[phase], work[phase]
+            in_pieces[row] = kind[row] == SERVER and by_client
+            waits[row] = once[row] > 0.0 or (per_participant[phase] > 0.0 and not in_pieces[row])
+    return Work(kind, own, once, waits, in_pieces)
+
+
+@njit(cache=True)
+def go_on(work: Work, cell: Cell, takes_part: Bools, now: float, chains: Chains, timeline: Timeline) -> bool:
+    """Everybody who is done with a row enters the next, and passes what is nothing to do; whether there was one."""
+    rows, moved = work.own.shape[0], False
+    for i in range(takes_part.shape[0]):
+        while takes_part[i] and chains.end[i] <= now:
+            moved = True
+            if chains.row[i] >= 0:
+                timeline.stop[chains.row[i], i] = now
+            chains.row[i] += 1
+            chains.end[i] = np.inf
+            row = chains.row[i]
+            if row == rows:
+                break
+            timeline.start[row, i] = now
+            chains.left[i] = work.own[row, i]
+            if work.kind[row] == CLIENT or (work.own[row, i] == 0.0 and not work.waits[row]):
+                chains.end[i] = now + duration(work.own[row, i], cell.client_hz[i])
+            if work.kind[row] == SERVER and work.kind[row - 1] != SERVER:
+                chains.came[i] = now
+    return moved
+
+
+@njit(cache=True)
+def row_that_all_wait_for(work: Work, takes_part: Bools, begun: Bools, chains: Chains) -> int:
+    """The row at which everybody waits for it to begin, -1: there is none; `begun`: [R] which did."""
+    common = -1
+    for i in range(takes_part.shape[0]):
+        if takes_part[i]:
+            row = chains.row[i]
+            if row == work.own.shape[0] or not work.waits[row] or begun[row] or (common >= 0 and row != common):
+                return -1
+            common = row
+    return common
+
+
+@njit(cache=True)
+def work_for_all(
+    work: Work,
+    cell: Cell,
+    row: int,
+    takes_part: Bools,
+    now: float,
+    horizon_s: float,
+    chains: Chains,
+    timeline: Timeline,
+) -> tuple[float, float]:
+    """Begins a row that all wait for; what goes on behind the horizon is cut off there and does not count.
+
+    Returns:
+        When it is done and pieces may follow, s, and the bits that are broadcast.
+    """
+    amount, speed = work.once[row], cell.server_hz
+    if not work.in_pieces[row]:
+        amount += work.own[row, 0] * np.sum(takes_part)
+    if work.kind[row] == BROADCAST:
+        speed = np.min(cell.band[takes_part])
+    seconds = duration(amount, speed)
+    counted_s = min(seconds, max(horizon_s - now, 0.0))
+    timeline.common_s[row] += counted_s
+    for i in range(takes_part.shape[0]):
+        if takes_part[i]:
+            timeline.start[row, i] = now
+            if not work.in_pieces[row]:
+                chains.end[i] = now + seconds
+    sent = 0.0
+    if work.kind[row] == BROADCAST:
+        sent = amount if counted_s == seconds else speed * counted_s
+    return now + seconds, sent
+
+
+@njit(cache=True)
+def first_come(work: Work, takes_part: Bools, begun: Bools, chains: Chains) -> int:
+    """The client whose data has been at the server longest and is not being worked on, -1: there is none."""
+    first = -1
+    for i in range(takes_part.shape[0]):
+        if takes_part[i] and chains.end[i] == np.inf and chains.row[i] < work.own.shape[0]:
+            row = chains.row[i]
+            ready = work.in_pieces[row] and (begun[row] or not work.waits[row])
+            if ready and (first < 0 or chains.came[i] < chains.came[first]):
+                first = i
+    return first
+
+
+@njit(cache=True)
+def work_for_one(work: Work, cell: Cell, client: int, now: float, chains: Chains, timeline: Timeline) -> float:
+    """The server takes up a client's piece; returns when it is done, s."""
+    row = chains.row[client]
+    seconds = duration(work.own[row, client], cell.server_hz)
+    timeline.common_s[row] += seconds
+    chains.end[client] = now + seconds
+    if not work.waits[row]:
+        timeline.start[row, client] = now
+    return chains.end[client]
+
+
+@njit(cache=True)
+def leave_out(work: Work, late: Bools, deadline_row: int, now: float, chains: Chains, timeline: Timeline) -> None:
+    """Ends what late clients ([C]) are doing, and all that they should have done before the deadline's row."""
+    for i in range(late.shape[0]):
+        if late[i]:
+            row = chains.row[i]
+            if work.kind[row] >= SERVER and chains.end[i] == np.inf:
+                timeline.start[row, i] = now
+            timeline.stop[row, i] = now
+            timeline.start[row + 1 : deadline_row, i] = now
+            timeline.stop[row + 1 : deadline_row, i] = now

@@ -1,0 +1,200 @@
+"""The clock of a turn with on-demand sharing: runs the phases of one world by events, each client on its own way.
+
+Nobody is later than with static shares, by induction over the phases of a client: each begins no later; its rate is
+never below that of its own subchannels; and a server that never rests while data waits is done with everybody no later
+than one that waits for the last before it begins (its phases follow each other, in every framework).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from splitgym.timing.cell import Cell, Spectrum
+from splitgym.timing.chains import (
+    Chains,
+    Timeline,
+    Work,
+    first_come,
+    go_on,
+    leave_out,
+    row_that_all_wait_for,
+    work_for_all,
+    work_for_one,
+)
+from splitgym.timing.clock import UNICAST, UPLINK, duration
+from splitgym.timing.lending import Band, Loans, lend
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+class Links(NamedTuple):
+    """What the clients had of the band in their turn."""
+
+    held: Floats
+    """[C, M] share of its receiving time in which each client has each subchannel."""
+    psd: Floats
+    """[C, M] W/Hz, its mean transmit power spectral density while it sends."""
+    uplink: Floats
+    """[C] bits/s, its mean rate while it sends."""
+    downlink: Floats
+    """[C] bits/s, its mean rate while it receives."""
+
+
+@njit(cache=True)
+def walk_on_demand(
+    work: Work,
+    deadline_row: int,
+    timeout_s: float,
+    takes_part: Bools,
+    cell: Cell,
+    band: Band,
+    spectrum: Spectrum,
+    timeline: Timeline,
+    links: Links,
+) -> tuple[float, float]:
+    """Runs one turn of one world in which somebody takes part; compare `splitgym.timing.clock.walk`.
+
+    A client's phase begins when its last one is done. The server takes clients in the order in which their data came,
+    each with all phases that follow each other there; what it does once for all waits for the last of them, and so does
+    a broadcast. Who sends or receives has what `splitgym.timing.lending.lend` gives it at every event. Who has not come
+    to the deadline's row by the timeout is left out.
+
+    Args:
+        work: What there is to do.
+        deadline_row: The row before which the timeout applies; above R: never.
+        timeout_s: Counted from the begin of the turn.
+        takes_part: [C]; who is left out is set to False here.
+        cell: Of the world.
+        band: As it was decided for the turn.
+        spectrum: Shared by all.
+        timeline: Filled. Waiting counts for what is waited for.
+        links: Zeros for who takes part; filled.
+
+    Returns:
+        The latency of the turn, s, and the bits that were broadcast.
+    """
+    rows, clients = work.own.shape
+    timeout = timeout_s if deadline_row <= rows else np.inf
+    chains = Chains(np.full(clients, -1), np.zeros(clients), np.zeros(clients), np.zeros(clients))
+    loans = Loans(np.full(band.owner.shape[0], -1), np.zeros(band.owner.shape[0]), np.zeros(clients))
+    sending_s, receiving_s = np.zeros(clients), np.zeros(clients)
+    began, begun = takes_part.copy(), np.zeros(rows, np.bool_)
+    timeline.start[:] = 0.0
+    timeline.stop[:] = 0.0
+    timeline.common_s[:] = 0.0
+    now = server_free = broadcast_bits = 0.0
+    while True:
+        again = True
+        while again:
+            again = go_on(work, cell, takes_part, now, chains, timeline)
+            row = row_that_all_wait_for(work, takes_part, begun, chains)
+            if row >= 0:
+                again = begun[row] = True
+                horizon = timeout if row < deadline_row else np.inf
+                server_free, bits = work_for_all(work, cell, row, takes_part, now, horizon, chains, timeline)
+                broadcast_bits += bits
+            elif server_free <= now:
+                client = first_come(work, takes_part, begun, chains)
+                if client >= 0:
+                    again = True
+                    server_free = work_for_one(work, cell, client, now, chains, timeline)
+        if np.all(chains.row[takes_part] == rows):
+            break
+        sends = takes_part & (work.kind[chains.row] == UPLINK)
+        receives = takes_part & (work.kind[chains.row] == UNICAST)
+        if np.any(sends | receives):
+            _share(band, sends, receives, now, spectrum, chains, loans)
+        late = takes_part & (chains.row < deadline_row)
+        then = _next_event(takes_part, chains, now, server_free)
+        times_out = then > timeout and np.any(late)
+        if times_out:
+            then = timeout
+        if then == np.inf:
+            now = np.inf  # over links that carry nothing, and no timeout ahead
+            break
+        _note(sends, receives, then - now, loans, links, sending_s, receiving_s)
+        now = then
+        if times_out:
+            leave_out(work, late, deadline_row, now, chains, timeline)
+            takes_part &= ~late
+    _take_means(began, links, sending_s, receiving_s)
+    _trace_back(began, begun, timeline)
+    return now, broadcast_bits
+
+
+@njit(cache=True)
+def _share(
+    band: Band, sends: Bools, receives: Bools, now: float, spectrum: Spectrum, chains: Chains, loans: Loans
+) -> None:
+    """Gives everybody who sends or receives its part of the band, and sets when it will be done."""
+    before = loans.rate.copy()
+    for i in range(before.shape[0]):
+        if (sends[i] or receives[i]) and chains.end[i] < np.inf:
+            chains.left[i] = (chains.end[i] - now) * before[i]
+    lend(band, sends, receives, chains.left, spectrum, loans)
+    for i in range(before.shape[0]):
+        # At an unchanged rate the end stays as it is, to the bit.
+        if (sends[i] or receives[i]) and (chains.end[i] == np.inf or loans.rate[i] != before[i]):
+            chains.end[i] = now + duration(chains.left[i], loans.rate[i])
+
+
+@njit(cache=True)
+def _next_event(takes_part: Bools, chains: Chains, now: float, server_free: float) -> float:
+    """When somebody will be done with something, s; inf: never."""
+    then = server_free if server_free > now else np.inf
+    for i in range(takes_part.shape[0]):
+        if takes_part[i]:
+            then = min(then, chains.end[i])
+    return then
+
+
+@njit(cache=True)
+def _note(
+    sends: Bools, receives: Bools, seconds: float, loans: Loans, links: Links, sending_s: Floats, receiving_s: Floats
+) -> None:
+    """Adds what is sent and received within some seconds."""
+    for i in range(sends.shape[0]):
+        if sends[i]:
+            sending_s[i] += seconds
+            links.uplink[i] += loans.rate[i] * seconds
+        elif receives[i]:
+            receiving_s[i] += seconds
+            links.downlink[i] += loans.rate[i] * seconds
+    for k in range(loans.holder.shape[0]):
+        i = loans.holder[k]
+        if i >= 0 and sends[i]:
+            links.psd[i, k] += loans.psd[k] * seconds
+        elif i >= 0 and receives[i]:
+            links.held[i, k] += seconds
+
+
+@njit(cache=True)
+def _take_means(began: Bools, links: Links, sending_s: Floats, receiving_s: Floats) -> None:
+    """Divides what was added up by the seconds of sending and receiving."""
+    for i in range(began.shape[0]):
+        if began[i] and sending_s[i] > 0.0:
+            links.uplink[i] /= sending_s[i]
+            links.psd[i] /= sending_s[i]
+        if began[i] and receiving_s[i] > 0.0:
+            links.downlink[i] /= receiving_s[i]
+            links.held[i] /= receiving_s[i]
+
+
+@njit(cache=True)
+def _trace_back(began: Bools, begun: Bools, timeline: Timeline) -> None:
+    """Seconds of each row on the critical path: of who came last, anew from each row that all waited for."""
+    rows, now, first = begun.shape[0], 0.0, 0
+    timeline.stage_s[:] = 0.0
+    for last in range(1, rows + 1):
+        if last == rows or begun[last]:
+            slowest, latest = -1, -1.0
+            for i in range(began.shape[0]):
+                if began[i] and np.max(timeline.stop[:last, i]) > latest:
+                    slowest, latest = i, np.max(timeline.stop[:last, i])
+            for row in range(first, last):
+                timeline.stage_s[row] = max(timeline.stop[row, slowest] - now, 0.0)
+                now = max(now, timeline.stop[row, slowest])
+            first = last
