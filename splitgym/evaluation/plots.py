@@ -17,9 +17,10 @@ def plot_accuracy(episodes: Sequence[Episode], path: Path, title: str) -> None:
     # The object interface draws without a display and leaves the user's pyplot state alone.
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import, only needed here
 
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    axes = figure.subplots()
     names = list(dict.fromkeys(e.agent for e in episodes))
+    rows_of_legend = -(-len(names) // 4)
+    figure = Figure(figsize=(8, 4.8 + 0.2 * rows_of_legend), layout="constrained")
+    axes = figure.subplots()
     end_s = min(episodes[0].time_budget_s, max(e.elapsed_s[-1] for e in episodes))
     time_s = np.linspace(0, end_s, 400)
     for number, name in enumerate(sorted(names)):
@@ -33,7 +34,7 @@ def plot_accuracy(episodes: Sequence[Episode], path: Path, title: str) -> None:
     axes.set(xlabel="simulated time (s)", ylabel="test accuracy (%)", title=title, xlim=(0, end_s), ylim=(0, 100))
     axes.grid(alpha=0.3)
     count = sum(e.agent == names[0] for e in episodes)
-    figure.legend(loc="outside lower center", ncols=len(names), title=f"mean, and range over {count} episodes")
+    figure.legend(loc="outside lower center", ncols=min(len(names), 4), title=f"mean, and range over {count} episodes")
     figure.savefig(path, dpi=150)
 
 

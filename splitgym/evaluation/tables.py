@@ -69,7 +69,7 @@ def summary_table(episodes: Sequence[Episode]) -> pd.DataFrame:
             row[measure] = values.mean()
             row[f"{measure}_ci95"] = _half_width(values)
         rows.append(row)
-    return pd.DataFrame(rows).sort_values("time_to_target_s", ignore_index=True)
+    return pd.DataFrame(rows).sort_values("time_to_target_s", kind="stable", ignore_index=True)
 
 
 def readable(summary: pd.DataFrame) -> pd.DataFrame:
