@@ -1,0 +1,161 @@
+"""How much shorter a round is on demand than with static shares, for the same decision.
+
+    python -m experiments on_demand
+
+The decision is that of the descent with everybody, made for static shares. Nobody is left out: the timeout is raised
+beyond every round. "Lending only": the server waits for everybody's rows all the same, as it has to where batch norm
+normalises them together. "Idle": share of band and round over which nothing is sent with static shares.
+"""
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import tyro
+from tqdm import tqdm
+
+from experiments.cells import ENDLESS_S, random_states
+from splitgym.allocation import descend
+from splitgym.evaluation.plots import COLOURS
+from splitgym.frameworks import Framework, Resource, get, names
+from splitgym.rounds import Decision, RoundState
+from splitgym.scenario import build
+from splitgym.timing import RoundCost, round_cost
+
+PRESETS = ("iot", "bandwidth-limited", "edge6g", "epsl")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Round latency on demand against static shares, over random cells; prints a table, saves it and a plot."""
+
+    cells: int = 50
+    """Random cells of each preset."""
+    aggregation_ratio: float = 0.5
+    """Phi of frameworks that let the scheduler choose it."""
+    quick: bool = False
+    """Three cells only."""
+    out: Path = Path("experiments/results")
+    """Folder for on_demand.csv, on_demand.md and on_demand.png."""
+
+    def check(self) -> None:
+        """Raises a ValueError that names the first setting which is not allowed."""
+        if self.cells < 1:
+            raise ValueError(f"--cells {self.cells}, allowed: 1 or more")
+        if not 0 <= self.aggregation_ratio <= 1:
+            raise ValueError(f"--aggregation-ratio {self.aggregation_ratio}, allowed: 0..1")
+
+
+def frameworks() -> list[Framework]:
+    """All that send something."""
+    return [get(name) for name in names() if name != "centralised"]
+
+
+def on_demand(state: RoundState, server_waits: bool = False) -> RoundState:
+    """The same state with on-demand sharing."""
+    program = state.system.program
+    program = replace(program, server_by_client=program.server_by_client and not server_waits)
+    return replace(state, system=replace(state.system, on_demand=True, program=program))
+
+
+def idle_share(state: RoundState, decision: Decision, cost: RoundCost) -> float:
+    """Share of band and round in which nothing is sent; of a decision that says the band of every turn, if several."""
+    program, hz = state.system.program, state.system.subchannel_hz
+    used = decision.used(program.turns)
+    own_hz = np.bincount(decision.assignment[used], np.broadcast_to(hz, used.shape)[used], len(state.client_hz))
+    on_air = np.append([True, True], np.isin(program.resource, (Resource.UPLINK, Resource.UNICAST)))
+    broadcast = np.append([False, False], program.resource == Resource.BROADCAST)
+    sent_hz_s = own_hz @ (cost.stop_s - cost.start_s)[on_air].sum(0) + hz.sum() * cost.stage_s[broadcast].sum()
+    return float(1 - sent_hz_s / (hz.sum() * cost.latency_s))
+
+
+def compare(options: Options) -> Iterator[dict[str, Any]]:
+    """A row for each cell and framework."""
+    for preset in PRESETS:
+        scenario = build(preset, {"episode": {"round_timeout_s": ENDLESS_S}})
+        everybody = np.ones(scenario.clients.count, bool)
+        for framework in frameworks():
+            cells = random_states(scenario, framework, range(3 if options.quick else options.cells))
+            for seed, state in enumerate(cells):
+                ratio = state.ratio(options.aggregation_ratio if framework.aggregates else 0.0)
+                decision = descend(state, everybody, ratio)
+                static = round_cost(state, decision)
+                yield {
+                    "preset": preset,
+                    "framework": framework.name,
+                    "cell": seed,
+                    "static_s": float(static.latency_s),
+                    "on_demand_s": float(round_cost(on_demand(state), decision).latency_s),
+                    "lending_only_s": float(round_cost(on_demand(state, server_waits=True), decision).latency_s),
+                    "idle": idle_share(state, decision, static),
+                }
+
+
+def table(rounds: pd.DataFrame) -> str:
+    """Means over cells and the extremes, as Markdown."""
+    lines = [
+        "| preset | framework | static (s) | on demand / static | best | worst | lending only / static | idle (%) |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for (preset, framework), cells in rounds.groupby(["preset", "framework"], sort=False):
+        ratio = cells["on_demand_s"] / cells["static_s"]
+        lines.append(
+            f"| {preset} | {framework} | {cells['static_s'].mean():.3g} | {ratio.mean():.3f} | {ratio.min():.3f} | "
+            f"{ratio.max():.3f} | {(cells['lending_only_s'] / cells['static_s']).mean():.3f} | "
+            f"{100 * cells['idle'].mean():.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def plot(rounds: pd.DataFrame, path: Path) -> None:
+    """Draws the ratio of every cell, and its mean, to an image file."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import, only needed here
+
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    panels = figure.subplots(2, 2, sharex=True, sharey=True)
+    rng = np.random.default_rng(0)
+    for axes, (preset, part) in zip(panels.flat, rounds.groupby("preset", sort=False), strict=True):
+        for place, (_, cells) in enumerate(part.groupby("framework", sort=False)):
+            ratio = cells["on_demand_s"] / cells["static_s"]
+            axes.scatter(
+                place + rng.uniform(-0.2, 0.2, len(ratio)), ratio, s=8, color=COLOURS[0], alpha=0.3, linewidth=0
+            )
+            axes.hlines(ratio.mean(), place - 0.35, place + 0.35, color=COLOURS[1], linewidth=2)
+        axes.axhline(1, color="0.4", linewidth=1)
+        axes.set_title(preset)
+        axes.set_xticks(range(part["framework"].nunique()), part["framework"].unique(), rotation=45, ha="right")
+        axes.grid(axis="y", alpha=0.3)
+    panels[0, 0].set_ylim(top=1.02)  # once the points of all panels are in: the limits are shared
+    figure.supylabel("round latency, on demand / static")
+    figure.suptitle("The same decision on demand: every cell, and the mean")
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    """Runs all cells, prints and saves table and plot."""
+    options = tyro.cli(Options, description=inspect.getdoc(Options))
+    options.check()
+    cells = 3 if options.quick else options.cells
+    total = len(PRESETS) * cells * len(frameworks())
+    rounds = pd.DataFrame(tqdm(compare(options), total=total, desc="rounds"))
+    caption = (
+        "Latency of a round on demand and with static shares, for the same decision: that of the descent with "
+        f"everybody, over {cells} random cells (mean, best, worst), phi {options.aggregation_ratio:g} where it can be "
+        "chosen. Lending only: the server waits for everybody's rows, as it has to in edge6g and epsl with psl, epsl, "
+        "their kin and cpsl, for the batch norm. Idle: share of band and round in which nothing is sent with static "
+        "shares."
+    )
+    text = f"{caption}\n\n{table(rounds)}\n"
+    options.out.mkdir(parents=True, exist_ok=True)
+    rounds.to_csv(options.out / "on_demand.csv", index=False)
+    (options.out / "on_demand.md").write_text(text, encoding="utf-8")
+    plot(rounds, options.out / "on_demand.png")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
