@@ -76,7 +76,7 @@ class Descent(NamedTuple):
     participants: Any
     """How many clients are expected to take part."""
     latency_s: Any
-    """Expected round latency."""
+    """Expected round latency with static shares; on demand it is no longer."""
     steps_s: Floats
     """[4] expected latency after each of `BLOCKS`; it never increases while as many clients take part."""
 

@@ -1,0 +1,111 @@
+"""Tables and figures: mean round latency over one quantity after the other."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+from PIL import Image
+from scipy import stats
+
+from experiments.latency.comparisons import Comparison
+from experiments.latency.sweeps import SWEEPS, Sweep, endless
+from splitgym.evaluation.plots import COLOURS, STYLES
+
+MARKERS = "osD^vPX*<>"
+COLUMNS = 4
+"""Of a figure's panels; the legend has the place after the last one."""
+
+
+def table(rounds: pd.DataFrame, comparison: Comparison, varied: str) -> str:
+    """Mean latency ± half width of its 95 % interval, and the typical ratio to the reference; a row for each value."""
+    sweep, labels = SWEEPS[varied], comparison.labels
+    lines = ["| " + " | ".join([sweep.label, *labels.values()]) + " |", "|" + "---:|" * (1 + len(labels))]
+    for value, at_value in rounds[rounds["varied"] == varied].groupby("value"):
+        by_method = at_value.groupby(comparison.by)
+        cells = [_cell(by_method.get_group(name)) for name in labels]
+        lines.append("| " + " | ".join([f"{value / sweep.unit:.4g}", *cells]) + " |")
+    return "\n".join(lines)
+
+
+def _cell(rounds: pd.DataFrame) -> str:
+    """Three digits of the mean, and the half width as exactly."""
+    mean = rounds["latency_s"].mean()
+    decimals = max(0, 2 - int(np.floor(np.log10(mean))))
+    half_width = _half_width(rounds["latency_s"])
+    return f"{mean:.{decimals}f} ± {half_width:.{decimals}f} ({_typical(rounds['relative']):.2f})"
+
+
+def _half_width(values: pd.Series) -> float:
+    """Half width of the 95 % interval of the mean (Student's t)."""
+    return float(stats.t.ppf(0.975, len(values) - 1) * values.sem())
+
+
+def _typical(ratios: pd.Series) -> float:
+    """Geometric mean."""
+    return float(np.exp(np.log(ratios).mean()))
+
+
+def plot(rounds: pd.DataFrame, comparison: Comparison, preset: str, path: Path) -> None:
+    """Draws a panel for each quantity to an image file, with the preset's own value of it as a grey bar."""
+    names = list(dict.fromkeys(rounds["varied"]))
+    own = [SWEEPS[name].of(endless(preset)) for name in names]
+    rows = len(names) // COLUMNS + 1
+    figure = Figure(figsize=(4 * COLUMNS, 3.9 * rows + 0.4), layout="constrained")
+    panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
+    for axes, name, value in zip(panels, names, own, strict=False):
+        axes.axvline(value / SWEEPS[name].unit, color="0.85", linewidth=7, zorder=0)
+        _panel(axes, rounds[rounds["varied"] == name], comparison, SWEEPS[name])
+    for axes in panels[len(names) :]:
+        axes.set_axis_off()
+    in_preset = rounds[(rounds["varied"] == names[0]) & (rounds["value"] == own[0])]
+    _legend(panels[len(names)], panels[0], in_preset, comparison)
+    cells = rounds["cell"].nunique()
+    figure.suptitle(f"Preset {preset}: {comparison.title} (mean and 95 % interval over {cells} random cells)")
+    figure.savefig(path, dpi=90)
+    # 256 colours are enough, and a third of the size.
+    Image.open(path).convert("RGB").quantize().save(path, optimize=True)
+
+
+def _panel(axes: Axes, rounds: pd.DataFrame, comparison: Comparison, sweep: Sweep) -> None:
+    """One curve for each method; that of the reference is broad and lies below."""
+    for number, name in enumerate(comparison.labels):
+        by_value = rounds[rounds[comparison.by] == name].groupby("value")["latency_s"]
+        mean, below = by_value.mean(), name == comparison.reference
+        axes.errorbar(
+            mean.index / sweep.unit,
+            mean,
+            by_value.agg(_half_width),
+            label=name,
+            color=COLOURS[number % len(COLOURS)],
+            linestyle="-" if below else STYLES[(number + 1) % 2],
+            marker=MARKERS[number],
+            linewidth=4 if below else 1.5,
+            markersize=7 if below else 5,
+            alpha=0.5 if below else 1,
+            elinewidth=1,
+            zorder=1 if below else 2,
+        )
+    means = rounds.groupby([comparison.by, "value"])["latency_s"].mean()
+    axes.set_yscale("log")
+    if rounds["value"].min() > 0:
+        axes.set_xscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        if axis.get_scale() == "log":
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter(NullFormatter())
+    axes.set(ylim=(0.8 * means.min(), 1.5 * means.max()), xlabel=sweep.label, ylabel="mean round latency (s)")
+    axes.grid(alpha=0.3)
+
+
+def _legend(place: Axes, panel: Axes, in_preset: pd.DataFrame, comparison: Comparison) -> None:
+    """Names of the curves, and how long their rounds typically take, relative to the reference."""
+    handles, names = panel.get_legend_handles_labels()
+    ratios = in_preset.groupby(comparison.by)["relative"].agg(_typical)
+    labels = [f"{comparison.labels[name]} ({ratios[name]:.2f})" for name in names]
+    reference = comparison.labels[comparison.reference]
+    title = f"(latency in the preset, grey bar, relative to\n{reference}, in the same cell; geometric mean)"
+    place.legend(handles, labels, title=title, loc="center", frameon=False)
