@@ -1,4 +1,4 @@
-"""The paper's resource management and what belongs to it: who takes part, with which subchannels, powers and cut layer."""
+"""The paper's resource management: who takes part, with which subchannels, powers and cut layer."""
 
 from splitgym.allocation.budget import project_power
 from splitgym.allocation.clusters import clusters_for, form_clusters

@@ -1,5 +1,6 @@
 """The descent over subchannels, power and cut layer, compiled, for N worlds at once."""
 
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -118,10 +119,10 @@ def descent(
         raise ValueError(f"power = {power!r}, allowed: 'control', 'even'")
     system, turns, one = state.system, state.system.program.turns, not state.batched
     cuts = _held_cuts(cut_layer, 1 if one else len(state.channel_gain), system.cut_layers)
-    if turns is Turns.CLUSTERS and cluster is None:
-        return _with_clusters(state, selected, aggregation_ratio, cut_layer, power, search)
     if assignment is not None and turns is not Turns.TOGETHER:
         raise ValueError(f"assignment of a round with turns ({turns.name}), allowed: None")
+    if turns is Turns.CLUSTERS and cluster is None:
+        return _with_clusters(state, selected, aggregation_ratio, cut_layer, power, search)
     members = np.asarray(cluster if turns is Turns.CLUSTERS else np.zeros(selected.shape, np.int64))
     turn = members if turns is Turns.TOGETHER else np.ascontiguousarray(turns.of_clients(members))
     taking_part, given = selected & state.available, np.empty((*selected.shape[:-1], 0), np.int64)
@@ -202,11 +203,22 @@ def _with_clusters(
     worlds = range(len(selected))
     ratios, cuts = np.broadcast_to(aggregation_ratio, len(worlds)), np.broadcast_to(cut_layer, len(worlds))
     best = [_with_clusters(state.world(n), selected[n], ratios[n], cuts[n], power, search) for n in worlds]
+    turns = max(len(option.decision.assignment) for option in best)
     return Descent(
-        Decision.stack([option.decision for option in best]),
+        Decision.stack([_with_turns(option.decision, turns) for option in best]),
         np.array([option.participants for option in best]),
         np.array([option.latency_s for option in best]),
         np.array([option.steps_s for option in best]),
+    )
+
+
+def _with_turns(decision: Decision, turns: int) -> Decision:
+    """The decision with so many turns, of which the last ones use nothing."""
+    more = ((0, turns - len(decision.assignment)), (0, 0))
+    return replace(
+        decision,
+        assignment=np.pad(decision.assignment, more, constant_values=-1),
+        power_w_per_hz=np.pad(decision.power_w_per_hz, more),
     )
 
 
@@ -260,6 +272,9 @@ def _descend_worlds(radio: Radio, work: Work, of: Worlds, turns: int, even_power
                         found.cut[n], found.participants[n], found.latency_s[n] = j, serves[j], latency_s[j]
                         found.owner[n], found.psd[n] = trial_owner, trial_psd
             found.steps_s[n, last_block:] = found.latency_s[n]
+        if not np.any(of.members[n]):
+            # A turn of nobody takes no time, a round of nobody lasts until the timeout.
+            found.latency_s[n], found.steps_s[n] = work.timeout_s, work.timeout_s
     return found
 
 

@@ -285,13 +285,15 @@ def _rate_if(
     """Rate that client i needs for the goal with another downlink and more time."""
     rate = 0.0
     for s in range(segments):
+        if not segment[s].uplink:
+            continue
+        left = segment[s].end_s - duty[s, i].compute_s - duration(duty[s, i].downlink_bits, downlink)
+        if s == timed:
+            left += gained
         bits = duty[s, i].uplink_bits
-        if segment[s].uplink and bits > 0.0:
-            left = segment[s].end_s - duty[s, i].compute_s - duration(duty[s, i].downlink_bits, downlink)
-            if s == timed:
-                left += gained
-            if left <= 0.0:
-                return inf
+        if left < 0.0 or (left == 0.0 and bits > 0.0):
+            return inf
+        if bits > 0.0:
             rate = max(rate, bits / left)
     return rate
 

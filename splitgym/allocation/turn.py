@@ -94,11 +94,12 @@ def allocate_turn(
     if fewest > 0:
         seconds, left = _allocate(held, links, load, order[:fewest], given, even_power, search, trials, room)
         return fewest, seconds, left
-    late = order[: links.hz.shape[0]]
-    if late.shape[0] > 0:
-        _allocate(held, links, load, late, given, even_power, search, 0, room)
-    else:
-        release(held)
+    # The order is that of whole turns; another one may be the only one in time.
+    for n in range(order.shape[0]):
+        seconds, left = _allocate(held, links, load, order[n : n + 1], given, even_power, search, trials, room)
+        if _timely(links, load, order[n : n + 1], room.ends, timeout_s):
+            return 1, seconds, left
+    release(held)
     room.blocks[:] = timeout_s if np.any(members) else 0.0
     return 0, room.blocks[0], trials
 
@@ -144,7 +145,7 @@ def _allocate(
             if trials > 0 and given.shape[0] == 0:
                 ends_s, trials = exchange(held, links, load, room.ends, room.goal, trials)
                 seconds = common_s + ends_s
-        if seconds < best_s:
+        if start == 0 or seconds < best_s:
             best_s = seconds
             best[:] = held.owner
     if not np.array_equal(best, held.owner):

@@ -27,10 +27,12 @@ def unserved(state: RoundState, decision: Decision) -> dict[int, str]:
     everybody = np.ones(len(decision.selected), bool)
     alone_s = np.zeros_like(load.compute_s)
     least_seconds(load, links, everybody, 1, alone_s)
-    alone_s = alone_s[: load.segments[1] + 1].sum(0) + common_seconds(load, 0, 1, float(links.band.min()))
-    timeout_s, wanted = system.round_timeout_s, int((decision.selected & state.available).sum())
+    before_s = [common_seconds(load, 0, 1, float(band)) for band in links.band]
+    alone_s = alone_s[: load.segments[1] + 1].sum(0) + before_s
+    turn, timeout_s = system.program.turns.of_clients(decision.cluster), system.round_timeout_s
     reasons = {}
     for i in np.flatnonzero(decision.selected & ~cost.participants):
+        wanted = int((decision.selected & state.available & (turn == turn[i])).sum())
         if cost.unavailable[i]:
             reason = "it is away"
         elif alone_s[i] > timeout_s:
