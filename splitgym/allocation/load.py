@@ -133,6 +133,15 @@ def common_seconds(load: Load, part: int, participants: int, slowest_band: float
     return seconds + each * participants + duration(bits, slowest_band)
 
 
+@njit(cache=True, error_model="numpy")
+def uplinks(load: Load) -> int:
+    """How many segments have an uplink."""
+    count = 0
+    for s in range(load.segments[0]):
+        count += int(np.any(load.uplink_bits[s] > 0.0))
+    return count
+
+
 def own_load(state: RoundState, cut_layer: int, aggregation_ratio: float) -> Load:
     """The load at a cut layer; `state` is of one world."""
     system = state.system

@@ -22,7 +22,7 @@ from splitgym.allocation.holdings import (
     no_holdings,
 )
 from splitgym.allocation.links import Links, links_of, radio_of
-from splitgym.allocation.load import Load, own_load
+from splitgym.allocation.load import Load, own_load, uplinks
 from splitgym.rounds import RoundState
 from splitgym.timing.clock import duration
 from splitgym.timing.rates import LN2
@@ -53,7 +53,7 @@ def control_power(state: RoundState, cut_layer: int, assignment: Ints, aggregati
         ValueError: the round has more than two uplinks with a wait for everybody between them.
     """
     load = own_load(state, cut_layer, aggregation_ratio)
-    check_uplinks(load)
+    check_uplinks(uplinks(load))
     links = links_of(radio_of(state.system), state.channel_gain)
     held = no_holdings(*state.channel_gain.shape)
     hold(held, links, np.asarray(assignment, np.int64))
@@ -64,11 +64,10 @@ def control_power(state: RoundState, cut_layer: int, assignment: Ints, aggregati
     return psd
 
 
-def check_uplinks(load: Load) -> None:
+def check_uplinks(count: int) -> None:
     """Raises a ValueError if there are more segments with an uplink than power control is exact for."""
-    uplinks = int((load.uplink_bits[: load.segments[0]] > 0).any(1).sum())
-    if uplinks > 2:
-        raise ValueError(f"the round has {uplinks} uplinks with a wait for everybody between them, allowed: 2")
+    if count > 2:
+        raise ValueError(f"the round has {count} uplinks with a wait for everybody between them, allowed: 2")
 
 
 def even_psd(state: RoundState, assignment: Ints) -> Floats:
