@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from splitgym.allocation.cut_problem import CutProblem, cut_problem, cut_problems, served_clients
 from splitgym.allocation.holdings import Holdings, give, greatest_rate, hold, no_holdings, take
 from splitgym.allocation.links import Links, links_of, radio_of
-from splitgym.allocation.load import Load, own_load
+from splitgym.allocation.load import Load, own_load, uplinks
 from splitgym.allocation.mixed_integer import MixedInteger
 from splitgym.allocation.power import check_uplinks, control, control_power, ready
 from splitgym.allocation.relaxation import relax
@@ -65,7 +65,7 @@ def exhaustive(state: RoundState, selected: Bools, aggregation_ratio: float) -> 
     cut_layer, owner = 0, np.full(subchannels, -1)
     for problem in cut_problems(state, served, aggregation_ratio):
         load = own_load(state, problem.cut_layer, aggregation_ratio)
-        check_uplinks(load)
+        check_uplinks(uplinks(load))
         latency_s = _try_all(links, load, problem.common_s, served, best_s, owner)
         if latency_s < best_s:
             best_s, cut_layer = latency_s, problem.cut_layer
