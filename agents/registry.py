@@ -12,7 +12,12 @@ from agents.allocations import ALLOCATIONS
 from agents.rule import SELECTIONS, Rule
 from splitgym.scenario.errors import suggest
 
-_CLASSES = {"ppo": ("agents.ppo", "Ppo"), "random": ("agents.random", "Random")}
+_CLASSES = {
+    "look-ahead": ("agents.look_ahead", "LookAhead"),
+    "ppo": ("agents.ppo", "Ppo"),
+    "random": ("agents.random", "Random"),
+    "two-timescale": ("agents.two_timescale", "TwoTimescale"),
+}
 """Imported only when asked for: PPO takes seconds."""
 
 _RULES = {

@@ -1,0 +1,187 @@
+"""`look-ahead`: an oracle that sees the truth and the future; an upper reference for schedulers, not one of them."""
+
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Any, Literal
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.agent import Heuristic
+from agents.registry import make, parse
+from agents.rule import Rule
+from splitgym.envs import SplitLearningEnv
+from splitgym.rounds import Decision, RoundState
+
+Floats = NDArray[np.float64]
+
+SHARES = (0.25, 0.5, 0.75)
+"""The default candidates select about so many of all clients."""
+WEIGHTS = (0.0, 0.5, 1.0)
+"""w of `unified` among the default candidates."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one rule did in a copy of the world in n rounds; whoever follows it in the world itself finds the same."""
+
+    rule: Rule
+    aggregation_ratio: float
+    """phi that the rule was given."""
+    first_round: int
+    """Rounds done in the episode when it begins."""
+    decisions: tuple[Decision, ...]
+    """[n]."""
+    elapsed_s: Floats
+    """[n + 1] simulated time at its begin and after each of its rounds."""
+    accuracy: Floats
+    """[n + 1] likewise: test accuracy as last measured."""
+    reaches_target: bool
+    """Whether it ends with the target reached."""
+
+    @property
+    def target_s(self) -> float:
+        """Simulated time at which the target is reached; infinite if it is not."""
+        return float(self.elapsed_s[-1]) if self.reaches_target else inf
+
+    @property
+    def gain_per_s(self) -> float:
+        """Accuracy gained per simulated second: the slope of the least-squares line through all its measurements.
+
+        A single measurement is too noisy to tell how much a few rounds have gained; of one round the slope is just the
+        gain per second.
+        """
+        time_s = self.elapsed_s - self.elapsed_s.mean()
+        spread = float(time_s @ time_s)
+        return float(time_s @ self.accuracy) / spread if spread > 0 else -inf
+
+    def better_than(self, other: "Plan | None") -> bool:
+        """Whether it reaches the target earlier or, if neither reaches it, gains more per second."""
+        return other is None or (self.target_s, -self.gain_per_s) < (other.target_s, -other.gain_per_s)
+
+
+class LookAhead(Heuristic):
+    """Tries every candidate on a copy of the world, by real training, and plays the best one for some rounds.
+
+    The copy draws the same random numbers as the episode will, so what a candidate did there is what will happen. The
+    candidates are tried at the scenario's phi, then the best of them at the other levels, if the framework leaves phi
+    to choose. With `until="target"` a plan that reaches the target is only given up for one that reaches it earlier:
+    the oracle is then never later than the best of its candidates at the scenario's phi, played all the time on the
+    truth. It also knows which mini-batches will be lucky; part of its lead is of that kind.
+
+    With an encoding of actions that cannot say all of a decision the episode leaves the plan, and every round is
+    planned anew.
+
+    Args:
+        env: The environment.
+        horizon: Rounds for which a choice is kept; 1: the one-step look-ahead.
+        until: How far it looks: for the horizon, by accuracy gained per second; or until the target is reached or
+            a budget is spent, by the time of the target.
+        candidates: Rules as in `agents.parse`, with + between them; None: everybody, `unified` with w = 0, 0.5 and 1,
+            and a quarter, half and three quarters of the clients by each of `loss-per-second-k`, `fastest-k` and
+            `highest-loss-k`.
+
+    Attributes:
+        candidates: Names of the rules that it tries.
+        plan: What is being played; None before the first decision.
+
+    Raises:
+        ValueError: an option is not allowed; the message names it.
+    """
+
+    plan: Plan | None = None
+
+    def __init__(
+        self,
+        env: gym.Env[Any, Any],
+        horizon: int = 5,
+        until: Literal["horizon", "target"] = "horizon",
+        candidates: str | None = None,
+    ) -> None:
+        super().__init__(env)
+        if not isinstance(horizon, int) or horizon < 1:
+            raise ValueError(f"horizon = {horizon!r}, allowed: whole numbers from 1")
+        if until not in ("horizon", "target"):
+            raise ValueError(f"until = {until!r}, allowed: 'horizon', 'target'")
+        self._horizon = horizon
+        self._rounds = horizon if until == "horizon" else self.env.scenario.episode.max_rounds
+        self.candidates = candidates.split("+") if candidates else _default(self.env.scenario.clients.count)
+        self._rules = [_rule(name, self.env) for name in self.candidates]
+
+    def decide(self, state: RoundState) -> Decision:
+        """What the plan says, made anew every `horizon` rounds; once the target is reached its rule goes on."""
+        plan = self.plan if self.plan is not None and _is_followed(self.plan, state) else None
+        if plan is None or self._must_look(plan, state.round):
+            plan = self._look(plan)
+        self.plan = plan
+        done = state.round - plan.first_round
+        if done < len(plan.decisions):
+            return plan.decisions[done]
+        return _decide(plan.rule, self.env.truth, plan.aggregation_ratio)
+
+    def _must_look(self, plan: Plan, at_round: int) -> bool:
+        over = at_round >= plan.first_round + len(plan.decisions)
+        return not plan.reaches_target if over else at_round % self._horizon == 0
+
+    def _look(self, plan: Plan | None) -> Plan:
+        """The best plan from here on; the present one stays if it reaches the target and none does so earlier."""
+        first, *others = self._rules
+        best = self._better(plan if plan is not None and plan.reaches_target else None, first, first.aggregation_ratio)
+        for rule in others:
+            best = self._better(best, rule, rule.aggregation_ratio)
+        if self.env.framework.aggregates and np.isnan(self.env.truth.prescribed_ratio):
+            rule, known = best.rule, {best.rule.aggregation_ratio, best.aggregation_ratio}
+            for ratio in self.env.aggregation_levels:
+                if ratio not in known:
+                    best = self._better(best, rule, ratio)
+        return best
+
+    def _better(self, best: Plan | None, rule: Rule, aggregation_ratio: float) -> Plan:
+        tried = self._try(rule, aggregation_ratio, inf if best is None else best.target_s)
+        return tried if best is None or tried.better_than(best) else best
+
+    def _try(self, rule: Rule, aggregation_ratio: float, until_s: float) -> Plan:
+        """Plays a rule on a copy of the world; not beyond a time at which the target is reached anyway."""
+        world, goal = self.env.fork(), self.env.scenario.episode
+        begin = world.truth
+        decisions: list[Decision] = []
+        progress = [(float(begin.elapsed_s), float(begin.accuracy))]
+        reaches_target = False
+        while (
+            not reaches_target
+            and len(decisions) < min(self._rounds, goal.max_rounds - begin.round)
+            and progress[-1][0] < min(goal.time_budget_s, until_s)
+        ):
+            decisions.append(_decide(rule, world.truth, aggregation_ratio))
+            world.play(decisions[-1])
+            after = world.truth
+            progress.append((float(after.elapsed_s), float(after.accuracy)))
+            reaches_target = after.elapsed_s <= goal.time_budget_s and after.accuracy >= goal.target_accuracy
+        elapsed_s, accuracy = np.array(progress).T
+        return Plan(rule, aggregation_ratio, begin.round, tuple(decisions), elapsed_s, accuracy, reaches_target)
+
+
+def _rule(name: str, env: SplitLearningEnv) -> Rule:
+    agent_name, options = parse(name)
+    rule = make(agent_name, env, **options)
+    if isinstance(rule, Rule):
+        return rule
+    raise ValueError(f"candidates: {name!r} is no rule of selection and allocation, allowed: those that are")
+
+
+def _default(clients: int) -> list[str]:
+    numbers = sorted({max(1, round(share * clients)) for share in SHARES})
+    rules = ("loss-per-second-k", "fastest-k", "highest-loss-k")
+    return ["greedy", *(f"unified:w={w:g}" for w in WEIGHTS), *(f"{rule}:k={k}" for rule in rules for k in numbers)]
+
+
+def _decide(rule: Rule, truth: RoundState, aggregation_ratio: float) -> Decision:
+    """The rule's decision on the truth with this phi, unless the framework prescribes another."""
+    return rule.decide(replace(truth, prescribed_ratio=truth.ratio(aggregation_ratio)))
+
+
+def _is_followed(plan: Plan, state: RoundState) -> bool:
+    """Whether the episode is where the plan foresaw it; when the plan is over, it has been followed to its end."""
+    done = int(state.round) - plan.first_round
+    return done > len(plan.decisions) or (done >= 0 and plan.elapsed_s[done] == state.elapsed_s)

@@ -1,0 +1,135 @@
+"""Tables and plot of the head-room."""
+
+from math import ceil, sqrt
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from experiments.headroom.methods import ORACLE
+from splitgym.evaluation.plots import COLOURS
+
+ORACLE_COLOUR, RULE_COLOUR, PLAIN_COLOUR = COLOURS[1], COLOURS[0], "0.55"
+PLAIN = ("fixed", "random", "greedy", "two-timescale")
+"""Methods that select everybody or anybody, drawn in grey."""
+
+
+def round_report(rounds: pd.DataFrame) -> str:
+    """Excess latency of every allocation over the best known decision, %, a column for each preset."""
+    excess = rounds.assign(percent=100 * (rounds["latency_s"] / rounds["best_s"] - 1))
+    presets = list(dict.fromkeys(rounds["preset"]))
+    lines = ["| allocation | " + " | ".join(presets) + " |", "|---|" + "---:|" * len(presets)]
+    for name in dict.fromkeys(rounds["allocation"]):
+        own = excess[excess["allocation"] == name].groupby("preset")["percent"].agg(["mean", "max"])
+        cells = [f"{own.loc[each, 'mean']:.1f} ({own.loc[each, 'max']:.1f})" for each in presets]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def summary(episodes: pd.DataFrame) -> pd.DataFrame:
+    """One row per method of one preset, fastest first; over the seeds on which every method has run."""
+    means = (
+        _common(episodes)
+        .groupby("method")
+        .agg(
+            oracle=("oracle", "first"),
+            target_s=("target_s", "mean"),
+            lowest_s=("target_s", "min"),
+            highest_s=("target_s", "max"),
+            lasting_s=("lasting_s", "mean"),
+            reached=("reached", "sum"),
+            episodes=("seed", "count"),
+            accuracy=("accuracy", "mean"),
+            rounds=("rounds", "mean"),
+            cpu_s=("cpu_s", "mean"),
+        )
+    )
+    best_s = means.loc[means["oracle"], "target_s"].min()
+    lasting_s = means.loc[means["oracle"], "lasting_s"].min()
+    means["headroom"] = 100 * (1 - best_s / means["target_s"])
+    means["lasting_headroom"] = 100 * (1 - lasting_s / means["lasting_s"])
+    return means.sort_values(["target_s", "accuracy"], ascending=[True, False])
+
+
+def best_of_each_seed(episodes: pd.DataFrame, measure: str) -> float:
+    """Mean over the seeds of what the best rule of the seed needs, s: a rule chosen anew for every cell."""
+    rules = _common(episodes).query("not oracle")
+    return float(rules.groupby("seed")[measure].min().mean())
+
+
+def _common(episodes: pd.DataFrame) -> pd.DataFrame:
+    """Episodes of the seeds on which every method has run."""
+    runs = episodes.groupby("seed")["method"].nunique()
+    return episodes[episodes["seed"].isin(runs.index[runs == runs.max()])]
+
+
+def episode_report(episodes: pd.DataFrame) -> str:
+    """Time to target of every method, and how much less of it the best oracle needs; a table for each preset."""
+    parts = []
+    for preset, own in episodes.groupby("preset", sort=False):
+        table = summary(own)
+        lines = [
+            f"### {preset}: {int(table['episodes'].iloc[0])} seeds",
+            "",
+            f"The best rule of each seed: {best_of_each_seed(own, 'target_s'):.1f} s to the target, "
+            f"{best_of_each_seed(own, 'lasting_s'):.1f} s lastingly.",
+            "",
+            "| method | time to target (s) | reached | head-room % | lasting (s) | head-room % | rounds | CPU s |",
+            "|---|" + "---:|" * 7,
+        ]
+        for name, row in table.iterrows():
+            missed = "≥ " if row["reached"] < row["episodes"] else ""
+            label = f"**{name}**" if row["oracle"] else name
+            lines.append(
+                f"| {label} | {missed}{row['target_s']:.1f} | {row['reached']} of {row['episodes']} | "
+                f"{round(row['headroom'])} | {row['lasting_s']:.1f} | {round(row['lasting_headroom'])} | "
+                f"{row['rounds']:.0f} | {row['cpu_s']:.0f} |"
+            )
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def plot(episodes: pd.DataFrame, path: Path) -> None:
+    """Time to target by method, a panel for each preset, with the best oracle as a line."""
+    presets = list(dict.fromkeys(episodes["preset"]))
+    tables = [summary(episodes[episodes["preset"] == preset]) for preset in presets]
+    columns, longest = ceil(sqrt(len(presets))), max(map(len, tables))
+    rows = ceil(len(presets) / columns)
+    figure = Figure(figsize=(5.2 * columns, 1.2 + (0.6 + 0.22 * longest) * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).flat
+    for unused in list(panels)[len(presets) :]:
+        unused.set_axis_off()
+    for axes, preset, table in zip(figure.axes, presets, tables, strict=False):
+        place = np.arange(len(table))
+        colours = [_colour(str(name)) for name in table.index]
+        axes.hlines(place, table["lowest_s"], table["highest_s"], color=colours, alpha=0.35, linewidth=4)
+        every = (table["reached"] == table["episodes"]).to_numpy()
+        for marks, filled in ((every, True), (~every, False)):
+            own = np.array(colours)[marks]
+            axes.scatter(
+                table["target_s"][marks], place[marks], s=34, color=own if filled else "white", edgecolors=own, zorder=3
+            )
+        axes.axvline(table.loc[table["oracle"], "target_s"].min(), color=ORACLE_COLOUR, linewidth=1.2)
+        axes.set_yticks(place, [str(name) for name in table.index], fontsize=8)
+        axes.set(xlabel="simulated time to target (s)", title=preset, xscale="log", ylim=(longest - 0.3, -0.7))
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.grid(axis="x", which="both", alpha=0.25)
+    marks = [
+        Line2D([], [], color=ORACLE_COLOUR, marker="o", label="look-ahead oracle; line: the best of them"),
+        Line2D([], [], color=RULE_COLOUR, marker="o", linestyle="", label="selection rule with the descent"),
+        Line2D([], [], color=PLAIN_COLOUR, marker="o", linestyle="", label="everybody, or by chance"),
+        Line2D([], [], color="0.3", marker="o", markerfacecolor="white", linestyle="", label="not always reached"),
+    ]
+    figure.legend(handles=marks, loc="outside lower center", ncols=columns, title="dot: mean; bar: range over seeds")
+    figure.savefig(path, dpi=120)
+
+
+def _colour(method: str) -> str:
+    if method.startswith(ORACLE):
+        return ORACLE_COLOUR
+    return PLAIN_COLOUR if method.startswith(PLAIN) else RULE_COLOUR
