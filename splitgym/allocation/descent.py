@@ -69,7 +69,7 @@ class Found(NamedTuple):
     steps_s: Floats
     """[N, 4] expected latency after each of `BLOCKS`."""
     uplinks: Ints
-    """[N] the most segments with an uplink at any cut layer."""
+    """[1] the most segments with an uplink in any world and at any cut layer."""
 
 
 class Descent(NamedTuple):
@@ -150,7 +150,7 @@ def descent(
         power == "even",
         max(LEAST_TRIALS, TRIALS * system.subchannels) if search else 0,
     )
-    check_uplinks(found.uplinks.max())
+    check_uplinks(int(found.uplinks[0]))
     owner, psd = found.owner, found.psd
     if turns is Turns.TOGETHER:
         owner, psd = owner[:, 0], psd[:, 0]
@@ -236,7 +236,7 @@ def _descend_worlds(radio: Radio, work: Work, of: Worlds, turns: int, even_power
         np.full(worlds, -1),
         np.full(worlds, np.inf),
         np.zeros((worlds, len(BLOCKS))),
-        np.zeros(worlds, np.int64),
+        np.zeros(1, np.int64),
     )
     held, load = no_holdings(clients, subchannels), no_load(work.resource.shape[0], clients)
     room = room_for(load.compute_s.shape[0], clients)
@@ -247,7 +247,7 @@ def _descend_worlds(radio: Radio, work: Work, of: Worlds, turns: int, even_power
         cuts = np.arange(1, cut_layers + 1) if of.held_cut[n] == 0 else of.held_cut[n : n + 1]
         for j in cuts:
             fill_load(load, work, j, of.rows[n], of.client_hz[n], of.server_hz[n], of.client_cut_layer[n])
-            found.uplinks[n] = max(found.uplinks[n], uplinks(load))
+            found.uplinks[0] = max(found.uplinks[0], uplinks(load))
             most[j], least_s[j] = 0, 0.0
             for t in range(turns):
                 members = of.members[n] & (of.turn[n] == t)

@@ -138,7 +138,10 @@ def uplinks(load: Load) -> int:
     """How many segments have an uplink."""
     count = 0
     for s in range(load.segments[0]):
-        count += int(np.any(load.uplink_bits[s] > 0.0))
+        bits = 0.0
+        for i in range(load.uplink_bits.shape[1]):
+            bits += load.uplink_bits[s, i]
+        count += bits > 0.0
     return count
 
 

@@ -30,7 +30,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 MOST_ASSIGNMENTS = 10**7
-"""For `exhaustive`: some ten seconds."""
+"""For `exhaustive`: some ten seconds for each cut layer."""
 
 
 class Optimum(NamedTuple):

@@ -45,18 +45,12 @@ ROUNDING = 1e-13
 
 
 class Relaxed(NamedTuple):
-    """The problem at a cut layer if subchannels could be shared in time: a bound, and a point next to its optimum."""
+    """The problem at a cut layer if subchannels could be shared in time."""
 
     bound_s: float
     """Not greater than the latency of any allocation."""
     level: Floats
-    """[n] water level of each client, W/Hz."""
-    uplink: Floats
-    """[n] R_i^U, bits/s."""
-    downlink: Floats
-    """[n] R_i^D, bits/s."""
-    share: Floats
-    """[n, M] share of each subchannel that a client has."""
+    """[n] water level of each client next to the optimum, W/Hz."""
 
 
 class Multipliers(NamedTuple):
@@ -75,6 +69,10 @@ class Multipliers(NamedTuple):
     common: float
     """mu."""
 
+    def level(self) -> Floats:
+        """[n] water level of each client, W/Hz: the power up to which a bit/s more is worth what it costs."""
+        return self.uplink / (LN2 * (self.own + self.common))
+
 
 class Use(NamedTuple):
     """What becomes of the band at given multipliers."""
@@ -83,8 +81,6 @@ class Use(NamedTuple):
     """What the subchannels are worth together: the last sum of the module's text."""
     share: Floats
     """[n, M] of each subchannel that a client has."""
-    level: Floats
-    """[n] water level, W/Hz."""
     uplink: Floats
     """[n] bits/s."""
     downlink: Floats
@@ -114,19 +110,17 @@ def relax(problem: CutProblem, enough_s: float = inf) -> Relaxed:
     """Solves the relaxed problem; ends early once the bound is as great as `enough_s`."""
     start, unit_s = _start(problem)
     bounds = np.stack([start - FARTHEST, start + FARTHEST], axis=1)
-    logs, best = start, None
+    logs, best = start, Relaxed(-inf, np.zeros(len(problem.served)))
     for smoothing in SMOOTHING:
         of = problem, smoothing * unit_s / len(problem.hz), BARRIER * smoothing / len(logs), start, unit_s
         logs = minimize(_objective, logs, of, "TNC", jac=True, bounds=bounds, options=SEARCH).x
         at = _multipliers(problem, logs)
         value_s, _, use = _dual(problem, at, 0.0)
         bound_s = value_s - ROUNDING * use.worth_s
-        if best is None or bound_s > best.bound_s:
-            use = _best_use(problem, at, of[1])
-            best = Relaxed(bound_s, use.level, use.uplink, use.downlink, use.share)
+        if bound_s > best.bound_s:
+            best = Relaxed(bound_s, at.level())
         if best.bound_s >= enough_s:
             break
-    assert best is not None
     return best
 
 
@@ -196,8 +190,7 @@ def _dual(problem: CutProblem, at: Multipliers, temperature_s: float) -> tuple[f
 
 def _best_use(problem: CutProblem, at: Multipliers, temperature_s: float) -> Use:
     """Gives each subchannel to whom it is worth most; at a temperature, also to those for whom that is nearly so."""
-    level = at.uplink / (LN2 * (at.own + at.common))
-    psd = np.clip(level[:, None] - problem.floor, 0.0, problem.client_max_w / problem.hz)
+    psd = np.clip(at.level()[:, None] - problem.floor, 0.0, problem.client_max_w / problem.hz)
     rate = problem.hz * np.log1p(psd / problem.floor) / LN2
     power_w = problem.hz * psd
     worth_s = (
@@ -208,10 +201,10 @@ def _best_use(problem: CutProblem, at: Multipliers, temperature_s: float) -> Use
     )
     most_s = worth_s.max(0)
     if temperature_s == 0.0:
-        share = (np.arange(len(level))[:, None] == worth_s.argmax(0)).astype(np.float64)
+        share = (np.arange(len(at.own))[:, None] == worth_s.argmax(0)).astype(np.float64)
     else:
         share = np.exp((worth_s - most_s) / temperature_s)
         most_s = most_s + temperature_s * np.log(share.sum(0))
         share /= share.sum(0)
     uplink, downlink = (share * rate).sum(1), (share * problem.downlink).sum(1)
-    return Use(float(most_s.sum()), share, level, uplink, downlink, (share * power_w).sum(1))
+    return Use(float(most_s.sum()), share, uplink, downlink, (share * power_w).sum(1))
