@@ -119,7 +119,8 @@ def plot(runs: pd.DataFrame, path: Path) -> None:
         axes.annotate(
             f"goal {clients} x {subchannels}",
             (clients * subchannels, limit_us),
-            xytext=(6, -12),
+            xytext=(-6, -12),
+            ha="right",
             textcoords="offset points",
             fontsize=8,
         )

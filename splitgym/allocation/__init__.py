@@ -3,8 +3,10 @@
 from splitgym.allocation.budget import project_power
 from splitgym.allocation.clusters import clusters_for, form_clusters
 from splitgym.allocation.descent import BLOCKS, Descent, allocate, descend, descent
+from splitgym.allocation.optimum import Optimum, exact, exact_subchannels, exhaustive
 from splitgym.allocation.paper import Step, best_cut, descent_steps, paper_descend
 from splitgym.allocation.power import control_power, even_psd, spread_power
+from splitgym.allocation.relaxation import lower_bound
 from splitgym.allocation.selection import (
     Deadline,
     Everybody,
@@ -41,6 +43,7 @@ __all__ = [
     "FastestK",
     "HighestLossK",
     "LossPerSecondK",
+    "Optimum",
     "Prospect",
     "RandomK",
     "RoundRobinK",
@@ -59,11 +62,15 @@ __all__ = [
     "descent_steps",
     "equal_shares",
     "even_psd",
+    "exact",
+    "exact_subchannels",
+    "exhaustive",
     "fast_decision",
     "form_clusters",
     "gibbs_clusters",
     "greedy_subchannels",
     "in_turn",
+    "lower_bound",
     "paper_descend",
     "project_power",
     "proportional_fair",

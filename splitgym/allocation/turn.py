@@ -77,12 +77,13 @@ def allocate_turn(
     Returns:
         How many are served and in time, the latency, s, and how many trials are left.
     """
-    served, _ = servable(load, links, members, timeout_s, room.least_s)
+    heard = members & (links.lowest_floor < inf)
+    served, _ = servable(load, links, heard, timeout_s, room.least_s)
     if served.shape[0] > 0:
         seconds, left = _allocate(held, links, load, served, given, even_power, search, trials, room)
         if _timely(links, load, served, room.ends, timeout_s):
             return served.shape[0], seconds, left
-    order = line(load, links, members, timeout_s, room.least_s)
+    order = line(load, links, heard, timeout_s, room.least_s)
     fewest, most = 0, served.shape[0] - 1
     while fewest < most:
         tried = (fewest + most + 1) // 2

@@ -6,10 +6,12 @@ import numpy as np
 
 from splitgym.envs.world import system_of
 from splitgym.frameworks import get
+from splitgym.frameworks.phases import Turns
 from splitgym.models import build, profile
 from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import Scenario
 from splitgym.scenario import build as build_scenario
+from splitgym.timing import round_cost
 
 COSTS = profile(build("cnn", (1, 8, 8), 10), (1, 8, 8))
 """The network of the presets `iot` and `bandwidth-limited`, which the cells here are made from."""
@@ -59,6 +61,22 @@ def random_assignment(rng: np.random.Generator, clients: int, subchannels: int) 
     return rng.permutation(np.concatenate([np.arange(clients), rest]))
 
 
+def random_bands(rng: np.random.Generator, state: RoundState, cut: int, selected: np.ndarray, phi: float) -> Decision:
+    """Any cut, powers and clusters; in its turn every client that is there has at least one subchannel."""
+    turns, (clients, subchannels) = state.system.program.turns, state.channel_gain.shape
+    cluster = rng.integers(0, 2, clients)
+    turn = turns.of_clients(cluster)
+    bands = np.full((int(turn.max()) + 1, subchannels), -1)
+    for t, band in enumerate(bands):
+        members = np.flatnonzero(selected & state.available & (turn == t))
+        if len(members) > 0:
+            band[:] = members[random_assignment(rng, len(members), subchannels)]
+    psd = state.system.client_power_max_w / state.system.subchannel_hz.sum() * rng.uniform(0.1, 1, bands.shape)
+    if turns is Turns.TOGETHER:
+        bands, psd = bands[0], psd[0]
+    return Decision(cut, bands, psd, selected, phi, cluster)
+
+
 def until_uplink_s(scenario: Scenario, state: RoundState, decision: Decision) -> np.ndarray:
     """[C] seconds until each client's uplink has ended, parts that move included; of owners of subchannels only."""
     radio, b, j = scenario.radio, scenario.training.batch_size, int(decision.cut_layer)
@@ -82,6 +100,25 @@ def spent_w(scenario: Scenario, decision: Decision, clients: int) -> np.ndarray:
     return np.array(
         [decision.power_w_per_hz[decision.assignment == i].sum() * scenario.radio.subchannel_hz for i in range(clients)]
     )
+
+
+def check_budgets(state: RoundState, decision: Decision) -> None:
+    """Every turn by itself holds the budgets, up to rounding."""
+    system = state.system
+    for band, psd in zip(np.atleast_2d(decision.assignment), np.atleast_2d(decision.power_w_per_hz), strict=True):
+        assert np.all(psd >= 0)
+        assert not psd[band < 0].any()
+        spent = [(psd * system.subchannel_hz)[band == i].sum() for i in range(len(state.client_hz))]
+        assert max(spent) <= system.client_power_max_w * (1 + 1e-9)
+        assert sum(spent) <= system.total_power_max_w * (1 + 1e-9)
+
+
+def latency(state: RoundState, decision: Decision) -> float:
+    return float(round_cost(state, decision).latency_s)
+
+
+def with_timeout(state: RoundState, timeout_s: float) -> RoundState:
+    return replace(state, system=replace(state.system, round_timeout_s=timeout_s))
 
 
 def with_total(scenario: Scenario, state: RoundState, total_w: float) -> RoundState:

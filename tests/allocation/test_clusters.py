@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_cells import COSTS, cell
 
-from splitgym.allocation import allocate, clusters_for, descend, equal_shares, form_clusters
+from splitgym.allocation import allocate, clusters_for, descend, descent, equal_shares, form_clusters
 from splitgym.frameworks import names
 from splitgym.rounds import RoundState
 from splitgym.scenario import Scenario
@@ -87,7 +87,38 @@ def test_decisions_have_clusters_where_these_take_turns(framework: str) -> None:
 def test_alike_clients_together_wait_less_than_mixed_ones() -> None:
     """Two fast and two slow devices: mixed clusters both wait for a slow one."""
     _, state = cell(3, 4, 4, framework="cpsl", decades=0.0, client_hz=np.array([8e7, 4e6, 8e7, 4e6]))
-    decision = allocate(state, 3, np.ones(4, bool), 0.0)
-    assert decision.cluster.tolist() == [0, 1, 0, 1]
-    mixed = replace(decision, cluster=np.array([0, 0, 1, 1]))
-    assert round_cost(state, decision).latency_s < round_cost(state, mixed).latency_s
+    alike = descent(state, np.ones(4, bool), 0.0, cut_layer=3)
+    assert alike.decision.cluster.tolist() == [0, 1, 0, 1]
+    mixed = descent(state, np.ones(4, bool), 0.0, cut_layer=3, cluster=np.array([0, 0, 1, 1]))
+    assert alike.latency_s < mixed.latency_s
+
+
+@given(seed=st.integers(0, 2**32 - 1), cut=st.sampled_from([None, 2]))
+@settings(max_examples=20)
+def test_held_clusters_are_held(seed: int, cut: int | None) -> None:
+    """Also one in which nobody is: its turn takes no time."""
+    _, state = cell(seed, 4, 5, framework="cpsl")
+    cluster = np.random.default_rng(seed).integers(0, 3, 4)
+    found = descent(state, np.ones(4, bool), 0.0, cut_layer=cut, cluster=cluster)
+    found.decision.check(state)
+    assert found.decision.cluster.tolist() == cluster.tolist()
+    assert found.decision.assignment.shape == (cluster.max() + 1, 5)
+    for turn, band in enumerate(found.decision.assignment):
+        assert set(band) - {-1} == set(np.flatnonzero(cluster == turn))
+    cost = round_cost(state, found.decision)
+    assert found.participants == cost.participants.sum() == 4
+    assert found.latency_s == pytest.approx(cost.latency_s, rel=1e-9)
+
+
+def test_clusters_are_those_of_the_cut_layer_that_is_chosen() -> None:
+    """Fast computers far away, slow ones near by: who is alike depends on where the cut is."""
+    differ = 0
+    for seed in range(20):
+        _, state = cell(seed, 5, 6, framework="cpsl", decades=4.0)
+        decision = descend(state, np.ones(5, bool), 0.0)
+        formed = [form_clusters(state, cut, np.ones(5, bool), 0.0).tolist() for cut in (1, 2, 3)]
+        assert decision.cluster.tolist() == formed[decision.cut_layer - 1]
+        each = [descent(state, np.ones(5, bool), 0.0, cut_layer=cut).latency_s for cut in (1, 2, 3)]
+        assert decision.cut_layer == 1 + np.argmin(each)
+        differ += formed.count(formed[0]) < 3
+    assert differ > 3

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_cells import COSTS, cell, spent_w, with_total
+from small_cells import COSTS, cell, spent_w, with_timeout, with_total
 
-from splitgym.allocation import equal_shares
-from splitgym.allocation.subchannels import greedy_subchannels
-from splitgym.rounds import RoundState
+from splitgym.allocation import control_power, equal_shares, greedy_subchannels
+from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import Scenario
+from splitgym.timing import round_cost
 
 
 def own_seconds(scenario: Scenario, state: RoundState, cut: int, m: int, i: int, own: list[int], power: float) -> float:
@@ -73,10 +73,51 @@ def test_two_phases_by_hand() -> None:
 
 
 def test_with_fewer_subchannels_than_clients_the_fastest_devices_are_served() -> None:
-    _, state = cell(0, 5, 2, client_hz=np.array([1e7, 5e7, 2e7, 6e7, 3e7]))
+    """As everybody hears alike."""
+    gain, hz = np.full((5, 2), 1e-11), np.array([1e7, 5e7, 2e7, 6e7, 3e7])
+    _, state = cell(0, 5, 2, channel_gain=gain, client_hz=hz)
     assert sorted(greedy_subchannels(state, 1, np.ones(5, bool), 0.0)) == [1, 3]
     selected = np.array([True, False, True, False, True])
     assert sorted(greedy_subchannels(state, 1, selected, 0.0)) == [2, 4]
+    assert sorted(greedy_subchannels(replace(state, client_hz=np.full(5, 1e7)), 1, selected, 0.0)) == [0, 2]
+
+
+BY_A_BOUND = "the line is by a bound: all of the band is as good as the client's best subchannel"
+
+
+@pytest.mark.parametrize("decades", [0.0, pytest.param(2.0, marks=pytest.mark.xfail(reason=BY_A_BOUND))])
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=40)
+def test_with_fewer_subchannels_than_clients_those_are_served_who_alone_are_soonest_done(
+    decades: float, seed: int
+) -> None:
+    """Each with the whole band and its budget; a client's gains lie around its own mean, which differ by 4 decades."""
+    rng = np.random.default_rng(seed)
+    gain = 10 ** (-12 + rng.uniform(-2, 2, (6, 1)) + rng.uniform(-decades / 2, decades / 2, (6, 3)))
+    _, state = cell(seed, 6, 3, channel_gain=gain, client_cut_layer=rng.integers(0, 4, 6))
+    selected, cut = rng.random(6) < 0.9, int(rng.integers(1, 4))
+    alone_s = np.full(6, np.inf)
+    for i in np.flatnonzero(selected):
+        whole = np.full(3, i)
+        alone = round_cost(state, Decision(cut, whole, control_power(state, cut, whole, 0.5), selected, 0.5))
+        stages = alone.seconds_by_stage()
+        alone_s[i] = alone.latency_s - stages["server_fp"] - stages["server_bp"] - stages["broadcast"]
+    owners = greedy_subchannels(state, cut, selected, 0.5)
+    served = sorted(np.argsort(alone_s)[: min(3, selected.sum())])
+    assert sorted(owners[owners >= 0]) == served
+
+
+def test_with_fewer_subchannels_than_clients_who_misses_the_timeout_is_last_in_line() -> None:
+    """Client 2 is done before client 0, but its uplink is the last to end."""
+    gain = np.array([[1e-11], [1e-11], [8.5e-14]]) * np.ones(2)
+    _, state = cell(0, 3, 2, channel_gain=gain, client_hz=np.array([4e6, 5e6, 8e7]))
+    cost = [round_cost(state, equal_shares(state, 1, np.eye(3, dtype=bool)[i], 0.5)) for i in range(3)]
+    uplink_s = [float(c.stop_s[3, i]) for i, c in enumerate(cost)]
+    assert cost[2].latency_s < cost[0].latency_s
+    assert uplink_s[2] > max(uplink_s[:2])
+    assert sorted(greedy_subchannels(state, 1, np.ones(3, bool), 0.5)) == [1, 2]
+    in_time = with_timeout(state, 0.99 * uplink_s[2])
+    assert sorted(greedy_subchannels(in_time, 1, np.ones(3, bool), 0.5)) == [0, 1]
 
 
 def test_with_nobody_selected_nothing_is_dealt() -> None:
