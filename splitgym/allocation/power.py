@@ -199,6 +199,11 @@ def _earliest_end(held: Holdings, links: Links, load: Load, s: int, floor: Float
         if held.number[i] > 0:
             rate = greatest_rate(held, links, i, links.client_max_w)
             low = max(low, ready(held, load, s, i) + duration(load.uplink_bits[s, i], rate))
+    if high == inf and 0.0 < low < inf:
+        # Who sends nothing else needs no rate so far: double the end until the budgets hold.
+        high = low
+        while high < inf and _power_for_end(held, links, load, s, high, floor)[0] > links.total_max_w:
+            high *= 2.0
     end = low
     while high - low > PRECISION * high:
         power_w, slope = _power_for_end(held, links, load, s, end, floor)
