@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from experiments import on_demand
-from experiments.on_demand import Options, compare, first_round, frameworks, idle_share, main, table
+from experiments.cells import random_states
+from experiments.on_demand import Options, compare, frameworks, idle_share, main, table
 from splitgym.frameworks import get
-from splitgym.network import Network
 from splitgym.rounds import Decision
 from splitgym.scenario import build
 from splitgym.timing import round_cost
@@ -34,9 +34,7 @@ def test_rounds_are_never_longer_on_demand_and_lending_is_a_part_of_it() -> None
 def test_idle_share_by_hand(framework: str, in_use_s: float) -> None:
     """Both clients of `toy` send and receive at the same time, 8192 bits each at 1 Mbit/s; 66560 bits of weights."""
     scenario = build("toy")
-    cell = Network(scenario)
-    cell.reset([np.random.default_rng(0)])
-    state = first_round(scenario, get(framework), cell)
+    (state,) = random_states(scenario, get(framework), [0])
     decision = Decision(1, np.array([0, 1]), np.full(2, 1e-6), np.ones(2, bool), 0.0)
     cost = round_cost(state, decision)
     assert idle_share(state, decision, cost) == pytest.approx(1 - in_use_s / cost.latency_s, rel=1e-9)
