@@ -144,7 +144,7 @@ class LookAhead(Heuristic):
     def _try(self, rule: Rule, aggregation_ratio: float, until_s: float) -> Plan:
         """Plays a rule on a copy of the world; not beyond a time at which the target is reached anyway."""
         world, goal = self.env.fork(), self.env.scenario.episode
-        begin = world.truth
+        begin = world.truth.world(0)
         decisions: list[Decision] = []
         progress = [(float(begin.elapsed_s), float(begin.accuracy))]
         reaches_target = False
@@ -153,13 +153,13 @@ class LookAhead(Heuristic):
             and len(decisions) < min(self._rounds, goal.max_rounds - begin.round)
             and progress[-1][0] < min(goal.time_budget_s, until_s)
         ):
-            decisions.append(_decide(rule, world.truth, aggregation_ratio))
-            world.play(decisions[-1])
-            after = world.truth
+            decisions.append(_decide(rule, world.truth.world(0), aggregation_ratio))
+            world.play(decisions[-1].batch())
+            after = world.truth.world(0)
             progress.append((float(after.elapsed_s), float(after.accuracy)))
             reaches_target = after.elapsed_s <= goal.time_budget_s and after.accuracy >= goal.target_accuracy
         elapsed_s, accuracy = np.array(progress).T
-        return Plan(rule, aggregation_ratio, begin.round, tuple(decisions), elapsed_s, accuracy, reaches_target)
+        return Plan(rule, aggregation_ratio, int(begin.round), tuple(decisions), elapsed_s, accuracy, reaches_target)
 
 
 def _rule(name: str, env: SplitLearningEnv) -> Rule:

@@ -43,6 +43,7 @@ def random_states(scenario: Scenario, framework: Framework, seeds: Sequence[int]
             cut_layer=0,
             client_cut_layer=np.zeros(clients, np.int64),
             available=np.ones(clients, bool),
+            subchannel_hz=np.full(system.subchannels, scenario.radio.subchannel_hz),
             system=system,
             prescribed_ratio=framework.prescribe([], scenario.training) if framework.prescribe else np.nan,
         )

@@ -25,7 +25,11 @@ _ROOMS = (
 )
 
 if "SplitLearning-v0" not in gymnasium.registry:
-    gymnasium.register("SplitLearning-v0", entry_point="splitgym.envs:SplitLearningEnv")
+    gymnasium.register(
+        "SplitLearning-v0",
+        entry_point="splitgym.envs:SplitLearningEnv",
+        vector_entry_point="splitgym.envs:SplitLearningVectorEnv",
+    )
 
 
 def __getattr__(name: str) -> ModuleType:

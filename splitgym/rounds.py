@@ -24,8 +24,8 @@ Bools = NDArray[np.bool_]
 class System:
     """What stays the same over the rounds: spectrum, budgets, and the framework's program over the network's cuts."""
 
-    subchannel_hz: Floats
-    """[M] bandwidths B_k, Hz."""
+    subchannels: int
+    """Number of subchannels M."""
     noise_psd_w_per_hz: float
     downlink_psd_w_per_hz: float
     client_power_max_w: float
@@ -49,7 +49,7 @@ class System:
         """The system of a scenario, its profiled network and its framework's compiled program."""
         radio = scenario.radio
         return cls(
-            subchannel_hz=np.full(radio.subchannels, radio.subchannel_hz),
+            subchannels=radio.subchannels,
             noise_psd_w_per_hz=radio.noise_psd_w_per_hz,
             downlink_psd_w_per_hz=radio.downlink_psd_w_per_hz,
             client_power_max_w=radio.client_power_max_w,
@@ -68,11 +68,6 @@ class System:
     def cut_layers(self) -> int:
         """Number of cut layers, L - 1."""
         return len(self.prefix_bits) - 1
-
-    @property
-    def subchannels(self) -> int:
-        """Number of subchannels M."""
-        return len(self.subchannel_hz)
 
 
 @dataclass(frozen=True)
@@ -105,17 +100,20 @@ class RoundState:
     """[C] cut layer up to which each client's own part is valid; 0 before the first round."""
     available: Bools
     """[C] whether the client can be reached."""
+    subchannel_hz: Floats
+    """[M] bandwidths B_k, Hz."""
     system: System
     prescribed_ratio: Any = np.nan
     """phi that the framework prescribes for this round; NaN: whoever decides may choose it."""
 
     def __post_init__(self) -> None:
-        if self.batched:
-            prescribed = np.broadcast_to(self.prescribed_ratio, len(self.channel_gain))
-            object.__setattr__(self, "prescribed_ratio", prescribed)
+        if self.batched and np.ndim(self.prescribed_ratio) == 0:
+            object.__setattr__(self, "prescribed_ratio", np.full(len(self.channel_gain), self.prescribed_ratio))
 
     def ratio(self, choice: Any) -> Any:
-        """Aggregation ratio of this round (of one world): what the framework prescribes, else the choice."""
+        """Aggregation ratio of this round (of a batch: [N]): what the framework prescribes, else the choice."""
+        if self.batched:
+            return np.where(np.isnan(self.prescribed_ratio), choice, self.prescribed_ratio)
         return choice if np.isnan(self.prescribed_ratio) else float(self.prescribed_ratio)
 
     @property
@@ -126,6 +124,10 @@ class RoundState:
     def world(self, index: int) -> "RoundState":
         """One world of a batch."""
         return replace(self, **{name: value[index] for name, value in _arrays(self)})
+
+    def copy(self) -> "RoundState":
+        """With arrays of its own, but the system."""
+        return replace(self, **{name: np.copy(value)[()] for name, value in _arrays(self)})
 
     def batch(self) -> "RoundState":
         """This one world as a batch of one."""
@@ -239,36 +241,34 @@ class Decision:
 
 @dataclass(frozen=True)
 class RoundOutcome:
-    """What a round taught; of one world."""
+    """What a round taught. Shapes are those of one world; a batch has a leading axis N on every field."""
 
-    accuracy: float
+    accuracy: Any
     """Data-weighted mean over all clients of the test accuracy of (client's part + server)."""
-    worst_accuracy: float
+    worst_accuracy: Any
     """Test accuracy of the worst client."""
-    balanced_accuracy: float
+    balanced_accuracy: Any
     """Like accuracy, but of the mean over the classes of each class's accuracy."""
-    loss: float
+    loss: Any
     """Mean training loss over the clients that took part, weighted by their data; of the last round that trained."""
     client_loss: Floats
     """[C] as in RoundState."""
     client_accuracy: Floats
     """[C] test accuracy of each client's composed network."""
-    cut_layer: int
+    cut_layer: Any
     """Cut layer the server stands at; 0 before the first round."""
     client_cut_layer: Ints
     """[C] as in RoundState."""
-    trained: bool
+    trained: Any
     """False: nobody took part, or the loss was not finite, and no weight was trained."""
-    finite: bool
+    finite: Any
     """False: loss or gradients were not finite; models are as they were (after the cut has moved, if it did)."""
-    evaluated: bool
+    evaluated: Any
     """Whether accuracy was measured after this round (else it is the last measured one)."""
-    evaluation_samples: int
+    evaluation_samples: Any
     """Test samples on which accuracy is measured."""
-    prescribed_ratio: float
+    prescribed_ratio: Any
     """phi that the framework prescribes for the next round; NaN: whoever decides may choose it."""
-    traffic_bits: dict[str, int]
-    """Bits that the parties handed over in the training of the round: "uplink", "unicast", "broadcast"."""
 
 
 def _arrays(value: RoundState | Decision) -> list[tuple[str, Any]]:

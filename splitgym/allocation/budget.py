@@ -1,11 +1,18 @@
 """Power budgets: p_max of each client and p_th of all together."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.rounds import Decision, RoundState
+from splitgym.timing.turns import turn_of_client
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 TOLERANCE = 1e-9
 """Relative excess over a budget that counts as rounding."""
@@ -16,38 +23,83 @@ def even_power_w(state: RoundState, clients: int) -> float:
     return min(state.system.client_power_max_w, state.system.total_power_max_w / max(clients, 1))
 
 
-def project_power(decision: Decision, state: RoundState) -> tuple[Decision, bool]:
+def project_power(decision: Decision, state: RoundState) -> tuple[Decision, Any]:
     """Scales powers down until every budget holds: first each client's own, then all together.
 
     Turns do not transmit at the same time: with a row for each, the budgets hold in each by itself. The power on a
     subchannel that nobody uses is set to 0.
 
     Args:
-        decision: Of one world.
-        state: Of one world.
+        decision: Of one world or N.
+        state: Of as many.
 
     Returns:
-        The decision within the budgets, and whether a budget had been broken.
+        The decision within the budgets, and whether a budget had been broken: a bool, or [N] of them.
     """
-    used = decision.used(state.system.program.turns)
-    owner, psd = np.atleast_2d(decision.assignment), np.atleast_2d(decision.power_w_per_hz)
-    bands = [_within_budgets(*band, state) for band in zip(owner, psd, np.atleast_2d(used), strict=True)]
-    within = np.reshape([powers for powers, _ in bands], used.shape)
-    return replace(decision, power_w_per_hz=within), any(broken for _, broken in bands)
+    system, one = state.system, not state.batched
+    axis = np.newaxis if one else slice(None)
+    owner, psd = decision.assignment[axis], np.array(decision.power_w_per_hz[axis], np.float64)
+    broken = np.zeros(len(psd), np.bool_)
+    _keep_within(
+        int(system.program.turns),
+        decision.by_turn,
+        system.client_power_max_w,
+        system.total_power_max_w,
+        state.subchannel_hz[axis],
+        decision.selected[axis],
+        np.asarray(decision.cluster)[axis],
+        owner if decision.by_turn else owner[:, None],
+        psd if decision.by_turn else psd[:, None],
+        broken,
+    )
+    return replace(decision, power_w_per_hz=psd[0] if one else psd), bool(broken[0]) if one else broken
 
 
-def _within_budgets(
-    owner: NDArray[np.int64], power_w_per_hz: NDArray[np.float64], used: NDArray[np.bool_], state: RoundState
-) -> tuple[NDArray[np.float64], bool]:
-    """The powers of one band ([M], W/Hz) within the budgets, and whether one had been broken."""
-    system = state.system
-    psd: NDArray[np.float64] = np.where(used, power_w_per_hz, 0.0)
-    spent_w = np.bincount(owner[used], (psd * system.subchannel_hz)[used], minlength=len(state.client_hz))
-    over = spent_w > system.client_power_max_w * (1 + TOLERANCE)
-    scale = np.where(over, system.client_power_max_w / np.maximum(spent_w, np.finfo(float).tiny), 1.0)
-    psd = psd * np.where(used, scale[np.maximum(owner, 0)], 1.0)
-    total_w = float(psd @ system.subchannel_hz)
-    total_over = total_w > system.total_power_max_w * (1 + TOLERANCE)
-    if total_over:
-        psd = psd * (system.total_power_max_w / total_w)
-    return psd, bool(over.any() or total_over)
+@njit(cache=True, nogil=True, error_model="numpy")
+def _keep_within(
+    turns: int,
+    by_turn: bool,
+    client_max_w: float,
+    total_max_w: float,
+    hz: Floats,
+    selected: Bools,
+    cluster: Ints,
+    owner: Ints,
+    psd: Floats,
+    broken: Bools,
+) -> None:
+    """The budgets of N worlds with T bands each.
+
+    Args:
+        turns: A number of `Turns`.
+        by_turn: Whether a band is that of the turn at its index alone.
+        client_max_w: p_max.
+        total_max_w: p_th.
+        hz: [N, M].
+        selected: [N, C].
+        cluster: [N, C].
+        owner: [N, T, M] -1: unused.
+        psd: [N, T, M] W/Hz, changed.
+        broken: [N] filled.
+    """
+    (worlds, bands, subchannels), clients = psd.shape, selected.shape[1]
+    spent_w = np.zeros(clients)
+    for n in range(worlds):
+        for band in range(bands):
+            spent_w[:] = 0.0
+            for k in range(subchannels):
+                i = owner[n, band, k]
+                if i < 0 or not selected[n, i] or (by_turn and turn_of_client(turns, cluster[n, i], i) != band):
+                    psd[n, band, k] = 0.0
+                else:
+                    spent_w[i] += psd[n, band, k] * hz[n, k]
+            total_w = 0.0
+            for k in range(subchannels):
+                i = owner[n, band, k]
+                if psd[n, band, k] > 0.0 and spent_w[i] > client_max_w * (1.0 + TOLERANCE):
+                    psd[n, band, k] *= client_max_w / spent_w[i]
+                    broken[n] = True
+                total_w += psd[n, band, k] * hz[n, k]
+            if total_w > total_max_w * (1.0 + TOLERANCE):
+                psd[n, band] *= total_max_w / total_w
+                broken[n] = True

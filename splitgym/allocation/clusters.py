@@ -1,5 +1,7 @@
 """Clusters of clients that take their turns one after the other."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,11 +13,17 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
-def clusters_for(state: RoundState, cut_layer: int, selected: Bools, aggregation_ratio: float) -> Ints:
-    """[C] cluster of each client: formed for a framework whose clusters take turns, else 0 (see `form_clusters`)."""
-    if state.system.program.turns is Turns.CLUSTERS:
+def clusters_for(state: RoundState, cut_layer: Any, selected: Bools, aggregation_ratio: Any) -> Ints:
+    """[C] cluster of each client: formed for a framework whose clusters take turns, else 0 (see `form_clusters`).
+
+    Of a batch likewise, with a leading axis N on all arguments.
+    """
+    if state.system.program.turns is not Turns.CLUSTERS:
+        return np.zeros(selected.shape, np.int64)
+    if not state.batched:
         return form_clusters(state, cut_layer, selected, aggregation_ratio)
-    return np.zeros(len(selected), np.int64)
+    worlds = zip(cut_layer, selected, np.broadcast_to(aggregation_ratio, len(selected)), strict=True)
+    return np.array([form_clusters(state.world(n), *world) for n, world in enumerate(worlds)])
 
 
 def form_clusters(state: RoundState, cut_layer: int, selected: Bools, aggregation_ratio: float) -> Ints:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.allocation.links import links_of, radio_of
+from splitgym.allocation.links import own_links
 from splitgym.allocation.load import common_seconds, own_load
 from splitgym.frameworks.phases import Turns
 from splitgym.rounds import RoundState
@@ -105,7 +105,7 @@ def cut_problems(state: RoundState, served: Ints, aggregation_ratio: float) -> l
 
 def cut_problem(state: RoundState, served: Ints, cut_layer: int, aggregation_ratio: float) -> CutProblem:
     """The problem at one cut layer, 1..L-1; otherwise as `cut_problems`."""
-    links, load = links_of(radio_of(state.system), state.channel_gain), own_load(state, cut_layer, aggregation_ratio)
+    links, load = own_links(state), own_load(state, cut_layer, aggregation_ratio)
     segments, slowest_band = load.segments[0], float(links.band[served].min())
     return CutProblem(
         cut_layer,

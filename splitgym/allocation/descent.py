@@ -33,6 +33,8 @@ LEAST_TRIALS = 300
 class Worlds(NamedTuple):
     """N worlds to descend in, for the kernel."""
 
+    hz: Floats
+    """[N, M] bandwidths, Hz."""
     gain: Floats
     """[N, C, M]."""
     client_hz: Floats
@@ -132,6 +134,7 @@ def descent(
         given = np.asarray(assignment, np.int64)
         taking_part = taking_part & (given[..., None, :] == np.arange(selected.shape[-1])[:, None]).any(-1)
     worlds = Worlds(
+        _with_axis(state.subchannel_hz, one),
         _with_axis(state.channel_gain, one),
         _with_axis(state.client_hz, one),
         _with_axis(np.asarray(state.server_hz, np.float64), one),
@@ -243,7 +246,7 @@ def _descend_worlds(radio: Radio, work: Work, of: Worlds, turns: int, even_power
     trial_owner, trial_psd = np.empty((turns, subchannels), np.int64), np.empty((turns, subchannels))
     most, least_s = np.zeros(cut_layers + 1, np.int64), np.zeros(cut_layers + 1)
     for n in range(worlds):
-        links = links_of(radio, of.gain[n])
+        links = links_of(radio, of.hz[n], of.gain[n])
         cuts = np.arange(1, cut_layers + 1) if of.held_cut[n] == 0 else of.held_cut[n : n + 1]
         for j in cuts:
             fill_load(load, work, j, of.rows[n], of.client_hz[n], of.server_hz[n], of.client_cut_layer[n])

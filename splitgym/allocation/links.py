@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from splitgym.rounds import System
+from splitgym.rounds import RoundState, System
 from splitgym.timing.rates import subchannel_rate
 
 Floats = NDArray[np.float64]
@@ -39,7 +39,6 @@ class Links(NamedTuple):
 class Radio(NamedTuple):
     """What `System` says of the radio, for kernels."""
 
-    subchannel_hz: Floats
     noise_psd_w_per_hz: float
     downlink_psd_w_per_hz: float
     client_power_max_w: float
@@ -49,7 +48,6 @@ class Radio(NamedTuple):
 def radio_of(system: System) -> Radio:
     """The radio of a system."""
     return Radio(
-        system.subchannel_hz,
         system.noise_psd_w_per_hz,
         system.downlink_psd_w_per_hz,
         system.client_power_max_w,
@@ -58,8 +56,8 @@ def radio_of(system: System) -> Radio:
 
 
 @njit(cache=True, error_model="numpy")
-def links_of(radio: Radio, gain: Floats) -> Links:
-    """The links at gains [C, M]."""
+def links_of(radio: Radio, hz: Floats, gain: Floats) -> Links:
+    """The links over subchannels of these bandwidths ([M], Hz) at gains [C, M]."""
     clients, subchannels = gain.shape
     floor, log_floor, downlink = np.empty_like(gain), np.empty_like(gain), np.empty_like(gain)
     band, lowest, best_downlink = np.zeros(clients), np.full(clients, np.inf), np.zeros(clients)
@@ -67,14 +65,12 @@ def links_of(radio: Radio, gain: Floats) -> Links:
         for k in range(subchannels):
             floor[i, k] = radio.noise_psd_w_per_hz / gain[i, k]
             log_floor[i, k] = log2(floor[i, k])
-            downlink[i, k] = subchannel_rate(
-                radio.subchannel_hz[k], radio.downlink_psd_w_per_hz, gain[i, k], radio.noise_psd_w_per_hz
-            )
+            downlink[i, k] = subchannel_rate(hz[k], radio.downlink_psd_w_per_hz, gain[i, k], radio.noise_psd_w_per_hz)
             band[i] += downlink[i, k]
             lowest[i] = min(lowest[i], floor[i, k])
-            best_downlink[i] = max(best_downlink[i], downlink[i, k] / radio.subchannel_hz[k])
+            best_downlink[i] = max(best_downlink[i], downlink[i, k] / hz[k])
     return Links(
-        radio.subchannel_hz,
+        hz,
         floor,
         log_floor,
         downlink,
@@ -84,3 +80,8 @@ def links_of(radio: Radio, gain: Floats) -> Links:
         radio.client_power_max_w,
         radio.total_power_max_w,
     )
+
+
+def own_links(state: RoundState) -> Links:
+    """The links; `state` is of one world."""
+    return links_of(radio_of(state.system), state.subchannel_hz, state.channel_gain)

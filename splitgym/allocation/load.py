@@ -165,7 +165,7 @@ def own_seconds(state: RoundState, cut_layer: int, sharing: int, aggregation_rat
         aggregation_ratio: phi.
     """
     system, load = state.system, own_load(state, cut_layer, aggregation_ratio)
-    hz = float(system.subchannel_hz.sum()) / sharing
+    hz = float(state.subchannel_hz.sum()) / sharing
     uplink_psd, noise = even_power_w(state, sharing) / hz, system.noise_psd_w_per_hz
     segments = load.segments[0]
     compute_s, uplink_bits, downlink_bits = (part[:segments].sum(0) for part in load[:3])

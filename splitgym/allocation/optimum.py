@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from splitgym.allocation.cut_problem import CutProblem, cut_problem, cut_problems, served_clients
 from splitgym.allocation.holdings import Holdings, give, greatest_rate, hold, no_holdings, take
-from splitgym.allocation.links import Links, links_of, radio_of
+from splitgym.allocation.links import Links, own_links
 from splitgym.allocation.load import Load, own_load, uplinks
 from splitgym.allocation.mixed_integer import MixedInteger
 from splitgym.allocation.power import check_uplinks, control, control_power, ready
@@ -61,7 +61,7 @@ def exhaustive(state: RoundState, selected: Bools, aggregation_ratio: float) -> 
             f"{len(served)} clients on {subchannels} subchannels = {len(served) ** subchannels:.3g} assignments, "
             f"allowed: at most {MOST_ASSIGNMENTS:.3g}"
         )
-    links, best_s = links_of(radio_of(state.system), state.channel_gain), inf
+    links, best_s = own_links(state), inf
     cut_layer, owner = 0, np.full(subchannels, -1)
     for problem in cut_problems(state, served, aggregation_ratio):
         load = own_load(state, problem.cut_layer, aggregation_ratio)

@@ -21,7 +21,7 @@ from splitgym.allocation.holdings import (
     log_level,
     no_holdings,
 )
-from splitgym.allocation.links import Links, links_of, radio_of
+from splitgym.allocation.links import Links, own_links
 from splitgym.allocation.load import Load, own_load, uplinks
 from splitgym.rounds import RoundState
 from splitgym.timing.clock import duration
@@ -54,7 +54,7 @@ def control_power(state: RoundState, cut_layer: int, assignment: Ints, aggregati
     """
     load = own_load(state, cut_layer, aggregation_ratio)
     check_uplinks(uplinks(load))
-    links = links_of(radio_of(state.system), state.channel_gain)
+    links = own_links(state)
     held = no_holdings(*state.channel_gain.shape)
     hold(held, links, np.asarray(assignment, np.int64))
     ends = np.zeros(len(load.compute_s))
@@ -74,16 +74,19 @@ def even_psd(state: RoundState, assignment: Ints) -> Floats:
     """[M] W/Hz: every owner spends min(p_max, p_th / n), spread evenly over its subchannels."""
     owners = len(np.unique(assignment[assignment >= 0]))
     power_w = np.full(len(state.client_hz), even_power_w(state, owners))
-    return spread_power(power_w, assignment, state.system.subchannel_hz)
+    return spread_power(power_w, assignment, state.subchannel_hz)
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
 def spread_power(power_w: Floats, assignment: Ints, subchannel_hz: Floats) -> Floats:
     """[M] W/Hz: every owner spreads its power ([C], W) evenly over its subchannels; 0 on unused ones."""
-    owned = assignment >= 0
-    owner = assignment[owned]
-    own_hz = np.bincount(owner, subchannel_hz[owned], minlength=len(power_w))
-    psd = np.zeros(len(assignment))
-    psd[owned] = power_w[owner] / own_hz[owner]
+    own_hz, psd = np.zeros(power_w.shape[0]), np.zeros(assignment.shape[0])
+    for k in range(assignment.shape[0]):
+        if assignment[k] >= 0:
+            own_hz[assignment[k]] += subchannel_hz[k]
+    for k in range(assignment.shape[0]):
+        if assignment[k] >= 0:
+            psd[k] = power_w[assignment[k]] / own_hz[assignment[k]]
     return psd
 
 

@@ -87,7 +87,7 @@ def proportional_fair(state: RoundState, selected: Bools) -> Ints:
     system, clients = state.system, np.flatnonzero(selected & state.available)
     if len(clients) == 0:
         return np.full(system.subchannels, -1)
-    hz = system.subchannel_hz
+    hz = state.subchannel_hz
     psd = even_power_w(state, len(clients)) * len(clients) / float(hz.sum())
     return clients[_deal_fairly(state.channel_gain[clients], hz, psd, system.noise_psd_w_per_hz)]
 

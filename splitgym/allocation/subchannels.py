@@ -5,7 +5,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.allocation.holdings import Holdings, even_rate, give, no_holdings, release, take
-from splitgym.allocation.links import Links, links_of, radio_of
+from splitgym.allocation.links import Links, own_links
 from splitgym.allocation.load import Load, own_load
 from splitgym.allocation.serving import line
 from splitgym.rounds import RoundState
@@ -33,7 +33,7 @@ def greedy_subchannels(state: RoundState, cut_layer: int, selected: Bools, aggre
         [M] owner of each subchannel, -1: unused (only if nobody is selected or all were dropped).
     """
     load = own_load(state, cut_layer, aggregation_ratio)
-    links = links_of(radio_of(state.system), state.channel_gain)
+    links = own_links(state)
     held = no_holdings(*state.channel_gain.shape)
     order = line(load, links, np.asarray(selected), state.system.round_timeout_s, np.zeros_like(load.compute_s))
     deal(held, links, load, order[: state.system.subchannels])

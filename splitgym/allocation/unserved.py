@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from splitgym.allocation.links import links_of, radio_of
+from splitgym.allocation.links import own_links
 from splitgym.allocation.load import common_seconds, own_load
 from splitgym.allocation.serving import least_seconds
 from splitgym.rounds import Decision, RoundState
@@ -21,7 +21,7 @@ def unserved(state: RoundState, decision: Decision) -> dict[int, str]:
     """
     cost, system = round_cost(state, decision), state.system
     links, load = (
-        links_of(radio_of(system), state.channel_gain),
+        own_links(state),
         own_load(state, int(decision.cut_layer), float(decision.aggregation_ratio)),
     )
     everybody = np.ones(len(decision.selected), bool)

@@ -1,4 +1,8 @@
-"""How the clients share the training data."""
+"""How the clients share the training data.
+
+The law of a partition is that of its counts: how many samples of each class every client holds. Which samples these are
+is then even chance, so that a model of learning may draw the counts alone.
+"""
 
 import numpy as np
 from numpy.random import Generator
@@ -9,6 +13,8 @@ from splitgym.scenario.errors import suggest
 
 MINIMUM_SAMPLES = 8
 """Samples that partition="dirichlet" leaves every client, or an equal share where the data are fewer."""
+
+Counts = NDArray[np.int64]
 
 
 def partition(
@@ -24,14 +30,11 @@ def partition(
 
     Args:
         labels: Class of each sample, int [n].
-        clients: Number of clients C.
-        method: "iid": equal parts at random, sizes differ by one at most. "dirichlet": each class is divided in
-            proportions drawn from Dir(alpha) (Hsu et al. 2019, arXiv 1909.06335; in the form of Li et al. 2022,
-            NIID-Bench, ICDE); who gets fewer than `MINIMUM_SAMPLES` then takes random ones from the richest. "shards":
-            the data sorted by label are divided into equal shards, and each client gets some (McMahan et al. 2017).
+        clients: As for `class_counts`.
+        method: As for `class_counts`.
         generator: Draws the partition.
-        dirichlet_alpha: Concentration alpha > 0; the smaller, the more the clients differ.
-        shards_per_client: Shards a client gets.
+        dirichlet_alpha: As for `class_counts`.
+        shards_per_client: As for `class_counts`.
 
     Returns:
         For each client the indices of its samples, increasing, int64.
@@ -39,59 +42,114 @@ def partition(
     Raises:
         DataError: unknown method, or fewer samples than clients or shards.
     """
-    if clients < 1 or clients > len(labels):
-        raise DataError(f"clients = {clients}: allowed are 1 to {len(labels)}, the number of samples")
-    if method == "iid":
-        owners = generator.permutation(np.arange(len(labels)) % clients)
-    elif method == "dirichlet":
-        owners = _dirichlet_owners(labels, clients, generator, dirichlet_alpha)
-    elif method == "shards":
-        owners = _shard_owners(labels, clients, generator, shards_per_client)
-    else:
-        raise DataError(f"partition {method!r} is unknown: {suggest(method, ('iid', 'dirichlet', 'shards'))}")
+    sizes = np.bincount(labels)
+    counts = class_counts(
+        sizes,
+        clients,
+        method,
+        generator,
+        dirichlet_alpha=dirichlet_alpha,
+        shards_per_client=shards_per_client,
+    )
+    owners = np.empty(len(labels), np.int64)
+    for label in np.flatnonzero(sizes):
+        members = generator.permutation(np.flatnonzero(labels == label))
+        owners[members] = np.repeat(np.arange(clients), counts[:, label])
     return [np.flatnonzero(owners == client) for client in range(clients)]
 
 
-def _dirichlet_owners(labels: NDArray, clients: int, generator: Generator, alpha: float) -> NDArray[np.int64]:
-    """The client of each sample, int64 [n]."""
+def class_counts(
+    class_sizes: Counts,
+    clients: int,
+    method: str,
+    generator: Generator,
+    *,
+    dirichlet_alpha: float = 0.5,
+    shards_per_client: int = 2,
+) -> Counts:
+    """Draws how many samples of each class every client gets.
+
+    Args:
+        class_sizes: [K] samples of each class.
+        clients: Number of clients C.
+        method: "iid": equal parts at random, sizes differ by one at most. "dirichlet": each class is divided in
+            proportions drawn from Dir(alpha) (Hsu et al. 2019, arXiv 1909.06335; in the form of Li et al. 2022,
+            NIID-Bench, ICDE); who gets fewer than `MINIMUM_SAMPLES` then takes random ones from the richest. "shards":
+            the data sorted by label are divided into equal shards, and each client gets some (McMahan et al. 2017).
+        generator: Draws the counts.
+        dirichlet_alpha: Concentration alpha > 0; the smaller, the more the clients differ.
+        shards_per_client: Shards a client gets.
+
+    Returns:
+        [C, K] counts; every client has at least one sample, and the sum over the clients is `class_sizes`.
+
+    Raises:
+        DataError: unknown method, or fewer samples than clients or shards.
+    """
+    samples = int(class_sizes.sum())
+    if clients < 1 or clients > samples:
+        raise DataError(f"clients = {clients}: allowed are 1 to {samples}, the number of samples")
+    if method == "iid":
+        return _equal_counts(class_sizes, clients, generator)
+    if method == "dirichlet":
+        return _dirichlet_counts(class_sizes, clients, generator, dirichlet_alpha)
+    if method == "shards":
+        return _shard_counts(class_sizes, clients, generator, shards_per_client)
+    raise DataError(f"partition {method!r} is unknown: {suggest(method, ('iid', 'dirichlet', 'shards'))}")
+
+
+def _equal_counts(class_sizes: Counts, clients: int, generator: Generator) -> Counts:
+    left, samples = class_sizes.copy(), int(class_sizes.sum())
+    counts = np.empty((clients, len(left)), np.int64)
+    for client in range(clients):
+        part = samples // clients + (client < samples % clients)
+        counts[client] = generator.multivariate_hypergeometric(left, part)
+        left -= counts[client]
+    return counts
+
+
+def _dirichlet_counts(class_sizes: Counts, clients: int, generator: Generator, alpha: float) -> Counts:
     if alpha <= 0:
         raise DataError(f"dirichlet_alpha = {alpha}: must be above 0")
-    owners = np.empty(len(labels), dtype=np.int64)
-    for label in np.unique(labels):
-        members = generator.permutation(np.flatnonzero(labels == label))
-        shares = generator.dirichlet(np.full(clients, alpha))
-        bounds = np.rint(np.cumsum(shares)[:-1] * len(members)).astype(np.int64)
-        for client, part in enumerate(np.split(members, bounds)):
-            owners[part] = client
-    _raise_to_minimum(owners, clients, generator)
-    return owners
+    shares = generator.dirichlet(np.full(clients, alpha), len(class_sizes))
+    bounds = np.zeros((clients + 1, len(class_sizes)))
+    np.cumsum(shares.T, axis=0, out=bounds[1:])
+    # The last bound may miss 1 by a rounding error.
+    bounds[-1] = 1.0
+    counts = np.diff(np.rint(bounds * class_sizes).astype(np.int64), axis=0)
+    _raise_to_minimum(counts, generator)
+    return counts
 
 
-def _raise_to_minimum(owners: NDArray[np.int64], clients: int, generator: Generator) -> None:
+def _raise_to_minimum(counts: Counts, generator: Generator) -> None:
     """Moves single samples, in place, from the richest client to the poorest until all have the minimum.
 
     Drawing again until all have it, as NIID-Bench does, may never end with many clients and a small alpha.
     """
-    sizes = np.bincount(owners, minlength=clients)
-    minimum = min(MINIMUM_SAMPLES, len(owners) // clients)
+    sizes = counts.sum(axis=1)
+    minimum = min(MINIMUM_SAMPLES, int(sizes.sum()) // len(counts))
     while sizes.min() < minimum:
         poorest, richest = sizes.argmin(), sizes.argmax()
-        owners[generator.choice(np.flatnonzero(owners == richest))] = poorest
+        place = generator.integers(sizes[richest])
+        label = np.searchsorted(counts[richest].cumsum(), place, side="right")
+        counts[poorest, label] += 1
+        counts[richest, label] -= 1
         sizes[poorest] += 1
         sizes[richest] -= 1
 
 
-def _shard_owners(labels: NDArray, clients: int, generator: Generator, shards_per_client: int) -> NDArray[np.int64]:
-    """The client of each sample, int64 [n]."""
-    shards = clients * shards_per_client
-    if shards_per_client < 1 or shards > len(labels):
+def _shard_counts(class_sizes: Counts, clients: int, generator: Generator, shards_per_client: int) -> Counts:
+    samples, shards = int(class_sizes.sum()), clients * shards_per_client
+    if shards_per_client < 1 or shards > samples:
         raise DataError(
-            f"shards_per_client = {shards_per_client}: allowed are 1 to {len(labels) // clients} "
-            f"for {clients} clients and {len(labels)} samples"
+            f"shards_per_client = {shards_per_client}: allowed are 1 to {samples // clients} "
+            f"for {clients} clients and {samples} samples"
         )
-    by_label = np.lexsort((generator.random(len(labels)), labels))
-    shard_of_place = np.arange(len(labels)) * shards // len(labels)
-    client_of_shard = generator.permutation(np.arange(shards) % clients)
-    owners = np.empty(len(labels), dtype=np.int64)
-    owners[by_label] = client_of_shard[shard_of_place]
-    return owners
+    # Sorted by label, shard s begins at the first place p with p * shards // samples = s.
+    shard_bounds = -(-np.arange(shards + 1) * samples // shards)
+    class_bounds = np.concatenate([[0], np.cumsum(class_sizes)])
+    begins = np.maximum(shard_bounds[:-1, None], class_bounds[:-1])
+    ends = np.minimum(shard_bounds[1:, None], class_bounds[1:])
+    counts = np.zeros((clients, len(class_sizes)), np.int64)
+    np.add.at(counts, generator.permutation(np.arange(shards) % clients), np.maximum(ends - begins, 0))
+    return counts

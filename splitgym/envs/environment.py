@@ -10,17 +10,10 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
-from splitgym import data
-from splitgym.envs.actions import Masked, codec
-from splitgym.envs.observation import LastRound, ObservationCodec
-from splitgym.envs.rewards import reward_terms, reward_weights
-from splitgym.envs.world import Round, World
-from splitgym.frameworks import get
-from splitgym.rounds import Decision, RoundOutcome, RoundState
-from splitgym.scenario import Scenario, ScenarioError, Section, build
-from splitgym.scenario.errors import suggest
-
-LEARNERS = ("train",)
+from splitgym.envs.simulation import Info, Settings, Simulation, account
+from splitgym.envs.world import World
+from splitgym.rounds import Decision, RoundState
+from splitgym.scenario import Scenario, Section
 
 
 class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
@@ -57,6 +50,11 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     at a moment are lent to whoever sends or receives then and would be ready last, and the server works for whose data
     is there (after everybody's is, where its batch norm normalises all rows together). A round is then never longer
     than with the default, `"static"`, for the same decision and participants.
+
+    `learner="surrogate"` puts a model in the place of the training that answers in microseconds what a round teaches
+    (skill of the server by class, drift of the clients, chance as in real runs), calibrated on logs of real runs; cell,
+    timing, actions, observations and rewards are the same code. Every calibration file states its errors on held-out
+    runs; a scenario without one is refused with the command that makes it.
 
     ## Action Space
     One decision, three encodings of it (`action=`); with L units in the network, C clients, M subchannels, phi levels
@@ -99,6 +97,9 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     | 7C+5 | share of the time budget left |
     | 7C+6 .. | only with `action="discrete"`: channel of every client and subchannel, C M values, client by client |
 
+    Before that last row, if the scenario's `family` draws them: `present[i]`, C values, 1 for clients that belong to
+    the episode (all that is said of the others is 0), and `bandwidth` of a subchannel, squashed at the scenario's.
+
     ## Rewards
     `reward=` names a weighted sum of terms; `info["reward_terms"]` holds the unweighted terms of the round:
     `accuracy_gain` (test accuracy now minus before), `latency` (minus the share of the time budget that the round
@@ -115,6 +116,10 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     initial weights. The same seed gives the same episode, to the bit, on the same machine (on a GPU,
     as far as its pooling layers add in a fixed order).
 
+    With ranges in the scenario's `family` an episode also draws its own number of clients, speeds, radius of the cell,
+    bandwidth and skew of the data: `family={"clients": (5, 8), "compute_factor": (0.5, 2.0)}`. Spaces are those of
+    `clients.count` clients; who is absent is never available and holds no data.
+
     ## Episode End
     Termination: within the time budget the measured test accuracy (data-weighted mean over all clients) reaches
     `episode.target_accuracy`, unless `episode.stop_at_target` is false. Truncation: `episode.max_rounds` rounds are
@@ -126,7 +131,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     |---|---|---|
     | `scenario` | `"iot"` | preset name, path of a TOML file, mapping, or `Scenario` |
     | `framework` | `"epsl"` | see Description |
-    | `learner` | `"train"` | `"train"`: real training |
+    | `learner` | `"train"` | `"train"`: real training; `"surrogate"`: a model of it, see Description |
     | `action` | `"discrete"` | `"discrete"`, `"continuous"`, `"schedule"` |
     | `reward` | `"gain-latency"` | see Rewards |
     | `render_mode` | `None` | `None` |
@@ -157,6 +162,12 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     that never come counts as the first uplink of the framework.
 
     ## Vectorized environment
+    `gym.make_vec("SplitLearning-v0", num_envs=N, vectorization_mode="vector_entry_point", learner="surrogate")` steps N
+    environments as arrays, slices of them in threads (`threads=`); environment i equals the single one with seed + i,
+    to the bit. Episodes that end are reset in the same step (`AutoresetMode.SAME_STEP`): `info["final_obs"]` and
+    `info["final_info"]` are those of the end. `action_masks()` has a row for each. For Stable-Baselines3 there is
+    `splitgym.envs.SB3VecEnv(N, ...)`, whose information is empty but at the end of an episode.
+
     `gym.make_vec("SplitLearning-v0", num_envs=N, vectorization_mode="async")` runs N copies in N processes; with a
     start method other than fork, name it `"splitgym:SplitLearning-v0"` so that workers import the package. Each copy
     trains with as many torch threads as there are; `torch.set_num_threads(1)` is faster for small networks.
@@ -182,40 +193,23 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         device: str | None = None,
         **overrides: Mapping[str, Any],
     ) -> None:
-        if learner not in LEARNERS:
-            raise ScenarioError(f"learner = {learner!r} is unknown, {suggest(str(learner), LEARNERS)}")
-        if render_mode is not None:
-            raise ScenarioError(f"render_mode = {render_mode!r}, allowed: None")
-        unknown = set(overrides) - set(Scenario.model_fields)
-        if unknown:
-            name = min(unknown)
-            arguments = ("scenario", "framework", "learner", "action", "reward", "render_mode", "device")
-            raise ScenarioError(f"unknown argument {name!r}, {suggest(name, (*arguments, *Scenario.model_fields))}")
-        self.scenario = build(scenario, overrides)
-        self.framework = get(framework)
+        settings = Settings(scenario, framework, learner, action, reward, render_mode, device)
+        self.scenario = settings.build(overrides)
         self.render_mode = render_mode
-        self._world = World(self.scenario, self.framework, device)
-        self._actions = codec(action, self.scenario, self._world.system, self.framework)
-        _, classes = data.dimensions(self.scenario.task.dataset)
-        self._observations = ObservationCodec(
-            self.scenario, self._world.system, classes, subchannel_estimates=action == "discrete"
-        )
-        self._weights = reward_weights(reward)
-        self.action_space = self._actions.space
-        self.observation_space = self._observations.space
-        self._last: LastRound
-        self._running = self._reached = False
+        self._simulation = Simulation(settings, self.scenario, worlds=1)
+        self.framework = self._simulation.framework
+        self.action_space = self._simulation.actions.space
+        self.observation_space = self._simulation.observations.space
+        self._begun = self._running = False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Begins an episode; see Starting State."""
         super().reset(seed=seed)
-        outcome = self._world.reset(self.np_random)
-        self._last = LastRound(np.zeros(self.scenario.clients.count, bool), 0.0, 0.0)
-        self._running, self._reached = True, False
-        state = self.state
-        return self._observations.encode(state, self._last), _progress(state, outcome)
+        self._simulation.reset([self.np_random], [0])
+        self._begun = self._running = True
+        return self._simulation.observe()[0], of_world(self._simulation.progress(), 0)
 
     def step(self, action: NDArray[Any]) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Plays the round that the action says.
@@ -224,7 +218,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
             ValueError: the action is not in the action space.
             gymnasium.error.ResetNeeded: no episode is running.
         """
-        return self.play(self.decode(action))
+        return self._play(self._decode(action))
 
     def play(self, decision: Decision) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """`step` for a decision as it is, past the encoding.
@@ -234,22 +228,8 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
             gymnasium.error.ResetNeeded: no episode is running.
         """
         self._need_episode()
-        played = self._world.play(decision)
-        self._last = LastRound(
-            played.cost.participants, float(played.decision.aggregation_ratio), float(played.cost.latency_s)
-        )
-        episode, state = self.scenario.episode, self.state
-        in_time = state.elapsed_s <= episode.time_budget_s
-        reached = in_time and played.outcome.evaluated and played.outcome.accuracy >= episode.target_accuracy
-        terminated = bool(reached and episode.stop_at_target)
-        spent = state.round >= episode.max_rounds or state.elapsed_s >= episode.time_budget_s
-        truncated = bool(spent and not terminated)
-        self._running = not (terminated or truncated)
-        terms = reward_terms(self.scenario, played, first_reached=bool(reached and not self._reached))
-        self._reached |= reached
-        reward = sum(weight * terms[name] for name, weight in self._weights.items())
-        info = {**_progress(state, played.outcome), **_account(played), "reward_terms": terms}
-        return self._observations.encode(state, self._last), float(reward), terminated, truncated, info
+        decision.check(self.truth)
+        return self._play(decision.batch())
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Flat bool mask over the values of the MultiDiscrete action, for MaskablePPO: who is away cannot come in.
@@ -257,9 +237,8 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         Raises:
             AttributeError: the encoding is continuous and has no masks.
         """
-        if isinstance(self._actions, Masked):
-            return self._actions.masks(self.state)
-        raise AttributeError("action='continuous' has no masks, allowed: 'discrete', 'schedule'")
+        self._need_reset()
+        return self._simulation.masks()[0]
 
     def decode(self, action: NDArray[Any]) -> Decision:
         """The decision that an action says in the present state.
@@ -267,8 +246,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         Raises:
             ValueError: the action is not in the action space.
         """
-        self._need_episode()
-        return self._actions.decode(self._actions.check(action), self.state)
+        return self._decode(action).world(0)
 
     def encode(self, decision: Decision) -> NDArray[Any]:
         """The action nearest to a decision; what the encoding cannot say is lost.
@@ -278,39 +256,39 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         """
         state = self.state
         decision.check(state)
-        return self._actions.encode(decision, state)
+        return self._simulation.actions.encode(decision, state)
 
     @property
     def state(self) -> RoundState:
         """What the scheduler may believe at the start of the round; `gymnasium.error.ResetNeeded` before a reset."""
         self._need_reset()
-        return self._world.state
+        return self._simulation.world.state.world(0).copy()
 
     @property
     def truth(self) -> RoundState:
         """What the round will run on; for oracles and checks, never in the observation."""
         self._need_reset()
-        return self._world.truth
+        return self._simulation.world.truth.world(0).copy()
 
     def fork(self) -> World:
         """A copy of the world, in which an oracle can try what the future brings; `ResetNeeded` before a reset."""
         self._need_reset()
-        return self._world.fork()
+        return self._simulation.world.fork()
 
     @property
     def cut_layers(self) -> int:
         """Number of cut layers, L - 1."""
-        return self._world.system.cut_layers
+        return self._simulation.world.system.cut_layers
 
     @property
     def aggregation_levels(self) -> tuple[float, ...]:
         """The values of phi to choose from; only 0 with a framework that does not aggregate."""
-        return tuple(float(level) for level in self._actions.aggregation_levels)
+        return tuple(float(level) for level in self._simulation.actions.aggregation_levels)
 
     @property
     def observation_names(self) -> tuple[str, ...]:
         """What stands at each index of the observation."""
-        return self._observations.names
+        return self._simulation.observations.names
 
     @property
     def spec(self) -> EnvSpec | None:
@@ -326,13 +304,38 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
 
     _spec: EnvSpec | None = None
 
+    def _decode(self, action: NDArray[Any]) -> Decision:
+        """The decision of an action, as a batch of one."""
+        self._need_episode()
+        actions = self._simulation.actions
+        return actions.decode(actions.check(action)[None], self._simulation.world.state)
+
+    def _play(self, decision: Decision) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """`step` for a decision as a batch of one."""
+        step = self._simulation.play(decision)
+        terminated, truncated = bool(step.terminated[0]), bool(step.truncated[0])
+        self._running = not (terminated or truncated)
+        info = of_world({**self._simulation.progress(), **account(step)}, 0)
+        return self._simulation.observe()[0], float(step.reward[0]), terminated, truncated, info
+
     def _need_reset(self) -> None:
-        if not hasattr(self, "_last"):
+        if not self._begun:
             raise gym.error.ResetNeeded("no episode has begun: call reset() first")
 
     def _need_episode(self) -> None:
         if not self._running:
             raise gym.error.ResetNeeded("no episode is running: call reset() before step()")
+
+
+def of_world(info: Info, world: int) -> dict[str, Any]:
+    """The information of one world: plain numbers, arrays of its own, dictionaries of these."""
+    own: dict[str, Any] = {}
+    for name, value in info.items():
+        if isinstance(value, dict):
+            own[name] = of_world(value, world)
+        else:
+            own[name] = value[world].copy() if value.ndim > 1 else value.item(world)
+    return own
 
 
 def _jsonable(argument: Any) -> Any:
@@ -346,42 +349,3 @@ def _jsonable(argument: Any) -> Any:
     if isinstance(argument, np.generic):
         return argument.item()
     return argument if isinstance(argument, str | int | float | None) else str(argument)
-
-
-def _progress(state: RoundState, outcome: RoundOutcome) -> dict[str, Any]:
-    """How far the episode is, for `info`."""
-    return {
-        "round": state.round,
-        "elapsed_s": state.elapsed_s,
-        "accuracy": outcome.accuracy,
-        "worst_accuracy": outcome.worst_accuracy,
-        "balanced_accuracy": outcome.balanced_accuracy,
-        "loss": outcome.loss,
-        "evaluated": outcome.evaluated,
-        "evaluation_samples": outcome.evaluation_samples,
-    }
-
-
-def _account(played: Round) -> dict[str, Any]:
-    """What a round did and cost, for `info`."""
-    decision, cost, outcome = played.decision, played.cost, played.outcome
-    client_energy_j, server_energy_j = cost.client_energy_j.copy(), float(cost.server_energy_j)
-    return {
-        "round_latency_s": float(cost.latency_s),
-        "stages": cost.seconds_by_stage(),
-        "cut_layer": int(decision.cut_layer),
-        "aggregation_ratio": float(decision.aggregation_ratio),
-        "selected": decision.selected.copy(),
-        "participants": cost.participants.copy(),
-        "without_subchannel": cost.without_subchannel.copy(),
-        "unavailable": cost.unavailable.copy(),
-        "timed_out": cost.timed_out.copy(),
-        "energy_j": float(client_energy_j.sum()) + server_energy_j,
-        "client_energy_j": client_energy_j,
-        "server_energy_j": server_energy_j,
-        "traffic_bits": float(cost.traffic_bits),
-        "migration_bits": float(cost.migration_bits),
-        "projected": played.projected,
-        "finite": outcome.finite,
-        "trained": outcome.trained,
-    }

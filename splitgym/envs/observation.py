@@ -1,84 +1,178 @@
 """What a policy sees: the believed state as numbers between 0 and 1."""
 
 from dataclasses import dataclass
-from math import log, sqrt
+from math import log, log2, sqrt
 
 import numpy as np
 from gymnasium import spaces
+from numba import njit
 from numpy.typing import NDArray
 
+from splitgym.network.worlds import Bools, Floats, Ints
 from splitgym.rounds import RoundState, System
 from splitgym.scenario import Scenario
 
+HALF_EFFICIENCY = 4.0
+"""bit/s/Hz that a squashed channel shows as 0.5."""
+PER_CLIENT = ("channel", "compute", "loss", "data_share", "available", "took_part", "client_cut_layer")
+SCALARS = ("accuracy", "cut_layer", "aggregation_ratio", "round_latency", "rounds_left", "time_left")
 
-@dataclass(frozen=True)
+
+@dataclass
 class LastRound:
-    """What the last round left behind that the state does not say; all zero before the first."""
+    """What the last rounds of N worlds left behind that the state does not say; all zero before the first."""
 
-    participants: NDArray[np.bool_]
-    """[C]."""
-    aggregation_ratio: float
-    latency_s: float
+    participants: Bools
+    """[N, C]."""
+    aggregation_ratio: Floats
+    """[N]."""
+    latency_s: Floats
+    """[N]."""
 
 
 class ObservationCodec:
-    """Turns a believed state into the observation; index by index in the environment's documentation.
+    """Turns believed states into observations; index by index in the environment's documentation.
 
     Quantities without an upper end are squashed, x / (x + reference), so that the reference gives 0.5.
 
     Attributes:
-        space: Box(0, 1).
+        space: Box(0, 1) of one world.
         names: What stands at each index.
     """
 
     def __init__(self, scenario: Scenario, system: System, classes: int, subchannel_estimates: bool) -> None:
         self._system = system
-        self._episode = scenario.episode
         self._subchannel_estimates = subchannel_estimates
-        self._reference_hz = sqrt(scenario.clients.compute_min_hz * scenario.clients.compute_max_hz)
-        self._reference_loss = log(classes)
-        self._reference_latency_s = scenario.episode.time_budget_s / scenario.episode.max_rounds
+        episode, family = scenario.episode, scenario.family
+        self._shows_present = family.clients is not None
+        self._shows_bandwidth = family.subchannel_hz is not None
+        reference_hz = sqrt(scenario.clients.compute_min_hz * scenario.clients.compute_max_hz)
+        reference_latency_s = episode.time_budget_s / episode.max_rounds
+        self._references = (reference_hz, log(classes), reference_latency_s, scenario.radio.subchannel_hz)
+        self._budgets = (episode.max_rounds, episode.time_budget_s)
         clients, subchannels = range(scenario.clients.count), range(system.subchannels)
-        per_client = ("channel", "compute", "loss", "data_share", "available", "took_part", "client_cut_layer")
         self.names = (
-            *(f"{name}[{i}]" for name in per_client for i in clients),
-            *("accuracy", "cut_layer", "aggregation_ratio", "round_latency", "rounds_left", "time_left"),
+            *(f"{name}[{i}]" for name in PER_CLIENT for i in clients),
+            *SCALARS,
+            *(f"present[{i}]" for i in clients if self._shows_present),
+            *(["bandwidth"] if self._shows_bandwidth else []),
             *(f"subchannel[{i},{k}]" for i in clients for k in subchannels if subchannel_estimates),
         )
         self.space = spaces.Box(0.0, 1.0, (len(self.names),), np.float32)
 
-    def encode(self, state: RoundState, last: LastRound) -> NDArray[np.float32]:
-        """The observation of one world."""
-        episode, system = self._episode, self._system
-        channel = self._channel(state)
-        shares = state.data_share * len(state.data_share)
-        scalars = [
-            state.accuracy,
-            state.cut_layer / system.cut_layers,
-            last.aggregation_ratio,
-            _squash(last.latency_s, self._reference_latency_s),
-            1 - state.round / episode.max_rounds,
-            max(0.0, 1 - state.elapsed_s / episode.time_budget_s),
-        ]
-        parts = [
-            channel.mean(1),
-            _squash(state.client_hz, self._reference_hz),
-            _squash(state.client_loss, self._reference_loss),
-            _squash(shares, 1.0),
-            state.available,
-            last.participants,
-            state.client_cut_layer / system.cut_layers,
-            scalars,
-            channel.ravel() if self._subchannel_estimates else [],
-        ]
-        return np.concatenate(parts).astype(np.float32)
+    def encode(self, state: RoundState, present: Bools, last: LastRound, which: Ints) -> NDArray[np.float32]:
+        """[W, observation] of some of N worlds; of clients that are absent all is 0.
 
-    def _channel(self, state: RoundState) -> NDArray[np.float64]:
-        """[C, M] spectral efficiency with the power budget spread over the whole band; 4 bit/s/Hz gives 0.5."""
+        Args:
+            state: Of N worlds.
+            present: [N, C] who belongs to the episode.
+            last: Of N worlds.
+            which: [W] indices of the worlds.
+        """
         system = self._system
-        psd = system.client_power_max_w / system.subchannel_hz.sum()
-        return _squash(np.log2(1 + psd * state.channel_gain / system.noise_psd_w_per_hz), 4.0)
+        return _observe(
+            which,
+            len(self.names),
+            self._references,
+            self._budgets,
+            (system.client_power_max_w, system.noise_psd_w_per_hz),
+            system.cut_layers,
+            self._shows_present,
+            self._shows_bandwidth,
+            self._subchannel_estimates,
+            state.channel_gain,
+            state.subchannel_hz,
+            state.client_hz,
+            state.client_loss,
+            state.data_share,
+            state.available,
+            state.client_cut_layer,
+            present,
+            last.participants,
+            np.asarray(state.accuracy),
+            np.asarray(state.cut_layer),
+            last.aggregation_ratio,
+            last.latency_s,
+            np.asarray(state.round),
+            np.asarray(state.elapsed_s),
+        )
 
 
-def _squash(value: NDArray[np.float64] | float, reference: float) -> NDArray[np.float64]:
-    return np.asarray(value / (value + reference))
+@njit(cache=True, nogil=True, error_model="numpy")
+def _squash(value: float, reference: float) -> float:
+    return value / (value + reference)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _observe(
+    which: Ints,
+    length: int,
+    references: tuple[float, float, float, float],
+    budgets: tuple[int, float],
+    power: tuple[float, float],
+    cut_layers: int,
+    shows_present: bool,
+    shows_bandwidth: bool,
+    shows_subchannels: bool,
+    channel_gain: Floats,
+    subchannel_hz: Floats,
+    client_hz: Floats,
+    client_loss: Floats,
+    data_share: Floats,
+    available: Bools,
+    client_cut_layer: Ints,
+    present: Bools,
+    participants: Bools,
+    accuracy: Floats,
+    cut_layer: Ints,
+    aggregation_ratio: Floats,
+    latency_s: Floats,
+    rounds: Ints,
+    elapsed_s: Floats,
+) -> NDArray[np.float32]:
+    """The observations of the worlds `which`; the order of the entries is that of `ObservationCodec.names`.
+
+    The channel is the spectral efficiency with the power budget spread over the whole band.
+    """
+    _, clients, subchannels = channel_gain.shape
+    reference_hz, reference_loss, reference_s, reference_band_hz = references
+    power_max_w, noise = power
+    observed = np.zeros((which.shape[0], length), np.float32)
+    first = (len(PER_CLIENT) * clients) + len(SCALARS)
+    for index, n in enumerate(which):
+        row = observed[index]
+        band_hz = 0.0
+        for k in range(subchannels):
+            band_hz += subchannel_hz[n, k]
+        snr = power_max_w / band_hz / noise
+        count = 0
+        for i in range(clients):
+            count += present[n, i]
+        at = first + clients * shows_present + shows_bandwidth
+        for i in range(clients):
+            if present[n, i]:
+                total = 0.0
+                for k in range(subchannels):
+                    channel = _squash(log2(1 + snr * channel_gain[n, i, k]), HALF_EFFICIENCY)
+                    total += channel
+                    if shows_subchannels:
+                        row[at + i * subchannels + k] = channel
+                row[i] = total / subchannels
+                row[clients + i] = _squash(client_hz[n, i], reference_hz)
+                row[2 * clients + i] = _squash(client_loss[n, i], reference_loss)
+                row[3 * clients + i] = _squash(data_share[n, i] * count, 1.0)
+                row[4 * clients + i] = available[n, i]
+                row[5 * clients + i] = participants[n, i]
+                row[6 * clients + i] = client_cut_layer[n, i] / cut_layers
+                if shows_present:
+                    row[first + i] = 1
+        at = len(PER_CLIENT) * clients
+        row[at] = accuracy[n]
+        row[at + 1] = cut_layer[n] / cut_layers
+        row[at + 2] = aggregation_ratio[n]
+        row[at + 3] = _squash(latency_s[n], reference_s)
+        row[at + 4] = 1 - rounds[n] / budgets[0]
+        row[at + 5] = max(0.0, 1 - elapsed_s[n] / budgets[1])
+        if shows_bandwidth:
+            row[first + clients * shows_present] = _squash(subchannel_hz[n, 0], reference_band_hz)
+    return observed

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from splitgym.envs.world import Round
+from splitgym.network.worlds import Bools, Floats
 from splitgym.scenario import Scenario, ScenarioError
 from splitgym.scenario.errors import suggest
 
@@ -25,8 +28,8 @@ def reward_weights(name: str) -> Mapping[str, float]:
     return REWARDS[name]
 
 
-def reward_terms(scenario: Scenario, played: Round, first_reached: bool) -> dict[str, float]:
-    """The unweighted terms of a round.
+def reward_terms(scenario: Scenario, played: Round, first_reached: Bools) -> dict[str, Floats]:
+    """The unweighted terms of a round, [N] each.
 
     Returns:
         accuracy_gain: test accuracy now minus before, -1..1; latency: minus the share of the time budget that the
@@ -36,7 +39,12 @@ def reward_terms(scenario: Scenario, played: Round, first_reached: bool) -> dict
     cost = played.cost
     return {
         "accuracy_gain": played.outcome.accuracy - played.before.accuracy,
-        "latency": -float(cost.latency_s) / scenario.episode.time_budget_s,
-        "energy": -(float(cost.client_energy_j.sum()) + float(cost.server_energy_j)),
-        "target_reached": float(first_reached),
+        "latency": -cost.latency_s / scenario.episode.time_budget_s,
+        "energy": -(cost.client_energy_j.sum(-1) + cost.server_energy_j),
+        "target_reached": first_reached.astype(np.float64),
     }
+
+
+def weighted(terms: Mapping[str, Floats], weights: Mapping[str, float]) -> Floats:
+    """[N] rewards."""
+    return sum((weight * terms[name] for name, weight in weights.items()), np.zeros(1))

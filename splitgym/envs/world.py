@@ -1,7 +1,7 @@
-"""The world behind the environment: cell, clock and learner, moved on by decisions. It knows nothing of Gymnasium."""
+"""The worlds behind the environment: cell, clock and learner, moved on by decisions. They know nothing of Gymnasium."""
 
+from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -10,100 +10,141 @@ import numpy as np
 from splitgym import data, models
 from splitgym.allocation import project_power
 from splitgym.frameworks import Framework, Program, Workload
-from splitgym.learning import Learner, training_device
+from splitgym.learning import learners
 from splitgym.network import Network
+from splitgym.network.family import draw_scale
+from splitgym.network.worlds import Bools, Floats, Generators, Ints, Row, Stock
 from splitgym.rounds import Decision, RoundOutcome, RoundState, System
 from splitgym.scenario import Scenario
 from splitgym.timing import RoundCost, round_cost
 
 
 class Round(NamedTuple):
-    """A round that has been played."""
+    """A round that has been played, in N worlds."""
 
     decision: Decision
     """As it was carried out: within the power budgets."""
-    projected: bool
-    """Whether the power budgets had been broken."""
+    projected: Bools
+    """[N] whether the power budgets had been broken."""
     cost: RoundCost
     before: RoundOutcome
+    """Of the round before."""
     outcome: RoundOutcome
 
 
 class World:
-    """One world: `state` is what the scheduler believes, `truth` what the next round will run on.
+    """N worlds at once: `state` is what the scheduler believes, `truth` what the next round will run on.
+
+    World i depends on its own generator and decisions only, to the bit. The arrays of `state` and `truth` are valid
+    until the next call; treat them as read-only.
 
     Args:
-        scenario: The world's description.
+        scenario: The worlds' description.
         framework: Who trains what.
+        learner: "train" or "surrogate".
+        worlds: N.
         device: Where to train; None: cuda if there is one.
     """
 
-    def __init__(self, scenario: Scenario, framework: Framework, device: str | None) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        framework: Framework,
+        learner: str = "train",
+        worlds: int = 1,
+        device: str | None = None,
+    ) -> None:
         self.scenario = scenario
         self.framework = framework
         self.system = system_of(scenario, framework)
-        self._device = training_device(device)
-        self._network = Network(scenario)
-        self._rng: np.random.Generator
-        self._learner: Learner
-        self._round = 0
-        self._elapsed_s = 0.0
+        self._learner = learners(learner, scenario, framework, worlds, device)
+        self._network = Network(scenario, worlds)
+        self._stock = Stock(worlds, self._network.numbers_per_round + self._learner.normals_per_round)
+        self._server_hz = np.full(worlds, scenario.server.compute_hz)
+        self._state: RoundState | None = None
+        self._truth: RoundState | None = None
+        self._round = np.zeros(worlds, np.int64)
+        self._elapsed_s = np.zeros(worlds)
 
-    def reset(self, rng: np.random.Generator) -> RoundOutcome:
-        """Begins an episode: a new cell, new data shares, new weights; all drawn from `rng`."""
-        self._rng, learner_seed = np.random.default_rng(rng.integers(2**63)), int(rng.integers(2**63))
-        self._network.reset([self._rng])
-        self._learner = Learner(self.scenario, self.framework, learner_seed, self._device)
-        self._round, self._elapsed_s = 0, 0.0
-        return self._learner.outcome
+    def reset(self, rngs: Generators, which: Sequence[int] | Ints) -> None:
+        """Begins episodes: new cells, new data shares, new weights; those of world i drawn from `rngs[i]`.
+
+        Args:
+            rngs: One generator per world.
+            which: Indices of the worlds; all of them at first.
+        """
+        own = [rngs[i] for i in which]
+        for i, rng in zip(which, own, strict=True):
+            self._stock.begin(i, rng)
+        family = self.scenario.family
+        numbers = Row.draw(own, self._network.numbers_per_reset + (family.dirichlet_alpha is not None))
+        self._network.reset(numbers, which)
+        clients = self._network.present[which].sum(1)
+        alpha = draw_scale(numbers, family.dirichlet_alpha, self.scenario.task.dirichlet_alpha)
+        self._learner.reset(which, own, clients, alpha)
+        self._round[which], self._elapsed_s[which] = 0, 0.0
+        self._state = self._truth = None
 
     @property
     def state(self) -> RoundState:
         """What the scheduler may believe at the start of the round."""
-        cell = self._network
-        return self._seen(cell.believed_channel_gain[0], cell.believed_client_hz[0], cell.believed_available[0])
+        if self._state is None:
+            cell = self._network
+            self._state = self._seen(cell.believed_channel_gain, cell.believed_client_hz, cell.believed_available)
+        return self._state
 
     @property
     def truth(self) -> RoundState:
         """What the round will run on."""
-        cell = self._network
-        return self._seen(cell.channel_gain[0], cell.client_hz[0], cell.available[0])
+        if self._truth is None:
+            cell = self._network
+            self._truth = self._seen(cell.channel_gain, cell.client_hz, cell.available)
+        return self._truth
+
+    @property
+    def present(self) -> Bools:
+        """[N, C] who belongs to the episode."""
+        return self._network.present
+
+    @property
+    def outcome(self) -> RoundOutcome:
+        """What the last round taught."""
+        return self._learner.outcome
 
     def play(self, decision: Decision) -> Round:
-        """Plays one round.
-
-        Raises:
-            ValueError: the decision does not fit; the message names the field and what is allowed.
-        """
+        """Plays one round in every world, with decisions that fit."""
         truth = self.truth
-        decision.check(truth)
         decision, projected = project_power(decision, truth)
         cost = round_cost(truth, decision)
         before = self._learner.outcome
-        outcome = self._learner.round(replace(decision, selected=cost.participants))
+        numbers = self._stock.next()
+        self._network.advance(numbers, cost.latency_s)
+        normals = numbers.take((self._learner.normals_per_round,))
+        self._learner.round(decision, cost.participants, normals)
         self._round += 1
-        self._elapsed_s += float(cost.latency_s)
-        self._network.advance([self._rng], np.array([float(cost.latency_s)]))
-        return Round(decision, projected, cost, before, outcome)
+        self._elapsed_s += cost.latency_s
+        self._state = self._truth = None
+        return Round(decision, projected, cost, before, self._learner.outcome)
 
     def fork(self) -> "World":
         """A copy that goes its own way: what is played in it would happen here too, to the bit."""
         return deepcopy(self, {id(fixed): fixed for fixed in (self.scenario, self.framework, self.system)})
 
-    def _seen(self, channel_gain: np.ndarray, client_hz: np.ndarray, available: np.ndarray) -> RoundState:
+    def _seen(self, channel_gain: Floats, client_hz: Floats, available: Bools) -> RoundState:
         outcome = self._learner.outcome
         return RoundState(
-            channel_gain=channel_gain.copy(),
-            client_hz=client_hz.copy(),
-            server_hz=self.scenario.server.compute_hz,
-            data_share=self._learner.data_share.copy(),
-            client_loss=outcome.client_loss.copy(),
+            channel_gain=channel_gain,
+            subchannel_hz=self._network.subchannel_hz,
+            client_hz=client_hz,
+            server_hz=self._server_hz,
+            data_share=self._learner.data_share,
+            client_loss=outcome.client_loss,
             accuracy=outcome.accuracy,
             round=self._round,
             elapsed_s=self._elapsed_s,
             cut_layer=outcome.cut_layer,
-            client_cut_layer=outcome.client_cut_layer.copy(),
-            available=available.copy(),
+            client_cut_layer=outcome.client_cut_layer,
+            available=available,
             system=self.system,
             prescribed_ratio=outcome.prescribed_ratio,
         )

@@ -1,5 +1,6 @@
 """Who answers "what did this round teach?"."""
 
+from splitgym.learning.choice import LEARNERS, Learners, learners
 from splitgym.learning.learner import Learner, training_device
 
-__all__ = ["Learner", "training_device"]
+__all__ = ["LEARNERS", "Learner", "Learners", "learners", "training_device"]

@@ -41,6 +41,11 @@ class Learner:
         seed: Determines split, partition, initial weights and the order of the mini-batches.
         device: Where to train; default: cuda if there is one, else cpu.
 
+    Attributes:
+        data_share: [C] share of all training samples; sums to 1.
+        outcome: What the last round taught.
+        traffic_bits: Bits that the parties handed over in the last round: "uplink", "unicast", "broadcast".
+
     Raises:
         DataError: the scenario's data is not to be found; the message says where to get it.
     """
@@ -96,6 +101,7 @@ class Learner:
             network, len(parts), scenario.training, self.framework.network_at, self.framework.server_copies
         )
         self.outcome = self._untrained(len(dataset.classes))
+        self.traffic_bits: dict[str, int] = vars(Traffic())
 
     def round(self, decision: Decision) -> RoundOutcome:
         """Trains one round with the clients that the decision selects.
@@ -158,6 +164,7 @@ class Learner:
             exercise = self._exercise(participants, decision)
             finite = self.framework.train(self.parties, exercise)
             taught = exercise if finite else None
+        self.traffic_bits = vars(Traffic() if taught is None else taught.traffic)
         self.outcome = self._look(taught, finite)
         return self.outcome
 
@@ -178,7 +185,6 @@ class Learner:
             evaluated=True,
             evaluation_samples=len(self.evaluator),
             prescribed_ratio=self._next_ratio(),
-            traffic_bits=vars(Traffic()),
         )
 
     def _exercise(self, participants: tuple[int, ...], decision: Decision) -> Exercise:
@@ -227,7 +233,6 @@ class Learner:
             finite=finite,
             evaluated=evaluated,
             prescribed_ratio=self._next_ratio(),
-            traffic_bits=vars(Traffic() if taught is None else taught.traffic),
         )
 
     def _next_ratio(self) -> float:

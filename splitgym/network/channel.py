@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from splitgym.network.fading import draw_scatter, fading_power, next_scatter
+from splitgym.network import fading, shadowing
+from splitgym.network.fading import draw_scatter, faded_gain, next_scatter
+from splitgym.network.family import draw_scale, draw_value
 from splitgym.network.geometry import ground_distance_m, place, walk
 from splitgym.network.path_loss import line_of_sight_probability, path_loss_db, shadowing_deviation_db
 from splitgym.network.shadowing import draw_shadow, next_shadow
-from splitgym.network.worlds import Bools, Floats, Generators, uniform
+from splitgym.network.worlds import Bools, Floats, Generators, Row, uniform
 from splitgym.scenario import Cell, Scenario
 
 
@@ -16,6 +18,10 @@ from splitgym.scenario import Cell, Scenario
 class Channel:
     """State of the channels of N worlds at the start of a round."""
 
+    subchannel_hz: Floats
+    """[N, M] bandwidths, Hz."""
+    radius_m: Floats
+    """[N] radius of the cell, m."""
     start_m: Floats
     """[N, C, 2] positions at the start of the episode, m."""
     heading_rad: Floats
@@ -36,15 +42,33 @@ class Channel:
     """[N, C, M] linear power gain, antenna gains included."""
 
 
-def first_channel(rngs: Generators, scenario: Scenario) -> Channel:
+def numbers_per_round(scenario: Scenario) -> int:
+    """Standard normal numbers that a world's channels need for a round."""
+    clients = scenario.clients.count
+    return shadowing.numbers_per_round(scenario.cell, clients) + fading.numbers_per_round(scenario.radio, clients)
+
+
+def numbers_at_first(scenario: Scenario) -> int:
+    """Standard normal numbers that a world's channels need at the start of an episode."""
+    cell, family, clients = scenario.cell, scenario.family, scenario.clients.count
+    per_client = 2 + (cell.line_of_sight == "probabilistic") + shadowing.is_shadowed(cell) + (cell.speed_m_per_s > 0)
+    drawn = (family.subchannel_hz is not None) + (family.radius_m is not None)
+    return clients * per_client + fading.numbers_per_round(scenario.radio, clients) + drawn
+
+
+def first_channel(rngs: Generators | Row, scenario: Scenario) -> Channel:
     """Draws the channels at the start of an episode."""
     cell, radio, clients = scenario.cell, scenario.radio, scenario.clients.count
-    position_m = place(rngs, cell, clients)
+    subchannel_hz = draw_scale(rngs, scenario.family.subchannel_hz, radio.subchannel_hz)
+    radius_m = draw_value(rngs, scenario.family.radius_m, cell.radius_m)
+    position_m = place(rngs, cell.min_distance_m, radius_m, clients)
     line_of_sight = _draw_line_of_sight(rngs, cell, ground_distance_m(position_m))
     shadow = draw_shadow(rngs, cell, clients)
     large_scale_gain = _large_scale_gain(scenario, position_m, line_of_sight, shadow)
     scatter = draw_scatter(rngs, radio, clients)
     return Channel(
+        subchannel_hz=np.repeat(subchannel_hz[:, None], radio.subchannels, axis=1),
+        radius_m=radius_m,
         start_m=position_m,
         heading_rad=_draw_heading(rngs, cell, clients),
         travelled_m=np.zeros(len(rngs)),
@@ -53,22 +77,24 @@ def first_channel(rngs: Generators, scenario: Scenario) -> Channel:
         shadow=shadow,
         large_scale_gain=large_scale_gain,
         scatter=scatter,
-        gain=large_scale_gain[..., None] * fading_power(radio, scatter, line_of_sight),
+        gain=faded_gain(radio, large_scale_gain, scatter, line_of_sight),
     )
 
 
-def next_channel(rngs: Generators, scenario: Scenario, before: Channel, elapsed_s: Floats) -> Channel:
+def next_channel(rngs: Generators | Row, scenario: Scenario, before: Channel, elapsed_s: Floats) -> Channel:
     """The channels one round, elapsed_s [N] seconds, later."""
     cell, radio, sight = scenario.cell, scenario.radio, before.line_of_sight
     travelled_m, position_m = before.travelled_m, before.position_m
     shadow, large_scale_gain = before.shadow, before.large_scale_gain
     if cell.speed_m_per_s > 0:
         travelled_m = travelled_m + cell.speed_m_per_s * elapsed_s
-        position_m = walk(before.start_m, before.heading_rad, travelled_m, cell)
+        position_m = walk(before.start_m, before.heading_rad, travelled_m, cell.min_distance_m, before.radius_m)
         shadow = next_shadow(rngs, cell, shadow, ground_distance_m(position_m - before.position_m), sight)
         large_scale_gain = _large_scale_gain(scenario, position_m, sight, shadow)
     scatter = next_scatter(rngs, radio, before.scatter)
     return Channel(
+        subchannel_hz=before.subchannel_hz,
+        radius_m=before.radius_m,
         start_m=before.start_m,
         heading_rad=before.heading_rad,
         travelled_m=travelled_m,
@@ -77,17 +103,17 @@ def next_channel(rngs: Generators, scenario: Scenario, before: Channel, elapsed_
         shadow=shadow,
         large_scale_gain=large_scale_gain,
         scatter=scatter,
-        gain=large_scale_gain[..., None] * fading_power(radio, scatter, sight),
+        gain=faded_gain(radio, large_scale_gain, scatter, sight),
     )
 
 
-def _draw_line_of_sight(rngs: Generators, cell: Cell, distance_m: Floats) -> Bools:
+def _draw_line_of_sight(rngs: Generators | Row, cell: Cell, distance_m: Floats) -> Bools:
     if cell.line_of_sight != "probabilistic":
         return np.full(distance_m.shape, cell.line_of_sight == "always")
     return uniform(rngs, distance_m.shape[1:]) < line_of_sight_probability(cell.path_loss, distance_m)
 
 
-def _draw_heading(rngs: Generators, cell: Cell, clients: int) -> Floats:
+def _draw_heading(rngs: Generators | Row, cell: Cell, clients: int) -> Floats:
     if cell.speed_m_per_s == 0:
         return np.zeros((len(rngs), clients))
     return 2 * np.pi * uniform(rngs, (clients,))

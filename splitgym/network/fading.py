@@ -1,12 +1,20 @@
 """Small-scale fading: a complex coefficient per client and subchannel, correlated over rounds, of unit mean power."""
 
-import numpy as np
+from math import sqrt
 
-from splitgym.network.worlds import Bools, Floats, Generators, gauss_markov, standard_normal
+import numpy as np
+from numba import njit
+
+from splitgym.network.worlds import Bools, Floats, Generators, Row, standard_normal
 from splitgym.scenario import Radio
 
 
-def draw_scatter(rngs: Generators, radio: Radio, clients: int) -> Floats:
+def numbers_per_round(radio: Radio, clients: int) -> int:
+    """Standard normal numbers that a world's fading needs for a round."""
+    return 0 if radio.fading == "none" else 2 * clients * radio.subchannels
+
+
+def draw_scatter(rngs: Generators | Row, radio: Radio, clients: int) -> Floats:
     """Draws the scattered part of the coefficients.
 
     Returns:
@@ -16,31 +24,58 @@ def draw_scatter(rngs: Generators, radio: Radio, clients: int) -> Floats:
     return standard_normal(rngs, (2, clients, subchannels))
 
 
-def next_scatter(rngs: Generators, radio: Radio, scatter: Floats) -> Floats:
+def next_scatter(rngs: Generators | Row, radio: Radio, scatter: Floats) -> Floats:
     """The scattered part one round later, [N, 2, C, M]: first-order autoregression with `fading_correlation`."""
-    return gauss_markov(rngs, scatter, radio.fading_correlation)
+    if scatter.size == 0:
+        return scatter
+    return _autoregression(standard_normal(rngs, scatter.shape[1:]), scatter, radio.fading_correlation)
 
 
-def fading_power(radio: Radio, scatter: Floats, line_of_sight: Bools) -> Floats:
-    """|h|^2 of h = sqrt(K / (K+1)) + sqrt(1 / (K+1)) CN(0, 1); K = 0 (Rayleigh) without line of sight.
+def faded_gain(radio: Radio, large_scale_gain: Floats, scatter: Floats, line_of_sight: Bools) -> Floats:
+    """Large-scale gain times |h|^2 of h = sqrt(K / (K+1)) + sqrt(1 / (K+1)) CN(0, 1); K = 0 without line of sight.
 
     The dominant path keeps its phase over the episode. That phase is taken as 0: the scatter is circularly symmetric,
-    so another phase would not change the law of |h|^2.
+    so another phase would not change the law of |h|^2, whose mean is 1.
 
     Args:
         radio: Kind of fading and Rician factor.
+        large_scale_gain: [N, C] linear.
         scatter: [N, 2, C, M] standard normal components.
         line_of_sight: [N, C].
 
     Returns:
-        [N, C, M] power gain with mean 1.
+        [N, C, M] linear power gain.
     """
     if radio.fading == "none":
-        return np.ones((*line_of_sight.shape, radio.subchannels))
+        return np.repeat(large_scale_gain[..., None], radio.subchannels, axis=2)
     rician_factor = 10 ** (radio.rician_factor_db / 10) if radio.fading == "rician" else 0.0
-    factor = np.where(line_of_sight, rician_factor, 0.0)[..., None]
-    dominant = np.sqrt(factor / (factor + 1))
-    deviation = np.sqrt(0.5 / (factor + 1))
-    in_phase = dominant + deviation * scatter[:, 0]
-    quadrature = deviation * scatter[:, 1]
-    return in_phase * in_phase + quadrature * quadrature
+    return _faded_gain(large_scale_gain, scatter, line_of_sight, rician_factor)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _autoregression(new: Floats, scatter: Floats, correlation: float) -> Floats:
+    """Rho x + sqrt(1 - rho^2) w; in one pass, because this is most of what a round draws."""
+    following = np.empty(scatter.shape)
+    innovation = sqrt(1 - correlation * correlation)
+    for n in range(scatter.shape[0]):
+        for part in range(2):
+            for i in range(scatter.shape[2]):
+                for k in range(scatter.shape[3]):
+                    following[n, part, i, k] = correlation * scatter[n, part, i, k] + innovation * new[n, part, i, k]
+    return following
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _faded_gain(large_scale_gain: Floats, scatter: Floats, line_of_sight: Bools, rician_factor: float) -> Floats:
+    """As `faded_gain`, with K for the links with line of sight."""
+    worlds, _, clients, subchannels = scatter.shape
+    gain = np.empty((worlds, clients, subchannels))
+    for n in range(worlds):
+        for i in range(clients):
+            factor = rician_factor if line_of_sight[n, i] else 0.0
+            dominant, deviation = sqrt(factor / (factor + 1)), sqrt(0.5 / (factor + 1))
+            for k in range(subchannels):
+                in_phase = dominant + deviation * scatter[n, 0, i, k]
+                quadrature = deviation * scatter[n, 1, i, k]
+                gain[n, i, k] = large_scale_gain[n, i] * (in_phase * in_phase + quadrature * quadrature)
+    return gain

@@ -6,21 +6,20 @@ draw the clients towards the middle. And it has a closed form, so that a long ro
 
 import numpy as np
 
-from splitgym.network.worlds import Floats, Generators, uniform
-from splitgym.scenario import Cell
+from splitgym.network.worlds import Floats, Generators, Row, uniform
 
 TANGENT = 1 - 1e-12
 """A walk along the outer border would be all reflections; this share of the radius is the nearest to it we allow."""
 
 
-def place(rngs: Generators, cell: Cell, clients: int) -> Floats:
-    """Draws positions uniformly over the area of the ring [min_distance_m, radius_m].
+def place(rngs: Generators | Row, min_distance_m: float, radius_m: Floats, clients: int) -> Floats:
+    """Draws positions uniformly over the area of the ring [min_distance_m, radius_m], with a radius for each world [N].
 
     Returns:
         [N, C, 2] positions, m, with the base station in the origin.
     """
     area, turn = np.moveaxis(uniform(rngs, (2, clients)), 1, 0)
-    inner, outer = cell.min_distance_m**2, cell.radius_m**2
+    inner, outer = min_distance_m**2, radius_m[:, None] ** 2
     distance_m = np.sqrt(inner + area * (outer - inner))
     angle_rad = 2 * np.pi * turn
     return np.stack([distance_m * np.cos(angle_rad), distance_m * np.sin(angle_rad)], axis=-1)
@@ -31,7 +30,7 @@ def ground_distance_m(position_m: Floats) -> Floats:
     return np.hypot(position_m[..., 0], position_m[..., 1])
 
 
-def walk(start_m: Floats, heading_rad: Floats, travelled_m: Floats, cell: Cell) -> Floats:
+def walk(start_m: Floats, heading_rad: Floats, travelled_m: Floats, min_distance_m: float, radius_m: Floats) -> Floats:
     """Where straight walks lead that are reflected, like light, at both borders of the ring.
 
     Both borders are circles around the base station, so a reflection changes neither the smallest distance of the way
@@ -42,7 +41,8 @@ def walk(start_m: Floats, heading_rad: Floats, travelled_m: Floats, cell: Cell) 
         start_m: [N, C, 2] positions at the start, m.
         heading_rad: [N, C] directions at the start, rad.
         travelled_m: [N] length of the way so far, m.
-        cell: The ring.
+        min_distance_m: Inner border of the ring.
+        radius_m: [N] outer border.
 
     Returns:
         [N, C, 2] positions, m.
@@ -50,9 +50,10 @@ def walk(start_m: Floats, heading_rad: Floats, travelled_m: Floats, cell: Cell) 
     x, y = start_m[..., 0], start_m[..., 1]
     along = x * np.cos(heading_rad) + y * np.sin(heading_rad)  # signed way past the nearest point, m
     across = x * np.sin(heading_rad) - y * np.cos(heading_rad)  # > 0: counter-clockwise
-    nearest = np.minimum(np.abs(across), TANGENT * cell.radius_m)
-    leg_end = np.sqrt(cell.radius_m**2 - nearest**2)
-    leg_start = np.sqrt(np.maximum(cell.min_distance_m**2 - nearest**2, 0.0))
+    outer_m = radius_m[:, None]
+    nearest = np.minimum(np.abs(across), TANGENT * outer_m)
+    leg_end = np.sqrt(outer_m**2 - nearest**2)
+    leg_start = np.sqrt(np.maximum(min_distance_m**2 - nearest**2, 0.0))
     leg = leg_end - leg_start
 
     def swept_rad(way: Floats) -> Floats:

@@ -6,8 +6,8 @@ import numpy as np
 
 from splitgym.network.channel import Channel
 from splitgym.network.devices import Devices
-from splitgym.network.worlds import Bools, Floats, Generators, standard_normal
-from splitgym.scenario import Knowledge
+from splitgym.network.worlds import Bools, Floats, Generators, Row, standard_normal
+from splitgym.scenario import Knowledge, Scenario
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,12 @@ class Belief:
     """[N, compute_delay_rounds, C] speeds not yet reported, oldest first."""
 
 
-def first_belief(rngs: Generators, knowledge: Knowledge, channel: Channel, devices: Devices) -> Belief:
+def numbers_per_round(scenario: Scenario) -> int:
+    """Standard normal numbers that the errors of a world's channel estimates need for a round."""
+    return scenario.clients.count * scenario.radio.subchannels * (scenario.knowledge.channel_error_db > 0)
+
+
+def first_belief(rngs: Generators | Row, knowledge: Knowledge, channel: Channel, devices: Devices) -> Belief:
     """The belief at the start of an episode: everybody is there, and the first truth stands in for older ones."""
     coming_gain = np.repeat(channel.gain[:, None], knowledge.channel_delay_rounds, axis=1)
     coming_hz = np.repeat(devices.client_hz[:, None], knowledge.compute_delay_rounds, axis=1)
@@ -34,14 +39,14 @@ def first_belief(rngs: Generators, knowledge: Knowledge, channel: Channel, devic
 
 
 def next_belief(
-    rngs: Generators, knowledge: Knowledge, before: Belief, announced: Bools, channel: Channel, devices: Devices
+    rngs: Generators | Row, knowledge: Knowledge, before: Belief, announced: Bools, channel: Channel, devices: Devices
 ) -> Belief:
     """The belief one round later; `announced` [N, C] is who was there in the round before."""
     return _belief(rngs, knowledge, channel, devices, announced, before.coming_gain, before.coming_hz)
 
 
 def _belief(
-    rngs: Generators,
+    rngs: Generators | Row,
     knowledge: Knowledge,
     channel: Channel,
     devices: Devices,

@@ -1,13 +1,15 @@
 """The cell that everybody uses: channels, devices and knowledge of N worlds, round after round."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from splitgym.network import channel, devices, knowledge
 from splitgym.network.channel import Channel, first_channel, next_channel
 from splitgym.network.devices import Devices, first_devices, next_devices
 from splitgym.network.knowledge import Belief, first_belief, next_belief
-from splitgym.network.worlds import Bools, Floats, Generators, Ints, put, take
+from splitgym.network.worlds import Bools, Floats, Generators, Ints, Row, put
 from splitgym.scenario import Scenario
 
 
@@ -23,8 +25,8 @@ class _Round:
 class Network:
     """The wireless cell of N worlds at once; world i depends on generator i only, to the bit.
 
-    After `reset` and `advance` the attributes hold truth and belief of the coming round. Their arrays are never written
-    again (a later round has new ones); treat them as read-only. A copy (`copy.deepcopy`, pickle) goes its own way.
+    After `reset` and `advance` the attributes hold truth and belief of the coming round. Treat their arrays as
+    read-only; they are valid until the next call. A copy (`copy.deepcopy`, pickle) goes its own way.
 
     Args:
         scenario: What world.
@@ -42,36 +44,64 @@ class Network:
         self.worlds = worlds
         self._round: _Round | None = None
 
-    def reset(self, rngs: Generators, which: Bools | None = None) -> None:
-        """Starts a new episode.
+    def reset(self, rngs: Generators | Row, which: Sequence[int] | Ints | None = None) -> None:
+        """Starts new episodes.
 
         Args:
-            rngs: One generator per world; only those of marked worlds are used.
-            which: [N] worlds to reset; absent: all. The first reset must be of all.
+            rngs: One generator for each of these worlds, or `numbers_per_reset` numbers.
+            which: Indices of the worlds to reset; absent: all. The first reset must be of all.
         """
-        worlds = self._marked(rngs, which)
-        if worlds is None:
+        worlds = self.worlds if which is None else len(which)
+        if len(rngs) != worlds:
+            raise ValueError(f"{len(rngs)} generators for {worlds} worlds to reset: give one per world")
+        if worlds == self.worlds:
             self._round = self._first_round(rngs)
         else:
-            self._round = put(self._now, worlds, self._first_round([rngs[i] for i in worlds]))
+            put(self._now, np.asarray(which), self._first_round(rngs))
 
-    def advance(self, rngs: Generators, elapsed_s: Floats, which: Bools | None = None) -> None:
+    def advance(self, rngs: Generators | Row, elapsed_s: Floats) -> None:
         """Goes on to the next round.
 
         Args:
-            rngs: One generator per world; only those of marked worlds are used.
+            rngs: One generator per world, or `numbers_per_round` numbers of each.
             elapsed_s: [N] duration of the last round, s: how long mobile clients have walked.
-            which: [N] worlds that go on; absent: all. The others stay as they are.
         """
         elapsed_s = np.asarray(elapsed_s, dtype=np.float64)
         if elapsed_s.shape != (self.worlds,):
             raise ValueError(f"elapsed_s has shape {elapsed_s.shape}, not ({self.worlds},), one duration per world")
-        worlds = self._marked(rngs, which)
-        if worlds is None:
-            self._round = self._next_round(rngs, self._now, elapsed_s)
-        else:
-            after = self._next_round([rngs[i] for i in worlds], take(self._now, worlds), elapsed_s[worlds])
-            self._round = put(self._now, worlds, after)
+        if len(rngs) != self.worlds:
+            raise ValueError(f"{len(rngs)} generators for {self.worlds} worlds: give one per world")
+        self._round = self._next_round(rngs, self._now, elapsed_s)
+
+    @property
+    def numbers_per_round(self) -> int:
+        """Standard normal numbers that `advance` needs for each world."""
+        scenario = self.scenario
+        return (
+            channel.numbers_per_round(scenario)
+            + devices.numbers_per_round(scenario.clients)
+            + knowledge.numbers_per_round(scenario)
+        )
+
+    @property
+    def numbers_per_reset(self) -> int:
+        """Standard normal numbers that `reset` needs for each world."""
+        scenario = self.scenario
+        return (
+            channel.numbers_at_first(scenario)
+            + devices.numbers_at_first(scenario.clients, scenario.family)
+            + knowledge.numbers_per_round(scenario)
+        )
+
+    @property
+    def subchannel_hz(self) -> Floats:
+        """[N, M] bandwidths, Hz."""
+        return self._now.channel.subchannel_hz
+
+    @property
+    def present(self) -> Bools:
+        """[N, C] who belongs to the episode; the others never become available."""
+        return self._now.devices.present
 
     @property
     def channel_gain(self) -> Floats:
@@ -119,25 +149,14 @@ class Network:
             raise RuntimeError("the network has no state yet: reset all worlds first")
         return self._round
 
-    def _marked(self, rngs: Generators, which: Bools | None) -> Ints | None:
-        """Indices of the marked worlds; None: all of them, which needs no copying."""
-        if len(rngs) != self.worlds:
-            raise ValueError(f"{len(rngs)} generators for {self.worlds} worlds: give one per world")
-        if which is None:
-            return None
-        which = np.asarray(which)
-        if which.shape != (self.worlds,) or which.dtype != np.bool_:
-            raise ValueError(f"which must be {self.worlds} booleans, one per world, not {which.dtype} of {which.shape}")
-        return None if which.all() else np.flatnonzero(which)
+    def _first_round(self, rngs: Generators | Row) -> _Round:
+        first = first_channel(rngs, self.scenario)
+        there = first_devices(rngs, self.scenario.clients, self.scenario.family)
+        return _Round(first, there, first_belief(rngs, self.scenario.knowledge, first, there))
 
-    def _first_round(self, rngs: Generators) -> _Round:
-        channel = first_channel(rngs, self.scenario)
-        devices = first_devices(rngs, self.scenario.clients)
-        return _Round(channel, devices, first_belief(rngs, self.scenario.knowledge, channel, devices))
-
-    def _next_round(self, rngs: Generators, before: _Round, elapsed_s: Floats) -> _Round:
-        channel = next_channel(rngs, self.scenario, before.channel, elapsed_s)
-        devices = next_devices(rngs, self.scenario.clients, before.devices)
+    def _next_round(self, rngs: Generators | Row, before: _Round, elapsed_s: Floats) -> _Round:
+        later = next_channel(rngs, self.scenario, before.channel, elapsed_s)
+        there = next_devices(rngs, self.scenario.clients, before.devices)
         announced = before.devices.available
-        belief = next_belief(rngs, self.scenario.knowledge, before.belief, announced, channel, devices)
-        return _Round(channel, devices, belief)
+        belief = next_belief(rngs, self.scenario.knowledge, before.belief, announced, later, there)
+        return _Round(later, there, belief)

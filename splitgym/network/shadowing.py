@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from splitgym.network.worlds import Bools, Floats, Generators, gauss_markov, standard_normal
+from splitgym.network.worlds import Bools, Floats, Generators, Row, gauss_markov, standard_normal
 from splitgym.scenario import Cell
 
 CORRELATION_DISTANCE_M = (10.0, 13.0)
@@ -14,16 +14,21 @@ def is_shadowed(cell: Cell) -> bool:
     return cell.shadowing and cell.path_loss != "constant"
 
 
-def draw_shadow(rngs: Generators, cell: Cell, clients: int) -> Floats:
+def numbers_per_round(cell: Cell, clients: int) -> int:
+    """Standard normal numbers that a world's shadowing needs for a round."""
+    return clients if is_shadowed(cell) and cell.speed_m_per_s > 0 else 0
+
+
+def draw_shadow(rngs: Generators | Row, cell: Cell, clients: int) -> Floats:
     """Draws the shadowing in units of its standard deviation, [N, C]; 0 where the scenario has none."""
     return standard_normal(rngs, (clients,)) if is_shadowed(cell) else np.zeros((len(rngs), clients))
 
 
-def next_shadow(rngs: Generators, cell: Cell, shadow: Floats, moved_m: Floats, line_of_sight: Bools) -> Floats:
+def next_shadow(rngs: Generators | Row, cell: Cell, shadow: Floats, moved_m: Floats, line_of_sight: Bools) -> Floats:
     """The shadowing after a move: correlation exp(-moved / d_corr) (Gudmundson, Electronics Letters 27(23), 1991).
 
     Args:
-        rngs: One generator per world.
+        rngs: One generator per world, or the numbers of a round.
         cell: Whether there is shadowing.
         shadow: [N, C] before the move, in standard deviations.
         moved_m: [N, C] distance between the old and the new position, m.

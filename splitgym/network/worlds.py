@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
+from math import prod
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -15,9 +17,105 @@ Generators = Sequence[np.random.Generator]
 State = TypeVar("State")
 """A frozen dataclass of arrays with a leading axis N, or of such dataclasses."""
 
+EPISODE_STRIDE = 1 << 64
+"""Numbers of a generator between the begins of two episodes: more than any episode draws."""
 
-def standard_normal(rngs: Generators, shape: tuple[int, ...]) -> Floats:
+DRAWN_AHEAD = 600
+"""Numbers of a world that are drawn at a time, if they last for several rounds."""
+
+
+class Row:
+    """Standard normal numbers of N worlds for one purpose, handed out in the order in which they are asked for.
+
+    Args:
+        numbers: [N, n].
+    """
+
+    def __init__(self, numbers: Floats) -> None:
+        self._numbers = numbers
+        self._used = 0
+
+    @classmethod
+    def draw(cls, rngs: Generators, numbers: int) -> "Row":
+        """So many new numbers of each world, from its generator."""
+        drawn = np.empty((len(rngs), numbers))
+        for rng, own in zip(rngs, drawn, strict=True):
+            rng.standard_normal(out=own)
+        return cls(drawn)
+
+    @property
+    def left(self) -> int:
+        """How many numbers have not been handed out."""
+        return self._numbers.shape[1] - self._used
+
+    def __len__(self) -> int:
+        """Number of worlds."""
+        return len(self._numbers)
+
+    def take(self, shape: tuple[int, ...]) -> Floats:
+        """The next numbers of each world, [N, *shape]."""
+        begin = self._used
+        self._used += prod(shape)
+        assert self._used <= self._numbers.shape[1], "more numbers are used than were drawn"
+        return self._numbers[:, begin : self._used].reshape(len(self), *shape)
+
+
+class Stock:
+    """Standard normal numbers of N worlds, drawn ahead for several rounds: a generator is slow to ask, not to draw.
+
+    A world's numbers depend on its own generator and on how many episodes it has begun with it, not on how many rounds
+    these have lasted, nor on other worlds.
+
+    Args:
+        worlds: N.
+        numbers: How many a world needs for a round.
+    """
+
+    def __init__(self, worlds: int, numbers: int) -> None:
+        rounds = max(1, DRAWN_AHEAD // max(numbers, 1))
+        self._drawn = np.empty((worlds, rounds, numbers))
+        self._parents: list[np.random.Generator | None] = [None] * worlds
+        self._streams: list[Stream] = []
+        self._round = 0
+
+    def begin(self, world: int, parent: np.random.Generator) -> None:
+        """Begins an episode in a world, with numbers from a child of its generator; first in all worlds, in order."""
+        if self._parents[world] is not parent:
+            self._parents[world] = parent
+            self._streams[world : world + 1] = [Stream(parent)]
+        stream = self._streams[world]
+        stream.next_episode()
+        stream.rng.standard_normal(out=self._drawn[world, self._round :])
+
+    def next(self) -> Row:
+        """The numbers of the next round of all worlds; valid until the next call."""
+        if self._round == self._drawn.shape[1]:
+            self._round = 0
+            for stream, drawn in zip(self._streams, self._drawn, strict=True):
+                stream.rng.standard_normal(out=drawn)
+        self._round += 1
+        return Row(self._drawn[:, self._round - 1])
+
+
+class Stream:
+    """A child of a generator whose episodes begin `EPISODE_STRIDE` apart."""
+
+    def __init__(self, parent: np.random.Generator) -> None:
+        (self.rng,) = parent.spawn(1)
+        self._origin = self.rng.bit_generator.state
+        self._episodes = 0
+
+    def next_episode(self) -> None:
+        """Goes to the begin of the next episode."""
+        self.rng.bit_generator.state = self._origin
+        self.rng.bit_generator.advance(self._episodes * EPISODE_STRIDE)  # type: ignore[attr-defined]
+        self._episodes += 1
+
+
+def standard_normal(rngs: Generators | Row, shape: tuple[int, ...]) -> Floats:
     """Standard normal numbers [N, *shape], those of world i from generator i; nothing is drawn for an empty shape."""
+    if isinstance(rngs, Row):
+        return rngs.take(shape)
     drawn = np.empty((len(rngs), *shape))
     if drawn.size:
         for rng, world in zip(rngs, drawn, strict=True):
@@ -25,45 +123,40 @@ def standard_normal(rngs: Generators, shape: tuple[int, ...]) -> Floats:
     return drawn
 
 
-def uniform(rngs: Generators, shape: tuple[int, ...]) -> Floats:
+def uniform(rngs: Generators | Row, shape: tuple[int, ...]) -> Floats:
     """Uniform numbers in [0, 1) [N, *shape], those of world i from generator i."""
+    if isinstance(rngs, Row):
+        return ndtr(rngs.take(shape))
     drawn = np.empty((len(rngs), *shape))
-    for rng, world in zip(rngs, drawn, strict=True):
-        rng.random(out=world)
+    for i, rng in enumerate(rngs):
+        drawn[i] = rng.random(shape)
     return drawn
 
 
-def gauss_markov(rngs: Generators, previous: Floats, correlation: float | Floats) -> Floats:
+def gauss_markov(rngs: Generators | Row, previous: Floats, correlation: float | Floats) -> Floats:
     """The next value of a stationary first-order process: x' = rho x + sqrt(1 - rho^2) w, w standard normal.
 
     Args:
-        rngs: One generator per world.
+        rngs: One generator per world, or the numbers of a round.
         previous: [N, ...] values of unit variance.
         correlation: rho in [-1, 1], one number or broadcastable to `previous`.
 
     Returns:
         [N, ...] values of unit variance, correlated with `previous` by rho.
     """
-    following = standard_normal(rngs, previous.shape[1:])
-    following *= np.sqrt(1 - np.square(correlation))
+    following = standard_normal(rngs, previous.shape[1:]) * np.sqrt(1 - np.square(correlation))
     following += correlation * previous
     return following
 
 
-def take(state: State, worlds: Ints) -> State:
-    """The state of some worlds only, as new arrays."""
-    return _map(lambda values: values[worlds], state)
+def put(state: State, worlds: Ints, part: State) -> None:
+    """Replaces some worlds of the state by those of `part`, in place."""
 
-
-def put(state: State, worlds: Ints, part: State) -> State:
-    """The state with some worlds replaced by those of `part`; `state` itself stays as it was."""
-
-    def merged(values: NDArray[Any], new: NDArray[Any]) -> NDArray[Any]:
-        values = values.copy()
+    def replaced(values: NDArray[Any], new: NDArray[Any]) -> NDArray[Any]:
         values[worlds] = new
         return values
 
-    return _map(merged, state, part)
+    _map(replaced, state, part)
 
 
 def _map(function: Callable[..., Any], state: State, *others: State) -> State:

@@ -8,6 +8,7 @@ from splitgym.scenario.sections import (
     Cell,
     Clients,
     Episode,
+    Family,
     Knowledge,
     Radio,
     Section,
@@ -36,6 +37,7 @@ class Scenario(Section):
     training: Training = Field(Training(), description="Optimisers and gradient aggregation.")
     episode: Episode = Field(Episode(), description="Target and budgets.")
     actions: Actions = Field(Actions(), description="Levels of the discrete action encodings.")
+    family: Family = Field(Family(), description="What every episode draws for itself, from which ranges.")
 
     @model_validator(mode="after")
     def _mmwave_needs_its_band(self) -> "Scenario":
@@ -60,6 +62,22 @@ class Scenario(Section):
     def _batch_norm_needs_two_samples(self) -> "Scenario":
         if self.task.model == "resnet18" and self.training.batch_size < 2:
             raise ValueError("training.batch_size = 1: batch norm of task.model 'resnet18' needs at least 2")
+        return self
+
+    @model_validator(mode="after")
+    def _family_fits(self) -> "Scenario":
+        family = self.family
+        if family.clients is not None and family.clients[1] > self.clients.count:
+            raise ValueError(
+                f"family.clients = {list(family.clients)} must not exceed clients.count = {self.clients.count}"
+            )
+        if family.radius_m is not None and family.radius_m[0] <= self.cell.min_distance_m:
+            raise ValueError(
+                f"family.radius_m = {list(family.radius_m)} must exceed "
+                f"cell.min_distance_m = {self.cell.min_distance_m:g}"
+            )
+        if family.dirichlet_alpha is not None and self.task.partition != "dirichlet":
+            raise ValueError(f"family.dirichlet_alpha needs task.partition = 'dirichlet', not {self.task.partition!r}")
         return self
 
     def to_toml(self) -> str:

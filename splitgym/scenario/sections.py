@@ -280,3 +280,29 @@ class Actions(Section):
             if list(levels) != sorted(set(levels)) or levels[0] < 0 or levels[-1] > 1:
                 raise ValueError(f"{name} = {levels} must be increasing values between 0 and 1")
         return self
+
+
+Range = tuple[float, float]
+"""Lowest and highest value."""
+
+
+class Family(Section):
+    """What every episode draws for itself; what is absent is as the other sections say."""
+
+    clients: tuple[int, int] | None = Field(
+        None, description="Fewest and most clients, drawn uniformly; the others of clients.count are absent."
+    )
+    compute_factor: Range | None = Field(
+        None, description="Factor on the speeds of all clients, drawn log-uniformly (no unit)."
+    )
+    radius_m: Range | None = Field(None, description="Radius of the cell, drawn uniformly, m.")
+    subchannel_hz: Range | None = Field(None, description="Bandwidth of a subchannel, drawn log-uniformly, Hz.")
+    dirichlet_alpha: Range | None = Field(None, description="Concentration of the partition, drawn log-uniformly.")
+
+    @model_validator(mode="after")
+    def _ranges_are_ordered(self) -> "Family":
+        for name in type(self).model_fields:
+            drawn = getattr(self, name)
+            if drawn is not None and not 0 < drawn[0] <= drawn[1]:
+                raise ValueError(f"{name} = {list(drawn)} must be two positive values, the lower one first")
+        return self

@@ -4,21 +4,24 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from splitgym.timing.cell import Spectrum
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def band_of_turn(
     assignment: Ints,
-    psd: Floats,
+    decided_psd: Floats,
     members: Bools,
     anew: bool,
-    subchannel_hz: Floats,
-    client_max_w: float,
-    total_max_w: float,
-) -> tuple[Ints, Floats]:
+    spectrum: Spectrum,
+    own_hz: Floats,
+    owner: Ints,
+    psd: Floats,
+) -> None:
     """The band of a turn's members: what they own in the decision, or the whole band dealt anew.
 
     Dealt anew, members keep what they own; every other subchannel goes, in increasing index, to the member with the
@@ -27,27 +30,30 @@ def band_of_turn(
 
     Args:
         assignment: [M] owner of each subchannel in the decision, -1: unused.
-        psd: [M] powers in the decision, W/Hz.
+        decided_psd: [M] powers in the decision, W/Hz.
         members: [C] who is in the turn; somebody, if the band is dealt anew.
         anew: Whether the band is dealt anew.
-        subchannel_hz: [M].
-        client_max_w: p_max, W.
-        total_max_w: p_th, W.
-
-    Returns:
-        [M] owners, members all, -1: unused, and [M] transmit power spectral densities, W/Hz.
+        spectrum: Of the world.
+        own_hz: [C] room.
+        owner: [M] filled with members, -1: unused.
+        psd: [M] filled with transmit power spectral densities, W/Hz.
     """
-    owner = np.full(assignment.shape[0], -1)
-    own_hz = np.where(members, 0.0, np.inf)
+    hz = spectrum.subchannel_hz
+    for i in range(members.shape[0]):
+        own_hz[i] = 0.0 if members[i] else np.inf
     for k in range(owner.shape[0]):
+        owner[k], psd[k] = -1, decided_psd[k]
         if assignment[k] >= 0 and members[assignment[k]]:
             owner[k] = assignment[k]
-            own_hz[owner[k]] += subchannel_hz[k]
+            own_hz[owner[k]] += hz[k]
     if not anew:
-        return owner, psd
+        return
     for k in range(owner.shape[0]):
         if owner[k] < 0:
             owner[k] = np.argmin(own_hz)
-            own_hz[owner[k]] += subchannel_hz[k]
-    served = np.sum(members & (own_hz > 0.0))
-    return owner, min(client_max_w, total_max_w / served) / own_hz[owner]
+            own_hz[owner[k]] += hz[k]
+    served = 0
+    for i in range(members.shape[0]):
+        served += members[i] and own_hz[i] > 0.0
+    for k in range(owner.shape[0]):
+        psd[k] = min(spectrum.client_max_w, spectrum.total_max_w / served) / own_hz[owner[k]]

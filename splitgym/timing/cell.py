@@ -1,15 +1,33 @@
-"""Spectrum, power budgets, speeds and links, as the compiled loops take them."""
+"""Constants, spectrum, speeds and links, as the compiled loops take them."""
 
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
 
+class Constants(NamedTuple):
+    """What is the same in every world."""
+
+    noise: float
+    """N0, W/Hz."""
+    downlink_psd: float
+    """Of the base station, W/Hz."""
+    client_max_w: float
+    """p_max, W."""
+    total_max_w: float
+    """p_th, W."""
+    client_capacitance: float
+    """xi of the clients, J s^2/cycle^3."""
+    server_capacitance: float
+    """xi of the server, J s^2/cycle^3."""
+
+
 class Spectrum(NamedTuple):
-    """What all clients share, in every world."""
+    """What all clients of a world share."""
 
     subchannel_hz: Floats
     """[M] bandwidths B_k, Hz."""
@@ -38,3 +56,22 @@ class Cell(NamedTuple):
     """[C] model bits the client has to fetch."""
     move_up: Floats
     """[C] model bits the client has to give up."""
+
+
+class Links(NamedTuple):
+    """What the clients have of the band in their turn; all [C]."""
+
+    hz: Floats
+    """What each has, Hz; on demand the mean while it receives."""
+    power_w: Floats
+    """What each spends on it, W; on demand the mean while it sends."""
+    uplink: Floats
+    """R_i^U, bits/s; on demand the mean while it sends."""
+    downlink: Floats
+    """R_i^D, bits/s; on demand the mean while it receives."""
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def no_links(clients: int) -> Links:
+    """Nobody has anything."""
+    return Links(np.zeros(clients), np.zeros(clients), np.zeros(clients), np.zeros(clients))

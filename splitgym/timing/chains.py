@@ -7,7 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.timing.cell import Cell
-from splitgym.timing.clock import BROADCAST, CLIENT, END, MIGRATION_ROWS, SERVER, UNICAST, UPLINK, duration
+from splitgym.timing.clock import BROADCAST, CLIENT, MIGRATION_ROWS, SERVER, Timeline, duration
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -42,27 +42,13 @@ class Chains(NamedTuple):
     """When its data came to the server, s."""
 
 
-class Timeline(NamedTuple):
-    """What happens when in a turn, s from its begin."""
-
-    start: Floats
-    """[R, C] begin of each row for each client: of what it waits for, when that is taken up."""
-    stop: Floats
-    """[R, C] its end."""
-    stage_s: Floats
-    """[R] seconds of each row on the critical path; they sum to the latency."""
-    common_s: Floats
-    """[R] seconds that the server or the base station works on each common phase."""
-
-
-@njit(cache=True)
-def work_of(resource: Ints, work: Floats, per_participant: Floats, by_client: bool, cell: Cell) -> Work:
-    """Lays out phases ([P] each, see `splitgym.timing.clock.walk`) as rows.
+@njit(cache=True, nogil=True, error_model="numpy")
+def work_of(kind: Ints, work: Floats, per_participant: Floats, by_client: bool, cell: Cell) -> Work:
+    """Lays out phases ([P] each, see `splitgym.timing.clock.walk`) as rows ([R + 1] kinds).
 
     With `by_client` the server can work for one client before the rows of another are there; then it waits for all
     only before what it does once. Nobody waits for a phase without work.
     """
-    kind = np.concatenate((np.array([UNICAST, UPLINK]), resource, np.array([END])))
     rows = kind.shape[0] - 1
     own, once = np.zeros((rows, cell.client_hz.shape[0])), np.zeros(rows)
     waits, in_pieces = np.zeros(rows, np.bool_), np.zeros(rows, np.bool_)
@@ -78,7 +64,7 @@ def work_of(resource: Ints, work: Floats, per_participant: Floats, by_client: bo
     return Work(kind, own, once, waits, in_pieces)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def go_on(work: Work, cell: Cell, takes_part: Bools, now: float, chains: Chains, timeline: Timeline) -> bool:
     """Everybody who is done with a row enters the next, and passes what is nothing to do; whether there was one."""
     rows, moved = work.own.shape[0], False
@@ -101,7 +87,7 @@ def go_on(work: Work, cell: Cell, takes_part: Bools, now: float, chains: Chains,
     return moved
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def row_that_all_wait_for(work: Work, takes_part: Bools, begun: Bools, chains: Chains) -> int:
     """The row at which everybody waits for it to begin, -1: there is none; `begun`: [R] which did."""
     common = -1
@@ -114,7 +100,7 @@ def row_that_all_wait_for(work: Work, takes_part: Bools, begun: Bools, chains: C
     return common
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def work_for_all(
     work: Work,
     cell: Cell,
@@ -149,7 +135,7 @@ def work_for_all(
     return now + seconds, sent
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def first_come(work: Work, takes_part: Bools, begun: Bools, chains: Chains) -> int:
     """The client whose data has been at the server longest and is not being worked on, -1: there is none."""
     first = -1
@@ -162,7 +148,7 @@ def first_come(work: Work, takes_part: Bools, begun: Bools, chains: Chains) -> i
     return first
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def work_for_one(work: Work, cell: Cell, client: int, now: float, chains: Chains, timeline: Timeline) -> float:
     """The server takes up a client's piece; returns when it is done, s."""
     row = chains.row[client]
@@ -174,7 +160,7 @@ def work_for_one(work: Work, cell: Cell, client: int, now: float, chains: Chains
     return chains.end[client]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def leave_out(work: Work, late: Bools, deadline_row: int, now: float, chains: Chains, timeline: Timeline) -> None:
     """Ends what late clients ([C]) are doing, and all that they should have done before the deadline's row."""
     for i in range(late.shape[0]):

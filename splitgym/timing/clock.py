@@ -1,10 +1,13 @@
 """The clock of a turn: walks the phases of one world and notes when each client is busy with what."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.frameworks.phases import Resource
+from splitgym.timing.cell import Cell, Links
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -19,7 +22,7 @@ MIGRATION_ROWS = 2
 """A timeline begins with two rows for parts of the network that move: down to the clients, up to the server."""
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def duration(amount: float, speed: float) -> float:
     """Seconds for an amount of work at a speed; endless at speed 0, nothing for no work."""
     if amount == 0.0:
@@ -27,7 +30,7 @@ def duration(amount: float, speed: float) -> float:
     return amount / speed if speed > 0.0 else np.inf
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def move_bits(held: int, cut: int, prefix_bits: Floats) -> tuple[float, float]:
     """Model bits that a client loads down and up when the cut moves from the one it holds (0: none yet) to `cut`."""
     if held == 0:
@@ -36,7 +39,7 @@ def move_bits(held: int, cut: int, prefix_bits: Floats) -> tuple[float, float]:
     return max(difference, 0.0), max(-difference, 0.0)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def first_uplink(resource: Ints) -> int:
     """Index of the first uplink among the phases ([P] who is busy in each), -1: there is none."""
     for phase in range(resource.shape[0]):
@@ -45,7 +48,7 @@ def first_uplink(resource: Ints) -> int:
     return -1
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def deadline_barrier(resource: Ints) -> int:
     """Index of the phase before which the timeout applies: the first common one that follows the first uplink.
 
@@ -63,122 +66,153 @@ def deadline_barrier(resource: Ints) -> int:
     return phase
 
 
-@njit(cache=True)
+class Plan(NamedTuple):
+    """The rows of a turn's timeline, R = MIGRATION_ROWS + P for P phases, and what may end it."""
+
+    kind: Ints
+    """[R + 1] who is busy; END behind the last row."""
+    deadline_row: int
+    """The row before which the timeout applies; above R: never."""
+    waiting_row: int
+    """The row in which the server waits if nobody is left: the first uplink, or that of what moves."""
+    timeout_s: float
+    """Counted from the begin of the turn."""
+
+
+class Timeline(NamedTuple):
+    """What happens when in a turn, s from its begin."""
+
+    start: Floats
+    """[R, C] begin of each row for each client: of what it waits for, when that is taken up."""
+    stop: Floats
+    """[R, C] its end."""
+    stage_s: Floats
+    """[R] seconds of each row on the critical path; they sum to the latency."""
+    common_s: Floats
+    """[R] seconds that the server or the base station works on each common phase."""
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def plan_of(resource: Ints, timeout_s: float) -> Plan:
+    """The plan of a framework's phases ([P] who is busy in each)."""
+    kind = np.concatenate((np.array([UNICAST, UPLINK]), resource, np.array([END])))
+    return Plan(
+        kind, MIGRATION_ROWS + deadline_barrier(resource), MIGRATION_ROWS + first_uplink(resource), float(timeout_s)
+    )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def no_timeline(rows: int, clients: int) -> Timeline:
+    """An empty timeline."""
+    return Timeline(np.zeros((rows, clients)), np.zeros((rows, clients)), np.zeros(rows), np.zeros(rows))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def walk(
-    resource: Ints,
+    plan: Plan,
     work: Floats,
     per_participant: Floats,
     takes_part: Bools,
-    client_hz: Floats,
-    server_hz: float,
-    uplink: Floats,
-    downlink: Floats,
-    band: Floats,
-    move_down: Floats,
-    move_up: Floats,
-    timeout_s: float,
-    start: Floats,
-    stop: Floats,
-    stage_s: Floats,
+    cell: Cell,
+    links: Links,
+    now: Floats,
+    timeline: Timeline,
 ) -> tuple[float, float]:
-    """Runs one turn of one world.
+    """Runs one turn of one world with static shares.
 
     Clients work side by side through per-client phases; before a common phase and at the end everybody waits for the
     slowest. At the first such barrier after the first uplink who is later than the timeout is left out, and the server
     has then waited until the timeout.
 
     Args:
-        resource: [P] who is busy in each phase.
+        plan: Of the framework and the scenario.
         work: [P] cycles or bits.
         per_participant: [P] cycles or bits more for each client that takes part.
         takes_part: [C]; who is left out is set to False here.
-        client_hz: [C].
-        server_hz: Cycles/s.
-        uplink: [C] R_i^U, bits/s.
-        downlink: [C] R_i^D, bits/s.
-        band: [C] rate of a broadcast to the client alone, bits/s.
-        move_down: [C] model bits the client has to fetch.
-        move_up: [C] model bits the client has to give up.
-        timeout_s: Who has not finished its uplink by then is left out.
-        start: [MIGRATION_ROWS + P, C] filled with each client's begin of each phase, s from the turn's begin.
-        stop: Likewise the end.
-        stage_s: [MIGRATION_ROWS + P] filled with the seconds of each phase on the critical path; they sum to the
-        latency.
+        cell: Of the world.
+        links: Of the turn.
+        now: [C] room for the clients' clocks.
+        timeline: Filled.
 
     Returns:
         The latency of the turn, s, and the bits that were broadcast.
     """
-    clients = takes_part.shape[0]
-    kinds = np.concatenate((np.array([UNICAST, UPLINK]), resource, np.array([END])))
-    row_of_deadline = MIGRATION_ROWS + deadline_barrier(resource)
-    deadline = timeout_s if row_of_deadline < kinds.shape[0] else np.inf
-    now, own = np.zeros(clients), np.zeros(clients)
+    # Taken out of their tuples once: each time counts references.
+    kinds, start, stop, stage_s = plan.kind, timeline.start, timeline.stop, timeline.stage_s
+    client_hz, uplink, downlink = cell.client_hz, links.uplink, links.downlink
+    band, move_down, move_up = cell.band, cell.move_down, cell.move_up
+    rows, clients = start.shape
+    deadline = plan.timeout_s if plan.deadline_row <= rows else np.inf
+    now[:] = 0.0
     start[:] = 0.0
     stop[:] = 0.0
     stage_s[:] = 0.0
     segment = 0
     barrier = broadcast_bits = 0.0
-    for row, kind in enumerate(kinds):
-        phase = row - MIGRATION_ROWS
+    for row in range(rows + 1):
+        kind = kinds[row]
         if kind < SERVER:
-            if row >= MIGRATION_ROWS:
-                own[:] = work[phase]
-            amount = move_down if row == 0 else move_up if row == 1 else own
-            speed = client_hz if kind == CLIENT else uplink if kind == UPLINK else downlink
-            _side_by_side(amount, speed, takes_part, now, start[row], stop[row])
+            common = work[row - MIGRATION_ROWS] if row >= MIGRATION_ROWS else 0.0
+            for i in range(clients):
+                if takes_part[i]:
+                    amount = move_down[i] if row == 0 else move_up[i] if row == 1 else common
+                    speed = client_hz[i] if kind == CLIENT else uplink[i] if kind == UPLINK else downlink[i]
+                    start[row, i] = now[i]
+                    now[i] += duration(amount, speed)
+                    stop[row, i] = now[i]
             continue
-        if row == row_of_deadline:
-            _leave_out_late(now, takes_part, start[:row], stop[:row], timeout_s)
+        if row == plan.deadline_row:
+            _leave_out_late(now, takes_part, start, stop, row, plan.timeout_s)
         barrier = _close_segment(now, start, stop, stage_s, segment, row, deadline)
-        participants = np.sum(takes_part)
+        participants, slowest_band = _participants(takes_part, band)
         if participants == 0:
-            # Without an uplink this is the row before the phases: the uplink of migration.
-            stage_s[MIGRATION_ROWS + first_uplink(resource)] += timeout_s - barrier
-            return timeout_s, broadcast_bits
+            stage_s[plan.waiting_row] += plan.timeout_s - barrier
+            barrier = plan.timeout_s
+            break
         if kind == END:
             break
-        if row == row_of_deadline:
+        if row == plan.deadline_row:
             deadline = np.inf
-        common = work[phase] + per_participant[phase] * participants
-        common_speed = server_hz if kind == SERVER else np.min(band[takes_part])
+        common = work[row - MIGRATION_ROWS] + per_participant[row - MIGRATION_ROWS] * participants
+        common_speed = cell.server_hz if kind == SERVER else slowest_band
         seconds = duration(common, common_speed)
         stage_s[row] = min(seconds, max(deadline - barrier, 0.0))
         if kind == BROADCAST:
             broadcast_bits += common if stage_s[row] == seconds else common_speed * stage_s[row]
         for i in range(clients):
+            now[i] = 0.0
             if takes_part[i]:
-                start[row, i] = barrier
                 now[i] = barrier + seconds
-                stop[row, i] = now[i]
-            else:
-                now[i] = 0.0
+                start[row, i], stop[row, i] = barrier, now[i]
         segment = row + 1
+    timeline.common_s[:] = stage_s
     return barrier, broadcast_bits
 
 
-@njit(cache=True)
-def _side_by_side(amount: Floats, speed: Floats, takes_part: Bools, now: Floats, start: Floats, stop: Floats) -> None:
-    """A per-client phase: every client that takes part works off its amount at its own speed."""
-    for i in range(now.shape[0]):
+@njit(cache=True, nogil=True, error_model="numpy")
+def _participants(takes_part: Bools, band: Floats) -> tuple[int, float]:
+    """How many take part, and the least rate of a broadcast to them, bits/s."""
+    participants, slowest_band = 0, np.inf
+    for i in range(takes_part.shape[0]):
         if takes_part[i]:
-            start[i] = now[i]
-            now[i] += duration(amount[i], speed[i])
-            stop[i] = now[i]
+            participants += 1
+            slowest_band = min(slowest_band, band[i])
+    return participants, slowest_band
 
 
-@njit(cache=True)
-def _leave_out_late(now: Floats, takes_part: Bools, start: Floats, stop: Floats, timeout_s: float) -> None:
+@njit(cache=True, nogil=True, error_model="numpy")
+def _leave_out_late(now: Floats, takes_part: Bools, start: Floats, stop: Floats, rows: int, timeout_s: float) -> None:
     """Ends what late clients are doing at the timeout, up to which the server has waited for them."""
     for i in range(now.shape[0]):
         if now[i] > timeout_s:
             takes_part[i] = False
             now[i] = timeout_s
-            for row in range(start.shape[0]):
+            for row in range(rows):
                 start[row, i] = min(start[row, i], timeout_s)
                 stop[row, i] = min(stop[row, i], timeout_s)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _close_segment(
     now: Floats, start: Floats, stop: Floats, stage_s: Floats, first: int, last: int, deadline: float
 ) -> float:
@@ -186,7 +220,10 @@ def _close_segment(
 
     What comes after a deadline that is still ahead will be cut off there, and so does not count.
     """
-    slowest = int(np.argmax(now))
+    slowest = 0
+    for i in range(1, now.shape[0]):
+        if now[i] > now[slowest]:
+            slowest = i
     for row in range(first, last):
         stage_s[row] = min(stop[row, slowest], deadline) - min(start[row, slowest], deadline)
     return now[slowest]

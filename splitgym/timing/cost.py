@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.frameworks.phases import Turns, aggregated_rows
+from splitgym.frameworks.phases import aggregated_rows
 from splitgym.rounds import Decision, RoundState
-from splitgym.timing.cell import Spectrum
-from splitgym.timing.turn import Rules
-from splitgym.timing.turns import walk_turns
+from splitgym.timing.cell import Constants
+from splitgym.timing.turns import Decided, Rules, Walked, Worlds, walk_turns
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -56,11 +55,11 @@ class RoundCost:
         arrays = {f.name: getattr(self, f.name)[index] for f in fields(self) if f.name != "stages"}
         return RoundCost(stages=self.stages, **arrays)
 
-    def seconds_by_stage(self) -> dict[str, float]:
-        """Seconds on the critical path by stage name (of one world); they sum to the latency."""
-        seconds: dict[str, float] = {}
-        for name, value in zip(self.stages, self.stage_s, strict=True):
-            seconds[name] = seconds.get(name, 0.0) + float(value)
+    def seconds_by_stage(self) -> dict[str, Any]:
+        """Seconds on the critical path by stage name (of a batch: [N] each); they sum to the latency."""
+        seconds: dict[str, Any] = {}
+        for name, value in zip(self.stages, self.stage_s.T, strict=True):
+            seconds[name] = seconds.get(name, 0.0) + value
         return seconds
 
 
@@ -74,58 +73,73 @@ def round_cost(state: RoundState, decision: Decision) -> RoundCost:
     Returns:
         The cost, of as many worlds. The latency is finite for every decision.
     """
-    if not state.batched:
-        return round_cost(state.batch(), decision.batch()).world(0)
-    system, program = state.system, state.system.program
-    cut = np.asarray(decision.cut_layer, np.int64)
-    rows = aggregated_rows(decision.aggregation_ratio, system.batch_size)
-    members = decision.selected & state.available
-    walked = walk_turns(
-        Rules(
-            program.resource,
-            program.turns is Turns.ONE_BY_ONE,
-            program.uses_own_subchannels,
-            system.round_timeout_s,
-        ),
-        program.server_by_client if system.on_demand else None,
-        Spectrum(
-            system.subchannel_hz,
+    system, program, one = state.system, state.system.program, not state.batched
+    worlds, clients = (1, len(state.client_hz)) if one else state.client_hz.shape
+    rows = 2 + len(program.stages)
+    axis = np.newaxis if one else slice(None)
+    walked = Walked(
+        *np.zeros((3, worlds, clients), np.bool_),
+        *np.zeros((2, worlds, rows, clients)),
+        np.zeros((worlds, rows)),
+        np.zeros((worlds, clients)),
+        *np.zeros((4, worlds)),
+    )
+    walk_turns(
+        Constants(
             system.noise_psd_w_per_hz,
             system.downlink_psd_w_per_hz,
             system.client_power_max_w,
             system.total_power_max_w,
+            system.client_capacitance,
+            system.server_capacitance,
         ),
-        program.work[cut - 1, rows],
-        program.per_participant[cut - 1, rows],
-        members,
-        np.array(program.turns.of_clients(decision.cluster), np.int64),
-        state.client_hz,
-        np.asarray(state.server_hz, np.float64),
-        state.channel_gain,
-        decision.by_turn,
-        decision.assignment if decision.by_turn else decision.assignment[:, None],
-        decision.power_w_per_hz if decision.by_turn else decision.power_w_per_hz[:, None],
-        cut,
-        state.client_cut_layer,
-        system.prefix_bits,
+        Rules(
+            program.resource,
+            program.work,
+            program.per_participant,
+            system.prefix_bits,
+            int(program.turns),
+            program.uses_own_subchannels,
+            system.round_timeout_s,
+        ),
+        program.server_by_client if system.on_demand else None,
+        Worlds(
+            state.subchannel_hz[axis],
+            state.channel_gain[axis],
+            state.client_hz[axis],
+            np.full(worlds, state.server_hz, np.float64),
+            state.client_cut_layer[axis],
+            state.available[axis],
+        ),
+        Decided(
+            np.full(worlds, decision.cut_layer, np.int64),
+            np.full(worlds, aggregated_rows(decision.aggregation_ratio, system.batch_size)),
+            decision.selected[axis],
+            np.asarray(decision.cluster, np.int64)[axis],
+            _with_turns(decision.assignment[axis], decision.by_turn),
+            _with_turns(decision.power_w_per_hz[axis], decision.by_turn),
+            decision.by_turn,
+        ),
+        walked,
     )
-    busy, links = walked.busy, walked.links
-    own_hz = links.held @ system.subchannel_hz
-    transmit_w = (links.psd * system.subchannel_hz).sum(-1)
+    of = 0 if one else slice(None)
     return RoundCost(
         stages=("migration", "migration", *program.stages),
-        latency_s=walked.latency,
-        participants=walked.participants,
-        without_subchannel=members & ~walked.candidates,
+        latency_s=walked.latency_s[of],
+        participants=walked.participants[of],
+        without_subchannel=walked.without_subchannel[of],
         unavailable=decision.selected & ~state.available,
-        timed_out=walked.candidates & ~walked.participants,
-        start_s=walked.begin[:, None] + walked.start,
-        stop_s=walked.begin[:, None] + walked.stop,
-        stage_s=walked.stage_s,
-        client_energy_j=system.client_capacitance * state.client_hz**3 * busy.computing + transmit_w * busy.sending,
-        server_energy_j=system.server_capacitance * state.server_hz**3 * busy.serving
-        + system.downlink_psd_w_per_hz
-        * (system.subchannel_hz.sum() * busy.broadcasting + (own_hz * busy.receiving).sum(1)),
-        traffic_bits=(links.uplink * busy.sending + links.downlink * busy.receiving).sum(1) + walked.broadcast_bits,
-        migration_bits=walked.moved,
+        timed_out=walked.timed_out[of],
+        start_s=walked.start[of],
+        stop_s=walked.stop[of],
+        stage_s=walked.stage_s[of],
+        client_energy_j=walked.client_energy_j[of],
+        server_energy_j=walked.server_energy_j[of],
+        traffic_bits=walked.traffic_bits[of],
+        migration_bits=walked.moved_bits[of],
     )
+
+
+def _with_turns(array: NDArray[Any], by_turn: bool) -> NDArray[Any]:
+    """[N, T, M] from [N, T, M] or [N, M]."""
+    return array if by_turn else array[:, None]

@@ -6,9 +6,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from splitgym.timing.cell import Spectrum
+from splitgym.timing.cell import Links, Spectrum, no_links
 from splitgym.timing.clock import duration
-from splitgym.timing.rates import own_rates, subchannel_rate
+from splitgym.timing.rates import fill_own_links, subchannel_rate
 from splitgym.timing.water_filling import largest_rate
 
 Floats = NDArray[np.float64]
@@ -27,12 +27,8 @@ class Band(NamedTuple):
     """[M] -1: unused."""
     psd: Floats
     """[M] of the owners, W/Hz."""
-    uplink: Floats
-    """[C] bits/s over what each client owns, as decided."""
-    downlink: Floats
-    """[C] bits/s, likewise."""
-    power_w: Floats
-    """[C] what each client spends on what it owns, as decided, W."""
+    links: Links
+    """Over what each client owns, as decided."""
 
 
 class Loans(NamedTuple):
@@ -46,24 +42,19 @@ class Loans(NamedTuple):
     """[C] bits/s of who sends or receives."""
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def band_as_decided(gain: Floats, owner: Ints, psd: Floats, members: Bools, spectrum: Spectrum) -> Band:
     """The band of a turn: owners ([M]) and their powers ([M], W/Hz) for its members ([C])."""
-    hz, noise = spectrum.subchannel_hz, spectrum.noise
     best_first = np.zeros(gain.shape, np.int64)
     for i in range(gain.shape[0]):
         if members[i]:
             best_first[i] = np.argsort(-gain[i])
-    power_w = np.zeros(gain.shape[0])
-    for k in range(owner.shape[0]):
-        if owner[k] >= 0:
-            power_w[owner[k]] += psd[k] * hz[k]
-    uplink = own_rates(gain, owner, psd, hz, noise)
-    downlink = own_rates(gain, owner, np.full(hz.shape[0], spectrum.downlink_psd), hz, noise)
-    return Band(gain, best_first, owner, psd, uplink, downlink, power_w)
+    links = no_links(gain.shape[0])
+    fill_own_links(spectrum, gain, owner, psd, links)
+    return Band(gain, best_first, owner, psd, links)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def lend(band: Band, sends: Bools, receives: Bools, left_bits: Floats, spectrum: Spectrum, loans: Loans) -> None:
     """Lends each subchannel that its owner does not use now to who would else end last.
 
@@ -77,19 +68,19 @@ def lend(band: Band, sends: Bools, receives: Bools, left_bits: Floats, spectrum:
         sends: [C] who sends now.
         receives: [C] who receives now.
         left_bits: [C] what each of them has still to send or receive.
-        spectrum: Shared by all.
+        spectrum: Of the world.
         loans: Filled.
     """
     clients, subchannels = band.gain.shape
     for i in range(clients):
-        loans.rate[i] = band.uplink[i] if sends[i] else band.downlink[i] if receives[i] else 0.0
+        loans.rate[i] = band.links.uplink[i] if sends[i] else band.links.downlink[i] if receives[i] else 0.0
     idle = 0
     for k in range(subchannels):
         i = band.owner[k]
         used = i >= 0 and loans.rate[i] > 0.0
         loans.holder[k], loans.psd[k] = (i, band.psd[k]) if used else (-1, 0.0)
         idle += not used
-    power_w = _power_to_spend(band.power_w, sends, spectrum)
+    power_w = _power_to_spend(band.links.power_w, sends, spectrum)
     wants, borrows = sends | receives, np.zeros(clients, np.bool_)
     tried = np.zeros(clients, np.int64)
     while idle > 0:
@@ -112,7 +103,7 @@ def lend(band: Band, sends: Bools, receives: Bools, left_bits: Floats, spectrum:
             loans.psd[k] = band.psd[k]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _power_to_spend(decided_w: Floats, sends: Bools, spectrum: Spectrum) -> Floats:
     """[C] W: what was decided and an even share of what is left of p_th, at most p_max."""
     left_w = max(spectrum.total_max_w - float(np.sum(decided_w[sends])), 0.0)
@@ -120,7 +111,7 @@ def _power_to_spend(decided_w: Floats, sends: Bools, spectrum: Spectrum) -> Floa
     return np.maximum(decided_w, np.minimum(decided_w + share_w, spectrum.client_max_w))
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _rate_with(band: Band, i: int, k: int, sends: bool, power_w: float, spectrum: Spectrum, loans: Loans) -> float:
     """Rate of client i once it has subchannel k, too; 0 if it sends and would not use it."""
     hz, noise = spectrum.subchannel_hz, spectrum.noise
@@ -130,7 +121,7 @@ def _rate_with(band: Band, i: int, k: int, sends: bool, power_w: float, spectrum
     return rate if loans.psd[k] > 0.0 else 0.0
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _last_to_end(left_bits: Floats, rate: Floats, among: Bools) -> int:
     """Who needs longest for what is left, -1: there is nobody."""
     last, longest = -1, -1.0

@@ -5,16 +5,13 @@ never below that of its own subchannels; and a server that never rests while dat
 than one that waits for the last before it begins (its phases follow each other, in every framework).
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from splitgym.timing.cell import Cell, Spectrum
+from splitgym.timing.cell import Cell, Links, Spectrum
 from splitgym.timing.chains import (
     Chains,
-    Timeline,
     Work,
     first_come,
     go_on,
@@ -23,27 +20,14 @@ from splitgym.timing.chains import (
     work_for_all,
     work_for_one,
 )
-from splitgym.timing.clock import UNICAST, UPLINK, duration
+from splitgym.timing.clock import UNICAST, UPLINK, Timeline, duration
 from splitgym.timing.lending import Band, Loans, lend
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
-class Links(NamedTuple):
-    """What the clients had of the band in their turn."""
-
-    held: Floats
-    """[C, M] share of its receiving time in which each client has each subchannel."""
-    psd: Floats
-    """[C, M] W/Hz, its mean transmit power spectral density while it sends."""
-    uplink: Floats
-    """[C] bits/s, its mean rate while it sends."""
-    downlink: Floats
-    """[C] bits/s, its mean rate while it receives."""
-
-
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def walk_on_demand(
     work: Work,
     deadline_row: int,
@@ -69,9 +53,9 @@ def walk_on_demand(
         takes_part: [C]; who is left out is set to False here.
         cell: Of the world.
         band: As it was decided for the turn.
-        spectrum: Shared by all.
+        spectrum: Of the world.
         timeline: Filled. Waiting counts for what is waited for.
-        links: Zeros for who takes part; filled.
+        links: Filled.
 
     Returns:
         The latency of the turn, s, and the bits that were broadcast.
@@ -82,6 +66,8 @@ def walk_on_demand(
     loans = Loans(np.full(band.owner.shape[0], -1), np.zeros(band.owner.shape[0]), np.zeros(clients))
     sending_s, receiving_s = np.zeros(clients), np.zeros(clients)
     began, begun = takes_part.copy(), np.zeros(rows, np.bool_)
+    for array in links:
+        array[:] = 0.0
     timeline.start[:] = 0.0
     timeline.stop[:] = 0.0
     timeline.common_s[:] = 0.0
@@ -115,7 +101,7 @@ def walk_on_demand(
         if then == np.inf:
             now = np.inf  # over links that carry nothing, and no timeout ahead
             break
-        _note(sends, receives, then - now, loans, links, sending_s, receiving_s)
+        _note(spectrum.subchannel_hz, sends, receives, then - now, loans, links, sending_s, receiving_s)
         now = then
         if times_out:
             leave_out(work, late, deadline_row, now, chains, timeline)
@@ -125,7 +111,7 @@ def walk_on_demand(
     return now, broadcast_bits
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _share(
     band: Band, sends: Bools, receives: Bools, now: float, spectrum: Spectrum, chains: Chains, loans: Loans
 ) -> None:
@@ -141,7 +127,7 @@ def _share(
             chains.end[i] = now + duration(chains.left[i], loans.rate[i])
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _next_event(takes_part: Bools, chains: Chains, now: float, server_free: float) -> float:
     """When somebody will be done with something, s; inf: never."""
     then = server_free if server_free > now else np.inf
@@ -151,9 +137,16 @@ def _next_event(takes_part: Bools, chains: Chains, now: float, server_free: floa
     return then
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _note(
-    sends: Bools, receives: Bools, seconds: float, loans: Loans, links: Links, sending_s: Floats, receiving_s: Floats
+    hz: Floats,
+    sends: Bools,
+    receives: Bools,
+    seconds: float,
+    loans: Loans,
+    links: Links,
+    sending_s: Floats,
+    receiving_s: Floats,
 ) -> None:
     """Adds what is sent and received within some seconds."""
     for i in range(sends.shape[0]):
@@ -166,24 +159,24 @@ def _note(
     for k in range(loans.holder.shape[0]):
         i = loans.holder[k]
         if i >= 0 and sends[i]:
-            links.psd[i, k] += loans.psd[k] * seconds
+            links.power_w[i] += loans.psd[k] * hz[k] * seconds
         elif i >= 0 and receives[i]:
-            links.held[i, k] += seconds
+            links.hz[i] += hz[k] * seconds
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _take_means(began: Bools, links: Links, sending_s: Floats, receiving_s: Floats) -> None:
     """Divides what was added up by the seconds of sending and receiving."""
     for i in range(began.shape[0]):
         if began[i] and sending_s[i] > 0.0:
             links.uplink[i] /= sending_s[i]
-            links.psd[i] /= sending_s[i]
+            links.power_w[i] /= sending_s[i]
         if began[i] and receiving_s[i] > 0.0:
             links.downlink[i] /= receiving_s[i]
-            links.held[i] /= receiving_s[i]
+            links.hz[i] /= receiving_s[i]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _trace_back(began: Bools, begun: Bools, timeline: Timeline) -> None:
     """Seconds of each row on the critical path: of who came last, anew from each row that all waited for."""
     rows, now, first = begun.shape[0], 0.0, 0

@@ -6,80 +6,119 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from splitgym.frameworks.phases import Turns
 from splitgym.timing.band import band_of_turn
-from splitgym.timing.cell import Cell, Spectrum
-from splitgym.timing.chains import Timeline
-from splitgym.timing.clock import CLIENT, END, MIGRATION_ROWS, SERVER, UNICAST, UPLINK, move_bits
-from splitgym.timing.on_demand import Links
-from splitgym.timing.rates import whole_band_rates
-from splitgym.timing.turn import Rules, walk_turn
+from splitgym.timing.cell import Cell, Constants, Spectrum
+from splitgym.timing.clock import BROADCAST, CLIENT, SERVER, UNICAST, UPLINK, move_bits, plan_of
+from splitgym.timing.rates import fill_band_rates
+from splitgym.timing.turn import Turn, room_for_turn, walk_turn
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+CLUSTERS, ONE_BY_ONE = int(Turns.CLUSTERS), int(Turns.ONE_BY_ONE)
+BEFORE, BEHIND = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+"""Turns that come before and after all."""
 
-class Busy(NamedTuple):
-    """Seconds of work in N worlds."""
 
-    computing: Floats
-    """[N, C] of each client."""
-    sending: Floats
-    """[N, C] of each client."""
-    receiving: Floats
-    """[N, C] of each client."""
-    serving: Floats
-    """[N] of the server's processor."""
-    broadcasting: Floats
-    """[N] of the base station, to all at once."""
+class Rules(NamedTuple):
+    """What a framework and a scenario say about the turns of a round."""
+
+    resource: Ints
+    """[P] who is busy in each phase."""
+    work: Floats
+    """[L - 1, b + 1, P] cycles or bits."""
+    per_participant: Floats
+    """[L - 1, b + 1, P] cycles or bits more for each client that takes part in the turn."""
+    prefix_bits: Floats
+    """[L] model bits of units 1..j."""
+    turns: int
+    """Who works at the same time: a number of `Turns`."""
+    uses_own_subchannels: bool
+    """Whether a client without a subchannel cannot take part."""
+    timeout_s: float
+    """Counted from the begin of each turn."""
+
+
+class Worlds(NamedTuple):
+    """The states of N worlds."""
+
+    hz: Floats
+    """[N, M] bandwidths B_k, Hz."""
+    gain: Floats
+    """[N, C, M] linear, antenna gains included."""
+    client_hz: Floats
+    """[N, C] cycles/s."""
+    server_hz: Floats
+    """[N] cycles/s."""
+    client_cut: Ints
+    """[N, C] cut layer that each client holds, 0: none yet."""
+    available: Bools
+    """[N, C] who is there."""
+
+
+class Decided(NamedTuple):
+    """The decisions in N worlds."""
+
+    cut: Ints
+    """[N] cut layer."""
+    rows: Ints
+    """[N] aggregated rows m."""
+    selected: Bools
+    """[N, C] who shall take part."""
+    cluster: Ints
+    """[N, C] lower: earlier."""
+    owner: Ints
+    """[N, T, M] -1: unused; T = 1: one band for all turns."""
+    psd: Floats
+    """[N, T, M] W/Hz."""
+    by_turn: bool
+    """Whether there is a band for each turn, at the turn's index."""
 
 
 class Walked(NamedTuple):
-    """What happened in the turns of N worlds, with R = MIGRATION_ROWS + P rows for P phases."""
+    """What happens in N worlds, with R = MIGRATION_ROWS + P rows for P phases; zeros before it is filled."""
 
-    candidates: Bools
-    """[N, C] who began."""
     participants: Bools
-    """[N, C] who was not left out."""
-    links: Links
-    """Of every world: a leading axis N on each array; with static shares the means are of constants."""
-    begin: Floats
-    """[N, C] begin of each client's turn, s."""
+    """[N, C] who began and was not left out."""
+    without_subchannel: Bools
+    """[N, C] who was selected and there, but did not begin."""
+    timed_out: Bools
+    """[N, C] who began and was left out."""
     start: Floats
-    """[N, R, C] begin of each row, s from the turn's begin."""
+    """[N, R, C] begin of each row, s."""
     stop: Floats
     """[N, R, C] its end."""
     stage_s: Floats
     """[N, R] seconds of each row on the critical path, summed over the turns."""
-    latency: Floats
-    """[N] s."""
-    busy: Busy
-    """Summed over rows and turns."""
-    broadcast_bits: Floats
-    """[N] bits, once for each turn that broadcasts."""
-    moved: Floats
+    client_energy_j: Floats
+    """[N, C]."""
+    latency_s: Floats
+    """[N]."""
+    server_energy_j: Floats
+    """[N]."""
+    traffic_bits: Floats
+    """[N] all bits sent, a broadcast once for each turn."""
+    moved_bits: Floats
     """[N] model bits that participants moved because the cut moved."""
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy")
+def turn_of_client(turns: int, cluster: int, client: int) -> int:
+    """`splitgym.frameworks.phases.Turns.of_clients`, of one client."""
+    return cluster if turns == CLUSTERS else client if turns == ONE_BY_ONE else 0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def walk_turns(
+    constants: Constants,
     rules: Rules,
     server_by_client: bool | None,
-    spectrum: Spectrum,
-    work: Floats,
-    per_participant: Floats,
-    members: Bools,
-    turn: Ints,
-    client_hz: Floats,
-    server_hz: Floats,
-    gain: Floats,
-    by_turn: bool,
-    assignment: Ints,
-    psd: Floats,
-    cut: Ints,
-    client_cut: Ints,
-    prefix_bits: Floats,
-) -> Walked:
+    worlds: Worlds,
+    decided: Decided,
+    walked: Walked,
+) -> None:
     """Walks the phases with the members of each turn, one turn after the other.
 
     If the decision has a band for each turn, it counts as it is. One band for all turns is dealt anew in every turn if
@@ -87,117 +126,117 @@ def walk_turns(
     take no time; without any member there is one turn of nobody.
 
     Args:
+        constants: Of all worlds.
         rules: Of framework and scenario.
         server_by_client: On demand: whether the server can work for one client before the rows of another are there.
             None: with static shares.
-        spectrum: Shared by all.
-        work: [N, P] cycles or bits.
-        per_participant: [N, P] cycles or bits more for each client that takes part in the turn.
-        members: [N, C] who is selected and available.
-        turn: [N, C] turn of each client, lower: earlier.
-        client_hz: [N, C] cycles/s.
-        server_hz: [N] cycles/s.
-        gain: [N, C, M] linear, antenna gains included.
-        by_turn: Whether the decision has a band for each turn, at the turn's index.
-        assignment: [N, T, M] owners in the decision, -1: unused; T = 1: one band for all turns.
-        psd: [N, T, M] powers in the decision, W/Hz.
-        cut: [N] cut layer.
-        client_cut: [N, C] cut layer that each client holds, 0: none yet.
-        prefix_bits: [L] model bits of units 1..j.
+        worlds: Where.
+        decided: What.
+        walked: Filled.
     """
-    (worlds, clients), subchannels = members.shape, spectrum.subchannel_hz.shape[0]
-    rows = MIGRATION_ROWS + rules.resource.shape[0]
-    candidates, participants = np.zeros((worlds, clients), np.bool_), np.zeros((worlds, clients), np.bool_)
-    held, sent_psd = np.zeros((worlds, clients, subchannels)), np.zeros((worlds, clients, subchannels))
-    uplink, downlink, begin = np.zeros((worlds, clients)), np.zeros((worlds, clients)), np.zeros((worlds, clients))
-    start, stop = np.zeros((worlds, rows, clients)), np.zeros((worlds, rows, clients))
-    stage_s, common_s, latency = np.zeros((worlds, rows)), np.zeros((worlds, rows)), np.zeros(worlds)
-    broadcast_bits, moved = np.zeros(worlds), np.zeros(worlds)
-    now = Timeline(np.zeros((rows, clients)), np.zeros((rows, clients)), np.zeros(rows), np.zeros(rows))
-    down, up = np.zeros(clients), np.zeros(clients)
-    for n in range(worlds):
+    count, clients, subchannels = worlds.gain.shape
+    plan = plan_of(rules.resource, rules.timeout_s)
+    turn = room_for_turn(plan.kind.shape[0] - 1, clients, subchannels)
+    began, order, members = turn.began, np.zeros(clients, np.int64), np.zeros(clients, np.bool_)
+    selected, available, client_cut, cluster = decided.selected, worlds.available, worlds.client_cut, decided.cluster
+    prefix_bits, without_subchannel = rules.prefix_bits, walked.without_subchannel
+    band, down, up = np.zeros(clients), np.zeros(clients), np.zeros(clients)
+    for n in range(count):
+        spectrum = Spectrum(
+            worlds.hz[n], constants.noise, constants.downlink_psd, constants.client_max_w, constants.total_max_w
+        )
+        cell = Cell(worlds.client_hz[n], worlds.server_hz[n], worlds.gain[n], band, down, up)
+        fill_band_rates(spectrum, cell.gain, band)
+        cut, rows = decided.cut[n], decided.rows[n]
+        work, per_participant = rules.work[cut - 1, rows], rules.per_participant[cut - 1, rows]
         for i in range(clients):
-            down[i], up[i] = move_bits(client_cut[n, i], cut[n], prefix_bits)
-        band = whole_band_rates(gain[n], spectrum.downlink_psd, spectrum.subchannel_hz, spectrum.noise)
-        cell = Cell(client_hz[n], server_hz[n], gain[n], band, down, up)
-        links = Links(held[n], sent_psd[n], uplink[n], downlink[n])
-        order = np.unique(turn[n][members[n]])
-        anew = not by_turn and (order.shape[0] > 1 or (rules.one_by_one and order.shape[0] == 1))
-        if order.shape[0] == 0:
-            order = np.zeros(1, np.int64)
-        for current in order:
-            present = members[n] & (turn[n] == current)
-            row = current if by_turn else 0
-            owner, psd_now = band_of_turn(
-                assignment[n, row],
-                psd[n, row],
-                present,
-                anew,
-                spectrum.subchannel_hz,
-                spectrum.client_max_w,
-                spectrum.total_max_w,
-            )
-            takes_part = _owners(owner, clients) if rules.uses_own_subchannels else present
-            began = takes_part.copy()
-            seconds, bits = walk_turn(
-                rules,
-                server_by_client,
-                spectrum,
-                cell,
-                work[n],
-                per_participant[n],
-                takes_part,
-                owner,
-                psd_now,
-                now,
-                links,
-            )
+            down[i], up[i] = move_bits(client_cut[n, i], cut, prefix_bits)
+            order[i] = turn_of_client(rules.turns, cluster[n, i], i)
+            members[i] = without_subchannel[n, i] = selected[n, i] and available[n, i]
+        current = _next_turn(order, members, BEFORE)
+        following = _next_turn(order, members, current)
+        anew = not decided.by_turn and current < BEHIND and (following < BEHIND or rules.turns == ONE_BY_ONE)
+        while True:
+            row = current if decided.by_turn and current < BEHIND else 0
             for i in range(clients):
-                if began[i]:
-                    candidates[n, i], participants[n, i], begin[n, i] = True, takes_part[i], latency[n]
-                    start[n, :, i], stop[n, :, i] = now.start[:, i], now.stop[:, i]
-                if takes_part[i]:
-                    moved[n] += down[i] + up[i]
-            stage_s[n] += now.stage_s
-            common_s[n] += now.common_s
-            broadcast_bits[n] += bits
-            latency[n] += seconds
-    return Walked(
-        candidates,
-        participants,
-        Links(held, sent_psd, uplink, downlink),
-        begin,
-        start,
-        stop,
-        stage_s,
-        latency,
-        _busy_seconds(rules.resource, start, stop, common_s),
-        broadcast_bits,
-        moved,
-    )
+                began[i] = members[i] and order[i] == current
+            band_of_turn(
+                decided.owner[n, row], decided.psd[n, row], turn.began, anew, spectrum, turn.now, turn.owner, turn.psd
+            )
+            _find_who_begins(turn, rules.uses_own_subchannels)
+            seconds, broadcast_bits = walk_turn(plan, server_by_client, spectrum, cell, work, per_participant, turn)
+            _note_turn(walked, n, constants, plan.kind, spectrum, cell, turn, broadcast_bits)
+            walked.latency_s[n] += seconds
+            if following == BEHIND:
+                break
+            current, following = following, _next_turn(order, members, following)
 
 
-@njit(cache=True)
-def _owners(owner: Ints, clients: int) -> Bools:
-    """[C] who has a subchannel, from [M] owners."""
-    owns = np.zeros(clients, np.bool_)
-    for i in owner:
-        if i >= 0:
-            owns[i] = True
-    return owns
+@njit(cache=True, nogil=True, error_model="numpy")
+def _next_turn(order: Ints, members: Bools, after: int) -> int:
+    """The first turn of a member after another one; BEHIND: there is none."""
+    following = BEHIND
+    for i in range(order.shape[0]):
+        if members[i] and after < order[i] < following:
+            following = order[i]
+    return following
 
 
-@njit(cache=True)
-def _busy_seconds(resource: Ints, start: Floats, stop: Floats, common_s: Floats) -> Busy:
-    """Adds up the rows of each kind, of clients ([N, R, C]) and common ones ([N, R])."""
-    worlds, rows, clients = start.shape
-    own, common = np.zeros((SERVER, worlds, clients)), np.zeros((END - SERVER, worlds))
-    for row in range(rows):
-        kind = UNICAST if row == 0 else UPLINK if row == 1 else resource[row - MIGRATION_ROWS]
-        for n in range(worlds):
-            if kind >= SERVER:
-                common[kind - SERVER, n] += common_s[n, row]
-                continue
-            for i in range(clients):
-                own[kind, n, i] += stop[n, row, i] - start[n, row, i]
-    return Busy(own[CLIENT], own[UPLINK], own[UNICAST], common[0], common[1])
+@njit(cache=True, nogil=True, error_model="numpy")
+def _find_who_begins(turn: Turn, uses_own_subchannels: bool) -> None:
+    """Of the members, marked as who began, only owners can begin if clients need subchannels."""
+    began, takes_part, owner = turn.began, turn.takes_part, turn.owner
+    for i in range(began.shape[0]):
+        takes_part[i] = began[i] and not uses_own_subchannels
+    if uses_own_subchannels:
+        for i in owner:
+            if i >= 0:
+                takes_part[i] = True
+    began[:] = takes_part
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _note_turn(
+    walked: Walked,
+    n: int,
+    constants: Constants,
+    kinds: Ints,
+    spectrum: Spectrum,
+    cell: Cell,
+    turn: Turn,
+    broadcast_bits: float,
+) -> None:
+    """Notes what happened in a turn of world n: who was in it, when, and what it cost."""
+    began, takes_part, links = turn.began, turn.takes_part, turn.links
+    start, stop, common_s = turn.timeline.start, turn.timeline.stop, turn.timeline.common_s
+    own_hz, power_w, uplink, downlink = links.hz, links.power_w, links.uplink, links.downlink
+    client_hz, move_down, move_up = cell.client_hz, cell.move_down, cell.move_up
+    participants, timed_out, without_subchannel = walked.participants, walked.timed_out, walked.without_subchannel
+    all_start, all_stop, clients_j = walked.start, walked.stop, walked.client_energy_j
+    stage_s, all_stage_s, server_j, bits = turn.timeline.stage_s, walked.stage_s, 0.0, broadcast_bits
+    begin, moved_bits = walked.latency_s[n], 0.0
+    for i in range(began.shape[0]):
+        if not began[i]:
+            continue
+        participants[n, i], timed_out[n, i] = takes_part[i], not takes_part[i]
+        without_subchannel[n, i] = False
+        computing = sending = receiving = 0.0
+        for row in range(start.shape[0]):
+            all_start[n, row, i], all_stop[n, row, i] = begin + start[row, i], begin + stop[row, i]
+            seconds = stop[row, i] - start[row, i]
+            computing += seconds if kinds[row] == CLIENT else 0.0
+            sending += seconds if kinds[row] == UPLINK else 0.0
+            receiving += seconds if kinds[row] == UNICAST else 0.0
+        clients_j[n, i] = constants.client_capacitance * client_hz[i] ** 3 * computing + power_w[i] * sending
+        server_j += constants.downlink_psd * own_hz[i] * receiving
+        bits += uplink[i] * sending + downlink[i] * receiving
+        moved_bits += move_down[i] + move_up[i] if takes_part[i] else 0.0
+    for row in range(common_s.shape[0]):
+        all_stage_s[n, row] += stage_s[row]
+        if kinds[row] == SERVER:
+            server_j += constants.server_capacitance * cell.server_hz**3 * common_s[row]
+        elif kinds[row] == BROADCAST:
+            server_j += constants.downlink_psd * np.sum(spectrum.subchannel_hz) * common_s[row]
+    walked.moved_bits[n] += moved_bits
+    walked.server_energy_j[n] += server_j
+    walked.traffic_bits[n] += bits

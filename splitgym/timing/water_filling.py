@@ -10,7 +10,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def largest_rate(
     power_w: float, gain: Floats, best_first: Ints, mine: Ints, client: int, hz: Floats, noise: float, psd: Floats
 ) -> float:

@@ -52,8 +52,8 @@ def test_a_fork_has_the_same_future_and_leaves_the_world_alone():
         decisions = []
         fork = env.fork()
         for _ in range(3):
-            decisions.append(greedy.decide(fork.truth))
-            tried = fork.play(decisions[-1])
+            decisions.append(greedy.decide(fork.truth.world(0)))
+            tried = fork.play(decisions[-1].batch())
         for decision in decisions:
             *_, info = env.play(decision)
             *_, expected = untouched.play(decision)
@@ -72,10 +72,10 @@ def test_it_plays_what_gains_most_per_second(seed):
     for name in RULES.split("+"):
         rule_name, options = agents.parse(name)
         rule, fork = agents.make(rule_name, env, **options), env.fork()
-        points = [(0.0, fork.truth.accuracy)]
+        points = [(0.0, float(fork.truth.accuracy[0]))]
         for _ in range(12):
-            fork.play(rule.decide(fork.truth))
-            points.append((fork.truth.elapsed_s, fork.truth.accuracy))
+            fork.play(rule.decide(fork.truth.world(0)).batch())
+            points.append((float(fork.truth.elapsed_s[0]), float(fork.truth.accuracy[0])))
         gains[name] = np.polyfit(*np.array(points).T, 1)[0]
     assert len({round(gain, 6) for gain in gains.values()}) == 3
     agent.decide(env.state)

@@ -50,6 +50,7 @@ def cell(
         "cut_layer": 0,
         "client_cut_layer": np.zeros(clients, np.int64),
         "available": np.ones(clients, bool),
+        "subchannel_hz": np.full(subchannels, scenario.radio.subchannel_hz),
         "system": system_of(scenario, get(framework)),
     }
     return scenario, RoundState(**{**values, **arrays})
@@ -71,7 +72,7 @@ def random_bands(rng: np.random.Generator, state: RoundState, cut: int, selected
         members = np.flatnonzero(selected & state.available & (turn == t))
         if len(members) > 0:
             band[:] = members[random_assignment(rng, len(members), subchannels)]
-    psd = state.system.client_power_max_w / state.system.subchannel_hz.sum() * rng.uniform(0.1, 1, bands.shape)
+    psd = state.system.client_power_max_w / state.subchannel_hz.sum() * rng.uniform(0.1, 1, bands.shape)
     if turns is Turns.TOGETHER:
         bands, psd = bands[0], psd[0]
     return Decision(cut, bands, psd, selected, phi, cluster)
@@ -108,7 +109,7 @@ def check_budgets(state: RoundState, decision: Decision) -> None:
     for band, psd in zip(np.atleast_2d(decision.assignment), np.atleast_2d(decision.power_w_per_hz), strict=True):
         assert np.all(psd >= 0)
         assert not psd[band < 0].any()
-        spent = [(psd * system.subchannel_hz)[band == i].sum() for i in range(len(state.client_hz))]
+        spent = [(psd * state.subchannel_hz)[band == i].sum() for i in range(len(state.client_hz))]
         assert max(spent) <= system.client_power_max_w * (1 + 1e-9)
         assert sum(spent) <= system.total_power_max_w * (1 + 1e-9)
 

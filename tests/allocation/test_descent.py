@@ -187,6 +187,7 @@ def test_worlds_of_a_batch_are_those_by_themselves(seed: int, held: str) -> None
         client_hz=10 ** rng.uniform(6.5, 8, (3, 4)),
         server_hz=10 ** rng.uniform(7, 9, 3),
         available=rng.random((3, 4)) < 0.9,
+        subchannel_hz=rng.uniform(1e5, 4e5, (3, 6)),
         client_cut_layer=rng.integers(0, 4, (3, 4)),
     )
     selected, phi = rng.random((3, 4)) < 0.6, rng.choice([0, 0.3, 1], 3)

@@ -123,6 +123,7 @@ def test_worlds_of_a_batch_are_those_by_themselves(framework, held, seed):
         channel_gain=10 ** rng.uniform(-13, -11, (3, 4, 6)),
         client_hz=10 ** rng.uniform(6.5, 8, (3, 4)),
         available=rng.random((3, 4)) < 0.9,
+        subchannel_hz=rng.uniform(1e5, 4e5, (3, 6)),
     )
     selected, phi = rng.random((3, 4)) < 0.6, rng.choice([0, 0.3, 1], 3)
     together = descent(state, selected, phi, **held)

@@ -9,7 +9,7 @@ from small_cells import cell, latency, random_assignment
 from splitgym.allocation import control_power
 from splitgym.allocation.exchange import exchange
 from splitgym.allocation.holdings import hold, no_holdings
-from splitgym.allocation.links import links_of, radio_of
+from splitgym.allocation.links import own_links
 from splitgym.allocation.load import own_load
 from splitgym.allocation.power import control
 from splitgym.allocation.trial import no_goal
@@ -22,7 +22,7 @@ ENDLESS = 10**5
 
 def exchanged(state, cut, owner, phi, trials=ENDLESS):
     """[M] owners after the exchanges, seconds that all segments take by their account, and how many trials are left."""
-    links, load = links_of(radio_of(state.system), state.channel_gain), own_load(state, cut, phi)
+    links, load = own_links(state), own_load(state, cut, phi)
     held, ends = no_holdings(*state.channel_gain.shape), np.zeros(len(load.compute_s))
     hold(held, links, owner)
     control(held, links, load, ends)

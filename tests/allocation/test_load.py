@@ -37,9 +37,9 @@ def turn_s(state, load, band, psd):
     Returns seconds until the timeout applies, and all seconds.
     """
     system = state.system
-    uplink = system.subchannel_hz * np.log1p(psd * state.channel_gain / system.noise_psd_w_per_hz) / np.log(2)
+    uplink = state.subchannel_hz * np.log1p(psd * state.channel_gain / system.noise_psd_w_per_hz) / np.log(2)
     downlink = system.downlink_psd_w_per_hz * state.channel_gain / system.noise_psd_w_per_hz
-    downlink = system.subchannel_hz * np.log1p(downlink) / np.log(2)
+    downlink = state.subchannel_hz * np.log1p(downlink) / np.log(2)
     served = sorted(set(band[band >= 0]))
     ends = [
         max(

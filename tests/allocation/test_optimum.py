@@ -152,13 +152,13 @@ def test_best_subchannels_for_given_powers(seed: int) -> None:
     rng = np.random.default_rng(seed)
     state, everybody = random_cell(seed, 3, 5), np.ones(3, bool)
     system = state.system
-    psd = rng.uniform(0.2, 1.0, 5) * 0.5 * system.client_power_max_w / system.subchannel_hz
-    psd *= min(1.0, 0.8 * system.total_power_max_w / float(psd @ system.subchannel_hz))
+    psd = rng.uniform(0.2, 1.0, 5) * 0.5 * system.client_power_max_w / state.subchannel_hz
+    psd *= min(1.0, 0.8 * system.total_power_max_w / float(psd @ state.subchannel_hz))
     best_s = np.inf
     for owners in itertools.product((-1, 0, 1, 2), repeat=5):
         owner = np.array(owners)
         used = np.where(owner >= 0, psd, 0.0)
-        spent_w = [(used * system.subchannel_hz)[owner == i].sum() for i in range(3)]
+        spent_w = [(used * state.subchannel_hz)[owner == i].sum() for i in range(3)]
         if {0, 1, 2} <= set(owners) and max(spent_w) <= system.client_power_max_w:
             best_s = min(best_s, latency(state, Decision(2, owner, used, everybody, 0.5)))
     found = exact_subchannels(state, 2, everybody, 0.5, psd)
@@ -168,7 +168,7 @@ def test_best_subchannels_for_given_powers(seed: int) -> None:
 
 def test_powers_that_nobody_may_send_with_are_an_error() -> None:
     state = random_cell(0, 2, 3)
-    psd = 2 * state.system.client_power_max_w / state.system.subchannel_hz
+    psd = 2 * state.system.client_power_max_w / state.subchannel_hz
     with pytest.raises(ValueError, match=r"power_w_per_hz = .*, allowed: what the budgets allow"):
         exact_subchannels(state, 1, np.ones(2, bool), 0.5, psd)
 

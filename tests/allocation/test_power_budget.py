@@ -106,3 +106,22 @@ def test_turns_hold_the_budgets_each_by_itself(seed: int, framework: str) -> Non
         alone.append(project_power(row, state))
         np.testing.assert_array_equal(projected.power_w_per_hz[t], alone[t][0].power_w_per_hz)
     assert broken == any(each for _, each in alone)
+
+
+@pytest.mark.parametrize("framework", ["epsl", "sl", "cpsl"])
+def test_worlds_of_a_batch_are_those_by_themselves_to_the_bit(framework: str) -> None:
+    """With bandwidths of their own; some break the budgets."""
+    rng = np.random.default_rng(3)
+    _, state = cell(0, 3, 5, framework=framework)
+    state = replace(with_total(SCENARIO, state, 2 * P_MAX).repeat(20), subchannel_hz=HZ * rng.uniform(0.5, 2, (20, 5)))
+    shape = (20, 5) if framework == "epsl" else (20, 3, 5)
+    psd = P_MAX / HZ * rng.random(shape) * rng.choice([0.2, 2.0], 20).reshape(20, *[1] * (len(shape) - 1))
+    cluster = rng.integers(0, 3, (20, 3))
+    decision = Decision(np.ones(20, int), rng.integers(-1, 3, shape), psd, rng.random((20, 3)) < 0.8, 0.0, cluster)
+    decision = replace(decision, aggregation_ratio=np.zeros(20))
+    together, broken = project_power(decision, state)
+    assert 0 < broken.sum() < 20
+    for n in range(20):
+        alone, broken_alone = project_power(decision.world(n), state.world(n))
+        np.testing.assert_array_equal(together.power_w_per_hz[n], alone.power_w_per_hz)
+        assert broken[n] == broken_alone

@@ -11,7 +11,7 @@ from small_cells import COSTS, cell, random_assignment, spent_w, until_uplink_s,
 
 from splitgym.allocation import control_power, even_psd, spread_power
 from splitgym.allocation.holdings import Holdings, give, greatest_rate, hold, least_power, no_holdings, take
-from splitgym.allocation.links import Links, links_of, radio_of
+from splitgym.allocation.links import Links, own_links
 from splitgym.frameworks.phases import Program, Resource
 from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import Scenario
@@ -28,7 +28,7 @@ def solve_with_scipy(state: RoundState, assignment: np.ndarray, waits: list[tupl
         assignment: [M], every client has something.
         waits: For each uplink with a wait for everybody, [C] seconds without it and [C] bits.
     """
-    clients, hz = len(state.client_hz), state.system.subchannel_hz
+    clients, hz = len(state.client_hz), state.subchannel_hz
     p_max, p_th = state.system.client_power_max_w, state.system.total_power_max_w
     gain = state.channel_gain[assignment, np.arange(len(assignment))]
     snr_at_p_max = p_max / hz * gain / state.system.noise_psd_w_per_hz
@@ -79,7 +79,7 @@ def uplinks_of_sfl(scenario: Scenario, state: RoundState, cut: int, assignment: 
     b, kappa, units = scenario.training.batch_size, scenario.clients.cycles_per_flop, slice(cut)
     smashed, model = b * COSTS.activation_bits[cut - 1], COSTS.model_bits[units].sum()
     snr = state.system.downlink_psd_w_per_hz * state.channel_gain / state.system.noise_psd_w_per_hz
-    rate = state.system.subchannel_hz * np.log2(1 + snr)
+    rate = state.subchannel_hz * np.log2(1 + snr)
     downlink = np.array([rate[i, assignment == i].sum() for i in range(len(state.client_hz))])
     forward, backward = (
         b * kappa * flops[units].sum() / state.client_hz for flops in (COSTS.forward_flops, COSTS.backward_flops)
@@ -252,8 +252,8 @@ def held_by(seed: int, decades: float) -> tuple[RoundState, Links, Holdings, np.
     """A client's links over eight subchannels of different widths, of which it holds the first ones that are listed."""
     rng = np.random.default_rng(seed)
     _, state = cell(seed, 2, 8, decades=decades)
-    state = replace(state, system=replace(state.system, subchannel_hz=rng.uniform(0.5, 2, 8) * 180e3))
-    links, held = links_of(radio_of(state.system), state.channel_gain), no_holdings(2, 8)
+    state = replace(state, subchannel_hz=rng.uniform(0.5, 2, 8) * 180e3)
+    links, held = own_links(state), no_holdings(2, 8)
     own = rng.permutation(8)[: rng.integers(1, 9)]
     hold(held, links, np.where(np.isin(np.arange(8), own), 0, -1))
     return state, links, held, own
@@ -262,7 +262,7 @@ def held_by(seed: int, decades: float) -> tuple[RoundState, Links, Holdings, np.
 @given(seed=st.integers(0, 2**32 - 1), decades=st.sampled_from([0.0, 2.0, 5.0]), decade=st.floats(-4, 6))
 def test_largest_rate_is_that_of_a_water_level_found_by_bisection(seed: int, decades: float, decade: float) -> None:
     state, links, held, own = held_by(seed, decades)
-    power, hz = state.system.client_power_max_w * 10**decade, state.system.subchannel_hz[own]
+    power, hz = state.system.client_power_max_w * 10**decade, state.subchannel_hz[own]
     floor = state.system.noise_psd_w_per_hz / state.channel_gain[0, own]
 
     def excess(log_level: float) -> float:
@@ -296,7 +296,7 @@ def test_nothing_needs_no_power_and_without_subchannels_nothing_is_enough() -> N
 def test_sums_of_what_is_held_do_not_depend_on_how_it_came_about(seed: int) -> None:
     rng = np.random.default_rng(seed)
     _, state = cell(seed, 3, 6, decades=6.0)
-    links = links_of(radio_of(state.system), state.channel_gain)
+    links = own_links(state)
     held, anew, owner = no_holdings(3, 6), no_holdings(3, 6), np.full(6, -1)
     for _ in range(40):
         k = int(rng.integers(6))

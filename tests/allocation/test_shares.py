@@ -119,8 +119,8 @@ def test_proportional_fair_is_what_its_definition_says(seed, subchannels):
         return
     system = state.system
     power_w = min(system.client_power_max_w, system.total_power_max_w / len(there))
-    psd = power_w / (system.subchannel_hz.sum() / len(there))
-    rate = system.subchannel_hz * np.log2(1 + psd * state.channel_gain / system.noise_psd_w_per_hz)
+    psd = power_w / (state.subchannel_hz.sum() / len(there))
+    rate = state.subchannel_hz * np.log2(1 + psd * state.channel_gain / system.noise_psd_w_per_hz)
     dealt = np.zeros(5)
     for k, owner in enumerate(proportional_fair(state, selected)):
         without = [i for i in there if dealt[i] == 0]

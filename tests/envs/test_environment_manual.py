@@ -11,6 +11,7 @@ from rollouts import ACTIONS, make
 from splitgym import frameworks
 from splitgym.envs import SplitLearningEnv
 from splitgym.envs.rewards import REWARDS
+from splitgym.learning import LEARNERS
 
 MANUAL = inspect.getdoc(SplitLearningEnv)
 SECTIONS = [
@@ -59,13 +60,13 @@ def test_arguments_are_those_of_the_constructor_with_their_defaults():
     assert table("Arguments")[-1][0] == "anything else"
 
 
-@pytest.mark.parametrize(("argument", "allowed"), [("action", ACTIONS), ("learner", ("train",))])
+@pytest.mark.parametrize(("argument", "allowed"), [("action", ACTIONS), ("learner", LEARNERS)])
 def test_allowed_values_are_all_listed_and_all_work(argument, allowed):
     text = next(row[2] for row in table("Arguments") if row[0] == f"`{argument}`")
     listed = tuple(value.strip('"') for value in quoted(text))
     assert sorted(listed) == sorted(allowed)
     for value in listed:
-        make(**{argument: value})
+        make("iot", **{argument: value})
 
 
 def test_frameworks_are_all_described_and_all_work():

@@ -108,3 +108,32 @@ def test_observation_stays_in_the_box_beyond_the_time_budget():
     assert truncated
     assert env.observation_space.contains(observation)
     assert observation[env.observation_names.index("time_left")] == 0
+
+
+def test_a_family_shows_who_is_there_and_the_bandwidth():
+    family = {"clients": [4, 6], "subchannel_hz": [9e4, 3.6e5]}
+    env = make("iot", action="discrete", learner="surrogate", family=family)
+    counts, bands = set(), set()
+    for seed in range(12):
+        observation, _ = env.reset(seed=seed)
+        for _ in range(2):
+            at, state = dict(zip(env.observation_names, observation, strict=True)), env.state
+            present = [at[f"present[{i}]"] for i in range(8)]
+            count = int(sum(present))
+            assert present == [1] * count + [0] * (8 - count)
+            assert at["bandwidth"] == pytest.approx(squashed(state.subchannel_hz[0], 180e3), rel=1e-6)
+            for i in range(8):
+                own = [value for name, value in at.items() if f"[{i}]" in name or f"[{i}," in name]
+                assert any(own) == (i < count)
+                share = squashed(state.data_share[i] * count, 1.0)
+                assert at[f"data_share[{i}]"] == pytest.approx(share, rel=1e-6)
+            psd = env.scenario.radio.client_power_max_w / state.subchannel_hz.sum()
+            snr = psd * state.channel_gain[0, 3] / env.scenario.radio.noise_psd_w_per_hz
+            assert at["subchannel[0,3]"] == pytest.approx(squashed(math.log2(1 + snr), 4.0), rel=1e-6)
+            counts.add(count)
+            bands.add(float(state.subchannel_hz[0]))
+            observation, *_ = env.step(env.action_space.sample())
+    assert counts == {4, 5, 6}
+    assert len(bands) == 12
+    assert min(bands) < 1.5e5
+    assert max(bands) > 2.5e5

@@ -48,10 +48,10 @@ def test_a_round_hands_over_what_its_phases_charge(framework: str, model: str, r
     for selected, cut, choice, cluster in SCHEDULE:
         for phi in (choice, 1 / 8):
             ratio = allowed(learner, phi)
-            outcome = learner.round(decision(selected, cut, ratio, cluster))
+            learner.round(decision(selected, cut, ratio, cluster))
             turns, m = turns_of(framework, selected, cluster), int(aggregated_rows(ratio, 8))
             expected = charged(framework, settings, build(model, (1, 8, 8), 10), cut, m, len(selected), turns)
-            assert outcome.traffic_bits == expected, (selected, cut, ratio)
+            assert learner.traffic_bits == expected, (selected, cut, ratio)
             seen.add(tuple(expected.values()))
     assert len(seen) > 3 or framework in {"centralised", "fl"}
 
@@ -90,15 +90,17 @@ def test_a_round_that_teaches_nothing_hands_over_nothing(framework: str) -> None
     """Nobody took part, or the loss was not finite."""
     learner = Learner(scenario(), framework, 0, "cpu")
     nothing = {"uplink": 0, "unicast": 0, "broadcast": 0}
-    assert learner.outcome.traffic_bits == nothing
+    assert learner.traffic_bits == nothing
     phi = allowed(learner, 0.5)
-    assert learner.round(decision((), phi=phi)).traffic_bits == nothing
-    assert (learner.round(decision(phi=phi)).traffic_bits == nothing) == (framework == "centralised")
+    learner.round(decision((), phi=phi))
+    assert learner.traffic_bits == nothing
+    learner.round(decision(phi=phi))
+    assert (learner.traffic_bits == nothing) == (framework == "centralised")
     with torch.no_grad():
         learner.parties.server.units[-1].bias.fill_(torch.nan)
     outcome = learner.round(decision(phi=phi))
     assert (outcome.finite, outcome.trained) == (False, False)
-    assert outcome.traffic_bits == nothing
+    assert learner.traffic_bits == nothing
 
 
 @pytest.mark.parametrize("framework", names())
@@ -107,23 +109,23 @@ def test_a_world_charges_what_its_learner_handed_over(framework: str) -> None:
     settings = scenario(
         radio={"subchannels": CLIENTS}, training={"switch_round": 3}, episode={"round_timeout_s": 1e6, "max_rounds": 99}
     )
-    world = World(settings, get(framework), "cpu")
-    world.reset(np.random.default_rng(0))
+    world = World(settings, get(framework), device="cpu")
+    world.reset([np.random.default_rng(0)], [0])
     prefix = np.cumsum([0, *profile(build("mlp", (1, 8, 8), 10), (1, 8, 8)).model_bits])
     moved = []
     for selected, cut, choice, cluster in SCHEDULE:
         for phi in (choice, 1 / 8):
-            state, learner = world.state, world._learner
-            held, ratio = state.client_cut_layer, allowed(learner, phi)
+            (learner,) = world._learner.learners
+            held, ratio = world.state.client_cut_layer[0], allowed(learner, phi)
             one = decision(selected, cut, ratio, cluster)
             played = world.play(
-                Decision(cut, np.arange(CLIENTS), np.full(CLIENTS, 1e-7), one.selected, ratio, one.cluster)
+                Decision(cut, np.arange(CLIENTS), np.full(CLIENTS, 1e-7), one.selected, ratio, one.cluster).batch()
             )
-            np.testing.assert_array_equal(played.cost.participants, one.selected)
+            np.testing.assert_array_equal(played.cost.participants[0], one.selected)
             assert played.outcome.trained == bool(selected)
-            handed_over = sum(played.outcome.traffic_bits.values())
-            assert played.cost.traffic_bits - played.cost.migration_bits == pytest.approx(handed_over, rel=1e-9)
+            handed_over = sum(learner.traffic_bits.values())
+            assert played.cost.traffic_bits[0] - played.cost.migration_bits[0] == pytest.approx(handed_over, rel=1e-9)
             moving = sum(abs(prefix[cut] - prefix[held[i]]) for i in selected if held[i] > 0)
-            assert played.cost.migration_bits == pytest.approx(moving, rel=1e-9)
+            assert played.cost.migration_bits[0] == pytest.approx(moving, rel=1e-9)
             moved.append(moving)
     assert any(moved) == (get(framework).network_at == "own-clients")

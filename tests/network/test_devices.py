@@ -5,12 +5,12 @@ import pytest
 from scipy import stats
 
 from splitgym.network.devices import Devices, first_devices, next_devices
-from splitgym.scenario import Clients
+from splitgym.scenario import Clients, Family
 
 
 def rounds(clients: Clients, count: int, seed: int = 0) -> list[Devices]:
     rngs = [np.random.default_rng(seed)]
-    devices = [first_devices(rngs, clients)]
+    devices = [first_devices(rngs, clients, Family())]
     for _ in range(count):
         devices.append(next_devices(rngs, clients, devices[-1]))
     return devices
@@ -61,7 +61,7 @@ def test_certain_dropout_and_return_alternate() -> None:
 def test_steady_devices_draw_nothing() -> None:
     rng = np.random.default_rng(1)
     clients = Clients(count=4)
-    before = first_devices([rng], clients)
+    before = first_devices([rng], clients, Family())
     drawn = rng.bit_generator.state
     after = next_devices([rng], clients, before)
     assert rng.bit_generator.state == drawn

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from splitgym.network.fading import draw_scatter, fading_power, next_scatter
+from splitgym.network.fading import draw_scatter, faded_gain, next_scatter
 from splitgym.scenario import Radio
 
 CLIENTS, SUBCHANNELS = 100, 300
@@ -15,10 +15,10 @@ def powers(radio: Radio, line_of_sight: np.ndarray, rounds: int, seed: int = 0) 
     """|h|^2 of the first round and after so many more."""
     rngs = [np.random.default_rng(seed)]
     scatter = draw_scatter(rngs, radio, CLIENTS)
-    first = fading_power(radio, scatter, line_of_sight)
+    first = faded_gain(radio, np.ones(line_of_sight.shape), scatter, line_of_sight)
     for _ in range(rounds):
         scatter = next_scatter(rngs, radio, scatter)
-    return np.stack([first, fading_power(radio, scatter, line_of_sight)])
+    return np.stack([first, faded_gain(radio, np.ones(line_of_sight.shape), scatter, line_of_sight)])
 
 
 def test_rayleigh_is_exponential_in_the_first_round_and_late() -> None:
@@ -73,5 +73,7 @@ def test_no_fading_is_one_and_draws_nothing() -> None:
     radio = Radio(fading="none", subchannels=4)
     rng = np.random.default_rng(6)
     scatter = next_scatter([rng], radio, draw_scatter([rng], radio, CLIENTS))
-    np.testing.assert_array_equal(fading_power(radio, scatter, SEEN), np.ones((1, CLIENTS, 4)))
+    np.testing.assert_array_equal(
+        faded_gain(radio, 3 * np.ones(SEEN.shape), scatter, SEEN), 3 * np.ones((1, CLIENTS, 4))
+    )
     assert rng.bit_generator.state == np.random.default_rng(6).bit_generator.state

@@ -10,6 +10,7 @@ from splitgym.network.geometry import ground_distance_m, place, walk
 from splitgym.scenario import Cell
 
 CELL = Cell(min_distance_m=40.0, radius_m=100.0)
+RING = (CELL.min_distance_m, np.array([CELL.radius_m]))
 
 
 def area_share(position_m: np.ndarray, cell: Cell) -> np.ndarray:
@@ -42,7 +43,7 @@ def bounce(position: np.ndarray, direction: np.ndarray, way: float, cell: Cell) 
 
 
 def test_placement_is_uniform_over_the_ring() -> None:
-    position_m = place([np.random.default_rng(1), np.random.default_rng(2)], CELL, 2000)
+    position_m = place([np.random.default_rng(1), np.random.default_rng(2)], *RING, 2000)
     assert position_m.shape == (2, 2000, 2)
     distance_m = np.linalg.norm(position_m, axis=-1)
     assert distance_m.min() >= 40.0 - 1e-9
@@ -63,23 +64,24 @@ def test_walk_is_reflected_like_light(inner: float, where: float, angle: float, 
     distance_m = 100 * (inner + where * (1 - inner))
     start = distance_m * np.array([np.cos(angle), np.sin(angle)])
     expected = bounce(start, np.array([np.cos(heading), np.sin(heading)]), way_m, cell)
-    walked = walk(start[None, None], np.array([[heading]]), np.array([way_m]), cell)[0, 0]
+    ring = cell.min_distance_m, np.array([cell.radius_m])
+    walked = walk(start[None, None], np.array([[heading]]), np.array([way_m]), *ring)[0, 0]
     # Where a way grazes the inner border, rounding decides between bouncing off and passing: errors grow with the root.
     np.testing.assert_allclose(walked, expected, atol=1e-3)
 
 
 def test_walk_along_the_outer_border_stays_on_it() -> None:
-    walked = walk(np.array([[[100.0, 0.0]]]), np.array([[np.pi / 2]]), np.array([50.0]), CELL)
+    walked = walk(np.array([[[100.0, 0.0]]]), np.array([[np.pi / 2]]), np.array([50.0]), *RING)
     assert np.linalg.norm(walked) == pytest.approx(100.0, abs=1e-6)
     assert np.arctan2(walked[0, 0, 1], walked[0, 0, 0]) == pytest.approx(0.5, abs=1e-3)
 
 
 def test_walk_keeps_the_ring_and_its_uniform_distribution() -> None:
     rng = np.random.default_rng(3)
-    start_m = place([rng], CELL, 4000)
+    start_m = place([rng], *RING, 4000)
     heading_rad = 2 * np.pi * rng.random((1, 4000))
     for way_m in (30.0, 777.0, 1e5):
-        position_m = walk(start_m, heading_rad, np.array([way_m]), CELL)
+        position_m = walk(start_m, heading_rad, np.array([way_m]), *RING)
         share = area_share(position_m, CELL)
         assert share.min() >= -1e-9
         assert share.max() <= 1 + 1e-9
@@ -88,8 +90,8 @@ def test_walk_keeps_the_ring_and_its_uniform_distribution() -> None:
 
 def test_small_steps_have_the_length_that_was_walked() -> None:
     rng = np.random.default_rng(4)
-    start_m, heading_rad = place([rng], CELL, 500), 2 * np.pi * rng.random((1, 500))
-    before, after = (walk(start_m, heading_rad, np.array([way_m]), CELL) for way_m in (333.0, 333.1))
+    start_m, heading_rad = place([rng], *RING, 500), 2 * np.pi * rng.random((1, 500))
+    before, after = (walk(start_m, heading_rad, np.array([way_m]), *RING) for way_m in (333.0, 333.1))
     steps_m = ground_distance_m(after - before)[0]
     assert steps_m.max() <= 0.1 + 1e-9
     assert np.mean(np.abs(steps_m - 0.1) < 1e-9) > 0.98  # all but those who were just reflected

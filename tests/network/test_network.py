@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitgym.network import Network
-from splitgym.scenario import Cell, Clients, Knowledge, Radio, Scenario, load, presets
+from splitgym.network.worlds import Row
+from splitgym.scenario import Cell, Clients, Family, Knowledge, Radio, Scenario, load, presets
 
 NAMES = (
     "channel_gain",
@@ -72,10 +73,11 @@ def test_a_world_of_a_batch_is_the_single_world_to_the_bit(steps: list[tuple[str
     for kind, marks, duration_s in steps:
         elapsed_s = duration_s * np.array([1.0, 0.5, 2.0])
         if kind == "reset":
-            batch.reset(batch_rngs, np.array(marks))
+            marked = np.flatnonzero(marks)
+            batch.reset([batch_rngs[i] for i in marked], marked)
         else:
-            batch.advance(batch_rngs, elapsed_s, np.array(marks))
-        for i in np.flatnonzero(marks):
+            batch.advance(batch_rngs, elapsed_s)
+        for i in np.flatnonzero(marks) if kind == "reset" else range(3):
             if kind == "reset":
                 singles[i].reset([single_rngs[i]])
             else:
@@ -102,25 +104,10 @@ def test_unmarked_worlds_stay_and_marked_ones_change() -> None:
     network, rngs = started(EVERYTHING, 3)
     before = values(network)
     which = np.array([False, True, False])
-    network.advance(rngs, np.ones(3), which)
-    after = values(network)
-    for name in NAMES:
-        np.testing.assert_array_equal(after[name][~which], before[name][~which])
-    assert not np.array_equal(after["channel_gain"][1], before["channel_gain"][1])
-    network.reset(rngs, which)
-    assert not np.array_equal(network.position_m[1], after["position_m"][1])
+    network.reset([rngs[1]], np.array([1]))
+    assert not np.array_equal(network.position_m[1], before["position_m"][1])
+    np.testing.assert_array_equal(network.position_m[~which], before["position_m"][~which])
     np.testing.assert_array_equal(network.channel_gain[~which], before["channel_gain"][~which])
-
-
-def test_arrays_of_a_round_never_change() -> None:
-    network, rngs = started(EVERYTHING, 2)
-    handed_out = {name: getattr(network, name) for name in NAMES}
-    kept = values(network)
-    network.advance(rngs, np.full(2, 5.0))
-    network.advance(rngs, np.full(2, 5.0), np.array([True, False]))
-    network.reset(rngs, np.array([False, True]))
-    network.reset(rngs)
-    assert_same(handed_out, kept)
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
@@ -167,11 +154,23 @@ def test_misuse_is_explained() -> None:
     with pytest.raises(RuntimeError, match="reset all worlds first"):
         _ = network.channel_gain
     with pytest.raises(RuntimeError, match="reset all worlds first"):
-        network.reset(rngs, np.array([True, False]))
+        network.reset(rngs[:1], np.array([1]))
     network.reset(rngs)
     with pytest.raises(ValueError, match="one per world"):
         network.reset(rngs[:1])
     with pytest.raises(ValueError, match="one duration per world"):
         network.advance(rngs, np.ones(3))
-    with pytest.raises(ValueError, match="2 booleans"):
-        network.advance(rngs, np.ones(2), np.array([0, 1]))
+    with pytest.raises(ValueError, match="2 generators for 1 worlds"):
+        network.reset(rngs, np.array([1]))
+
+
+@pytest.mark.parametrize("name", ["everything", *presets()])
+def test_it_uses_all_the_numbers_it_asks_for(name: str) -> None:
+    family = Family(clients=(2, 4), compute_factor=(0.5, 2.0), radius_m=(50.0, 90.0), subchannel_hz=(1e5, 1e6))
+    scenario = EVERYTHING.model_copy(update={"family": family}) if name == "everything" else load(name)
+    network, rngs = Network(scenario, 2), generators(2)
+    first = Row.draw(rngs, network.numbers_per_reset)
+    network.reset(first)
+    later = Row.draw(rngs, network.numbers_per_round)
+    network.advance(later, np.full(2, 5.0))
+    assert (first.left, later.left) == (0, 0)

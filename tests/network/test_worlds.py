@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
+from scipy import stats
 
-from splitgym.network.worlds import gauss_markov, put, standard_normal, take, uniform
+from splitgym.network.worlds import Stock, gauss_markov, put, standard_normal, uniform
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,37 @@ def test_gauss_markov_mixes_old_and_new() -> None:
     np.testing.assert_allclose(after, [[0.6 * 2 + 0.8 * new[0], 2.0]], rtol=1e-15)
 
 
-def test_take_and_put_leave_the_original_alone() -> None:
+def test_put_replaces_the_given_worlds_only() -> None:
     state = Outer(Inner(np.arange(6.0).reshape(3, 2)), np.arange(3))
-    worlds = np.array([0, 2])
-    part = take(state, worlds)
-    np.testing.assert_array_equal(part.inner.values, [[0, 1], [4, 5]])
-    merged = put(state, worlds, Outer(Inner(-part.inner.values), part.numbers + 10))
-    np.testing.assert_array_equal(merged.inner.values, [[0, -1], [2, 3], [-4, -5]])
-    np.testing.assert_array_equal(merged.numbers, [10, 1, 12])
-    np.testing.assert_array_equal(state.inner.values, np.arange(6.0).reshape(3, 2))
+    put(state, np.array([0, 2]), Outer(Inner(np.array([[0.0, -1.0], [-4.0, -5.0]])), np.array([10, 12])))
+    np.testing.assert_array_equal(state.inner.values, [[0, -1], [2, 3], [-4, -5]])
+    np.testing.assert_array_equal(state.numbers, [10, 1, 12])
+
+
+@pytest.mark.parametrize("numbers", [7, 2000])
+def test_a_stock_hands_out_the_stream_of_each_world(numbers: int) -> None:
+    """Also to a world that begins an episode while others are in the middle of what was drawn ahead."""
+    stock, parents = Stock(2, numbers), [np.random.default_rng(seed) for seed in (4, 5)]
+    for world, parent in enumerate(parents):
+        stock.begin(world, parent)
+    streams = [np.random.default_rng(seed).spawn(1)[0] for seed in (4, 5)]
+    for number in range(400 if numbers == 7 else 5):
+        if number == 2:
+            stock.begin(1, parents[1])
+            (streams[1],) = np.random.default_rng(5).spawn(1)
+            streams[1].bit_generator.advance(1 << 64)
+        if number == 3:
+            stock.begin(1, np.random.default_rng(6))
+            (streams[1],) = np.random.default_rng(6).spawn(1)
+        row = stock.next()
+        drawn = np.concatenate([row.take((3, 2)).reshape(2, 6), row.take((numbers - 6,))], axis=1)
+        for world, stream in enumerate(streams):
+            np.testing.assert_array_equal(drawn[world], stream.standard_normal(numbers))
+
+
+def test_uniform_numbers_of_a_stock_are_uniform() -> None:
+    stock = Stock(1, 5000)
+    stock.begin(0, np.random.default_rng(0))
+    drawn = uniform(stock.next(), (5000,))
+    assert drawn.shape == (1, 5000)
+    assert stats.kstest(drawn[0], "uniform").pvalue > 0.01

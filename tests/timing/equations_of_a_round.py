@@ -36,6 +36,7 @@ def state_of(scenario: Scenario, framework: str = "epsl", **arrays: object) -> R
         "cut_layer": 0,
         "client_cut_layer": np.zeros(clients, np.int64),
         "available": np.ones(clients, bool),
+        "subchannel_hz": np.full(scenario.radio.subchannels, scenario.radio.subchannel_hz),
         "system": system_of(scenario, get(framework)),
     }
     return RoundState(**{**values, **arrays})
@@ -65,18 +66,17 @@ class Link:
     def __init__(self, scenario: Scenario, state: RoundState, decision: Decision, client: int) -> None:
         radio = scenario.radio
         self._noise = watts(radio.noise_psd_dbm_per_hz)
-        self._hz = radio.subchannel_hz
         p_dl = watts(radio.downlink_psd_dbm_per_hz)
-        gain, psd = state.channel_gain[client], decision.power_w_per_hz
+        gain, psd, hz = state.channel_gain[client], decision.power_w_per_hz, state.subchannel_hz
         self.own = [k for k in range(len(gain)) if decision.assignment[k] == client]
-        self.up = sum(self._shannon(psd[k], gain[k]) for k in self.own)
-        self.down = sum(self._shannon(p_dl, gain[k]) for k in self.own)
-        self.band = sum(self._shannon(p_dl, g) for g in gain)
-        self.client_w = sum(psd[k] * self._hz for k in self.own)
-        self.server_w = p_dl * self._hz * len(self.own)
+        self.up = sum(self._shannon(hz[k], psd[k], gain[k]) for k in self.own)
+        self.down = sum(self._shannon(hz[k], p_dl, gain[k]) for k in self.own)
+        self.band = sum(self._shannon(hz[k], p_dl, gain[k]) for k in range(len(gain)))
+        self.client_w = sum(psd[k] * hz[k] for k in self.own)
+        self.server_w = p_dl * sum(hz[k] for k in self.own)
 
-    def _shannon(self, psd: float, gain: float) -> float:
-        return self._hz * math.log2(1.0 + psd * gain / self._noise)
+    def _shannon(self, hz: float, psd: float, gain: float) -> float:
+        return hz * math.log2(1.0 + psd * gain / self._noise)
 
 
 def equations(scenario: Scenario, costs: Profile, state: RoundState, decision: Decision) -> Expected:
@@ -163,7 +163,7 @@ def _from_the_server_on(
     result.stages |= after
     result.latency_s += sum(after.values())
     result.traffic_bits += m * chi + n * (b - m) * chi
-    band_w = p_dl * scenario.radio.subchannel_hz * scenario.radio.subchannels
+    band_w = p_dl * sum(state.subchannel_hz)
     result.server_energy_j += scenario.server.switched_capacitance * f_s**3 * (server_fp + server_bp)
     result.server_energy_j += band_w * broadcast
     for i, link in links.items():

@@ -31,7 +31,7 @@ def framework_equations(
     groups = [[i for i in present if keys[i] == key] for key in sorted({keys[i] for i in present})]
     anew = len(groups) > 1 or (name == "sl" and bool(groups))
     for group in groups or [[]]:
-        shared = deal(scenario, decision, group) if anew else decision
+        shared = deal(scenario, state, decision, group) if anew else decision
         links = {i: Link(scenario, state, shared, i) for i in group}
         if name == "centralised":
             turn_of_the_server(result, scenario, costs, state, links)
@@ -41,16 +41,20 @@ def framework_equations(
     return result
 
 
-def deal(scenario: Scenario, decision: Decision, members: list[int]) -> Decision:
-    """The band of a turn: own subchannels stay, every other one goes to the member with the fewest, power evenly."""
-    radio = scenario.radio
+def deal(scenario: Scenario, state: RoundState, decision: Decision, members: list[int]) -> Decision:
+    """The band of a turn: own subchannels stay, every other one goes to who has the fewest Hz, power evenly."""
+    radio, hz = scenario.radio, state.subchannel_hz
     owner = [int(i) if i in members else None for i in decision.assignment]
+
+    def own_hz(member: int) -> float:
+        return sum(hz[k] for k in range(len(owner)) if owner[k] == member)
+
     for k in range(len(owner)):
         if owner[k] is None:
-            owner[k] = min(members, key=lambda i: (owner.count(i), i))
+            owner[k] = min(members, key=lambda i: (own_hz(i), i))
     served = len(set(owner))
     power = min(watts(radio.client_power_max_dbm), watts(radio.total_power_max_dbm) / served)
-    psd = [power / (owner.count(i) * radio.subchannel_hz) for i in owner]
+    psd = [power / own_hz(i) for i in owner]
     return replace(decision, assignment=np.array(owner), power_w_per_hz=np.array(psd))
 
 
@@ -91,7 +95,7 @@ def until_the_deadline(
     rate = min(link.band for link in links.values())
     down = min(model_bits / rate, timeout)
     result.traffic_bits += model_bits if down < timeout else rate * timeout
-    result.server_energy_j += p_dl * scenario.radio.subchannel_hz * scenario.radio.subchannels * down
+    result.server_energy_j += p_dl * sum(state.subchannel_hz) * down
     paths, left = {}, {}
     for i, link in links.items():
         wanted = {

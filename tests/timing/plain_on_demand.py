@@ -142,14 +142,14 @@ class Turn:
 
     def shannon(self, i: int, k: int, psd: float) -> float:
         snr = psd * self.state.channel_gain[i, k] / self.system.noise_psd_w_per_hz
-        return self.system.subchannel_hz[k] * math.log2(1 + snr)
+        return self.state.subchannel_hz[k] * math.log2(1 + snr)
 
     def whole_band(self, i: int) -> float:
         return sum(self.shannon(i, k, self.system.downlink_psd_w_per_hz) for k in range(self.system.subchannels))
 
     def deal(self) -> tuple[dict[int, float], dict[int, float]]:
         """Rates of who sends or receives, and powers of who sends."""
-        psd, hz = self.decision.power_w_per_hz, self.system.subchannel_hz
+        psd, hz = self.decision.power_w_per_hz, self.state.subchannel_hz
         sends = [i for i, c in self.active.items() if c.request[0] == "send" and c.request[1] > 0]
         on_air = sends + [i for i, c in self.active.items() if c.request[0] == "receive" and c.request[1] > 0]
         has = {i: list(self.own[i]) for i in on_air}
@@ -191,7 +191,7 @@ class Turn:
 
     def level(self, i: int, subchannels: list[int], power_w: float) -> float:
         """The water level by bisection."""
-        hz, low, high = self.system.subchannel_hz, 0.0, 1.0
+        hz, low, high = self.state.subchannel_hz, 0.0, 1.0
         while sum(hz[k] * max(high - self.floor(i, k), 0.0) for k in subchannels) < power_w:
             high *= 2
         for _ in range(200):

@@ -40,7 +40,7 @@ def test_rows_that_say_what_is_dealt_anew_cost_the_same(seed: int, name: str, fr
     ]
     if framework == "cpsl" and sum(map(bool, members)) < 2:
         return  # a single cluster does not have the band dealt anew
-    bands = [deal(scenario, decision, group) if group else decision for group in members]
+    bands = [deal(scenario, state, decision, group) if group else decision for group in members]
     exact = replace(
         decision,
         assignment=np.stack([band.assignment for band in bands]),

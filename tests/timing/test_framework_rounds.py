@@ -33,6 +33,7 @@ def random_round(name: str, framework: str, rng: np.random.Generator) -> tuple[S
         "client_hz": rng.uniform(0.5, 1, clients) * scenario.clients.compute_max_hz,
         "server_hz": scenario.server.compute_hz * rng.uniform(0.5, 2),
         "available": rng.random(clients) < 0.85,
+        "subchannel_hz": scenario.radio.subchannel_hz * rng.uniform(0.5, 2, subchannels),
     }
     full = scenario.radio.client_power_max_w / scenario.radio.subchannel_hz
     decision = Decision(
@@ -175,7 +176,7 @@ def test_a_round_of_sl_is_its_clients_rounds_one_after_the_other(seed: int) -> N
 
 @pytest.mark.parametrize("framework", sorted(STAGES))
 def test_a_batch_of_worlds_costs_what_each_costs_alone_to_the_bit(framework: str) -> None:
-    scenario = build(SCENARIOS["crowded"], {"episode": {"round_timeout_s": 20.0}})
+    scenario = build(SCENARIOS["crowded"], {"episode": {"round_timeout_s": 60.0}})
     rounds = [random_round("crowded", framework, np.random.default_rng(seed))[1:] for seed in range(9)]
     states, decisions = [with_framework(state, scenario, framework) for state, _ in rounds], [d for _, d in rounds]
     arrays = {k: np.stack([getattr(s, k) for s in states]) for k in vars(states[0]) if k != "system"}

@@ -45,6 +45,7 @@ def random_state(name: str, rng: np.random.Generator, framework: str = "epsl") -
         server_hz=scenario.server.compute_hz * rng.uniform(0.5, 2),
         client_cut_layer=rng.integers(1, cuts + 1, clients) if started else np.zeros(clients, np.int64),
         available=rng.random(clients) < 0.85,
+        subchannel_hz=scenario.radio.subchannel_hz * rng.uniform(0.5, 2, scenario.radio.subchannels),
     )
 
 

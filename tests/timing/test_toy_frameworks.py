@@ -14,6 +14,7 @@ from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import build
 from splitgym.timing import round_cost
 from splitgym.timing.band import band_of_turn
+from splitgym.timing.cell import Spectrum
 from splitgym.timing.clock import deadline_barrier
 
 FULL = 1e-6  # W/Hz: 1 W over 1 MHz
@@ -120,22 +121,33 @@ def test_who_owns_nothing_takes_part_where_the_band_is_dealt_anew() -> None:
 # The band ----------------------------------------------------------------------------------------------------------
 
 
+def dealt_band(
+    assignment: np.ndarray, psd: np.ndarray, members: np.ndarray, anew: bool, hz: np.ndarray, client_max_w: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Owners and powers if all together may spend 6 W."""
+    owner, dealt = np.full(len(hz), -7), np.full(len(hz), np.nan)
+    spectrum = Spectrum(hz, 1.0, 1.0, client_max_w, 6.0)
+    band_of_turn(assignment, psd, members, anew, spectrum, np.zeros(len(members)), owner, dealt)
+    return owner, dealt
+
+
 def test_band_of_a_turn_by_hand() -> None:
     """Own: 0 has 1 Hz (index 3), 1 has 1 Hz (index 0). Index 1 (3 Hz): a tie, to 0. Indices 2, 4: to 1, then 4 Hz."""
     hz, assignment = np.array([1.0, 3, 1, 1, 2]), np.array([1, -1, 2, 0, -1])
     members, psd = np.array([True, True, False]), np.arange(5.0)
-    owner, dealt = band_of_turn(assignment, psd, members, True, hz, 5.0, 6.0)
+    owner, dealt = dealt_band(assignment, psd, members, True, hz, 5.0)
     assert owner.tolist() == [1, 0, 1, 0, 1]
     assert dealt == approx([0.75] * 5)  # 6 W / 2 clients / 4 Hz
-    owner, dealt = band_of_turn(assignment, psd, members, True, hz, 2.0, 6.0)
+    owner, dealt = dealt_band(assignment, psd, members, True, hz, 2.0)
     assert dealt == approx([0.5] * 5)  # 2 W / 4 Hz
-    owner, dealt = band_of_turn(assignment, psd, members, False, hz, 5.0, 6.0)
+    owner, dealt = dealt_band(assignment, psd, members, False, hz, 5.0)
     assert owner.tolist() == [1, -1, -1, 0, -1]
     assert dealt.tolist() == psd.tolist()
 
 
 def test_members_beyond_the_subchannels_get_no_share_of_the_power() -> None:
-    owner, dealt = band_of_turn(np.array([-1, -1]), np.zeros(2), np.array([0, 1, 1, 1], bool), True, np.ones(2), 9.0, 6)
+    members = np.array([0, 1, 1, 1], bool)
+    owner, dealt = dealt_band(np.array([-1, -1]), np.zeros(2), members, True, np.ones(2), 9.0)
     assert owner.tolist() == [1, 2]
     assert dealt.tolist() == [3.0, 3.0]
 

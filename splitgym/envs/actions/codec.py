@@ -1,6 +1,7 @@
 """What every action encoding does: a space, and the way from a decision to an action and back."""
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -30,7 +31,6 @@ class ActionCodec(ABC):
         self._clients = scenario.clients.count
         self._subchannels = system.subchannels
         self._cuts = system.cut_layers
-        self._subchannel_hz = system.subchannel_hz
         self._client_power_max_w = system.client_power_max_w
         self._highest_ratio = framework.highest_ratio(system.batch_size) if framework.aggregates else 0.0
         levels = np.array(scenario.actions.aggregation_levels)
@@ -38,18 +38,22 @@ class ActionCodec(ABC):
         self.aggregation_levels = allowed if len(allowed) else np.zeros(1)
 
     @abstractmethod
-    def decode(self, action: NDArray[Any], state: RoundState) -> Decision:
-        """The decision of an action in the space, with phi as the framework prescribes it, if it does.
+    def decode(self, actions: NDArray[Any], state: RoundState) -> Decision:
+        """The decisions of actions in the space, with phi as the framework prescribes it, if it does.
 
         Powers are not yet projected onto the budgets.
+
+        Args:
+            actions: [N, ...] of N worlds.
+            state: Of these worlds.
         """
 
     @abstractmethod
     def encode(self, decision: Decision, state: RoundState) -> NDArray[Any]:
-        """The action nearest to a decision; what the encoding cannot say is lost."""
+        """The action nearest to a decision, both of one world; what the encoding cannot say is lost."""
 
-    def check(self, action: Any) -> NDArray[Any]:
-        """The action as an array of the space.
+    def check(self, action: Any, worlds: int | None = None) -> NDArray[Any]:
+        """The action as an array of the space; those of so many worlds with a leading axis.
 
         Raises:
             ValueError: it is not in the space; the message shows action and space.
@@ -58,19 +62,22 @@ class ActionCodec(ABC):
             array = np.asarray(action)
         except ValueError:
             array = np.asarray(None)
-        kinds = "iu" if np.issubdtype(self.space.dtype, np.integer) else "iuf"
-        if array.shape == self.space.shape and array.dtype.kind in kinds:
-            # Compared before it is converted: conversion could round or wrap a value into the space.
-            low, high = self._bounds()
-            if np.all((array >= low) & (array <= high)):
-                return array.astype(self.space.dtype)
-        raise ValueError(" ".join(f"action = {action!r} is not in the action space, allowed: {self.space}".split()))
+        low, high, kinds = self._allowed
+        shape = self.space.shape if worlds is None else (worlds, *(self.space.shape or ()))
+        # Compared before it is converted: conversion could round or wrap a value into the space.
+        if array.shape == shape and array.dtype.kind in kinds and ((array >= low) & (array <= high)).all():
+            return array.astype(self.space.dtype)
+        of_each = "" if worlds is None else f" for each of {worlds} environments"
+        text = f"action = {action!r} is not in the action space, allowed: {self.space}{of_each}"
+        raise ValueError(" ".join(text.split()))
 
-    def _bounds(self) -> tuple[Any, Any]:
+    @cached_property
+    def _allowed(self) -> tuple[Any, Any, str]:
+        """Lowest and highest values, and kinds of numbers."""
         if isinstance(self.space, spaces.MultiDiscrete):
-            return self.space.start, self.space.start + self.space.nvec - 1
+            return self.space.start, self.space.start + self.space.nvec - 1, "iu"
         assert isinstance(self.space, spaces.Box)
-        return self.space.low, self.space.high
+        return self.space.low, self.space.high, "iuf"
 
 
 @runtime_checkable
@@ -78,13 +85,13 @@ class Masked(Protocol):
     """An encoding in which some values can be known to be useless beforehand."""
 
     def masks(self, state: RoundState) -> NDArray[np.bool_]:
-        """Flat mask over the values of all components of the MultiDiscrete space; every action stays legal."""
+        """[N, values] flat masks over all components of the MultiDiscrete space; every action stays legal."""
         ...
 
 
 def in_or_out_masks(state: RoundState) -> NDArray[np.bool_]:
-    """[2 C] masks of "out" and "in" for every client: who is away cannot come in."""
-    return np.stack([np.ones_like(state.available), state.available], axis=1).ravel()
+    """[N, 2 C] masks of "out" and "in" for every client: who is away cannot come in."""
+    return np.stack([np.ones_like(state.available), state.available], axis=-1).reshape(len(state.available), -1)
 
 
 def nearest(levels: NDArray[np.float64], value: Any) -> NDArray[np.int64]:

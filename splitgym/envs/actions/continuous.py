@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
+from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.allocation import clusters_for, spread_power
@@ -13,6 +14,8 @@ from splitgym.rounds import Decision, RoundState, System
 from splitgym.scenario import Scenario
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 
 class ContinuousCodec(ActionCodec):
@@ -26,24 +29,24 @@ class ContinuousCodec(ActionCodec):
         self._aggregates = framework.aggregates
         self.space = spaces.Box(-1.0, 1.0, (1 + 3 * self._clients + int(self._aggregates),), np.float32)
 
-    def decode(self, action: NDArray[Any], state: RoundState) -> Decision:
+    def decode(self, actions: NDArray[Any], state: RoundState) -> Decision:
         """Turns demands into numbers of subchannels (at least one each), and takes the best for each.
 
         Clients that are in and available choose in the order of their demand, one subchannel a turn, always the one
         with the highest gain that is left. A client's power, as a share of its budget, is spread evenly.
         """
-        share = (action.astype(np.float64) + 1) / 2
+        share = (actions.astype(np.float64) + 1) / 2
         c = self._clients
-        selected = action[1 : 1 + c] > 0
-        demand, power = share[1 + c : 1 + 2 * c], share[1 + 2 * c : 1 + 3 * c]
-        counts = _counts(demand, selected & state.available, self._subchannels)
-        assignment = _choose(state.channel_gain, counts, demand)
-        cut_layer = 1 + min(int(share[0] * self._cuts), self._cuts - 1)
-        ratio = state.ratio(float(share[-1]) * self._highest_ratio if self._aggregates else 0.0)
+        selected = actions[:, 1 : 1 + c] > 0
+        demand, power_w = share[:, 1 + c : 1 + 2 * c], share[:, 1 + 2 * c : 1 + 3 * c] * self._client_power_max_w
+        taking_part = selected & state.available
+        assignment, psd = _share_out(taking_part, demand, power_w, state.channel_gain, state.subchannel_hz)
+        cut_layer = 1 + np.minimum((share[:, 0] * self._cuts).astype(np.int64), self._cuts - 1)
+        ratio = state.ratio(share[:, -1] * self._highest_ratio if self._aggregates else np.zeros(len(actions)))
         return Decision(
             cut_layer=cut_layer,
             assignment=assignment,
-            power_w_per_hz=spread_power(power * self._client_power_max_w, assignment, self._subchannel_hz),
+            power_w_per_hz=psd,
             selected=selected,
             aggregation_ratio=ratio,
             cluster=clusters_for(state, cut_layer, selected, ratio),
@@ -56,7 +59,7 @@ class ContinuousCodec(ActionCodec):
         owner = decision.assignment[owned]
         counts = np.bincount(owner, minlength=c)
         ratio = decision.aggregation_ratio / self._highest_ratio if self._highest_ratio > 0 else 0.0
-        spent_w = np.bincount(owner, (decision.power_w_per_hz * self._subchannel_hz)[owned], minlength=c)
+        spent_w = np.bincount(owner, (decision.power_w_per_hz * state.subchannel_hz)[owned], minlength=c)
         parts: list[Any] = [
             [(decision.cut_layer - 0.5) / self._cuts],
             decision.selected.astype(float),
@@ -67,34 +70,69 @@ class ContinuousCodec(ActionCodec):
         return (2 * np.concatenate(parts) - 1).astype(np.float32)
 
 
-def _counts(demand: Floats, takes_part: NDArray[np.bool_], subchannels: int) -> NDArray[np.int64]:
-    """[C] numbers of subchannels in proportion to the demands: at least one each, all of them dealt out.
+@njit(cache=True, nogil=True, error_model="numpy")
+def _share_out(
+    taking_part: Bools, demand: Floats, power_w: Floats, gain: Floats, subchannel_hz: Floats
+) -> tuple[Ints, Floats]:
+    """[N, M] owners and [N, M] W/Hz for demands ([N, C]), powers ([N, C]) and gains ([N, C, M])."""
+    worlds, clients, subchannels = gain.shape
+    assignment, psd = np.full((worlds, subchannels), -1), np.zeros((worlds, subchannels))
+    order, counts = np.empty(clients, np.int64), np.empty(clients, np.int64)
+    for n in range(worlds):
+        served = _by_demand(taking_part[n], demand[n], order)
+        _deal_counts(order[: min(served, subchannels)], demand[n], subchannels, counts)
+        _choose(order[: min(served, subchannels)], gain[n], counts, assignment[n])
+        psd[n] = spread_power(power_w[n], assignment[n], subchannel_hz[n])
+    return assignment, psd
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _by_demand(taking_part: Bools, demand: Floats, order: Ints) -> int:
+    """Fills `order` with those who take part, highest demand first (of equal ones the first); returns how many."""
+    count = 0
+    for i in range(taking_part.shape[0]):
+        if taking_part[i]:
+            at = count
+            while at > 0 and demand[order[at - 1]] < demand[i]:
+                order[at] = order[at - 1]
+                at -= 1
+            order[at] = i
+            count += 1
+    return count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _deal_counts(order: Ints, demand: Floats, subchannels: int, counts: Ints) -> None:
+    """Fills [C] numbers of subchannels in proportion to the demands: at least one each, all of them dealt out.
 
     With fewer subchannels than clients those with the highest demands get one each.
     """
-    counts = np.zeros(len(demand), np.int64)
-    clients = np.flatnonzero(takes_part)
-    clients = clients[np.argsort(-demand[clients], kind="stable")][:subchannels]
-    if len(clients) == 0:
-        return counts
-    counts[clients] = 1
-    weights = demand[clients]
-    weights = weights / weights.sum() if weights.sum() > 0 else np.full(len(clients), 1 / len(clients))
-    while counts.sum() < subchannels:
-        missing = weights * subchannels - counts[clients]
-        counts[clients[missing.argmax()]] += 1
-    return counts
+    counts[:] = 0
+    counts[order] = 1
+    total = 0.0
+    for i in order:
+        total += demand[i]
+    for _ in range(subchannels - order.shape[0] if order.shape[0] > 0 else 0):
+        neediest, most = -1, -np.inf
+        for i in order:
+            weight = demand[i] / total if total > 0 else 1 / order.shape[0]
+            missing = weight * subchannels - counts[i]
+            if missing > most:
+                neediest, most = i, missing
+        counts[neediest] += 1
 
 
-def _choose(gain: Floats, counts: NDArray[np.int64], demand: Floats) -> NDArray[np.int64]:
-    """[M] owners: in turns, highest demand first, each client takes its best free subchannel until it has its count."""
-    assignment = np.full(gain.shape[1], -1)
-    free = np.ones(gain.shape[1], bool)
-    left = counts.copy()
-    order = np.argsort(-demand, kind="stable")
-    while left.any():
-        for client in order[left[order] > 0]:
-            best = int(np.where(free, gain[client], -np.inf).argmax())
-            assignment[best], free[best] = client, False
-            left[client] -= 1
-    return assignment
+@njit(cache=True, nogil=True, error_model="numpy")
+def _choose(order: Ints, gain: Floats, counts: Ints, assignment: Ints) -> None:
+    """In turns, highest demand first, each client takes its best free subchannel until it has its count."""
+    left = np.sum(counts)
+    while left > 0:
+        for i in order:
+            if counts[i] > 0:
+                best = -1
+                for k in range(assignment.shape[0]):
+                    if assignment[k] < 0 and (best < 0 or gain[i, k] > gain[i, best]):
+                        best = k
+                assignment[best] = i
+                counts[i] -= 1
+                left -= 1

@@ -28,16 +28,16 @@ class DiscreteCodec(ActionCodec):
             [self._cuts, *owners, *powers, *[2] * self._clients, len(self.aggregation_levels)]
         )
 
-    def decode(self, action: NDArray[Any], state: RoundState) -> Decision:
+    def decode(self, actions: NDArray[Any], state: RoundState) -> Decision:
         """Reads every part as it stands; clusters are formed where the framework has them."""
         m = self._subchannels
-        owner, level = action[1 : 1 + m], action[1 + m : 1 + 2 * m]
-        cut_layer, selected = int(action[0]) + 1, action[1 + 2 * m : -1].astype(bool)
-        ratio = state.ratio(float(self.aggregation_levels[action[-1]]))
+        owner, level = actions[:, 1 : 1 + m], actions[:, 1 + m : 1 + 2 * m]
+        cut_layer, selected = actions[:, 0] + 1, actions[:, 1 + 2 * m : -1].astype(bool)
+        ratio = state.ratio(self.aggregation_levels[actions[:, -1]])
         return Decision(
             cut_layer=cut_layer,
             assignment=np.where(owner == self._clients, -1, owner),
-            power_w_per_hz=self._power_levels[level] * self._client_power_max_w / self._subchannel_hz,
+            power_w_per_hz=self._power_levels[level] * self._client_power_max_w / state.subchannel_hz,
             selected=selected,
             aggregation_ratio=ratio,
             cluster=clusters_for(state, cut_layer, selected, ratio),
@@ -51,16 +51,16 @@ class DiscreteCodec(ActionCodec):
             first = used.argmax(0), np.arange(self._subchannels)
             assignment, power_w_per_hz = np.where(used.any(0), assignment[first], -1), power_w_per_hz[first]
         owner = np.where(assignment < 0, self._clients, assignment)
-        share = power_w_per_hz * self._subchannel_hz / self._client_power_max_w
+        share = power_w_per_hz * state.subchannel_hz / self._client_power_max_w
         level = nearest(self._power_levels, share)
         phi = nearest(self.aggregation_levels, decision.aggregation_ratio)
         parts: list[Any] = [[decision.cut_layer - 1], owner, level, decision.selected, [phi]]
         return np.concatenate(parts).astype(np.int64)
 
     def masks(self, state: RoundState) -> NDArray[np.bool_]:
-        """Flat mask: who is away owns no subchannel and cannot come in."""
-        m = self._subchannels
-        owner = np.append(state.available, True)
-        free = np.ones(m * len(self._power_levels), bool)
-        phi = np.ones(len(self.aggregation_levels), bool)
-        return np.concatenate([np.ones(self._cuts, bool), np.tile(owner, m), free, in_or_out_masks(state), phi])
+        """Who is away owns no subchannel and cannot come in."""
+        m, worlds = self._subchannels, len(state.available)
+        owner = np.concatenate([state.available, np.ones((worlds, 1), bool)], axis=1)
+        free = np.ones((worlds, m * len(self._power_levels)), bool)
+        cuts, phi = np.ones((worlds, self._cuts), bool), np.ones((worlds, len(self.aggregation_levels)), bool)
+        return np.concatenate([cuts, np.tile(owner, m), free, in_or_out_masks(state), phi], axis=1)

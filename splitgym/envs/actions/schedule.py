@@ -20,11 +20,10 @@ class ScheduleCodec(ActionCodec):
         super().__init__(scenario, system, framework)
         self.space = spaces.MultiDiscrete([self._cuts, *[2] * self._clients, len(self.aggregation_levels)])
 
-    def decode(self, action: NDArray[Any], state: RoundState) -> Decision:
-        """Greedy subchannels and exact power control for what the action says."""
-        selected = action[1:-1].astype(bool)
-        ratio = state.ratio(float(self.aggregation_levels[action[-1]]))
-        return allocate(state, int(action[0]) + 1, selected, ratio)
+    def decode(self, actions: NDArray[Any], state: RoundState) -> Decision:
+        """Greedy subchannels and exact power control for what the actions say."""
+        ratio = state.ratio(self.aggregation_levels[actions[:, -1]])
+        return allocate(state, actions[:, 0] + 1, actions[:, 1:-1].astype(bool), ratio)
 
     def encode(self, decision: Decision, state: RoundState) -> NDArray[Any]:
         """Subchannels and powers of the decision are lost: decoding allocates anew."""
@@ -32,6 +31,7 @@ class ScheduleCodec(ActionCodec):
         return np.concatenate([[decision.cut_layer - 1], decision.selected, [phi]]).astype(np.int64)
 
     def masks(self, state: RoundState) -> NDArray[np.bool_]:
-        """Flat mask: who is away cannot come in."""
-        phi = np.ones(len(self.aggregation_levels), bool)
-        return np.concatenate([np.ones(self._cuts, bool), in_or_out_masks(state), phi])
+        """Who is away cannot come in."""
+        worlds = len(state.available)
+        cuts, phi = np.ones((worlds, self._cuts), bool), np.ones((worlds, len(self.aggregation_levels)), bool)
+        return np.concatenate([cuts, in_or_out_masks(state), phi], axis=1)

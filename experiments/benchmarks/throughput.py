@@ -1,0 +1,254 @@
+"""Environment steps a second: one environment, many at once, under PPO; by part, memory, growth with clients and band.
+
+python -m experiments benchmarks.throughput
+"""
+
+import inspect
+import shlex
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pandas as pd
+import torch
+import tyro
+from matplotlib.figure import Figure
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import VecEnv
+from tqdm import tqdm
+
+from experiments.benchmarks.costless import Costless
+from splitgym.envs import SB3VecEnv, SplitLearningVectorEnv
+from splitgym.envs.simulation import Settings, Simulation, account
+from splitgym.evaluation.plots import COLOURS
+
+SIZES = ((5, 5), (8, 8), (10, 20), (20, 20), (20, 100), (50, 50), (100, 100))
+"""Clients, subchannels."""
+ROLLOUT = 4096
+"""Environment steps between two updates of PPO."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Times environments with the surrogate; prints tables, saves them, the numbers and a plot."""
+
+    scenario: str = "iot"
+    """Preset."""
+    actions: tuple[str, ...] = ("schedule", "continuous")
+    """Encodings."""
+    environments: tuple[int, ...] = (1, 8, 64, 256, 1024, 4096, 8192)
+    """Numbers of environments at once."""
+    seconds: float = 2.0
+    """How long each number is measured, after a warm-up."""
+    ppo_environments: tuple[int, ...] = (64, 512)
+    """Numbers of environments under PPO."""
+    ppo_steps: int = 5 * ROLLOUT
+    """Environment steps of each measured PPO run."""
+    passes: int = 3
+    """PPO runs on ours and on costless environments, in turns; the medians count."""
+    sizes: tuple[tuple[int, int], ...] = SIZES
+    """Clients and subchannels of the cells in which 256 environments are measured."""
+    out: Path = Path("experiments/results/benchmarks")
+    """Folder for throughput.csv, throughput.md and throughput.png."""
+
+    def check(self) -> None:
+        """Raises a ValueError that names the first setting which is not allowed."""
+        if not self.seconds > 0:
+            raise ValueError(f"--seconds {self.seconds}, allowed: more than 0")
+        if self.ppo_steps < ROLLOUT:
+            raise ValueError(f"--ppo-steps {self.ppo_steps}, allowed: {ROLLOUT} or more")
+        if self.passes < 1:
+            raise ValueError(f"--passes {self.passes}, allowed: 1 or more")
+        for number in (*self.environments, *self.ppo_environments):
+            if number < 1:
+                raise ValueError(f"--environments {number}, allowed: 1 or more")
+
+
+def rate(move: Callable[[], object], seconds: float) -> float:
+    """Calls a second, over about so many seconds of wall-clock time, after three calls to warm up."""
+    for _ in range(3):
+        move()
+    calls, begin = 0, time.perf_counter()
+    while (spent := time.perf_counter() - begin) < seconds:
+        move()
+        calls += 1
+    return calls / spent
+
+
+def single(scenario: str, action: str, seconds: float) -> float:
+    """Steps a second of one environment, resets included."""
+    env = gym.make("SplitLearning-v0", scenario=scenario, action=action, learner="surrogate").unwrapped
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    actions = [env.action_space.sample() for _ in range(64)]
+    taken = 0
+
+    def move() -> None:
+        nonlocal taken
+        *_, terminated, truncated, _ = env.step(actions[taken % len(actions)])
+        taken += 1
+        if terminated or truncated:
+            env.reset()
+
+    return rate(move, seconds)
+
+
+def vector(number: int, seconds: float, **settings: Any) -> float:
+    """Steps a second of so many environments at once, with autoreset, observations, rewards and `info`."""
+    envs = SplitLearningVectorEnv(number, learner="surrogate", **settings)
+    envs.reset(seed=0)
+    envs.action_space.seed(0)
+    actions = [envs.action_space.sample() for _ in range(4)]
+    taken = iter(range(10**9))
+    steps = number * rate(lambda: envs.step(actions[next(taken) % 4]), seconds)
+    envs.close()
+    return steps
+
+
+def memory_bytes(number: int, **settings: Any) -> int:
+    """What so many environments hold after a step."""
+    tracemalloc.start()
+    envs = SplitLearningVectorEnv(number, learner="surrogate", **settings)
+    envs.reset(seed=0)
+    envs.step(envs.action_space.sample())
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    envs.close()
+    return held
+
+
+def parts(scenario: str, action: str, number: int, seconds: float) -> dict[str, float]:
+    """Microseconds of one thread for each environment and step, by part; `reset` is for each episode."""
+    settings = Settings(scenario, learner="surrogate", action=action)
+    simulation = Simulation(settings, settings.build({}), number)
+    rngs = [np.random.default_rng(seed) for seed in range(number)]
+    simulation.reset(rngs, range(number))
+    simulation.actions.space.seed(0)
+    actions = np.stack([simulation.actions.space.sample() for _ in range(number)])
+    decision = simulation.actions.decode(actions, simulation.world.state)
+    step = simulation.play(decision)
+    micro = 1e6 / number
+    some = range(max(1, number // 32))
+    return {
+        "decode": micro / rate(lambda: simulation.actions.decode(actions, simulation.world.state), seconds),
+        "play (budgets, timing, cell, learner, reward)": micro / rate(lambda: simulation.play(decision), seconds),
+        "observe": micro / rate(simulation.observe, seconds),
+        "account": micro / rate(lambda: {**simulation.progress(), **account(step)}, seconds),
+        "reset (an episode)": micro * number / len(some) / rate(lambda: simulation.reset(rngs, some), seconds),
+    }
+
+
+def ppo_rate(envs: VecEnv, steps: int) -> float:
+    """Environment steps a second of PPO, its updates included."""
+    settings = {"n_steps": max(1, ROLLOUT // envs.num_envs), "batch_size": ROLLOUT // 4, "n_epochs": 4, "device": "cpu"}
+    model = PPO("MlpPolicy", envs, seed=0, **settings)
+    model.learn(ROLLOUT)
+    begin = time.perf_counter()
+    model.learn(steps, reset_num_timesteps=False)
+    return (model.num_timesteps - ROLLOUT) / (time.perf_counter() - begin)
+
+
+def measure(options: Options) -> Iterator[dict[str, object]]:
+    """A row for each number."""
+    scenario, seconds = options.scenario, options.seconds
+    for action in options.actions:
+        key = {"scenario": scenario, "action": action}
+        base = single(scenario, action, seconds)
+        yield {**key, "what": "single", "environments": 1, "value": base}
+        for number in options.environments:
+            value = vector(number, seconds, scenario=scenario, action=action)
+            yield {**key, "what": "vector", "environments": number, "value": value, "baseline": base}
+        for number in options.ppo_environments:
+            with_ours, without = [], []
+            # In turns, so that both see the same neighbours on the machine.
+            for _ in range(options.passes):
+                envs = SB3VecEnv(number, scenario=scenario, action=action, learner="surrogate")
+                with_ours.append(ppo_rate(envs, options.ppo_steps))
+                without.append(ppo_rate(Costless(envs), options.ppo_steps))
+                envs.close()
+            value, costless = float(np.median(with_ours)), float(np.median(without))
+            yield {**key, "what": "ppo", "environments": number, "value": value, "baseline": costless}
+        for part, value in parts(scenario, action, 1024, seconds / 2).items():
+            yield {**key, "what": "part", "environments": 1024, "part": part, "value": value}
+        for number in (1024, 8192):
+            value = memory_bytes(number, scenario=scenario, action=action) / number
+            yield {**key, "what": "memory", "environments": number, "value": value}
+        for clients, subchannels in options.sizes:
+            sizes = {"clients": {"count": clients}, "radio": {"subchannels": subchannels}}
+            try:
+                value = vector(256, seconds, scenario=scenario, action=action, **sizes)
+            except ValueError as error:
+                tqdm.write(f"{clients} clients left out: {error}")
+                continue
+            yield {
+                **key,
+                "what": "size",
+                "environments": 256,
+                "clients": clients,
+                "subchannels": subchannels,
+                "value": value,
+            }
+
+
+def tables(runs: pd.DataFrame) -> str:
+    """Markdown of all numbers."""
+    text = []
+    for action, own in runs.groupby("action", sort=False):
+        of = dict(list(own.groupby("what")))
+        base = float(of["single"]["value"].iloc[0])
+        text += [f"## `{action}`", "", f"One environment: {base:,.0f} steps/s.", ""]
+        text += ["| environments at once | steps/s | times one |", "|---:|---:|---:|"]
+        text += [f"| {r.environments} | {r.value:,.0f} | {r.value / base:.1f} |" for r in of["vector"].itertuples()]
+        text += ["", "| PPO with environments | steps/s | on costless ones | share kept |", "|---:|---:|---:|---:|"]
+        text += [
+            f"| {r.environments} | {r.value:,.0f} | {r.baseline:,.0f} | {100 * r.value / r.baseline:.0f} % |"
+            for r in of["ppo"].itertuples()
+        ]
+        text += ["", "| part of a step, one thread, 1024 at once | µs for each |", "|---|---:|"]
+        text += [f"| {r.part} | {r.value:.2f} |" for r in of["part"].itertuples()]
+        text += ["", "| clients | subchannels | steps/s, 256 at once |", "|---:|---:|---:|"]
+        text += [f"| {int(r.clients)} | {int(r.subchannels)} | {r.value:,.0f} |" for r in of["size"].itertuples()]
+        held = ", ".join(f"{r.value / 1e3:.1f} kB each for {r.environments}" for r in of["memory"].itertuples())
+        text += ["", f"Memory: {held}.", ""]
+    return "\n".join(text)
+
+
+def plot(runs: pd.DataFrame, path: Path) -> None:
+    """Steps a second over environments at once, and over clients x subchannels."""
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    by_number, by_size = figure.subplots(1, 2)
+    for colour, (action, own) in zip(COLOURS, runs.groupby("action", sort=False), strict=False):
+        many, sizes = own[own["what"] == "vector"], own[own["what"] == "size"]
+        by_number.plot(many["environments"], many["value"], "o-", color=colour, label=action)
+        links = sizes["clients"] * sizes["subchannels"]
+        by_size.plot(links, sizes["value"], "o-", color=colour, label=action)
+    by_number.axhline(300_000, color="black", linestyle=":", label="goal")
+    by_number.set(xlabel="environments at once", title="Steps a second with the surrogate")
+    by_size.set(xlabel="clients x subchannels", title="256 environments of other sizes")
+    for axes in (by_number, by_size):
+        axes.set(xscale="log", yscale="log", ylabel="environment steps/s")
+        axes.grid(alpha=0.3, which="both")
+        axes.legend()
+    figure.savefig(path, dpi=130)
+
+
+def main() -> None:
+    """Measures everything, prints and saves."""
+    options = tyro.cli(Options, description=inspect.getdoc(Options))
+    options.check()
+    torch.set_num_threads(2)
+    runs = pd.DataFrame(list(tqdm(measure(options), desc="numbers")))
+    command = shlex.join(["python", "-m", "experiments", "benchmarks.throughput", *sys.argv[1:]])
+    text = f"`{command}`: scenario `{options.scenario}`, learner `surrogate`, wall-clock time.\n\n{tables(runs)}"
+    options.out.mkdir(parents=True, exist_ok=True)
+    runs.to_csv(options.out / "throughput.csv", index=False, float_format="%.6g")
+    (options.out / "throughput.md").write_text(text, encoding="utf-8")
+    plot(runs, options.out / "throughput.png")
+    print(text)
+    print(f"Saved throughput.csv, throughput.md and throughput.png in {options.out}")

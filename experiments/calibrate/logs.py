@@ -1,0 +1,168 @@
+"""Logs of real runs: decisions of many patterns, and what each client's network then knows of each class."""
+
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import as_completed
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from experiments.calibrate import patterns
+from splitgym import data
+from splitgym.evaluation.processes import interrupts_ignored, worker_pool
+from splitgym.learning import Learner
+from splitgym.rounds import Decision
+from splitgym.scenario import Scenario, build
+
+Generator = np.random.Generator
+
+NEVER = 1_000_000
+"""Rounds: the learner measures nothing by itself."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be logged; its number decides everything that is drawn."""
+
+    number: int
+    scenario: str
+    framework: str
+    pattern: str
+    clients: tuple[int, int]
+    """Fewest and most clients of a run."""
+    dirichlet_alpha: tuple[float, float]
+    rounds: int
+    evaluate_every: int
+    evaluation_samples: int | None
+
+    @property
+    def file_name(self) -> str:
+        """Under which the log is found again."""
+        return f"{self.number:04d}.npz"
+
+
+@dataclass(frozen=True)
+class Log:
+    """One run: R rounds, E evaluations, C clients, K classes."""
+
+    job: dict[str, Any]
+    class_counts: NDArray[np.int64]
+    """[C, K] training samples of each class that each client has."""
+    test_counts: NDArray[np.int64]
+    """[K] test samples of each class."""
+    cut_layer: NDArray[np.int64]
+    """[R]"""
+    selected: NDArray[np.bool_]
+    """[R, C]"""
+    aggregation_ratio: NDArray[np.float64]
+    """[R]"""
+    client_loss: NDArray[np.float64]
+    """[R, C] after each round."""
+    evaluated: NDArray[np.int64]
+    """[E] rounds, counted from 0, after which accuracy was measured."""
+    correct: NDArray[np.int64]
+    """[E, C, K] test samples that each client's network classifies correctly."""
+
+    @cached_property
+    def client_accuracy(self) -> NDArray[np.float64]:
+        """[E, C]"""
+        accuracy: NDArray[np.float64] = self.correct.sum(2) / self.test_counts.sum()
+        return accuracy
+
+    @cached_property
+    def accuracy(self) -> NDArray[np.float64]:
+        """[E] mean over the clients, weighted by their data."""
+        accuracy: NDArray[np.float64] = self.client_accuracy @ (self.class_counts.sum(1) / self.class_counts.sum())
+        return accuracy
+
+    def save(self, path: Path) -> None:
+        """Written beside and renamed: a stopped run leaves no half file."""
+        arrays = {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        unfinished = path.with_suffix(".unfinished")
+        with unfinished.open("wb") as file:
+            np.savez_compressed(file, job=np.array(json.dumps(self.job)), **arrays)
+        unfinished.rename(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "Log":
+        """What `save` wrote."""
+        with np.load(path) as arrays:
+            read = dict(arrays)
+        return cls(job=json.loads(str(read.pop("job"))), **read)
+
+
+def run(job: Job, folder: Path) -> None:
+    """Trains one run for real and saves its log."""
+    rng = np.random.default_rng([job.number, 7])
+    clients = int(rng.integers(job.clients[0], job.clients[1] + 1))
+    alpha = float(np.exp(rng.uniform(*np.log(job.dirichlet_alpha))))
+    task: dict[str, Any] = {"evaluate_every": NEVER, "evaluation_samples": job.evaluation_samples}
+    scenario = build(job.scenario, {"clients": {"count": clients}, "task": {**task, "dirichlet_alpha": alpha}})
+    learner = Learner(scenario, job.framework, seed=job.number)
+    group = patterns.Group(clients, np.exp(rng.uniform(np.log(0.1), 0.0, clients)))
+    select = getattr(patterns, job.pattern)(group, rng)
+    cuts, ratios = patterns.cut_layers(len(learner.parties.server.units) - 1, rng), patterns.aggregation_ratios(rng)
+    decided: dict[str, list[Any]] = {"cut_layer": [], "selected": [], "aggregation_ratio": [], "client_loss": []}
+    evaluated, correct = [], []
+    for number in range(job.rounds):
+        ratio = next(ratios) if learner.framework.aggregates else 0.0
+        decision = _decision(next(cuts), select(learner.outcome.client_loss), ratio)
+        outcome = learner.round(decision)
+        taken = (decision.cut_layer, decision.selected, decision.aggregation_ratio, outcome.client_loss)
+        for column, value in zip(decided.values(), taken, strict=True):
+            column.append(value)
+        if (number + 1) % job.evaluate_every == 0:
+            evaluated.append(number)
+            correct.append(learner.evaluator.correct(learner.parties))
+    counts, test_counts = class_counts(scenario, job.number)
+    Log(
+        job={**asdict(job), "clients": clients, "dirichlet_alpha": alpha},
+        class_counts=counts,
+        test_counts=test_counts,
+        evaluated=np.array(evaluated),
+        correct=np.array(correct),
+        **{name: np.array(values) for name, values in decided.items()},
+    ).save(folder / job.file_name)
+
+
+def class_counts(scenario: Scenario, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """What a learner of that seed has: [C, K] training samples of each client and class, [K] test samples."""
+    task, rng = scenario.task, np.random.default_rng(seed)
+    dataset = data.load(task.dataset, rng, test_fraction=task.test_fraction, train_samples=task.train_samples)
+    parts = data.partition(
+        dataset.train_labels,
+        scenario.clients.count,
+        task.partition,
+        rng,
+        dirichlet_alpha=task.dirichlet_alpha,
+        shards_per_client=task.shards_per_client,
+    )
+    classes = len(dataset.classes)
+    counts = np.stack([np.bincount(dataset.train_labels[part], minlength=classes) for part in parts])
+    return counts, np.bincount(dataset.test_labels[: task.evaluation_samples], minlength=classes)
+
+
+def finish(jobs: Sequence[Job], folder: Path, workers: int) -> None:
+    """Runs the jobs that have no log in the folder yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    todo = [job for job in jobs if not (folder / job.file_name).exists()]
+    with worker_pool(workers) as pool:
+        with interrupts_ignored():
+            running = [pool.submit(run, job, folder) for job in todo]
+        for job in tqdm(as_completed(running), total=len(todo), desc=str(folder)):
+            job.result()
+
+
+def finished(folder: Path) -> Iterator[Log]:
+    """All logs of the folder, in the order of their numbers."""
+    return (Log.load(path) for path in sorted(folder.glob("*.npz")))
+
+
+def _decision(cut_layer: int, selected: NDArray[np.bool_], aggregation_ratio: float) -> Decision:
+    """Without a radio: a learner reads nothing of the band."""
+    return Decision(cut_layer, np.zeros(0, np.int64), np.zeros(0), selected, aggregation_ratio)

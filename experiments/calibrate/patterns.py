@@ -1,0 +1,161 @@
+"""Ways to decide that differ as widely as schedulers may: who takes part, at which cut layer, with which phi."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Generator = np.random.Generator
+
+PHI_LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The clients of a run, as far as those who select know them."""
+
+    count: int
+    round_s: Floats
+    """[C] seconds that each of them needs for a round."""
+
+    def top(self, score: Floats, size: int) -> Bools:
+        """[C] the clients of the highest scores."""
+        chosen = np.zeros(self.count, bool)
+        chosen[np.argsort(-score, kind="stable")[:size]] = True
+        return chosen
+
+
+Selection = Callable[[Floats], Bools]
+"""Who takes part, from the clients' losses, [C] to [C]; called once a round."""
+
+
+def everybody(group: Group, rng: Generator) -> Selection:
+    """All clients in every round."""
+    return lambda loss: np.ones(group.count, bool)
+
+
+def random_k(group: Group, rng: Generator) -> Selection:
+    """So many by chance."""
+    size = _some(group, rng)
+    return lambda loss: group.top(rng.random(group.count), size)
+
+
+def by_chance(group: Group, rng: Generator) -> Selection:
+    """Each by the toss of a coin, as in the first episodes of a policy; in some rounds nobody."""
+    return lambda loss: rng.random(group.count) < 0.5
+
+
+def changing_k(group: Group, rng: Generator) -> Selection:
+    """Another number in every round."""
+    return lambda loss: group.top(rng.random(group.count), int(rng.integers(1, group.count + 1)))
+
+
+def fixed_subset(group: Group, rng: Generator) -> Selection:
+    """Always the same, so that the others never learn."""
+    chosen = group.top(rng.random(group.count), _some(group, rng))
+    return lambda loss: chosen
+
+
+def round_robin(group: Group, rng: Generator) -> Selection:
+    """So many in turn."""
+    size, turn = _some(group, rng), iter(range(1_000_000))
+    return lambda loss: np.isin(np.arange(group.count), (next(turn) * size + np.arange(size)) % group.count)
+
+
+def uneven(group: Group, rng: Generator) -> Selection:
+    """Each as often as it happens to be reached."""
+    reached = rng.uniform(0.05, 1.0, group.count)
+    return lambda loss: rng.random(group.count) < reached
+
+
+def bursts(group: Group, rng: Generator) -> Selection:
+    """Some for many rounds, then others."""
+    chosen = np.zeros(group.count, bool)
+
+    def select(loss: Floats) -> Bools:
+        if not chosen.any() or rng.random() < 0.05:
+            chosen[:] = group.top(rng.random(group.count), _some(group, rng))
+        return chosen.copy()
+
+    return select
+
+
+def fastest_first(group: Group, rng: Generator) -> Selection:
+    """The fastest, and one more as time goes by."""
+    size, every, past = _some(group, rng), int(rng.integers(15, 60)), iter(range(1_000_000))
+    return lambda loss: group.top(-group.round_s, size + next(past) // every)
+
+
+def loss_with_chance(group: Group, rng: Generator) -> Selection:
+    """Of high loss or by luck."""
+    size, weight = _some(group, rng), rng.uniform(0.2, 1.5)
+    return lambda loss: group.top(loss + weight * rng.standard_normal(group.count), size)
+
+
+def highest_loss(group: Group, rng: Generator) -> Selection:
+    """Those of the highest loss."""
+    size = _some(group, rng)
+    return lambda loss: group.top(loss, size)
+
+
+def loss_per_second(group: Group, rng: Generator) -> Selection:
+    """Those of the highest loss for the time that they need."""
+    size = _some(group, rng)
+    return lambda loss: group.top(loss / group.round_s, size)
+
+
+def unified(group: Group, rng: Generator) -> Selection:
+    """As many as give most loss and number for the seconds of the slowest."""
+    weight = rng.uniform(0.2, 0.8)
+
+    def select(loss: Floats) -> Bools:
+        order = np.argsort(group.round_s)
+        worth = np.cumsum(1 - weight + weight * loss[order] / loss.mean()) / (0.3 + group.round_s[order])
+        return np.isin(np.arange(group.count), order[: int(worth.argmax()) + 1])
+
+    return select
+
+
+FITTED = (
+    everybody,
+    random_k,
+    by_chance,
+    changing_k,
+    fixed_subset,
+    round_robin,
+    uneven,
+    bursts,
+    fastest_first,
+    loss_with_chance,
+)
+"""Patterns whose runs are fitted to; other seeds of them are held out."""
+HELD_OUT = (highest_loss, loss_per_second, unified)
+"""Patterns that no fit sees."""
+
+
+def cut_layers(cuts: int, rng: Generator) -> Iterator[int]:
+    """One cut layer, some for many rounds each, or another in every round."""
+    return _moving(np.arange(1, cuts + 1), rng, constant=0.55, often=0.1)
+
+
+def aggregation_ratios(rng: Generator) -> Iterator[float]:
+    """One phi, some for many rounds each, or another in every round."""
+    return _moving(np.array(PHI_LEVELS), rng, constant=0.6, often=0.15)
+
+
+def _moving(values: NDArray, rng: Generator, constant: float, often: float) -> Iterator[int | float]:
+    """Values by chance; `constant` and `often`: probability that none follows, and that one follows every round."""
+    kind = rng.random()
+    change = 0.0 if kind < constant else 1.0 if kind < constant + often else rng.uniform(0.02, 0.1)
+    value = rng.choice(values)
+    while True:
+        yield value.item()
+        if rng.random() < change:
+            value = rng.choice(values)
+
+
+def _some(group: Group, rng: Generator) -> int:
+    return int(rng.integers(1, group.count + 1))

@@ -1,0 +1,172 @@
+"""What an environment does, for N worlds at once: decode, play, reward, observe, report.
+
+The single environment is N = 1, the vector environment N; both only translate to and from Gymnasium.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitgym import data
+from splitgym.envs.actions import Masked, codec
+from splitgym.envs.observation import LastRound, ObservationCodec
+from splitgym.envs.rewards import reward_terms, reward_weights, weighted
+from splitgym.envs.world import Round, World
+from splitgym.frameworks import get
+from splitgym.learning import LEARNERS
+from splitgym.network.worlds import Bools, Floats, Generators, Ints
+from splitgym.rounds import Decision
+from splitgym.scenario import Scenario, ScenarioError, build
+from splitgym.scenario.errors import suggest
+
+Info = dict[str, Any]
+"""Arrays with a leading axis N, or dictionaries of such, by name."""
+
+
+class Settings(NamedTuple):
+    """What an environment is made of, as a user says it; see the environment's Arguments."""
+
+    scenario: str | Path | Mapping[str, Any] | Scenario = "iot"
+    framework: str = "epsl"
+    learner: str = "train"
+    action: str = "discrete"
+    reward: str = "gain-latency"
+    render_mode: None = None
+    device: str | None = None
+
+    def build(self, overrides: Mapping[str, Any]) -> Scenario:
+        """The scenario with its overrides.
+
+        Raises:
+            ScenarioError: an argument has a value that is not allowed, or an override is no section of the scenario.
+        """
+        if self.learner not in LEARNERS:
+            raise ScenarioError(f"learner = {self.learner!r} is unknown, {suggest(str(self.learner), LEARNERS)}")
+        if self.render_mode is not None:
+            raise ScenarioError(f"render_mode = {self.render_mode!r}, allowed: None")
+        unknown = set(overrides) - set(Scenario.model_fields)
+        if unknown:
+            name = min(unknown)
+            raise ScenarioError(f"unknown argument {name!r}, {suggest(name, (*self._fields, *Scenario.model_fields))}")
+        return build(self.scenario, overrides)
+
+
+class Step(NamedTuple):
+    """What a step gave in N worlds."""
+
+    played: Round
+    reward: Floats
+    """[N]."""
+    terminated: Bools
+    """[N]."""
+    truncated: Bools
+    """[N]."""
+    reward_terms: dict[str, Floats]
+    """[N] each, unweighted."""
+
+
+class Simulation:
+    """N environments as arrays; environment i depends on its own generator and actions only, to the bit.
+
+    Args:
+        settings: What they are made of.
+        scenario: `settings.build(...)`.
+        worlds: N.
+
+    Attributes:
+        actions: The encoding of decisions.
+        observations: The encoding of states.
+    """
+
+    def __init__(self, settings: Settings, scenario: Scenario, worlds: int) -> None:
+        self.scenario = scenario
+        self.framework = get(settings.framework)
+        self.world = World(scenario, self.framework, settings.learner, worlds, settings.device)
+        self.actions = codec(settings.action, scenario, self.world.system, self.framework)
+        _, classes = data.dimensions(scenario.task.dataset)
+        self.observations = ObservationCodec(
+            scenario, self.world.system, classes, subchannel_estimates=settings.action == "discrete"
+        )
+        self._weights = reward_weights(settings.reward)
+        clients = scenario.clients.count
+        self._last = LastRound(np.zeros((worlds, clients), bool), np.zeros(worlds), np.zeros(worlds))
+        self._reached = np.zeros(worlds, bool)
+        self._all = np.arange(worlds)
+
+    def reset(self, rngs: Generators, which: Sequence[int] | Ints) -> None:
+        """Begins episodes in the worlds with these indices (all of them at first), drawn from their generators."""
+        self.world.reset(rngs, which)
+        last = self._last
+        last.participants[which], last.aggregation_ratio[which], last.latency_s[which] = False, 0.0, 0.0
+        self._reached[which] = False
+
+    def play(self, decision: Decision) -> Step:
+        """Plays the decisions of N worlds, which must fit."""
+        played, episode = self.world.play(decision), self.scenario.episode
+        ratio = np.array(played.decision.aggregation_ratio, np.float64)
+        self._last = LastRound(played.cost.participants.copy(), ratio, played.cost.latency_s.copy())
+        state, outcome = self.world.state, played.outcome
+        in_time = state.elapsed_s <= episode.time_budget_s
+        reached = in_time & outcome.evaluated & (outcome.accuracy >= episode.target_accuracy)
+        terminated = reached & episode.stop_at_target
+        spent = (state.round >= episode.max_rounds) | (state.elapsed_s >= episode.time_budget_s)
+        terms = reward_terms(self.scenario, played, reached & ~self._reached)
+        self._reached = self._reached | reached
+        return Step(played, weighted(terms, self._weights), terminated, spent & ~terminated, terms)
+
+    def observe(self, which: Ints | None = None) -> NDArray[np.float32]:
+        """[N, observation]; of the worlds with these indices only, if given."""
+        which = self._all if which is None else which
+        return self.observations.encode(self.world.state, self.world.present, self._last, which)
+
+    def masks(self) -> Bools:
+        """[N, values] flat masks over the values of the MultiDiscrete action: who is away cannot come in.
+
+        Raises:
+            AttributeError: the encoding is continuous and has no masks.
+        """
+        if isinstance(self.actions, Masked):
+            return self.actions.masks(self.world.state)
+        raise AttributeError("action='continuous' has no masks, allowed: 'discrete', 'schedule'")
+
+    def progress(self) -> Info:
+        """How far the episodes are, for `info`."""
+        state, outcome = self.world.state, self.world.outcome
+        return {
+            "round": state.round.copy(),
+            "elapsed_s": state.elapsed_s.copy(),
+            "accuracy": outcome.accuracy,
+            "worst_accuracy": outcome.worst_accuracy,
+            "balanced_accuracy": outcome.balanced_accuracy,
+            "loss": outcome.loss,
+            "evaluated": outcome.evaluated,
+            "evaluation_samples": outcome.evaluation_samples,
+        }
+
+
+def account(step: Step) -> Info:
+    """What a round did and cost, for `info`."""
+    decision, cost, outcome = step.played.decision, step.played.cost, step.played.outcome
+    return {
+        "round_latency_s": cost.latency_s,
+        "stages": cost.seconds_by_stage(),
+        "cut_layer": np.asarray(decision.cut_layer, np.int64),
+        "aggregation_ratio": np.asarray(decision.aggregation_ratio, np.float64),
+        "selected": decision.selected,
+        "participants": cost.participants,
+        "without_subchannel": cost.without_subchannel,
+        "unavailable": cost.unavailable,
+        "timed_out": cost.timed_out,
+        "energy_j": cost.client_energy_j.sum(-1) + cost.server_energy_j,
+        "client_energy_j": cost.client_energy_j,
+        "server_energy_j": cost.server_energy_j,
+        "traffic_bits": cost.traffic_bits,
+        "migration_bits": cost.migration_bits,
+        "projected": step.played.projected,
+        "finite": outcome.finite,
+        "trained": outcome.trained,
+        "reward_terms": step.reward_terms,
+    }

@@ -1,0 +1,108 @@
+"""The learners to choose from, and what the worlds ask of them."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from splitgym.frameworks import Framework
+from splitgym.learning.real import RealLearners
+from splitgym.learning.surrogate import Surrogate
+from splitgym.network.worlds import Generators
+from splitgym.rounds import Bools, Decision, Floats, Ints, RoundOutcome
+from splitgym.scenario import Scenario, ScenarioError
+from splitgym.scenario.errors import suggest
+
+
+class _Standing(Surrogate):
+    """TEMPORARY."""
+
+    _o = None
+
+    def reset(self, which, rngs, clients, alpha):
+        for i, world in enumerate(which):
+            super().reset(world, rngs[i], int(clients[i]), float(alpha[i]))
+        self._o = None
+
+    @property
+    def outcome(self):
+        if self._o is None:
+            self._o = self._make()
+        return self._o
+
+    def _make(self):
+        names = [
+            "accuracy",
+            "worst_accuracy",
+            "balanced_accuracy",
+            "loss",
+            "client_loss",
+            "client_accuracy",
+            "cut_layer",
+            "client_cut_layer",
+            "trained",
+            "finite",
+            "evaluated",
+            "prescribed_ratio",
+        ]
+        return RoundOutcome(
+            **{n: getattr(self, n).copy() for n in names},
+            evaluation_samples=np.full(len(self.accuracy), self.evaluation_samples),
+        )
+
+    def round(self, decision, participants, normals):
+        self._o = None
+        super().round(decision.cut_layer, participants, decision.aggregation_ratio, normals)
+
+
+LEARNERS = ("train", "surrogate")
+"""Real training; a model of it that was calibrated on its logs."""
+
+
+class Learners(Protocol):
+    """What learns in N worlds."""
+
+    normals_per_round: int
+    """Standard normal numbers that a world needs for a round."""
+    data_share: Floats
+    """[N, C] share of all training samples; 0 for clients that are absent from an episode."""
+
+    @property
+    def outcome(self) -> RoundOutcome:
+        """What the last round taught, with a leading axis N; its arrays stay as they are."""
+        ...
+
+    def reset(self, which: Sequence[int] | Ints, rngs: Generators, clients: Ints, dirichlet_alpha: Floats) -> None:
+        """Begins episodes in some worlds.
+
+        Args:
+            which: [W] indices of the worlds.
+            rngs: One generator for each of them, from which everything is drawn.
+            clients: [W] how many of the C clients there are; the last ones are absent.
+            dirichlet_alpha: [W] concentrations of partition='dirichlet'.
+        """
+        ...
+
+    def round(self, decision: Decision, participants: Bools, normals: Floats) -> None:
+        """Learns a round in every world.
+
+        Args:
+            decision: Of N worlds.
+            participants: [N, C] who really takes part.
+            normals: [N, normals_per_round] standard normal numbers.
+        """
+        ...
+
+
+def learners(name: str, scenario: Scenario, framework: Framework, worlds: int, device: str | None) -> Learners:
+    """The learners of that name for N worlds.
+
+    Raises:
+        ScenarioError: there are none of that name (the message suggests the nearest), or the surrogate is not
+            calibrated for the scenario.
+    """
+    if name == "train":
+        return RealLearners(scenario, framework, worlds, device)
+    if name == "surrogate":
+        return _Standing(scenario, framework, worlds)
+    raise ScenarioError(f"learner = {name!r} is unknown, {suggest(str(name), LEARNERS)}")

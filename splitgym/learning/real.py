@@ -1,0 +1,105 @@
+"""Real learners of N worlds at once."""
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitgym.frameworks import Framework
+from splitgym.learning.learner import Learner, training_device
+from splitgym.network.worlds import Generators, Ints
+from splitgym.rounds import Decision, RoundOutcome
+from splitgym.scenario import Family, Scenario
+
+
+class RealLearners:
+    """N worlds in which every round is really trained, one world after the other.
+
+    Args:
+        scenario: Task and training settings.
+        framework: Who trains what.
+        worlds: N.
+        device: Where to train; None: cuda if there is one, else cpu.
+
+    Attributes:
+        data_share: [N, C] share of all training samples; 0 for clients that are absent from an episode.
+        outcome: What the last round taught, with a leading axis N.
+        learners: The learner of each world.
+    """
+
+    normals_per_round = 0
+    """Standard normal numbers that a world needs for a round; training has torch's."""
+
+    def __init__(self, scenario: Scenario, framework: Framework, worlds: int, device: str | None = None) -> None:
+        self._scenario, self._framework, self._device = scenario, framework, training_device(device)
+        self.learners: list[Learner | None] = [None] * worlds
+        self._outcomes: list[RoundOutcome | None] = [None] * worlds
+        self.data_share = np.zeros((worlds, scenario.clients.count))
+        self.outcome: RoundOutcome
+
+    def reset(
+        self, which: Sequence[int] | Ints, rngs: Generators, clients: Ints, dirichlet_alpha: NDArray[np.float64]
+    ) -> None:
+        """Begins episodes in some worlds, with data and weights drawn from their generators.
+
+        Args:
+            which: [W] indices of the worlds.
+            rngs: One generator for each of them.
+            clients: [W] how many of the C clients there are; the last ones are absent.
+            dirichlet_alpha: [W] concentrations of partition='dirichlet'.
+        """
+        for world, rng, count, alpha in zip(which, rngs, clients.tolist(), dirichlet_alpha.tolist(), strict=True):
+            self._begin(world, rng, count, alpha)
+        self._stack()
+
+    def _begin(self, world: int, rng: np.random.Generator, clients: int, dirichlet_alpha: float) -> None:
+        """Makes the learner of one world."""
+        scenario = self._scenario.model_copy(
+            update={
+                "clients": self._scenario.clients.model_copy(update={"count": clients}),
+                "family": Family(),
+                "task": self._scenario.task.model_copy(update={"dirichlet_alpha": dirichlet_alpha}),
+            }
+        )
+        learner = Learner(scenario, self._framework, int(rng.integers(2**63)), self._device)
+        self.learners[world] = learner
+        self.data_share[world] = self._padded(learner.data_share)
+        self._put(world, learner.outcome)
+
+    def round(self, decision: Decision, participants: NDArray[np.bool_], normals: NDArray[np.float64]) -> None:
+        """Trains a round in every world.
+
+        Args:
+            decision: Of N worlds.
+            participants: [N, C] who really takes part.
+            normals: Not used.
+        """
+        for world, learner in enumerate(self.learners):
+            assert learner is not None, "reset all worlds first"
+            one, clients = decision.world(world), len(learner.data_share)
+            own = replace(one, selected=participants[world, :clients], cluster=one.cluster[:clients])
+            self._put(world, learner.round(own))
+        self._stack()
+
+    def _put(self, world: int, outcome: RoundOutcome) -> None:
+        """Keeps the outcome of a world, with all C clients."""
+        absent = self._scenario.clients.count - len(outcome.client_loss)
+        if absent > 0:
+            outcome = replace(
+                outcome,
+                client_loss=self._padded(outcome.client_loss),
+                client_accuracy=self._padded(outcome.client_accuracy),
+                client_cut_layer=self._padded(outcome.client_cut_layer),
+            )
+        self._outcomes[world] = outcome
+
+    def _stack(self) -> None:
+        """Makes one outcome of all."""
+        self.outcome = RoundOutcome(
+            **{f.name: np.array([getattr(one, f.name) for one in self._outcomes]) for f in fields(RoundOutcome)}
+        )
+
+    def _padded(self, values: NDArray) -> NDArray:
+        """[C] values of the clients there are, 0 for the others."""
+        return np.pad(values, (0, self._scenario.clients.count - len(values)))

@@ -1,0 +1,146 @@
+"""The surrogate learner: the calibrated law in N worlds at once."""
+
+from functools import partial
+from math import log
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitgym.data import class_counts
+from splitgym.frameworks import Framework
+from splitgym.learning.surrogate.calibration import calibration_for
+from splitgym.learning.surrogate.law import Worlds, play_round
+from splitgym.scenario import Scenario
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+class Surrogate:
+    """Answers in N worlds, without training, what a round teaches; see `law.py` for how.
+
+    Its arrays have the meaning of the fields of `RoundOutcome` and `RoundState`, a leading axis N, and are changed in
+    place. A world is to be reset before its first round.
+
+    Args:
+        scenario: Task and training settings; `clients.count` is the most clients C that an episode may have.
+        framework: Whose rounds they are.
+        worlds: N.
+
+    Attributes:
+        normals_per_round: Standard normals that a world needs for a round.
+        data_share: [N, C] share of all training samples; 0 where an episode has fewer clients.
+        accuracy: [N]
+        worst_accuracy: [N]
+        balanced_accuracy: [N]
+        loss: [N]
+        client_loss: [N, C]
+        client_accuracy: [N, C]
+        cut_layer: [N]
+        client_cut_layer: [N, C]
+        trained: [N]
+        finite: [N] always true.
+        evaluated: [N]
+        evaluation_samples: As in `RoundOutcome`.
+        prescribed_ratio: [N] NaN: whoever decides chooses phi.
+
+    Raises:
+        ScenarioError: the scenario is not calibrated with that framework; the message names the command that does it.
+    """
+
+    def __init__(self, scenario: Scenario, framework: Framework, worlds: int) -> None:
+        self.calibration = calibration_for(scenario, framework.name)
+        task = scenario.task
+        test = self.calibration.test_samples
+        clients, classes = scenario.clients.count, len(test)
+        self.normals_per_round = classes + 2 * clients
+        self.evaluation_samples = min(task.evaluation_samples or int(test.sum()), int(test.sum()))
+        self._evaluate_every = task.evaluate_every
+        self._test_share = test / test.sum()
+        self._class_counts = partial(
+            class_counts, method=task.partition, shards_per_client=task.shards_per_client
+        )
+        self._worlds = Worlds(
+            class_share=np.zeros((worlds, clients, classes)),
+            data_share=np.zeros((worlds, clients)),
+            skill=np.zeros((worlds, classes)),
+            deviation=np.zeros((worlds, classes)),
+            luck=np.ones(worlds),
+            drift=np.zeros((worlds, clients)),
+            rounds=np.zeros(worlds, np.int64),
+            cut_layer=np.zeros(worlds, np.int64),
+            client_cut_layer=np.zeros((worlds, clients), np.int64),
+            client_loss=np.full((worlds, clients), log(classes)),
+            client_accuracy=np.zeros((worlds, clients)),
+            loss=np.full(worlds, log(classes)),
+            accuracy=np.zeros(worlds),
+            worst_accuracy=np.zeros(worlds),
+            balanced_accuracy=np.zeros(worlds),
+            trained=np.zeros(worlds, bool),
+            evaluated=np.ones(worlds, bool),
+        )
+        self.data_share = self._worlds.data_share
+        self.accuracy = self._worlds.accuracy
+        self.worst_accuracy = self._worlds.worst_accuracy
+        self.balanced_accuracy = self._worlds.balanced_accuracy
+        self.loss = self._worlds.loss
+        self.client_loss = self._worlds.client_loss
+        self.client_accuracy = self._worlds.client_accuracy
+        self.cut_layer = self._worlds.cut_layer
+        self.client_cut_layer = self._worlds.client_cut_layer
+        self.trained = self._worlds.trained
+        self.finite = np.ones(worlds, bool)
+        self.evaluated = self._worlds.evaluated
+        self.prescribed_ratio = np.full(worlds, np.nan)
+
+    def reset(self, world: int, rng: np.random.Generator, clients: int, dirichlet_alpha: float) -> None:
+        """Begins an episode in one world.
+
+        Args:
+            world: 0..N-1.
+            rng: Draws how the data lie and the luck of the episode.
+            clients: The first so many of C exist.
+            dirichlet_alpha: Concentration of partition "dirichlet".
+        """
+        w, p, test = self._worlds, self.calibration.parameters, self._test_share
+        counts = self._class_counts(self.calibration.train_samples, clients, generator=rng, dirichlet_alpha=dirichlet_alpha)
+        sizes = counts.sum(axis=1)
+        w.class_share[world, :clients] = counts / sizes[:, None]
+        w.data_share[world] = 0.0
+        w.data_share[world, :clients] = sizes / sizes.sum()
+        normals = rng.standard_normal(len(test) + 2)
+        w.deviation[world] = p.noise * normals[2:]
+        w.luck[world] = np.exp(p.luck * normals[0])
+        w.skill[world] = p.start
+        w.drift[world] = 0.0
+        w.rounds[world] = w.cut_layer[world] = 0
+        w.client_cut_layer[world] = 0
+        w.client_loss[world] = w.loss[world] = log(len(test))
+        # Before the first round all have the same network, which guesses.
+        guessed = 1 / len(test) * (1 + 0.3 * normals[1])
+        measured = round(max(guessed, 0.0) * self.evaluation_samples) / self.evaluation_samples
+        for accuracy in (w.accuracy, w.worst_accuracy, w.balanced_accuracy, w.client_accuracy):
+            accuracy[world] = measured
+        w.trained[world], w.evaluated[world] = False, True
+
+    def round(self, cut_layer: Ints, participants: Bools, aggregation_ratio: Floats, normals: Floats) -> None:
+        """One round in all worlds.
+
+        Args:
+            cut_layer: [N] 1..L-1.
+            participants: [N, C]; only clients that exist.
+            aggregation_ratio: [N] phi.
+            normals: [N, normals_per_round] standard normals.
+        """
+        play_round(
+            self._worlds,
+            cut_layer,
+            participants,
+            aggregation_ratio,
+            normals,
+            self.calibration.parameters,
+            self._test_share,
+            self.evaluation_samples,
+            self._evaluate_every,
+        )
