@@ -5,6 +5,7 @@ is then even chance, so that a model of learning may draw the counts alone.
 """
 
 import numpy as np
+from numba import njit
 from numpy.random import Generator
 from numpy.typing import NDArray
 
@@ -111,23 +112,36 @@ def _equal_counts(class_sizes: Counts, clients: int, generator: Generator) -> Co
 def _dirichlet_counts(class_sizes: Counts, clients: int, generator: Generator, alpha: float) -> Counts:
     if alpha <= 0:
         raise DataError(f"dirichlet_alpha = {alpha}: must be above 0")
-    shares = generator.dirichlet(np.full(clients, alpha), len(class_sizes))
-    bounds = np.zeros((clients + 1, len(class_sizes)))
-    np.cumsum(shares.T, axis=0, out=bounds[1:])
-    # The last bound may miss 1 by a rounding error.
-    bounds[-1] = 1.0
-    counts = np.diff(np.rint(bounds * class_sizes).astype(np.int64), axis=0)
-    _raise_to_minimum(counts, generator)
+    counts, poorest = _divide(generator.dirichlet(np.full(clients, alpha), len(class_sizes)), class_sizes)
+    minimum = min(MINIMUM_SAMPLES, int(class_sizes.sum()) // clients)
+    if poorest < minimum:
+        _raise_to(minimum, counts, generator)
     return counts
 
 
-def _raise_to_minimum(counts: Counts, generator: Generator) -> None:
+@njit(cache=True, nogil=True, error_model="numpy")
+def _divide(shares: NDArray[np.float64], class_sizes: Counts) -> tuple[Counts, int]:
+    """[C, K] counts of clients who get shares [K, C] of each class, and how many samples the poorest client gets."""
+    classes, clients = shares.shape
+    counts, sizes = np.empty((clients, classes), np.int64), np.zeros(clients, np.int64)
+    for label in range(classes):
+        share, given = 0.0, 0
+        for client in range(clients):
+            share += shares[label, client]
+            # The last bound may miss 1 by a rounding error.
+            bound = class_sizes[label] if client == clients - 1 else int(np.rint(share * class_sizes[label]))
+            counts[client, label] = bound - given
+            sizes[client] += bound - given
+            given = bound
+    return counts, sizes.min()
+
+
+def _raise_to(minimum: int, counts: Counts, generator: Generator) -> None:
     """Moves single samples, in place, from the richest client to the poorest until all have the minimum.
 
     Drawing again until all have it, as NIID-Bench does, may never end with many clients and a small alpha.
     """
     sizes = counts.sum(axis=1)
-    minimum = min(MINIMUM_SAMPLES, int(sizes.sum()) // len(counts))
     while sizes.min() < minimum:
         poorest, richest = sizes.argmin(), sizes.argmax()
         place = generator.integers(sizes[richest])

@@ -160,7 +160,7 @@ def account(step: Step) -> Info:
         "without_subchannel": cost.without_subchannel,
         "unavailable": cost.unavailable,
         "timed_out": cost.timed_out,
-        "energy_j": cost.client_energy_j.sum(-1) + cost.server_energy_j,
+        "energy_j": -step.reward_terms["energy"],
         "client_energy_j": cost.client_energy_j,
         "server_energy_j": cost.server_energy_j,
         "traffic_bits": cost.traffic_bits,

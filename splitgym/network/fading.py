@@ -5,7 +5,7 @@ from math import sqrt
 import numpy as np
 from numba import njit
 
-from splitgym.network.worlds import Bools, Floats, Generators, Row, standard_normal
+from splitgym.network.worlds import Bools, Floats, Generators, Row, gauss_markov, standard_normal
 from splitgym.scenario import Radio
 
 
@@ -26,9 +26,7 @@ def draw_scatter(rngs: Generators | Row, radio: Radio, clients: int) -> Floats:
 
 def next_scatter(rngs: Generators | Row, radio: Radio, scatter: Floats) -> Floats:
     """The scattered part one round later, [N, 2, C, M]: first-order autoregression with `fading_correlation`."""
-    if scatter.size == 0:
-        return scatter
-    return _autoregression(standard_normal(rngs, scatter.shape[1:]), scatter, radio.fading_correlation)
+    return gauss_markov(rngs, scatter, radio.fading_correlation)
 
 
 def faded_gain(radio: Radio, large_scale_gain: Floats, scatter: Floats, line_of_sight: Bools) -> Floats:
@@ -50,19 +48,6 @@ def faded_gain(radio: Radio, large_scale_gain: Floats, scatter: Floats, line_of_
         return np.repeat(large_scale_gain[..., None], radio.subchannels, axis=2)
     rician_factor = 10 ** (radio.rician_factor_db / 10) if radio.fading == "rician" else 0.0
     return _faded_gain(large_scale_gain, scatter, line_of_sight, rician_factor)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _autoregression(new: Floats, scatter: Floats, correlation: float) -> Floats:
-    """Rho x + sqrt(1 - rho^2) w; in one pass, because this is most of what a round draws."""
-    following = np.empty(scatter.shape)
-    innovation = sqrt(1 - correlation * correlation)
-    for n in range(scatter.shape[0]):
-        for part in range(2):
-            for i in range(scatter.shape[2]):
-                for k in range(scatter.shape[3]):
-                    following[n, part, i, k] = correlation * scatter[n, part, i, k] + innovation * new[n, part, i, k]
-    return following
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
-from math import prod
+from math import prod, sqrt
 from typing import Any, TypeVar
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
@@ -144,9 +145,22 @@ def gauss_markov(rngs: Generators | Row, previous: Floats, correlation: float | 
     Returns:
         [N, ...] values of unit variance, correlated with `previous` by rho.
     """
-    following = standard_normal(rngs, previous.shape[1:]) * np.sqrt(1 - np.square(correlation))
-    following += correlation * previous
-    return following
+    new = standard_normal(rngs, previous.shape[1:])
+    if isinstance(correlation, float):
+        worlds = len(previous)
+        return _mixed(previous.reshape(worlds, -1), new.reshape(worlds, -1), correlation).reshape(previous.shape)
+    mixed: Floats = correlation * previous + np.sqrt(1 - np.square(correlation)) * new
+    return mixed
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _mixed(previous: Floats, new: Floats, correlation: float) -> Floats:
+    """As `gauss_markov`, of [N, n] values in one pass: fading is most of what a round draws."""
+    mixed, innovation = np.empty(previous.shape), sqrt(1 - correlation * correlation)
+    for n in range(previous.shape[0]):
+        for k in range(previous.shape[1]):
+            mixed[n, k] = correlation * previous[n, k] + innovation * new[n, k]
+    return mixed
 
 
 def put(state: State, worlds: Ints, part: State) -> None:

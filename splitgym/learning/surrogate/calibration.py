@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.learning.surrogate.law import Parameters
+from splitgym.learning.surrogate.parameters import BY_CLASS, BY_CUT, Parameters
 from splitgym.scenario import Scenario, ScenarioError
 
 FOLDER_VARIABLE = "SPLITGYM_CALIBRATIONS"
@@ -33,6 +33,8 @@ class Calibration:
     clients: tuple[int, int]
     """Fewest and most."""
     dirichlet_alpha: tuple[float, float]
+    cut_layers: int
+    """Cut layers of the network, L - 1."""
     train_samples: NDArray[np.int64]
     """[K] training samples of each class."""
     test_samples: NDArray[np.int64]
@@ -46,7 +48,8 @@ class Calibration:
     def load(cls, text: str) -> "Calibration":
         """From TOML."""
         values = tomllib.loads(text)
-        values["parameters"] = Parameters(**values["parameters"])
+        numbers = values["parameters"]
+        values["parameters"] = Parameters(**{**numbers, **{n: np.array(numbers[n]) for n in (*BY_CUT, *BY_CLASS)}})
         for name in ("train_samples", "test_samples"):
             values[name] = np.array(values[name])
         for name in ("frameworks", "clients", "dirichlet_alpha"):

@@ -1,7 +1,7 @@
 """The surrogate learner: the calibrated law in N worlds at once."""
 
 from functools import partial
-from math import log
+from math import exp
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,12 +9,16 @@ from numpy.typing import NDArray
 from splitgym.data import class_counts
 from splitgym.frameworks import Framework
 from splitgym.learning.surrogate.calibration import calibration_for
-from splitgym.learning.surrogate.law import Worlds, play_round
+from splitgym.learning.surrogate.law import play_round
+from splitgym.learning.surrogate.worlds import Worlds
 from splitgym.scenario import Scenario
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+
+GUESSING_SPREAD = 0.3
+"""Standard deviation of the accuracy of an untrained network, as a share of 1 / K."""
 
 
 class Surrogate:
@@ -50,36 +54,19 @@ class Surrogate:
     """
 
     def __init__(self, scenario: Scenario, framework: Framework, worlds: int) -> None:
-        self.calibration = calibration_for(scenario, framework.name)
-        task = scenario.task
-        test = self.calibration.test_samples
-        clients, classes = scenario.clients.count, len(test)
-        self.normals_per_round = classes + 2 * clients
+        calibration = calibration_for(scenario, framework.name)
+        task, test = scenario.task, calibration.test_samples
+        self.normals_per_round = len(test) + 2 * scenario.clients.count
         self.evaluation_samples = min(task.evaluation_samples or int(test.sum()), int(test.sum()))
+        self.calibration = calibration
         self._evaluate_every = task.evaluate_every
+        self._batch_size = scenario.training.batch_size
+        self._parameters = calibration.parameters.at_cuts(calibration.cut_layers)
         self._test_share = test / test.sum()
         self._class_counts = partial(
-            class_counts, method=task.partition, shards_per_client=task.shards_per_client
+            class_counts, calibration.train_samples, method=task.partition, shards_per_client=task.shards_per_client
         )
-        self._worlds = Worlds(
-            class_share=np.zeros((worlds, clients, classes)),
-            data_share=np.zeros((worlds, clients)),
-            skill=np.zeros((worlds, classes)),
-            deviation=np.zeros((worlds, classes)),
-            luck=np.ones(worlds),
-            drift=np.zeros((worlds, clients)),
-            rounds=np.zeros(worlds, np.int64),
-            cut_layer=np.zeros(worlds, np.int64),
-            client_cut_layer=np.zeros((worlds, clients), np.int64),
-            client_loss=np.full((worlds, clients), log(classes)),
-            client_accuracy=np.zeros((worlds, clients)),
-            loss=np.full(worlds, log(classes)),
-            accuracy=np.zeros(worlds),
-            worst_accuracy=np.zeros(worlds),
-            balanced_accuracy=np.zeros(worlds),
-            trained=np.zeros(worlds, bool),
-            evaluated=np.ones(worlds, bool),
-        )
+        self._worlds = Worlds.empty(worlds, scenario.clients.count, len(test))
         self.data_share = self._worlds.data_share
         self.accuracy = self._worlds.accuracy
         self.worst_accuracy = self._worlds.worst_accuracy
@@ -103,26 +90,17 @@ class Surrogate:
             clients: The first so many of C exist.
             dirichlet_alpha: Concentration of partition "dirichlet".
         """
-        w, p, test = self._worlds, self.calibration.parameters, self._test_share
-        counts = self._class_counts(self.calibration.train_samples, clients, generator=rng, dirichlet_alpha=dirichlet_alpha)
-        sizes = counts.sum(axis=1)
-        w.class_share[world, :clients] = counts / sizes[:, None]
-        w.data_share[world] = 0.0
-        w.data_share[world, :clients] = sizes / sizes.sum()
-        normals = rng.standard_normal(len(test) + 2)
-        w.deviation[world] = p.noise * normals[2:]
-        w.luck[world] = np.exp(p.luck * normals[0])
-        w.skill[world] = p.start
-        w.drift[world] = 0.0
-        w.rounds[world] = w.cut_layer[world] = 0
-        w.client_cut_layer[world] = 0
-        w.client_loss[world] = w.loss[world] = log(len(test))
+        w, p, classes = self._worlds, self._parameters, len(self._test_share)
+        w.settle(world, self._class_counts(clients=clients, generator=rng, dirichlet_alpha=dirichlet_alpha))
+        normals = rng.standard_normal(2 + 2 * classes)
+        w.luck[world] = exp(p.luck * normals[0])
+        w.talent[world] = p.talent * normals[2 : 2 + classes]
+        w.wobble[world] = p.wobble * normals[2 + classes :]
         # Before the first round all have the same network, which guesses.
-        guessed = 1 / len(test) * (1 + 0.3 * normals[1])
-        measured = round(max(guessed, 0.0) * self.evaluation_samples) / self.evaluation_samples
+        guessed = max(1 + GUESSING_SPREAD * normals[1], 0.0) / classes
+        measured = round(guessed * self.evaluation_samples) / self.evaluation_samples
         for accuracy in (w.accuracy, w.worst_accuracy, w.balanced_accuracy, w.client_accuracy):
             accuracy[world] = measured
-        w.trained[world], w.evaluated[world] = False, True
 
     def round(self, cut_layer: Ints, participants: Bools, aggregation_ratio: Floats, normals: Floats) -> None:
         """One round in all worlds.
@@ -139,8 +117,9 @@ class Surrogate:
             participants,
             aggregation_ratio,
             normals,
-            self.calibration.parameters,
+            self._parameters,
             self._test_share,
             self.evaluation_samples,
             self._evaluate_every,
+            self._batch_size,
         )

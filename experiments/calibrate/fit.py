@@ -1,0 +1,150 @@
+"""Fits the numbers of the law to logged runs: first what is expected, then the spread around it."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+
+from experiments.calibrate.replays import Replay
+from splitgym.learning.surrogate.parameters import Parameters
+
+Floats = NDArray[np.float64]
+
+RUN_WEIGHT = 3.0
+"""Weight of the error of a run's accuracy; that of a client's accuracy has 1."""
+RECALL_WEIGHT = 0.3
+LOSS_WEIGHT = 0.15
+PRIOR_WEIGHT = 0.05
+"""Of a number's distance from where the fit begins, in factors of e; holds numbers that the logs say nothing of."""
+LARGEST_SPEED = 0.7
+"""Standard deviation of the logarithm."""
+
+SHARES = ("client_share", "returning", "ceiling", "kept_by_client")
+"""Numbers between 0 and 1; the others are positive."""
+SPREADS = ("luck", "talent", "wobble", "persistence", "loss_noise")
+"""Numbers that what is expected does not depend on."""
+
+
+def start(classes: int) -> Parameters:
+    """Where every fit begins: numbers that suit a small network on digits."""
+    return Parameters(
+        openness=0.3,
+        take_off=1.1,
+        server_speed=np.array([0.28, 0.15, 0.22]),
+        client_speed=np.array([0.04, 0.14, 0.08]),
+        client_share=np.array([0.19, 0.28, 0.79]),
+        habit_speed=0.06,
+        kept_by_server=np.array([0.5, 0.5, 0.6]),
+        kept_by_client=0.2,
+        kept_by_number=0.26,
+        kept_by_evenness=2.0,
+        few=1.2,
+        skew=0.4,
+        confusion=0.23,
+        drift=0.25,
+        returning=0.2,
+        decay=0.005,
+        ceiling=0.95,
+        sharpness=2.5,
+        softness=0.5,
+        ease=np.ones(classes),
+        luck=0.0,
+        talent=0.0,
+        wobble=0.0,
+        persistence=0.0,
+        loss_noise=0.0,
+    )
+
+
+def fit(replay: Replay, progress: Callable[[str], None], iterations: int = 30) -> Parameters:
+    """The numbers with which the law comes nearest to the runs, by least squares.
+
+    Args:
+        replay: The runs.
+        progress: Hears what is being done.
+        iterations: Most steps of the search.
+    """
+    begin = start(replay.classes)
+    origin = _encode(begin)
+
+    def errors(numbers: Floats) -> Floats:
+        played = replay.play(_decode(numbers, begin))
+        there = replay.there[:, None]
+        of_run = RUN_WEIGHT * (replay.mean(played.client_accuracy) - replay.accuracy)
+        of_client = (played.client_accuracy - replay.client_accuracy) * there
+        of_class = (played.recall - replay.recall) * np.sqrt(replay.data_share)[:, None, :, None]
+        of_loss = (np.exp(-played.client_loss) - np.exp(-replay.client_loss)) * replay.selected
+        prior = PRIOR_WEIGHT * (numbers - origin)
+        parts = (of_run, of_client, RECALL_WEIGHT * of_class, LOSS_WEIGHT * of_loss, prior)
+        return np.nan_to_num(np.concatenate([part.ravel() for part in parts]), nan=1.0)
+
+    progress(f"fitting {len(origin)} numbers to {len(replay.logs)} runs")
+    found = least_squares(errors, origin, max_nfev=iterations)
+    return spread(_decode(found.x, begin), replay)
+
+
+def spread(expected: Parameters, replay: Replay) -> Parameters:
+    """Adds the numbers of chance, from how real runs lie around what is expected of them."""
+    played = replay.play(expected)
+    luck = _luck(expected, replay)
+    level = played.recall * (1 - played.recall)
+    told = (level > 0.09) & replay.there[:, None, :, None]
+    logits = np.where(told, (replay.recall - played.recall) / np.maximum(level, 0.09), 0.0)
+    weight = told * replay.data_share[:, None, :, None]
+    of_class = np.einsum("neck,neck->nek", logits, weight) / np.maximum(weight.sum(axis=2), 1e-9)
+    # A class counts where it is told by most of the clients.
+    of_class = np.where(weight.sum(axis=2) > 0.5, of_class, np.nan)
+    lasting = np.nanmean(of_class, axis=1, keepdims=True)
+    passing = of_class - lasting
+    variance = float(np.nanmean(passing**2))
+    correlation = float(np.nanmean(passing[:, 1:] * passing[:, :-1])) / variance
+    every = int(np.diff(replay.evaluated).mean())
+    taught = replay.selected
+    noise = np.log(np.maximum(replay.client_loss, 1e-3)) - np.log(np.maximum(played.client_loss, 1e-3))
+    return expected._replace(
+        luck=luck,
+        talent=float(np.nanstd(lasting)),
+        wobble=float(np.sqrt(variance)),
+        persistence=max(correlation, 0.0) ** (1 / every),
+        loss_noise=float(np.std(np.diff(np.where(taught, noise, np.nan), axis=1)[taught[:, 1:] & taught[:, :-1]]))
+        / np.sqrt(2),
+    )
+
+
+def _luck(expected: Parameters, replay: Replay) -> float:
+    """Spread of the speed with which each run would come nearest to the law, as a logarithm."""
+    speeds = np.linspace(-LARGEST_SPEED, LARGEST_SPEED, 15)
+    errors = []
+    for speed in speeds:
+        faster = expected._replace(
+            server_speed=expected.server_speed * np.exp(speed),
+            client_speed=expected.client_speed * np.exp(speed),
+            habit_speed=expected.habit_speed * np.exp(speed),
+        )
+        played = replay.mean(replay.play(faster).client_accuracy)
+        errors.append(np.abs(played - replay.accuracy).mean(axis=1))
+    return float(np.std(speeds[np.argmin(errors, axis=0)]))
+
+
+def _encode(parameters: Parameters) -> Floats:
+    """As numbers without bounds: logarithms, and logits of shares."""
+    values = [np.atleast_1d(value) for _, value in _fitted(parameters)]
+    shares = np.concatenate([np.full(len(v), n in SHARES) for v, (n, _) in zip(values, _fitted(parameters), strict=True)])
+    flat = np.concatenate(values)
+    return np.where(shares, np.log(flat / (1 - flat + 1e-300)), np.log(flat))
+
+
+def _decode(numbers: Floats, like: Parameters) -> Parameters:
+    """What `_encode` was given."""
+    values, begin = {}, 0
+    for name, value in _fitted(like):
+        part = numbers[begin : begin + np.size(value)]
+        begin += len(part)
+        decoded = 1 / (1 + np.exp(-part)) if name in SHARES else np.exp(np.minimum(part, 20.0))
+        values[name] = decoded if np.ndim(value) else float(decoded[0])
+    return like._replace(**values)
+
+
+def _fitted(parameters: Parameters) -> list[tuple[str, float | Floats]]:
+    return [(name, value) for name, value in parameters._asdict().items() if name not in SPREADS]

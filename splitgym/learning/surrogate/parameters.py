@@ -1,0 +1,78 @@
+"""The numbers of the law of learning, which a calibration gives."""
+
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+BY_CUT = ("server_speed", "client_speed", "client_share", "kept_by_server")
+"""Numbers that differ from cut layer to cut layer; a calibration has them at the first, the middle and the last."""
+BY_CLASS = ("ease",)
+"""Numbers that differ from class to class."""
+
+
+class Parameters(NamedTuple):
+    """Skills and habits are logits; speeds are in logits a round."""
+
+    openness: float
+    """How readily an untrained network learns."""
+    take_off: float
+    """Exponent with which it learns the faster, the more it knows."""
+    server_speed: Floats
+    """Speed of the server's skill."""
+    client_speed: Floats
+    """Speed of a client's own skill."""
+    client_share: Floats
+    """Share of the network's skill that lies in the client's units."""
+    habit_speed: float
+    """Speed at which a client gets used to how frequent the classes are in its own data."""
+    kept_by_server: Floats
+    """Share of the server's gradient that is left of aggregated rows with very few clients."""
+    kept_by_client: float
+    """The same of a client's gradient."""
+    kept_by_number: float
+    """Exponent with which that share falls as more clients take part."""
+    kept_by_evenness: float
+    """Exponent with which that share falls as a client's data have fewer classes."""
+    few: float
+    """How much slower a server learns from few clients."""
+    skew: float
+    """Exponent with which the server learns the slower, the fewer classes the mini-batches have."""
+    confusion: float
+    """How much skill a class loses to wrong answers in its favour, as a multiple of what right ones win."""
+    drift: float
+    """How far a client falls behind the server while that moves one logit on without it, logits."""
+    returning: float
+    """Share of that distance that it makes up for in a round in which it takes part."""
+    decay: float
+    """Share of skill and habits lost in a round that trains somebody."""
+    ceiling: float
+    """Highest accuracy of a class."""
+    sharpness: float
+    """Logits of the decision for one class per root of skill."""
+    softness: float
+    """Skill below which decisions are not as sharp, logits."""
+    ease: Floats
+    """How easily each class is recognised, as a multiple of its skill."""
+    luck: float
+    """Standard deviation, between runs, of the logarithm of all speeds."""
+    talent: float
+    """Standard deviation, between runs, of the logit of a class."""
+    wobble: float
+    """Standard deviation, from round to round, of the logit of a class."""
+    persistence: float
+    """Correlation of that wobble from one round to the next."""
+    loss_noise: float
+    """Standard deviation of the logarithm of a mini-batch's loss."""
+
+    def at_cuts(self, cut_layers: int) -> Self:
+        """With an array by cut layer (index 0: nobody holds anything) where a calibration has three numbers."""
+        place = np.linspace(0.0, 2.0, cut_layers) if cut_layers > 1 else np.zeros(1)
+        spread = {
+            name: np.concatenate([[0.0], np.interp(place, np.arange(3.0), getattr(self, name))]) for name in BY_CUT
+        }
+        # Deeper units cannot have less of the network's skill in them than nothing.
+        spread["client_share"] = np.maximum.accumulate(spread["client_share"])
+        return self._replace(**spread)
