@@ -1,7 +1,5 @@
 """Fits the numbers of the law to logged runs: first what is expected, then the spread around it."""
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
@@ -57,12 +55,11 @@ def start(classes: int) -> Parameters:
     )
 
 
-def fit(replay: Replay, progress: Callable[[str], None], iterations: int = 30) -> Parameters:
+def fit(replay: Replay, iterations: int) -> Parameters:
     """The numbers with which the law comes nearest to the runs, by least squares.
 
     Args:
         replay: The runs.
-        progress: Hears what is being done.
         iterations: Most steps of the search.
     """
     begin = start(replay.classes)
@@ -79,15 +76,47 @@ def fit(replay: Replay, progress: Callable[[str], None], iterations: int = 30) -
         parts = (of_run, of_client, RECALL_WEIGHT * of_class, LOSS_WEIGHT * of_loss, prior)
         return np.nan_to_num(np.concatenate([part.ravel() for part in parts]), nan=1.0)
 
-    progress(f"fitting {len(origin)} numbers to {len(replay.logs)} runs")
     found = least_squares(errors, origin, max_nfev=iterations)
-    return spread(_decode(found.x, begin), replay)
+    return _decode(found.x, begin)
 
 
-def spread(expected: Parameters, replay: Replay) -> Parameters:
-    """Adds the numbers of chance, from how real runs lie around what is expected of them."""
+def spread(expected: Parameters, replay: Replay, twins: tuple[Replay, Replay] | None) -> Parameters:
+    """Adds the numbers of chance.
+
+    Their proportions are those in which real runs lie around what is expected of them; in that is also what the law
+    does not know. So they are made smaller until two draws of the surrogate are as far apart as two trainings of the
+    same run.
+
+    Args:
+        expected: What is expected.
+        replay: Real runs.
+        twins: Real runs that were trained twice; absent: nothing is made smaller.
+    """
+    around = _around(expected, replay)
+    if twins is None:
+        return around
+    once, again = twins
+    apart = np.abs(once.accuracy - again.accuracy).mean()
+    factors = np.linspace(0.1, 1.2, 23)
+    drawn = [_apart(_scaled(around, factor), once) for factor in factors]
+    return _scaled(around, float(np.interp(apart, drawn, factors)))
+
+
+def _scaled(parameters: Parameters, factor: float) -> Parameters:
+    """With more or less chance; that of losses is not touched, as it is that of mini-batches."""
+    chance = {name: factor * getattr(parameters, name) for name in ("luck", "talent", "wobble")}
+    return parameters._replace(**chance)
+
+
+def _apart(parameters: Parameters, replay: Replay) -> float:
+    """Mean difference of two draws."""
+    draws = [replay.mean(replay.play(parameters, np.random.default_rng(seed)).client_accuracy) for seed in range(2)]
+    return float(np.abs(draws[0] - draws[1]).mean())
+
+
+def _around(expected: Parameters, replay: Replay) -> Parameters:
+    """How real runs lie around what is expected of them."""
     played = replay.play(expected)
-    luck = _luck(expected, replay)
     level = played.recall * (1 - played.recall)
     told = (level > 0.09) & replay.there[:, None, :, None]
     logits = np.where(told, (replay.recall - played.recall) / np.maximum(level, 0.09), 0.0)
@@ -103,7 +132,7 @@ def spread(expected: Parameters, replay: Replay) -> Parameters:
     taught = replay.selected
     noise = np.log(np.maximum(replay.client_loss, 1e-3)) - np.log(np.maximum(played.client_loss, 1e-3))
     return expected._replace(
-        luck=luck,
+        luck=_luck(expected, replay),
         talent=float(np.nanstd(lasting)),
         wobble=float(np.sqrt(variance)),
         persistence=max(correlation, 0.0) ** (1 / every),
@@ -130,7 +159,9 @@ def _luck(expected: Parameters, replay: Replay) -> float:
 def _encode(parameters: Parameters) -> Floats:
     """As numbers without bounds: logarithms, and logits of shares."""
     values = [np.atleast_1d(value) for _, value in _fitted(parameters)]
-    shares = np.concatenate([np.full(len(v), n in SHARES) for v, (n, _) in zip(values, _fitted(parameters), strict=True)])
+    shares = np.concatenate(
+        [np.full(len(v), n in SHARES) for v, (n, _) in zip(values, _fitted(parameters), strict=True)]
+    )
     flat = np.concatenate(values)
     return np.where(shares, np.log(flat / (1 - flat + 1e-300)), np.log(flat))
 

@@ -1,7 +1,7 @@
 """Logs of real runs: decisions of many patterns, and what each client's network then knows of each class."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from experiments.calibrate import patterns
-from splitgym import data
+from splitgym import data, models
 from splitgym.evaluation.processes import interrupts_ignored, worker_pool
 from splitgym.learning import Learner
 from splitgym.rounds import Decision
@@ -23,6 +24,8 @@ Generator = np.random.Generator
 
 NEVER = 1_000_000
 """Rounds: the learner measures nothing by itself."""
+NO_BAND = (np.zeros(0, np.int64), np.zeros(0))
+"""Subchannels and powers: a learner reads nothing of them."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,22 @@ class Job:
     rounds: int
     evaluate_every: int
     evaluation_samples: int | None
+    again: bool
+    """Train it twice: how much chance there is in a real run."""
+
+    @property
+    def file_name_again(self) -> str:
+        """Under which the log of the same run with other initial weights is found."""
+        return f"{self.number:04d}-again.npz"
 
     @property
     def file_name(self) -> str:
         """Under which the log is found again."""
         return f"{self.number:04d}.npz"
+
+    def is_done(self, folder: Path) -> bool:
+        """Whether all of its logs are there."""
+        return (folder / self.file_name).exists() and (not self.again or (folder / self.file_name_again).exists())
 
 
 @dataclass(frozen=True)
@@ -70,15 +84,20 @@ class Log:
 
     @cached_property
     def client_accuracy(self) -> NDArray[np.float64]:
-        """[E, C]"""
+        """Accuracy of each client, [E, C]."""
         accuracy: NDArray[np.float64] = self.correct.sum(2) / self.test_counts.sum()
         return accuracy
 
     @cached_property
     def accuracy(self) -> NDArray[np.float64]:
-        """[E] mean over the clients, weighted by their data."""
+        """Mean over the clients, weighted by their data, [E]."""
         accuracy: NDArray[np.float64] = self.client_accuracy @ (self.class_counts.sum(1) / self.class_counts.sum())
         return accuracy
+
+    def decisions(self) -> Iterator[Decision]:
+        """What was decided, round by round."""
+        for cut_layer, selected, ratio in zip(self.cut_layer, self.selected, self.aggregation_ratio, strict=True):
+            yield Decision(int(cut_layer), *NO_BAND, selected, float(ratio))
 
     def save(self, path: Path) -> None:
         """Written beside and renamed: a stopped run leaves no half file."""
@@ -97,37 +116,67 @@ class Log:
 
 
 def run(job: Job, folder: Path) -> None:
-    """Trains one run for real and saves its log."""
+    """Trains one run for real and saves its log; some once more, with the same decisions and other initial weights."""
     rng = np.random.default_rng([job.number, 7])
     clients = int(rng.integers(job.clients[0], job.clients[1] + 1))
     alpha = float(np.exp(rng.uniform(*np.log(job.dirichlet_alpha))))
     task: dict[str, Any] = {"evaluate_every": NEVER, "evaluation_samples": job.evaluation_samples}
     scenario = build(job.scenario, {"clients": {"count": clients}, "task": {**task, "dirichlet_alpha": alpha}})
-    learner = Learner(scenario, job.framework, seed=job.number)
+    job_drawn = {**asdict(job), "clients": clients, "dirichlet_alpha": alpha}
+    path = folder / job.file_name
+    if not path.exists():
+        learner = Learner(scenario, job.framework, seed=job.number)
+        _play(learner, _decisions(learner, job, rng), scenario, job_drawn).save(path)
+    if job.again:
+        learner = Learner(scenario, job.framework, seed=job.number)
+        _initialise_again(learner, scenario, job.number)
+        _play(learner, Log.load(path).decisions(), scenario, job_drawn).save(folder / job.file_name_again)
+
+
+def _decisions(learner: Learner, job: Job, rng: Generator) -> Iterator[Decision]:
+    """Those of the job's pattern, which hears the clients' losses as they come."""
+    clients = len(learner.data_share)
     group = patterns.Group(clients, np.exp(rng.uniform(np.log(0.1), 0.0, clients)))
     select = getattr(patterns, job.pattern)(group, rng)
-    cuts, ratios = patterns.cut_layers(len(learner.parties.server.units) - 1, rng), patterns.aggregation_ratios(rng)
+    cuts, ratios = patterns.cut_layers(cut_layers(learner), rng), patterns.aggregation_ratios(rng)
+    for _ in range(job.rounds):
+        cut_layer, selected = next(cuts), select(learner.outcome.client_loss)
+        yield Decision(cut_layer, *NO_BAND, selected, next(ratios) if learner.framework.aggregates else 0.0)
+
+
+def _initialise_again(learner: Learner, scenario: Scenario, seed: int) -> None:
+    """Other initial weights, by the same law."""
+    task, (shape, classes) = scenario.task, data.dimensions(scenario.task.dataset)
+    other = models.build(task.model, shape, classes, torch.Generator().manual_seed(seed), stem=task.stem)
+    for unit, own in zip(learner.parties.server.units, other.units, strict=True):
+        unit.load_state_dict(own.state_dict())
+
+
+def _play(learner: Learner, decisions: Iterable[Decision], scenario: Scenario, job: dict[str, Any]) -> Log:
     decided: dict[str, list[Any]] = {"cut_layer": [], "selected": [], "aggregation_ratio": [], "client_loss": []}
     evaluated, correct = [], []
-    for number in range(job.rounds):
-        ratio = next(ratios) if learner.framework.aggregates else 0.0
-        decision = _decision(next(cuts), select(learner.outcome.client_loss), ratio)
+    for number, decision in enumerate(decisions):
         outcome = learner.round(decision)
         taken = (decision.cut_layer, decision.selected, decision.aggregation_ratio, outcome.client_loss)
         for column, value in zip(decided.values(), taken, strict=True):
             column.append(value)
-        if (number + 1) % job.evaluate_every == 0:
+        if (number + 1) % job["evaluate_every"] == 0:
             evaluated.append(number)
             correct.append(learner.evaluator.correct(learner.parties))
-    counts, test_counts = class_counts(scenario, job.number)
-    Log(
-        job={**asdict(job), "clients": clients, "dirichlet_alpha": alpha},
+    counts, test_counts = class_counts(scenario, job["number"])
+    return Log(
+        job=job,
         class_counts=counts,
         test_counts=test_counts,
         evaluated=np.array(evaluated),
         correct=np.array(correct),
         **{name: np.array(values) for name, values in decided.items()},
-    ).save(folder / job.file_name)
+    )
+
+
+def cut_layers(learner: Learner) -> int:
+    """Cut layers of the network, L - 1."""
+    return len(learner.parties.server.units) - 1
 
 
 def class_counts(scenario: Scenario, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -150,7 +199,7 @@ def class_counts(scenario: Scenario, seed: int) -> tuple[NDArray[np.int64], NDAr
 def finish(jobs: Sequence[Job], folder: Path, workers: int) -> None:
     """Runs the jobs that have no log in the folder yet."""
     folder.mkdir(parents=True, exist_ok=True)
-    todo = [job for job in jobs if not (folder / job.file_name).exists()]
+    todo = [job for job in jobs if not job.is_done(folder)]
     with worker_pool(workers) as pool:
         with interrupts_ignored():
             running = [pool.submit(run, job, folder) for job in todo]
@@ -158,11 +207,7 @@ def finish(jobs: Sequence[Job], folder: Path, workers: int) -> None:
             job.result()
 
 
-def finished(folder: Path) -> Iterator[Log]:
-    """All logs of the folder, in the order of their numbers."""
-    return (Log.load(path) for path in sorted(folder.glob("*.npz")))
-
-
-def _decision(cut_layer: int, selected: NDArray[np.bool_], aggregation_ratio: float) -> Decision:
-    """Without a radio: a learner reads nothing of the band."""
-    return Decision(cut_layer, np.zeros(0, np.int64), np.zeros(0), selected, aggregation_ratio)
+def finished(folder: Path, again: bool = False) -> list[Log]:
+    """All logs of the folder in the order of their numbers, or those of second trainings."""
+    paths = sorted(path for path in folder.glob("*.npz") if path.stem.endswith("-again") == again)
+    return [Log.load(path) for path in paths]

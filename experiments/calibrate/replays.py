@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from experiments.calibrate.logs import Log
 from splitgym.learning.surrogate.law import play_round
 from splitgym.learning.surrogate.parameters import Parameters
-from splitgym.learning.surrogate.worlds import Worlds
+from splitgym.learning.surrogate.worlds import Worlds, settle
 
 Floats = NDArray[np.float64]
 Generator = np.random.Generator
@@ -72,7 +72,7 @@ class Replay:
         runs, _, clients = self.selected.shape
         worlds = Worlds.empty(runs, clients, self.classes)
         for n, log in enumerate(self.logs):
-            worlds.settle(n, log.class_counts)
+            settle(worlds, n, log.class_counts, parameters.kept_by_evenness)
         if rng is not None:
             worlds.luck[:] = np.exp(parameters.luck * rng.standard_normal(runs))
             worlds.talent[:] = parameters.talent * rng.standard_normal((runs, self.classes))

@@ -2,11 +2,12 @@
 
 from splitgym.allocation.budget import project_power
 from splitgym.allocation.clusters import clusters_for, form_clusters
-from splitgym.allocation.descent import BLOCKS, Descent, allocate, descend, descent
+from splitgym.allocation.descent import Descent, allocate, descend, descent
 from splitgym.allocation.optimum import Optimum, exact, exact_subchannels, exhaustive
 from splitgym.allocation.paper import Step, best_cut, descent_steps, paper_descend
 from splitgym.allocation.power import control_power, even_psd, spread_power
 from splitgym.allocation.relaxation import lower_bound
+from splitgym.allocation.search import BLOCKS
 from splitgym.allocation.selection import (
     Deadline,
     Everybody,

@@ -1,19 +1,16 @@
-"""The descent over subchannels, power and cut layer, compiled, for N worlds at once."""
+"""The descent over subchannels, power and cut layer."""
 
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.allocation.clusters import clusters_for
-from splitgym.allocation.holdings import no_holdings
-from splitgym.allocation.links import Radio, links_of, radio_of
-from splitgym.allocation.load import Work, fill_load, no_load, uplinks, work_of
-from splitgym.allocation.power import check_uplinks, write_psd
-from splitgym.allocation.serving import servable
-from splitgym.allocation.turn import allocate_turn, room_for
+from splitgym.allocation.links import radio_of
+from splitgym.allocation.load import work_of
+from splitgym.allocation.power import check_uplinks
+from splitgym.allocation.search import Worlds, descend_worlds
 from splitgym.frameworks.phases import Turns, aggregated_rows
 from splitgym.rounds import Decision, RoundState
 
@@ -21,57 +18,10 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-BLOCKS = ("subchannels", "power", "cut", "exchange")
-"""The steps of a descent: the first two at the most promising cut layer, then at all that may be better, then exchanges
-of subchannels at all that may be better still."""
 TRIALS = 5
 """Exchanges that may be tried for each subchannel."""
 LEAST_TRIALS = 300
 """Enough for small cells to end where no single exchange helps."""
-
-
-class Worlds(NamedTuple):
-    """N worlds to descend in, for the kernel."""
-
-    hz: Floats
-    """[N, M] bandwidths, Hz."""
-    gain: Floats
-    """[N, C, M]."""
-    client_hz: Floats
-    """[N, C] cycles/s."""
-    server_hz: Floats
-    """[N] cycles/s."""
-    client_cut_layer: Ints
-    """[N, C]."""
-    members: Bools
-    """[N, C] who is selected and there."""
-    turn: Ints
-    """[N, C] turn of each client."""
-    given: Ints
-    """[N, M] owners to hold, or [N, 0]: choose."""
-    rows: Ints
-    """[N] aggregated rows m."""
-    held_cut: Ints
-    """[N] cut layer to hold, 0: choose."""
-
-
-class Found(NamedTuple):
-    """What the kernel found in N worlds, with T turns."""
-
-    cut: Ints
-    """[N]."""
-    owner: Ints
-    """[N, T, M] -1: unused."""
-    psd: Floats
-    """[N, T, M] W/Hz."""
-    participants: Ints
-    """[N] expected."""
-    latency_s: Floats
-    """[N] expected."""
-    steps_s: Floats
-    """[N, 4] expected latency after each of `BLOCKS`."""
-    uplinks: Ints
-    """[1] the most segments with an uplink in any world and at any cut layer."""
 
 
 class Descent(NamedTuple):
@@ -83,7 +33,8 @@ class Descent(NamedTuple):
     latency_s: Any
     """Expected round latency with static shares; on demand it is no longer."""
     steps_s: Floats
-    """[4] expected latency after each of `BLOCKS`; it never increases while as many clients take part."""
+    """[4] expected latency after each of `splitgym.allocation.search.BLOCKS`; it never increases while as many clients
+    take part."""
 
 
 def descent(
@@ -100,8 +51,10 @@ def descent(
     """Chooses cut layer, subchannels and powers for the shortest round in which as many as can take part.
 
     At a cut layer: subchannels by the two-phase greedy, exact power control, then exchanges of subchannels until none
-    helps. The cut layer is enumerated, those left out that a lower bound shows to be no better. Where clients take
-    turns, each turn has the whole band and is a problem of its own; the cut layer is common to all.
+    helps. The cut layer is enumerated, those left out that a lower bound shows to be no better; at a cut layer to hold,
+    exchanges begin at one deal of subchannels instead of several, which takes a fraction of the time and on average
+    costs less than a percent of the latency. Where clients take turns, each turn has the whole band and is a problem of
+    its own; the cut layer is common to all.
 
     Args:
         state: Of one world or N, as the scheduler believes it.
@@ -128,7 +81,7 @@ def descent(
     if turns is Turns.CLUSTERS and cluster is None:
         return _with_clusters(state, selected, aggregation_ratio, cut_layer, power, search)
     members = np.asarray(cluster if turns is Turns.CLUSTERS else np.zeros(selected.shape, np.int64))
-    turn = members if turns is Turns.TOGETHER else np.ascontiguousarray(turns.of_clients(members))
+    turn = np.array(turns.of_clients(members), np.int64)
     taking_part, given = selected & state.available, np.empty((*selected.shape[:-1], 0), np.int64)
     if assignment is not None:
         given = np.asarray(assignment, np.int64)
@@ -145,7 +98,7 @@ def descent(
         np.full(len(cuts), aggregated_rows(aggregation_ratio, system.batch_size)),
         cuts,
     )
-    found = _descend_worlds(
+    found = descend_worlds(
         radio_of(system),
         work_of(system),
         worlds,
@@ -170,14 +123,14 @@ def descend(state: RoundState, selected: Bools, aggregation_ratio: Any, **held: 
     return descent(state, selected, aggregation_ratio, **held).decision
 
 
-def allocate(state: RoundState, cut_layer: int, selected: Bools, aggregation_ratio: float) -> Decision:
+def allocate(state: RoundState, cut_layer: Any, selected: Bools, aggregation_ratio: Any) -> Decision:
     """Subchannels and powers for a given cut layer: the descent with the cut layer held.
 
     Args:
-        state: Of one world, as the scheduler believes it.
-        cut_layer: 1..L-1.
-        selected: [C]; clients that are not available get nothing.
-        aggregation_ratio: phi.
+        state: Of one world or N, as the scheduler believes it.
+        cut_layer: 1..L-1, or [N].
+        selected: [C] or [N, C]; clients that are not available get nothing.
+        aggregation_ratio: phi, or [N].
     """
     return descend(state, selected, aggregation_ratio, cut_layer=cut_layer)
 
@@ -226,76 +179,3 @@ def _with_turns(decision: Decision, turns: int) -> Decision:
         assignment=np.pad(decision.assignment, more, constant_values=-1),
         power_w_per_hz=np.pad(decision.power_w_per_hz, more),
     )
-
-
-@njit(cache=True, error_model="numpy")
-def _descend_worlds(radio: Radio, work: Work, of: Worlds, turns: int, even_power: bool, trials: int) -> Found:
-    """The descent of every world."""
-    (worlds, clients, subchannels), cut_layers = of.gain.shape, work.work.shape[0]
-    found = Found(
-        np.ones(worlds, np.int64),
-        np.full((worlds, turns, subchannels), -1),
-        np.zeros((worlds, turns, subchannels)),
-        np.full(worlds, -1),
-        np.full(worlds, np.inf),
-        np.zeros((worlds, len(BLOCKS))),
-        np.zeros(1, np.int64),
-    )
-    held, load = no_holdings(clients, subchannels), no_load(work.resource.shape[0], clients)
-    room = room_for(load.compute_s.shape[0], clients)
-    trial_owner, trial_psd = np.empty((turns, subchannels), np.int64), np.empty((turns, subchannels))
-    most, least_s = np.zeros(cut_layers + 1, np.int64), np.zeros(cut_layers + 1)
-    for n in range(worlds):
-        links = links_of(radio, of.hz[n], of.gain[n])
-        cuts = np.arange(1, cut_layers + 1) if of.held_cut[n] == 0 else of.held_cut[n : n + 1]
-        for j in cuts:
-            fill_load(load, work, j, of.rows[n], of.client_hz[n], of.server_hz[n], of.client_cut_layer[n])
-            found.uplinks[0] = max(found.uplinks[0], uplinks(load))
-            most[j], least_s[j] = 0, 0.0
-            for t in range(turns):
-                members = of.members[n] & (of.turn[n] == t)
-                served, seconds = servable(load, links, members, work.timeout_s, room.least_s)
-                most[j] += served.shape[0]
-                least_s[j] += seconds
-        serves, latency_s = most.copy(), least_s.copy()
-        # First without exchanges, then with them at the cut layers that may still be better, the best one first.
-        for last_block in range(2, 4 if trials > 0 else 3):
-            left = trials if last_block == 3 else 0
-            for j in cuts[_best_first(serves[cuts], latency_s[cuts])]:
-                if _better(found, n, most[j], least_s[j]) and (last_block == 2 or left > 0):
-                    fill_load(load, work, j, of.rows[n], of.client_hz[n], of.server_hz[n], of.client_cut_layer[n])
-                    serves[j], latency_s[j] = 0, 0.0
-                    for t in range(turns):
-                        members = of.members[n] & (of.turn[n] == t)
-                        count, seconds, left = allocate_turn(
-                            held, links, load, members, work.timeout_s, of.given[n], even_power, trials > 0, left, room
-                        )
-                        serves[j] += count
-                        latency_s[j] += seconds
-                        if found.participants[n] < 0:
-                            found.steps_s[n, :2] += room.blocks
-                        trial_owner[t] = held.owner
-                        write_psd(held, links, load, room.ends, even_power, trial_psd[t])
-                    if _better(found, n, serves[j], latency_s[j]):
-                        found.cut[n], found.participants[n], found.latency_s[n] = j, serves[j], latency_s[j]
-                        found.owner[n], found.psd[n] = trial_owner, trial_psd
-            found.steps_s[n, last_block:] = found.latency_s[n]
-        if not np.any(of.members[n]):
-            # A turn of nobody takes no time, a round of nobody lasts until the timeout.
-            found.latency_s[n], found.steps_s[n] = work.timeout_s, work.timeout_s
-    return found
-
-
-@njit(cache=True, error_model="numpy")
-def _better(found: Found, n: int, participants: int, latency_s: float) -> bool:
-    """Whether more clients take part than in what was found for world n, or as many in less time."""
-    if participants != found.participants[n]:
-        return participants > found.participants[n]
-    return latency_s < found.latency_s[n]
-
-
-@njit(cache=True, error_model="numpy")
-def _best_first(serves: Ints, seconds: Floats) -> Ints:
-    """Indices in the order of most clients, then least seconds."""
-    order = np.argsort(seconds, kind="mergesort")
-    return order[np.argsort(-serves[order], kind="mergesort")]

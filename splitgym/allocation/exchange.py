@@ -10,9 +10,11 @@ from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.allocation.holdings import Holdings, give, take
+from splitgym.allocation.kernels import UNCOUNTED
 from splitgym.allocation.links import Links
 from splitgym.allocation.load import Load
 from splitgym.allocation.power import control
+from splitgym.allocation.serving import sort_by
 from splitgym.allocation.trial import Goal, helps, set_goal
 
 Floats = NDArray[np.float64]
@@ -24,7 +26,7 @@ CARRIED_OUT = 10
 """An exchange that is carried out takes the time of so many trials, and of another one for each client."""
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def exchange(held: Holdings, links: Links, load: Load, ends: Floats, goal: Goal, trials: int) -> tuple[float, int]:
     """Exchanges subchannels until no single exchange helps, or until so many have been tried.
 
@@ -39,12 +41,14 @@ def exchange(held: Holdings, links: Links, load: Load, ends: Floats, goal: Goal,
     Returns:
         Sum of the ends, s, and how many trials are left.
     """
-    total_s, improved, first = float(np.sum(ends[: load.segments[0]])), True, 0
-    clients = held.number.shape[0]
+    total_s, improved, first = 0.0, True, 0
+    for s in range(load.segments[0]):
+        total_s += ends[s]
+    clients, tried, receivers = held.number.shape[0], goal.tried, goal.order[0]
     while improved and trials > 0:
         set_goal(goal, held, links, load, ends)
-        tried = np.zeros(clients, np.bool_)
-        for receiver in _receivers(goal):
+        tried[:] = False
+        for receiver in receivers[: _list_receivers(goal)]:
             improved, done, first = _try_all(held, links, goal, receiver, tried, first, trials)
             tried[receiver] = True
             trials -= done
@@ -56,35 +60,40 @@ def exchange(held: Holdings, links: Links, load: Load, ends: Floats, goal: Goal,
     return total_s, max(trials, 0)
 
 
-@njit(cache=True, error_model="numpy")
-def _receivers(goal: Goal) -> Ints:
+@njit(**UNCOUNTED)
+def _list_receivers(goal: Goal) -> int:
     """Clients without whom as a receiver no exchange can help, if there are any; else all, thirstiest first.
 
     They are those whose own budget is too small for the goal, and the last of each segment without an uplink.
+
+    Returns:
+        How many they are: so many come first in the first row of `goal.order`.
     """
-    clients, common = goal.holder.shape[0], goal.common[0]
-    wanted, power_w = np.zeros(clients, np.bool_), np.zeros(clients)
-    for i in range(clients):
-        power_w[i] = goal.holder[i].power_w
-        wanted[i] = power_w[i] > common.client_max_w
-    for s in range(common.segments):
-        if not goal.segment[s].uplink:
-            wanted[goal.segment[s].last[0]] = True
-    order = np.argsort(-power_w, kind="mergesort")
-    listed, n = np.zeros(clients, np.int64), 0
+    common, holder, segment, thirst = goal.common[0], goal.holder, goal.segment, goal.power_w
+    listed, order, n = goal.order[0], goal.order[1], 0
+    for i in range(order.shape[0]):
+        order[i], thirst[i] = i, -holder[i].power_w
+    sort_by(order, thirst)
     for i in order:
-        if wanted[i]:
+        wanted = -thirst[i] > common.client_max_w
+        for s in range(common.segments):
+            wanted |= not segment[s].uplink and segment[s].last[0] == i
+        if wanted:
             listed[n] = i
             n += 1
     if common.timed >= 0 and common.over == 0.0:
+        needed = n
         for i in order:
-            if not wanted[i] and power_w[i] > 0.0:
+            others = thirst[i] < 0.0
+            for place in range(needed):
+                others &= listed[place] != i
+            if others:
                 listed[n] = i
                 n += 1
-    return listed[:n]
+    return n
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def _try_all(
     held: Holdings, links: Links, goal: Goal, i: int, tried: Bools, first: int, most: int
 ) -> tuple[bool, int, int]:
@@ -128,7 +137,7 @@ def _try_all(
     return False, trials, first
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def _carry_out(held: Holdings, links: Links, i: int, j: int, k: int, back: int) -> None:
     """Client i gets subchannel k of j (-1: nobody's), and j gets `back` (-1: nothing)."""
     if j >= 0:

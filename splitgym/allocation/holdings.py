@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from splitgym.allocation.kernels import UNCOUNTED
 from splitgym.allocation.links import Links
 from splitgym.timing.rates import LN2
 
@@ -39,9 +40,11 @@ class Holdings(NamedTuple):
     """[C] sum of B_k floor, W."""
     downlink: Floats
     """[C] R_i^D, bits/s."""
+    rates: Floats
+    """[3, C] room for rates, bits/s, that power control looks at."""
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def no_holdings(clients: int, subchannels: int) -> Holdings:
     """Nobody holds anything."""
     return Holdings(
@@ -52,10 +55,11 @@ def no_holdings(clients: int, subchannels: int) -> Holdings:
         np.zeros(clients),
         np.zeros(clients),
         np.zeros(clients),
+        np.zeros((3, clients)),
     )
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def release(held: Holdings) -> None:
     """Takes everything from everybody."""
     held.owner[:] = -1
@@ -66,7 +70,7 @@ def release(held: Holdings) -> None:
     held.downlink[:] = 0.0
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def give(held: Holdings, links: Links, i: int, k: int) -> None:
     """Client i gets subchannel k, which is nobody's."""
     held.owner[k] = i
@@ -74,7 +78,7 @@ def give(held: Holdings, links: Links, i: int, k: int) -> None:
     _sum_up(held, links, i)
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@njit(**UNCOUNTED, inline="always")
 def _enlist(own: Ints, number: Ints, floor: Floats, i: int, k: int) -> None:
     """Puts subchannel k into its place in the list of client i."""
     place = number[i]
@@ -85,7 +89,7 @@ def _enlist(own: Ints, number: Ints, floor: Floats, i: int, k: int) -> None:
     number[i] += 1
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def take(held: Holdings, links: Links, k: int) -> None:
     """Subchannel k is taken from its owner."""
     i = held.owner[k]
@@ -99,13 +103,13 @@ def take(held: Holdings, links: Links, k: int) -> None:
     _sum_up(held, links, i)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def hold(held: Holdings, links: Links, owner: Ints) -> None:
     """Everybody holds what `owner` [M] says."""
     release(held)
-    held.owner[:] = owner
     own, number, floor = held.own, held.number, links.floor
     for k in range(owner.shape[0]):
+        held.owner[k] = owner[k]
         if owner[k] >= 0:
             _enlist(own, number, floor, owner[k], k)
     for i in range(number.shape[0]):
@@ -113,7 +117,7 @@ def hold(held: Holdings, links: Links, owner: Ints) -> None:
             _sum_up(held, links, i)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def _sum_up(held: Holdings, links: Links, i: int) -> None:
     """The sums anew, in the order of the list: so they depend on what is held alone, not on how it came about."""
     wide = depth = floor = downlink = 0.0
@@ -126,7 +130,7 @@ def _sum_up(held: Holdings, links: Links, i: int) -> None:
     held.wide[i], held.depth[i], held.floor[i], held.downlink[i] = wide, depth, floor, downlink
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def log_level(held: Holdings, links: Links, i: int, rate: float) -> tuple[float, float, float]:
     """Water-filling of client i for a rate > 0, bits/s.
 
@@ -150,7 +154,7 @@ def log_level(held: Holdings, links: Links, i: int, rate: float) -> tuple[float,
     return x, wide, floor
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def least_power(held: Holdings, links: Links, i: int, rate: float) -> float:
     """Least power with which client i reaches a rate, W."""
     if rate <= 0.0:
@@ -159,7 +163,7 @@ def least_power(held: Holdings, links: Links, i: int, rate: float) -> float:
     return wide * 2.0**x - floor if x < LARGEST_EXPONENT else inf
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def greatest_rate(held: Holdings, links: Links, i: int, power_w: float) -> float:
     """Largest rate that client i reaches with a power, bits/s: water-filling again, from the power's side."""
     n = held.number[i]
@@ -176,7 +180,7 @@ def greatest_rate(held: Holdings, links: Links, i: int, power_w: float) -> float
     return wide * log2((power_w + floor) / wide) - depth
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def even_rate(held: Holdings, links: Links, i: int, power_w: float) -> float:
     """Rate of client i with a power spread evenly over what it holds, bits/s."""
     if held.number[i] == 0:

@@ -1,16 +1,18 @@
 """What the radio offers, as allocation needs it: noise floors, downlink rates and budgets of one world."""
 
-from math import log2
+from math import inf, log2
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from splitgym.allocation.kernels import UNCOUNTED
 from splitgym.rounds import RoundState, System
 from splitgym.timing.rates import subchannel_rate
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 
 class Links(NamedTuple):
@@ -48,40 +50,49 @@ class Radio(NamedTuple):
 def radio_of(system: System) -> Radio:
     """The radio of a system."""
     return Radio(
-        system.noise_psd_w_per_hz,
-        system.downlink_psd_w_per_hz,
-        system.client_power_max_w,
-        system.total_power_max_w,
+        system.noise_psd_w_per_hz, system.downlink_psd_w_per_hz, system.client_power_max_w, system.total_power_max_w
     )
 
 
-@njit(cache=True, error_model="numpy")
-def links_of(radio: Radio, hz: Floats, gain: Floats) -> Links:
-    """The links over subchannels of these bandwidths ([M], Hz) at gains [C, M]."""
-    clients, subchannels = gain.shape
-    floor, log_floor, downlink = np.empty_like(gain), np.empty_like(gain), np.empty_like(gain)
-    band, lowest, best_downlink = np.zeros(clients), np.full(clients, np.inf), np.zeros(clients)
-    for i in range(clients):
-        for k in range(subchannels):
-            floor[i, k] = radio.noise_psd_w_per_hz / gain[i, k]
-            log_floor[i, k] = log2(floor[i, k])
-            downlink[i, k] = subchannel_rate(hz[k], radio.downlink_psd_w_per_hz, gain[i, k], radio.noise_psd_w_per_hz)
-            band[i] += downlink[i, k]
-            lowest[i] = min(lowest[i], floor[i, k])
-            best_downlink[i] = max(best_downlink[i], downlink[i, k] / hz[k])
+@njit(cache=True, nogil=True, error_model="numpy")
+def room_for_links(clients: int, subchannels: int, radio: Radio) -> Links:
+    """Links that nobody has, to be filled."""
     return Links(
-        hz,
-        floor,
-        log_floor,
-        downlink,
-        band,
-        lowest,
-        best_downlink,
+        np.zeros(subchannels),
+        np.zeros((clients, subchannels)),
+        np.zeros((clients, subchannels)),
+        np.zeros((clients, subchannels)),
+        np.zeros(clients),
+        np.zeros(clients),
+        np.zeros(clients),
         radio.client_power_max_w,
         radio.total_power_max_w,
     )
 
 
+@njit(**UNCOUNTED)
+def fill_links(links: Links, radio: Radio, hz: Floats, gain: Floats, wanted: Bools) -> None:
+    """Fills in the links of the clients that are wanted ([C]), from bandwidths [M] and gains [C, M]."""
+    floor, log_floor, downlink = links.floor, links.log_floor, links.downlink
+    clients, subchannels = gain.shape
+    for k in range(subchannels):
+        links.hz[k] = hz[k]
+    for i in range(clients):
+        band, lowest, best_downlink = 0.0, inf, 0.0
+        for k in range(subchannels if wanted[i] else 0):
+            floor[i, k] = radio.noise_psd_w_per_hz / gain[i, k]
+            log_floor[i, k] = log2(floor[i, k])
+            downlink[i, k] = subchannel_rate(hz[k], radio.downlink_psd_w_per_hz, gain[i, k], radio.noise_psd_w_per_hz)
+            band += downlink[i, k]
+            lowest = min(lowest, floor[i, k])
+            best_downlink = max(best_downlink, downlink[i, k] / hz[k])
+        links.band[i], links.lowest_floor[i], links.best_downlink[i] = band, lowest, best_downlink
+
+
 def own_links(state: RoundState) -> Links:
     """The links; `state` is of one world."""
-    return links_of(radio_of(state.system), state.subchannel_hz, state.channel_gain)
+    clients, subchannels = state.channel_gain.shape
+    radio, everybody = radio_of(state.system), np.ones(clients, np.bool_)
+    links = room_for_links(clients, subchannels, radio)
+    fill_links(links, radio, state.subchannel_hz, state.channel_gain, everybody)
+    return links

@@ -15,6 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.allocation.budget import even_power_w
+from splitgym.allocation.kernels import UNCOUNTED
 from splitgym.frameworks.phases import Program, aggregated_rows
 from splitgym.rounds import RoundState, System
 from splitgym.timing.clock import CLIENT, SERVER, UPLINK, deadline_barrier, duration, move_bits
@@ -60,7 +61,7 @@ def work_of(system: System) -> Work:
     return Work(program.resource, program.work, program.per_participant, system.prefix_bits, system.round_timeout_s)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def no_load(phases: int, clients: int) -> Load:
     """An empty load with room for any program of so many phases."""
     segments = phases + 1
@@ -73,7 +74,7 @@ def no_load(phases: int, clients: int) -> Load:
     )
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def fill_load(
     load: Load, work: Work, cut: int, rows: int, client_hz: Floats, server_hz: float, client_cut_layer: Ints
 ) -> None:
@@ -126,14 +127,14 @@ def fill_load(
     load.segments[0], load.segments[1] = segment + open_segment, timed
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def common_seconds(load: Load, part: int, participants: int, slowest_band: float) -> float:
     """Seconds of the common phases before (part 0) or after (1) the timeout applies."""
     seconds, each, bits = load.common[part]
     return seconds + each * participants + duration(bits, slowest_band)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def uplinks(load: Load) -> int:
     """How many segments have an uplink."""
     count = 0

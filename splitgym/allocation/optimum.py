@@ -199,7 +199,7 @@ def _with_best_powers(
     return Decision(cut_layer, owner, psd, selected.copy(), aggregation_ratio)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def _try_all(links: Links, load: Load, common_s: float, served: Ints, best_s: float, best: Ints) -> float:
     """Tries all owners; fills in the `best` [M] if they take less than `best_s`, and returns what they take, s."""
     clients, subchannels = links.floor.shape
@@ -228,7 +228,7 @@ def _try_all(links: Links, load: Load, common_s: float, served: Ints, best_s: fl
             return best_s
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def _least_ends(held: Holdings, links: Links, load: Load) -> float:
     """Sum of the segments' ends if there were no common power budget, s."""
     total = 0.0

@@ -13,14 +13,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.allocation.budget import even_power_w
-from splitgym.allocation.holdings import (
-    LARGEST_EXPONENT,
-    Holdings,
-    greatest_rate,
-    hold,
-    log_level,
-    no_holdings,
-)
+from splitgym.allocation.holdings import LARGEST_EXPONENT, Holdings, greatest_rate, hold, log_level, no_holdings
+from splitgym.allocation.kernels import UNCOUNTED
 from splitgym.allocation.links import Links, own_links
 from splitgym.allocation.load import Load, own_load, uplinks
 from splitgym.rounds import RoundState
@@ -90,7 +84,7 @@ def spread_power(power_w: Floats, assignment: Ints, subchannel_hz: Floats) -> Fl
     return psd
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def control(held: Holdings, links: Links, load: Load, ends: Floats) -> float:
     """Least sum over the segments of the time at which the last client ends, of all who hold something.
 
@@ -113,20 +107,20 @@ def control(held: Holdings, links: Links, load: Load, ends: Floats) -> float:
         else:
             second = s
     if first >= 0:
-        clients = held.number.shape[0]
-        feasible = np.zeros(clients)
+        nothing, feasible = held.rates[0], held.rates[1]
         share_w = even_share_w(held, links)
-        for i in range(clients):
-            feasible[i] = greatest_rate(held, links, i, share_w)
-        ends[first] = _earliest_end(held, links, load, first, np.zeros(clients), feasible)
+        for i in range(feasible.shape[0]):
+            nothing[i] = 0.0
+            feasible[i] = greatest_rate(held, links, i, share_w) if held.number[i] > 0 else 0.0
+        ends[first] = _earliest_end(held, links, load, first, nothing, feasible)
         if second >= 0:
-            _share_time(held, links, load, first, second, feasible, ends)
+            _share_time(held, links, load, first, second, nothing, feasible, ends)
     for s in range(load.segments[0]):
         total += ends[s]
     return total
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def even_share_w(held: Holdings, links: Links) -> float:
     """What each of those who hold something may spend if all spend the same, W."""
     holders = 0
@@ -135,7 +129,7 @@ def even_share_w(held: Holdings, links: Links) -> float:
     return min(links.client_max_w, links.total_max_w / max(holders, 1))
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def has_uplink(held: Holdings, load: Load, s: int) -> bool:
     """Whether anybody who holds something has bits to send in segment s."""
     bits = 0.0
@@ -145,13 +139,13 @@ def has_uplink(held: Holdings, load: Load, s: int) -> bool:
     return bits > 0.0
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def ready(held: Holdings, load: Load, s: int, i: int) -> float:
     """Seconds of client i in segment s without its uplink."""
     return load.compute_s[s, i] + duration(load.downlink_bits[s, i], held.downlink[i])
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def last_without_uplink(held: Holdings, load: Load, s: int) -> float:
     """When the last client ends segment s, which has no uplink, s."""
     last = 0.0
@@ -161,7 +155,7 @@ def last_without_uplink(held: Holdings, load: Load, s: int) -> float:
     return last
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def end_at(held: Holdings, load: Load, s: int, rates: Floats) -> float:
     """When the last client ends segment s if they send at these rates [C], s."""
     last = 0.0
@@ -171,7 +165,7 @@ def end_at(held: Holdings, load: Load, s: int, rates: Floats) -> float:
     return last
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def rate_for(held: Holdings, load: Load, s: int, i: int, end: float) -> float:
     """Rate with which client i ends segment s in time; endless if no rate is enough."""
     bits = load.uplink_bits[s, i]
@@ -181,7 +175,7 @@ def rate_for(held: Holdings, load: Load, s: int, i: int, end: float) -> float:
     return bits / left if left > 0.0 else inf
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def _earliest_end(held: Holdings, links: Links, load: Load, s: int, floor: Floats, feasible: Floats) -> float:
     """Earliest end of segment s that the budgets allow, s.
 
@@ -223,7 +217,7 @@ def _earliest_end(held: Holdings, links: Links, load: Load, s: int, floor: Float
     return high
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def _power_for_end(held: Holdings, links: Links, load: Load, s: int, end: float, floor: Floats) -> tuple[float, float]:
     """Power with which everybody ends segment s in time, W, and its derivative by the end, W/s."""
     power_w = slope = 0.0
@@ -242,17 +236,15 @@ def _power_for_end(held: Holdings, links: Links, load: Load, s: int, end: float,
     return power_w, slope
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def _share_time(
-    held: Holdings, links: Links, load: Load, first: int, second: int, feasible: Floats, ends: Floats
+    held: Holdings, links: Links, load: Load, first: int, second: int, nothing: Floats, feasible: Floats, ends: Floats
 ) -> None:
     """Ends of two segments with an uplink whose sum is least; `ends[first]` is the earliest of the first so far.
 
     The earliest end of the second segment is a convex function of the end of the first: golden-section search.
     """
-    clients = held.number.shape[0]
-    earliest = _earliest_end(held, links, load, second, np.zeros(clients), feasible)
-    rates = np.zeros(clients)
+    earliest, rates = _earliest_end(held, links, load, second, nothing, feasible), held.rates[2]
     _rates_for(held, load, second, earliest, rates)
     low, high = ends[first], end_at(held, load, first, rates)
     left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
@@ -273,7 +265,7 @@ def _share_time(
     ends[second] = _second_end(held, links, load, first, second, ends[first], rates)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def _second_end(
     held: Holdings, links: Links, load: Load, first: int, second: int, first_end: float, rates: Floats
 ) -> float:
@@ -282,14 +274,14 @@ def _second_end(
     return _earliest_end(held, links, load, second, rates, rates)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def _rates_for(held: Holdings, load: Load, s: int, end: float, rates: Floats) -> None:
     """Fills in the rates [C] with which everybody ends segment s in time."""
     for i in range(held.number.shape[0]):
         rates[i] = rate_for(held, load, s, i, end) if held.number[i] > 0 else 0.0
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def rate_needed(held: Holdings, load: Load, i: int, ends: Floats) -> float:
     """Rate with which client i ends every segment in time, bits/s."""
     rate = 0.0
@@ -298,7 +290,7 @@ def rate_needed(held: Holdings, load: Load, i: int, ends: Floats) -> float:
     return rate
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def write_psd(held: Holdings, links: Links, load: Load, ends: Floats, even: bool, psd: Floats) -> None:
     """Fills in [M] powers, W/Hz, of all who hold something: an even split of the budgets, or the least for the ends."""
     psd[:] = 0.0

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from splitgym.allocation.budget import even_power_w
 from splitgym.allocation.clusters import clusters_for
 from splitgym.allocation.power import even_psd
-from splitgym.allocation.signal import best_heard
+from splitgym.allocation.signal import best_heard, no_heard
 from splitgym.frameworks.phases import Turns
 from splitgym.rounds import Decision, RoundState
 from splitgym.timing import round_cost
@@ -65,8 +65,9 @@ def strongest_signal(state: RoundState, selected: Bools) -> Ints:
         [M] owner of each subchannel; -1 if there is nobody to serve.
     """
     clients = np.flatnonzero(selected & state.available)
-    owner: Ints = best_heard(1.0 / state.channel_gain, clients, np.ones(len(selected)))
-    return owner
+    heard = no_heard(*state.channel_gain.shape)
+    best_heard(1.0 / state.channel_gain, clients, heard)
+    return heard.owner
 
 
 def proportional_fair(state: RoundState, selected: Bools) -> Ints:
@@ -92,7 +93,7 @@ def proportional_fair(state: RoundState, selected: Bools) -> Ints:
     return clients[_deal_fairly(state.channel_gain[clients], hz, psd, system.noise_psd_w_per_hz)]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _deal_fairly(gain: Floats, hz: Floats, psd: float, noise: float) -> Ints:
     """[M] owner of each subchannel among n clients; `gain` is [n, M]."""
     clients, subchannels = gain.shape

@@ -1,19 +1,46 @@
 """Subchannels, greedy in two phases (the paper's first block)."""
 
+from math import inf
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.allocation.holdings import Holdings, even_rate, give, no_holdings, release, take
+from splitgym.allocation.kernels import UNCOUNTED
 from splitgym.allocation.links import Links, own_links
 from splitgym.allocation.load import Load, own_load
-from splitgym.allocation.serving import line
+from splitgym.allocation.serving import line, sort_by
 from splitgym.rounds import RoundState
 from splitgym.timing.clock import duration
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+
+
+class Dealing(NamedTuple):
+    """Room for a deal among C clients."""
+
+    compute_s: Floats
+    """[C] seconds that each computes."""
+    uplink_bits: Floats
+    """[C]."""
+    downlink_bits: Floats
+    """[C]."""
+    seconds: Floats
+    """[C] that each needs, as things stand."""
+    order: Ints
+    """[C] who gets its first subchannel first."""
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def no_dealing(clients: int) -> Dealing:
+    """Empty room."""
+    return Dealing(
+        np.zeros(clients), np.zeros(clients), np.zeros(clients), np.zeros(clients), np.zeros(clients, np.int64)
+    )
 
 
 def greedy_subchannels(state: RoundState, cut_layer: int, selected: Bools, aggregation_ratio: float) -> Ints:
@@ -35,33 +62,38 @@ def greedy_subchannels(state: RoundState, cut_layer: int, selected: Bools, aggre
     load = own_load(state, cut_layer, aggregation_ratio)
     links = own_links(state)
     held = no_holdings(*state.channel_gain.shape)
-    order = line(load, links, np.asarray(selected), state.system.round_timeout_s, np.zeros_like(load.compute_s))
-    deal(held, links, load, order[: state.system.subchannels])
+    (segments, clients), order = load.compute_s.shape, np.zeros(len(selected), np.int64)
+    least_s = np.zeros((segments + 1, clients))
+    count = line(load, links, np.asarray(selected), state.system.round_timeout_s, least_s, order)
+    deal(held, links, load, order[: min(count, state.system.subchannels)], no_dealing(clients))
     return held.owner
 
 
-@njit(cache=True, error_model="numpy")
-def deal(held: Holdings, links: Links, load: Load, served: Ints) -> None:
-    """Deals the whole band anew to the clients `served` (their indices, at most M)."""
+@njit(**UNCOUNTED)
+def deal(held: Holdings, links: Links, load: Load, served: Ints, dealing: Dealing) -> None:
+    """Deals the whole band anew to the clients `served` (their indices, at most M); `dealing` is room."""
     release(held)
-    clients, subchannels = links.floor.shape
-    segments = load.segments[0]
-    compute, uplink, downlink = np.zeros(clients), np.zeros(clients), np.zeros(clients)
-    seconds = np.full(clients, -np.inf)
-    for i in served:
-        for s in range(segments):
+    seconds, order, subchannels = dealing.seconds, dealing.order[: served.shape[0]], links.hz.shape[0]
+    compute, uplink, downlink = dealing.compute_s, dealing.uplink_bits, dealing.downlink_bits
+    seconds[:] = -inf
+    for n in range(served.shape[0]):
+        i = order[n] = served[n]
+        compute[i] = uplink[i] = downlink[i] = 0.0
+        for s in range(load.segments[0]):
             compute[i] += load.compute_s[s, i]
             uplink[i] += load.uplink_bits[s, i]
             downlink[i] += load.downlink_bits[s, i]
+        seconds[i] = -compute[i]
     if served.shape[0] == 0:
         return
     share_w = min(links.client_max_w, links.total_max_w / served.shape[0])
-    for i in served[np.argsort(-compute[served], kind="mergesort")]:
+    sort_by(order, seconds)
+    for i in order:
         give(held, links, i, _best_free(held, links, i))
         seconds[i] = _own_seconds(held, links, i, share_w, compute[i], uplink[i], downlink[i])
     for _ in range(served.shape[0], subchannels):
-        straggler = int(np.argmax(seconds))
-        while seconds[straggler] > -np.inf:
+        straggler = _slowest(seconds)
+        while seconds[straggler] > -inf:
             k = _best_free(held, links, straggler)
             give(held, links, straggler, k)
             faster = _own_seconds(
@@ -71,13 +103,23 @@ def deal(held: Holdings, links: Links, load: Load, served: Ints) -> None:
                 seconds[straggler] = faster
                 break
             take(held, links, k)
-            seconds[straggler] = -np.inf
-            straggler = int(np.argmax(seconds))
+            seconds[straggler] = -inf
+            straggler = _slowest(seconds)
         else:
             return
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
+def _slowest(seconds: Floats) -> int:
+    """Who needs longest, the first of equals."""
+    slowest = 0
+    for i in range(1, seconds.shape[0]):
+        if seconds[i] > seconds[slowest]:
+            slowest = i
+    return slowest
+
+
+@njit(**UNCOUNTED)
 def _best_free(held: Holdings, links: Links, i: int) -> int:
     """The client's best subchannel of those that nobody has."""
     best = -1
@@ -87,7 +129,7 @@ def _best_free(held: Holdings, links: Links, i: int) -> int:
     return best
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def _own_seconds(
     held: Holdings, links: Links, i: int, power_w: float, compute_s: float, uplink_bits: float, downlink_bits: float
 ) -> float:

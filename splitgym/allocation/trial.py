@@ -12,6 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.allocation.holdings import LARGEST_EXPONENT, Holdings, log_level
+from splitgym.allocation.kernels import UNCOUNTED
 from splitgym.allocation.links import Links
 from splitgym.allocation.load import Load
 from splitgym.allocation.power import has_uplink, ready
@@ -20,6 +21,7 @@ from splitgym.timing.rates import LN2
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 Records = NDArray[np.void]
 
 GAIN = 1e-7
@@ -39,12 +41,7 @@ HOLDER = np.dtype(
 """A client: its sums as in `Holdings`; the power that it needs for the goal (W; at most twice p_max, which is enough to
 know that it cannot meet it), and its derivative by the end of the timed segment (W/s)."""
 DUTY = np.dtype(
-    [
-        ("compute_s", np.float64),
-        ("uplink_bits", np.float64),
-        ("downlink_bits", np.float64),
-        ("ready_s", np.float64),
-    ]
+    [("compute_s", np.float64), ("uplink_bits", np.float64), ("downlink_bits", np.float64), ("ready_s", np.float64)]
 )
 """What a client does in a segment; `ready_s`: the seconds of it without the uplink."""
 SEGMENT = np.dtype([("end_s", np.float64), ("uplink", np.bool_), ("last", np.int64, 3)])
@@ -78,22 +75,38 @@ class Goal(NamedTuple):
     """[S]."""
     common: Records
     """[1]."""
+    tried: Bools
+    """[C] with whom all swaps have been tried."""
+    power_w: Floats
+    """[C] room for what clients need, W."""
+    order: Ints
+    """[2, C] room for lists of clients."""
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def no_goal(segments: int, clients: int) -> Goal:
     """Room for a goal."""
     holder, duty = np.zeros(clients, HOLDER), np.zeros((segments, clients), DUTY)
-    return Goal(holder, duty, np.zeros(segments, SEGMENT), np.zeros(1, COMMON))
+    return Goal(
+        holder,
+        duty,
+        np.zeros(segments, SEGMENT),
+        np.zeros(1, COMMON),
+        np.zeros(clients, np.bool_),
+        np.zeros(clients),
+        np.zeros((2, clients), np.int64),
+    )
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def set_goal(goal: Goal, held: Holdings, links: Links, load: Load, ends: Floats) -> None:
     """To end earlier than `ends` [S] by a share of their sum, in the first segment with an uplink."""
     holder, duty, segment, all_of = goal.holder, goal.duty, goal.segment, goal.common[0]
     segments, clients = load.segments[0], holder.shape[0]
     all_of.segments, all_of.timed = segments, -1
-    all_of.gain_s = GAIN * links.hz.shape[0] * np.sum(ends[:segments])
+    all_of.gain_s = 0.0
+    for s in range(segments):
+        all_of.gain_s += GAIN * links.hz.shape[0] * ends[s]
     all_of.client_max_w, all_of.total_max_w = links.client_max_w, links.total_max_w
     for s in range(segments):
         segment[s].uplink, segment[s].end_s = has_uplink(held, load, s), ends[s]
@@ -118,7 +131,7 @@ def set_goal(goal: Goal, held: Holdings, links: Links, load: Load, ends: Floats)
         all_of.over += one.power_w > links.client_max_w
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def _find_last(duty: Records, segment: Records, s: int) -> None:
     """Fills in the last three clients of segment s."""
     last = second = third = -1
@@ -132,7 +145,7 @@ def _find_last(duty: Records, segment: Records, s: int) -> None:
     segment[s].last[0], segment[s].last[1], segment[s].last[2] = last, second, third
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def _power_and_slope(goal: Goal, held: Holdings, links: Links, i: int) -> tuple[float, float]:
     """Power that client i needs, at most twice its budget, and its derivative by the end of the timed segment."""
     all_of = goal.common[0]
@@ -149,7 +162,7 @@ def _power_and_slope(goal: Goal, held: Holdings, links: Links, i: int) -> tuple[
     return power_w, -LN2 * 2.0**x * rate * rate / duty.uplink_bits if steers else 0.0
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def helps(
     holder: Records,
     duty: Records,
@@ -206,7 +219,7 @@ def helps(
     return gained == 0.0 or _others_meet(holder, duty, segment, common, own, hz, floor, log_floor, i, j, gained, left_w)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def _downlinks_if(holder: Records, downlink: Floats, i: int, j: int, k: int, back: int) -> tuple[float, float]:
     """Downlinks of i and j after the exchange, bits/s."""
     downlink_i, downlink_j = holder[i].downlink + downlink[i, k], 0.0
@@ -219,7 +232,7 @@ def _downlinks_if(holder: Records, downlink: Floats, i: int, j: int, k: int, bac
     return downlink_i, downlink_j
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def _others_may_meet(holder: Records, common: Records, i: int, j: int, gained: float, left_w: float) -> bool:
     """Whether the others may meet the goal with `gained` seconds more; exact if these are none.
 
@@ -235,7 +248,7 @@ def _others_may_meet(holder: Records, common: Records, i: int, j: int, gained: f
     return power_w + gained * slope <= left_w and (over == 0.0 or gained > 0.0)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def _others_meet(
     holder: Records,
     duty: Records,
@@ -263,7 +276,7 @@ def _others_meet(
     return True
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def _gained_if(duty: Records, segment: Records, s: int, i: int, downlink_i: float, j: int, downlink_j: float) -> float:
     """By how much the last client ends segment s earlier if i and j had these downlinks; it has no uplink."""
     last = duty[s, i].compute_s + duration(duty[s, i].downlink_bits, downlink_i)
@@ -278,7 +291,7 @@ def _gained_if(duty: Records, segment: Records, s: int, i: int, downlink_i: floa
     return segment[s].end_s - last
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def _rate_if(
     duty: Records, segment: Records, segments: int, timed: int, i: int, downlink: float, gained: float
 ) -> float:
@@ -298,17 +311,9 @@ def _rate_if(
     return rate
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def _power_if(
-    holder: Records,
-    own: Ints,
-    hz: Floats,
-    floor: Floats,
-    log_floor: Floats,
-    i: int,
-    come: int,
-    gone: int,
-    rate: float,
+    holder: Records, own: Ints, hz: Floats, floor: Floats, log_floor: Floats, i: int, come: int, gone: int, rate: float
 ) -> float:
     """Least power with which client i reaches a rate if subchannel `come` came and `gone` went (-1: none)."""
     if rate <= 0.0:
@@ -336,17 +341,9 @@ def _power_if(
     return wide * 2.0**x - dry if x < LARGEST_EXPONENT else inf
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def _power_if_some_stay_dry(
-    count: int,
-    own: Ints,
-    hz: Floats,
-    floor: Floats,
-    log_floor: Floats,
-    i: int,
-    come: int,
-    gone: int,
-    rate: float,
+    count: int, own: Ints, hz: Floats, floor: Floats, log_floor: Floats, i: int, come: int, gone: int, rate: float
 ) -> float:
     """The same from the best subchannel upwards, until the next one stays dry."""
     wide = depth = dry = 0.0

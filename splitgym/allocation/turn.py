@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from splitgym.allocation.exchange import exchange
 from splitgym.allocation.holdings import Holdings, even_rate, give, hold, release
+from splitgym.allocation.kernels import UNCOUNTED
 from splitgym.allocation.links import Links
 from splitgym.allocation.load import Load, common_seconds
 from splitgym.allocation.power import control, end_at, even_share_w
 from splitgym.allocation.serving import line, servable
-from splitgym.allocation.signal import best_heard
-from splitgym.allocation.subchannels import deal
+from splitgym.allocation.signal import Heard, best_heard, no_heard
+from splitgym.allocation.subchannels import Dealing, deal, no_dealing
 from splitgym.allocation.trial import Goal, no_goal
 
 Floats = NDArray[np.float64]
@@ -24,6 +25,10 @@ Bools = NDArray[np.bool_]
 
 STARTS = 3
 """Where exchanges may begin: at the greedy, at the strongest signal, at that in relation to the client's best."""
+GREEDY, RELATIVE = 0, 2
+"""The first and the last of them."""
+SCARCE = 1.5
+"""With fewer subchannels for each client than this, relative signal strength is the better one to begin at."""
 
 
 class Room(NamedTuple):
@@ -32,29 +37,47 @@ class Room(NamedTuple):
     ends: Floats
     """[S] seconds of each segment."""
     least_s: Floats
-    """[S, C] lower bounds."""
+    """[S + 1, C] lower bounds; the last row for sums."""
+    order: Ints
+    """[C] who is served, first those who are."""
+    dealing: Dealing
+    """Of the greedy."""
+    heard: Heard
+    """Of the strongest signal."""
+    best: Ints
+    """[M] the best owners so far."""
     goal: Goal
     """Of exchanges."""
     blocks: Floats
     """[2] latency after the blocks subchannels and power, s."""
 
 
-@njit(cache=True, error_model="numpy")
-def room_for(segments: int, clients: int) -> Room:
+@njit(cache=True, nogil=True, error_model="numpy")
+def room_for(segments: int, clients: int, subchannels: int) -> Room:
     """Empty room."""
-    return Room(np.zeros(segments), np.zeros((segments, clients)), no_goal(segments, clients), np.zeros(2))
+    return Room(
+        np.zeros(segments),
+        np.zeros((segments + 1, clients)),
+        np.zeros(clients, np.int64),
+        no_dealing(clients),
+        no_heard(clients, subchannels),
+        np.zeros(subchannels, np.int64),
+        no_goal(segments, clients),
+        np.zeros(2),
+    )
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def allocate_turn(
     held: Holdings,
     links: Links,
     load: Load,
     members: Bools,
+    anybody: bool,
     timeout_s: float,
     given: Ints,
     even_power: bool,
-    search: bool,
+    starts: int,
     trials: int,
     room: Room,
 ) -> tuple[int, float, int]:
@@ -66,46 +89,47 @@ def allocate_turn(
         held: Filled with who gets what.
         links: Of the world.
         load: Of the turn.
-        members: [C] who is in the turn.
+        members: [C] who is in the turn, and heard on some subchannel.
+        anybody: Whether somebody is in the turn, heard or not.
         timeout_s: Of the turn.
         given: [M] owners, if subchannels are not to be chosen; else empty.
         even_power: Everybody spends the same; else exact power control.
-        search: Whether to begin anywhere but at the greedy.
+        starts: Where to begin: 0: at the greedy; 1: where it is best as a rule; `STARTS`: at all.
         trials: Exchanges that may be tried.
         room: Overwritten: the ends, and the latency after the blocks.
 
     Returns:
         How many are served and in time, the latency, s, and how many trials are left.
     """
-    heard = members & (links.lowest_floor < inf)
-    served, _ = servable(load, links, heard, timeout_s, room.least_s)
-    if served.shape[0] > 0:
-        seconds, left = _allocate(held, links, load, served, given, even_power, search, trials, room)
-        if _timely(links, load, served, room.ends, timeout_s):
-            return served.shape[0], seconds, left
-    order = line(load, links, heard, timeout_s, room.least_s)
-    fewest, most = 0, served.shape[0] - 1
+    order = room.order
+    count, _ = servable(load, links, members, timeout_s, room.least_s, order)
+    if count > 0:
+        seconds, left = _allocate(held, links, load, order[:count], given, even_power, starts, trials, room)
+        if _timely(links, load, order[:count], room.ends, timeout_s):
+            return count, seconds, left
+    members_heard = line(load, links, members, timeout_s, room.least_s, order)
+    fewest, most = 0, count - 1
     while fewest < most:
         tried = (fewest + most + 1) // 2
-        _allocate(held, links, load, order[:tried], given, even_power, search, trials, room)
+        _allocate(held, links, load, order[:tried], given, even_power, starts, trials, room)
         if _timely(links, load, order[:tried], room.ends, timeout_s):
             fewest = tried
         else:
             most = tried - 1
     if fewest > 0:
-        seconds, left = _allocate(held, links, load, order[:fewest], given, even_power, search, trials, room)
+        seconds, left = _allocate(held, links, load, order[:fewest], given, even_power, starts, trials, room)
         return fewest, seconds, left
     # The order is that of whole turns; another one may be the only one in time.
-    for n in range(order.shape[0]):
-        seconds, left = _allocate(held, links, load, order[n : n + 1], given, even_power, search, trials, room)
+    for n in range(members_heard):
+        seconds, left = _allocate(held, links, load, order[n : n + 1], given, even_power, starts, trials, room)
         if _timely(links, load, order[n : n + 1], room.ends, timeout_s):
             return 1, seconds, left
     release(held)
-    room.blocks[:] = timeout_s if np.any(members) else 0.0
+    room.blocks[:] = timeout_s if anybody else 0.0
     return 0, room.blocks[0], trials
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def _allocate(
     held: Holdings,
     links: Links,
@@ -113,7 +137,7 @@ def _allocate(
     served: Ints,
     given: Ints,
     even_power: bool,
-    search: bool,
+    starts: int,
     trials: int,
     room: Room,
 ) -> tuple[float, int]:
@@ -127,58 +151,112 @@ def _allocate(
         release(held)
         room.blocks[:] = common_s
         return common_s, trials
-    best_s, best = inf, held.owner.copy()
-    for start in range(STARTS if search and given.shape[0] == 0 else 1):
-        if given.shape[0] > 0:
+    first, behind = _starts(links, served, starts if given.shape[0] == 0 else 0)
+    best_s, best = inf, room.best
+    for start in range(first, behind):
+        if given.shape[0] == 0:
+            _begin(held, links, load, served, start, room)
+        else:
             _hold_given(held, links, served, given)
-        elif start == 0:
-            deal(held, links, load, served)
-        else:
-            handicap = np.ones(held.number.shape[0]) if start == 1 else links.lowest_floor
-            hold(held, links, best_heard(links.floor, served, handicap))
-        if even_power or start == 0:
-            even_s = common_s + _even_ends(held, links, load, room.ends)
-            room.blocks[:] = even_s if start == 0 else min(room.blocks[0], even_s)
-            seconds = even_s
-        if not even_power:
-            seconds = common_s + control(held, links, load, room.ends)
-            room.blocks[1] = min(room.blocks[1], seconds)
-            if trials > 0 and given.shape[0] == 0:
-                ends_s, trials = exchange(held, links, load, room.ends, room.goal, trials)
-                seconds = common_s + ends_s
-        if start == 0 or seconds < best_s:
+        seconds, trials = _with_powers(
+            held, links, load, common_s, even_power, start == first, trials if given.shape[0] == 0 else 0, room
+        )
+        if behind == first + 1:
+            return seconds, trials
+        if start == first or seconds < best_s:
             best_s = seconds
-            best[:] = held.owner
-    if not np.array_equal(best, held.owner):
-        hold(held, links, best)
-        if even_power:
-            _even_ends(held, links, load, room.ends)
-        else:
-            control(held, links, load, room.ends)
+            for k in range(best.shape[0]):
+                best[k] = held.owner[k]
+    hold(held, links, best)
+    if even_power:
+        _even_ends(held, links, load, room.ends)
+    else:
+        control(held, links, load, room.ends)
     return best_s, trials
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
+def _starts(links: Links, served: Ints, starts: int) -> tuple[int, int]:
+    """Where exchanges begin: the first of `STARTS`, and the one behind the last."""
+    if starts == STARTS:
+        return GREEDY, STARTS
+    if starts == 1 and links.hz.shape[0] < SCARCE * served.shape[0]:
+        return RELATIVE, RELATIVE + 1
+    return GREEDY, GREEDY + 1
+
+
+@njit(**UNCOUNTED)
+def _with_powers(
+    held: Holdings,
+    links: Links,
+    load: Load,
+    common_s: float,
+    even_power: bool,
+    first: bool,
+    trials: int,
+    room: Room,
+) -> tuple[float, int]:
+    """Powers for what is held, and exchanges; returns the latency, s, and how many trials are left.
+
+    Beside it, the ends are noted, and the latency after each block if it is the first start, or if that is less.
+    """
+    seconds = common_s
+    if even_power or first:
+        seconds = common_s + _even_ends(held, links, load, room.ends)
+        room.blocks[:] = seconds if first else min(room.blocks[0], seconds)
+    if not even_power:
+        seconds = common_s + control(held, links, load, room.ends)
+        room.blocks[1] = min(room.blocks[1], seconds)
+        if trials > 0:
+            ends_s, trials = exchange(held, links, load, room.ends, room.goal, trials)
+            seconds = common_s + ends_s
+    return seconds, trials
+
+
+@njit(**UNCOUNTED)
 def _common_seconds(links: Links, load: Load, served: Ints) -> float:
     """Seconds of all common phases."""
-    band = np.min(links.band[served])
+    band = _slowest_band(links, served)
     return common_seconds(load, 0, served.shape[0], band) + common_seconds(load, 1, served.shape[0], band)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
+def _slowest_band(links: Links, served: Ints) -> float:
+    """Rate of a broadcast to those who are served, bits/s."""
+    slowest = inf
+    for i in served:
+        slowest = min(slowest, links.band[i])
+    return slowest
+
+
+@njit(**UNCOUNTED)
+def _begin(held: Holdings, links: Links, load: Load, served: Ints, start: int, room: Room) -> None:
+    """Everybody holds what it is dealt where exchanges may begin, one of `STARTS`."""
+    if start == GREEDY:
+        deal(held, links, load, served, room.dealing)
+        return
+    heard = room.heard
+    for i in served:
+        heard.handicap[i] = links.lowest_floor[i] if start == RELATIVE else 1.0
+    best_heard(links.floor, served, heard)
+    hold(held, links, heard.owner)
+
+
+@njit(**UNCOUNTED)
 def _hold_given(held: Holdings, links: Links, served: Ints, given: Ints) -> None:
     release(held)
-    is_served = np.zeros(held.number.shape[0], np.bool_)
-    is_served[served] = True
     for k in range(given.shape[0]):
-        if given[k] >= 0 and is_served[given[k]]:
+        is_served = False
+        for i in served:
+            is_served |= given[k] == i
+        if is_served:
             give(held, links, given[k], k)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def _even_ends(held: Holdings, links: Links, load: Load, ends: Floats) -> float:
     """Seconds of each segment under an even split of power; returns their sum."""
-    rates = np.zeros(held.number.shape[0])
+    rates = held.rates[0]
     share_w = even_share_w(held, links)
     for i in range(rates.shape[0]):
         rates[i] = even_rate(held, links, i, share_w)
@@ -189,11 +267,13 @@ def _even_ends(held: Holdings, links: Links, load: Load, ends: Floats) -> float:
     return total
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def _timely(links: Links, load: Load, served: Ints, ends: Floats, timeout_s: float) -> bool:
     """Whether the served clients are in time."""
     timed = load.segments[1]
     if timed < 0:
         return True
-    seconds = common_seconds(load, 0, served.shape[0], np.min(links.band[served]))
-    return bool(seconds + np.sum(ends[: timed + 1]) <= timeout_s)
+    seconds = common_seconds(load, 0, served.shape[0], _slowest_band(links, served))
+    for s in range(timed + 1):
+        seconds += ends[s]
+    return bool(seconds <= timeout_s)

@@ -20,10 +20,7 @@ def unserved(state: RoundState, decision: Decision) -> dict[int, str]:
         The reason by client; empty if everybody is served.
     """
     cost, system = round_cost(state, decision), state.system
-    links, load = (
-        own_links(state),
-        own_load(state, int(decision.cut_layer), float(decision.aggregation_ratio)),
-    )
+    links, load = own_links(state), own_load(state, int(decision.cut_layer), float(decision.aggregation_ratio))
     everybody = np.ones(len(decision.selected), bool)
     alone_s = np.zeros_like(load.compute_s)
     least_seconds(load, links, everybody, 1, alone_s)

@@ -10,7 +10,8 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
-from splitgym.envs.simulation import Info, Settings, Simulation, account
+from splitgym.envs.info import of_world
+from splitgym.envs.simulation import Settings, Simulation, account
 from splitgym.envs.world import World
 from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import Scenario, Section
@@ -325,17 +326,6 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     def _need_episode(self) -> None:
         if not self._running:
             raise gym.error.ResetNeeded("no episode is running: call reset() before step()")
-
-
-def of_world(info: Info, world: int) -> dict[str, Any]:
-    """The information of one world: plain numbers, arrays of its own, dictionaries of these."""
-    own: dict[str, Any] = {}
-    for name, value in info.items():
-        if isinstance(value, dict):
-            own[name] = of_world(value, world)
-        else:
-            own[name] = value[world].copy() if value.ndim > 1 else value.item(world)
-    return own
 
 
 def _jsonable(argument: Any) -> Any:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from splitgym import data
 from splitgym.envs.actions import Masked, codec
+from splitgym.envs.info import Info
 from splitgym.envs.observation import LastRound, ObservationCodec
 from splitgym.envs.rewards import reward_terms, reward_weights, weighted
 from splitgym.envs.world import Round, World
@@ -21,9 +22,6 @@ from splitgym.network.worlds import Bools, Floats, Generators, Ints
 from splitgym.rounds import Decision
 from splitgym.scenario import Scenario, ScenarioError, build
 from splitgym.scenario.errors import suggest
-
-Info = dict[str, Any]
-"""Arrays with a leading axis N, or dictionaries of such, by name."""
 
 
 class Settings(NamedTuple):

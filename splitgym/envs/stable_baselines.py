@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
-from splitgym.envs.environment import of_world
+from splitgym.envs.info import of_world
 from splitgym.envs.vector import SplitLearningVectorEnv
 
 Indices = int | Iterable[int] | None

@@ -13,7 +13,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from splitgym.envs.simulation import Info, Settings, Simulation, Step, account
+from splitgym.envs.info import Info, joined, of_worlds, only, spread, with_masks
+from splitgym.envs.simulation import Settings, Simulation, Step, account
 from splitgym.network.worlds import Bools, Ints
 from splitgym.scenario import Scenario
 
@@ -27,14 +28,16 @@ class Moved(NamedTuple):
     step: Step
     observation: NDArray[np.float32]
     """[N, observation] of the episodes that go on or begin."""
+    progress: Info
+    """[N] likewise."""
+    account: Info
+    """[N] of the round; 0 where the episode ended."""
     done: Bools
     """[N] whose episode ended."""
     final_observation: NDArray[np.float32]
     """[D, observation] of those D worlds at the end."""
     final_info: Info
-    """[D] likewise."""
-    info: Info
-    """[N] progress now, and the account of the round: 0 where the episode ended."""
+    """[D] likewise, progress and account."""
 
 
 class SplitLearningVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]):
@@ -113,10 +116,10 @@ class SplitLearningVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArra
             if len(own):
                 simulation.reset(self._rngs[worlds.start : worlds.stop], own)
         observation = np.concatenate([simulation.observe() for _, simulation in self._simulations])
-        info = _joined([simulation.progress() for _, simulation in self._simulations])
+        info = joined([simulation.progress() for _, simulation in self._simulations])
         marked = np.zeros(self.num_envs, bool)
         marked[which] = True
-        return observation, _with_masks(_where(info, marked), marked)
+        return observation, with_masks(only(info, marked), marked)
 
     def step(
         self, actions: NDArray[Any]
@@ -129,19 +132,17 @@ class SplitLearningVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArra
         """
         moved = self.move(actions)
         done = np.concatenate([part.done for part in moved])
-        info = _joined([part.info for part in moved])
-        progress = self._simulations[0][1].progress()
-        infos = _with_masks({name: info[name] for name in progress}, np.ones(self.num_envs, bool))
+        infos = with_masks(joined([part.progress for part in moved]), np.ones(self.num_envs, bool))
         if not done.all():
-            infos |= _with_masks({name: info[name] for name in info if name not in progress}, ~done)
+            infos |= with_masks(joined([part.account for part in moved]), ~done)
         if done.any():
             final_obs = np.full(self.num_envs, None, object)
             last = np.concatenate([part.final_observation for part in moved])
             for world, observation in zip(np.flatnonzero(done), last, strict=True):
                 final_obs[world] = observation
-            final_info = _spread(_joined([part.final_info for part in moved]), done)
+            final_info = spread(joined([part.final_info for part in moved]), done)
             infos |= {"final_obs": final_obs, "_final_obs": done.copy()}
-            infos |= {"final_info": _with_masks(final_info, done), "_final_info": done.copy()}
+            infos |= {"final_info": with_masks(final_info, done), "_final_info": done.copy()}
         return (
             np.concatenate([part.observation for part in moved]),
             np.concatenate([part.step.reward for part in moved]),
@@ -224,58 +225,12 @@ def _slices(num_envs: int, threads: int | None) -> list[range]:
 def _move(simulation: Simulation, rngs: list[np.random.Generator], actions: NDArray[Any]) -> Moved:
     """Plays a round in a slice, and begins new episodes where one ends."""
     step = simulation.play(simulation.actions.decode(actions, simulation.world.state))
-    observation, info = simulation.observe(), {**simulation.progress(), **account(step)}
+    observation, progress, account_of_all = simulation.observe(), simulation.progress(), account(step)
     done = step.terminated | step.truncated
     which = np.flatnonzero(done)
-    final_observation, final_info = observation[which], _map(lambda values: values[which], info)
+    final_observation, final_info = observation[which], of_worlds({**progress, **account_of_all}, which)
     if len(which):
         simulation.reset(rngs, which)
         observation[which] = simulation.observe(which)
-        info = {**_where(info, ~done), **simulation.progress()}
-    return Moved(step, observation, done, final_observation, final_info, info)
-
-
-def _map(function: Any, *infos: Info) -> Info:
-    """Applies a function to the arrays of the same place."""
-    return {
-        name: _map(function, *(info[name] for info in infos))
-        if isinstance(infos[0][name], dict)
-        else function(*(info[name] for info in infos))
-        for name in infos[0]
-    }
-
-
-def _joined(infos: Sequence[Info]) -> Info:
-    """The information of all slices."""
-    return infos[0] if len(infos) == 1 else _map(lambda *values: np.concatenate(values), *infos)
-
-
-def _where(info: Info, marked: Bools) -> Info:
-    """As it is where marked, 0 elsewhere."""
-
-    def zeroed(values: NDArray[Any]) -> NDArray[Any]:
-        values = values.copy()
-        values[~marked] = 0
-        return values
-
-    return info if marked.all() else _map(zeroed, info)
-
-
-def _spread(info: Info, marked: Bools) -> Info:
-    """Values of the marked environments, in order, as values of all: 0 elsewhere."""
-
-    def spread(values: NDArray[Any]) -> NDArray[Any]:
-        everywhere = np.zeros((len(marked), *values.shape[1:]), values.dtype)
-        everywhere[marked] = values
-        return everywhere
-
-    return _map(spread, info)
-
-
-def _with_masks(info: Info, marked: Bools) -> Info:
-    """With a bool array `_name` for each name: which environments have it, as Gymnasium documents."""
-    masked: Info = {}
-    for name, value in info.items():
-        masked[name] = _with_masks(value, marked) if isinstance(value, dict) else value
-        masked[f"_{name}"] = marked.copy()
-    return masked
+        progress = simulation.progress()
+    return Moved(step, observation, progress, only(account_of_all, ~done), done, final_observation, final_info)

@@ -77,12 +77,23 @@ def round_cost(state: RoundState, decision: Decision) -> RoundCost:
     worlds, clients = (1, len(state.client_hz)) if one else state.client_hz.shape
     rows = 2 + len(program.stages)
     axis = np.newaxis if one else slice(None)
+    who, when, total = (
+        np.zeros((3, worlds, clients), np.bool_),
+        np.zeros((2, worlds, rows, clients)),
+        np.zeros((4, worlds)),
+    )
     walked = Walked(
-        *np.zeros((3, worlds, clients), np.bool_),
-        *np.zeros((2, worlds, rows, clients)),
+        who[0],
+        who[1],
+        who[2],
+        when[0],
+        when[1],
         np.zeros((worlds, rows)),
         np.zeros((worlds, clients)),
-        *np.zeros((4, worlds)),
+        total[0],
+        total[1],
+        total[2],
+        total[3],
     )
     walk_turns(
         Constants(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splitgym.data import DataError, partition
+from splitgym.data import DataError, class_counts, partition
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -38,6 +38,29 @@ def test_every_sample_has_one_client_and_every_client_a_sample(method, task_and_
     assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(len(task["labels"])))
     again = partition(method=method, generator=rng(seed), **task)
     assert all(np.array_equal(one, other) for one, other in zip(parts, again, strict=True))
+
+
+@pytest.mark.parametrize("method", ["iid", "dirichlet", "shards"])
+@given(task_and_seed=tasks())
+@settings(max_examples=60, deadline=None)
+def test_a_partition_has_the_counts_that_are_drawn_first(method, task_and_seed):
+    task, seed = task_and_seed
+    labels = task.pop("labels")
+    sizes = np.bincount(labels)
+    counts = class_counts(sizes, task.pop("clients"), method, rng(seed), **task)
+    np.testing.assert_array_equal(counts.sum(0), sizes)
+    assert counts.min() >= 0
+    assert counts.sum(1).min() >= 1
+    parts = partition(labels, len(counts), method, rng(seed), **task)
+    np.testing.assert_array_equal([np.bincount(labels[part], minlength=len(sizes)) for part in parts], counts)
+
+
+def test_which_samples_of_a_class_a_client_gets_is_even_chance():
+    labels = np.repeat([0, 1], 20)
+    got = np.zeros(40)
+    for seed in range(600):
+        got[partition(labels, 2, "dirichlet", rng(seed), dirichlet_alpha=1.0)[0]] += 1
+    assert np.ptp(got / 600) < 0.15
 
 
 @given(samples=st.integers(1, 300), data=st.data())

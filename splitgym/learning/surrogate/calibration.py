@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.learning.surrogate.parameters import BY_CLASS, BY_CUT, Parameters
-from splitgym.scenario import Scenario, ScenarioError
+from splitgym.scenario import Scenario, ScenarioError, Task, Training
 
 FOLDER_VARIABLE = "SPLITGYM_CALIBRATIONS"
 """Environment variable with a folder of one's own calibrations."""
@@ -58,8 +58,10 @@ class Calibration:
 
     def fits(self, scenario: Scenario, framework: str) -> bool:
         """Whether it is for that task, training and framework."""
+        # A field that is younger than the calibration has its default there.
+        own = Task(**self.task), Training(**self.training)
         task, training = key(scenario)
-        return framework in self.frameworks and (task, training) == (self.task, self.training)
+        return framework in self.frameworks and own == (Task(**task), Training(**training))
 
 
 def key(scenario: Scenario) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,14 +1,14 @@
-"""What a cut that moves does to skills, by the rules of `splitgym.frameworks.parties.Parties.move_cut` for own units."""
+"""What a cut that moves does to skills: the rules of `splitgym.frameworks.parties.Parties.move_cut` for own units."""
 
 from numba import njit
 
 from splitgym.learning.surrogate.parameters import Floats, Parameters
-from splitgym.learning.surrogate.worlds import Bools, Worlds
+from splitgym.learning.surrogate.worlds import Worlds
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def move_cut(worlds: Worlds, n: int, cut_layer: int, participants: Bools, parameters: Parameters) -> None:
-    """Moves the cut of world n to the given layer with the participants, [C].
+@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+def move_cut(worlds: Worlds, n: int, cut_layer: int, part: Floats, parameters: Parameters) -> None:
+    """Moves the cut of world n to the given layer with those whose part in the data, [C], is not 0.
 
     Shallower: the server takes over the units behind it as the participants' weighted mean, and everybody's copies of
     them are void. Deeper: participants (in the first round all) fetch the units in between; what is fetched is not
@@ -17,12 +17,12 @@ def move_cut(worlds: Worlds, n: int, cut_layer: int, participants: Bools, parame
     share = parameters.client_share
     first = worlds.cut_layer[n] == 0
     if cut_layer < worlds.cut_layer[n]:
-        _take_over(worlds, n, cut_layer, participants, share)
-    for c in range(len(participants)):
+        _take_over(worlds, n, cut_layer, part, share)
+    for c in range(len(part)):
         held = worlds.client_cut_layer[n, c]
         if held > cut_layer:
             worlds.client_cut_layer[n, c] = cut_layer
-        elif held < cut_layer and worlds.data_share[n, c] > 0.0 and (first or participants[c]):
+        elif held < cut_layer and worlds.data_share[n, c] > 0.0 and (first or part[c] > 0.0):
             before = share[held] / share[cut_layer]
             for k in range(worlds.skill.shape[1]):
                 worlds.own_skill[n, c, k] = before * worlds.own_skill[n, c, k] + (1.0 - before) * worlds.skill[n, k]
@@ -31,18 +31,18 @@ def move_cut(worlds: Worlds, n: int, cut_layer: int, participants: Bools, parame
     worlds.cut_layer[n] = cut_layer
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _take_over(worlds: Worlds, n: int, cut_layer: int, participants: Bools, share: Floats) -> None:
+@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+def _take_over(worlds: Worlds, n: int, cut_layer: int, part: Floats, share: Floats) -> None:
     weight = 0.0
-    for c in range(len(participants)):
-        if participants[c] and worlds.client_cut_layer[n, c] > cut_layer:
-            weight += worlds.data_share[n, c]
+    for c in range(len(part)):
+        if worlds.client_cut_layer[n, c] > cut_layer:
+            weight += part[c]
     if weight == 0.0:
         return
     before = (1.0 - share[worlds.cut_layer[n]]) / (1.0 - share[cut_layer])
     for k in range(worlds.skill.shape[1]):
         taken = 0.0
-        for c in range(len(participants)):
-            if participants[c] and worlds.client_cut_layer[n, c] > cut_layer:
-                taken += worlds.data_share[n, c] / weight * worlds.own_skill[n, c, k]
+        for c in range(len(part)):
+            if worlds.client_cut_layer[n, c] > cut_layer:
+                taken += part[c] / weight * worlds.own_skill[n, c, k]
         worlds.skill[n, k] = before * worlds.skill[n, k] + (1.0 - before) * taken

@@ -15,7 +15,7 @@ from splitgym.learning.surrogate.training import train
 from splitgym.learning.surrogate.worlds import Bools, Ints, Worlds
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=True)
 def play_round(
     worlds: Worlds,
     cut_layer: Ints,
@@ -43,20 +43,24 @@ def play_round(
         batch_size: b.
     """
     clients, classes = participants.shape[1], len(test_share)
-    right, weight, probability = np.empty((3, clients, classes))
+    scratch, part = np.empty((4, clients, classes)), np.empty(clients)
     fresh = np.sqrt(1.0 - parameters.persistence**2) * parameters.wobble
     for n in range(len(cut_layer)):
         worlds.rounds[n] += 1
-        worlds.trained[n] = participants[n].any()
+        total = 0.0
+        for c in range(clients):
+            part[c] = worlds.data_share[n, c] if participants[n, c] else 0.0
+            total += part[c]
+        worlds.trained[n] = total > 0.0
         if worlds.trained[n]:
-            move_cut(worlds, n, cut_layer[n], participants[n], parameters)
+            part /= total
+            move_cut(worlds, n, cut_layer[n], part, parameters)
             # As `splitgym.frameworks.aggregated_rows`.
             aggregated = np.ceil(np.rint(aggregation_ratio[n] * batch_size * 1e9) / 1e9) / batch_size
-            loss_normals = normals[n, classes + clients :]
-            train(worlds, n, participants[n], aggregated, loss_normals, parameters, right, weight, probability)
+            train(worlds, n, part, aggregated, normals[n, classes + clients :], parameters, scratch)
             for k in range(classes):
                 worlds.wobble[n, k] = parameters.persistence * worlds.wobble[n, k] + fresh * normals[n, k]
         worlds.evaluated[n] = worlds.rounds[n] % evaluate_every == 0
         if worlds.evaluated[n]:
             of_clients = normals[n, classes : classes + clients]
-            measure(worlds, n, of_clients, parameters, test_share, evaluation_samples, right, weight)
+            measure(worlds, n, of_clients, parameters, test_share, evaluation_samples, scratch)

@@ -9,42 +9,47 @@ Floats = NDArray[np.float64]
 DOUBLINGS = 10
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=True, inline="always")
-def growth(x: float) -> float:
-    """About exp(x): (1 + x / 1024)^1024, which compilers turn into a few multiplications of many numbers at once."""
-    y = 1.0 + max(x, -1000.0) / (1 << DOUBLINGS)
-    for _ in range(DOUBLINGS):
-        y *= y
-    return y
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=True)
+def grow(logits: Floats) -> None:
+    """Turns logits into about exp(logit), in place: (1 + x / 1024)^1024.
+
+    Compilers make of it a few multiplications of many numbers at once.
+    """
+    flat = logits.reshape(logits.size)
+    for i in range(len(flat)):
+        y = 1.0 + max(flat[i], -1000.0) * (1.0 / (1 << DOUBLINGS))
+        for _ in range(DOUBLINGS):
+            y *= y
+        flat[i] = y
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=True)
+def answer(right: Floats, weight: Floats, others: Floats) -> None:
+    """How likely a sample of each class is recognised.
+
+    The logit of the right class is its skill and its habit, those of the others are their habits.
+
+    Args:
+        right: [C, K] logits of the right class, without its habit; becomes the probability of the right answer.
+        weight: [C, K] habits, logits; becomes exp(habit).
+        others: [C, K] to be filled: sum of the weights of the other classes.
+    """
+    clients, classes = right.shape
+    grow(right)
+    grow(weight)
+    for c in range(clients):
+        total = 0.0
+        for k in range(classes):
+            total += weight[c, k]
+        for k in range(classes):
+            others[c, k] = total - weight[c, k]
+    flat, weights, rest = right.reshape(right.size), weight.reshape(right.size), others.reshape(right.size)
+    for i in range(len(flat)):
+        own = weights[i] * flat[i]
+        flat[i] = own / (own + rest[i])
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath=True, inline="always")
 def limited(step: float) -> float:
     """A step that is never longer than one logit."""
     return step / (1.0 + abs(step))
-
-
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=True)
-def answers(right: Floats, habit: Floats, sharpness: float, weight: Floats, probability: Floats) -> float:
-    """How likely a sample of each class is recognised.
-
-    The logit of the right class is its skill and its habit, those of the others are their habits.
-
-    Args:
-        right: [K] logits of the right class, without its habit.
-        habit: [K] logits.
-        sharpness: Factor of the habits.
-        weight: [K] to be filled: exp(habit).
-        probability: [K] to be filled: of the right answer.
-
-    Returns:
-        The sum of the weights.
-    """
-    total = 0.0
-    for k in range(len(right)):
-        weight[k] = growth(sharpness * habit[k])
-        total += weight[k]
-    for k in range(len(right)):
-        own = weight[k] * growth(right[k])
-        probability[k] = own / (own + total - weight[k])
-    return total

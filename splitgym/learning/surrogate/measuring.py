@@ -3,12 +3,12 @@
 import numpy as np
 from numba import njit
 
-from splitgym.learning.surrogate.links import answers
+from splitgym.learning.surrogate.links import answer
 from splitgym.learning.surrogate.parameters import Floats, Parameters
 from splitgym.learning.surrogate.worlds import Worlds
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=True)
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=True, inline="always")
 def measure(
     worlds: Worlds,
     n: int,
@@ -16,8 +16,7 @@ def measure(
     p: Parameters,
     test_share: Floats,
     evaluation_samples: int,
-    right: Floats,
-    weight: Floats,
+    scratch: Floats,
 ) -> None:
     """Measures the accuracy of all clients of world n.
 
@@ -28,37 +27,47 @@ def measure(
         p: Of the law, by cut layer.
         test_share: [K] share of each class in the test data.
         evaluation_samples: Accuracy is a multiple of 1 / so many.
-        right: [C, K] scratch.
-        weight: [C, K] scratch.
+        scratch: [4, C, K]
     """
-    clients, classes = weight.shape
+    clients, classes = scratch.shape[1:]
+    recall = worlds.recall[n]
+    _decide(worlds, n, p, recall, scratch[1])
+    answer(recall, scratch[1], scratch[2])
     worlds.accuracy[n] = worlds.balanced_accuracy[n] = 0.0
     worlds.worst_accuracy[n] = 1.0
     for c in range(clients):
         if worlds.data_share[n, c] == 0.0:
             continue
-        in_client = p.client_share[worlds.client_cut_layer[n, c]]
-        known = 0.0
-        for k in range(classes):
-            own = worlds.own_skill[n, c, k] - worlds.behind[n, c]
-            right[c, k] = max(in_client * own + (1.0 - in_client) * worlds.skill[n, k], 0.0)
-            known += right[c, k] / classes
-        sharpness = p.sharpness / np.sqrt(p.softness + known)
-        # What is not learnt does not wobble either.
-        shaken = known / (p.softness + known)
-        for k in range(classes):
-            right[c, k] = sharpness * p.ease[k] * right[c, k] + shaken * (worlds.talent[n, k] + worlds.wobble[n, k])
-        recall = worlds.recall[n, c]
-        answers(right[c], worlds.habit[n, c], sharpness, weight[c], recall)
         expected = balanced = 0.0
         for k in range(classes):
-            recall[k] *= p.ceiling
-            expected += test_share[k] * recall[k]
-            balanced += recall[k] / classes
-        spread = np.sqrt(expected * (1.0 - expected) / evaluation_samples)
+            recall[c, k] *= p.ceiling
+            expected += test_share[k] * recall[c, k]
+            balanced += recall[c, k] / classes
+        spread = np.sqrt(max(expected * (1.0 - expected), 0.0) / evaluation_samples)
         measured = min(max(expected + spread * normals[c], 0.0), 1.0)
         measured = np.rint(evaluation_samples * measured) / evaluation_samples
         worlds.client_accuracy[n, c] = measured
         worlds.accuracy[n] += worlds.data_share[n, c] * measured
         worlds.worst_accuracy[n] = min(worlds.worst_accuracy[n], measured)
         worlds.balanced_accuracy[n] += worlds.data_share[n, c] * min(max(balanced + measured - expected, 0.0), 1.0)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=True, inline="always")
+def _decide(worlds: Worlds, n: int, p: Parameters, right: Floats, weight: Floats) -> None:
+    """Fills in logits and habits of decisions, [C, K], which are sharper than those that losses are made of."""
+    clients, classes = right.shape
+    for c in range(clients):
+        in_client = p.client_share[worlds.client_cut_layer[n, c]]
+        behind = worlds.behind[n, c]
+        known = 0.0
+        for k in range(classes):
+            skill = in_client * (worlds.own_skill[n, c, k] - behind) + (1.0 - in_client) * worlds.skill[n, k]
+            right[c, k] = max(skill, 0.0)
+            known += right[c, k] / classes
+        sharpness = p.sharpness / np.sqrt(p.softness + known)
+        # What is not learnt does not wobble either.
+        shaken = known / (p.softness + known)
+        for k in range(classes):
+            chance = shaken * (worlds.talent[n, k] + worlds.wobble[n, k])
+            right[c, k] = sharpness * p.ease[k] * right[c, k] + chance
+            weight[c, k] = sharpness * worlds.habit[n, c, k]

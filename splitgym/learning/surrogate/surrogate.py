@@ -10,7 +10,7 @@ from splitgym.data import class_counts
 from splitgym.frameworks import Framework
 from splitgym.learning.surrogate.calibration import calibration_for
 from splitgym.learning.surrogate.law import play_round
-from splitgym.learning.surrogate.worlds import Worlds
+from splitgym.learning.surrogate.worlds import Worlds, settle
 from splitgym.scenario import Scenario
 
 Floats = NDArray[np.float64]
@@ -91,7 +91,8 @@ class Surrogate:
             dirichlet_alpha: Concentration of partition "dirichlet".
         """
         w, p, classes = self._worlds, self._parameters, len(self._test_share)
-        w.settle(world, self._class_counts(clients=clients, generator=rng, dirichlet_alpha=dirichlet_alpha))
+        counts = self._class_counts(clients=clients, generator=rng, dirichlet_alpha=dirichlet_alpha)
+        settle(w, world, counts, p.kept_by_evenness)
         normals = rng.standard_normal(2 + 2 * classes)
         w.luck[world] = exp(p.luck * normals[0])
         w.talent[world] = p.talent * normals[2 : 2 + classes]

@@ -4,6 +4,7 @@ from math import log
 from typing import NamedTuple, Self
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -19,7 +20,7 @@ class Worlds(NamedTuple):
     data_share: Floats
     """[N, C] of all samples; 0: there is no such client."""
     evenness: Floats
-    """[N, C] probability that two samples of a client differ in class; 1: all classes alike."""
+    """[N, C] power of the probability that two samples of a client differ in class; 1: all classes alike."""
     luck: Floats
     """[N] factor of all speeds."""
     talent: Floats
@@ -88,28 +89,38 @@ class Worlds(NamedTuple):
             evaluated=np.ones(of_world, bool),
         )
 
-    def settle(self, world: int, class_counts: Ints) -> None:
-        """Gives a world untrained clients with that data.
 
-        Args:
-            world: 0..N-1.
-            class_counts: [clients, K] samples of each class that each of the first clients has; the others of C are
-                not there.
-        """
-        clients, classes = class_counts.shape
-        sizes = class_counts.sum(axis=1)
-        share = class_counts / sizes[:, None]
-        self.class_share[world, :clients] = share
-        self.evenness[world, :clients] = (1 - np.einsum("ck,ck->c", share, share)) * (classes / (classes - 1))
-        self.data_share[world, :clients] = sizes / sizes.sum()
-        self.data_share[world, clients:] = 0.0
-        self.skill[world] = 0.0
-        self.own_skill[world] = 0.0
-        self.habit[world] = 0.0
-        self.behind[world] = 0.0
-        self.rounds[world] = 0
-        self.cut_layer[world] = 0
-        self.client_cut_layer[world] = 0
-        self.client_loss[world] = self.loss[world] = log(classes)
-        self.trained[world] = False
-        self.evaluated[world] = True
+@njit(nogil=True, cache=True, error_model="numpy")
+def settle(worlds: Worlds, n: int, class_counts: Ints, exponent: float) -> None:
+    """Gives a world untrained clients with that data.
+
+    Args:
+        worlds: Changed in place.
+        n: The world.
+        class_counts: [clients, K] samples of each class that each of the first clients has; the others of C are not
+            there.
+        exponent: Of the evenness of a client's data.
+    """
+    clients, classes = class_counts.shape
+    samples = class_counts.sum()
+    worlds.data_share[n] = 0.0
+    for c in range(clients):
+        size = class_counts[c].sum()
+        alike = 0.0
+        for k in range(classes):
+            share = class_counts[c, k] / size
+            worlds.class_share[n, c, k] = share
+            alike += share * share
+        worlds.data_share[n, c] = size / samples
+        worlds.evenness[n, c] = max((1.0 - alike) * classes / (classes - 1), 0.0) ** exponent
+    worlds.skill[n] = 0.0
+    worlds.own_skill[n] = 0.0
+    worlds.habit[n] = 0.0
+    worlds.behind[n] = 0.0
+    worlds.rounds[n] = 0
+    worlds.cut_layer[n] = 0
+    worlds.client_cut_layer[n] = 0
+    worlds.client_loss[n] = np.log(classes)
+    worlds.loss[n] = np.log(classes)
+    worlds.trained[n] = False
+    worlds.evaluated[n] = True

@@ -1,0 +1,231 @@
+"""Calibrates the surrogate learner on logs of real runs, and compares it with runs that it was not fitted to.
+
+    python -m experiments calibrate --scenario iot --framework epsl
+
+Logs lie in one file per run; what is there is not run again. Decisions come from many patterns (`patterns.py`); three
+of them, and every fifth run of the others, are held out of the fit. Some runs are trained twice, with other initial
+weights: such a twin shows how much of a run is chance, which no model can foretell.
+"""
+
+import inspect
+import shlex
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+import torch
+import tyro
+
+from experiments.calibrate.fit import fit, spread
+from experiments.calibrate.jobs import jobs, of_group
+from experiments.calibrate.logs import Log, finish, finished
+from experiments.calibrate.replays import Replay
+from experiments.calibrate.report import Comparison, errors, plot, table, twins, where
+from splitgym import data, models
+from splitgym.learning.surrogate.calibration import FOLDER_VARIABLE, key
+from splitgym.learning.surrogate.parameters import Parameters
+from splitgym.scenario import Scenario, build
+
+HELD_OUT = ("held-out seeds", "held-out patterns")
+GROUPS = ("fitted", *HELD_OUT)
+EARLY = 0.75
+"""Share of the target that is looked at as well: more runs reach it."""
+DIGITS = 4
+"""Significant, of the numbers in a calibration."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """A calibration of the surrogate learner, with its error on held-out real runs."""
+
+    scenario: str = "iot"
+    """Preset, or path of a TOML file; only its task and training matter."""
+    framework: str = "epsl"
+    """A calibration of epsl holds for psl as well."""
+    clients: tuple[int, int] | None = None
+    """Fewest and most clients that it shall hold for; default: half to 1.75 times the scenario's."""
+    dirichlet_alpha: tuple[float, float] = (0.1, 1.0)
+    """Its range, where the data are shared by partition="dirichlet"."""
+    runs: int = 208
+    """Real runs to log."""
+    rounds: int = 200
+    """Of each run."""
+    evaluate_every: int = 8
+    """Rounds from one measurement to the next."""
+    evaluation_samples: int | None = None
+    """Test samples of a measurement; absent: all."""
+    workers: int = 1
+    """Processes that train."""
+    out: Path = Path("runs/calibrate")
+    """Folder for the logs."""
+    calibrations: Path = Path("runs/calibrations")
+    """Folder for the calibration."""
+    results: Path = Path("experiments/results/calibrate")
+    """Folder for the report: table, rows and plot."""
+    quick: bool = False
+    """A short form: 15 runs of 16 rounds, a few steps of the fit."""
+
+    def check(self) -> None:
+        """Raises a ValueError that names the first setting which is not allowed."""
+        for name, least in (("runs", 15), ("rounds", 1), ("evaluate_every", 1), ("workers", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"--{name.replace('_', '-')} {getattr(self, name)}, allowed: {least} or more")
+        if self.evaluate_every > self.rounds:
+            raise ValueError(f"--evaluate-every {self.evaluate_every}, allowed: 1 to {self.rounds}, the rounds")
+        if self.framework not in ("epsl", "psl", "psl-drop"):
+            raise ValueError(f"--framework {self.framework!r}, allowed: epsl, psl, psl-drop")
+
+
+def main() -> None:
+    """Logs what is not logged yet, fits, writes calibration and report."""
+    options = tyro.cli(Options, description=inspect.getdoc(Options))
+    options.check()
+    scenario = build(options.scenario)
+    name = f"{scenario.name}-{options.framework}"
+    count = scenario.clients.count
+    clients = options.clients or (max(2, count // 2), max(6, int(1.75 * count)))
+    runs, rounds, every = (15, 16, 4) if options.quick else (options.runs, options.rounds, options.evaluate_every)
+    folder = options.out / name
+    finish(
+        jobs(
+            options.scenario,
+            scenario,
+            options.framework,
+            runs=runs,
+            clients=clients,
+            dirichlet_alpha=options.dirichlet_alpha,
+            rounds=rounds,
+            evaluate_every=every,
+            evaluation_samples=options.evaluation_samples,
+        ),
+        folder,
+        options.workers,
+    )
+    logs, again = finished(folder), finished(folder, again=True)
+    cuts = cut_layers(scenario)
+    expected = fit(Replay(of_group(logs, "fitted"), cuts, scenario.training.batch_size), 3 if options.quick else 30)
+    pairs = pair(logs, again, cuts, scenario.training.batch_size)
+    parameters = spread(expected, Replay(of_group(logs, "fitted"), cuts, scenario.training.batch_size), pairs)
+    report = Report(scenario, name, logs, pairs, parameters, cuts)
+    options.results.mkdir(parents=True, exist_ok=True)
+    text = report.write(options.results)
+    options.calibrations.mkdir(parents=True, exist_ok=True)
+    path = options.calibrations / f"{name}.toml"
+    path.write_text(calibration(options, scenario, clients, report), encoding="utf-8")
+    print(text)
+    print(f"{path}: found by learner='surrogate' when {FOLDER_VARIABLE}={options.calibrations}")
+
+
+def cut_layers(scenario: Scenario) -> int:
+    """Cut layers of its network, L - 1."""
+    task, (shape, classes) = scenario.task, data.dimensions(scenario.task.dataset)
+    return len(models.build(task.model, shape, classes, torch.Generator(), stem=task.stem)) - 1
+
+
+def pair(once: list[Log], again: list[Log], cuts: int, batch_size: int) -> tuple[Replay, Replay] | None:
+    """Runs that were trained twice, first and second time; None if there are none."""
+    if not again:
+        return None
+    first = {log.job["number"]: log for log in once}
+    known = [log for log in again if log.job["number"] in first]
+    return Replay([first[log.job["number"]] for log in known], cuts, batch_size), Replay(known, cuts, batch_size)
+
+
+class Report:
+    """The errors of a calibration, as rows, tables and plot."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        name: str,
+        logs: list[Log],
+        pairs: tuple[Replay, Replay] | None,
+        parameters: Parameters,
+        cuts: int,
+    ) -> None:
+        self.name, self.logs, self.parameters = name, logs, parameters
+        replays = {group: Replay(of_group(logs, group), cuts, scenario.training.batch_size) for group in GROUPS}
+        replays["held out"] = Replay(of_group(logs, *HELD_OUT), cuts, scenario.training.batch_size)
+        compared = {group: Comparison.of(replay, parameters) for group, replay in replays.items()}
+        if pairs is not None:
+            compared["first twins"] = Comparison.of(pairs[0], parameters)
+        self.held_out = compared["held out"]
+        goal = scenario.episode.target_accuracy
+        self.rows = self.held_out.rows(goal)
+        self.errors = {f"target {target:g}": errors_at(compared, pairs, target) for target in (goal, EARLY * goal)}
+
+    def write(self, folder: Path) -> str:
+        """Writes rows, plot and tables; returns the tables."""
+        self.rows.to_csv(folder / f"{self.name}.csv", index=False, float_format="%.5g")
+        plot(self.held_out, folder / f"{self.name}.png")
+        text = "\n\n".join(
+            [
+                f"`{command()}`",
+                f"{len(self.logs)} real runs of {self.held_out.rounds} rounds. The surrogate's expectation beside each "
+                "single real run. Rounds error: of the rounds to the target, where both reach it. Rank correlation: of "
+                "the runs by rounds to the target. Twins are runs trained twice, with other initial weights; the second "
+                "as the forecast of the first shows how much is chance.",
+                *(f"### {target}\n\n{table(parts)}" for target, parts in self.errors.items()),
+                "### Where, on all held-out runs",
+                where(self.rows),
+                "",
+            ]
+        )
+        (folder / f"{self.name}.md").write_text(text, encoding="utf-8")
+        return text
+
+
+def errors_at(
+    compared: dict[str, Comparison], pairs: tuple[Replay, Replay] | None, target: float
+) -> dict[str, dict[str, float]]:
+    """Errors of all groups of runs, and of second trainings as forecasts of first ones."""
+    found = {group: errors(each.rows(target), each.rounds) for group, each in compared.items()}
+    return found if pairs is None else {**found, "second twins for first": twins(*pairs, target)}
+
+
+def command() -> str:
+    """The command line of this experiment."""
+    return shlex.join(["python", "-m", "experiments", "calibrate", *sys.argv[1:]])
+
+
+def calibration(options: Options, scenario: Scenario, clients: tuple[int, int], report: Report) -> str:
+    """The calibration as TOML."""
+    logs, (task, training) = report.logs, key(scenario)
+    alpha = options.dirichlet_alpha if scenario.task.partition == "dirichlet" else (scenario.task.dirichlet_alpha,) * 2
+    numbers = [log.job["number"] for log in logs]
+    values: dict[str, Any] = {
+        "frameworks": ["epsl", "psl"] if options.framework == "epsl" else [options.framework],
+        "clients": list(clients),
+        "dirichlet_alpha": list(alpha),
+        "cut_layers": cut_layers(scenario),
+        "train_samples": np.rint(np.mean([log.class_counts.sum(0) for log in logs], axis=0)).astype(int).tolist(),
+        "test_samples": np.rint(np.mean([log.test_counts for log in logs], axis=0)).astype(int).tolist(),
+        "task": task,
+        "training": training,
+        "parameters": {name: rounded(value) for name, value in report.parameters._asdict().items()},
+        "provenance": {
+            "command": command(),
+            "splitgym": version("splitgym"),
+            "torch": str(torch.__version__),
+            "runs": len(logs),
+            "rounds": len(logs[0].cut_layer),
+            "seeds": [min(numbers), max(numbers)],
+            "patterns": sorted({log.job["pattern"] for log in logs}),
+        },
+        "error": {
+            target: {group: {n: rounded(v) for n, v in own.items() if np.isfinite(v)} for group, own in parts.items()}
+            for target, parts in report.errors.items()
+        },
+    }
+    return tomli_w.dumps(values)
+
+
+def rounded(value: Any) -> Any:
+    """Plain numbers with few digits."""
+    if np.ndim(value):
+        return [rounded(each) for each in value]
+    return value if isinstance(value, int) else float(f"{float(value):.{DIGITS}g}")

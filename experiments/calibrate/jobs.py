@@ -1,0 +1,57 @@
+"""Which runs are logged, and which of them are held out of the fit."""
+
+from collections.abc import Sequence
+
+from experiments.calibrate.logs import Job, Log
+from experiments.calibrate.patterns import FITTED, HELD_OUT
+from splitgym.scenario import Scenario
+
+PATTERNS = (*FITTED, *HELD_OUT)
+AGAIN_EVERY = 14
+"""Of so many runs one is trained twice; as there are 13 patterns, it is of another pattern each time."""
+HELD_OUT_EVERY = 5
+"""Of so many runs one is held out, whatever its pattern."""
+
+
+def jobs(
+    source: str,
+    scenario: Scenario,
+    framework: str,
+    *,
+    runs: int,
+    clients: tuple[int, int],
+    dirichlet_alpha: tuple[float, float],
+    rounds: int,
+    evaluate_every: int,
+    evaluation_samples: int | None,
+) -> list[Job]:
+    """The runs, pattern after pattern; `source` is where the scenario was read from."""
+    if scenario.task.partition != "dirichlet":
+        dirichlet_alpha = (scenario.task.dirichlet_alpha, scenario.task.dirichlet_alpha)
+    return [
+        Job(
+            number,
+            source,
+            framework,
+            PATTERNS[number % len(PATTERNS)].__name__,
+            clients,
+            dirichlet_alpha,
+            rounds,
+            evaluate_every,
+            evaluation_samples,
+            again=number % AGAIN_EVERY == 0,
+        )
+        for number in range(runs)
+    ]
+
+
+def group(log: Log) -> str:
+    """What a run is for: "fitted", "held-out seeds" (of fitted patterns) or "held-out patterns"."""
+    if log.job["pattern"] in {pattern.__name__ for pattern in HELD_OUT}:
+        return "held-out patterns"
+    return "held-out seeds" if log.job["number"] % HELD_OUT_EVERY == HELD_OUT_EVERY - 1 else "fitted"
+
+
+def of_group(logs: Sequence[Log], *groups: str) -> list[Log]:
+    """Those of the logs that are of one of the groups."""
+    return [log for log in logs if group(log) in groups]

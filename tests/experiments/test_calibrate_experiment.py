@@ -1,0 +1,146 @@
+"""The calibration of the surrogate: patterns, logs that are not made twice, replays, and the whole in its short form."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from experiments import calibrate
+from experiments.calibrate import patterns
+from experiments.calibrate.fit import start
+from experiments.calibrate.jobs import PATTERNS, jobs
+from experiments.calibrate.logs import Job, Log, class_counts, finished, run
+from experiments.calibrate.replays import Replay
+from experiments.calibrate.report import rounds_to
+from splitgym.learning import Learner
+from splitgym.learning.surrogate import calibration_for
+from splitgym.learning.surrogate.calibration import FOLDER_VARIABLE
+from splitgym.scenario import build
+
+
+def job(number: int = 3, pattern: str = "random_k", again: bool = False) -> Job:
+    return Job(number, "toy", "epsl", pattern, (3, 3), (0.5, 0.5), 6, 2, None, again)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_patterns_select_among_the_clients(pattern):
+    rng = np.random.default_rng(0)
+    select = pattern(patterns.Group(5, rng.uniform(0.1, 1, 5)), rng)
+    chosen = np.array([select(rng.random(5)) for _ in range(50)])
+    assert chosen.shape == (50, 5)
+    assert chosen.dtype == bool
+    assert chosen.any()
+
+
+def test_highest_loss_takes_those_of_the_highest_loss():
+    rng = np.random.default_rng(4)
+    select = patterns.highest_loss(patterns.Group(4, np.ones(4)), rng)
+    chosen = select(np.array([0.1, 0.9, 0.3, 0.5]))
+    assert np.array_equal(
+        np.sort(np.array([0.1, 0.9, 0.3, 0.5])[chosen]), np.sort([0.9, 0.5, 0.3, 0.1][: chosen.sum()])
+    )
+
+
+def test_a_log_says_what_the_learner_did(tmp_path):
+    run(job(), tmp_path)
+    (log,) = finished(tmp_path)
+    learner = Learner(build("toy", {"clients": {"count": 3}, "task": {"evaluation_samples": None}}), "epsl", 3)
+    outcomes = [learner.round(decision) for decision in log.decisions()]
+    np.testing.assert_array_equal(log.client_loss, [outcome.client_loss for outcome in outcomes])
+    np.testing.assert_array_equal(log.evaluated, [1, 3, 5])
+    np.testing.assert_allclose(log.accuracy, [outcome.accuracy for outcome in outcomes[1::2]])
+    np.testing.assert_allclose(log.class_counts.sum(1) / log.class_counts.sum(), learner.data_share)
+
+
+def test_what_is_logged_is_not_trained_again(tmp_path):
+    run(job(), tmp_path)
+    before = (tmp_path / "0003.npz").stat().st_mtime_ns
+    run(job(again=True), tmp_path)
+    assert (tmp_path / "0003.npz").stat().st_mtime_ns == before
+    (first,), (second,) = finished(tmp_path), finished(tmp_path, again=True)
+    np.testing.assert_array_equal(first.selected, second.selected)
+    assert not np.array_equal(first.client_loss, second.client_loss)
+    assert job(again=True).is_done(tmp_path)
+    assert not list(tmp_path.glob("*.unfinished"))
+
+
+def test_class_counts_are_those_of_the_learner():
+    scenario = build("iot")
+    counts, test_counts = class_counts(scenario, 5)
+    learner = Learner(scenario, "epsl", 5)
+    np.testing.assert_allclose(counts.sum(1) / counts.sum(), learner.data_share)
+    assert test_counts.sum() == len(learner.evaluator)
+
+
+def small_log(clients: int, number: int) -> Log:
+    rng = np.random.default_rng(number)
+    return Log(
+        job={"number": number, "pattern": "random_k"},
+        class_counts=rng.integers(1, 20, (clients, 10)),
+        test_counts=np.full(10, 5),
+        cut_layer=np.full(6, 2),
+        selected=rng.random((6, clients)) < 0.7,
+        aggregation_ratio=np.full(6, 0.5),
+        client_loss=np.ones((6, clients)),
+        evaluated=np.array([1, 3, 5]),
+        correct=rng.integers(0, 5, (3, clients, 10)),
+    )
+
+
+def test_a_run_is_replayed_alike_beside_larger_ones():
+    logs = [small_log(3, 0), small_log(5, 1)]
+    together, alone = Replay(logs, 2, 8), Replay(logs[:1], 2, 8)
+    numbers = start(10)
+    np.testing.assert_allclose(together.play(numbers).recall[0, :, :3], alone.play(numbers).recall[0], rtol=1e-12)
+    np.testing.assert_allclose(together.accuracy[0], logs[0].accuracy)
+
+
+def test_rounds_to_a_target_are_interpolated():
+    rounds = np.array([5, 10, 15])
+    assert rounds_to(np.array([0.2, 0.4, 0.8]), rounds, 0.6) == pytest.approx(12.5)
+    assert rounds_to(np.array([0.7, 0.4, 0.8]), rounds, 0.6) == 5
+    assert rounds_to(np.array([0.2, 0.4, 0.5]), rounds, 0.6) == np.inf
+
+
+def test_jobs_are_of_all_patterns_and_some_are_trained_twice():
+    made = jobs(
+        "iot",
+        build("iot"),
+        "epsl",
+        runs=40,
+        clients=(4, 14),
+        dirichlet_alpha=(0.1, 1.0),
+        rounds=10,
+        evaluate_every=5,
+        evaluation_samples=None,
+    )
+    assert {each.pattern for each in made} == {pattern.__name__ for pattern in PATTERNS}
+    twice = [each.pattern for each in made if each.again]
+    assert len(twice) == len(set(twice)) == 3
+
+
+def test_the_short_form_makes_a_calibration_that_is_found(tmp_path, monkeypatch):
+    folders = [part for name in ("out", "calibrations", "results") for part in (f"--{name}", str(tmp_path / name))]
+    scenario = build("toy", {"name": "small", "training": {"batch_size": 6}})
+    (tmp_path / "small.toml").write_text(scenario.to_toml(), encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["x", "--scenario", str(tmp_path / "small.toml"), "--quick", *folders])
+    calibrate.main()
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "calibrations"))
+    found = calibration_for(scenario, "psl")
+    assert found.provenance["runs"] == 15
+    assert found.clients == (2, 6)
+    assert {path.suffix for path in (tmp_path / "results").iterdir()} == {".csv", ".md", ".png"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--runs", "3"], "--runs 3, allowed: 15 or more"),
+        (["--evaluate-every", "300"], "--evaluate-every 300, allowed: 1 to 200"),
+        (["--framework", "fl"], "--framework 'fl', allowed: epsl, psl, psl-drop"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(arguments, message, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["x", *arguments])
+    with pytest.raises(ValueError, match=message):
+        calibrate.main()

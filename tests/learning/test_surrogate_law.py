@@ -1,0 +1,196 @@
+"""The law of learning: a step by hand, limit cases, and the rules of moving cuts."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from splitgym.frameworks.parties import Parties
+from splitgym.learning.surrogate.law import play_round
+from splitgym.learning.surrogate.parameters import Parameters
+from splitgym.learning.surrogate.worlds import Worlds, settle
+from splitgym.models import build as build_network
+from splitgym.scenario import Training
+
+CUTS = 3
+
+
+def parameters(**changed) -> Parameters:
+    """Without chance, but for what is changed."""
+    numbers = {
+        "openness": 0.5,
+        "take_off": 1.0,
+        "server_speed": np.array([0.3, 0.2, 0.1]),
+        "client_speed": np.array([0.1, 0.2, 0.3]),
+        "client_share": np.array([0.2, 0.4, 0.8]),
+        "habit_speed": 0.05,
+        "kept_by_server": np.array([0.5, 0.5, 0.5]),
+        "kept_by_client": 0.3,
+        "kept_by_number": 0.5,
+        "kept_by_evenness": 1.0,
+        "few": 1.0,
+        "skew": 0.5,
+        "confusion": 0.2,
+        "drift": 0.3,
+        "returning": 0.25,
+        "decay": 0.01,
+        "ceiling": 0.95,
+        "sharpness": 2.0,
+        "softness": 0.5,
+        "ease": np.ones(3),
+        **dict.fromkeys(("luck", "talent", "wobble", "persistence", "loss_noise"), 0.0),
+    }
+    return Parameters(**{**numbers, **changed}).at_cuts(CUTS)
+
+
+def worlds(*class_counts, numbers: Parameters | None = None) -> Worlds:
+    """A world for each [C, K] of counts, all of the same shape."""
+    clients, classes = np.shape(class_counts[0])
+    made = Worlds.empty(len(class_counts), clients, classes)
+    for n, counts in enumerate(class_counts):
+        settle(made, n, np.array(counts), (numbers or parameters()).kept_by_evenness)
+    return made
+
+
+def play(made: Worlds, cut, selected, phi=0.0, normals=None, numbers: Parameters | None = None, samples=1000):
+    """One round; scalars count for all worlds."""
+    runs, clients, classes = made.class_share.shape
+    play_round(
+        made,
+        np.broadcast_to(np.asarray(cut, np.int64), runs).copy(),
+        np.broadcast_to(np.asarray(selected, bool), (runs, clients)).copy(),
+        np.broadcast_to(np.asarray(phi, float), runs).copy(),
+        np.zeros((runs, classes + 2 * clients)) if normals is None else normals,
+        numbers or parameters(),
+        np.full(classes, 1 / classes),
+        samples,
+        1,
+        16,
+    )
+
+
+def test_first_step_by_hand():
+    """Two clients of 30 and 10 samples; all networks guess, so every error is 2/3."""
+    made = worlds([[10, 10, 10], [10, 0, 0]])
+    play(made, 2, [True, True])
+    p, guess = parameters(), 1 / 3
+    part = np.array([0.75, 0.25])
+    share = np.array([[1 / 3] * 3, [1, 0, 0]])
+    error = share * (1 - guess)
+    # Half of a class's errors answer in favour of each other class.
+    in_favour = (error.sum(1, keepdims=True) - error) / 2
+    mass = part @ share
+    diversity = (1 / (3 * (mass**2).sum())) ** 0.5
+    pace = 3 * 0.5
+
+    def limited(step):
+        return step / (1 + np.abs(step))
+
+    speed = pace * 0.2 / (1 + (part**2).sum())
+    np.testing.assert_allclose(made.skill[0], limited(speed * part @ (error * diversity - 0.2 * in_favour)), rtol=1e-9)
+    np.testing.assert_allclose(made.own_skill[0], limited(pace * 0.2 * error), rtol=1e-9)
+    np.testing.assert_allclose(made.habit[0], limited(pace * 0.05 * (error - in_favour)), rtol=1e-9)
+    np.testing.assert_allclose(made.client_loss[0], math.log(3), rtol=1e-9)
+    known = np.maximum(0.4 * made.own_skill[0] + 0.6 * made.skill[0], 0)
+    sharpness = p.sharpness / np.sqrt(p.softness + known.mean(1, keepdims=True))
+    weight = np.exp(sharpness * made.habit[0])
+    right = weight * np.exp(sharpness * known)
+    expected = 0.95 * right / (right + weight.sum(1, keepdims=True) - weight)
+    np.testing.assert_allclose(made.recall[0], expected, rtol=2e-3)
+    np.testing.assert_allclose(made.client_accuracy[0], expected.mean(1), atol=1e-3)
+    np.testing.assert_allclose(made.accuracy[0], part @ made.client_accuracy[0])
+
+
+def test_nobody_learns_without_participants():
+    made = worlds([[10, 5, 3], [1, 9, 9]])
+    for _ in range(5):
+        play(made, 1, [True, True])
+    before = {name: array.copy() for name, array in made._asdict().items()}
+    play(made, 3, [False, False])
+    changed = [name for name, array in made._asdict().items() if not np.array_equal(array, before[name])]
+    assert changed == ["rounds", "trained"]
+
+
+def test_more_of_a_class_teaches_it_more():
+    made = worlds([[10, 10, 20], [10, 10, 20]], [[10, 15, 15], [10, 15, 15]])
+    play(made, 1, [True, True])
+    assert made.skill[0, 2] > made.skill[1, 2] > made.skill[1, 0]
+
+
+def test_aggregation_slows_learning_but_not_of_one_client_alone():
+    counts = [[10, 10, 10], [10, 10, 10]]
+    made = worlds(counts, counts)
+    play(made, 1, [True, True], phi=[0.0, 1.0])
+    assert np.all(made.skill[1] < made.skill[0])
+    alone = worlds(counts, counts)
+    play(alone, 1, [True, False], phi=[0.0, 1.0])
+    np.testing.assert_array_equal(alone.skill[0], alone.skill[1])
+
+
+def test_who_stays_away_falls_behind_and_returns():
+    made = worlds([[10, 10, 10], [10, 10, 10]])
+    for _ in range(10):
+        play(made, 1, [True, False])
+    away = made.behind[0, 1]
+    assert away > made.behind[0, 0] == 0
+    assert made.client_accuracy[0, 1] < made.client_accuracy[0, 0]
+    play(made, 1, [True, True])
+    np.testing.assert_allclose(made.behind[0, 1], 0.75 * away)
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=20)
+def test_a_world_does_not_hear_of_the_others(seed):
+    rng, numbers = np.random.default_rng(seed), parameters(wobble=0.5, persistence=0.8, loss_noise=0.3)
+    counts = rng.integers(1, 20, (5, 4, 3))
+    many, one = worlds(*counts), worlds(counts[3])
+    for _ in range(12):
+        cut, phi = rng.integers(1, CUTS + 1, 5), rng.random(5)
+        selected, normals = rng.random((5, 4)) < 0.5, rng.standard_normal((5, 3 + 8))
+        play(many, cut, selected, phi, normals, numbers)
+        play(one, cut[3:4], selected[3:4], phi[3:4], normals[3:4], numbers)
+    for name, array in one._asdict().items():
+        np.testing.assert_array_equal(array[0], getattr(many, name)[3], err_msg=name)
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=20)
+def test_copies_are_valid_as_with_real_parties(seed):
+    rng = np.random.default_rng(seed)
+    network = build_network("cnn", (1, 8, 8), 3, torch.Generator().manual_seed(0))
+    parties, made = Parties(network, 4, Training()), worlds(rng.integers(1, 20, (4, 3)))
+    for _ in range(15):
+        cut, selected = int(rng.integers(1, CUTS + 1)), rng.random(4) < 0.4
+        if selected.any():
+            parties.move_cut(cut, tuple(np.flatnonzero(selected)), made.data_share[0])
+        play(made, cut, selected)
+        np.testing.assert_array_equal(made.client_cut_layer[0], parties.client_cut_layer)
+        assert made.cut_layer[0] == parties.cut_layer
+
+
+def test_the_server_takes_over_the_participants_mean_and_hands_it_on():
+    made = worlds([[10, 10, 10], [30, 30, 30]])
+    still = parameters(server_speed=np.zeros(3), client_speed=np.zeros(3), decay=0.0)
+    play(made, 3, [True, True], numbers=still)
+    made.skill[0], made.own_skill[0, 0], made.own_skill[0, 1] = 1.0, 2.0, 4.0
+    play(made, 2, [True, True], numbers=still)
+    # 0.6 of the network is behind cut layer 2, of which the server had 0.2.
+    np.testing.assert_allclose(made.skill[0], (0.2 * 1.0 + 0.4 * 3.5) / 0.6)
+    play(made, 3, [False, True], numbers=still)
+    np.testing.assert_allclose(made.own_skill[0, 0], 2.0)
+    np.testing.assert_allclose(made.own_skill[0, 1], (0.4 * 4.0 + 0.4 * made.skill[0]) / 0.8)
+
+
+def test_draws_lie_around_what_is_expected():
+    numbers = parameters(wobble=0.3, persistence=0.5, loss_noise=0.3)
+    counts, rng = [[20, 10, 5], [5, 10, 20]], np.random.default_rng(1)
+    expected, drawn = worlds(counts), worlds(*[counts] * 400)
+    for _ in range(30):
+        play(expected, 1, [True, True], numbers=parameters())
+        play(drawn, 1, [True, True], normals=rng.standard_normal((400, 3 + 4)), numbers=numbers, samples=100)
+    assert drawn.accuracy.mean() == pytest.approx(expected.accuracy[0], abs=0.015)
+    assert drawn.client_loss.mean() == pytest.approx(expected.client_loss.mean(), rel=0.1)
+    assert 0.005 < drawn.accuracy.std() < 0.1
