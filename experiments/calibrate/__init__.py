@@ -167,8 +167,8 @@ class Report:
                 f"`{command()}`",
                 f"{len(self.logs)} real runs of {self.held_out.rounds} rounds. The surrogate's expectation beside each "
                 "single real run. Rounds error: of the rounds to the target, where both reach it. Rank correlation: of "
-                "the runs by rounds to the target. Twins are runs trained twice, with other initial weights; the second "
-                "as the forecast of the first shows how much is chance.",
+                "the runs by rounds to the target. Twins are runs trained twice, with other initial weights; the "
+                "second as the forecast of the first shows how much is chance.",
                 *(f"### {target}\n\n{table(parts)}" for target, parts in self.errors.items()),
                 "### Where, on all held-out runs",
                 where(self.rows),
@@ -184,6 +184,8 @@ def errors_at(
 ) -> dict[str, dict[str, float]]:
     """Errors of all groups of runs, and of second trainings as forecasts of first ones."""
     found = {group: errors(each.rows(target), each.rounds) for group, each in compared.items()}
+    held_out = compared["held out"]
+    found["held out, one draw"] = errors(held_out.drawn().rows(target), held_out.rounds)
     return found if pairs is None else {**found, "second twins for first": twins(*pairs, target)}
 
 

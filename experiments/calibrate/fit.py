@@ -124,21 +124,28 @@ def _around(expected: Parameters, replay: Replay) -> Parameters:
     of_class = np.einsum("neck,neck->nek", logits, weight) / np.maximum(weight.sum(axis=2), 1e-9)
     # A class counts where it is told by most of the clients.
     of_class = np.where(weight.sum(axis=2) > 0.5, of_class, np.nan)
-    lasting = np.nanmean(of_class, axis=1, keepdims=True)
+    lasting = _mean(of_class, axis=1)[:, None]
     passing = of_class - lasting
-    variance = float(np.nanmean(passing**2))
-    correlation = float(np.nanmean(passing[:, 1:] * passing[:, :-1])) / variance
+    variance = float(_mean(passing**2))
+    correlation = float(_mean(passing[:, 1:] * passing[:, :-1])) / max(variance, 1e-9)
     every = int(np.diff(replay.evaluated).mean())
     taught = replay.selected
     noise = np.log(np.maximum(replay.client_loss, 1e-3)) - np.log(np.maximum(played.client_loss, 1e-3))
     return expected._replace(
         luck=_luck(expected, replay),
-        talent=float(np.nanstd(lasting)),
+        talent=float(np.std(lasting)),
         wobble=float(np.sqrt(variance)),
         persistence=max(correlation, 0.0) ** (1 / every),
         loss_noise=float(np.std(np.diff(np.where(taught, noise, np.nan), axis=1)[taught[:, 1:] & taught[:, :-1]]))
         / np.sqrt(2),
     )
+
+
+def _mean(values: Floats, axis: int | None = None) -> Floats:
+    """Of those values that are there; 0 where none is."""
+    there = np.isfinite(values)
+    mean: Floats = np.where(there, values, 0.0).sum(axis=axis) / np.maximum(there.sum(axis=axis), 1)
+    return mean
 
 
 def _luck(expected: Parameters, replay: Replay) -> float:
@@ -158,12 +165,11 @@ def _luck(expected: Parameters, replay: Replay) -> float:
 
 def _encode(parameters: Parameters) -> Floats:
     """As numbers without bounds: logarithms, and logits of shares."""
-    values = [np.atleast_1d(value) for _, value in _fitted(parameters)]
-    shares = np.concatenate(
-        [np.full(len(v), n in SHARES) for v, (n, _) in zip(values, _fitted(parameters), strict=True)]
-    )
-    flat = np.concatenate(values)
-    return np.where(shares, np.log(flat / (1 - flat + 1e-300)), np.log(flat))
+    parts = []
+    for name, value in _fitted(parameters):
+        number = np.atleast_1d(value)
+        parts.append(np.log(number / (1 - number)) if name in SHARES else np.log(number))
+    return np.concatenate(parts)
 
 
 def _decode(numbers: Floats, like: Parameters) -> Parameters:

@@ -126,22 +126,23 @@ def run(job: Job, folder: Path) -> None:
     path = folder / job.file_name
     if not path.exists():
         learner = Learner(scenario, job.framework, seed=job.number)
-        _play(learner, _decisions(learner, job, rng), scenario, job_drawn).save(path)
+        _play(learner, _decisions(learner, job, scenario.training.batch_size, rng), scenario, job_drawn).save(path)
     if job.again:
         learner = Learner(scenario, job.framework, seed=job.number)
         _initialise_again(learner, scenario, job.number)
         _play(learner, Log.load(path).decisions(), scenario, job_drawn).save(folder / job.file_name_again)
 
 
-def _decisions(learner: Learner, job: Job, rng: Generator) -> Iterator[Decision]:
+def _decisions(learner: Learner, job: Job, batch_size: int, rng: Generator) -> Iterator[Decision]:
     """Those of the job's pattern, which hears the clients' losses as they come."""
     clients = len(learner.data_share)
     group = patterns.Group(clients, np.exp(rng.uniform(np.log(0.1), 0.0, clients)))
     select = getattr(patterns, job.pattern)(group, rng)
     cuts, ratios = patterns.cut_layers(cut_layers(learner), rng), patterns.aggregation_ratios(rng)
+    highest = learner.framework.highest_ratio(batch_size) if learner.framework.aggregates else 0.0
     for _ in range(job.rounds):
         cut_layer, selected = next(cuts), select(learner.outcome.client_loss)
-        yield Decision(cut_layer, *NO_BAND, selected, next(ratios) if learner.framework.aggregates else 0.0)
+        yield Decision(cut_layer, *NO_BAND, selected, min(next(ratios), highest))
 
 
 def _initialise_again(learner: Learner, scenario: Scenario, seed: int) -> None:

@@ -1,7 +1,7 @@
 """How near the surrogate comes to real runs that it was not fitted to."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 
@@ -34,23 +34,27 @@ class Comparison:
     expected: Floats
     """[N, E]"""
     samples: Sequence[Floats]
-    """Of [N, E]: some draws of the surrogate with all chance in it."""
+    """Of [N, E]: draws of the surrogate with all chance in it."""
 
     @classmethod
     def of(cls, replay: Replay, parameters: Parameters) -> "Comparison":
-        """Plays the runs without chance, and some times with."""
+        """Plays the runs without chance, and twice with."""
         rng = np.random.default_rng(0)
         return cls(
             replay.logs,
             replay.accuracy,
             replay.mean(replay.play(parameters).client_accuracy),
-            [replay.mean(replay.play(parameters, rng).client_accuracy) for _ in range(3)],
+            [replay.mean(replay.play(parameters, rng).client_accuracy) for _ in range(2)],
         )
 
     @property
     def rounds(self) -> int:
         """R."""
         return len(self.logs[0].cut_layer)
+
+    def drawn(self) -> "Comparison":
+        """With one of the draws in the place of what is expected."""
+        return replace(self, expected=self.samples[0])
 
     def rows(self, target: float) -> pd.DataFrame:
         """One row per run: what it was, the error, and rounds to the target."""
@@ -70,11 +74,8 @@ class Comparison:
                     "bias": (expected - real).mean(),
                     "real_rounds": rounds_to(real, ends, target),
                     "surrogate_rounds": rounds_to(expected, ends, target),
-                    "sampled_rounds": rounds_to(sample, ends, target),
                 }
-                for log, real, expected, sample in zip(
-                    self.logs, self.real, self.expected, self.samples[0], strict=True
-                )
+                for log, real, expected in zip(self.logs, self.real, self.expected, strict=True)
             ]
         )
 
@@ -95,7 +96,7 @@ def errors(rows: pd.DataFrame, rounds: int) -> dict[str, float]:
     """Mean error of accuracy, errors of the rounds to the target, rank correlation of the runs by them."""
     real, own = rows["real_rounds"].to_numpy(), rows["surrogate_rounds"].to_numpy()
     both = np.isfinite(real) & np.isfinite(own)
-    relative = np.abs(own - real)[both] / real[both]
+    relative = np.abs(own[both] - real[both]) / real[both]
     ranked = np.minimum(real, MISSED * rounds), np.minimum(own, MISSED * rounds)
     ranks_differ = all(len(np.unique(each)) > 1 for each in ranked)
     return {
@@ -134,7 +135,9 @@ def table(parts: dict[str, dict[str, float]]) -> str:
         lines.append(
             f"| {name} | {own['runs']} | {own['accuracy_mae']:.3f} | {own['accuracy_bias']:+.3f} | "
             f"{100 * own['rounds_error_median']:.0f} % | {100 * own['rounds_error_mean']:.0f} % | "
-            f"{100 * own['agree_on_reaching']:.0f} % | {own['rank_correlation']:.2f} |"
+            f"{100 * own['agree_on_reaching']:.0f} % | {own['rank_correlation']:.2f} |".replace("nan %", "-").replace(
+                "nan", "-"
+            )
         )
     return "\n".join(lines)
 

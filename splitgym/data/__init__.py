@@ -3,6 +3,6 @@
 from splitgym.data.datasets import Dataset, load
 from splitgym.data.dimensions import dimensions
 from splitgym.data.errors import DataError
-from splitgym.data.partitioning import class_counts, partition
+from splitgym.data.partitioning import class_counts, class_counts_of_worlds, partition
 
-__all__ = ["DataError", "Dataset", "class_counts", "dimensions", "load", "partition"]
+__all__ = ["DataError", "Dataset", "class_counts", "class_counts_of_worlds", "dimensions", "load", "partition"]

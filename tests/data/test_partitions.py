@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splitgym.data import DataError, class_counts, partition
+from splitgym.data import DataError, class_counts, class_counts_of_worlds, partition
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -143,3 +143,19 @@ def test_shards_are_drawn_inside_a_class_as_well():
 def test_what_cannot_be_divided_is_said(arguments, message):
     with pytest.raises(DataError, match=message):
         partition(**({"labels": np.arange(10), "clients": 3, "method": "iid", "generator": rng()} | arguments))
+
+
+@pytest.mark.parametrize("method", ["iid", "dirichlet", "shards"])
+def test_counts_of_many_worlds_are_those_of_single_ones(method):
+    """Also with small alphas, which are drawn another way, and with worlds of fewer clients."""
+    sizes, rng, worlds = np.array([30, 4, 60, 25, 31]), np.random.default_rng(0), 60
+    clients, alpha = rng.integers(1, 8, worlds), rng.uniform(0.02, 1.0, worlds)
+    generators = [np.random.default_rng(seed) for seed in range(worlds)]
+    counts = class_counts_of_worlds(sizes, clients, 7, method, generators, alpha, 3)
+    assert counts.shape == (worlds, 7, 5)
+    for world in range(worlds):
+        own, generator = int(clients[world]), np.random.default_rng(world)
+        expected = class_counts(sizes, own, method, generator, dirichlet_alpha=float(alpha[world]), shards_per_client=3)
+        np.testing.assert_array_equal(counts[world, :own], expected)
+        assert not counts[world, own:].any()
+        assert generators[world].bit_generator.state == generator.bit_generator.state

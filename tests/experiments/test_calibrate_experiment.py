@@ -1,4 +1,4 @@
-"""The calibration of the surrogate: patterns, logs that are not made twice, replays, and the whole in its short form."""
+"""The calibration of the surrogate: patterns, logs that are made once, replays, and the whole in its short form."""
 
 import sys
 

@@ -8,9 +8,7 @@ import pytest
 from splitgym.frameworks import get
 from splitgym.learning.surrogate import Surrogate, calibration_for
 from splitgym.learning.surrogate.calibration import FOLDER_VARIABLE
-from splitgym.scenario import Scenario, ScenarioError, build
-
-CALIBRATED = ("iot", "bandwidth-limited", "toy")
+from splitgym.scenario import Scenario, ScenarioError, build, presets
 
 
 def surrogate(worlds: int = 3, clients: int | None = None, scenario: Scenario | str = "iot", framework: str = "epsl"):
@@ -106,13 +104,15 @@ def test_a_reset_world_begins_anew_and_leaves_the_others_alone():
     np.testing.assert_array_equal(made.client_loss[0], fresh.client_loss[0])
 
 
-@pytest.mark.parametrize("preset", CALIBRATED)
+@pytest.mark.parametrize("preset", presets())
 @pytest.mark.parametrize("framework", ["epsl", "psl"])
 def test_presets_are_calibrated(preset, framework):
     calibration = calibration_for(build(preset), framework)
     assert len(calibration.parameters.ease) == len(calibration.train_samples) == len(calibration.test_samples)
     assert all(np.all(np.isfinite(number)) for number in calibration.parameters)
-    assert all(errors["held out"]["accuracy_mae"] < 0.1 for errors in calibration.error.values())
+    # Of HAM10000 there are only few and short runs.
+    most = 0.15 if build(preset).task.dataset == "ham10000" else 0.1
+    assert all(errors["held out"]["accuracy_mae"] < most for errors in calibration.error.values())
     assert calibration.provenance["command"].startswith("python -m experiments calibrate")
 
 
@@ -126,6 +126,8 @@ def test_radio_does_not_matter():
         ({"training": {"batch_size": 8}}, "epsl", "'iot' with framework 'epsl' is not calibrated"),
         ({}, "fl", "calibrate --scenario iot --framework fl"),
         ({"clients": {"count": 40}}, "epsl", r"clients.count = 40: the surrogate is calibrated for 4 to 14"),
+        ({"family": {"clients": [3, 8]}}, "epsl", r"family.clients = 3: .* 4 to 14"),
+        ({"family": {"dirichlet_alpha": [0.2, 2.0]}}, "epsl", r"family.dirichlet_alpha = 2: .* 0.1 to 1"),
         ({"task": {"dirichlet_alpha": 5.0}}, "epsl", r"task.dirichlet_alpha = 5: .* 0.1 to 1"),
     ],
 )

@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -84,9 +84,12 @@ def calibration_for(scenario: Scenario, framework: str) -> Calibration:
             f"learner = 'surrogate': scenario {scenario.name!r} with framework {framework!r} is not calibrated; "
             f"`{command}` makes a calibration, to be found through the folder in {FOLDER_VARIABLE}"
         )
-    _check_range("clients.count", scenario.clients.count, found.clients, command)
-    if scenario.task.partition == "dirichlet":
-        _check_range("task.dirichlet_alpha", scenario.task.dirichlet_alpha, found.dirichlet_alpha, command)
+    task, family = scenario.task, scenario.family
+    _check_range("clients.count", (scenario.clients.count,), found.clients, command)
+    _check_range("family.clients", family.clients or (), found.clients, command)
+    if task.partition == "dirichlet":
+        _check_range("task.dirichlet_alpha", (task.dirichlet_alpha,), found.dirichlet_alpha, command)
+        _check_range("family.dirichlet_alpha", family.dirichlet_alpha or (), found.dirichlet_alpha, command)
     return found
 
 
@@ -98,10 +101,11 @@ def _all() -> Iterator[Calibration]:
                 yield Calibration.load(file.read_text(encoding="utf-8"))
 
 
-def _check_range(field: str, value: float, allowed: tuple[float, float], command: str) -> None:
+def _check_range(field: str, values: Sequence[float], allowed: tuple[float, float], command: str) -> None:
     least, most = allowed
-    if not least <= value <= most:
-        raise ScenarioError(
-            f"{field} = {value:g}: the surrogate is calibrated for {least:g} to {most:g}; "
-            f"`{command}` calibrates it anew"
-        )
+    for value in values:
+        if not least <= value <= most:
+            raise ScenarioError(
+                f"{field} = {value:g}: the surrogate is calibrated for {least:g} to {most:g}; "
+                f"`{command}` calibrates it anew"
+            )

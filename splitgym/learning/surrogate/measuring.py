@@ -56,6 +56,7 @@ def measure(
 def _decide(worlds: Worlds, n: int, p: Parameters, right: Floats, weight: Floats) -> None:
     """Fills in logits and habits of decisions, [C, K], which are sharper than those that losses are made of."""
     clients, classes = right.shape
+    variance, even = p.talent**2 + p.wobble**2, np.log(classes - 1.0)
     for c in range(clients):
         in_client = p.client_share[worlds.client_cut_layer[n, c]]
         behind = worlds.behind[n, c]
@@ -65,9 +66,11 @@ def _decide(worlds: Worlds, n: int, p: Parameters, right: Floats, weight: Floats
             right[c, k] = max(skill, 0.0)
             known += right[c, k] / classes
         sharpness = p.sharpness / np.sqrt(p.softness + known)
-        # What is not learnt does not wobble either.
-        shaken = known / (p.softness + known)
+        # Neither what is not learnt yet nor what is known well wobbles.
+        shaken = 4.0 * known / (1.0 + known) ** 2
+        # So much further from even odds must it be for the mean over chance to stay (MacKay 1992, moderated outputs).
+        further = np.sqrt(1.0 + np.pi / 8.0 * shaken * shaken * variance)
         for k in range(classes):
             chance = shaken * (worlds.talent[n, k] + worlds.wobble[n, k])
-            right[c, k] = sharpness * p.ease[k] * right[c, k] + chance
+            right[c, k] = even + further * (sharpness * p.ease[k] * right[c, k] - even) + chance
             weight[c, k] = sharpness * worlds.habit[n, c, k]

@@ -1,6 +1,6 @@
 """The numbers of the law of learning, which a calibration gives."""
 
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,9 +70,9 @@ class Parameters(NamedTuple):
     def at_cuts(self, cut_layers: int) -> Self:
         """With an array by cut layer (index 0: nobody holds anything) where a calibration has three numbers."""
         place = np.linspace(0.0, 2.0, cut_layers) if cut_layers > 1 else np.zeros(1)
-        spread = {
+        spread: dict[str, Any] = {
             name: np.concatenate([[0.0], np.interp(place, np.arange(3.0), getattr(self, name))]) for name in BY_CUT
         }
-        # Deeper units cannot have less of the network's skill in them than nothing.
+        # No unit has less than nothing of the network's skill.
         spread["client_share"] = np.maximum.accumulate(spread["client_share"])
         return self._replace(**spread)
