@@ -8,6 +8,7 @@ weights: such a twin shows how much of a run is chance, which no model can foret
 """
 
 import inspect
+import re
 import shlex
 import sys
 from dataclasses import dataclass
@@ -165,10 +166,10 @@ class Report:
         text = "\n\n".join(
             [
                 f"`{command()}`",
-                f"{len(self.logs)} real runs of {self.held_out.rounds} rounds. The surrogate's expectation beside each "
-                "single real run. Rounds error: of the rounds to the target, where both reach it. Rank correlation: of "
-                "the runs by rounds to the target. Twins are runs trained twice, with other initial weights; the "
-                "second as the forecast of the first shows how much is chance.",
+                f"{len(self.logs)} real runs of {self.held_out.rounds} rounds, each trained once. Accuracy: beside "
+                "the surrogate's expectation. Rounds to the target: beside the median of nine draws of the surrogate; "
+                "error where both reach it, rank correlation over all runs. Twins are runs trained twice, with other "
+                "initial weights; the second as the forecast of the first shows how much is chance.",
                 *(f"### {target}\n\n{table(parts)}" for target, parts in self.errors.items()),
                 "### Where, on all held-out runs",
                 where(self.rows),
@@ -223,7 +224,12 @@ def calibration(options: Options, scenario: Scenario, clients: tuple[int, int], 
             for target, parts in report.errors.items()
         },
     }
-    return tomli_w.dumps(values)
+    return compact(tomli_w.dumps(values))
+
+
+def compact(toml: str) -> str:
+    """With every list on one line."""
+    return re.sub(r"\[\n((?:    .*\n)*)\]", lambda found: f"[{' '.join(found[1].split()).rstrip(',')}]", toml)
 
 
 def rounded(value: Any) -> Any:

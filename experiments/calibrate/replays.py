@@ -78,6 +78,8 @@ class Replay:
             worlds.talent[:] = parameters.talent * rng.standard_normal((runs, self.classes))
             worlds.wobble[:] = parameters.wobble * rng.standard_normal((runs, self.classes))
         played = Played(*(np.zeros(array.shape) for array in (self.recall, self.client_accuracy, self.client_loss)))
+        if rng is None:
+            parameters = parameters.without_chance()
         at_cuts, normals = parameters.at_cuts(self._cut_layers), np.zeros((runs, self.classes + 2 * clients))
         for number in range(self.rounds):
             if rng is not None:
@@ -88,7 +90,7 @@ class Replay:
                 self.selected[:, number],
                 self._ratio[number],
                 normals,
-                at_cuts if rng is not None else at_cuts._replace(loss_noise=0.0),
+                at_cuts,
                 self.test_share,
                 self.test_samples,
                 self._every,

@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 
 MISSED = 1.2
 """A run that misses the target counts, in a rank, as so many times its rounds."""
+DRAWS = 9
 SHOWN = 12
 """Runs in the plot."""
 
@@ -38,13 +39,13 @@ class Comparison:
 
     @classmethod
     def of(cls, replay: Replay, parameters: Parameters) -> "Comparison":
-        """Plays the runs without chance, and twice with."""
+        """Plays the runs without chance, and some times with."""
         rng = np.random.default_rng(0)
         return cls(
             replay.logs,
             replay.accuracy,
             replay.mean(replay.play(parameters).client_accuracy),
-            [replay.mean(replay.play(parameters, rng).client_accuracy) for _ in range(2)],
+            [replay.mean(replay.play(parameters, rng).client_accuracy) for _ in range(DRAWS)],
         )
 
     @property
@@ -53,8 +54,8 @@ class Comparison:
         return len(self.logs[0].cut_layer)
 
     def drawn(self) -> "Comparison":
-        """With one of the draws in the place of what is expected."""
-        return replace(self, expected=self.samples[0])
+        """One of the draws alone."""
+        return replace(self, expected=self.samples[0], samples=self.samples[:1])
 
     def rows(self, target: float) -> pd.DataFrame:
         """One row per run: what it was, the error, and rounds to the target."""
@@ -73,9 +74,9 @@ class Comparison:
                     "error": np.abs(expected - real).mean(),
                     "bias": (expected - real).mean(),
                     "real_rounds": rounds_to(real, ends, target),
-                    "surrogate_rounds": rounds_to(expected, ends, target),
+                    "surrogate_rounds": np.median([rounds_to(sample[n], ends, target) for sample in self.samples]),
                 }
-                for log, real, expected in zip(self.logs, self.real, self.expected, strict=True)
+                for n, (log, real, expected) in enumerate(zip(self.logs, self.real, self.expected, strict=True))
             ]
         )
 
@@ -179,7 +180,9 @@ def plot(comparison: Comparison, path: Path) -> None:
             f"{log.job['pattern']}, {log.job['clients']} clients, alpha {log.job['dirichlet_alpha']:.2f}", fontsize=9
         )
         axes.grid(alpha=0.3)
-    figure.supxlabel("round")
-    figure.supylabel("accuracy")
+    for axes in figure.axes[-4:]:
+        axes.set_xlabel("round")
+    for axes in figure.axes[::4]:
+        axes.set_ylabel("accuracy")
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     figure.savefig(path, dpi=110)

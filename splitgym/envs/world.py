@@ -75,13 +75,14 @@ class World:
         """
         own = [rngs[i] for i in which]
         for i, rng in zip(which, own, strict=True):
-            self._stock.begin(i, rng)
+            self._stock.follow(i, rng)
         family = self.scenario.family
-        numbers = Row.draw(own, self._network.numbers_per_reset + (family.dirichlet_alpha is not None))
-        self._network.reset(numbers, which)
-        clients = self._network.present[which].sum(1)
+        varied, cell, learner = family.dirichlet_alpha is not None, self._network, self._learner
+        numbers = Row.draw(own, cell.numbers_per_reset + varied + learner.normals_per_reset)
+        cell.reset(numbers, which)
+        clients = cell.present[which].sum(1)
         alpha = draw_scale(numbers, family.dirichlet_alpha, self.scenario.task.dirichlet_alpha)
-        self._learner.reset(which, own, clients, alpha)
+        learner.reset(which, own, clients, alpha, numbers.take((learner.normals_per_reset,)))
         self._round[which], self._elapsed_s[which] = 0, 0.0
         self._state = self._truth = None
 

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
-
 from splitgym.frameworks import Framework
 from splitgym.learning.real import RealLearners
 from splitgym.learning.surrogate import Surrogate
@@ -13,48 +11,6 @@ from splitgym.rounds import Bools, Decision, Floats, Ints, RoundOutcome
 from splitgym.scenario import Scenario, ScenarioError
 from splitgym.scenario.errors import suggest
 
-
-class _Standing(Surrogate):
-    """TEMPORARY."""
-
-    _o = None
-
-    def reset(self, which, rngs, clients, alpha):
-        for i, world in enumerate(which):
-            super().reset(world, rngs[i], int(clients[i]), float(alpha[i]))
-        self._o = None
-
-    @property
-    def outcome(self):
-        if self._o is None:
-            self._o = self._make()
-        return self._o
-
-    def _make(self):
-        names = [
-            "accuracy",
-            "worst_accuracy",
-            "balanced_accuracy",
-            "loss",
-            "client_loss",
-            "client_accuracy",
-            "cut_layer",
-            "client_cut_layer",
-            "trained",
-            "finite",
-            "evaluated",
-            "prescribed_ratio",
-        ]
-        return RoundOutcome(
-            **{n: getattr(self, n).copy() for n in names},
-            evaluation_samples=np.full(len(self.accuracy), self.evaluation_samples),
-        )
-
-    def round(self, decision, participants, normals):
-        self._o = None
-        super().round(decision.cut_layer, participants, decision.aggregation_ratio, normals)
-
-
 LEARNERS = ("train", "surrogate")
 """Real training; a model of it that was calibrated on its logs."""
 
@@ -62,6 +18,8 @@ LEARNERS = ("train", "surrogate")
 class Learners(Protocol):
     """What learns in N worlds."""
 
+    normals_per_reset: int
+    """Standard normal numbers that a world needs for the begin of an episode."""
     normals_per_round: int
     """Standard normal numbers that a world needs for a round."""
     data_share: Floats
@@ -72,14 +30,22 @@ class Learners(Protocol):
         """What the last round taught, with a leading axis N; its arrays stay as they are."""
         ...
 
-    def reset(self, which: Sequence[int] | Ints, rngs: Generators, clients: Ints, dirichlet_alpha: Floats) -> None:
+    def reset(
+        self,
+        which: Sequence[int] | Ints,
+        rngs: Generators,
+        clients: Ints,
+        dirichlet_alpha: Floats,
+        normals: Floats,
+    ) -> None:
         """Begins episodes in some worlds.
 
         Args:
             which: [W] indices of the worlds.
-            rngs: One generator for each of them, from which everything is drawn.
+            rngs: One generator for each of them, from which everything else is drawn.
             clients: [W] how many of the C clients there are; the last ones are absent.
             dirichlet_alpha: [W] concentrations of partition='dirichlet'.
+            normals: [W, normals_per_reset] standard normal numbers.
         """
         ...
 
@@ -104,5 +70,5 @@ def learners(name: str, scenario: Scenario, framework: Framework, worlds: int, d
     if name == "train":
         return RealLearners(scenario, framework, worlds, device)
     if name == "surrogate":
-        return _Standing(scenario, framework, worlds)
+        return Surrogate(scenario, framework, worlds)
     raise ScenarioError(f"learner = {name!r} is unknown, {suggest(str(name), LEARNERS)}")

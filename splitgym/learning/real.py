@@ -28,8 +28,8 @@ class RealLearners:
         learners: The learner of each world.
     """
 
-    normals_per_round = 0
-    """Standard normal numbers that a world needs for a round; training has torch's."""
+    normals_per_reset = normals_per_round = 0
+    """Standard normal numbers that a world needs; training has torch's."""
 
     def __init__(self, scenario: Scenario, framework: Framework, worlds: int, device: str | None = None) -> None:
         self._scenario, self._framework, self._device = scenario, framework, training_device(device)
@@ -39,7 +39,12 @@ class RealLearners:
         self.outcome: RoundOutcome
 
     def reset(
-        self, which: Sequence[int] | Ints, rngs: Generators, clients: Ints, dirichlet_alpha: NDArray[np.float64]
+        self,
+        which: Sequence[int] | Ints,
+        rngs: Generators,
+        clients: Ints,
+        dirichlet_alpha: NDArray[np.float64],
+        normals: NDArray[np.float64],
     ) -> None:
         """Begins episodes in some worlds, with data and weights drawn from their generators.
 
@@ -48,6 +53,7 @@ class RealLearners:
             rngs: One generator for each of them.
             clients: [W] how many of the C clients there are; the last ones are absent.
             dirichlet_alpha: [W] concentrations of partition='dirichlet'.
+            normals: Not used.
         """
         for world, rng, count, alpha in zip(which, rngs, clients.tolist(), dirichlet_alpha.tolist(), strict=True):
             self._begin(world, rng, count, alpha)

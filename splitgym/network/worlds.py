@@ -18,10 +18,7 @@ Generators = Sequence[np.random.Generator]
 State = TypeVar("State")
 """A frozen dataclass of arrays with a leading axis N, or of such dataclasses."""
 
-EPISODE_STRIDE = 1 << 64
-"""Numbers of a generator between the begins of two episodes: more than any episode draws."""
-
-DRAWN_AHEAD = 600
+DRAWN_AHEAD = 1024
 """Numbers of a world that are drawn at a time, if they last for several rounds."""
 
 
@@ -61,11 +58,16 @@ class Row:
         return self._numbers[:, begin : self._used].reshape(len(self), *shape)
 
 
+def child_of(parent: np.random.Generator) -> np.random.Generator:
+    """A new child of a generator, of the kind that draws fastest."""
+    seeds = parent.bit_generator.seed_seq.spawn(1)  # type: ignore[attr-defined]
+    return np.random.Generator(np.random.SFC64(seeds[0]))
+
+
 class Stock:
     """Standard normal numbers of N worlds, drawn ahead for several rounds: a generator is slow to ask, not to draw.
 
-    A world's numbers depend on its own generator and on how many episodes it has begun with it, not on how many rounds
-    these have lasted, nor on other worlds.
+    A world's numbers come from a child of its generator, one round after the other, whatever other worlds do.
 
     Args:
         worlds: N.
@@ -76,41 +78,25 @@ class Stock:
         rounds = max(1, DRAWN_AHEAD // max(numbers, 1))
         self._drawn = np.empty((worlds, rounds, numbers))
         self._parents: list[np.random.Generator | None] = [None] * worlds
-        self._streams: list[Stream] = []
+        self._children: list[np.random.Generator] = []
         self._round = 0
 
-    def begin(self, world: int, parent: np.random.Generator) -> None:
-        """Begins an episode in a world, with numbers from a child of its generator; first in all worlds, in order."""
+    def follow(self, world: int, parent: np.random.Generator) -> None:
+        """From the next round on a world's numbers come from this generator, if they do not yet; first in order."""
         if self._parents[world] is not parent:
             self._parents[world] = parent
-            self._streams[world : world + 1] = [Stream(parent)]
-        stream = self._streams[world]
-        stream.next_episode()
-        stream.rng.standard_normal(out=self._drawn[world, self._round :])
+            child = child_of(parent)
+            self._children[world : world + 1] = [child]
+            child.standard_normal(out=self._drawn[world, self._round :])
 
     def next(self) -> Row:
         """The numbers of the next round of all worlds; valid until the next call."""
         if self._round == self._drawn.shape[1]:
             self._round = 0
-            for stream, drawn in zip(self._streams, self._drawn, strict=True):
-                stream.rng.standard_normal(out=drawn)
+            for child, drawn in zip(self._children, self._drawn, strict=True):
+                child.standard_normal(out=drawn)
         self._round += 1
         return Row(self._drawn[:, self._round - 1])
-
-
-class Stream:
-    """A child of a generator whose episodes begin `EPISODE_STRIDE` apart."""
-
-    def __init__(self, parent: np.random.Generator) -> None:
-        (self.rng,) = parent.spawn(1)
-        self._origin = self.rng.bit_generator.state
-        self._episodes = 0
-
-    def next_episode(self) -> None:
-        """Goes to the begin of the next episode."""
-        self.rng.bit_generator.state = self._origin
-        self.rng.bit_generator.advance(self._episodes * EPISODE_STRIDE)  # type: ignore[attr-defined]
-        self._episodes += 1
 
 
 def standard_normal(rngs: Generators | Row, shape: tuple[int, ...]) -> Floats:

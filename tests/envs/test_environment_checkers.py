@@ -84,13 +84,13 @@ def test_second_reset_without_seed_is_another_episode_and_repeatable(preset):
     assert differences(before, again) != []
 
 
-def test_episodes_do_not_depend_on_what_was_played_before():
-    """Only the seeds of the resets count, not how many rounds were played between them."""
+def test_a_seed_makes_forget_what_was_played_before():
     first, second = lasting("iot"), lasting("iot")
     actions = sampled_actions(first, 2)
-    first.reset(seed=3)
-    second.reset(seed=3)
+    rollout(first, 3, actions)
+    first.reset()
     play_on(first, actions)
+    assert differences(rollout(first, 4, actions), rollout(second, 4, actions)) == []
     assert differences(rollout(first, None, actions), rollout(second, None, actions)) == []
 
 

@@ -1,6 +1,7 @@
 """The surrogate learner: what it says before and after rounds, which scenarios it knows, and shipped calibrations."""
 
 import math
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -8,63 +9,74 @@ import pytest
 from splitgym.frameworks import get
 from splitgym.learning.surrogate import Surrogate, calibration_for
 from splitgym.learning.surrogate.calibration import FOLDER_VARIABLE
+from splitgym.rounds import Decision
 from splitgym.scenario import Scenario, ScenarioError, build, presets
 
 
 def surrogate(worlds: int = 3, clients: int | None = None, scenario: Scenario | str = "iot", framework: str = "epsl"):
     scenario = build(scenario)
-    made, rng = Surrogate(scenario, get(framework), worlds), np.random.default_rng(0)
-    for world in range(worlds):
-        made.reset(world, rng, clients or scenario.clients.count, scenario.task.dirichlet_alpha)
+    made = Surrogate(scenario, get(framework), worlds)
+    counts = [clients or scenario.clients.count] * worlds
+    begin(made, range(worlds), np.random.default_rng(0), counts, [scenario.task.dirichlet_alpha] * worlds)
     return made
+
+
+def begin(made: Surrogate, which, rng: np.random.Generator, clients, alpha) -> None:
+    normals = rng.standard_normal((len(which), made.normals_per_reset))
+    made.reset(which, [rng] * len(which), np.array(clients), np.array(alpha, float), normals)
 
 
 def play(made: Surrogate, selected, cut: int = 1, phi: float = 0.0, seed: int = 0) -> None:
     worlds, clients = made.data_share.shape
-    normals = np.random.default_rng(seed).standard_normal((worlds, made.normals_per_round))
     everywhere = np.broadcast_to(np.asarray(selected, bool), (worlds, clients)).copy()
-    made.round(np.full(worlds, cut), everywhere, np.full(worlds, phi), normals)
+    normals = np.random.default_rng(seed).standard_normal((worlds, made.normals_per_round))
+    made.round(decision(worlds, everywhere, cut, phi), everywhere, normals)
+
+
+def decision(worlds: int, selected, cut: int, phi: float) -> Decision:
+    nothing = np.full((worlds, 1), -1)
+    return Decision(np.full(worlds, cut), nothing, np.zeros((worlds, 1)), selected, np.full(worlds, phi))
 
 
 def test_before_the_first_round_all_guess():
     made = surrogate(worlds=50)
-    assert made.accuracy.mean() == pytest.approx(0.1, abs=0.02)
-    np.testing.assert_array_equal(made.loss, math.log(10))
-    np.testing.assert_array_equal(made.client_loss, math.log(10))
-    np.testing.assert_array_equal(made.client_accuracy, made.accuracy[:, None] * np.ones(8))
+    assert made.outcome.accuracy.mean() == pytest.approx(0.1, abs=0.02)
+    np.testing.assert_array_equal(made.outcome.loss, math.log(10))
+    np.testing.assert_array_equal(made.outcome.client_loss, math.log(10))
+    np.testing.assert_array_equal(made.outcome.client_accuracy, made.outcome.accuracy[:, None] * np.ones(8))
     np.testing.assert_allclose(made.data_share.sum(1), 1)
-    assert made.evaluated.all()
-    assert not made.cut_layer.any()
-    assert not made.client_cut_layer.any()
-    assert np.isnan(made.prescribed_ratio).all()
+    assert made.outcome.evaluated.all()
+    assert not made.outcome.cut_layer.any()
+    assert not made.outcome.client_cut_layer.any()
+    assert np.isnan(made.outcome.prescribed_ratio).all()
 
 
 def test_a_round_changes_the_losses_of_those_who_took_part():
     made = surrogate()
     play(made, [1, 1, 0, 0, 0, 0, 0, 0])
-    assert np.all(made.client_loss[:, :2] != math.log(10))
-    np.testing.assert_array_equal(made.client_loss[:, 2:], math.log(10))
+    assert np.all(made.outcome.client_loss[:, :2] != math.log(10))
+    np.testing.assert_array_equal(made.outcome.client_loss[:, 2:], math.log(10))
     weight = made.data_share[:, :2] / made.data_share[:, :2].sum(1, keepdims=True)
-    np.testing.assert_allclose(made.loss, (weight * made.client_loss[:, :2]).sum(1))
-    assert made.trained.all()
-    before = made.loss.copy()
+    np.testing.assert_allclose(made.outcome.loss, (weight * made.outcome.client_loss[:, :2]).sum(1))
+    assert made.outcome.trained.all()
+    before = made.outcome.loss.copy()
     play(made, np.zeros(8))
-    assert not made.trained.any()
-    np.testing.assert_array_equal(made.loss, before)
+    assert not made.outcome.trained.any()
+    np.testing.assert_array_equal(made.outcome.loss, before)
 
 
 def test_accuracy_is_a_mean_of_measurements():
     made = surrogate(worlds=20, clients=5)
     for number in range(40):
         play(made, [1, 1, 1, 1, 1, 0, 0, 0], seed=number)
-    measured = made.client_accuracy[:, :5] * made.evaluation_samples
+    measured = made.outcome.client_accuracy[:, :5] * made.outcome.evaluation_samples[0]
     np.testing.assert_allclose(measured, np.rint(measured), atol=1e-9)
-    np.testing.assert_allclose(made.accuracy, (made.client_accuracy * made.data_share).sum(1))
-    np.testing.assert_allclose(made.worst_accuracy, made.client_accuracy[:, :5].min(1))
-    assert made.evaluation_samples == 100
-    assert made.accuracy.mean() > 0.4
+    np.testing.assert_allclose(made.outcome.accuracy, (made.outcome.client_accuracy * made.data_share).sum(1))
+    np.testing.assert_allclose(made.outcome.worst_accuracy, made.outcome.client_accuracy[:, :5].min(1))
+    assert (made.outcome.evaluation_samples == 100).all()
+    assert made.outcome.accuracy.mean() > 0.4
     np.testing.assert_array_equal(made.data_share[:, 5:], 0)
-    np.testing.assert_array_equal(made.client_cut_layer[:, 5:], 0)
+    np.testing.assert_array_equal(made.outcome.client_cut_layer[:, 5:], 0)
 
 
 def test_accuracy_is_measured_every_so_many_rounds():
@@ -72,36 +84,38 @@ def test_accuracy_is_measured_every_so_many_rounds():
     seen = []
     for number in range(6):
         play(made, np.ones(8), seed=number)
-        seen.append((bool(made.evaluated.all()), made.accuracy.copy()))
+        seen.append((bool(made.outcome.evaluated.all()), made.outcome.accuracy.copy()))
     assert [evaluated for evaluated, _ in seen] == [False, False, True, False, False, True]
     np.testing.assert_array_equal(seen[2][1], seen[4][1])
 
 
-def test_arrays_stay_the_same_objects():
+def test_an_outcome_stays_as_it_is():
     made = surrogate()
-    accuracy, loss = made.accuracy, made.client_loss
+    before = made.outcome
+    kept = {field.name: getattr(before, field.name).copy() for field in fields(before)}
     play(made, np.ones(8))
-    made.reset(0, np.random.default_rng(1), 8, 0.3)
-    assert made.accuracy is accuracy
-    assert made.client_loss is loss
+    begin(made, [0], np.random.default_rng(1), [8], [0.3])
+    for name, values in kept.items():
+        np.testing.assert_array_equal(getattr(before, name), values)
+    assert not np.array_equal(made.outcome.client_loss, before.client_loss)
 
 
 def test_a_reset_world_begins_anew_and_leaves_the_others_alone():
     made = surrogate()
     for number in range(5):
         play(made, np.ones(8), seed=number)
-    others = made.accuracy[1:].copy()
-    made.reset(0, np.random.default_rng(5), 6, 0.5)
+    others = made.outcome.accuracy[1:].copy()
+    begin(made, [0], np.random.default_rng(5), [6], [0.5])
     fresh = Surrogate(build("iot"), get("epsl"), 1)
-    fresh.reset(0, np.random.default_rng(5), 6, 0.5)
-    np.testing.assert_array_equal(made.accuracy[1:], others)
+    begin(fresh, [0], np.random.default_rng(5), [6], [0.5])
+    np.testing.assert_array_equal(made.outcome.accuracy[1:], others)
     np.testing.assert_array_equal(made.data_share[0], fresh.data_share[0])
     normals = np.random.default_rng(9).standard_normal((3, made.normals_per_round))
     selected = np.tile(np.arange(8) < 6, (3, 1))
-    made.round(np.full(3, 2), selected, np.full(3, 0.5), normals)
-    fresh.round(np.full(1, 2), selected[:1], np.full(1, 0.5), normals[:1])
-    assert made.accuracy[0] == fresh.accuracy[0]
-    np.testing.assert_array_equal(made.client_loss[0], fresh.client_loss[0])
+    made.round(decision(3, selected, 2, 0.5), selected, normals)
+    fresh.round(decision(1, selected[:1], 2, 0.5), selected[:1], normals[:1])
+    assert made.outcome.accuracy[0] == fresh.outcome.accuracy[0]
+    np.testing.assert_array_equal(made.outcome.client_loss[0], fresh.outcome.client_loss[0])
 
 
 @pytest.mark.parametrize("preset", presets())
@@ -140,9 +154,7 @@ def test_own_calibrations_come_first(tmp_path, monkeypatch):
     from importlib import resources  # noqa: PLC0415
 
     shipped = resources.files("splitgym.learning.surrogate") / "calibrations" / "iot-epsl.toml"
-    text = shipped.read_text(encoding="utf-8").replace(
-        "clients = [\n    4,\n    14,\n]", "clients = [\n    2,\n    3,\n]"
-    )
+    text = shipped.read_text(encoding="utf-8").replace("clients = [4, 14]", "clients = [2, 3]")
     (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
     assert calibration_for(build("iot", {"clients": {"count": 3}}), "epsl").clients == (2, 3)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from splitgym.network.worlds import Stock, gauss_markov, put, standard_normal, uniform
+from splitgym.network.worlds import Stock, child_of, gauss_markov, put, standard_normal, uniform
 
 
 @dataclass(frozen=True)
@@ -45,19 +45,16 @@ def test_put_replaces_the_given_worlds_only() -> None:
 
 @pytest.mark.parametrize("numbers", [7, 2000])
 def test_a_stock_hands_out_the_stream_of_each_world(numbers: int) -> None:
-    """Also to a world that begins an episode while others are in the middle of what was drawn ahead."""
+    """Also to a world that follows another generator while others are in the middle of what was drawn ahead."""
     stock, parents = Stock(2, numbers), [np.random.default_rng(seed) for seed in (4, 5)]
     for world, parent in enumerate(parents):
-        stock.begin(world, parent)
-    streams = [np.random.default_rng(seed).spawn(1)[0] for seed in (4, 5)]
+        stock.follow(world, parent)
+    streams = [child_of(np.random.default_rng(seed)) for seed in (4, 5)]
     for number in range(400 if numbers == 7 else 5):
+        stock.follow(0, parents[0])
         if number == 2:
-            stock.begin(1, parents[1])
-            (streams[1],) = np.random.default_rng(5).spawn(1)
-            streams[1].bit_generator.advance(1 << 64)
-        if number == 3:
-            stock.begin(1, np.random.default_rng(6))
-            (streams[1],) = np.random.default_rng(6).spawn(1)
+            stock.follow(1, np.random.default_rng(6))
+            streams[1] = child_of(np.random.default_rng(6))
         row = stock.next()
         drawn = np.concatenate([row.take((3, 2)).reshape(2, 6), row.take((numbers - 6,))], axis=1)
         for world, stream in enumerate(streams):
@@ -66,7 +63,7 @@ def test_a_stock_hands_out_the_stream_of_each_world(numbers: int) -> None:
 
 def test_uniform_numbers_of_a_stock_are_uniform() -> None:
     stock = Stock(1, 5000)
-    stock.begin(0, np.random.default_rng(0))
+    stock.follow(0, np.random.default_rng(0))
     drawn = uniform(stock.next(), (5000,))
     assert drawn.shape == (1, 5000)
     assert stats.kstest(drawn[0], "uniform").pvalue > 0.01

@@ -67,6 +67,10 @@ class Parameters(NamedTuple):
     loss_noise: float
     """Standard deviation of the logarithm of a mini-batch's loss."""
 
+    def without_chance(self) -> Self:
+        """Of what is expected."""
+        return self._replace(luck=0.0, talent=0.0, wobble=0.0, loss_noise=0.0)
+
     def at_cuts(self, cut_layers: int) -> Self:
         """With an array by cut layer (index 0: nobody holds anything) where a calibration has three numbers."""
         place = np.linspace(0.0, 2.0, cut_layers) if cut_layers > 1 else np.zeros(1)
