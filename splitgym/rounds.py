@@ -127,7 +127,8 @@ class RoundState:
 
     def copy(self) -> "RoundState":
         """With arrays of its own, but the system."""
-        return replace(self, **{name: np.copy(value)[()] for name, value in _arrays(self)})
+        arrays: dict[str, Any] = {name: np.copy(value)[()] for name, value in _arrays(self)}
+        return replace(self, **arrays)
 
     def batch(self) -> "RoundState":
         """This one world as a batch of one."""

@@ -146,8 +146,8 @@ def class_counts_of_worlds(
             own[:, :count] = _draw_shares(len(class_sizes), count, generator, alpha)
         return _dirichlet_counts(class_sizes, clients, generators, shares)
     counts = np.zeros((len(generators), most_clients, len(class_sizes)), np.int64)
-    for own, (count, generator, _) in zip(counts, worlds, strict=True):
-        own[:count] = class_counts(class_sizes, count, method, generator, shards_per_client=shards_per_client)
+    for own_counts, (count, generator, _) in zip(counts, worlds, strict=True):
+        own_counts[:count] = class_counts(class_sizes, count, method, generator, shards_per_client=shards_per_client)
     return counts
 
 
@@ -164,7 +164,7 @@ def _dirichlet_counts(class_sizes: Counts, clients: Counts, generators: Sequence
     """[W, C, K] counts by shares [W, K, C], with the minimum for everybody."""
     counts, poorest = _divide(shares, clients, class_sizes)
     minimum = np.minimum(MINIMUM_SAMPLES, int(class_sizes.sum()) // clients)
-    for world in np.flatnonzero(poorest < minimum):
+    for world in np.flatnonzero(poorest < minimum).tolist():
         _raise_to(minimum[world], counts[world, : clients[world]], generators[world])
     return counts
 

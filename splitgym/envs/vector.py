@@ -169,8 +169,8 @@ class SplitLearningVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArra
         """
         return np.concatenate([simulation.masks() for _, simulation in self._simulations])
 
-    @property
-    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override,misc]
+    @property  # type: ignore[misc]
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
         """The generators of the environments."""
         return tuple(self._rngs)
 
