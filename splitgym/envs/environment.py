@@ -53,9 +53,21 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     than with the default, `"static"`, for the same decision and participants.
 
     `learner="surrogate"` puts a model in the place of the training that answers in microseconds what a round teaches
-    (skill of the server by class, drift of the clients, chance as in real runs), calibrated on logs of real runs; cell,
-    timing, actions, observations and rewards are the same code. Every calibration file states its errors on held-out
-    runs; a scenario without one is refused with the command that makes it.
+    (skill of the server by class, habits and drift of the clients, chance as in real runs), calibrated on logs of real
+    runs; cell, timing, actions, observations and rewards are the same code. A scenario without a calibration is
+    refused with the command that makes it. Errors on held-out real runs: accuracy along the run, where a second real
+    run with other initial weights is itself 0.05 off; rounds to the target; rank correlation of schedules by these.
+
+    | calibration | accuracy | rounds, median | rank |
+    |---|---|---|---|
+    | `iot`, `iot-family` | 0.07 | 23 % | 0.88 |
+    | `bandwidth-limited` | 0.08 | 20 % | 0.90 |
+    | `toy` | 0.05 | 10 % (target 0.6) | 0.95 |
+    | `epsl`, `edge6g` | 0.11 | target not reached in the logs | - |
+
+    It is worst with phi near 1 (0.15 in `iot`), with less than a third of the clients (0.13, too optimistic) and with
+    cuts that move (0.09). `epsl` and `edge6g` have logs of 60 rounds only and stay below their target for ever: do not
+    use their time to target.
 
     ## Action Space
     One decision, three encodings of it (`action=`); with L units in the network, C clients, M subchannels, phi levels

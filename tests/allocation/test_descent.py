@@ -191,7 +191,6 @@ def test_no_block_that_is_held_does_better(seed: int) -> None:
         {"search": False},
         {"power": "even"},
         {"assignment": strongest_signal(state, selected)},
-        {"cut_layer": 2},
     ):
         other = descent(state, selected, phi, **held)
         assert no_worse((found.participants, found.latency_s), (other.participants, other.latency_s)), held
