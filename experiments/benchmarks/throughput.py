@@ -30,7 +30,7 @@ from splitgym.evaluation.plots import COLOURS
 
 SIZES = ((5, 5), (8, 8), (10, 20), (20, 20), (20, 100), (50, 50), (100, 100))
 """Clients, subchannels."""
-ROLLOUT = 4096
+ROLLOUT = 16384
 """Environment steps between two updates of PPO."""
 
 
@@ -46,9 +46,9 @@ class Options:
     """Numbers of environments at once."""
     seconds: float = 2.0
     """How long each number is measured, after a warm-up."""
-    ppo_environments: tuple[int, ...] = (64, 512)
+    ppo_environments: tuple[int, ...] = (64, 512, 4096)
     """Numbers of environments under PPO."""
-    ppo_steps: int = 5 * ROLLOUT
+    ppo_steps: int = 3 * ROLLOUT
     """Environment steps of each measured PPO run."""
     passes: int = 3
     """PPO runs on ours and on costless environments, in turns; the medians count."""

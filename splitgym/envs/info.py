@@ -21,6 +21,19 @@ def of_world(info: Info, world: int) -> dict[str, Any]:
     return own
 
 
+def one_by_one(info: Info, worlds: int) -> list[dict[str, Any]]:
+    """`of_world` of each of so many worlds."""
+    own: list[dict[str, Any]] = [{} for _ in range(worlds)]
+    for name, value in info.items():
+        if isinstance(value, dict):
+            values: list[Any] = one_by_one(value, worlds)
+        else:
+            values = list(value.copy()) if value.ndim > 1 else value.tolist()
+        for world, of_this in zip(own, values, strict=True):
+            world[name] = of_this
+    return own
+
+
 def of_worlds(info: Info, which: NDArray[np.int64]) -> Info:
     """The information of the worlds with these indices, as arrays of their own."""
     return _map(lambda values: values[which], info)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
-from splitgym.envs.info import of_world
+from splitgym.envs.info import one_by_one
 from splitgym.envs.vector import SplitLearningVectorEnv
 
 Indices = int | Iterable[int] | None
@@ -38,7 +38,7 @@ class SB3VecEnv(VecEnv):
         """Begins episodes everywhere, with the seeds that `seed` has set."""
         observation, info = self.envs.reset(seed=self._seeds)
         plain = {name: value for name, value in info.items() if not name.startswith("_")}
-        self.reset_infos = [of_world(plain, i) for i in range(self.num_envs)]
+        self.reset_infos = one_by_one(plain, self.num_envs)
         self._reset_seeds()
         self._reset_options()
         self._returns[:], self._lengths[:] = 0.0, 0
@@ -58,11 +58,12 @@ class SB3VecEnv(VecEnv):
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         world, elapsed_s = 0, round(time.perf_counter() - self._begun_s, 6)
         for part in moved:
-            for index, ended in enumerate(np.flatnonzero(part.done)):
-                i = world + int(ended)
-                infos[i] = of_world(part.final_info, index) | {
+            ended = np.flatnonzero(part.done)
+            for index, (own, info) in enumerate(zip(ended, one_by_one(part.final_info, len(ended)), strict=True)):
+                i = world + int(own)
+                infos[i] = info | {
                     "terminal_observation": part.final_observation[index],
-                    "TimeLimit.truncated": bool(part.step.truncated[ended]),
+                    "TimeLimit.truncated": bool(part.step.truncated[own]),
                     "episode": {"r": float(self._returns[i]), "l": int(self._lengths[i]), "t": elapsed_s},
                 }
             world += len(part.done)

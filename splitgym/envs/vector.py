@@ -31,7 +31,7 @@ class Moved(NamedTuple):
     progress: Info
     """[N] likewise."""
     account: Info
-    """[N] of the round; 0 where the episode ended."""
+    """[N] of the round, also where the episode ended."""
     done: Bools
     """[N] whose episode ended."""
     final_observation: NDArray[np.float32]
@@ -134,7 +134,7 @@ class SplitLearningVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArra
         done = np.concatenate([part.done for part in moved])
         infos = with_masks(joined([part.progress for part in moved]), np.ones(self.num_envs, bool))
         if not done.all():
-            infos |= with_masks(joined([part.account for part in moved]), ~done)
+            infos |= with_masks(only(joined([part.account for part in moved]), ~done), ~done)
         if done.any():
             final_obs = np.full(self.num_envs, None, object)
             last = np.concatenate([part.final_observation for part in moved])
@@ -233,4 +233,4 @@ def _move(simulation: Simulation, rngs: list[np.random.Generator], actions: NDAr
         simulation.reset(rngs, which)
         observation[which] = simulation.observe(which)
         progress = simulation.progress()
-    return Moved(step, observation, progress, only(account_of_all, ~done), done, final_observation, final_info)
+    return Moved(step, observation, progress, account_of_all, done, final_observation, final_info)

@@ -1,9 +1,8 @@
 """What it takes to hold many worlds in one array: drawing for each of them, taking some out, putting them back."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from collections.abc import Sequence
 from math import prod, sqrt
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numba import njit
@@ -151,18 +150,8 @@ def _mixed(previous: Floats, new: Floats, correlation: float) -> Floats:
 
 def put(state: State, worlds: Ints, part: State) -> None:
     """Replaces some worlds of the state by those of `part`, in place."""
-
-    def replaced(values: NDArray[Any], new: NDArray[Any]) -> NDArray[Any]:
-        values[worlds] = new
-        return values
-
-    _map(replaced, state, part)
-
-
-def _map(function: Callable[..., Any], state: State, *others: State) -> State:
-    """Applies a function to every array of a state (and the same array of other states)."""
-    if isinstance(state, np.ndarray):
-        return function(state, *others)
-    names = [field.name for field in fields(state)]  # type: ignore[arg-type]
-    mapped = {name: _map(function, *(getattr(one, name) for one in (state, *others))) for name in names}
-    return replace(state, **mapped)  # type: ignore[type-var]
+    for name, values in vars(state).items():
+        if isinstance(values, np.ndarray):
+            values[worlds] = getattr(part, name)
+        else:
+            put(values, worlds, getattr(part, name))

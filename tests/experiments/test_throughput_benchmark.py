@@ -17,7 +17,7 @@ SMALL = {
     "environments": (1, 3),
     "seconds": 0.02,
     "ppo_environments": (8,),
-    "ppo_steps": 4096,
+    "ppo_steps": 16384,
     "passes": 1,
     "sizes": ((4, 5),),
 }
@@ -61,7 +61,7 @@ def test_every_number_is_measured_once_and_saved(tmp_path: Path, monkeypatch: py
     ("setting", "message"),
     [
         ({"seconds": 0.0}, "--seconds 0.0, allowed: more than 0"),
-        ({"ppo_steps": 1}, "--ppo-steps 1, allowed: 4096"),
+        ({"ppo_steps": 1}, "--ppo-steps 1, allowed: 16384"),
         ({"passes": 0}, "--passes 0, allowed: 1"),
         ({"environments": (0,)}, "--environments 0, allowed: 1"),
     ],
