@@ -26,7 +26,7 @@ def main() -> int:
         print("usage: python -m experiments NAME [options]")
         for each in names:
             summary = (importlib.import_module(f"experiments.{each}").__doc__ or "").splitlines()[0]
-            print(f"{each:20} {summary}")
+            print(f"{each:22} {summary}")
         return 0
     if name not in names:
         print(f"error: experiment {name!r} is unknown, allowed: list, {', '.join(names)}", file=sys.stderr)

@@ -137,9 +137,9 @@ def test_radio_does_not_matter():
 @pytest.mark.parametrize(
     ("changed", "framework", "message"),
     [
-        ({"training": {"batch_size": 8}}, "epsl", "'iot' with framework 'epsl' is not calibrated"),
+        ({"training": {"batch_size": 8}}, "epsl", "'iot' with framework 'epsl' and its settings .* is not calibrated"),
         ({}, "fl", "calibrate --scenario iot --framework fl"),
-        ({"clients": {"count": 40}}, "epsl", r"clients.count = 40: the surrogate is calibrated for 4 to 14"),
+        ({"clients": {"count": 40}}, "epsl", r"clients.count = 40: .* calibrated for 4 to 14; .* --clients 4 40`"),
         ({"family": {"clients": [3, 8]}}, "epsl", r"family.clients = 3: .* 4 to 14"),
         ({"family": {"dirichlet_alpha": [0.2, 2.0]}}, "epsl", r"family.dirichlet_alpha = 2: .* 0.1 to 1"),
         ({"task": {"dirichlet_alpha": 5.0}}, "epsl", r"task.dirichlet_alpha = 5: .* 0.1 to 1"),

@@ -81,8 +81,9 @@ def calibration_for(scenario: Scenario, framework: str) -> Calibration:
     found = next((each for each in _all() if each.fits(scenario, framework)), None)
     if found is None:
         raise ScenarioError(
-            f"learner = 'surrogate': scenario {scenario.name!r} with framework {framework!r} is not calibrated; "
-            f"`{command}` makes a calibration, to be found through the folder in {FOLDER_VARIABLE}"
+            f"learner = 'surrogate': scenario {scenario.name!r} with framework {framework!r} and its settings of "
+            f"task and training is not calibrated; `{command}` makes a calibration (your own scenario: the path of its "
+            f"TOML file), to be found through the folder in {FOLDER_VARIABLE}"
         )
     task, family = scenario.task, scenario.family
     _check_range("clients.count", (scenario.clients.count,), found.clients, command)
@@ -103,9 +104,10 @@ def _all() -> Iterator[Calibration]:
 
 def _check_range(field: str, values: Sequence[float], allowed: tuple[float, float], command: str) -> None:
     least, most = allowed
+    option = "--dirichlet-alpha" if field.endswith("alpha") else "--clients"
     for value in values:
         if not least <= value <= most:
             raise ScenarioError(
                 f"{field} = {value:g}: the surrogate is calibrated for {least:g} to {most:g}; "
-                f"`{command}` calibrates it anew"
+                f"`{command} {option} {min(least, value):g} {max(most, value):g}` calibrates it anew"
             )
