@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
-from splitgym.envs.info import of_world
+from splitgym.envs.info import one_by_one
 from splitgym.envs.simulation import Settings, Simulation, account
 from splitgym.envs.world import World
 from splitgym.rounds import Decision, RoundState
@@ -222,7 +222,8 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         super().reset(seed=seed)
         self._simulation.reset([self.np_random], [0])
         self._begun = self._running = True
-        return self._simulation.observe()[0], of_world(self._simulation.progress(), 0)
+        (info,) = one_by_one(self._simulation.progress(), 1)
+        return self._simulation.observe()[0], info
 
     def step(self, action: NDArray[Any]) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Plays the round that the action says.
@@ -328,7 +329,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         step = self._simulation.play(decision)
         terminated, truncated = bool(step.terminated[0]), bool(step.truncated[0])
         self._running = not (terminated or truncated)
-        info = of_world({**self._simulation.progress(), **account(step)}, 0)
+        (info,) = one_by_one({**self._simulation.progress(), **account(step)}, 1)
         return self._simulation.observe()[0], float(step.reward[0]), terminated, truncated, info
 
     def _need_reset(self) -> None:

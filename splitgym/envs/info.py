@@ -10,19 +10,8 @@ Info = dict[str, Any]
 Bools = NDArray[np.bool_]
 
 
-def of_world(info: Info, world: int) -> dict[str, Any]:
-    """The information of one world: plain numbers, arrays of its own, dictionaries of these."""
-    own: dict[str, Any] = {}
-    for name, value in info.items():
-        if isinstance(value, dict):
-            own[name] = of_world(value, world)
-        else:
-            own[name] = value[world].copy() if value.ndim > 1 else value.item(world)
-    return own
-
-
 def one_by_one(info: Info, worlds: int) -> list[dict[str, Any]]:
-    """`of_world` of each of so many worlds."""
+    """The information of each of so many worlds: plain numbers, arrays of its own, dictionaries of these."""
     own: list[dict[str, Any]] = [{} for _ in range(worlds)]
     for name, value in info.items():
         if isinstance(value, dict):

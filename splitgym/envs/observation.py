@@ -89,12 +89,12 @@ class ObservationCodec:
             state.client_cut_layer,
             present,
             last.participants,
-            np.asarray(state.accuracy),
-            np.asarray(state.cut_layer),
+            state.accuracy,
+            state.cut_layer,
             last.aggregation_ratio,
             last.latency_s,
-            np.asarray(state.round),
-            np.asarray(state.elapsed_s),
+            state.round,
+            state.elapsed_s,
         )
 
 
