@@ -108,15 +108,15 @@ def main() -> None:
     )
     logs, again = finished(folder), finished(folder, again=True)
     cuts = cut_layers(scenario)
-    expected = fit(Replay(of_group(logs, "fitted"), cuts, scenario.training.batch_size), 3 if options.quick else 30)
+    fitted = Replay(of_group(logs, "fitted"), cuts, scenario.training.batch_size)
     pairs = pair(logs, again, cuts, scenario.training.batch_size)
-    parameters = spread(expected, Replay(of_group(logs, "fitted"), cuts, scenario.training.batch_size), pairs)
+    parameters = spread(fit(fitted, 3 if options.quick else 30), fitted, pairs)
     report = Report(scenario, name, logs, pairs, parameters, cuts)
     options.results.mkdir(parents=True, exist_ok=True)
     text = report.write(options.results)
     options.calibrations.mkdir(parents=True, exist_ok=True)
     path = options.calibrations / f"{name}.toml"
-    path.write_text(calibration(options, scenario, clients, report), encoding="utf-8")
+    path.write_text(calibration(options, scenario, clients, cuts, report), encoding="utf-8")
     print(text)
     print(f"{path}: found by learner='surrogate' when {FOLDER_VARIABLE}={options.calibrations}")
 
@@ -195,7 +195,7 @@ def command() -> str:
     return shlex.join(["python", "-m", "experiments", "calibrate", *sys.argv[1:]])
 
 
-def calibration(options: Options, scenario: Scenario, clients: tuple[int, int], report: Report) -> str:
+def calibration(options: Options, scenario: Scenario, clients: tuple[int, int], cuts: int, report: Report) -> str:
     """The calibration as TOML."""
     logs, (task, training) = report.logs, key(scenario)
     alpha = options.dirichlet_alpha if scenario.task.partition == "dirichlet" else (scenario.task.dirichlet_alpha,) * 2
@@ -204,7 +204,7 @@ def calibration(options: Options, scenario: Scenario, clients: tuple[int, int], 
         "frameworks": ["epsl", "psl"] if options.framework == "epsl" else [options.framework],
         "clients": list(clients),
         "dirichlet_alpha": list(alpha),
-        "cut_layers": cut_layers(scenario),
+        "cut_layers": cuts,
         "train_samples": np.rint(np.mean([log.class_counts.sum(0) for log in logs], axis=0)).astype(int).tolist(),
         "test_samples": np.rint(np.mean([log.test_counts for log in logs], axis=0)).astype(int).tolist(),
         "task": task,

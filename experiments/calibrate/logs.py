@@ -126,11 +126,11 @@ def run(job: Job, folder: Path) -> None:
     path = folder / job.file_name
     if not path.exists():
         learner = Learner(scenario, job.framework, seed=job.number)
-        _play(learner, _decisions(learner, job, scenario.training.batch_size, rng), scenario, job_drawn).save(path)
+        _play(learner, _decisions(learner, job, scenario.training.batch_size, rng), job_drawn).save(path)
     if job.again:
         learner = Learner(scenario, job.framework, seed=job.number)
         _initialise_again(learner, scenario, job.number)
-        _play(learner, Log.load(path).decisions(), scenario, job_drawn).save(folder / job.file_name_again)
+        _play(learner, Log.load(path).decisions(), job_drawn).save(folder / job.file_name_again)
 
 
 def _decisions(learner: Learner, job: Job, batch_size: int, rng: Generator) -> Iterator[Decision]:
@@ -153,7 +153,7 @@ def _initialise_again(learner: Learner, scenario: Scenario, seed: int) -> None:
         unit.load_state_dict(own.state_dict())
 
 
-def _play(learner: Learner, decisions: Iterable[Decision], scenario: Scenario, job: dict[str, Any]) -> Log:
+def _play(learner: Learner, decisions: Iterable[Decision], job: dict[str, Any]) -> Log:
     decided: dict[str, list[Any]] = {"cut_layer": [], "selected": [], "aggregation_ratio": [], "client_loss": []}
     evaluated, correct = [], []
     for number, decision in enumerate(decisions):
@@ -164,11 +164,10 @@ def _play(learner: Learner, decisions: Iterable[Decision], scenario: Scenario, j
         if (number + 1) % job["evaluate_every"] == 0:
             evaluated.append(number)
             correct.append(learner.evaluator.correct(learner.parties))
-    counts, test_counts = class_counts(scenario, job["number"])
     return Log(
         job=job,
-        class_counts=counts,
-        test_counts=test_counts,
+        class_counts=learner.class_counts,
+        test_counts=learner.evaluator.class_counts,
         evaluated=np.array(evaluated),
         correct=np.array(correct),
         **{name: np.array(values) for name, values in decided.items()},
@@ -178,23 +177,6 @@ def _play(learner: Learner, decisions: Iterable[Decision], scenario: Scenario, j
 def cut_layers(learner: Learner) -> int:
     """Cut layers of the network, L - 1."""
     return len(learner.parties.server.units) - 1
-
-
-def class_counts(scenario: Scenario, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """What a learner of that seed has: [C, K] training samples of each client and class, [K] test samples."""
-    task, rng = scenario.task, np.random.default_rng(seed)
-    dataset = data.load(task.dataset, rng, test_fraction=task.test_fraction, train_samples=task.train_samples)
-    parts = data.partition(
-        dataset.train_labels,
-        scenario.clients.count,
-        task.partition,
-        rng,
-        dirichlet_alpha=task.dirichlet_alpha,
-        shards_per_client=task.shards_per_client,
-    )
-    classes = len(dataset.classes)
-    counts = np.stack([np.bincount(dataset.train_labels[part], minlength=classes) for part in parts])
-    return counts, np.bincount(dataset.test_labels[: task.evaluation_samples], minlength=classes)
 
 
 def finish(jobs: Sequence[Job], folder: Path, workers: int) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.calibrate.logs import Log
+from splitgym.frameworks import aggregated_rows
 from splitgym.learning.surrogate.law import play_round
 from splitgym.learning.surrogate.parameters import Parameters
 from splitgym.learning.surrogate.worlds import Worlds, settle
@@ -33,7 +34,7 @@ class Replay:
 
     def __init__(self, logs: Sequence[Log], cut_layers: int, batch_size: int) -> None:
         self.logs = list(logs)
-        self._cut_layers, self._batch_size = cut_layers, batch_size
+        self._cut_layers = cut_layers
         first, clients = self.logs[0], max(len(log.class_counts) for log in self.logs)
         self.rounds, self.evaluated = len(first.cut_layer), first.evaluated
         self._every = int(self.evaluated[0]) + 1
@@ -50,7 +51,8 @@ class Replay:
             [log.class_counts.sum(1) / log.class_counts.sum() for log in self.logs], (clients,)
         )
         self._cut_layer = np.stack([log.cut_layer for log in self.logs], axis=1)
-        self._ratio = np.stack([log.aggregation_ratio for log in self.logs], axis=1)
+        ratio = np.stack([log.aggregation_ratio for log in self.logs], axis=1)
+        self._aggregated = aggregated_rows(ratio, batch_size) / batch_size
 
     @cached_property
     def client_accuracy(self) -> Floats:
@@ -88,13 +90,12 @@ class Replay:
                 worlds,
                 self._cut_layer[number],
                 self.selected[:, number],
-                self._ratio[number],
+                self._aggregated[number],
                 normals,
                 at_cuts,
                 self.test_share,
                 self.test_samples,
                 self._every,
-                self._batch_size,
             )
             played.client_loss[:, number] = worlds.client_loss
             place = (number + 1) // self._every - 1

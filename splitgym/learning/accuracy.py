@@ -15,12 +15,16 @@ ROWS_AT_ONCE = {"cpu": 512, "cuda": 16_384}
 
 
 class Evaluator:
-    """Measures accuracy on fixed test data."""
+    """Measures accuracy on fixed test data.
+
+    Attributes:
+        class_counts: [K] test samples of each class.
+    """
 
     def __init__(self, images: Tensor, labels: Tensor, classes: int) -> None:
         self._images, self._labels, self._classes = images, labels, classes
         self._rows = ROWS_AT_ONCE.get(images.device.type, 512)
-        self._of_class = torch.bincount(labels, minlength=classes).cpu().numpy()
+        self.class_counts = torch.bincount(labels, minlength=classes).cpu().numpy()
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -35,8 +39,8 @@ class Evaluator:
 
     def balanced_accuracy(self, correct: NDArray[np.int64]) -> NDArray[np.float64]:
         """[C] mean over the classes of the share of their samples, from what `correct` gives."""
-        there = self._of_class > 0
-        shares: NDArray[np.float64] = correct[:, there] / self._of_class[there]
+        there = self.class_counts > 0
+        shares: NDArray[np.float64] = correct[:, there] / self.class_counts[there]
         return shares.mean(1)
 
     @torch.no_grad()

@@ -42,6 +42,7 @@ class Learner:
         device: Where to train; default: cuda if there is one, else cpu.
 
     Attributes:
+        class_counts: [C, K] training samples of each client and class.
         data_share: [C] share of all training samples; sums to 1.
         outcome: What the last round taught.
         traffic_bits: Bits that the parties handed over in the last round: "uplink", "unicast", "broadcast".
@@ -87,7 +88,9 @@ class Learner:
             dirichlet_alpha=task.dirichlet_alpha,
             shards_per_client=task.shards_per_client,
         )
-        self._data_sizes = np.array([len(part) for part in parts])
+        classes = len(dataset.classes)
+        self.class_counts = np.array([np.bincount(dataset.train_labels[part], minlength=classes) for part in parts])
+        self._data_sizes = self.class_counts.sum(1)
         self.data_share = self._data_sizes / self._data_sizes.sum()
         self._orders = [BatchOrder(part, own) for part, own in zip(parts, rng.spawn(len(parts)), strict=True)]
         weights = torch.Generator().manual_seed(int(rng.integers(2**63)))

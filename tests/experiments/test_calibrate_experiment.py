@@ -9,7 +9,7 @@ from experiments import calibrate
 from experiments.calibrate import patterns
 from experiments.calibrate.fit import start
 from experiments.calibrate.jobs import PATTERNS, jobs
-from experiments.calibrate.logs import Job, Log, class_counts, finished, run
+from experiments.calibrate.logs import Job, Log, finished, run
 from experiments.calibrate.replays import Replay
 from experiments.calibrate.report import rounds_to
 from splitgym.learning import Learner
@@ -65,9 +65,8 @@ def test_what_is_logged_is_not_trained_again(tmp_path):
 
 
 def test_class_counts_are_those_of_the_learner():
-    scenario = build("iot")
-    counts, test_counts = class_counts(scenario, 5)
-    learner = Learner(scenario, "epsl", 5)
+    learner = Learner("iot", "epsl", 5)
+    counts, test_counts = learner.class_counts, learner.evaluator.class_counts
     np.testing.assert_allclose(counts.sum(1) / counts.sum(), learner.data_share)
     assert test_counts.sum() == len(learner.evaluator)
 

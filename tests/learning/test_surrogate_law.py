@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from splitgym.frameworks import aggregated_rows
 from splitgym.frameworks.parties import Parties
 from splitgym.learning.surrogate.law import play_round
 from splitgym.learning.surrogate.parameters import Parameters
@@ -62,13 +63,12 @@ def play(made: Worlds, cut, selected, phi=0.0, normals=None, numbers: Parameters
         made,
         np.broadcast_to(np.asarray(cut, np.int64), runs).copy(),
         np.broadcast_to(np.asarray(selected, bool), (runs, clients)).copy(),
-        np.broadcast_to(np.asarray(phi, float), runs).copy(),
+        np.broadcast_to(aggregated_rows(phi, 16) / 16, runs).copy(),
         np.zeros((runs, classes + 2 * clients)) if normals is None else normals,
         numbers or parameters(),
         np.full(classes, 1 / classes),
         samples,
         1,
-        16,
     )
 
 

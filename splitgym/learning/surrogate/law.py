@@ -20,13 +20,12 @@ def play_round(
     worlds: Worlds,
     cut_layer: Ints,
     participants: Bools,
-    aggregation_ratio: Floats,
+    aggregated: Floats,
     normals: Floats,
     parameters: Parameters,
     test_share: Floats,
     evaluation_samples: int,
     evaluate_every: int,
-    batch_size: int,
 ) -> None:
     """One round in all worlds.
 
@@ -34,13 +33,12 @@ def play_round(
         worlds: Changed in place.
         cut_layer: [N] 1..L-1.
         participants: [N, C]
-        aggregation_ratio: [N] phi.
+        aggregated: [N] share of the rows whose last-layer gradients are averaged, m / b.
         normals: [N, K + 2 C] standard normals: of the classes, of the clients' accuracies, of their losses.
         parameters: Of the law, by cut layer.
         test_share: [K] share of each class in the test data.
         evaluation_samples: Test samples on which accuracy is measured.
         evaluate_every: Rounds from one measurement to the next.
-        batch_size: b.
     """
     clients, classes = participants.shape[1], len(test_share)
     scratch, part = np.empty((4, clients, classes)), np.empty(clients)
@@ -55,9 +53,7 @@ def play_round(
         if worlds.trained[n]:
             part /= total
             move_cut(worlds, n, cut_layer[n], part, parameters)
-            # As `splitgym.frameworks.aggregated_rows`.
-            aggregated = np.ceil(np.rint(aggregation_ratio[n] * batch_size * 1e9) / 1e9) / batch_size
-            train(worlds, n, part, aggregated, normals[n, classes + clients :], parameters, scratch)
+            train(worlds, n, part, aggregated[n], normals[n, classes + clients :], parameters, scratch)
             for k in range(classes):
                 worlds.wobble[n, k] = parameters.persistence * worlds.wobble[n, k] + fresh * normals[n, k]
         worlds.evaluated[n] = worlds.rounds[n] % evaluate_every == 0

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from splitgym.data import class_counts_of_worlds
-from splitgym.frameworks import Framework
+from splitgym.frameworks import Framework, aggregated_rows
 from splitgym.learning.surrogate.beginning import begin_episodes
 from splitgym.learning.surrogate.calibration import calibration_for
 from splitgym.learning.surrogate.law import play_round
@@ -112,12 +112,11 @@ class Surrogate:
             self._worlds,
             np.asarray(decision.cut_layer),
             participants,
-            np.asarray(decision.aggregation_ratio, np.float64),
+            aggregated_rows(decision.aggregation_ratio, self._batch_size) / self._batch_size,
             normals,
             self._parameters,
             self._test_share,
             self._evaluation_samples,
             self._task.evaluate_every,
-            self._batch_size,
         )
         self._outcome = None
