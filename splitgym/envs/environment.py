@@ -102,13 +102,15 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     | 4C .. 5C-1 | available (1) or away (0), as announced before the last round: clients drop out during a round |
     | 5C .. 6C-1 | took part in the last round |
     | 6C .. 7C-1 | cut layer up to which the client's own part is valid, over L - 1; 0 if it has none |
-    | 7C | test accuracy |
-    | 7C+1 | cut layer of the last round that trained, over L - 1 (0: none yet) |
-    | 7C+2 | aggregation ratio of the last round |
-    | 7C+3 | latency of the last round, squashed at time budget / round budget |
-    | 7C+4 | share of the round budget left |
-    | 7C+5 | share of the time budget left |
-    | 7C+6 .. | only with `action="discrete"`: channel of every client and subchannel, C M values, client by client |
+    | 7C .. 8C-1 | rounds since the client took part, or since the episode began, squashed at 4 |
+    | 8C .. 9C-1 | rounds in which the client took part, squashed at 16 |
+    | 9C | test accuracy |
+    | 9C+1 | cut layer of the last round that trained, over L - 1 (0: none yet) |
+    | 9C+2 | aggregation ratio of the last round |
+    | 9C+3 | latency of the last round, squashed at time budget / round budget |
+    | 9C+4 | share of the round budget left |
+    | 9C+5 | share of the time budget left |
+    | 9C+6 .. | only with `action="discrete"`: channel of every client and subchannel, C M values, client by client |
 
     Before that last row, if the scenario's `family` draws them: `present[i]`, C values, 1 for clients that belong to
     the episode (all that is said of the others is 0), and `bandwidth` of a subchannel, squashed at the scenario's.

@@ -1,7 +1,8 @@
 """What a policy sees: the believed state as numbers between 0 and 1."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from math import log, log2, sqrt
+from typing import Any
 
 import numpy as np
 from gymnasium import spaces
@@ -14,20 +15,51 @@ from splitgym.scenario import Scenario
 
 HALF_EFFICIENCY = 4.0
 """bit/s/Hz that a squashed channel shows as 0.5."""
-PER_CLIENT = ("channel", "compute", "loss", "data_share", "available", "took_part", "client_cut_layer")
+HALF_ABSENCE = 4.0
+"""Rounds without a client that are shown as 0.5."""
+HALF_EXPERIENCE = 16.0
+"""Rounds with a client that are shown as 0.5."""
+PER_CLIENT = (
+    "channel",
+    "compute",
+    "loss",
+    "data_share",
+    "available",
+    "took_part",
+    "client_cut_layer",
+    "absence",
+    "experience",
+)
 SCALARS = ("accuracy", "cut_layer", "aggregation_ratio", "round_latency", "rounds_left", "time_left")
 
 
-@dataclass
-class LastRound:
-    """What the last rounds of N worlds left behind that the state does not say; all zero before the first."""
+class Past:
+    """What a scheduler remembers of N episodes that the state does not say; all zero before the first round.
 
-    participants: Bools
-    """[N, C]."""
-    aggregation_ratio: Floats
-    """[N]."""
-    latency_s: Floats
-    """[N]."""
+    Attributes:
+        participants: [N, C] of the last round.
+        absence: [N, C] rounds since a client took part, or since the episode began.
+        experience: [N, C] rounds in which a client took part.
+        aggregation_ratio: [N] of the last round.
+        latency_s: [N] of the last round.
+    """
+
+    def __init__(self, worlds: int, clients: int) -> None:
+        self.participants = np.zeros((worlds, clients), bool)
+        self.absence, self.experience = np.zeros((worlds, clients)), np.zeros((worlds, clients))
+        self.aggregation_ratio, self.latency_s = np.zeros(worlds), np.zeros(worlds)
+
+    def forget(self, which: Sequence[int] | Ints) -> None:
+        """Begins episodes in the worlds with these indices."""
+        self.participants[which], self.absence[which], self.experience[which] = False, 0.0, 0.0
+        self.aggregation_ratio[which], self.latency_s[which] = 0.0, 0.0
+
+    def remember(self, participants: Bools, aggregation_ratio: Any, latency_s: Floats) -> None:
+        """Adds a round of every world."""
+        self.participants[:], self.aggregation_ratio[:], self.latency_s[:] = participants, aggregation_ratio, latency_s
+        self.experience += participants
+        self.absence += 1.0
+        self.absence[participants] = 0.0
 
 
 class ObservationCodec:
@@ -60,13 +92,13 @@ class ObservationCodec:
         )
         self.space = spaces.Box(0.0, 1.0, (len(self.names),), np.float32)
 
-    def encode(self, state: RoundState, present: Bools, last: LastRound, which: Ints) -> NDArray[np.float32]:
+    def encode(self, state: RoundState, present: Bools, past: Past, which: Ints) -> NDArray[np.float32]:
         """[W, observation] of some of N worlds; of clients that are absent all is 0.
 
         Args:
             state: Of N worlds.
             present: [N, C] who belongs to the episode.
-            last: Of N worlds.
+            past: Of N worlds.
             which: [W] indices of the worlds.
         """
         system = self._system
@@ -88,11 +120,13 @@ class ObservationCodec:
             state.available,
             state.client_cut_layer,
             present,
-            last.participants,
+            past.participants,
+            past.absence,
+            past.experience,
             state.accuracy,
             state.cut_layer,
-            last.aggregation_ratio,
-            last.latency_s,
+            past.aggregation_ratio,
+            past.latency_s,
             state.round,
             state.elapsed_s,
         )
@@ -123,6 +157,8 @@ def _observe(
     client_cut_layer: Ints,
     present: Bools,
     participants: Bools,
+    absence: Floats,
+    experience: Floats,
     accuracy: Floats,
     cut_layer: Ints,
     aggregation_ratio: Floats,
@@ -164,6 +200,8 @@ def _observe(
                 row[4 * clients + i] = available[n, i]
                 row[5 * clients + i] = participants[n, i]
                 row[6 * clients + i] = client_cut_layer[n, i] / cut_layers
+                row[7 * clients + i] = _squash(absence[n, i], HALF_ABSENCE)
+                row[8 * clients + i] = _squash(experience[n, i], HALF_EXPERIENCE)
                 if shows_present:
                     row[first + i] = 1
         at = len(PER_CLIENT) * clients

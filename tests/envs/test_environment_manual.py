@@ -111,6 +111,8 @@ WORDS = {
     "available": "available",
     "took part": "took_part",
     "cut layer up to which": "client_cut_layer",
+    "rounds since": "absence",
+    "rounds in which": "experience",
     "test accuracy": "accuracy",
     "cut layer of the last round": "cut_layer",
     "aggregation ratio": "aggregation_ratio",

@@ -13,8 +13,8 @@ def squashed(value, reference):
     return value / (value + reference)
 
 
-def as_the_manual_says(env, last):
-    """`last`: (participants, phi, latency) of the last round."""
+def as_the_manual_says(env, past):
+    """`past`: who took part, round by round; phi and latency of the last round."""
     state, scenario = env.state, env.scenario
     radio, episode, clients = scenario.radio, scenario.episode, scenario.clients
     count, cuts = clients.count, env.cut_layers
@@ -25,7 +25,9 @@ def as_the_manual_says(env, last):
         [squashed(math.log2(1 + psd * state.channel_gain[i, k] / noise), 4.0) for k in range(radio.subchannels)]
         for i in range(count)
     ]
-    participants, phi, latency = last
+    history, phi, latency = past
+    participants = history[-1] if history else [False] * count
+    absence = [next((n for n, who in enumerate(reversed(history)) if who[i]), len(history)) for i in range(count)]
     values = [sum(row) / len(row) for row in estimate]
     values += [
         squashed(hz, math.exp((math.log(clients.compute_min_hz) + math.log(clients.compute_max_hz)) / 2))
@@ -36,6 +38,8 @@ def as_the_manual_says(env, last):
     values += [float(flag) for flag in state.available]
     values += [float(flag) for flag in participants]
     values += [cut / cuts for cut in state.client_cut_layer]
+    values += [squashed(rounds, 4.0) for rounds in absence]
+    values += [squashed(sum(who[i] for who in history), 16.0) for i in range(count)]
     values += [state.accuracy, state.cut_layer / cuts, phi]
     values += [squashed(latency, episode.time_budget_s / episode.max_rounds)]
     values += [1 - state.round / episode.max_rounds, max(0.0, 1 - state.elapsed_s / episode.time_budget_s)]
@@ -57,14 +61,15 @@ def as_the_manual_says(env, last):
 )
 def test_observation_is_what_the_manual_says(preset, overrides, action):
     env = make(preset, action=action, **overrides)
-    count = env.scenario.clients.count
     observation, _ = env.reset(seed=8)
+    history = []
     assert observation.dtype == np.float32
-    np.testing.assert_allclose(observation, as_the_manual_says(env, (np.zeros(count), 0.0, 0.0)), rtol=2e-7, atol=0)
+    np.testing.assert_allclose(observation, as_the_manual_says(env, ([], 0.0, 0.0)), rtol=2e-7, atol=0)
     for sampled in sampled_actions(env, 4):
         observation, _, _, _, info = env.step(sampled)
-        last = info["participants"], info["aggregation_ratio"], info["round_latency_s"]
-        np.testing.assert_allclose(observation, as_the_manual_says(env, last), rtol=2e-7, atol=1e-9)
+        history.append(info["participants"])
+        past = history, info["aggregation_ratio"], info["round_latency_s"]
+        np.testing.assert_allclose(observation, as_the_manual_says(env, past), rtol=2e-7, atol=1e-9)
         assert env.observation_space.contains(observation)
         assert observation.min() >= 0
         assert observation.max() <= 1
@@ -77,7 +82,7 @@ def test_every_index_has_its_own_name(preset, action):
     names = env.observation_names
     clients, subchannels = env.scenario.clients.count, env.scenario.radio.subchannels
     assert len(names) == len(set(names)) == env.observation_space.shape[0]
-    assert len(names) == 7 * clients + 6 + (clients * subchannels if action == "discrete" else 0)
+    assert len(names) == 9 * clients + 6 + (clients * subchannels if action == "discrete" else 0)
 
 
 def test_names_stand_where_their_values_are():
@@ -97,8 +102,29 @@ def test_toy_observation_by_hand():
     env = make(action="schedule")
     observation, info = env.reset(seed=0)
     channel = math.log2(1.5) / (math.log2(1.5) + 4)
-    expected = [channel] * 2 + [0.5] * 6 + [1, 1] + [0] * 4 + [info["accuracy"], 0, 0, 0, 1, 1]
+    expected = [channel] * 2 + [0.5] * 6 + [1, 1] + [0] * 8 + [info["accuracy"], 0, 0, 0, 1, 1]
     np.testing.assert_allclose(observation, expected, rtol=1e-6)
+
+
+def test_absence_and_experience_count_rounds():
+    env = make("iot", action="schedule", learner="surrogate")
+    env.reset(seed=0)
+    absence, experience = np.zeros(8), np.zeros(8)
+    env.action_space.seed(0)
+    for _ in range(4):
+        action = env.action_space.sample()
+        action[0] = 0
+        observation, _, _, _, info = env.step(action)
+        took_part = info["participants"]
+        absence, experience = np.where(took_part, 0, absence + 1), experience + took_part
+        at = dict(zip(env.observation_names, observation, strict=True))
+        for i in range(8):
+            assert at[f"absence[{i}]"] == pytest.approx(absence[i] / (absence[i] + 4))
+            assert at[f"experience[{i}]"] == pytest.approx(experience[i] / (experience[i] + 16))
+    assert absence.max() >= 2
+    observation, _ = env.reset()
+    at = dict(zip(env.observation_names, observation, strict=True))
+    assert at["absence[0]"] == at["experience[0]"] == 0
 
 
 def test_observation_stays_in_the_box_beyond_the_time_budget():
