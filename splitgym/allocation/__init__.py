@@ -34,6 +34,7 @@ from splitgym.allocation.shares import (
 from splitgym.allocation.subchannels import greedy_subchannels
 from splitgym.allocation.timescales import fast_decision, gibbs_clusters, slow_cut
 from splitgym.allocation.unserved import unserved
+from splitgym.allocation.worth import worth_most
 
 __all__ = [
     "BLOCKS",
@@ -80,4 +81,5 @@ __all__ = [
     "spread_power",
     "strongest_signal",
     "unserved",
+    "worth_most",
 ]

@@ -18,9 +18,9 @@ TOLERANCE = 1e-9
 """Relative excess over a budget that counts as rounding."""
 
 
-def even_power_w(state: RoundState, clients: int) -> float:
-    """min(p_max, p_th / n): what each of n clients may spend if all spend the same, W."""
-    return min(state.system.client_power_max_w, state.system.total_power_max_w / max(clients, 1))
+def even_power_w(state: RoundState, clients: Any) -> Any:
+    """min(p_max, p_th / n): what each of n clients may spend if all spend the same, W; for one number or an array."""
+    return np.minimum(state.system.client_power_max_w, state.system.total_power_max_w / np.maximum(clients, 1))
 
 
 def project_power(decision: Decision, state: RoundState) -> tuple[Decision, Any]:

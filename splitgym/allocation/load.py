@@ -8,7 +8,7 @@ where a segment is what lies between two common phases. That holds for every fra
 one with the uplink and one with the unicast, SFL a second uplink in the last one.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -156,24 +156,59 @@ def own_load(state: RoundState, cut_layer: int, aggregation_ratio: float) -> Loa
     return load
 
 
-def own_seconds(state: RoundState, cut_layer: int, sharing: int, aggregation_ratio: float) -> Floats:
-    """[C] seconds for all that a client does by itself, if `sharing` clients share band and power evenly.
+def own_seconds(state: RoundState, cut_layer: Any, sharing: Any, aggregation_ratio: Any) -> Floats:
+    """[C] or [N, C] seconds for all that a client does by itself, if `sharing` clients share band and power evenly.
 
     Args:
-        state: Of one world, as the scheduler believes it; a client's link is its mean gain.
-        cut_layer: 1..L-1.
-        sharing: Number of clients.
-        aggregation_ratio: phi.
+        state: Of one world or N, as the scheduler believes it; a client's link is its mean gain.
+        cut_layer: 1..L-1, or [N].
+        sharing: Number of clients, or [N].
+        aggregation_ratio: phi, or [N].
     """
-    system, load = state.system, own_load(state, cut_layer, aggregation_ratio)
-    hz = float(state.subchannel_hz.sum()) / sharing
-    uplink_psd, noise = even_power_w(state, sharing) / hz, system.noise_psd_w_per_hz
-    segments = load.segments[0]
-    compute_s, uplink_bits, downlink_bits = (part[:segments].sum(0) for part in load[:3])
-    sending_s = [
-        duration(up, subchannel_rate(hz, uplink_psd, gain, noise))
-        + duration(down, subchannel_rate(hz, system.downlink_psd_w_per_hz, gain, noise))
-        for up, down, gain in zip(uplink_bits, downlink_bits, state.channel_gain.mean(1), strict=True)
-    ]
-    seconds: Floats = compute_s + np.array(sending_s)
+    system, gain = state.system, np.atleast_2d(state.channel_gain.mean(-1))
+    worlds = len(gain)
+    hz = np.atleast_1d(state.subchannel_hz.sum(-1)) / sharing
+    seconds: Floats = _own_seconds(
+        work_of(system),
+        np.broadcast_to(cut_layer, worlds),
+        np.broadcast_to(aggregated_rows(aggregation_ratio, system.batch_size), worlds),
+        np.atleast_2d(state.client_hz),
+        np.atleast_1d(state.server_hz),
+        np.atleast_2d(state.client_cut_layer),
+        gain,
+        hz,
+        even_power_w(state, sharing) / hz,
+        (system.downlink_psd_w_per_hz, system.noise_psd_w_per_hz),
+    )
+    return seconds if state.batched else seconds[0]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _own_seconds(
+    work: Work,
+    cuts: Ints,
+    rows: Ints,
+    client_hz: Floats,
+    server_hz: Floats,
+    client_cut_layer: Ints,
+    gain: Floats,
+    hz: Floats,
+    uplink_psd: Floats,
+    downlink_and_noise_psd: tuple[float, float],
+) -> Floats:
+    """[N, C]; `gain` is [N, C], `hz` and `uplink_psd` are [N]."""
+    worlds, clients = gain.shape
+    seconds, load = np.zeros((worlds, clients)), no_load(len(work.resource), clients)
+    downlink_psd, noise = downlink_and_noise_psd
+    for n in range(worlds):
+        fill_load(load, work, cuts[n], rows[n], client_hz[n], server_hz[n], client_cut_layer[n])
+        for i in range(clients):
+            up, down = 0.0, 0.0
+            for s in range(load.segments[0]):
+                seconds[n, i] += load.compute_s[s, i]
+                up += load.uplink_bits[s, i]
+                down += load.downlink_bits[s, i]
+            seconds[n, i] += duration(up, subchannel_rate(hz[n], uplink_psd[n], gain[n, i], noise)) + duration(
+                down, subchannel_rate(hz[n], downlink_psd, gain[n, i], noise)
+            )
     return seconds

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.allocation.load import own_seconds
+from splitgym.allocation.worth import worth_most_first
 from splitgym.rounds import Decision, RoundState
 from splitgym.timing import round_cost
 
@@ -171,7 +172,7 @@ class LossPerSecondK(FirstK):
     def order(self, prospect: Prospect, k: int) -> Ints:
         """By loss per own second, highest first."""
         clients = prospect.clients
-        return clients[_worth_most_first(prospect.state.client_loss[clients], prospect.own_seconds(k))]
+        return clients[worth_most_first(prospect.state.client_loss[clients], prospect.own_seconds(k))]
 
 
 @dataclass(frozen=True)
@@ -229,7 +230,7 @@ class Unified(Selection):
         loss = prospect.state.client_loss[clients]
         # Times the mean loss, which may be 0 and does not change which set is best.
         worth = (1 - self.w) * loss.mean() + self.w * loss
-        order = _worth_most_first(worth, prospect.own_seconds(len(clients)))
+        order = worth_most_first(worth, prospect.own_seconds(len(clients)))
         latency_s = np.array([prospect.latency_s(clients[order[:n]]) for n in range(1, len(clients) + 1)])
         in_time = latency_s <= (self.deadline_s or np.finfo(float).max)
         best = int(np.where(in_time, np.cumsum(worth[order]) / latency_s, -inf).argmax())
@@ -238,12 +239,6 @@ class Unified(Selection):
 
 def _shortest_first(seconds: Floats) -> Ints:
     return np.argsort(seconds, kind="stable")
-
-
-def _worth_most_first(worth: Floats, seconds: Floats) -> Ints:
-    """Order by worth per second; among those who do nothing by themselves (no seconds) by worth; then by index."""
-    per_second = np.divide(worth, seconds, out=np.full(len(worth), inf), where=seconds > 0)
-    return np.lexsort((-worth, -per_second))
 
 
 def _is_real(value: object) -> bool:

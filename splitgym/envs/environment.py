@@ -70,7 +70,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     use their time to target.
 
     ## Action Space
-    One decision, three encodings of it (`action=`); with L units in the network, C clients, M subchannels, phi levels
+    One decision, four encodings of it (`action=`); with L units in the network, C clients, M subchannels, phi levels
     and power levels of the scenario:
 
     | action | space | components in order |
@@ -78,9 +78,13 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     | `"discrete"` | MultiDiscrete, 2 M + C + 2 | cut - 1; owner, then power level, of each subchannel; clients; phi |
     | `"continuous"` | Box(-1, 1), 3 C + 2 | cut; clients; spectrum demand of each; power of each; phi |
     | `"schedule"` | MultiDiscrete, C + 2 | cut - 1; clients; phi (subchannels and power: the paper's greedy) |
+    | `"priority"` | Box(-1, 1), C + 3 | cut; worth of each client; patience; phi (who is in, and the rest: searched) |
 
     Owner C means unused. A client is in at 1, in the Box above 0. Demands become numbers of subchannels, at least one
     each.
+
+    With `"priority"` a client at a is worth 8^a, at -1 nothing, and those are in whose sum of worth over T^p is the
+    largest: T is the expected latency of their round, p = 1 + patience. Phi is 0 up to 0.
 
     A power level is the share of the client's whole power budget that it puts on that subchannel. With a framework
     that does not aggregate, the only phi level is 0 and the Box has no phi; what `"epsl-pt"` prescribes is set by
@@ -147,7 +151,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     | `scenario` | `"iot"` | preset name, path of a TOML file, mapping, or `Scenario` |
     | `framework` | `"epsl"` | see Description |
     | `learner` | `"train"` | `"train"`: real training; `"surrogate"`: a model of it, see Description |
-    | `action` | `"discrete"` | `"discrete"`, `"continuous"`, `"schedule"` |
+    | `action` | `"discrete"` | `"discrete"`, `"continuous"`, `"schedule"`, `"priority"` |
     | `reward` | `"gain-latency"` | see Rewards |
     | `render_mode` | `None` | `None` |
     | `device` | `None` | torch device to train on; None: cuda if there is one, else cpu |

@@ -8,7 +8,7 @@ import numpy as np
 
 import splitgym  # noqa: F401 - registers the environment
 
-ACTIONS = ("discrete", "continuous", "schedule")
+ACTIONS = ("discrete", "continuous", "schedule", "priority")
 CASES = [
     *((preset, "epsl", action) for preset in ("toy", "iot") for action in ACTIONS),
     *(("toy", "psl", action) for action in ACTIONS),

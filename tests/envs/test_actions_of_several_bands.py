@@ -43,7 +43,7 @@ def test_continuous_encoding_keeps_what_each_client_has_in_its_turn() -> None:
     np.testing.assert_allclose(share[7:10], [0.25, 0.5, 0.375], rtol=1e-6)
 
 
-@pytest.mark.parametrize("action", ["discrete", "continuous", "schedule"])
+@pytest.mark.parametrize("action", ["discrete", "continuous", "schedule", "priority"])
 def test_the_encoded_action_is_in_the_space_and_can_be_played(action: str) -> None:
     env = cpsl_env(action)
     encoded = env.encode(bands(np.ones((2, 4)).tolist()))

@@ -5,11 +5,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from rollouts import ACTIONS, CASES, LASTING, make, sampled_actions
 
-from splitgym.allocation import allocate, equal_shares, form_clusters
+from splitgym.allocation import allocate, descent, equal_shares, form_clusters
 from splitgym.envs.actions import codec
 from splitgym.envs.world import system_of
 from splitgym.frameworks import get
@@ -17,6 +17,9 @@ from splitgym.rounds import Decision
 from splitgym.scenario import build
 
 SEEDS = st.integers(0, 2**32 - 1)
+
+
+BOXES = ("continuous", "priority")
 
 
 def decoded(coder, action, state):
@@ -67,7 +70,7 @@ def test_decoded_action_encodes_to_one_that_means_the_same(case, seed):
     decision = env.decode(action)
     encoded = env.encode(decision)
     assert env.action_space.contains(encoded)
-    if case[2] != "continuous":
+    if case[2] not in BOXES:
         assert np.array_equal(encoded, action)
     again = env.decode(encoded)
     assert again.cut_layer == decision.cut_layer
@@ -283,6 +286,50 @@ def test_schedule_is_the_papers_allocation(seed):
     assert got.aggregation_ratio == expected.aggregation_ratio
 
 
+# Priority ----------------------------------------------------------------------------------------------------------
+
+
+def assert_same_decision(one, other):
+    for name, value in vars(one).items():
+        assert np.array_equal(value, getattr(other, name)), name
+
+
+def priority(cut_layer=1, worth=(), patience=1.0, phi=0.0, clients=8):
+    """An action of "priority": `worth` of the first clients as the action says it, 0 for the others."""
+    values = [*worth, *[0.0] * (clients - len(worth))]
+    return np.array([(2 * cut_layer - 1) / 3 - 1, *values, patience - 1, phi], np.float32)
+
+
+@given(seed=SEEDS, cut=st.integers(1, 3), phi=st.sampled_from([-1.0, 0.0, 0.5, 1.0]))
+def test_priority_without_patience_is_the_schedule_of_who_is_worth_something(seed, cut, phi):
+    env = ENVS["iot", "epsl", "priority"]
+    rng = np.random.default_rng(seed)
+    worth = np.where(rng.random(8) < 0.5, -1.0, rng.uniform(-0.99, 1, 8))
+    served = descent(env.state, worth > -1, max(phi, 0.0), cut_layer=cut, search=False).participants
+    assume(served == (worth > -1).sum())
+    got = env.decode(priority(cut, worth, patience=0.0, phi=phi))
+    expected = allocate(env.state, cut, worth > -1, max(phi, 0.0))
+    assert_same_decision(got, expected)
+
+
+def test_priority_takes_the_client_that_is_worth_more_of_two_equal_ones():
+    env = make("toy", action="priority")
+    env.reset(seed=0)
+    for worth, who in (((0.9, -0.9), [True, False]), ((-0.9, 0.9), [False, True]), ((0.0, -1.0), [True, False])):
+        assert env.decode(priority(1, worth, patience=2.0, clients=2)).selected.tolist() == who
+    assert env.decode(priority(1, (-1.0, -1.0), clients=2)).selected.tolist() == [False, False]
+
+
+@given(seed=SEEDS)
+def test_priority_of_a_decision_brings_its_clients_back(seed):
+    env = ENVS["iot", "epsl", "priority"]
+    selected = np.random.default_rng(seed).random(8) < 0.5
+    decision = allocate(env.state, 2, selected, 0.75)
+    action = env.encode(decision)
+    assert env.action_space.contains(action)
+    assert_same_decision(env.decode(action), decision)
+
+
 # A framework that does not aggregate -------------------------------------------------------------------------------
 
 
@@ -291,8 +338,8 @@ def test_psl_has_no_phi_but_zero(action):
     env = ENVS["toy", "psl", action]
     assert env.aggregation_levels == (0.0,)
     assert {env.decode(sampled).aggregation_ratio for sampled in sampled_actions(env, 20)} == {0.0}
-    if action == "continuous":
-        assert env.action_space.shape == (3 * 2 + 1,)
+    if action in BOXES:
+        assert env.action_space.shape == ({"continuous": 3 * 2 + 1, "priority": 2 + 2}[action],)
     else:
         assert env.action_space.nvec[-1] == 1
 
@@ -323,7 +370,11 @@ def test_levels_of_psl_drop_leave_two_rows(action, batch_size, levels, expected)
     scenario = {"training": {"batch_size": batch_size}, "actions": {"aggregation_levels": levels}}
     coder, state = encoded("psl-drop", action, scenario=scenario)
     assert tuple(coder.aggregation_levels) == expected
-    if action == "continuous":
+    if action == "priority":
+        highest = decoded(coder, np.ones(11, np.float32), state).aggregation_ratio
+        assert highest == pytest.approx((batch_size - 2) / batch_size)
+        assert decoded(coder, np.zeros(11, np.float32), state).aggregation_ratio == 0
+    elif action == "continuous":
         highest = decoded(coder, box(phi=1.0), state).aggregation_ratio
         assert highest == pytest.approx((batch_size - 2) / batch_size)
         assert decoded(coder, box(phi=0.0), state).aggregation_ratio == pytest.approx(highest / 2)

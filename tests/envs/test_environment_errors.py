@@ -42,7 +42,7 @@ def message(error, call, *arguments, **options):
         ),
         ({"learner": "trian"}, ("learner = 'trian'", "did you mean 'train'?")),
         ({"action": "discreet"}, ("action = 'discreet'", "did you mean 'discrete'?")),
-        ({"action": None}, ("action = None", "allowed: continuous, discrete, schedule")),
+        ({"action": None}, ("action = None", "allowed: continuous, discrete, priority, schedule")),
         ({"reward": "gain-latenci"}, ("reward = 'gain-latenci'", "did you mean 'gain-latency'?")),
         ({"reward": None}, ("reward = None", "gain-latency")),
         ({"render_mode": "human"}, ("render_mode = 'human'", "allowed: None")),
@@ -104,6 +104,11 @@ WRONG = {
         "phi too large": np.array([0, 1, 1, 5]),
         "half": np.array([0, 0.5, 1, 0]),
         "not a number": np.array([0, np.nan, 1, 0]),
+    },
+    "priority": {
+        "too short": np.zeros(4, np.float32),
+        "too large": np.full(5, 1.001, np.float32),
+        "not a number": np.full(5, np.nan, np.float32),
     },
     "continuous": {
         "too short": np.zeros(7, np.float32),

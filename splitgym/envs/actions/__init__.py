@@ -3,6 +3,7 @@
 from splitgym.envs.actions.codec import ActionCodec, Masked
 from splitgym.envs.actions.continuous import ContinuousCodec
 from splitgym.envs.actions.discrete import DiscreteCodec
+from splitgym.envs.actions.priority import PriorityCodec
 from splitgym.envs.actions.schedule import ScheduleCodec
 from splitgym.frameworks import Framework
 from splitgym.rounds import System
@@ -13,6 +14,7 @@ CODECS: dict[str, type[ActionCodec]] = {
     "discrete": DiscreteCodec,
     "continuous": ContinuousCodec,
     "schedule": ScheduleCodec,
+    "priority": PriorityCodec,
 }
 
 
@@ -27,4 +29,13 @@ def codec(name: str, scenario: Scenario, system: System, framework: Framework) -
     return CODECS[name](scenario, system, framework)
 
 
-__all__ = ["CODECS", "ActionCodec", "ContinuousCodec", "DiscreteCodec", "Masked", "ScheduleCodec", "codec"]
+__all__ = [
+    "CODECS",
+    "ActionCodec",
+    "ContinuousCodec",
+    "DiscreteCodec",
+    "Masked",
+    "PriorityCodec",
+    "ScheduleCodec",
+    "codec",
+]

@@ -1,0 +1,58 @@
+"""Who takes part if every client is worth something: the set that is worth most for the time that its round takes."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitgym.allocation.descent import descent
+from splitgym.allocation.load import own_seconds
+from splitgym.rounds import RoundState
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+ALL_SIZES = 16
+"""Sets of up to so many clients are all looked at; of larger ones every size that is a fifth larger."""
+
+
+def worth_most_first(worth: Floats, seconds: Floats) -> Ints:
+    """[..., C] order by worth per second; among those who need no seconds by worth; then by index."""
+    per_second = np.divide(worth, seconds, out=np.full(worth.shape, np.inf), where=seconds > 0)
+    return np.lexsort((-worth, -per_second), axis=-1)
+
+
+def worth_most(state: RoundState, worth: Floats, patience: Floats, cut_layer: Ints, aggregation_ratio: Floats) -> Bools:
+    """[N, C] the sets S of the largest sum_{i in S} worth_i / T(S)^patience, T the expected latency of their round.
+
+    For every size it looks at the clients that are worth most per own second (see `own_seconds`); a set of which
+    somebody is left out does not count. With patience 1 and the worth of `Unified` it is that rule, the cut layer held.
+
+    Args:
+        state: Of N worlds, as the scheduler believes it.
+        worth: [N, C], 0 or more; who is worth nothing is left out.
+        patience: [N] exponent of the latency, 0 or more; 0: everybody who is worth something.
+        cut_layer: [N] 1..L-1.
+        aggregation_ratio: [N] phi.
+    """
+    worth = np.where(state.available, worth, 0.0)
+    counts = (worth > 0).sum(-1)
+    seconds = own_seconds(state, cut_layer, np.maximum(counts, 1), aggregation_ratio)
+    order = worth_most_first(worth, seconds ** patience[:, None])
+    place = np.argsort(order, axis=-1)
+    best, most = np.zeros(worth.shape, bool), np.full(len(worth), -np.inf)
+    for size in sizes(int(counts.max(initial=0))):
+        chosen = (place < size) & (worth > 0)
+        found = descent(state, chosen, aggregation_ratio, cut_layer=cut_layer, search=False)
+        value = np.where(chosen, worth, 0.0).sum(-1) / found.latency_s**patience
+        better = (found.participants == chosen.sum(-1)) & (value > most)
+        best[better], most[better] = chosen[better], value[better]
+    nobody = (counts > 0) & ~best.any(-1)
+    best[nobody] = place[nobody] == 0
+    return best
+
+
+def sizes(clients: int) -> Ints:
+    """Numbers of clients to look at, the last of them `clients`."""
+    grid = np.arange(1, clients + 1)
+    larger = np.rint(ALL_SIZES * 1.2 ** np.arange(1, 64)).astype(np.int64)
+    return grid[(grid <= ALL_SIZES) | np.isin(grid, larger) | (grid == clients)]

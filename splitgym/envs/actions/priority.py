@@ -1,0 +1,52 @@
+"""What every client is worth: the set that is worth most for its time, and what it gets, are worked out exactly."""
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from splitgym.allocation import allocate, worth_most
+from splitgym.envs.actions.codec import ActionCodec
+from splitgym.frameworks import Framework
+from splitgym.rounds import Decision, RoundState, System
+from splitgym.scenario import Scenario
+
+HIGHEST_WORTH = 8.0
+"""Of a client; an ordinary one is worth 1, the least 1 / 8."""
+
+
+class PriorityCodec(ActionCodec):
+    """Box(-1, 1): cut layer; worth of each client; patience; phi.
+
+    A client at a is worth 8^a, at -1 nothing. Patience p is 1 + its component: the clients in are those of the largest
+    sum of worth over T^p, T the expected latency of their round (see `worth_most`); subchannels and power are the
+    descent's. Phi is 0 up to 0, from there to 1 what the framework allows; its component is absent with a framework
+    that does not aggregate.
+    """
+
+    def __init__(self, scenario: Scenario, system: System, framework: Framework) -> None:
+        super().__init__(scenario, system, framework)
+        self._aggregates = framework.aggregates
+        self.space = spaces.Box(-1.0, 1.0, (2 + self._clients + int(self._aggregates),), np.float32)
+
+    def decode(self, actions: NDArray[Any], state: RoundState) -> Decision:
+        """Searches the set of clients, then allocates."""
+        values, c = actions.astype(np.float64), self._clients
+        cut_layer = 1 + np.minimum(((values[:, 0] + 1) / 2 * self._cuts).astype(np.int64), self._cuts - 1)
+        worth = np.where(values[:, 1 : 1 + c] > -1, HIGHEST_WORTH ** values[:, 1 : 1 + c], 0.0)
+        phi = np.maximum(values[:, -1], 0.0) * self._highest_ratio if self._aggregates else np.zeros(len(values))
+        ratio = state.ratio(phi)
+        selected = worth_most(state, worth, 1 + values[:, 1 + c], cut_layer, ratio)
+        return allocate(state, cut_layer, selected, ratio)
+
+    def encode(self, decision: Decision, state: RoundState) -> NDArray[Any]:
+        """Worth for those who are in, none for the others, no patience needed; subchannels and powers are lost."""
+        ratio = decision.aggregation_ratio / self._highest_ratio if self._highest_ratio > 0 else 0.0
+        parts: list[Any] = [
+            [(2 * decision.cut_layer - 1) / self._cuts - 1],
+            np.where(decision.selected, 0.0, -1.0),
+            [-1.0],
+            [min(ratio, 1.0)] if self._aggregates else [],
+        ]
+        return np.concatenate(parts).astype(np.float32)

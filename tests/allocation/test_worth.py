@@ -1,0 +1,105 @@
+"""Sets that are worth most for their time, against rules and enumerations made here."""
+
+from dataclasses import replace
+from itertools import combinations, pairwise
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import splitgym  # noqa: F401 - registers the environment
+from splitgym.allocation import Prospect, Unified, descend, descent, worth_most
+from splitgym.allocation.load import own_seconds
+from splitgym.allocation.worth import sizes
+
+
+def states(count, preset="iot", **overrides):
+    """A batch of believed states, and each of them by itself."""
+    settings = {"scenario": preset, "learner": "surrogate", "action": "schedule", **overrides}
+    envs = gym.make_vec("SplitLearning-v0", count, "vector_entry_point", **settings)
+    envs.reset(seed=3)
+    envs.action_space.seed(0)
+    for _ in range(3):
+        envs.step(envs.action_space.sample())
+    ((_, simulation),) = envs.unwrapped._simulations
+    state = simulation.world.state
+    return state, [state.world(n) for n in range(count)]
+
+
+BATCH, SINGLES = states(12, clients={"dropout_probability": 0.2, "return_probability": 0.5})
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.5])
+@pytest.mark.parametrize("w", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("cut", [1, 3])
+def test_with_patience_one_it_is_the_unified_rule(cut, w, phi):
+    """The rule works on one world, with whatever allocation it is given."""
+    worth = np.zeros(BATCH.available.shape)
+    for n, state in enumerate(SINGLES):
+        loss = state.client_loss
+        worth[n] = (1 - w) * loss[state.available].mean() + w * loss
+    full = np.full(len(worth), cut), np.full(len(worth), phi)
+    got = worth_most(BATCH, worth, np.ones(len(worth)), *full)
+    rng = np.random.default_rng(0)
+
+    def allocation(state, selected, ratio):
+        return descend(state, selected, ratio, cut_layer=cut, search=False)
+
+    for n, state in enumerate(SINGLES):
+        assert np.array_equal(got[n], Unified(w=w)(Prospect(state, phi, allocation, rng))), n
+
+
+@given(seed=st.integers(0, 10_000), patience=st.floats(0, 2))
+def test_no_prefix_of_the_order_is_worth_more(seed, patience):
+    worth = np.random.default_rng(seed).uniform(0.1, 8, (12, 8))
+    got = worth_most(BATCH, worth, np.full(12, patience), np.ones(12, int), np.zeros(12))
+    n = seed % 12
+    state, mine = SINGLES[n], worth[n]
+
+    def value(selected):
+        found = descent(state, selected, 0.0, cut_layer=1, search=False)
+        return mine[selected].sum() / found.latency_s**patience if found.participants == selected.sum() else -np.inf
+
+    clients = np.flatnonzero(state.available)
+    each = mine / own_seconds(state, 1, len(clients), 0.0) ** patience
+    order = sorted(clients, key=lambda i: -each[i])
+    values = [value(np.isin(np.arange(8), order[:size])) for size in range(1, len(order) + 1)]
+    assert got[n].sum() == 1 + int(np.argmax(values))
+    assert set(np.flatnonzero(got[n])) == set(order[: got[n].sum()])
+
+
+def test_in_a_small_cell_it_is_the_best_of_all_sets():
+    """Two equal clients: with all sets looked at, as the order cannot be wrong."""
+    state, (single,) = states(1, "toy")
+    for worth in ([1.0, 1.0], [1.0, 3.0], [5.0, 0.1]):
+        for patience in (0.5, 1.0, 2.0):
+            sets = [np.isin([0, 1], members) for k in (1, 2) for members in combinations([0, 1], k)]
+            values = [
+                np.dot(worth, s) / descent(single, s, 0.0, cut_layer=2, search=False).latency_s ** patience
+                for s in sets
+            ]
+            (got,) = worth_most(state, np.array([worth]), np.array([patience]), np.array([2]), np.zeros(1))
+            assert np.dot(worth, got) / descent(
+                single, got, 0.0, cut_layer=2, search=False
+            ).latency_s ** patience == pytest.approx(max(values))
+
+
+def test_worlds_do_not_see_one_another():
+    worth = np.random.default_rng(1).uniform(0, 3, (12, 8))
+    arguments = worth, np.full(12, 1.3), np.full(12, 2), np.full(12, 0.25)
+    together = worth_most(BATCH, *arguments)
+    for n in range(12):
+        arrays = {name: value[n : n + 1] for name, value in vars(BATCH).items() if name != "system"}
+        alone = worth_most(replace(BATCH, **arrays), *(value[n : n + 1] for value in arguments))
+        assert np.array_equal(alone[0], together[n])
+
+
+def test_sizes_are_all_up_to_sixteen_and_end_with_everybody():
+    assert sizes(9).tolist() == list(range(1, 10))
+    assert sizes(0).tolist() == []
+    many = sizes(100).tolist()
+    assert many[:16] == list(range(1, 17))
+    assert many[-1] == 100
+    assert all(1 < b / a <= 1.25 for a, b in pairwise(many[15:]))
