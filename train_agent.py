@@ -12,37 +12,35 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import gymnasium as gym
-import pandas as pd
 import tyro
-from rich import box
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 import agents
 from agents.ppo import CheckpointError
 from agents.run_folder import RunFolder
 from agents.training import train
 from splitgym.evaluation import (
+    HELD_OUT,
     AgentFactory,
+    Comparison,
     compare,
     episode_table,
     markdown,
+    notes,
+    on_screen,
     plot_accuracy,
     readable,
     round_table,
-    summary_table,
 )
 from splitgym.scenario import build
 
-HELD_OUT = 1_000_000
-"""The comparison's first seed; training stays below.
-
-Its environment i begins with a seed of at most 99,999 + i, in a resumed run of at most 899,999 + i.
-"""
-
 SEEDS = 100_000
-"""Number of allowed seeds of a run."""
+"""Number of allowed seeds of a run.
+
+Environment i of a run begins with a seed of at most 99,999 + i, of a resumed run of at most 899,999 + i: below those of
+comparisons.
+"""
 
 
 @dataclass(frozen=True)
@@ -135,7 +133,8 @@ def _begun(settings: Settings) -> tuple[RunFolder, Settings]:
     for agent in settings.compare:
         _try_out(agent, env)
     folder = RunFolder.create(settings.out, f"ppo-{scenario.name}")
-    folder.save_settings(asdict(settings), scenario.to_toml())
+    command = shlex.join(["python", *sys.argv])
+    folder.save_settings(command, asdict(settings), {"scenario.toml": scenario.to_toml()})
     return folder, settings
 
 
@@ -162,7 +161,8 @@ def _environment(settings: Settings) -> dict[str, Any]:
 
 
 def _run(folder: RunFolder, settings: Settings, console: Console) -> None:
-    environment = {**_environment(settings), "scenario": str(folder.path / "scenario.toml")}
+    scenario = folder.path / "scenario.toml"
+    environment = {**_environment(settings), "scenario": str(scenario)}
     console.print(f"[bold]1/2[/] training PPO on {settings.scenario}: {settings.steps:,} rounds of real split learning")
     console.print(f"      {shlex.join(['tensorboard', '--logdir', str(folder.path)])}", markup=False)
     train(folder, environment, settings.environments, settings.steps, settings.seed)
@@ -172,33 +172,23 @@ def _run(folder: RunFolder, settings: Settings, console: Console) -> None:
     checkpoint = folder.best if folder.best.exists() else folder.last
     factories = {agent: _factory(agent, checkpoint) for agent in settings.compare}
     seeds = range(HELD_OUT, HELD_OUT + settings.episodes)
-    running = compare(factories, seeds, environment, settings.workers)
+    running = compare(factories, [str(scenario)], seeds, _environment(settings), "budget", settings.workers)
     total = len(factories) * settings.episodes
     episodes = list(track(running, "      episodes", total=total, console=console))
     episodes.sort(key=lambda episode: (episode.agent, episode.seed))
-    summary = summary_table(episodes)
-    scenario = build(folder.path / "scenario.toml")
-    folder.write("episodes.csv", lambda path: episode_table(episodes).to_csv(path, index=False))
+    table = episode_table(episodes)
+    baseline = "greedy" if "greedy" in settings.compare else settings.compare[0]
+    comparison = Comparison(table, baseline, seed=settings.seed)
+    summary = comparison.summary()
+    folder.write("episodes.csv", lambda path: table.to_csv(path, index=False))
     folder.write("rounds.csv", lambda path: round_table(episodes).to_csv(path, index=False))
     folder.write("table.csv", lambda path: summary.to_csv(path, index=False))
     folder.write("table.md", lambda path: path.write_text(markdown(summary) + "\n", encoding="utf-8"))
-    folder.write(
-        "accuracy.png", lambda path: plot_accuracy(episodes, path, f"Real split learning in scenario {scenario.name}")
-    )
-    console.print(_on_screen(readable(summary)))
-    console.print(
-        f"mean ± 95 % interval over {settings.episodes} held-out seeds; target {scenario.episode.target_accuracy:.0%}"
-    )
+    title = f"Real split learning in scenario {build(scenario).name}"
+    folder.write("accuracy.png", lambda path: plot_accuracy(episodes, path, title))
+    console.print(on_screen(readable(summary)))
+    console.print("\n".join(notes(comparison)), markup=False)
     console.print(f"table, plot, checkpoints and TensorBoard log: {folder.path}", markup=False)
-
-
-def _on_screen(readable_summary: pd.DataFrame) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name, values in readable_summary.items():
-        table.add_column(str(name), justify="left" if name == "agent" else "right", min_width=values.str.len().max())
-    for row in readable_summary.itertuples(index=False):
-        table.add_row(*row)
-    return table
 
 
 def _factory(agent: str, checkpoint: Path) -> AgentFactory:

@@ -1,17 +1,26 @@
-"""The folder of a training run: everything needed to repeat it, and what it made."""
+"""The folder of a training run or a comparison: everything needed to repeat it, and what it made."""
 
 import json
 import platform
 import re
-import shlex
-import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import version
 from math import inf
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("splitgym", "gymnasium", "numpy", "stable-baselines3", "torch")
+PACKAGES = ("splitgym", "gymnasium", "numpy", "scipy", "stable-baselines3", "torch")
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages on which results depend."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def file_name(name: str) -> str:
+    """The name without what has a meaning in paths."""
+    return re.sub(r"[^\w.-]", "-", name)
 
 
 class RunFolder:
@@ -37,12 +46,12 @@ class RunFolder:
             NotADirectoryError: it is a file.
         """
         if path is None:
-            name = re.sub(r"[^\w.-]", "-", name)
+            name = file_name(name)
             numbers = (n for n in range(1, 1_000_000) if not Path("runs", f"{name}-{n}").exists())
             path = Path("runs", f"{name}-{next(numbers)}")
         elif (path / "run.json").exists():
             raise FileExistsError(
-                f"{path} holds a run already: choose another --out, or continue it with --resume {path}"
+                f"{path} holds a run already: choose another --out, or continue training with --resume {path}"
             )
         elif path.exists() and not path.is_dir():
             raise NotADirectoryError(f"--out {path} is not a folder")
@@ -61,14 +70,15 @@ class RunFolder:
                 raise FileNotFoundError(f"{path} holds no run that can be resumed: {name} is missing")
         return cls(path)
 
-    def save_settings(self, settings: Mapping[str, Any], scenario_toml: str) -> None:
-        """Writes the settings, the whole scenario, the versions and the command."""
+    def save_settings(self, command: str, settings: Mapping[str, Any], scenarios: Mapping[str, str]) -> None:
+        """Writes the command, the settings, the versions and the whole scenarios: names of files, and their TOML."""
         run = {
-            "command": shlex.join(["python", *sys.argv]),
+            "command": command,
             "settings": {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()},
-            "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+            "versions": versions(),
         }
-        self.write("scenario.toml", lambda path: path.write_text(scenario_toml, encoding="utf-8"))
+        for name, toml in scenarios.items():
+            self.write(name, partial(Path.write_text, data=toml, encoding="utf-8"))
         # Last, for it says that there is a run.
         self.write("run.json", lambda path: path.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8"))
 

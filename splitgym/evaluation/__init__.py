@@ -1,23 +1,34 @@
-"""Comparing schedulers: episodes on common seeds, one table, one plot."""
+"""Comparing schedulers: episodes on common seeds, statistics that can be trusted, tables, plots, a report."""
 
 try:
     import pandas  # noqa: F401 - of the extra that the tables and plots need
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("splitgym.evaluation needs: pip install 'splitgym[train]'") from error
 
-from splitgym.evaluation.episodes import AgentFactory, Episode, compare, run_episode
-from splitgym.evaluation.plots import plot_accuracy
-from splitgym.evaluation.tables import episode_table, markdown, readable, round_table, summary_table
+from splitgym.evaluation.comparison import ALL, Comparison
+from splitgym.evaluation.episodes import Episode
+from splitgym.evaluation.plots import plot_accuracy, plot_profiles, plot_times
+from splitgym.evaluation.report import notes, write_report
+from splitgym.evaluation.runner import HELD_OUT, AgentFactory, Until, compare, run_episodes
+from splitgym.evaluation.tables import episode_table, markdown, on_screen, readable, round_table
 
 __all__ = [
+    "ALL",
+    "HELD_OUT",
     "AgentFactory",
+    "Comparison",
     "Episode",
+    "Until",
     "compare",
     "episode_table",
     "markdown",
+    "notes",
+    "on_screen",
     "plot_accuracy",
+    "plot_profiles",
+    "plot_times",
     "readable",
     "round_table",
-    "run_episode",
-    "summary_table",
+    "run_episodes",
+    "write_report",
 ]

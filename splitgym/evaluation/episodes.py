@@ -1,39 +1,21 @@
-"""Whole episodes of schedulers with real training, on the same seeds."""
+"""What a scheduler achieved in one episode."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import as_completed
 from dataclasses import dataclass
-from typing import Any, Protocol
 
-import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
-
-from splitgym.evaluation.processes import interrupts_ignored, worker_pool
-from splitgym.rounds import Decision, RoundState
 
 Floats = NDArray[np.float64]
 
 
-class Acts(Protocol):
-    """A scheduler that answers observations with actions; one with `decide(state)` has its decisions played exactly."""
-
-    def act(self, observation: NDArray[np.float32], info: dict[str, Any]) -> NDArray[Any]:
-        """The action for the round that is about to begin."""
-        ...
-
-
-AgentFactory = Callable[[gym.Env[Any, Any]], Acts]
-"""Makes a scheduler for an environment; must be picklable to run in other processes."""
-
-
 @dataclass(frozen=True)
 class Episode:
-    """What a scheduler achieved in one episode, run until a budget was spent.
+    """What a scheduler achieved in one episode, run until the target was reached or a budget was spent.
 
     The arrays have one value per round, R in all.
     """
 
+    scenario: str
     agent: str
     seed: int
     target_accuracy: float
@@ -56,7 +38,7 @@ class Episode:
 
     @property
     def final_accuracy(self) -> float:
-        """Test accuracy when the budget was spent: after the last round that ended within it."""
+        """Test accuracy at the end: after the last round that ended within the time budget."""
         measured = self.accuracy[self.in_time]
         return float(measured[-1]) if len(measured) else self.initial_accuracy
 
@@ -81,71 +63,3 @@ class Episode:
         """Energy spent until the target was reached, or in all if it was not."""
         rounds = None if self.target_round is None else self.target_round + 1
         return float(self.energy_j[:rounds].sum())
-
-
-def run_episode(name: str, agent_factory: AgentFactory, seed: int, settings: Mapping[str, Any]) -> Episode:
-    """Runs one episode until a budget is spent, also past the target, with accuracy measured on the whole test set.
-
-    Args:
-        name: Of the scheduler, for the record.
-        agent_factory: Makes the scheduler.
-        seed: Of the episode; the same seed is the same cell, data and initial weights for every scheduler.
-        settings: Keyword arguments of the environment.
-    """
-    env = gym.make("SplitLearning-v0", **_until_budget(settings))
-    agent = agent_factory(env)
-    env.action_space.seed(seed)
-    observation, info = env.reset(seed=seed)
-    initial_accuracy = info["accuracy"]
-    decide: Callable[[RoundState], Decision] | None = getattr(agent, "decide", None)
-    world: Any = env.unwrapped
-    rounds = []
-    done = False
-    while not done:
-        if decide is None:
-            observation, _, terminated, truncated, info = env.step(agent.act(observation, info))
-        else:
-            observation, _, terminated, truncated, info = world.play(decide(world.state))
-        rounds.append((info["elapsed_s"], info["accuracy"], info["round_latency_s"], info["energy_j"]))
-        done = terminated or truncated
-    goal = world.scenario.episode
-    elapsed_s, accuracy, round_latency_s, energy_j = np.array(rounds).T
-    return Episode(
-        agent=name,
-        seed=seed,
-        target_accuracy=goal.target_accuracy,
-        time_budget_s=goal.time_budget_s,
-        elapsed_s=elapsed_s,
-        accuracy=accuracy,
-        round_latency_s=round_latency_s,
-        energy_j=energy_j,
-        initial_accuracy=initial_accuracy,
-    )
-
-
-def compare(
-    agents: Mapping[str, AgentFactory], seeds: Sequence[int], settings: Mapping[str, Any], workers: int = 1
-) -> Iterator[Episode]:
-    """Runs every scheduler on every seed, in several processes; yields episodes as they end.
-
-    Each process trains with one torch thread, so that results do not depend on the number of processes.
-
-    Args:
-        agents: Schedulers by name.
-        seeds: Of the episodes.
-        settings: Keyword arguments of the environment.
-        workers: Number of processes.
-    """
-    with worker_pool(workers) as pool:
-        with interrupts_ignored():
-            jobs = [
-                pool.submit(run_episode, name, make, seed, settings) for seed in seeds for name, make in agents.items()
-            ]
-        for job in as_completed(jobs):
-            yield job.result()
-
-
-def _until_budget(settings: Mapping[str, Any]) -> dict[str, Any]:
-    episode = {**settings.get("episode", {}), "stop_at_target": False}
-    task = {**settings.get("task", {}), "evaluation_samples": None, "evaluate_every": 1}
-    return {**settings, "episode": episode, "task": task}

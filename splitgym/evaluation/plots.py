@@ -1,15 +1,25 @@
-"""The plot of a comparison: accuracy over simulated time."""
+"""Plots of a comparison: accuracy over simulated time, times to target, performance profiles."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
+from splitgym.evaluation.comparison import ALL, TIME, Comparison
 from splitgym.evaluation.episodes import Episode
+from splitgym.evaluation.statistics import Bootstrap, Floats, profile
 
 # Okabe and Ito's colours, told apart by colour-blind readers; line styles tell them apart in print.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLES = ("-", "--", "-.", ":")
+
+BASELINE, OTHERS = COLOURS[1], (COLOURS[0], *COLOURS[2:])
+"""Colour of the baseline, and those of what is compared with it."""
+
+IN_COLOUR = 5
+"""Number of agents, the fastest ones, that profiles colour beside the baseline: more are hard to tell apart."""
 
 
 def plot_accuracy(episodes: Sequence[Episode], path: Path, title: str) -> None:
@@ -42,3 +52,98 @@ def _at(episode: Episode, time_s: np.ndarray) -> np.ndarray:
     """Accuracy at given times; before the end of the first round its value stands."""
     last_round = np.searchsorted(episode.elapsed_s, time_s, side="right") - 1
     return episode.accuracy[np.maximum(last_round, 0)]
+
+
+def plot_times(comparison: Comparison, summary: pd.DataFrame, scenario: str, path: Path) -> None:
+    """Draws times to target and what is saved of the baseline's, with intervals, to an image file.
+
+    Args:
+        comparison: Of the agents.
+        summary: Its summary.
+        scenario: Name, or `ALL`: savings only, as times of several scenarios have no common unit.
+        path: Of the image.
+    """
+    from matplotlib.figure import Figure  # noqa: PLC0415 - as above
+    from matplotlib.lines import Line2D  # noqa: PLC0415
+
+    rows = summary[summary["scenario"] == scenario]
+    columns = {"saving": (100, f"time saved against {comparison.baseline} (%)")}
+    if scenario != ALL:
+        columns = {TIME: (1, "simulated time to target (s)"), **columns}
+    figure = Figure(figsize=(2.5 + 3.2 * len(columns), 1.7 + 0.26 * len(rows)), layout="constrained")
+    panels = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
+    place = np.arange(len(rows))
+    colours = np.where(rows["agent"] == comparison.baseline, BASELINE, OTHERS[0])
+    fill = np.where(rows["bound"].astype(bool), "white", colours)
+    for axes, (column, (unit, label)) in zip(panels, columns.items(), strict=True):
+        value, low, high = (unit * rows[name].to_numpy() for name in (column, f"{column}_low", f"{column}_high"))
+        axes.hlines(place, low, high, color=colours, linewidth=3, alpha=0.45)
+        axes.scatter(value, place, s=36, color=fill, edgecolors=colours, zorder=3)
+        axes.axvline(value[colours == BASELINE][0], color=BASELINE, linewidth=1)
+        axes.set_xlabel(label)
+        axes.grid(axis="x", alpha=0.3)
+    panels[0].set_yticks(place, list(rows["agent"]))
+    panels[0].set_ylim(len(rows) - 0.4, -0.6)
+    figure.suptitle(_title(comparison.baseline, rows), fontsize="medium")
+    marks = [
+        Line2D([], [], color=OTHERS[0], marker="o", label="interquartile mean, 95 % interval"),
+        Line2D([], [], color=BASELINE, marker="o", label=comparison.baseline),
+    ]
+    if rows["bound"].any():
+        missed = "target missed too often: at least so long"
+        marks.append(Line2D([], [], color="0.3", marker="o", markerfacecolor="white", linestyle="", label=missed))
+    figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), fontsize="small")
+    figure.savefig(path, dpi=130)
+
+
+def plot_profiles(comparison: Comparison, summary: pd.DataFrame, scenario: str, path: Path) -> None:
+    """Draws each agent's share of episodes that reached the target by a time, to an image file.
+
+    Baseline and fastest agents are in colours, with 95 % intervals; the others are grey.
+    """
+    from matplotlib.figure import Figure  # noqa: PLC0415 - as above
+
+    ranked = list(summary.loc[summary["scenario"] == scenario, "agent"])
+    shown = [agent for agent in ranked if agent == comparison.baseline or agent in ranked[:IN_COLOUR]]
+    budget_s = float(comparison.values("time_budget_s", scenario, comparison.baseline)[0])
+    grid = np.linspace(0, budget_s, 300)
+    figure = Figure(figsize=(8, 5.4), layout="constrained")
+    axes = figure.subplots()
+    for agent in [each for each in ranked if each not in shown]:
+        axes.plot(grid, 100 * profile([_reached_at(comparison, scenario, agent)], grid), color="0.75", linewidth=1)
+    if len(shown) < len(ranked):
+        axes.plot([], [], color="0.75", linewidth=1, label=f"{len(ranked) - len(shown)} others")
+    for number, agent in enumerate(shown):
+        times = [_reached_at(comparison, scenario, agent)]
+        colour = BASELINE if agent == comparison.baseline else OTHERS[number]
+        style = STYLES[number % len(STYLES)]
+        bootstrap = Bootstrap([len(times[0])], comparison.seed)
+        axes.fill_between(
+            grid, *(100 * bootstrap.interval(partial(profile, grid=grid), times)), color=colour, alpha=0.15, linewidth=0
+        )
+        axes.plot(grid, 100 * profile(times, grid), style, color=colour, linewidth=2, label=agent)
+    axes.set(
+        xlabel="simulated time (s)",
+        ylabel="episodes that reached the target (%)",
+        title=f"{scenario}: share of {len(times[0])} episodes that are at the target, by time",
+        xlim=(0, budget_s),
+        ylim=(0, 101),
+    )
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=4, fontsize="small", title="95 % intervals shaded")
+    figure.savefig(path, dpi=130)
+
+
+def _title(baseline: str, rows: pd.DataFrame) -> str:
+    """What is seen: who is fastest, and by how much."""
+    best = rows.iloc[0]
+    where = "All scenarios" if best["scenario"] == ALL else best["scenario"]
+    if best["agent"] == baseline:
+        return f"{where}: nobody is faster to the target than {baseline}"
+    return f"{where}: {best['agent']} is fastest to the target, {100 * best['saving']:.0f} % less time than {baseline}"
+
+
+def _reached_at(comparison: Comparison, scenario: str, agent: str) -> Floats:
+    """Times to target, s; infinite where it was missed."""
+    reached = comparison.values("reached", scenario, agent).astype(bool)
+    return np.where(reached, comparison.values(TIME, scenario, agent), np.inf)

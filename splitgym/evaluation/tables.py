@@ -1,39 +1,64 @@
-"""The table of a comparison: means with 95 % intervals."""
+"""Tables of a comparison: a row per episode, per round, per agent, and how they are written for readers."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from rich import box
+from rich.table import Table
 
+from splitgym.evaluation.comparison import TIME
 from splitgym.evaluation.episodes import Episode
 
-MEASURES = {
-    "time_to_target_s": "time to target (s)",
+HEADINGS = {
+    TIME: "time to target (s)",
     "reached": "target reached",
-    "final_accuracy": "accuracy at the budget",
-    "round_latency_s": "round latency (s)",
+    "saving": "time saved (%)",
+    "improvement": "P(faster)",
+    "headroom": "head-room closed (%)",
     "energy_to_target_j": "energy to target (J)",
+    "round_latency_s": "round latency (s)",
+    "final_accuracy": "accuracy at the budget",
+    "difference_s": "saved in the same episode (s)",
+    "ratio": "time ratio in the same episode",
+    "share_faster": "faster in the same episode (%)",
 }
-"""Columns of the tables, and how they are headed."""
+"""How columns are headed, in their order."""
+
+_FORMS = {
+    TIME: (1, 1),
+    "saving": (100, 0),
+    "improvement": (1, 2),
+    "headroom": (100, 0),
+    "energy_to_target_j": (1, 1),
+    "round_latency_s": (1, 2),
+    "final_accuracy": (1, 3),
+    "difference_s": (1, 1),
+    "ratio": (1, 2),
+    "share_faster": (100, 0),
+}
+"""Unit in which an estimate is written, and its digits."""
 
 
 def episode_table(episodes: Sequence[Episode]) -> pd.DataFrame:
-    """One row per episode, sorted by agent and seed."""
+    """One row per episode, sorted by scenario, agent and seed."""
     rows = [
         {
+            "scenario": e.scenario,
             "agent": e.agent,
             "seed": e.seed,
-            "time_to_target_s": e.time_to_target_s,
+            TIME: e.time_to_target_s,
             "reached": e.reached,
             "final_accuracy": e.final_accuracy,
             "round_latency_s": float(e.round_latency_s.mean()),
             "energy_to_target_j": e.energy_to_target_j,
             "rounds": len(e.accuracy),
+            "target_accuracy": e.target_accuracy,
+            "time_budget_s": e.time_budget_s,
         }
         for e in episodes
     ]
-    return pd.DataFrame(rows).sort_values(["agent", "seed"], ignore_index=True)
+    return pd.DataFrame(rows).sort_values(["scenario", "agent", "seed"], ignore_index=True)
 
 
 def round_table(episodes: Sequence[Episode]) -> pd.DataFrame:
@@ -41,6 +66,7 @@ def round_table(episodes: Sequence[Episode]) -> pd.DataFrame:
     tables = [
         pd.DataFrame(
             {
+                "scenario": e.scenario,
                 "agent": e.agent,
                 "seed": e.seed,
                 "round": np.arange(1, len(e.accuracy) + 1),
@@ -55,55 +81,64 @@ def round_table(episodes: Sequence[Episode]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def summary_table(episodes: Sequence[Episode]) -> pd.DataFrame:
-    """One row per agent, fastest first: mean and half width of the 95 % interval (Student's t) of every measure.
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """A summary or a paired table as text: estimates with their intervals, the scenario only if there are several.
 
-    An episode that missed the target counts with the whole time budget, so its agent's mean time is a lower bound.
+    `≥`, `≤` mark bounds: too many episodes of the agent, or of the baseline, missed the target; `?` if of both.
     """
-    table = episode_table(episodes)
-    rows = []
-    for agent, group in table.groupby("agent", sort=False):
-        row: dict[str, object] = {"agent": agent, "episodes": len(group)}
-        for measure in MEASURES:
-            values = group[measure].to_numpy(np.float64)
-            row[measure] = values.mean()
-            row[f"{measure}_ci95"] = _half_width(values)
-        rows.append(row)
-    return pd.DataFrame(rows).sort_values("time_to_target_s", kind="stable", ignore_index=True)
+    several = table["scenario"].nunique() > 1
+    return pd.DataFrame([_readable_row(row, several) for _, row in table.iterrows()])
 
 
-def readable(summary: pd.DataFrame) -> pd.DataFrame:
-    """The summary as text, mean ± half width; `≥` marks a mean time in which some episode missed the target."""
-    rows = []
-    for _, row in summary.iterrows():
-        episodes, reached = int(row["episodes"]), round(row["reached"] * row["episodes"])
-        rows.append(
-            {
-                "agent": str(row["agent"]),
-                MEASURES["time_to_target_s"]: ("" if reached == episodes else "≥ ") + _cell(row, "time_to_target_s", 1),
-                MEASURES["reached"]: f"{reached} of {episodes}",
-                MEASURES["final_accuracy"]: _cell(row, "final_accuracy", 3),
-                MEASURES["round_latency_s"]: _cell(row, "round_latency_s", 2),
-                MEASURES["energy_to_target_j"]: _cell(row, "energy_to_target_j", 1),
-            }
-        )
-    return pd.DataFrame(rows)
+def markdown(table: pd.DataFrame) -> str:
+    """A summary or a paired table, readable, in Markdown."""
+    text = readable(table)
+    rule = ["---" if name in ("scenario", "agent") else "---:" for name in text.columns]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [list(text.columns), rule, *text.to_numpy().tolist()])
 
 
-def markdown(summary: pd.DataFrame) -> str:
-    """The readable summary as a Markdown table."""
-    table = readable(summary)
-    rule = ["---"] + ["---:"] * (len(table.columns) - 1)
-    return "\n".join(f"| {' | '.join(line)} |" for line in [list(table.columns), rule, *table.to_numpy().tolist()])
+def on_screen(text: pd.DataFrame) -> Table:
+    """A readable table for a terminal; columns keep their width, however narrow it is."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, values in text.items():
+        left = name in ("scenario", "agent")
+        table.add_column(str(name), justify="left" if left else "right", min_width=values.str.len().max())
+    for row in text.itertuples(index=False):
+        table.add_row(*row)
+    return table
 
 
-def _cell(row: pd.Series, measure: str, digits: int) -> str:
-    half_width = row[f"{measure}_ci95"]
-    return f"{row[measure]:.{digits}f}" + ("" if np.isnan(half_width) else f" ± {half_width:.{digits}f}")
+def _readable_row(row: pd.Series, with_scenario: bool) -> dict[str, str]:
+    cells = {"scenario": str(row["scenario"])} if with_scenario else {}
+    cells["agent"] = str(row["agent"])
+    for name, heading in HEADINGS.items():
+        if name == "reached" and name in row:
+            cells[heading] = f"{row['reached']} of {row['episodes']}"
+        elif name in row:
+            cells[heading] = _estimate(row, name)
+    if "faster" in row:
+        cells["faster, tied, slower"] = f"{row['faster']}, {row['tied']}, {row['slower']}"
+    return cells
 
 
-def _half_width(values: np.ndarray) -> float:
-    """Half width of the 95 % interval of the mean; not a number for a single value."""
-    if len(values) < 2:
-        return float("nan")
-    return float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
+def _mark(row: pd.Series, name: str) -> str:
+    if name == TIME:
+        return "≥ " if row["bound"] else ""
+    if name in ("saving", "headroom"):
+        return (("", "≥ "), ("≤ ", "? "))[bool(row["bound"])][bool(row["baseline_bound"])]
+    return ""
+
+
+def _estimate(row: pd.Series, name: str) -> str:
+    """With its interval, which says nothing beside the value if it has no width."""
+    unit, digits = _FORMS[name]
+    value, low, high = (unit * row[column] for column in (name, f"{name}_low", f"{name}_high"))
+    if np.isnan(value):
+        return "-"
+    interval = "" if np.isnan(low) or low == high else f" [{_number(low, digits)}, {_number(high, digits)}]"
+    return f"{_mark(row, name)}{_number(value, digits)}{interval}"
+
+
+def _number(value: float, digits: int) -> str:
+    """Without a minus sign before zero."""
+    return f"{round(value, digits) + 0.0:.{digits}f}"

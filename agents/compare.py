@@ -1,0 +1,255 @@
+"""Compares schedulers on common held-out seeds: `python -m agents.compare --help`."""
+
+import inspect
+import shlex
+import sys
+from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import gymnasium as gym
+import pandas as pd
+import tyro
+from rich.console import Console
+from rich.progress import track
+
+from agents.registry import make, names, parse
+from agents.run_folder import RunFolder, file_name, versions
+from splitgym.evaluation import (
+    ALL,
+    HELD_OUT,
+    AgentFactory,
+    Comparison,
+    Episode,
+    Until,
+    compare,
+    episode_table,
+    markdown,
+    notes,
+    on_screen,
+    plot_accuracy,
+    plot_profiles,
+    plot_times,
+    readable,
+    write_report,
+)
+from splitgym.scenario import Scenario, build
+
+SEEDS = 10_000
+"""Held-out seeds of one `--seed`; the next one has others."""
+
+DEAR = "look-ahead"
+"""What is not compared unless it is named: an oracle that tries every rule in every round."""
+
+
+TIMES = (
+    "Interquartile mean of the simulated time to target, and by how many % that is less than the baseline's. "
+    " Where the bar of the saving does not touch the baseline's line the difference is no chance."
+)
+PROFILES = (
+    "Performance profile: share of the episodes that have reached the target by a simulated time. A curve that is "
+    "higher everywhere is better on easy and hard episodes alike; where it ends below 100 % episodes missed the target."
+)
+ACCURACY = "Test accuracy over simulated time: mean of the episodes, and the range over them."
+"""What the plots of the report show."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Compare schedulers on common held-out seeds: the same cells, data and initial weights for all of them.
+
+    Prints a table of interquartile means with 95 % intervals and paired comparisons with a baseline, and writes a
+    folder: episodes.csv, table.md, table.csv, paired.csv, plots, and report.html, one file that holds everything.
+    The same settings and seed give the same table.
+    """
+
+    scenarios: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]")] = ("iot",)
+    """Preset names or paths of TOML files."""
+    agents: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(
+            metavar="AGENT [AGENT ...]",
+            help="Schedulers to compare, each as NAME or NAME:OPTION=VALUE,OPTION=VALUE, for example "
+            f"highest-loss-k:k=3,allocation=equal-shares. Names: {', '.join(names())}. "
+            f"None given: all that need no option, but {DEAR}.",
+        ),
+    ] = ()
+    baseline: Annotated[str, tyro.conf.arg(metavar="AGENT")] = "greedy"
+    """The scheduler with which the others are compared; it runs even if it is not among them."""
+    reference: Annotated[str | None, tyro.conf.arg(metavar="AGENT")] = None
+    """The scheduler whose saving counts as the whole head-room, a look-ahead for example; it runs, too."""
+    learner: Literal["surrogate", "train"] = "surrogate"
+    """What a round teaches: surrogate, a model of the training (milliseconds an episode), or train, real training
+    (seconds an episode)."""
+    framework: str = "epsl"
+    """Learning framework: centralised, fl, sl, sfl-v1, sfl-v2, psl, epsl, psl-drop, epsl-pt or cpsl."""
+    action: str = "schedule"
+    """Action encoding of trained policies: schedule, discrete or continuous; heuristics are played exactly."""
+    until: Until = "target"
+    """When an episode ends: at the target accuracy, or only when time or rounds are spent, for accuracy curves."""
+    episodes: int = 100
+    """Held-out seeds on which every scheduler runs in every scenario."""
+    seed: int = 0
+    """Of the comparison: another one has other episodes and other bootstrap resamples."""
+    workers: int = 2
+    """Processes; the table does not depend on them."""
+    device: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Torch device of real training; None: cuda if there is one, else cpu."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Folder of the results; None: the next free runs/compare-SCENARIO-n."""
+
+    def check(self) -> None:
+        """Raises a ValueError that names the first setting which is not allowed."""
+        for name in ("episodes", "workers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name} {getattr(self, name)}, allowed: 1 or more")
+        if self.episodes > SEEDS:
+            raise ValueError(f"--episodes {self.episodes}, allowed: up to {SEEDS}")
+        if self.seed < 0:
+            raise ValueError(f"--seed {self.seed}, allowed: 0 or more")
+        if not self.scenarios:
+            raise ValueError("--scenarios names none, allowed: preset names or paths of TOML files")
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Keyword arguments of the environment, without the scenario."""
+        return {name: getattr(self, name) for name in ("learner", "framework", "action", "device")}
+
+    @property
+    def seeds(self) -> range:
+        """Of the episodes."""
+        first = HELD_OUT + SEEDS * self.seed
+        return range(first, first + self.episodes)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status."""
+    console, errors = Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        settings = tyro.cli(
+            Settings, prog="python -m agents.compare", args=arguments, description=inspect.getdoc(Settings)
+        )
+        settings.check()
+        scenarios = _scenarios(settings)
+        compared = _agents(settings, list(scenarios.values()))
+        folder = RunFolder.create(settings.out, f"compare-{'-'.join(scenarios)}")
+        command = shlex.join(["python", "-m", "agents.compare", *arguments])
+        files = {f"{file_name(name)}.toml": scenario.to_toml() for name, scenario in scenarios.items()}
+        folder.save_settings(command, asdict(settings), files)
+        episodes = _play(settings, compared, [str(folder.path / file) for file in files], console)
+        _write(folder, settings, command, episodes, console)
+    except BrokenProcessPool as error:
+        errors.print(f"error: a worker process died ({type(error).__name__})", style="red", markup=False)
+        return 2
+    except (ValueError, OSError) as error:
+        errors.print(f"error: {error}", style="red", markup=False)
+        return 2
+    except KeyboardInterrupt:
+        console.print("\nStopped.")
+        return 130
+    return 0
+
+
+def _scenarios(settings: Settings) -> dict[str, Scenario]:
+    scenarios: dict[str, Scenario] = {}
+    for source in settings.scenarios:
+        scenario = build(source)
+        if scenario.name in (*scenarios, ALL):
+            raise ValueError(f"--scenarios {source}: the name {scenario.name!r} is taken, allowed: another name")
+        scenarios[scenario.name] = scenario
+    return scenarios
+
+
+def _agents(settings: Settings, scenarios: Sequence[Scenario]) -> list[str]:
+    """The agents to compare, after a look whether they can be made in every scenario."""
+    envs = [gym.make("SplitLearning-v0", scenario=scenario, **settings.environment) for scenario in scenarios]
+    named = {"--agents": settings.agents or _without_options(envs[0]), "--baseline": [settings.baseline]}
+    if settings.reference is not None:
+        named["--reference"] = [settings.reference]
+    for option, texts in named.items():
+        for text in texts:
+            try:
+                for env in envs:
+                    _factory(text)(env)
+            except ValueError as error:
+                raise ValueError(f"{option} {text}: {error}") from error
+    return list(dict.fromkeys(text for texts in named.values() for text in texts))
+
+
+def _without_options(env: gym.Env[Any, Any]) -> list[str]:
+    """Names of the agents that need nothing but the environment."""
+    found = []
+    for name in names():
+        try:
+            make(name, env)
+        except ValueError:
+            continue
+        found.append(name)
+    return [name for name in found if name != DEAR]
+
+
+def _factory(text: str) -> AgentFactory:
+    name, options = parse(text)
+    return partial(make, name, **options)
+
+
+def _play(settings: Settings, compared: Sequence[str], scenarios: Sequence[str], console: Console) -> list[Episode]:
+    factories = {text: _factory(text) for text in compared}
+    running = compare(factories, scenarios, settings.seeds, settings.environment, settings.until, settings.workers)
+    total = len(factories) * len(scenarios) * settings.episodes
+    return list(track(running, f"{settings.learner}, {total} episodes", total=total, console=console))
+
+
+def _write(folder: RunFolder, settings: Settings, command: str, episodes: list[Episode], console: Console) -> None:
+    table = episode_table(episodes)
+    if settings.until == "target":
+        # Where an episode ends at the target, its last accuracy says nothing new.
+        table = table.drop(columns="final_accuracy")
+    comparison = Comparison(table, settings.baseline, settings.reference, settings.seed)
+    summary, paired = comparison.summary(), comparison.paired()
+    folder.write("episodes.csv", lambda path: table.to_csv(path, index=False))
+    folder.write("table.csv", lambda path: summary.to_csv(path, index=False))
+    folder.write("table.md", lambda path: path.write_text(markdown(summary) + "\n", encoding="utf-8"))
+    folder.write("paired.csv", lambda path: paired.to_csv(path, index=False))
+    images = _draw(folder, comparison, summary, episodes, settings.until)
+    facts = {
+        "Command": command,
+        "Learner": {
+            "surrogate": "surrogate, a model of the training that is calibrated on real runs; "
+            "what matters should be confirmed with --learner train",
+            "train": "real training in every round",
+        }[settings.learner],
+        "Settings": ", ".join(f"{name} = {value}" for name, value in asdict(settings).items()),
+        "Versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
+    }
+    title = f"Schedulers in {', '.join(comparison.scenarios)}"
+    folder.write("report.html", lambda path: write_report(path, title, facts, comparison, summary, paired, images))
+    console.print(on_screen(readable(summary)))
+    console.print("\n".join(notes(comparison)), markup=False)
+    console.print(f"everything is in {folder.path / 'report.html'}", markup=False)
+
+
+def _draw(
+    folder: RunFolder, comparison: Comparison, summary: pd.DataFrame, episodes: Sequence[Episode], until: Until
+) -> list[tuple[Path, str]]:
+    """Draws the plots of every scenario; returns each with what it shows."""
+    images = []
+    for scenario in summary["scenario"].unique():
+        times = partial(plot_times, comparison, summary, scenario)
+        images.append((folder.write(f"times-{file_name(scenario)}.png", times), TIMES))
+    for scenario in comparison.scenarios:
+        profiles = partial(plot_profiles, comparison, summary, scenario)
+        images.append((folder.write(f"profiles-{file_name(scenario)}.png", profiles), PROFILES))
+        if until == "budget":
+            own = [episode for episode in episodes if episode.scenario == scenario]
+            accuracy = partial(plot_accuracy, own, title=f"{scenario}: mean accuracy by when")
+            images.append((folder.write(f"accuracy-{file_name(scenario)}.png", accuracy), ACCURACY))
+    return images
+
+
+if __name__ == "__main__":
+    sys.exit(main())
