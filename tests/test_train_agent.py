@@ -21,7 +21,7 @@ import train_agent
 from agents import training
 from agents.run_folder import RunFolder
 from agents.training import train
-from splitgym.evaluation import run_episode
+from splitgym.evaluation import run_episodes
 from splitgym.scenario import build, load
 
 ROOT = Path(train_agent.__file__).parent
@@ -51,8 +51,9 @@ def here(tmp_path, monkeypatch):
 def in_this_process(monkeypatch):
     """Comparisons without the seconds that a new process takes to begin."""
 
-    def compare(makers, seeds, settings, workers=1):
-        return (run_episode(name, make, seed, settings) for seed in seeds for name, make in makers.items())
+    def compare(makers, scenarios, seeds, settings, until, workers=1):
+        for name, make in makers.items():
+            yield from run_episodes(name, make, seeds, {**settings, "scenario": scenarios[0]}, until)
 
     monkeypatch.setattr(train_agent, "compare", compare)
 

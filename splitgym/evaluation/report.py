@@ -80,12 +80,12 @@ def notes(comparison: Comparison) -> list[str]:
         own = comparison.episodes[comparison.episodes["scenario"] == scenario]
         lines.append(
             f"{scenario}: {own['seed'].nunique()} held-out seeds, the same for every agent; target "
-            f"{own['target_accuracy'].iloc[0]:.0%} test accuracy, time budget {own['time_budget_s'].iloc[0]:g} s."
+            f"{100 * own['target_accuracy'].iloc[0]:g} % test accuracy, time budget {own['time_budget_s'].iloc[0]:g} s."
         )
     lines.append(
         "Numbers are interquartile means (mean of the middle half of the episodes) with 95 % intervals in brackets, "
-        f"from {RESAMPLES:,} bootstrap resamples of the seeds within each scenario; with fewer than ten episodes "
-        "they are too narrow."
+        f"from {RESAMPLES:,} bootstrap resamples of the seeds within each scenario. Of three episodes such an interval "
+        "holds the truth in 75 of 100 cases, of five in 91, of twenty in 95."
     )
     lines.append(
         "Times are simulated. An episode that misses the target counts with the whole time budget; ≥ and ≤ mark "

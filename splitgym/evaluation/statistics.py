@@ -32,7 +32,8 @@ class Bootstrap:
     """Percentile intervals; resamples episodes with replacement within each stratum, all samples alike.
 
     So what is compared on the same seeds stays paired. With few episodes the intervals are too narrow: of those for
-    the interquartile mean of normal samples, 83 % hold the true mean with 5 episodes, 90 % with 10, 94 % with 100.
+    the interquartile mean of normal samples 75 % hold the true mean with 3 episodes, 91 % with 5, 94 % with 10 and
+    95 % with 20 or 100.
 
     Args:
         sizes: Number of episodes in each stratum.

@@ -1,0 +1,224 @@
+"""The command line of comparisons: what it leaves behind, that it repeats, and what it refuses."""
+
+import json
+import sys
+from concurrent.futures.process import BrokenProcessPool
+
+import pandas as pd
+import pytest
+
+import agents
+from agents import compare as command
+from splitgym.evaluation import HELD_OUT, run_episodes
+from splitgym.scenario import build, load
+
+TINY = ["--scenarios", "toy", "--episodes", "3", "--workers", "1"]
+FEW = ["--agents", "fixed", "fastest-k:k=1"]
+FILES = ("episodes.csv", "table.csv", "table.md", "paired.csv")
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Comparisons without the seconds that a new process takes to begin."""
+
+    def compare(makers, scenarios, seeds, settings, until="target", workers=1):
+        for scenario in scenarios:
+            for name, make in makers.items():
+                yield from run_episodes(name, make, list(seeds), {**settings, "scenario": scenario}, until)
+
+    monkeypatch.setattr(command, "compare", compare)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A whole comparison of all agents."""
+    folder = tmp_path_factory.mktemp("compare") / "run"
+    assert command.main([*TINY, "--out", str(folder)]) == 0
+    return folder
+
+
+def test_everything_is_in_the_folder(folder):
+    expected = {*FILES, "report.html", "run.json", "toy.toml", "times-toy.png", "profiles-toy.png"}
+    assert {path.name for path in folder.iterdir()} == expected
+
+
+def test_all_agents_that_need_nothing_are_compared(folder):
+    compared = set(pd.read_csv(folder / "table.csv")["agent"])
+    assert compared == set(agents.names()) - {"ppo", "look-ahead"}
+
+
+def test_folder_holds_what_is_needed_to_repeat_the_comparison(folder):
+    record = json.loads((folder / "run.json").read_text())
+    assert record["command"].startswith("python -m agents.compare --scenarios toy")
+    assert record["settings"]["episodes"] == 3
+    assert {"python", "splitgym", "numpy", "scipy", "torch"} <= set(record["versions"])
+    assert load(folder / "toy.toml") == load("toy")
+
+
+def test_report_says_how_it_was_made(folder):
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    for words in (
+        "python -m agents.compare --scenarios toy --episodes 3",
+        "surrogate, a model of the training",
+        "episodes = 3",
+        "torch ",
+        "counts with the whole time budget",
+        "interquartile means",
+        "Performance profile",
+    ):
+        assert words in text, words
+    assert text.count("data:image/png;base64,") == 2
+
+
+def test_episodes_are_on_held_out_seeds_and_end_at_the_target(folder):
+    table = pd.read_csv(folder / "episodes.csv")
+    assert sorted(table["seed"].unique()) == [HELD_OUT, HELD_OUT + 1, HELD_OUT + 2]
+    assert "final_accuracy" not in table
+    reached = table[table["reached"]]
+    assert len(reached)
+    assert reached["time_to_target_s"].to_numpy() == pytest.approx(
+        (reached["round_latency_s"] * reached["rounds"]).to_numpy()
+    )
+
+
+def test_same_command_gives_the_same_tables_with_any_number_of_workers(tmp_path):
+    for workers in ("1", "2"):
+        arguments = ["--scenarios", "toy", "--episodes", "9", *FEW, "--workers", workers]
+        assert command.main([*arguments, "--out", str(tmp_path / workers)]) == 0
+    for name in FILES:
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes(), name
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_another_seed_is_another_comparison(tmp_path):
+    for seed in ("0", "3"):
+        assert command.main([*TINY, *FEW, "--seed", seed, "--out", str(tmp_path / seed)]) == 0
+    one, other = (pd.read_csv(tmp_path / seed / "episodes.csv") for seed in ("0", "3"))
+    assert not set(one["seed"]) & set(other["seed"])
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_several_scenarios_with_a_reference_and_curves_by_real_training(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "a b"):
+        scenario = build("toy", {"name": name, "episode": {"max_rounds": 4, "target_accuracy": 0.15}})
+        (tmp_path / f"{name}.toml").write_text(scenario.to_toml())
+    arguments = [
+        "--scenarios",
+        "one.toml",
+        "a b.toml",
+        *FEW,
+        "--reference",
+        "look-ahead:horizon=2",
+        "--until",
+        "budget",
+    ]
+    assert command.main([*arguments, "--learner", "train", "--episodes", "2"]) == 0
+    folder = tmp_path / "runs" / "compare-one-a-b-1"
+    table = pd.read_csv(folder / "table.csv")
+    assert set(table["scenario"]) == {"one", "a b", "all"}
+    # Baseline and reference run without being named again.
+    assert set(table["agent"]) == {"fixed", "fastest-k:k=1", "greedy", "look-ahead:horizon=2"}
+    assert {"headroom", "final_accuracy"} <= set(table)
+    assert (pd.read_csv(folder / "episodes.csv")["rounds"] == 4).all()
+    names = {path.name for path in folder.glob("*.png")}
+    assert names == {
+        "times-all.png",
+        *(f"{plot}-{name}.png" for plot in ("times", "profiles", "accuracy") for name in ("one", "a-b")),
+    }
+
+
+# What goes wrong ---------------------------------------------------------------------------------------------------
+
+
+def fails(capsys, *arguments):
+    """The one line on stderr of a command that ends with status 2."""
+    assert command.main(list(arguments)) == 2
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err + captured.out
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--scenarios", "iott"], ("'iott'", "did you mean 'iot'?")),
+        (["--scenarios", "toy", "toy"], ("--scenarios toy", "'toy' is taken")),
+        (["--agents", "gredy"], ("--agents gredy", "did you mean 'greedy'?")),
+        (["--agents", "fastest-k:n=3"], ("--agents fastest-k:n=3", "'n'", "allowed: allocation, cut_layer, k")),
+        (["--agents", "fixed:cut_layer=9"], ("--agents fixed:cut_layer=9", "1..2")),
+        (["--agents", "ppo"], ("--agents ppo", "checkpoint")),
+        (["--agents", "ppo:checkpoint=no.zip"], ("'no.zip' does not exist",)),
+        (["--baseline", "gredy"], ("--baseline gredy", "did you mean 'greedy'?")),
+        (["--reference", "look-ahed"], ("--reference look-ahed", "did you mean 'look-ahead'?")),
+        (["--framework", "eps"], ("'eps'", "did you mean 'epsl'?")),
+        (["--action", "schedul"], ("schedul", "schedule")),
+        (["--learner", "train", "--device", "cudaa"], ("device", "cudaa")),
+        (["--episodes", "0"], ("--episodes 0", "1 or more")),
+        (["--episodes", "10001"], ("--episodes 10001", "up to 10000")),
+        (["--workers", "0"], ("--workers 0", "1 or more")),
+        (["--seed", "-1"], ("--seed -1", "0 or more")),
+    ],
+    ids=" ".join,
+)
+def test_wrong_option_is_one_error_line_and_leaves_no_folder(tmp_path, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, "compare", lambda *_: pytest.fail("episodes began"))
+    base = [] if "--scenarios" in arguments else ["--scenarios", "toy"]
+    line = fails(capsys, *base, *arguments)
+    assert all(word in line for word in words), line
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("arguments", [["--learner", "surogate"], ["--until", "end"], ["--bogus", "1"]])
+def test_what_cannot_be_parsed_is_refused_by_name(capsys, arguments):
+    with pytest.raises(SystemExit) as end:
+        command.main(arguments)
+    assert end.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
+
+
+def test_a_scenario_that_the_surrogate_is_not_calibrated_for_says_how_to_calibrate(tmp_path, capsys):
+    scenario = tmp_path / "mine.toml"
+    scenario.write_text(build("toy", {"name": "mine", "training": {"batch_size": 7}}).to_toml())
+    assert "experiments calibrate" in fails(capsys, "--scenarios", str(scenario))
+
+
+def test_results_are_not_overwritten(folder, capsys):
+    before = (folder / "table.csv").read_bytes()
+    line = fails(capsys, *TINY, *FEW, "--out", str(folder))
+    assert f"{folder} holds a run already" in line
+    assert (folder / "table.csv").read_bytes() == before
+
+
+def raising(error):
+    def function(*_):
+        raise error
+
+    return function
+
+
+def test_death_of_a_worker_is_one_error_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command, "compare", raising(BrokenProcessPool("ended")))
+    assert "worker process died" in fails(capsys, *TINY, *FEW, "--out", str(tmp_path / "run"))
+
+
+def test_ctrl_c_says_stopped(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command, "compare", raising(KeyboardInterrupt))
+    assert command.main([*TINY, *FEW, "--out", str(tmp_path / "run")]) == 130
+    assert capsys.readouterr().out.strip().endswith("Stopped.")
+
+
+def test_help_shows_defaults_and_units(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["compare.py", "--help"])
+    with pytest.raises(SystemExit) as end:
+        command.main()
+    assert end.value.code == 0
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert all(name in text for name in agents.names())
+    for words in ("usage: python -m agents.compare", "default: iot", "default: 100", "default: greedy", "processes"):
+        assert words.lower() in text.lower(), words
+    assert "Compare schedulers on common held-out seeds" in text

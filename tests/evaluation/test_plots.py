@@ -1,0 +1,81 @@
+"""Plots name what they show and are drawn without touching pyplot."""
+
+from functools import partial
+
+import pytest
+from played import EPISODES, episode
+
+from splitgym.evaluation import ALL, Comparison, episode_table, plot_accuracy, plot_profiles, plot_times
+
+COMPARISON = Comparison(episode_table(EPISODES), "slow")
+SUMMARY = COMPARISON.summary()
+PLOTS = {
+    "accuracy": partial(plot_accuracy, EPISODES, title="A title"),
+    "times": partial(plot_times, COMPARISON, SUMMARY, "s"),
+    "profiles": partial(plot_profiles, COMPARISON, SUMMARY, "s"),
+}
+
+
+def words_of(plot, path):
+    plot(path=path)
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("kind", ["png", "pdf", "svg"])
+@pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
+def test_plot_is_drawn_without_touching_pyplot(tmp_path, plot, kind):
+    import matplotlib as mpl  # noqa: PLC0415
+
+    backend = mpl.get_backend()
+    plot(path=tmp_path / f"plot.{kind}")
+    content = (tmp_path / f"plot.{kind}").read_bytes()
+    assert len(content) > 5000
+    assert content.startswith({"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}[kind])
+    assert mpl.get_backend() == backend
+
+
+def test_accuracy_plot_names_agents_and_target(tmp_path):
+    text = words_of(PLOTS["accuracy"], tmp_path / "plot.svg")
+    assert all(f"<!-- {words} -->" in text for words in ("A title", "fast", "slow", "target 90 %"))
+
+
+def test_times_plot_says_who_is_fastest_and_marks_bounds(tmp_path):
+    text = words_of(PLOTS["times"], tmp_path / "plot.svg")
+    expected = (
+        "s: fast is fastest to the target, 87 % less time than slow",
+        "simulated time to target (s)",
+        "time saved against slow (%)",
+        "target missed too often: at least so long",
+    )
+    assert all(f"<!-- {words} -->" in text for words in expected)
+
+
+def test_times_plot_says_that_nobody_is_faster(tmp_path):
+    comparison = Comparison(COMPARISON.episodes, "fast")
+    text = words_of(partial(plot_times, comparison, comparison.summary(), "s"), tmp_path / "plot.svg")
+    assert "<!-- s: nobody is faster to the target than fast -->" in text
+
+
+def test_times_plot_over_all_scenarios_has_savings_only(tmp_path):
+    others = [episode(e.agent, e.seed, e.accuracy, e.target_accuracy, scenario="t") for e in EPISODES]
+    comparison = Comparison(episode_table([*EPISODES, *others]), "slow")
+    text = words_of(partial(plot_times, comparison, comparison.summary(), ALL), tmp_path / "plot.svg")
+    assert "All scenarios: fast is fastest" in text
+    assert "simulated time" not in text
+
+
+def test_profiles_colour_the_fastest_and_the_baseline_and_count_the_others(tmp_path):
+    episodes = [episode(f"agent {n}", 0, [0.1] * n + [0.9]) for n in range(9)]
+    comparison = Comparison(episode_table(episodes), "agent 7")
+    text = words_of(partial(plot_profiles, comparison, comparison.summary(), "s"), tmp_path / "plot.svg")
+    assert all(f"<!-- agent {n} -->" in text for n in (0, 1, 2, 3, 4, 7))
+    assert not any(f"<!-- agent {n} -->" in text for n in (5, 6, 8))
+    assert "<!-- 3 others -->" in text
+
+
+def test_plots_of_a_single_episode(tmp_path):
+    one = Comparison(episode_table([episode()]), "a")
+    plot_accuracy([episode()], tmp_path / "accuracy.png", "One")
+    plot_times(one, one.summary(), "s", tmp_path / "times.png")
+    plot_profiles(one, one.summary(), "s", tmp_path / "profiles.png")
+    assert all((tmp_path / f"{name}.png").stat().st_size > 5000 for name in PLOTS)
