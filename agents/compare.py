@@ -46,8 +46,8 @@ DEAR = "look-ahead"
 
 
 TIMES = (
-    "Interquartile mean of the simulated time to target, and by how many % that is less than the baseline's. "
-    " Where the bar of the saving does not touch the baseline's line the difference is no chance."
+    "Interquartile mean of the simulated time to target, and by how many % that is less than the baseline's. A bar of "
+    "the saving that does not touch the baseline's line is clear of zero at 95 %, each by itself."
 )
 PROFILES = (
     "Performance profile: share of the episodes that have reached the target by a simulated time. A curve that is "

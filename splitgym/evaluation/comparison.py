@@ -15,6 +15,7 @@ from splitgym.evaluation.statistics import (
     Strata,
     difference,
     headroom_closed,
+    in_units,
     interquartile_mean,
     is_lower_bound,
     probability_of_improvement,
@@ -80,9 +81,14 @@ class Comparison:
         return pd.DataFrame(rows)
 
     def paired(self) -> pd.DataFrame:
-        """One row per scenario and agent but the baseline: its time against the baseline's in the same episode."""
+        """One row per scenario and agent but the baseline: its time against the baseline's in the same episode.
+
+        `bound` and `baseline_bound` as in the summary: missed episodes of the agent or of the baseline are among those
+        that the means are of.
+        """
         rows = [row for scenarios in self._blocks() for row in self._block(scenarios, self._paired_row)]
-        return pd.DataFrame([row for row in rows if row["agent"] != self.baseline])
+        table = pd.DataFrame(rows)
+        return table[table["agent"] != self.baseline]
 
     def values(self, measure: str, scenario: str, agent: str) -> NDArray[Any]:
         """[n] a column of the episodes of an agent in a scenario, by seed."""
@@ -102,6 +108,7 @@ class Comparison:
             Bootstrap(sizes, self.seed),
             {agent: [self.values(TIME, each, agent) for each in scenarios] for agent in self.agents},
             {agent: [~self.values("reached", each, agent) for each in scenarios] for agent in self.agents},
+            self.baseline,
         )
         savings = {agent: float(saving(block.times[agent], block.times[self.baseline])) for agent in self.agents}
         ranked = sorted(self.agents, key=lambda agent: -savings[agent])
@@ -111,10 +118,11 @@ class Comparison:
     def _summary_row(self, block: "_Block", agent: str) -> dict[str, object]:
         own, baseline = block.times[agent], block.times[self.baseline]
         row: dict[str, object] = {
+            "baseline": self.baseline,
             "episodes": sum(map(len, own)),
             "reached": int(sum((~missed).sum() for missed in block.missed[agent])),
             "bound": block.is_lower_bound(agent),
-            "baseline_bound": block.is_lower_bound(self.baseline),
+            "baseline_bound": block.is_lower_bound(self.baseline) or block.has_lower_bounds_as_units,
         }
         for measure in MEASURES:
             # Seconds of different scenarios have no common mean.
@@ -131,11 +139,14 @@ class Comparison:
     def _paired_row(self, block: "_Block", agent: str) -> dict[str, object]:
         own, baseline = block.times[agent], block.times[self.baseline]
         a, b = np.concatenate(own), np.concatenate(baseline)
+        missed, baseline_missed = (np.concatenate(block.missed[name]) for name in (agent, self.baseline))
         row: dict[str, object] = {
             "baseline": self.baseline,
             "faster": int((a < b).sum()),
             "tied": int((a == b).sum()),
             "slower": int((a > b).sum()),
+            "bound": any(is_lower_bound([values], [missed]) for values in (a - b, a / b)),
+            "baseline_bound": any(is_lower_bound([values], [baseline_missed]) for values in (b - a, b / a)),
         }
         if len(block.scenarios) == 1:
             row |= _columns("difference_s", block.bootstrap.estimate(difference, own, baseline))
@@ -160,12 +171,17 @@ class _Block:
     bootstrap: Bootstrap
     times: dict[str, Strata]
     missed: dict[str, list[NDArray[np.bool_]]]
+    baseline: str
 
     def is_lower_bound(self, agent: str) -> bool:
-        return any(
-            is_lower_bound([times], [missed])
-            for times, missed in zip(self.times[agent], self.missed[agent], strict=True)
-        )
+        """Whether the agent's interquartile mean over all scenarios is one, in units of the baseline's in each."""
+        return is_lower_bound(in_units(self.times[agent], self.times[self.baseline]), self.missed[agent])
+
+    @property
+    def has_lower_bounds_as_units(self) -> bool:
+        """Whether the baseline's interquartile mean is one in any of the scenarios."""
+        samples = zip(self.times[self.baseline], self.missed[self.baseline], strict=True)
+        return any(is_lower_bound([times], [missed]) for times, missed in samples)
 
 
 def _columns(name: str, estimate: Estimate) -> dict[str, float]:

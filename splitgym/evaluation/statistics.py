@@ -78,12 +78,13 @@ def saving(agent: Strata, baseline: Strata) -> Floats:
 
     Over several strata times are counted in units of the baseline's interquartile mean in each.
     """
-    units = [interquartile_mean([own])[..., None] for own in baseline]
-    needed, given = (
-        interquartile_mean([own / unit for own, unit in zip(sample, units, strict=True)])
-        for sample in (agent, baseline)
-    )
+    needed, given = (interquartile_mean(in_units(sample, baseline)) for sample in (agent, baseline))
     return np.asarray(1 - needed / given)
+
+
+def in_units(sample: Strata, baseline: Strata) -> Strata:
+    """The values in units of the baseline's interquartile mean in their stratum."""
+    return [own / interquartile_mean([unit])[..., None] for own, unit in zip(sample, baseline, strict=True)]
 
 
 def headroom_closed(agent: Strata, baseline: Strata, reference: Strata) -> Floats:

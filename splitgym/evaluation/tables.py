@@ -122,11 +122,19 @@ def _readable_row(row: pd.Series, with_scenario: bool) -> dict[str, str]:
 
 
 def _mark(row: pd.Series, name: str) -> str:
-    if name == TIME:
-        return "≥ " if row["bound"] else ""
-    if name in ("saving", "headroom"):
-        return (("", "≥ "), ("≤ ", "? "))[bool(row["bound"])][bool(row["baseline_bound"])]
-    return ""
+    """Whether the number is a bound, as episodes of the agent or of the baseline missed the target."""
+    of_agent, of_baseline = {
+        TIME: ("≥ ", ""),
+        "saving": ("≤ ", "≥ "),
+        "headroom": ("≤ ", "≥ "),
+        "difference_s": ("≤ ", "≥ "),
+        "ratio": ("≥ ", "≤ "),
+    }.get(name, ("", ""))
+    if of_baseline and row["agent"] == row["baseline"]:
+        return ""
+    if of_baseline and row["bound"] and row["baseline_bound"]:
+        return "? "
+    return of_agent if row["bound"] else of_baseline if row["baseline_bound"] else ""
 
 
 def _estimate(row: pd.Series, name: str) -> str:

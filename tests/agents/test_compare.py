@@ -98,6 +98,13 @@ def test_another_seed_is_another_comparison(tmp_path):
 
 
 @pytest.mark.usefixtures("in_this_process")
+def test_the_baseline_alone_is_summarised(tmp_path):
+    assert command.main([*TINY, "--agents", "fixed", "--baseline", "fixed", "--out", str(tmp_path / "run")]) == 0
+    assert list(pd.read_csv(tmp_path / "run" / "table.csv")["agent"]) == ["fixed"]
+    assert "Episode by episode" not in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("in_this_process")
 def test_several_scenarios_with_a_reference_and_curves_by_real_training(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("one", "a b"):

@@ -147,7 +147,29 @@ def test_text_shows_estimates_with_intervals_and_marks_bounds():
 def test_marks_where_the_baseline_is_a_bound():
     text = readable(Comparison(EIGHT, "lost").summary()).set_index("agent")
     assert text.loc["quick", "time saved (%)"].startswith("≥ 74 [")
-    assert text.loc["lost", "time saved (%)"] == "? 0"
+    assert text.loc["lost", "time saved (%)"] == "0"
+    text = readable(Comparison(EIGHT, "greedy").paired()).set_index("agent")
+    assert text.loc["lost", "saved in the same episode (s)"].startswith("≤ ")
+    assert text.loc["lost", "time ratio in the same episode"].startswith("≥ ")
+    assert text.loc["quick", "time ratio in the same episode"].startswith("0.5")
+    both = frame(greedy=[20] * 4 + [3, 4], other=[20] * 4 + [5, 6], base=[20] * 4 + [7, 9])
+    text = readable(Comparison(both, "greedy").summary()).set_index("agent")
+    assert text.loc["other", "time saved (%)"].startswith("? ")
+
+
+def test_bounds_over_several_scenarios():
+    """A quarter may miss in each scenario; over both it matters where the missed episodes stand among all."""
+    easy = frame("easy", 12.0, greedy=[10] * 4, other=[5, 5, 5, 12])
+    hard = frame("hard", 100.0, greedy=[10] * 4, other=[20, 20, 20, 20])
+    summary = Comparison(pd.concat([easy, hard]), "greedy").summary()
+    # In units of 10 s: 0.5 0.5 |0.5 1.2 2 2| 2 2, and the missed 1.2 is in the middle.
+    assert [row(summary, "other", name)["bound"] for name in ("easy", "hard", ALL)] == [False, False, True]
+    assert not row(summary, "other", ALL)["baseline_bound"]
+    # Of a baseline the missed ones also matter where they make the unit of a scenario a bound.
+    easier = frame("easy", 12.0, greedy=[10] * 4, other=[5, 5, 12, 12])
+    for table, bound in ((easy, False), (easier, True)):
+        summary = Comparison(pd.concat([table, hard]), "other").summary()
+        assert row(summary, "greedy", ALL)["baseline_bound"] == bound
 
 
 def test_markdown_is_a_table():
