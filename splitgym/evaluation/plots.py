@@ -28,7 +28,7 @@ def plot_accuracy(episodes: Sequence[Episode], path: Path, title: str) -> None:
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import, only needed here
 
     names = list(dict.fromkeys(e.agent for e in episodes))
-    rows_of_legend = -(-len(names) // 4)
+    rows_of_legend = -(-len(names) // _side_by_side(names))
     figure = Figure(figsize=(8, 4.8 + 0.2 * rows_of_legend), layout="constrained")
     axes = figure.subplots()
     end_s = min(episodes[0].time_budget_s, max(e.elapsed_s[-1] for e in episodes))
@@ -44,7 +44,9 @@ def plot_accuracy(episodes: Sequence[Episode], path: Path, title: str) -> None:
     axes.set(xlabel="simulated time (s)", ylabel="test accuracy (%)", title=title, xlim=(0, end_s), ylim=(0, 100))
     axes.grid(alpha=0.3)
     count = sum(e.agent == names[0] for e in episodes)
-    figure.legend(loc="outside lower center", ncols=min(len(names), 4), title=f"mean, and range over {count} episodes")
+    figure.legend(
+        loc="outside lower center", ncols=_side_by_side(names), title=f"mean, and range over {count} episodes"
+    )
     figure.savefig(path, dpi=150)
 
 
@@ -70,7 +72,10 @@ def plot_times(comparison: Comparison, summary: pd.DataFrame, scenario: str, pat
     columns = {"saving": (100, f"time saved against {comparison.baseline} (%)")}
     if scenario != ALL:
         columns = {TIME: (1, "simulated time to target (s)"), **columns}
-    figure = Figure(figsize=(2.5 + 3.2 * len(columns), 1.7 + 0.26 * len(rows)), layout="constrained")
+    widest = rows["agent"].str.len().max()
+    figure = Figure(
+        figsize=(1 + 0.07 * widest + max(5.0, 3.2 * len(columns)), 1.7 + 0.26 * len(rows)), layout="constrained"
+    )
     panels = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
     place = np.arange(len(rows))
     colours = np.where(rows["agent"] == comparison.baseline, BASELINE, OTHERS[0])
@@ -92,7 +97,7 @@ def plot_times(comparison: Comparison, summary: pd.DataFrame, scenario: str, pat
     if rows["bound"].any():
         missed = "target missed too often: at least so long"
         marks.append(Line2D([], [], color="0.3", marker="o", markerfacecolor="white", linestyle="", label=missed))
-    figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), fontsize="small")
+    figure.legend(handles=marks, loc="outside lower center", ncols=len(columns) + 1, fontsize="small")
     figure.savefig(path, dpi=130)
 
 
@@ -130,8 +135,13 @@ def plot_profiles(comparison: Comparison, summary: pd.DataFrame, scenario: str, 
         ylim=(0, 101),
     )
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=4, fontsize="small", title="95 % intervals shaded")
+    figure.legend(loc="outside lower center", ncols=_side_by_side(shown), title="95 % intervals shaded")
     figure.savefig(path, dpi=130)
+
+
+def _side_by_side(names: Sequence[str]) -> int:
+    """How many of them a row of a legend has place for."""
+    return max(1, min(len(names), 4, 90 // (max(map(len, names)) + 6)))
 
 
 def _title(baseline: str, rows: pd.DataFrame) -> str:
