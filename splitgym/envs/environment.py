@@ -228,7 +228,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         super().reset(seed=seed)
         self._simulation.reset([self.np_random], [0])
         self._begun = self._running = True
-        (info,) = one_by_one(self._simulation.progress(), 1)
+        (info,) = one_by_one(self._simulation.progress())
         return self._simulation.observe()[0], info
 
     def step(self, action: NDArray[Any]) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
@@ -335,7 +335,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         step = self._simulation.play(decision)
         terminated, truncated = bool(step.terminated[0]), bool(step.truncated[0])
         self._running = not (terminated or truncated)
-        (info,) = one_by_one({**self._simulation.progress(), **account(step)}, 1)
+        (info,) = one_by_one({**self._simulation.progress(), **account(step)})
         return self._simulation.observe()[0], float(step.reward[0]), terminated, truncated, info
 
     def _need_reset(self) -> None:

@@ -10,17 +10,15 @@ Info = dict[str, Any]
 Bools = NDArray[np.bool_]
 
 
-def one_by_one(info: Info, worlds: int) -> list[dict[str, Any]]:
-    """The information of each of so many worlds: plain numbers, arrays of its own, dictionaries of these."""
-    own: list[dict[str, Any]] = [{} for _ in range(worlds)]
-    for name, value in info.items():
+def one_by_one(info: Info) -> list[dict[str, Any]]:
+    """The information of each world: plain numbers, arrays of its own, dictionaries of these."""
+    columns: list[list[Any]] = []
+    for value in info.values():
         if isinstance(value, dict):
-            values: list[Any] = one_by_one(value, worlds)
+            columns.append(one_by_one(value))
         else:
-            values = list(value.copy()) if value.ndim > 1 else value.tolist()
-        for world, of_this in zip(own, values, strict=True):
-            world[name] = of_this
-    return own
+            columns.append(value.tolist() if value.ndim == 1 else list(value.copy()))
+    return [dict(zip(info, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
 def of_worlds(info: Info, which: NDArray[np.int64]) -> Info:
@@ -35,21 +33,23 @@ def joined(infos: Sequence[Info]) -> Info:
 
 def only(info: Info, marked: Bools) -> Info:
     """As it is where marked, 0 elsewhere."""
+    others = np.flatnonzero(~marked)
 
     def zeroed(values: NDArray[Any]) -> NDArray[Any]:
         values = values.copy()
-        values[~marked] = 0
+        values[others] = 0
         return values
 
-    return info if marked.all() else _map(zeroed, info)
+    return _map(zeroed, info) if len(others) else info
 
 
 def spread(info: Info, marked: Bools) -> Info:
     """Of the marked worlds, in their order, to all: 0 elsewhere."""
+    which = np.flatnonzero(marked)
 
     def everywhere(values: NDArray[Any]) -> NDArray[Any]:
         of_all = np.zeros((len(marked), *values.shape[1:]), values.dtype)
-        of_all[marked] = values
+        of_all[which] = values
         return of_all
 
     return _map(everywhere, info)
@@ -66,8 +66,7 @@ def with_masks(info: Info, marked: Bools) -> Info:
 
 def _map(function: Callable[..., Any], *infos: Info) -> Info:
     """Applies a function to the arrays that have the same place."""
-    mapped: Info = {}
-    for name, first in infos[0].items():
-        values = [info[name] for info in infos]
-        mapped[name] = _map(function, *values) if isinstance(first, dict) else function(*values)
-    return mapped
+    places = zip(infos[0], zip(*(info.values() for info in infos), strict=True), strict=True)
+    return {
+        name: _map(function, *values) if isinstance(values[0], dict) else function(*values) for name, values in places
+    }

@@ -38,7 +38,7 @@ class SB3VecEnv(VecEnv):
         """Begins episodes everywhere, with the seeds that `seed` has set."""
         observation, info = self.envs.reset(seed=self._seeds)
         plain = {name: value for name, value in info.items() if not name.startswith("_")}
-        self.reset_infos = one_by_one(plain, self.num_envs)
+        self.reset_infos = one_by_one(plain)
         self._reset_seeds()
         self._reset_options()
         self._returns[:], self._lengths[:] = 0.0, 0
@@ -59,7 +59,7 @@ class SB3VecEnv(VecEnv):
         world, elapsed_s = 0, round(time.perf_counter() - self._begun_s, 6)
         for part in moved:
             ended = np.flatnonzero(part.done)
-            for index, (own, info) in enumerate(zip(ended, one_by_one(part.final_info, len(ended)), strict=True)):
+            for index, (own, info) in enumerate(zip(ended, one_by_one(part.final_info), strict=True)):
                 i = world + int(own)
                 infos[i] = info | {
                     "terminal_observation": part.final_observation[index],
