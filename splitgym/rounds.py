@@ -20,7 +20,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class System:
     """What stays the same over the rounds: spectrum, budgets, and the framework's program over the network's cuts."""
 
@@ -270,6 +270,11 @@ class RoundOutcome:
     """Test samples on which accuracy is measured."""
     prescribed_ratio: Any
     """phi that the framework prescribes for the next round; NaN: whoever decides may choose it."""
+
+
+def with_axis(array: NDArray[Any], one: bool) -> NDArray[Any]:
+    """The array of one world as that of a batch of one; that of a batch as it is."""
+    return array[None] if one else array
 
 
 def _arrays(value: RoundState | Decision) -> list[tuple[str, Any]]:

@@ -12,7 +12,7 @@ from splitgym.allocation.load import work_of
 from splitgym.allocation.power import check_uplinks
 from splitgym.allocation.search import Worlds, descend_worlds
 from splitgym.frameworks.phases import Turns, aggregated_rows
-from splitgym.rounds import Decision, RoundState
+from splitgym.rounds import Decision, RoundState, with_axis
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -87,14 +87,14 @@ def descent(
         given = np.asarray(assignment, np.int64)
         taking_part = taking_part & (given[..., None, :] == np.arange(selected.shape[-1])[:, None]).any(-1)
     worlds = Worlds(
-        _with_axis(state.subchannel_hz, one),
-        _with_axis(state.channel_gain, one),
-        _with_axis(state.client_hz, one),
-        _with_axis(np.asarray(state.server_hz, np.float64), one),
-        _with_axis(state.client_cut_layer, one),
-        _with_axis(taking_part, one),
-        _with_axis(turn, one),
-        _with_axis(given, one),
+        with_axis(state.subchannel_hz, one),
+        with_axis(state.channel_gain, one),
+        with_axis(state.client_hz, one),
+        with_axis(np.asarray(state.server_hz, np.float64), one),
+        with_axis(state.client_cut_layer, one),
+        with_axis(taking_part, one),
+        with_axis(turn, one),
+        with_axis(given, one),
         np.full(len(cuts), aggregated_rows(aggregation_ratio, system.batch_size)),
         cuts,
     )
@@ -133,11 +133,6 @@ def allocate(state: RoundState, cut_layer: Any, selected: Bools, aggregation_rat
         aggregation_ratio: phi, or [N].
     """
     return descend(state, selected, aggregation_ratio, cut_layer=cut_layer)
-
-
-def _with_axis(array: NDArray[Any], one: bool) -> NDArray[Any]:
-    """The array of one world as that of a batch; that of a batch as it is."""
-    return array[None] if one else array
 
 
 def _held_cuts(cut_layer: Any, worlds: int, cut_layers: int) -> Ints:

@@ -1,14 +1,16 @@
 """What a round costs: seconds, joules and bits, of N worlds at once."""
 
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.frameworks.phases import aggregated_rows
-from splitgym.rounds import Decision, RoundState
+from splitgym.rounds import Decision, RoundState, System, with_axis
 from splitgym.timing.cell import Constants
+from splitgym.timing.clock import MIGRATION_ROWS
 from splitgym.timing.turns import Decided, Rules, Walked, Worlds, walk_turns
 
 Floats = NDArray[np.float64]
@@ -73,81 +75,76 @@ def round_cost(state: RoundState, decision: Decision) -> RoundCost:
     Returns:
         The cost, of as many worlds. The latency is finite for every decision.
     """
-    system, program, one = state.system, state.system.program, not state.batched
+    one, by_turn = not state.batched, decision.by_turn
+    constants, rules, server_by_client, stages = _fixed(state.system)
     worlds, clients = (1, len(state.client_hz)) if one else state.client_hz.shape
-    rows = 2 + len(program.stages)
-    axis = np.newaxis if one else slice(None)
-    who, when, total = (
-        np.zeros((3, worlds, clients), np.bool_),
-        np.zeros((2, worlds, rows, clients)),
-        np.zeros((4, worlds)),
-    )
-    walked = Walked(
-        who[0],
-        who[1],
-        who[2],
-        when[0],
-        when[1],
-        np.zeros((worlds, rows)),
-        np.zeros((worlds, clients)),
-        total[0],
-        total[1],
-        total[2],
-        total[3],
-    )
+    walked = _nothing(worlds, len(stages), clients)
     walk_turns(
-        Constants(
-            system.noise_psd_w_per_hz,
-            system.downlink_psd_w_per_hz,
-            system.client_power_max_w,
-            system.total_power_max_w,
-            system.client_capacitance,
-            system.server_capacitance,
-        ),
-        Rules(
-            program.resource,
-            program.work,
-            program.per_participant,
-            system.prefix_bits,
-            int(program.turns),
-            program.uses_own_subchannels,
-            system.round_timeout_s,
-        ),
-        program.server_by_client if system.on_demand else None,
+        constants,
+        rules,
+        server_by_client,
         Worlds(
-            state.subchannel_hz[axis],
-            state.channel_gain[axis],
-            state.client_hz[axis],
-            np.full(worlds, state.server_hz, np.float64),
-            state.client_cut_layer[axis],
-            state.available[axis],
+            with_axis(state.subchannel_hz, one),
+            with_axis(state.channel_gain, one),
+            with_axis(state.client_hz, one),
+            with_axis(np.asarray(state.server_hz, np.float64), one),
+            with_axis(state.client_cut_layer, one),
+            with_axis(state.available, one),
         ),
         Decided(
-            np.full(worlds, decision.cut_layer, np.int64),
-            np.full(worlds, aggregated_rows(decision.aggregation_ratio, system.batch_size)),
-            decision.selected[axis],
-            np.asarray(decision.cluster, np.int64)[axis],
-            _with_turns(decision.assignment[axis], decision.by_turn),
-            _with_turns(decision.power_w_per_hz[axis], decision.by_turn),
-            decision.by_turn,
+            with_axis(np.asarray(decision.cut_layer, np.int64), one),
+            with_axis(aggregated_rows(decision.aggregation_ratio, state.system.batch_size), one),
+            with_axis(decision.selected, one),
+            with_axis(np.asarray(decision.cluster, np.int64), one),
+            _with_turns(with_axis(decision.assignment, one), by_turn),
+            _with_turns(with_axis(decision.power_w_per_hz, one), by_turn),
+            by_turn,
         ),
         walked,
     )
-    of = 0 if one else slice(None)
-    return RoundCost(
-        stages=("migration", "migration", *program.stages),
-        latency_s=walked.latency_s[of],
-        participants=walked.participants[of],
-        without_subchannel=walked.without_subchannel[of],
-        unavailable=decision.selected & ~state.available,
-        timed_out=walked.timed_out[of],
-        start_s=walked.start[of],
-        stop_s=walked.stop[of],
-        stage_s=walked.stage_s[of],
-        client_energy_j=walked.client_energy_j[of],
-        server_energy_j=walked.server_energy_j[of],
-        traffic_bits=walked.traffic_bits[of],
-        migration_bits=walked.moved_bits[of],
+    return RoundCost(stages, *(array[0] for array in walked) if one else walked)
+
+
+@lru_cache(maxsize=32)
+def _fixed(system: System) -> tuple[Constants, Rules, bool | None, tuple[str, ...]]:
+    """What a system says for the kernel, and the names of the timeline's rows."""
+    program = system.program
+    constants = Constants(
+        system.noise_psd_w_per_hz,
+        system.downlink_psd_w_per_hz,
+        system.client_power_max_w,
+        system.total_power_max_w,
+        system.client_capacitance,
+        system.server_capacitance,
+    )
+    rules = Rules(
+        program.resource,
+        program.work,
+        program.per_participant,
+        system.prefix_bits,
+        int(program.turns),
+        program.uses_own_subchannels,
+        system.round_timeout_s,
+    )
+    return (
+        constants,
+        rules,
+        program.server_by_client if system.on_demand else None,
+        ("migration",) * MIGRATION_ROWS + program.stages,
+    )
+
+
+def _nothing(worlds: int, rows: int, clients: int) -> Walked:
+    """N worlds with R rows and C clients in which nothing has happened."""
+    of_world, of_client = np.zeros((4, worlds)), np.zeros((4, worlds, clients), np.bool_)
+    timeline = np.zeros((2, worlds, rows, clients))
+    return Walked(
+        of_world[0],
+        *of_client,
+        *timeline,
+        np.zeros((worlds, rows)),
+        np.zeros((worlds, clients)),
+        *of_world[1:],
     )
 
 

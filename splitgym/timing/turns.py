@@ -78,30 +78,20 @@ class Decided(NamedTuple):
 
 
 class Walked(NamedTuple):
-    """What happens in N worlds, with R = MIGRATION_ROWS + P rows for P phases; zeros before it is filled."""
+    """What happens in N worlds: the arrays of `splitgym.timing.cost.RoundCost`, zeros before it is filled."""
 
-    participants: Bools
-    """[N, C] who began and was not left out."""
-    without_subchannel: Bools
-    """[N, C] who was selected and there, but did not begin."""
-    timed_out: Bools
-    """[N, C] who began and was left out."""
-    start: Floats
-    """[N, R, C] begin of each row, s."""
-    stop: Floats
-    """[N, R, C] its end."""
-    stage_s: Floats
-    """[N, R] seconds of each row on the critical path, summed over the turns."""
-    client_energy_j: Floats
-    """[N, C]."""
     latency_s: Floats
-    """[N]."""
+    participants: Bools
+    without_subchannel: Bools
+    unavailable: Bools
+    timed_out: Bools
+    start_s: Floats
+    stop_s: Floats
+    stage_s: Floats
+    client_energy_j: Floats
     server_energy_j: Floats
-    """[N]."""
     traffic_bits: Floats
-    """[N] all bits sent, a broadcast once for each turn."""
-    moved_bits: Floats
-    """[N] model bits that participants moved because the cut moved."""
+    migration_bits: Floats
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -139,7 +129,7 @@ def walk_turns(
     turn = room_for_turn(plan.kind.shape[0] - 1, clients, subchannels)
     began, order, members = turn.began, np.zeros(clients, np.int64), np.zeros(clients, np.bool_)
     selected, available, client_cut, cluster = decided.selected, worlds.available, worlds.client_cut, decided.cluster
-    prefix_bits, without_subchannel = rules.prefix_bits, walked.without_subchannel
+    without_subchannel, unavailable, prefix_bits = walked.without_subchannel, walked.unavailable, rules.prefix_bits
     band, down, up = np.zeros(clients), np.zeros(clients), np.zeros(clients)
     for n in range(count):
         spectrum = Spectrum(
@@ -153,6 +143,7 @@ def walk_turns(
             down[i], up[i] = move_bits(client_cut[n, i], cut, prefix_bits)
             order[i] = turn_of_client(rules.turns, cluster[n, i], i)
             members[i] = without_subchannel[n, i] = selected[n, i] and available[n, i]
+            unavailable[n, i] = selected[n, i] and not available[n, i]
         current = _next_turn(order, members, BEFORE)
         following = _next_turn(order, members, current)
         anew = not decided.by_turn and current < BEHIND and (following < BEHIND or rules.turns == ONE_BY_ONE)
@@ -212,7 +203,7 @@ def _note_turn(
     own_hz, power_w, uplink, downlink = links.hz, links.power_w, links.uplink, links.downlink
     client_hz, move_down, move_up = cell.client_hz, cell.move_down, cell.move_up
     participants, timed_out, without_subchannel = walked.participants, walked.timed_out, walked.without_subchannel
-    all_start, all_stop, clients_j = walked.start, walked.stop, walked.client_energy_j
+    all_start, all_stop, clients_j = walked.start_s, walked.stop_s, walked.client_energy_j
     stage_s, all_stage_s, server_j, bits = turn.timeline.stage_s, walked.stage_s, 0.0, broadcast_bits
     begin, moved_bits = walked.latency_s[n], 0.0
     for i in range(began.shape[0]):
@@ -237,6 +228,6 @@ def _note_turn(
             server_j += constants.server_capacitance * cell.server_hz**3 * common_s[row]
         elif kinds[row] == BROADCAST:
             server_j += constants.downlink_psd * np.sum(spectrum.subchannel_hz) * common_s[row]
-    walked.moved_bits[n] += moved_bits
+    walked.migration_bits[n] += moved_bits
     walked.server_energy_j[n] += server_j
     walked.traffic_bits[n] += bits
