@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from splitgym.rounds import Decision, RoundState
+from splitgym.rounds import Decision, RoundState, with_axis
 from splitgym.timing.turns import turn_of_client
 
 Floats = NDArray[np.float64]
@@ -37,17 +37,16 @@ def project_power(decision: Decision, state: RoundState) -> tuple[Decision, Any]
         The decision within the budgets, and whether a budget had been broken: a bool, or [N] of them.
     """
     system, one = state.system, not state.batched
-    axis = np.newaxis if one else slice(None)
-    owner, psd = decision.assignment[axis], np.array(decision.power_w_per_hz[axis], np.float64)
+    owner, psd = with_axis(decision.assignment, one), np.array(with_axis(decision.power_w_per_hz, one), np.float64)
     broken = np.zeros(len(psd), np.bool_)
     _keep_within(
         int(system.program.turns),
         decision.by_turn,
         system.client_power_max_w,
         system.total_power_max_w,
-        state.subchannel_hz[axis],
-        decision.selected[axis],
-        np.asarray(decision.cluster)[axis],
+        with_axis(state.subchannel_hz, one),
+        with_axis(decision.selected, one),
+        with_axis(np.asarray(decision.cluster), one),
         owner if decision.by_turn else owner[:, None],
         psd if decision.by_turn else psd[:, None],
         broken,

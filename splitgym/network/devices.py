@@ -1,6 +1,7 @@
 """The clients as computers: how fast they are, how much of that other work takes, and whether they are there at all."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import erfc, sqrt
 
 import numpy as np
@@ -77,6 +78,7 @@ def spare_hz(nominal_hz: Floats, latent_load: Floats, load_max: float) -> Floats
     return spare
 
 
+@lru_cache(maxsize=32)
 def latent_correlation(load_correlation: float) -> float:
     """Correlation of two Gaussians whose distribution functions correlate by `load_correlation`: 2 sin(pi r / 6)."""
     return float(2 * np.sin(np.pi / 6 * load_correlation))

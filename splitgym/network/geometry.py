@@ -18,11 +18,9 @@ def place(rngs: Generators | Row, min_distance_m: float, radius_m: Floats, clien
     Returns:
         [N, C, 2] positions, m, with the base station in the origin.
     """
-    area, turn = np.moveaxis(uniform(rngs, (2, clients)), 1, 0)
+    share = uniform(rngs, (2, clients))
     inner, outer = min_distance_m**2, radius_m[:, None] ** 2
-    distance_m = np.sqrt(inner + area * (outer - inner))
-    angle_rad = 2 * np.pi * turn
-    return np.stack([distance_m * np.cos(angle_rad), distance_m * np.sin(angle_rad)], axis=-1)
+    return _at(np.sqrt(inner + share[:, 0] * (outer - inner)), 2 * np.pi * share[:, 1])
 
 
 def ground_distance_m(position_m: Floats) -> Floats:
@@ -67,4 +65,11 @@ def walk(start_m: Floats, heading_rad: Floats, travelled_m: Floats, min_distance
     turned_rad = 2 * pairs * swept_rad(leg) + swept_rad(rest) - swept_rad(begun)
     angle_rad = np.mod(np.arctan2(y, x) + np.sign(across) * turned_rad, 2 * np.pi)
     distance_m = np.hypot(nearest, np.abs(rest) + leg_start)
-    return np.stack([distance_m * np.cos(angle_rad), distance_m * np.sin(angle_rad)], axis=-1)
+    return _at(distance_m, angle_rad)
+
+
+def _at(distance_m: Floats, angle_rad: Floats) -> Floats:
+    """Positions in polar coordinates, [N, C] each, as [N, C, 2]."""
+    position_m = np.empty((*distance_m.shape, 2))
+    position_m[..., 0], position_m[..., 1] = distance_m * np.cos(angle_rad), distance_m * np.sin(angle_rad)
+    return position_m

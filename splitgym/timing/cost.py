@@ -60,8 +60,8 @@ class RoundCost:
     def seconds_by_stage(self) -> dict[str, Any]:
         """Seconds on the critical path by stage name (of a batch: [N] each); they sum to the latency."""
         seconds: dict[str, Any] = {}
-        for name, value in zip(self.stages, self.stage_s.T, strict=True):
-            seconds[name] = seconds.get(name, 0.0) + value
+        for name, value in zip(self.stages, np.array(self.stage_s.T, order="C"), strict=True):
+            seconds[name] = seconds[name] + value if name in seconds else value
         return seconds
 
 

@@ -35,14 +35,16 @@ class ContinuousCodec(ActionCodec):
         Clients that are in and available choose in the order of their demand, one subchannel a turn, always the one
         with the highest gain that is left. A client's power, as a share of its budget, is spread evenly.
         """
-        share = (actions.astype(np.float64) + 1) / 2
-        c = self._clients
-        selected = actions[:, 1 : 1 + c] > 0
-        demand, power_w = share[:, 1 + c : 1 + 2 * c], share[:, 1 + 2 * c : 1 + 3 * c] * self._client_power_max_w
-        taking_part = selected & state.available
-        assignment, psd = _share_out(taking_part, demand, power_w, state.channel_gain, state.subchannel_hz)
-        cut_layer = 1 + np.minimum((share[:, 0] * self._cuts).astype(np.int64), self._cuts - 1)
-        ratio = state.ratio(share[:, -1] * self._highest_ratio if self._aggregates else np.zeros(len(actions)))
+        cut_layer, selected, assignment, psd, ratio = _decide(
+            actions,
+            state.available,
+            state.channel_gain,
+            state.subchannel_hz,
+            self._cuts,
+            self._client_power_max_w,
+            self._highest_ratio,
+        )
+        ratio = state.ratio(ratio)
         return Decision(
             cut_layer=cut_layer,
             assignment=assignment,
@@ -71,27 +73,51 @@ class ContinuousCodec(ActionCodec):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _share_out(
-    taking_part: Bools, demand: Floats, power_w: Floats, gain: Floats, subchannel_hz: Floats
-) -> tuple[Ints, Floats]:
-    """[N, M] owners and [N, M] W/Hz for demands ([N, C]), powers ([N, C]) and gains ([N, C, M])."""
-    worlds, clients, subchannels = gain.shape
-    assignment, psd = np.full((worlds, subchannels), -1), np.zeros((worlds, subchannels))
-    order, counts = np.empty(clients, np.int64), np.empty(clients, np.int64)
-    for n in range(worlds):
-        served = _by_demand(taking_part[n], demand[n], order)
-        _deal_counts(order[: min(served, subchannels)], demand[n], subchannels, counts)
-        _choose(order[: min(served, subchannels)], gain[n], counts, assignment[n])
-        psd[n] = spread_power(power_w[n], assignment[n], subchannel_hz[n])
-    return assignment, psd
+def _share(component: float) -> float:
+    """A component of an action, -1..1, as a share, 0..1."""
+    return (np.float64(component) + 1) / 2
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _by_demand(taking_part: Bools, demand: Floats, order: Ints) -> int:
+def _decide(
+    actions: NDArray[np.float32],
+    available: Bools,
+    gain: Floats,
+    subchannel_hz: Floats,
+    cuts: int,
+    power_max_w: float,
+    highest_ratio: float,
+) -> tuple[Ints, Bools, Ints, Floats, Floats]:
+    """Of N worlds, what the actions [N, ...] say with these gains [N, C, M].
+
+    Returns:
+        [N] cut layers, [N, C] who is selected, [N, M] owners, [N, M] W/Hz, and [N] phi.
+    """
+    worlds, clients, subchannels = gain.shape
+    cut_layer, ratio, selected = np.empty(worlds, np.int64), np.empty(worlds), np.empty((worlds, clients), np.bool_)
+    assignment, psd = np.full((worlds, subchannels), -1), np.zeros((worlds, subchannels))
+    order, counts = np.empty(clients, np.int64), np.empty(clients, np.int64)
+    demand, power_w = np.empty(clients), np.empty(clients)
+    for n in range(worlds):
+        cut_layer[n] = 1 + min(int(_share(actions[n, 0]) * cuts), cuts - 1)
+        ratio[n] = _share(actions[n, -1]) * highest_ratio if highest_ratio > 0 else 0.0
+        for i in range(clients):
+            selected[n, i] = actions[n, 1 + i] > 0
+            demand[i] = _share(actions[n, 1 + clients + i])
+            power_w[i] = _share(actions[n, 1 + 2 * clients + i]) * power_max_w
+        served = _by_demand(selected[n], available[n], demand, order)
+        _deal_counts(order[: min(served, subchannels)], demand, subchannels, counts)
+        _choose(order[: min(served, subchannels)], gain[n], counts, assignment[n])
+        psd[n] = spread_power(power_w, assignment[n], subchannel_hz[n])
+    return cut_layer, selected, assignment, psd, ratio
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _by_demand(selected: Bools, available: Bools, demand: Floats, order: Ints) -> int:
     """Fills `order` with those who take part, highest demand first (of equal ones the first); returns how many."""
     count = 0
-    for i in range(taking_part.shape[0]):
-        if taking_part[i]:
+    for i in range(selected.shape[0]):
+        if selected[i] and available[i]:
             at = count
             while at > 0 and demand[order[at - 1]] < demand[i]:
                 order[at] = order[at - 1]

@@ -40,6 +40,12 @@ class Surrogate:
         self.normals_per_reset = 2 + 2 * len(test)
         self.normals_per_round = len(test) + 2 * scenario.clients.count
         self._evaluation_samples = min(scenario.task.evaluation_samples or int(test.sum()), int(test.sum()))
+        # Frameworks that prescribe phi are not calibrated.
+        self._always = {
+            "finite": np.ones(worlds, bool),
+            "evaluation_samples": np.full(worlds, self._evaluation_samples),
+            "prescribed_ratio": np.full(worlds, np.nan),
+        }
         self._parameters = self.calibration.parameters.at_cuts(self.calibration.cut_layers)
         self._test_share = test / test.sum()
         self._worlds = Worlds.empty(worlds, scenario.clients.count, len(test))
@@ -50,7 +56,7 @@ class Surrogate:
     def outcome(self) -> RoundOutcome:
         """What the last round taught, with a leading axis N; its arrays stay as they are."""
         if self._outcome is None:
-            w, worlds = self._worlds, len(self._worlds.accuracy)
+            w = self._worlds
             self._outcome = RoundOutcome(
                 accuracy=w.accuracy.copy(),
                 worst_accuracy=w.worst_accuracy.copy(),
@@ -61,11 +67,8 @@ class Surrogate:
                 cut_layer=w.cut_layer.copy(),
                 client_cut_layer=w.client_cut_layer.copy(),
                 trained=w.trained.copy(),
-                finite=np.ones(worlds, bool),
                 evaluated=w.evaluated.copy(),
-                evaluation_samples=np.full(worlds, self._evaluation_samples),
-                # Frameworks that prescribe phi are not calibrated.
-                prescribed_ratio=np.full(worlds, np.nan),
+                **{name: values.copy() for name, values in self._always.items()},
             )
         return self._outcome
 
