@@ -136,15 +136,22 @@ def _fixed(system: System) -> tuple[Constants, Rules, bool | None, tuple[str, ..
 
 def _nothing(worlds: int, rows: int, clients: int) -> Walked:
     """N worlds with R rows and C clients in which nothing has happened."""
-    of_world, of_client = np.zeros((4, worlds)), np.zeros((4, worlds, clients), np.bool_)
-    timeline = np.zeros((2, worlds, rows, clients))
+    latency_s, server_energy_j, traffic_bits, migration_bits = np.zeros((4, worlds))
+    participants, without_subchannel, unavailable, timed_out = np.zeros((4, worlds, clients), np.bool_)
+    start_s, stop_s = np.zeros((2, worlds, rows, clients))
     return Walked(
-        of_world[0],
-        *of_client,
-        *timeline,
+        latency_s,
+        participants,
+        without_subchannel,
+        unavailable,
+        timed_out,
+        start_s,
+        stop_s,
         np.zeros((worlds, rows)),
         np.zeros((worlds, clients)),
-        *of_world[1:],
+        server_energy_j,
+        traffic_bits,
+        migration_bits,
     )
 
 
