@@ -1,25 +1,29 @@
-"""Trains a PPO scheduler on real split learning, then compares it with the heuristics on held-out seeds."""
+"""Trains a scheduler, then compares it with the heuristics on held-out seeds with real split learning."""
 
 import inspect
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, fields
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import gymnasium as gym
 import tyro
 from rich.console import Console
-from rich.progress import track
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, track
 
 import agents
-from agents.ppo import CheckpointError
-from agents.run_folder import RunFolder
-from agents.training import train
+from agents import algorithms
+from agents.hyperparameters import Hyperparameters
+from agents.policy_file import copy
+from agents.run_folder import RunFolder, command
+from agents.training import Job, train_all
+from agents.tuning import Search
 from splitgym.evaluation import (
     HELD_OUT,
     AgentFactory,
@@ -34,6 +38,7 @@ from splitgym.evaluation import (
     round_table,
 )
 from splitgym.scenario import build
+from splitgym.scenario.errors import suggest
 
 SEEDS = 100_000
 """Number of allowed seeds of a run.
@@ -45,56 +50,85 @@ comparisons.
 
 @dataclass(frozen=True)
 class Settings:
-    """Train a PPO scheduler on real split learning, then compare it with the heuristics on held-out seeds.
+    """Train a scheduler, then compare it with the heuristics on held-out seeds with real split learning.
 
-    Everything goes to a run folder: settings, scenario, versions and command, TensorBoard log, best and last
-    checkpoint, comparison table and plot. Ctrl-C keeps what is saved; --resume goes on.
+    Everything goes to a run folder: settings, scenario, versions and command; of each training seed the TensorBoard
+    log, the best policy and the last state; the best policy of all, comparison table and plot. Ctrl-C keeps what is
+    saved; --resume goes on.
     """
 
     scenario: str = "iot"
     """Preset name or path of a TOML file."""
+    algorithm: Annotated[str, tyro.conf.arg(metavar="NAME", help=f"One of: {', '.join(algorithms.ALGORITHMS)}.")] = (
+        "ppo-equivariant"
+    )
+    learner: Literal["surrogate", "train"] = "surrogate"
+    """What the policy learns on: the surrogate, or real training in a process for each environment."""
     framework: str = "epsl"
     """Learning framework: centralised, fl, sl, sfl-v1, sfl-v2, psl, epsl, psl-drop, epsl-pt or cpsl."""
-    action: str = "schedule"
-    """Action encoding of the policy: schedule, discrete or continuous."""
+    action: str | None = None
+    """Action encoding of the policy: schedule, discrete or continuous; None: the algorithm's own."""
     reward: str = "gain-latency"
     """Reward of the policy: gain-latency, time-to-target or gain-latency-energy."""
-    steps: int = 10_000
-    """Environment steps, which are training rounds, to learn from."""
-    environments: int = 2
-    """Environments side by side, a process each."""
+    settings: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Settings of the algorithm, in RL Zoo's format; None: agents/settings/ALGORITHM.yml."""
+    steps: int | None = None
+    """Environment steps, which are training rounds, to learn from; None: as in the settings."""
+    environments: int | None = None
+    """Environments side by side; None: as in the settings."""
     seed: int = 0
-    """Seed of the policy and of the training episodes."""
+    """First seed of policy and training episodes."""
+    seeds: int = 2
+    """Policies to train from scratch, with seeds one after the other; the best in validation is compared."""
+    tune: int = 0
+    """Trials of a search for better settings, of so many steps each, instead of a training; writes tuned.yml."""
     compare: Annotated[
         tuple[str, ...],
         tyro.conf.arg(
             metavar="AGENT [AGENT ...]",
-            help="Schedulers to compare, each as NAME or NAME:OPTION=VALUE,OPTION=VALUE, for example "
+            help="Schedulers to compare with, each as NAME or NAME:OPTION=VALUE,OPTION=VALUE, for example "
             f"highest-loss-k:k=3,allocation=equal-shares. Names: {', '.join(agents.names())}.",
         ),
-    ] = ("ppo", "greedy", "fixed", "random")
+    ] = ("greedy", "fixed", "random")
     episodes: int = 5
     """Held-out seeds on which each of them runs."""
     workers: int = 2
-    """Processes of the comparison."""
+    """Processes of the training, one for each policy, and of the comparison."""
     device: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """Torch device that trains the split network; None: cuda if there is one, else cpu."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """Run folder; None: the next free runs/ppo-SCENARIO-n."""
+    """Run folder; None: the next free runs/ALGORITHM-SCENARIO-n."""
     resume: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Go on with the run in this folder; its own settings hold."""
 
     def check(self) -> None:
         """Raises a ValueError that names the first setting which is not allowed."""
-        for name in ("steps", "environments", "episodes", "workers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name} {getattr(self, name)}, allowed: 1 or more")
-        if not self.compare:
-            raise ValueError(f"--compare names nobody, allowed: {', '.join(agents.names())}")
+        for name in ("steps", "environments", "seeds", "episodes", "workers"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"--{name} {value}, allowed: 1 or more")
+        if self.tune < 0:
+            raise ValueError(f"--tune {self.tune}, allowed: 0 or more")
+        if self.tune and self.learner != "surrogate":
+            raise ValueError(f"--tune {self.tune} with --learner {self.learner}, allowed: --learner surrogate")
         for agent in self.compare:
-            _factory(agent, Path())
-        if not 0 <= self.seed < SEEDS:
-            raise ValueError(f"--seed {self.seed}, allowed: 0..{SEEDS - 1}")
+            _factory(agent)
+        if not 0 <= self.seed <= SEEDS - self.seeds:
+            raise ValueError(f"--seed {self.seed}, allowed: 0..{SEEDS - self.seeds}")
+        allowed = algorithms.get(self.algorithm).actions
+        if self.action is not None and self.action not in allowed:
+            raise ValueError(f"--action {self.action} with {self.algorithm}, {suggest(self.action, allowed)}")
+
+    def environment(self) -> dict[str, Any]:
+        """Keyword arguments of the environment, but scenario and learner."""
+        action = self.action or algorithms.get(self.algorithm).actions[0]
+        return {"framework": self.framework, "action": action, "reward": self.reward, "device": self.device}
+
+    def hyperparameters(self) -> Hyperparameters:
+        """The settings of the algorithm, with what the command line says of them."""
+        chosen = Hyperparameters.read(algorithms.get(self.algorithm), self.learner, self.settings)
+        steps = self.steps or (chosen.steps // 4 if self.tune else chosen.steps)
+        return replace(chosen, steps=steps, environments=self.environments or chosen.environments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -122,19 +156,26 @@ def _how_to_go_on(folder: RunFolder) -> str:
     below = Path(sys.executable).is_relative_to(Path.cwd())
     python = os.path.relpath(sys.executable) if below else sys.executable
     command = shlex.join([python, sys.argv[0], "--resume", str(folder.path)])
-    return f" Everything up to the last finished rollout is saved; go on with\n  {command}"
+    return f" What was saved last stays; go on with\n  {command}"
 
 
 def _begun(settings: Settings) -> tuple[RunFolder, Settings]:
-    """Makes the folder of a new run, after a first look whether environment and agents can be made."""
+    """Makes the folder of a new run, after a first look whether environments and agents can be made."""
     scenario = build(settings.scenario)
-    env = gym.make("SplitLearning-v0", **{**_environment(settings), "scenario": scenario})
+    hyperparameters = settings.hyperparameters()
+    gym.make("SplitLearning-v0", **settings.environment(), scenario=scenario, learner=settings.learner)
+    env = gym.make("SplitLearning-v0", **settings.environment(), scenario=scenario)
     env.reset(seed=settings.seed)
     for agent in settings.compare:
-        _try_out(agent, env)
-    folder = RunFolder.create(settings.out, f"ppo-{scenario.name}")
-    command = shlex.join(["python", *sys.argv])
-    folder.save_settings(command, asdict(settings), {"scenario.toml": scenario.to_toml()})
+        try:
+            if agent != settings.algorithm:
+                _factory(agent)(env)
+        except ValueError as error:
+            raise ValueError(f"--compare {agent}: {error}") from error
+    folder = RunFolder.create(settings.out, f"{settings.algorithm}-{scenario.name}")
+    settings = replace(settings, steps=hyperparameters.steps, environments=hyperparameters.environments)
+    folder.write("settings.yml", partial(hyperparameters.write, learner=settings.learner))
+    folder.save_settings(command(), asdict(settings), {"scenario.toml": scenario.to_toml()})
     return folder, settings
 
 
@@ -147,32 +188,65 @@ def _continued(settings: Settings) -> tuple[RunFolder, Settings]:
         if field.name != "resume" and getattr(settings, field.name) != getattr(fresh, field.name):
             raise ValueError(f"--{field.name} cannot be given with --resume: the run's own settings hold")
     saved = folder.settings()
+    own = {"settings": folder.path / "settings.yml", "out": None, "resume": None}
     try:
-        settings = Settings(**{**saved, "compare": tuple(saved["compare"]), "out": None, "resume": None})
+        settings = Settings(**{**saved, "compare": tuple(saved["compare"]), **own})
         settings.check()
     except (TypeError, KeyError) as error:
         raise ValueError(f"{folder.path / 'run.json'} does not hold the settings of a run: {error}") from error
     return folder, settings
 
 
-def _environment(settings: Settings) -> dict[str, Any]:
-    names = ("framework", "action", "reward", "device")
-    return {name: getattr(settings, name) for name in names}
-
-
 def _run(folder: RunFolder, settings: Settings, console: Console) -> None:
-    scenario = folder.path / "scenario.toml"
-    environment = {**_environment(settings), "scenario": str(scenario)}
-    console.print(f"[bold]1/2[/] training PPO on {settings.scenario}: {settings.steps:,} rounds of real split learning")
+    environment = {**settings.environment(), "scenario": str(folder.path / "scenario.toml")}
+    if settings.tune:
+        _tune(folder, settings, environment, console)
+    else:
+        _train(folder, settings, environment, console)
+        _compare(folder, settings, console)
+
+
+def _tune(folder: RunFolder, settings: Settings, environment: dict[str, Any], console: Console) -> None:
+    start = settings.hyperparameters()
+    console.print(f"[bold]1/1[/] {settings.tune} trials of {settings.algorithm}, {start.steps:,} rounds each")
+    search = Search(folder.path, start, {**environment, "learner": "surrogate"}, settings.tune, settings.seed)
+    with _bar(console) as bar:
+        task = bar.add_task("trials", total=settings.tune)
+        for done in search.run(settings.workers):
+            bar.update(task, completed=done)
+    best, time_s = search.best()
+    full = Hyperparameters.read(best.algorithm, settings.learner).steps
+    file = folder.write("tuned.yml", partial(replace(best, steps=full).write, learner=settings.learner))
+    console.print(f"best: {time_s:.1f} s to the target in validation; train with --settings {file}", markup=False)
+
+
+def _train(folder: RunFolder, settings: Settings, environment: dict[str, Any], console: Console) -> None:
+    """Trains the policies, and keeps the best in the run's folder."""
+    chosen = settings.hyperparameters()
+    where = "on the surrogate" if settings.learner == "surrogate" else "of real split learning"
+    console.print(f"[bold]1/2[/] training {settings.algorithm} on {settings.scenario}: {chosen.steps:,} rounds {where}")
     console.print(f"      {shlex.join(['tensorboard', '--logdir', str(folder.path)])}", markup=False)
-    train(folder, environment, settings.environments, settings.steps, settings.seed)
+    learning = {**environment, "learner": settings.learner}
+    seeds = range(settings.seed, settings.seed + settings.seeds)
+    jobs = [Job(folder.seed(seed).path, chosen, learning, seed, command()) for seed in seeds]
+    with _bar(console) as bar:
+        tasks = [bar.add_task(f"seed {job.seed}", total=chosen.steps) for job in jobs]
+        for steps in train_all(jobs, settings.workers):
+            for task, done in zip(tasks, steps, strict=True):
+                bar.update(task, completed=min(done, chosen.steps))
+    kept = [folder.seed(seed) for seed in seeds]
+    copy(min(kept, key=lambda seed: seed.progress().cost).policy, folder.policy)
+
+
+def _compare(folder: RunFolder, settings: Settings, console: Console) -> None:
     console.print(
         f"[bold]2/2[/] comparing on {settings.episodes} held-out seeds, real training until the budget is spent"
     )
-    checkpoint = folder.best if folder.best.exists() else folder.last
-    factories = {agent: _factory(agent, checkpoint) for agent in settings.compare}
+    scenario = folder.path / "scenario.toml"
+    trained = partial(agents.make, settings.algorithm, policy=folder.path)
+    factories = {agent: _factory(agent) for agent in settings.compare} | {settings.algorithm: trained}
     seeds = range(HELD_OUT, HELD_OUT + settings.episodes)
-    running = compare(factories, [str(scenario)], seeds, _environment(settings), "budget", settings.workers)
+    running = compare(factories, [str(scenario)], seeds, settings.environment(), "budget", settings.workers)
     total = len(factories) * settings.episodes
     episodes = list(track(running, "      episodes", total=total, console=console))
     episodes.sort(key=lambda episode: (episode.agent, episode.seed))
@@ -188,26 +262,23 @@ def _run(folder: RunFolder, settings: Settings, console: Console) -> None:
     folder.write("accuracy.png", lambda path: plot_accuracy(episodes, path, title))
     console.print(on_screen(readable(summary)))
     console.print("\n".join(notes(comparison)), markup=False)
-    console.print(f"table, plot, checkpoints and TensorBoard log: {folder.path}", markup=False)
+    console.print(f"policy, table, plot and TensorBoard log: {folder.path}", markup=False)
 
 
-def _factory(agent: str, checkpoint: Path) -> AgentFactory:
-    """Makes the agent that `--compare` names; "ppo" without a checkpoint of its own acts from the given one."""
+@contextmanager
+def _bar(console: Console) -> Iterator[Progress]:
+    columns = (TextColumn("      {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bar:
+        yield bar
+
+
+def _factory(agent: str) -> AgentFactory:
+    """Makes the agent that `--compare` names."""
     try:
         name, options = agents.parse(agent)
     except ValueError as error:
         raise ValueError(f"--compare: {error}") from error
-    return partial(agents.make, name, **({"checkpoint": checkpoint, **options} if name == "ppo" else options))
-
-
-def _try_out(agent: str, env: gym.Env[Any, Any]) -> None:
-    """Raises a ValueError if the agent cannot be made for the environment; the policy of the run need not be there."""
-    name, options = agents.parse(agent)
-    try:
-        _factory(agent, Path())(env)
-    except ValueError as error:
-        if name != "ppo" or "checkpoint" in options or not isinstance(error, CheckpointError):
-            raise ValueError(f"--compare {agent}: {error}") from error
+    return partial(agents.make, name, **options)
 
 
 if __name__ == "__main__":

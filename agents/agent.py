@@ -41,7 +41,7 @@ class Agent(ABC):
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = False,
     ) -> tuple[NDArray[Any], Any]:
-        """As Stable-Baselines3's `predict`, so that `evaluate_policy` runs every agent; only PPO knows `deterministic`.
+        """As Stable-Baselines3's `predict`, so that `evaluate_policy` runs all; heuristics know no `deterministic`.
 
         Raises:
             ValueError: the observations are of several environments; an agent knows one.
@@ -49,8 +49,11 @@ class Agent(ABC):
         batched = observation.ndim == 2
         if batched and len(observation) != 1:
             raise ValueError(f"{len(observation)} observations at once, allowed: 1; make one agent per environment")
-        action = self.act(observation[0] if batched else observation, {})
+        action = self._answer(observation[0] if batched else observation, deterministic)
         return (action[None] if batched else action), state
+
+    def _answer(self, observation: NDArray[np.float32], deterministic: bool) -> NDArray[Any]:
+        return self.act(observation, {})
 
 
 class Heuristic(Agent):
@@ -67,7 +70,11 @@ class Heuristic(Agent):
     @property
     def aggregation_ratio(self) -> float:
         """The scenario's phi, at most the highest that the framework allows; 0 with one that does not aggregate."""
-        training, framework = self.env.scenario.training, self.env.framework
+        return self.allowed_ratio(self.env.scenario.training.aggregation_ratio)
+
+    def allowed_ratio(self, aggregation_ratio: float) -> float:
+        """This phi, but at most the highest that the framework allows; 0 with one that does not aggregate."""
+        framework = self.env.framework
         if not framework.aggregates:
             return 0.0
-        return min(training.aggregation_ratio, framework.highest_ratio(training.batch_size))
+        return min(aggregation_ratio, framework.highest_ratio(self.env.scenario.training.batch_size))

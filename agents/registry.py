@@ -8,17 +8,18 @@ from typing import Any
 import gymnasium as gym
 
 from agents.agent import Agent
+from agents.algorithms import ALGORITHMS
 from agents.allocations import ALLOCATIONS
 from agents.rule import SELECTIONS, Rule
 from splitgym.scenario.errors import suggest
 
 _CLASSES = {
+    "best-fixed": ("agents.best_fixed", "BestFixed"),
     "look-ahead": ("agents.look_ahead", "LookAhead"),
-    "ppo": ("agents.ppo", "Ppo"),
     "random": ("agents.random", "Random"),
     "two-timescale": ("agents.two_timescale", "TwoTimescale"),
 }
-"""Imported only when asked for: PPO takes seconds."""
+"""Imported only when asked for."""
 
 _RULES = {
     "greedy": {"allocation": "descent"},
@@ -28,9 +29,13 @@ _RULES = {
 """What the name of a rule says of it; the rest is its option."""
 
 
+_LEARNED = {name: {"algorithm": name} for name in ALGORITHMS}
+"""What the name of a trained policy says of it; imported only when asked for, which takes seconds."""
+
+
 def names() -> tuple[str, ...]:
     """Names of all agents."""
-    return (*_CLASSES, *_RULES)
+    return (*_CLASSES, *_LEARNED, *_RULES)
 
 
 def make(name: str, env: gym.Env[Any, Any], **options: Any) -> Agent:
@@ -39,8 +44,9 @@ def make(name: str, env: gym.Env[Any, Any], **options: Any) -> Agent:
     Args:
         name: See `names`.
         env: A SplitLearning environment, wrapped or not.
-        options: Of the agent, as its class says: `checkpoint` and `deterministic` of "ppo"; of every rule `cut_layer`,
-            its `selection` or its `allocation` (whichever its name does not say), and the selection's parameters.
+        options: Of the agent, as its class says: `policy` and `deterministic` of a learned one; of every rule
+            `cut_layer`, `aggregation_ratio`, its `selection` or its `allocation` (whichever its name does not say), and
+            the selection's parameters.
 
     Raises:
         ValueError: there is no such agent, or an option is unknown, missing or has a value that is not allowed.
@@ -83,6 +89,8 @@ def _look_up(name: str) -> tuple[type[Agent], dict[str, str]]:
     if name in _CLASSES:
         module, class_name = _CLASSES[name]
         return getattr(import_module(module), class_name), {}
+    if name in _LEARNED:
+        return import_module("agents.learned").Learned, _LEARNED[name]
     if name in _RULES:
         return Rule, _RULES[name]
     raise ValueError(f"agent {name!r} is unknown, {suggest(name, names())}")

@@ -42,7 +42,7 @@ Entry = TypeVar("Entry")
 class Rule(Heuristic):
     """Selects clients by one rule, allocates cut layer, subchannels and powers by another, every round anew.
 
-    phi is the scenario's, or what the framework prescribes. What is drawn comes from the generator of the environment's
+    What is drawn comes from the generator of the environment's
     action space: `env.action_space.seed(seed)` makes it repeatable.
 
     Args:
@@ -50,6 +50,7 @@ class Rule(Heuristic):
         selection: Name in `SELECTIONS`.
         allocation: Name in `ALLOCATIONS`.
         cut_layer: Held in every round, 1..L-1; None: as the allocation finds it.
+        aggregation_ratio: phi of every round, unless the framework prescribes it; None: the scenario's.
         parameters: Of the selection: the fields of its class.
 
     Raises:
@@ -62,6 +63,7 @@ class Rule(Heuristic):
         selection: str = "everybody",
         allocation: str = "descent",
         cut_layer: int | None = None,
+        aggregation_ratio: float | None = None,
         **parameters: Any,
     ) -> None:
         super().__init__(env)
@@ -71,12 +73,22 @@ class Rule(Heuristic):
             if cut_layer not in range(1, self.env.cut_layers + 1):
                 raise ValueError(f"cut_layer = {cut_layer!r}, allowed: 1..{self.env.cut_layers}")
             self._allocation = replace(self._allocation, cut_layer=int(cut_layer))
+        if aggregation_ratio is not None and not 0 <= aggregation_ratio <= 1:
+            raise ValueError(f"aggregation_ratio = {aggregation_ratio!r}, allowed: 0..1")
+        self._aggregation_ratio = aggregation_ratio
 
     @classmethod
     def options(cls, **chosen: Any) -> tuple[str, ...]:
         """Names of the options that may be given beside `env`; the chosen selection adds its parameters."""
         selection = _named("selection", chosen.get("selection", "everybody"), SELECTIONS)
-        return ("selection", "allocation", "cut_layer", *(field.name for field in fields(selection)))
+        parameters = (field.name for field in fields(selection))
+        return ("selection", "allocation", "cut_layer", *parameters, "aggregation_ratio")
+
+    @property
+    def aggregation_ratio(self) -> float:
+        """The chosen phi, or else the scenario's, at most the highest that the framework allows."""
+        chosen = self._aggregation_ratio
+        return super().aggregation_ratio if chosen is None else self.allowed_ratio(chosen)
 
     def decide(self, state: RoundState) -> Decision:
         """Selects, then allocates."""

@@ -3,14 +3,19 @@
 import json
 import platform
 import re
+import shlex
+import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from math import inf
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("splitgym", "gymnasium", "numpy", "scipy", "stable-baselines3", "torch")
+from agents.policy_file import write
+
+PACKAGES = ("splitgym", "gymnasium", "numpy", "scipy", "stable-baselines3", "sb3-contrib", "torch")
 
 
 def versions() -> dict[str, str]:
@@ -18,9 +23,56 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
+def command() -> str:
+    """The command that is running."""
+    return shlex.join(["python", *sys.argv])
+
+
 def file_name(name: str) -> str:
     """The name without what has a meaning in paths."""
     return re.sub(r"[^\w.-]", "-", name)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the training of a policy is."""
+
+    steps: int = 0
+    """Environment steps done."""
+    best: float | None = None
+    """Cost of the policy that was kept; None as long as there is none."""
+
+    @property
+    def cost(self) -> float:
+        """That cost, or infinity."""
+        return inf if self.best is None else self.best
+
+
+class PolicyFolder:
+    """The folder in which one policy is trained.
+
+    Attributes:
+        path: The folder.
+        last: The learner as it was last saved, to go on from.
+        policy: The policy that was kept, without the endings of its two files.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.last = path / "last.zip"
+        self.policy = path / "policy"
+        self._progress = path / "progress.json"
+
+    def save_progress(self, progress: Progress) -> None:
+        """Notes how far the training is."""
+        text = json.dumps({"steps": progress.steps, "best": progress.best}) + "\n"
+        write(self._progress, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def progress(self) -> Progress:
+        """How far the training is."""
+        if not self._progress.exists():
+            return Progress()
+        return Progress(**json.loads(self._progress.read_text(encoding="utf-8")))
 
 
 class RunFolder:
@@ -28,14 +80,18 @@ class RunFolder:
 
     Attributes:
         path: The folder.
-        last: Checkpoint of the last finished rollout.
-        best: Checkpoint with the highest mean return.
+        policy: The best policy of the run, without the endings of its two files.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.last = path / "last.zip"
-        self.best = path / "best.zip"
+        self.policy = path / "policy"
+
+    def seed(self, seed: int) -> PolicyFolder:
+        """The folder of the policy with that seed; it is made."""
+        path = self.path / f"seed-{seed}"
+        path.mkdir(exist_ok=True)
+        return PolicyFolder(path)
 
     @classmethod
     def create(cls, path: Path | None, name: str) -> "RunFolder":
@@ -65,7 +121,7 @@ class RunFolder:
         Raises:
             FileNotFoundError: it does not.
         """
-        for name in ("run.json", "scenario.toml"):
+        for name in ("run.json", "scenario.toml", "settings.yml"):
             if not (path / name).is_file():
                 raise FileNotFoundError(f"{path} holds no run that can be resumed: {name} is missing")
         return cls(path)
@@ -95,20 +151,6 @@ class RunFolder:
             raise ValueError(f"{path} is broken: {error}") from error
         return settings
 
-    def save_best_return(self, mean_return: float, steps: int) -> None:
-        """Notes the mean return of the best checkpoint, and after how many environment steps it was saved."""
-        text = json.dumps({"mean_return": mean_return, "steps": steps}) + "\n"
-        self.write("best.json", lambda path: path.write_text(text, encoding="utf-8"))
-
-    def best_return(self) -> float:
-        """The mean return of the best checkpoint; minus infinity if there is none."""
-        path = self.path / "best.json"
-        return float(json.loads(path.read_text(encoding="utf-8"))["mean_return"]) if path.exists() else -inf
-
     def write(self, name: str, save: Callable[[Path], Any]) -> Path:
         """Writes a file as a whole: until it is finished the former one stays."""
-        path = self.path / name
-        unfinished = path.with_name(f"unfinished-{name}")
-        save(unfinished)
-        unfinished.replace(path)
-        return path
+        return write(self.path / name, save)

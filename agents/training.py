@@ -1,84 +1,193 @@
-"""PPO on environments that train for real, in processes of their own."""
+"""Training a policy, on the surrogate or on environments that train for real."""
 
-from collections.abc import Callable, Iterator, Mapping
+import multiprocessing
+import os
+import signal
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, wait
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import torch
-from stable_baselines3 import PPO
-from stable_baselines3.common.callbacks import ProgressBarCallback
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecMonitor
 
-from agents import ppo
-from agents.callbacks import Checkpoints, LogRounds
-from agents.run_folder import RunFolder
-from splitgym.evaluation.processes import START_METHOD, interrupts_ignored
+from agents.checkpoints import Checkpoints, KeepFastest, KeepHighestReturn, LogRounds
+from agents.hyperparameters import Hyperparameters
+from agents.policy_file import Card, described
+from agents.run_folder import PolicyFolder, versions
+from agents.validation import Score, Validation
+from splitgym.envs import SB3VecEnv
+from splitgym.evaluation.processes import START_METHOD, interrupts_ignored, worker_pool
 
-RESUMED_SEEDS = 900_000
-"""A resumed training takes its seed from below; environment i adds i."""
+TRAINING_SEEDS = 900_000
+"""Episodes of the training begin with seeds from below; environment i adds i."""
+VALIDATIONS = 12
+"""How often a policy is validated while it learns on the surrogate."""
+EXACT: Mapping[str, Any] = {"task": {"evaluation_samples": None}}
+"""The surrogate knows the accuracy on the whole test set at no cost, as in comparisons."""
+POLL_S = 0.5
 
 
-def train(folder: RunFolder, environment: Mapping[str, Any], environments: int, steps: int, seed: int) -> int:
-    """Trains the run's policy until it has seen `steps` environment steps, from the last checkpoint if there is one.
+class CheckpointError(ValueError):
+    """A learner cannot go on from what was saved; the message says why."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A policy to be trained."""
+
+    folder: Path
+    """Where it goes, and from where it goes on."""
+    hyperparameters: Hyperparameters
+    environment: Mapping[str, Any]
+    """Keyword arguments of the environment."""
+    seed: int
+    """Of policy and episodes."""
+    command: str
+    """That makes it, for its card."""
+
+    @property
+    def on_surrogate(self) -> bool:
+        """Whether it learns on the surrogate."""
+        return bool(self.environment["learner"] == "surrogate")
+
+
+def train_all(jobs: Sequence[Job], workers: int) -> Iterator[list[int]]:
+    """Trains policies, each in a process of its own; yields the steps that each has done, now and then.
+
+    A policy does not depend on what is trained beside it, to the bit.
 
     Args:
-        folder: Where checkpoints and the TensorBoard log go.
-        environment: Keyword arguments of the environment.
-        environments: Number of processes.
-        steps: Environment steps in all.
-        seed: Of policy and episodes.
-
-    Returns:
-        Environment steps done, rounded up to whole rollouts.
+        jobs: What to train.
+        workers: How many at a time.
 
     Raises:
-        CheckpointError: the last checkpoint does not fit.
-        EOFError, ConnectionError: a process died.
-        KeyboardInterrupt: interrupted; the last checkpoint is that of the last finished rollout.
+        CheckpointError: a learner cannot go on from what was saved.
+        BrokenProcessPool: a process died.
+        KeyboardInterrupt: interrupted; what was saved last stays.
+    """
+    with worker_pool(min(workers, len(jobs))) as pool:
+        with interrupts_ignored():
+            running = [pool.submit(_work, job) for job in jobs]
+        pending: set[Any] = set(running)
+        while pending:
+            ended, pending = wait(pending, POLL_S, FIRST_EXCEPTION)
+            for job in ended:
+                job.result()
+            yield [PolicyFolder(job.folder).progress().steps for job in jobs]
+
+
+def _work(job: Job) -> None:
+    """`train` in a process of its own: ended from outside, it ends those of its environments too."""
+
+    def end(*_: object) -> None:
+        for process in multiprocessing.active_children():
+            process.terminate()
+        os._exit(1)
+
+    signal.signal(signal.SIGTERM, end)
+    train(job)
+
+
+def train(job: Job) -> None:
+    """Trains a policy until it has seen its steps, rounded up to whole rollouts; goes on from what was saved last.
+
+    Raises:
+        CheckpointError: the learner cannot go on from what was saved.
+        EOFError, ConnectionError: a process of an environment died.
     """
     torch.set_num_threads(1)
-    with _environments(environment, environments) as vec_env:
-        if folder.last.exists():
-            model = ppo.load(folder.last, vec_env)
-            model.set_env(vec_env)
-            # Episodes begin anew, with seeds of their own.
-            model.set_random_seed(_resumed_seed(seed, model.num_timesteps))
-        else:
-            model = PPO(env=vec_env, seed=seed, device="cpu", **ppo.SETTINGS)
+    folder, steps = PolicyFolder(job.folder), job.hyperparameters.steps
+    with _environments(job) as envs:
+        model = _begun_or_continued(job, folder, envs)
         model.tensorboard_log = str(folder.path / "tensorboard")
         if model.num_timesteps < steps:
-            _learn(model, steps - model.num_timesteps, folder)
-        return int(model.num_timesteps)
+            model.learn(
+                steps - model.num_timesteps,
+                callback=[LogRounds(), _checkpoints(job, folder, envs)],
+                reset_num_timesteps=False,
+                tb_log_name=job.hyperparameters.algorithm.name,
+            )
 
 
-def _resumed_seed(seed: int, steps: int) -> int:
-    return int(np.random.SeedSequence([seed, steps]).generate_state(1)[0]) % RESUMED_SEEDS
-
-
-def _learn(model: PPO, steps: int, folder: RunFolder) -> None:
-    progress = ProgressBarCallback()
+def _begun_or_continued(job: Job, folder: PolicyFolder, envs: VecEnv) -> BaseAlgorithm:
+    if not folder.last.exists():
+        return job.hyperparameters.model(envs, derived_seed(job.seed, 0))
     try:
-        model.learn(
-            steps,
-            callback=[LogRounds(), Checkpoints(folder), progress],
-            reset_num_timesteps=False,
-            tb_log_name="ppo",
-        )
-    except BaseException:
-        # Otherwise an interrupted bar is drawn once more, below whatever is printed next.
-        # There is none yet if learning had hardly begun.
-        if bar := getattr(progress, "pbar", None):
-            bar.close()
-        raise
+        model = job.hyperparameters.algorithm.learner_class.load(folder.last, envs, device="cpu")
+    except (
+        zipfile.BadZipFile,
+        AssertionError,
+        ValueError,
+        TypeError,
+        KeyError,
+        RuntimeError,
+        EOFError,
+        AttributeError,
+    ) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"training cannot go on from {str(folder.last)!r}: {reason}") from error
+    # Episodes begin anew, with seeds of their own.
+    model.set_random_seed(derived_seed(job.seed, model.num_timesteps))
+    return model
+
+
+def derived_seed(seed: int, steps: int) -> int:
+    """The seed of a training that begins, or goes on, after so many steps; environment i adds i.
+
+    Drawn, so that trainings with neighbouring seeds have no environments in common.
+    """
+    return int(np.random.SeedSequence([seed, steps]).generate_state(1)[0]) % TRAINING_SEEDS
+
+
+def _checkpoints(job: Job, folder: PolicyFolder, envs: VecEnv) -> Checkpoints:
+    card = partial(_card, job, envs)
+    if not job.on_surrogate:
+        return KeepHighestReturn(folder, 1, card)
+    every = max(1, job.hyperparameters.steps // VALIDATIONS)
+    validation = Validation(job.hyperparameters.algorithm, {**EXACT, **job.environment})
+    return KeepFastest(folder, every, card, validation)
+
+
+def _card(job: Job, envs: VecEnv, score: Score, steps: int) -> Card:
+    environment, algorithm = job.environment, job.hyperparameters.algorithm
+    return Card(
+        algorithm=algorithm.name,
+        scenario=_scenario_name(envs),
+        framework=environment["framework"],
+        action=environment["action"],
+        spaces=described(envs.observation_space, envs.action_space),
+        policy=job.hyperparameters.policy_arguments,
+        command=job.command,
+        learner=environment["learner"],
+        seed=job.seed,
+        steps=steps,
+        score=score.facts,
+        versions=versions(),
+    )
+
+
+def _scenario_name(envs: VecEnv) -> str:
+    return str(envs.get_attr("scenario", 0)[0].name)
 
 
 @contextmanager
-def _environments(environment: Mapping[str, Any], count: int) -> Iterator[VecEnv]:
+def _environments(job: Job) -> Iterator[VecEnv]:
     """Environments side by side; an exception ends their processes at once, Ctrl-C too."""
-    makers: list[Callable[[], gym.Env[Any, Any]]] = [partial(_make, dict(environment))] * count
+    count = job.hyperparameters.environments
+    if job.on_surrogate:
+        envs = SB3VecEnv(count, threads=1, **{**EXACT, **job.environment})
+        yield envs
+        envs.close()
+        return
+    makers: list[Callable[[], gym.Env[Any, Any]]] = [partial(_make, dict(job.environment))] * count
     with interrupts_ignored():
         vec_env = DummyVecEnv(makers) if count == 1 else SubprocVecEnv(makers, start_method=START_METHOD)
     try:

@@ -5,20 +5,21 @@ from functools import partial
 import gymnasium as gym
 import numpy as np
 import pytest
-from stable_baselines3 import A2C, PPO
+from small_trainings import trained
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 
 import agents
 import splitgym  # noqa: F401 - registers the environment
-from agents.ppo import SETTINGS, CheckpointError, load
+from agents import algorithms
 from splitgym.allocation import descend
 from splitgym.timing import round_cost
 
 ENCODINGS = ("discrete", "continuous", "schedule")
-HEURISTICS = tuple(name for name in agents.names() if name not in ("ppo", "look-ahead"))
+LEARNED = tuple(algorithms.ALGORITHMS)
+HEURISTICS = tuple(name for name in agents.names() if name not in (*LEARNED, "look-ahead"))
 """Without the oracle, which does not decide from what may be believed."""
-RULES = tuple(name for name in HEURISTICS if name != "random")
+RULES = tuple(name for name in HEURISTICS if name not in ("random", "best-fixed"))
 
 
 def make_env(scenario="toy", action="discrete", **options):
@@ -32,19 +33,15 @@ def started(*arguments, seed=0, **options):
 
 
 @pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory):
-    """An untrained policy for the toy in each encoding."""
-    folder = tmp_path_factory.mktemp("checkpoints")
-    paths = {}
-    for action in ENCODINGS:
-        paths[action] = folder / f"{action}.zip"
-        PPO(env=make_env(action=action), seed=0, device="cpu", **SETTINGS).save(paths[action])
-    return paths
+def policies(tmp_path_factory):
+    """A policy of every algorithm for the toy, trained a little."""
+    folder = tmp_path_factory.mktemp("policies")
+    return {name: trained(folder / name, name) for name in LEARNED}
 
 
-def make(name, env, checkpoints):
-    action = next(a for a in ENCODINGS if checkpoints[a] and make_env(action=a).action_space == env.action_space)
-    return agents.make(name, env, **({"checkpoint": checkpoints[action]} if name == "ppo" else {}))
+def make(name, env, policies):
+    own = {"policy": policies[name]} if name in LEARNED else {"scenario": "toy"} if name == "best-fixed" else {}
+    return agents.make(name, env, **own)
 
 
 def test_the_names_are_these():
@@ -54,6 +51,7 @@ def test_the_names_are_these():
         "ablation-c",
         "ablation-c-random",
         "ablation-d",
+        "best-fixed",
         "deadline",
         "equal-shares",
         "fastest-k",
@@ -62,31 +60,43 @@ def test_the_names_are_these():
         "highest-loss-k",
         "look-ahead",
         "loss-per-second-k",
+        "maskable-ppo",
         "paper-greedy",
         "ppo",
+        "ppo-equivariant",
         "proportional-fair",
         "random",
         "random-k",
         "received-signal-strength",
+        "recurrent-ppo",
         "round-robin",
         "round-robin-k",
+        "tqc",
         "two-timescale",
         "unified",
     ]
 
 
-@pytest.mark.parametrize("action", ENCODINGS)
-@pytest.mark.parametrize("name", agents.names())
-def test_agent_acts_inside_the_space(name, action, checkpoints):
+def own_encodings():
+    """Every agent with every encoding; those that learnt with their own."""
+    return [
+        (name, action)
+        for name in agents.names()
+        for action in (algorithms.get(name).actions[:1] if name in LEARNED else ENCODINGS)
+    ]
+
+
+@pytest.mark.parametrize(("name", "action"), own_encodings())
+def test_agent_acts_inside_the_space(name, action, policies):
     env = make_env(action=action)
-    agent = make(name, env, checkpoints)
+    agent = make(name, env, policies)
     env.action_space.seed(0)
     observation, info = env.reset(seed=0)
     for _ in range(4):
         chosen = agent.act(observation, info)
         assert env.action_space.contains(chosen)
         observation, _, _, _, info = env.step(chosen)
-        if name != "ppo":
+        if name not in LEARNED:
             assert info["participants"].any()
 
 
@@ -100,7 +110,7 @@ def test_heuristics_decide_within_the_budgets_for_clients_that_are_there(name, f
         decision = agent.decide(state)
         assert not (decision.selected & ~state.available).any()
         assert decision.selected.any() or not state.available.any()
-        if name != "random":
+        if name not in ("random", "best-fixed"):
             assert decision.aggregation_ratio == 0.0
         _, _, terminated, truncated, info = env.play(decision)
         assert not info["projected"]
@@ -116,9 +126,10 @@ def test_rules_take_the_phi_of_the_scenario_or_what_is_prescribed(name):
 
 
 @pytest.mark.parametrize("name", agents.names())
-def test_sb3_evaluates_every_agent(name, checkpoints):
-    env = Monitor(make_env(action="schedule", episode={"max_rounds": 3}))
-    mean, deviation = evaluate_policy(make(name, env, checkpoints), env, n_eval_episodes=2, deterministic=True)
+def test_sb3_evaluates_every_agent(name, policies):
+    action = algorithms.get(name).actions[0] if name in LEARNED else "schedule"
+    env = Monitor(make_env(action=action, episode={"max_rounds": 3}))
+    mean, deviation = evaluate_policy(make(name, env, policies), env, n_eval_episodes=2, deterministic=True)
     assert np.isfinite([mean, deviation]).all()
 
 
@@ -211,50 +222,6 @@ def test_random_with_more_clients_than_subchannels_leaves_no_subchannel_unused()
         assert decision.selected[decision.assignment].all()
 
 
-def actions_of_ppo(checkpoint, seed, count=20, **options):
-    env = make_env(action="schedule")
-    agent = agents.make("ppo", env, checkpoint=checkpoint, **options)
-    env.action_space.seed(seed)
-    observation, info = env.reset(seed=2)
-    return [tuple(agent.act(observation, info)) for _ in range(count)]
-
-
-def test_ppo_draws_repeatably_through_the_seed_of_the_action_space(checkpoints):
-    path = checkpoints["schedule"]
-    assert actions_of_ppo(path, 1) == actions_of_ppo(path, 1)
-    assert actions_of_ppo(path, 1) != actions_of_ppo(path, 2)
-    assert len(set(actions_of_ppo(path, 1))) > 1
-
-
-def test_ppo_leaves_the_global_generator_alone(checkpoints):
-    import torch  # noqa: PLC0415
-
-    agent = agents.make("ppo", started(action="schedule"), checkpoint=checkpoints["schedule"])
-    state = torch.get_rng_state()
-    observation, info = agent.env.reset(seed=2)
-    agent.act(observation, info)
-    assert torch.equal(state, torch.get_rng_state())
-
-
-def test_deterministic_ppo_takes_the_most_likely_action(checkpoints):
-    path = checkpoints["schedule"]
-    observation, _ = make_env(action="schedule").reset(seed=2)
-    expected, _ = PPO.load(path, device="cpu").predict(observation, deterministic=True)
-    assert set(actions_of_ppo(path, 1, deterministic=True)) == {tuple(expected)}
-
-
-def test_predict_of_ppo_takes_the_most_likely_action_only_if_asked(checkpoints):
-    path = checkpoints["schedule"]
-    env = started(action="schedule")
-    agent = agents.make("ppo", env, checkpoint=path)
-    observation, _ = env.reset(seed=2)
-    expected, _ = PPO.load(path, device="cpu").predict(observation, deterministic=True)
-    drawn = {tuple(agent.predict(observation)[0]) for _ in range(20)}
-    assert len(drawn) > 1
-    assert np.array_equal(agent.predict(observation, deterministic=True)[0], expected)
-    assert np.array_equal(agent.predict(observation[None], deterministic=True)[0], expected[None])
-
-
 def one_line(error, call):
     with pytest.raises(error) as caught:
         call()
@@ -262,60 +229,11 @@ def one_line(error, call):
     return str(caught.value)
 
 
-def broken(kind, folder):
-    path = folder / f"{kind}.zip"
-    if kind == "text":
-        path.write_text("not a checkpoint")
-    elif kind == "empty":
-        path.touch()
-    elif kind == "truncated":
-        PPO(env=make_env(), device="cpu", **SETTINGS).save(path)
-        path.write_bytes(path.read_bytes()[:-2000])
-    elif kind == "damaged":
-        PPO(env=make_env(), device="cpu", **SETTINGS).save(path)
-        content = bytearray(path.read_bytes())
-        content[200:2000] = bytes(1800)
-        path.write_bytes(content)
-    elif kind == "other archive":
-        import zipfile  # noqa: PLC0415
-
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("readme.txt", "hello")
-    elif kind == "other algorithm":
-        A2C("MlpPolicy", make_env(), device="cpu").save(path)
-    elif kind == "folder":
-        path.mkdir()
-    return path
-
-
-@pytest.mark.parametrize(
-    "kind", ["missing", "text", "empty", "truncated", "damaged", "other archive", "other algorithm", "folder"]
-)
-def test_broken_checkpoint_is_one_clear_error(kind, tmp_path):
-    path = broken(kind, tmp_path)
-    text = one_line(CheckpointError, partial(agents.make, "ppo", make_env(), checkpoint=path))
-    assert str(path) in text
-
-
-@pytest.mark.parametrize(
-    ("options", "space"),
-    [
-        ({"action": "discrete"}, "observation_space"),
-        ({"action": "continuous"}, "action_space"),
-        ({"scenario": "iot", "action": "schedule"}, "observation_space"),
-    ],
-)
-def test_checkpoint_of_other_spaces_is_one_clear_error(checkpoints, options, space):
-    text = one_line(CheckpointError, lambda: load(checkpoints["schedule"], make_env(**options)))
-    assert space in text
-    assert "this environment has" in text
-
-
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
-        ("random", {"checkpoint": "x.zip"}, ("random", "'checkpoint'", "allowed: none")),
-        ("greedy", {"checkpoint": "x.zip"}, ("greedy", "'checkpoint'", "allowed: selection, cut_layer")),
+        ("random", {"policy": "x"}, ("random", "'policy'", "allowed: none")),
+        ("greedy", {"policy": "x"}, ("greedy", "'policy'", "allowed: selection, cut_layer")),
         ("greedy", {"k": 3}, ("greedy", "'k'", "allowed: selection, cut_layer")),
         ("greedy", {"allocation": "fixed"}, ("greedy", "'allocation'", "allowed: selection, cut_layer")),
         ("greedy", {"selection": "dedline"}, ("selection = 'dedline'", "did you mean 'deadline'?")),
@@ -327,8 +245,14 @@ def test_checkpoint_of_other_spaces_is_one_clear_error(checkpoints, options, spa
         ("unified", {"w": 2}, ("w = 2", "0..1")),
         ("fixed", {"cut": 2}, ("fixed", "'cut'", "allowed: selection, cut_layer")),
         ("fixed", {"cut_layer": "1"}, ("cut_layer = '1'", "1..2")),
-        ("ppo", {"checkpoint": "x.zip", "deterministic": "yes"}, ("deterministic = 'yes'", "true or false")),
-        ("ppo", {}, ("ppo", "'checkpoint'", "allowed: checkpoint, deterministic")),
+        ("greedy", {"aggregation_ratio": 2}, ("aggregation_ratio = 2", "0..1")),
+        ("ppo", {"deterministic": "yes"}, ("deterministic = 'yes'", "true or false")),
+        ("ppo", {"checkpoint": "x.zip"}, ("ppo", "'checkpoint'", "allowed: policy, deterministic")),
+        (
+            "best-fixed",
+            {"scenario": "x"},
+            ("'best-fixed' is not tuned for scenario 'x'", "agents.best_fixed --scenario x"),
+        ),
     ],
 )
 def test_wrong_or_missing_option_is_one_clear_error(name, options, words):
@@ -338,7 +262,11 @@ def test_wrong_or_missing_option_is_one_clear_error(name, options, words):
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("gredy", "did you mean 'greedy'?"), ("highest-loss", "did you mean 'highest-loss-k'?"), ("zzz", "ppo, propo")],
+    [
+        ("gredy", "did you mean 'greedy'?"),
+        ("highest-loss", "did you mean 'highest-loss-k'?"),
+        ("zzz", "ppo, ppo-equivariant"),
+    ],
 )
 def test_unknown_agent_names_the_nearest_or_all(name, words):
     assert words in one_line(ValueError, lambda: agents.make(name, make_env()))

@@ -221,12 +221,8 @@ def test_agents_are_made_in_other_processes(name, options):
         ),
         ("greedy:selection=unified,w=1e-1", "greedy", {"selection": "unified", "w": 0.1}),
         ("unified:deadline_s=null", "unified", {"deadline_s": None}),
-        (
-            "ppo:checkpoint=runs/a=b/best.zip,deterministic=true",
-            "ppo",
-            {"checkpoint": "runs/a=b/best.zip", "deterministic": True},
-        ),
-        ("ppo:checkpoint=[1]", "ppo", {"checkpoint": "[1]"}),
+        ("ppo:policy=runs/a=b,deterministic=true", "ppo", {"policy": "runs/a=b", "deterministic": True}),
+        ("ppo:policy=[1]", "ppo", {"policy": "[1]"}),
     ],
 )
 def test_text_becomes_name_and_options(text, name, options):
@@ -246,7 +242,7 @@ def test_text_becomes_name_and_options(text, name, options):
         ("fastest-k:k=3,k=4", ("'k'", "twice")),
         ("greedy:k=3", ("greedy", "'k'", "options allowed: selection, cut_layer")),
         ("greedy:selection=fast", ("selection = 'fast'", "fastest-k")),
-        ("ppo:k=3", ("ppo", "'k'", "options allowed: checkpoint, deterministic")),
+        ("ppo:k=3", ("ppo", "'k'", "options allowed: policy, deterministic")),
     ],
 )
 def test_text_that_says_no_agent_is_one_clear_error(text, words):

@@ -1,0 +1,132 @@
+"""What happens beside the learning: rounds and episodes on TensorBoard, what is kept of the policy."""
+
+import time
+from abc import abstractmethod
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.callbacks import BaseCallback
+
+from agents import policy_file
+from agents.policy_file import Card, write
+from agents.run_folder import PolicyFolder, Progress
+from agents.validation import Score, Validation
+
+MINIMUM_EPISODES = 5
+"""Episodes without which a mean return says little."""
+PROGRESS_S = 0.5
+"""Seconds between two notes of how far the training is."""
+
+
+class LogRounds(BaseCallback):
+    """Logs means over each rollout: how episodes ended and, where an environment tells, what was decided in each round.
+
+    The batched environments of the surrogate tell of the end of an episode only.
+    """
+
+    def _on_training_start(self) -> None:
+        self._values: dict[str, list[float]] = defaultdict(list)
+
+    def _on_step(self) -> bool:
+        infos, dones = self.locals["infos"], self.locals["dones"]
+        every_round = all("reward_terms" in info for info in infos)
+        for info, done in zip(infos, dones, strict=True):
+            if every_round:
+                self._round(info)
+            if done:
+                self._values["episode/elapsed_s"].append(info["elapsed_s"])
+                self._values["episode/rounds"].append(info["round"])
+                self._values["episode/accuracy"].append(info["accuracy"])
+                self._values["episode/round_latency_s"].append(info["elapsed_s"] / info["round"])
+                self._values["episode/target_missed"].append(float(info["TimeLimit.truncated"]))
+        return True
+
+    def _on_rollout_end(self) -> None:
+        for name, values in self._values.items():
+            self.logger.record(name, float(np.mean(values)))
+        self._values.clear()
+
+    def _round(self, info: Mapping[str, Any]) -> None:
+        for name, value in info["reward_terms"].items():
+            self._values[f"reward/{name}"].append(value)
+        self._values["round/latency_s"].append(info["round_latency_s"])
+        self._values["round/participants"].append(float(info["participants"].sum()))
+        self._values["round/cut_layer"].append(info["cut_layer"])
+        self._values["round/aggregation_ratio"].append(info["aggregation_ratio"])
+        self._values["round/energy_j"].append(info["energy_j"])
+
+
+class Checkpoints(BaseCallback):
+    """Saves the learner, to go on from, and its policy if that is the best so far.
+
+    Args:
+        folder: Where they are saved.
+        every: Environment steps between two savings; it happens at the end of a rollout.
+        card: Describes the policy, given its score and the steps done.
+    """
+
+    def __init__(self, folder: PolicyFolder, every: int, card: Callable[[Score, int], Card]) -> None:
+        super().__init__()
+        self._folder, self._every, self._card = folder, every, card
+
+    @abstractmethod
+    def _score(self) -> Score | None:
+        """How good the policy is now; None: nobody can tell yet."""
+
+    def _on_training_start(self) -> None:
+        self._best = self._folder.progress().best
+        self._saved_at, self._noted_s = self.num_timesteps, -np.inf
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        if self.num_timesteps - self._saved_at >= self._every:
+            self._save(self._score())
+        elif time.monotonic() - self._noted_s > PROGRESS_S:
+            self._note()
+
+    def _on_training_end(self) -> None:
+        score = self._score()
+        if score is None and self._best is None:
+            score = Score(np.inf, {})
+        self._save(score)
+
+    def _save(self, score: Score | None) -> None:
+        if score is not None and (self._best is None or score.cost < self._best):
+            self._best = score.cost
+            policy_file.save(self._folder.policy, self.model.policy, self._card(score, self.num_timesteps))
+        for name, value in (score.facts if score else {}).items():
+            self.logger.record(f"validation/{name}", value)
+        write(self._folder.last, self.model.save)
+        self._saved_at = self.num_timesteps
+        self._note()
+
+    def _note(self) -> None:
+        self._folder.save_progress(Progress(self.num_timesteps, self._best))
+        self._noted_s = time.monotonic()
+
+
+class KeepFastest(Checkpoints):
+    """Keeps the policy that reaches the target earliest in validation."""
+
+    def __init__(
+        self, folder: PolicyFolder, every: int, card: Callable[[Score, int], Card], validation: Validation
+    ) -> None:
+        super().__init__(folder, every, card)
+        self._validation = validation
+
+    def _score(self) -> Score:
+        return self._validation.score(self.model.policy)
+
+
+class KeepHighestReturn(Checkpoints):
+    """Keeps the policy whose recent training episodes had the highest mean return: real rounds are dear."""
+
+    def _score(self) -> Score | None:
+        returns = [episode["r"] for episode in self.model.ep_info_buffer or ()]
+        if len(returns) < MINIMUM_EPISODES:
+            return None
+        return Score(-float(np.mean(returns)), {"mean_return": float(np.mean(returns)), "episodes": len(returns)})

@@ -1,0 +1,150 @@
+"""A trained policy as two files: its weights, and a card that says what they are. Nothing in them is executed."""
+
+import shutil
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import tomli_w
+import torch
+from gymnasium import spaces
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from stable_baselines3.common.policies import BasePolicy
+
+from agents.algorithms import Algorithm
+
+
+class PolicyError(ValueError):
+    """A trained policy is missing, broken, or of another environment; the message says which."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the weights are."""
+
+    algorithm: str
+    scenario: str
+    """Name of the scenario it was trained in."""
+    framework: str
+    action: str
+    """Encoding of its actions."""
+    spaces: Mapping[str, str]
+    """Of the environment it was trained in: "observation" and "action"."""
+    policy: Mapping[str, Any]
+    """Keyword arguments of the policy's class."""
+    command: str
+    """That trained it."""
+    learner: str
+    """It was trained on: "surrogate" or "train"."""
+    seed: int
+    steps: int
+    """Environment steps after which it was kept."""
+    score: Mapping[str, float]
+    """For which it was kept, in episodes that it has not learnt from."""
+    versions: Mapping[str, str]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Reads a card.
+
+        Raises:
+            PolicyError: it is missing or broken.
+        """
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise PolicyError(f"card {str(path)!r} cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise PolicyError(f"card {str(path)!r} is broken: {error}") from error
+        expected = {field.name for field in fields(cls)}
+        if wrong := sorted(expected ^ set(content)):
+            raise PolicyError(f"card {str(path)!r} is broken: {wrong[0]} is {_fault(wrong[0] in expected)}")
+        return cls(**content)
+
+
+def save(stem: Path, policy: BasePolicy, card: Card) -> None:
+    """Writes `stem`.safetensors and `stem`.toml, each as a whole."""
+    weights = {name: value.detach().cpu().contiguous() for name, value in policy.state_dict().items()}
+    write(stem.with_name(f"{stem.name}.safetensors"), lambda path: save_file(weights, path))
+    write(stem.with_name(f"{stem.name}.toml"), lambda path: path.write_bytes(tomli_w.dumps(asdict(card)).encode()))
+
+
+def copy(stem: Path, to: Path) -> None:
+    """Copies the two files of a policy."""
+    for ending in (".safetensors", ".toml"):
+        write(to.with_name(to.name + ending), partial(shutil.copyfile, stem.with_name(stem.name + ending)))
+
+
+def load(
+    stem: Path, of: Algorithm, observation: spaces.Space[Any], action: spaces.Space[Any]
+) -> tuple[BasePolicy, Card]:
+    """Builds the policy for an environment and fills in its weights.
+
+    Args:
+        stem: Path of the two files without their endings.
+        of: The algorithm it is expected to be of.
+        observation: Space of the environment's observations.
+        action: Space of its actions.
+
+    Raises:
+        PolicyError: the files are missing or broken, or do not fit; the message says where.
+    """
+    card = Card.read(stem.with_name(f"{stem.name}.toml"))
+    path = stem.with_name(f"{stem.name}.safetensors")
+    if card.algorithm != of.name:
+        raise PolicyError(f"policy {str(path)!r} is of algorithm {card.algorithm!r}, not {of.name!r}")
+    needed = described(observation, action)
+    for name in needed if not of.any_clients else ():
+        if card.spaces[name] != needed[name]:
+            raise PolicyError(
+                f"policy {str(path)!r} has {name} space {card.spaces[name]}, this environment has {needed[name]}"
+                f" (it acts with action={card.action!r})"
+            )
+    try:
+        weights = load_file(path)
+    except OSError as error:
+        raise PolicyError(f"policy {str(path)!r} cannot be read: {error}") from error
+    except SafetensorError as error:
+        raise PolicyError(f"policy {str(path)!r} is broken: {error}") from error
+    try:
+        # Initial weights are drawn, which shall be nobody else's draws.
+        with torch.random.fork_rng(devices=[]):
+            policy = of.policy_class(observation, action, lambda _: 0.0, **card.policy)
+    except (TypeError, ValueError) as error:
+        raise PolicyError(f"policy {str(path)!r} cannot be built for this environment: {error}") from error
+    _check(path, weights, policy.state_dict())
+    policy.load_state_dict(weights)
+    policy.set_training_mode(False)
+    return policy, card
+
+
+def described(observation: spaces.Space[Any], action: spaces.Space[Any]) -> dict[str, str]:
+    """The spaces as a card says them."""
+    return {"observation": " ".join(str(observation).split()), "action": " ".join(str(action).split())}
+
+
+def write(path: Path, save: Callable[[Path], Any]) -> Path:
+    """Writes a file as a whole: until it is finished the former one stays."""
+    unfinished = path.with_name(f"unfinished-{path.name}")
+    save(unfinished)
+    unfinished.replace(path)
+    return path
+
+
+def _check(path: Path, weights: Mapping[str, torch.Tensor], needed: Mapping[str, torch.Tensor]) -> None:
+    for name in sorted(weights.keys() | needed.keys()):
+        if name not in weights or name not in needed:
+            raise PolicyError(f"policy {str(path)!r} does not fit: {name} is {_fault(name in needed)}")
+        has, should = tuple(weights[name].shape), tuple(needed[name].shape)
+        if has != should:
+            raise PolicyError(
+                f"policy {str(path)!r} does not fit: {name} has shape {has}, this environment needs {should}"
+            )
+
+
+def _fault(missing: bool) -> str:
+    return "missing" if missing else "not expected"

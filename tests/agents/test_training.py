@@ -1,0 +1,223 @@
+"""Training: the same seed is the same policy, alone or beside others; what is saved goes on; the best is kept."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from small_trainings import job, small, toy, trained
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import agents
+import train_agent
+from agents import algorithms, checkpoints, training, validation
+from agents.checkpoints import KeepFastest
+from agents.hyperparameters import KEYS, Hyperparameters
+from agents.policy_file import Card
+from agents.run_folder import PolicyFolder
+from agents.training import CheckpointError, derived_seed, train, train_all
+from agents.validation import Score, Validation
+
+
+def steps_of(folder, name="ppo-equivariant"):
+    return algorithms.get(name).learner_class.load(folder / "last.zip", device="cpu").num_timesteps
+
+
+def same_weights(one, other):
+    ours, theirs = load_file(one / "policy.safetensors"), load_file(other / "policy.safetensors")
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("policy"))
+
+
+def test_same_seed_is_the_same_policy_and_another_seed_is_not(policy, tmp_path):
+    assert same_weights(policy, trained(tmp_path / "same"))
+    assert not same_weights(policy, trained(tmp_path / "other", seed=1))
+
+
+def test_policies_trained_side_by_side_are_those_trained_alone(policy, tmp_path):
+    jobs = [job(tmp_path / str(seed), seed=seed) for seed in (0, 1)]
+    assert list(train_all(jobs, workers=2))[-1] == [128, 128]
+    assert same_weights(policy, tmp_path / "0")
+    assert same_weights(trained(tmp_path / "alone", seed=1), tmp_path / "1")
+
+
+def test_card_says_how_the_policy_came_about(policy):
+    card = Card.read(policy / "policy.toml")
+    assert (card.algorithm, card.scenario, card.framework, card.action) == (
+        "ppo-equivariant",
+        "toy",
+        "epsl",
+        "schedule",
+    )
+    assert (card.learner, card.seed, card.policy) == ("surrogate", 0, {"width": 8})
+    assert 0 < card.steps <= 128
+    assert card.score["time_to_target_s"] > 0
+    assert "torch" in card.versions
+
+
+@pytest.mark.parametrize("name", algorithms.ALGORITHMS)
+def test_training_goes_on_from_what_was_saved(name, tmp_path):
+    begun = trained(tmp_path / "run", name)
+    done = steps_of(begun, name)
+    weights = {key: value.clone() for key, value in learner_weights(begun, name).items()}
+    train(job(begun, name, steps=2 * done))
+    assert steps_of(begun, name) == 2 * done
+    assert PolicyFolder(begun).progress().steps == 2 * done
+    assert any(not torch.equal(weights[key], value) for key, value in learner_weights(begun, name).items())
+
+
+def learner_weights(folder, name):
+    return algorithms.get(name).learner_class.load(folder / "last.zip", device="cpu").policy.state_dict()
+
+
+def test_finished_training_is_not_repeated(policy, monkeypatch):
+    monkeypatch.setattr(
+        algorithms.get("ppo-equivariant").learner_class, "learn", lambda *_, **__: pytest.fail("learns")
+    )
+    train(job(policy))
+
+
+@pytest.mark.parametrize("damage", [lambda content: b"no checkpoint", lambda content: content[:3000]])
+def test_broken_checkpoint_is_one_clear_error(policy, tmp_path, damage):
+    (tmp_path / "last.zip").write_bytes(damage((policy / "last.zip").read_bytes()))
+    with pytest.raises(CheckpointError, match=r"last\.zip") as caught:
+        train(job(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_checkpoint_of_other_spaces_is_one_clear_error(policy, tmp_path):
+    (tmp_path / "last.zip").write_bytes((policy / "last.zip").read_bytes())
+    with pytest.raises(CheckpointError, match=r"(?i)spaces do not match"):
+        train(job(tmp_path, scenario="iot"))
+
+
+def test_training_validation_and_comparison_have_seeds_of_their_own():
+    seeds = {derived_seed(seed, steps) for seed in range(200) for steps in (0, 10**5, 10**6)}
+    assert len(seeds) > 590
+    assert 0 <= min(seeds) <= max(seeds) < training.TRAINING_SEEDS
+    most = max(
+        Hyperparameters.read(a, learner).environments for a in algorithms.ALGORITHMS.values() for learner in KEYS
+    )
+    assert training.TRAINING_SEEDS + most <= validation.SEEDS
+    assert validation.SEEDS + validation.EPISODES <= train_agent.HELD_OUT
+
+
+def test_validation_is_the_episodes_of_the_single_environment(policy):
+    """Independent: one environment after the other, through `agents.make`."""
+    environment = {"scenario": "toy", "learner": "surrogate", "action": "schedule"}
+    agent = agents.make("ppo-equivariant", toy("ppo-equivariant", learner="surrogate"), policy=policy)
+    got = Validation(algorithms.get("ppo-equivariant"), environment, episodes=5).time_to_target_s(agent._actor._policy)
+    for i in range(5):
+        observation, info = agent.env.reset(seed=validation.SEEDS + i)
+        ended = missed = False
+        while not (ended or missed):
+            observation, _, ended, missed, info = agent.env.step(agent.act(observation, info))
+        assert got[i] == (np.inf if missed else info["elapsed_s"])
+
+
+def test_an_episode_that_misses_the_target_counts_with_the_budget(monkeypatch):
+    environment = {"scenario": "toy", "learner": "surrogate", "action": "schedule"}
+    measure = Validation(algorithms.get("ppo"), environment, episodes=2)
+    monkeypatch.setattr(measure, "time_to_target_s", lambda _: np.array([5.0, np.inf, 7.0, np.inf]))
+    score = measure.score(None)
+    assert score.cost == score.facts["time_to_target_s"] == (5 + 20 + 7 + 20) / 4
+    assert score.facts["reached"] == 0.5
+
+
+def test_the_best_policy_of_a_training_is_kept(tmp_path, monkeypatch):
+    """Costs are made up: the second of the measurements is the best, also after going on."""
+    costs = iter([9.0, 3.0, 5.0, 4.0, *[8.0] * 9])
+    monkeypatch.setattr(KeepFastest, "_score", lambda _: Score(cost := next(costs), {"made_up": cost}))
+    monkeypatch.setattr(training, "VALIDATIONS", 4)
+    folder = trained(tmp_path / "run", steps=256)
+    assert Card.read(folder / "policy.toml").score == {"made_up": 3.0}
+    train(job(folder, steps=512))
+    assert Card.read(folder / "policy.toml").score == {"made_up": 3.0}
+    assert PolicyFolder(folder).progress().best == 3.0
+
+
+def test_real_training_keeps_the_policy_of_the_highest_return(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "MINIMUM_EPISODES", 1)
+    folder = trained(tmp_path / "run", learner="train", environments=1, steps=128)
+    score = Card.read(folder / "policy.toml").score
+    assert score["mean_return"] == -PolicyFolder(folder).progress().best
+
+
+def test_worker_that_is_killed_ends_real_training(tmp_path, monkeypatch):
+    def killing(makers, **options):
+        vec_env = SubprocVecEnv(makers, **options)
+        vec_env.processes[1].kill()
+        return vec_env
+
+    monkeypatch.setattr(training, "SubprocVecEnv", killing)
+    with pytest.raises((EOFError, ConnectionError)):
+        trained(tmp_path / "run", learner="train", environments=2)
+
+
+def logged(folder):
+    (events,) = (folder / "tensorboard").rglob("events.out.tfevents*")
+    log = EventAccumulator(str(events.parent))
+    log.Reload()
+    return {tag: log.Scalars(tag) for tag in log.Tags()["scalars"]}
+
+
+def test_tensorboard_shows_reward_terms_and_rounds_of_real_training(tmp_path):
+    log = logged(trained(tmp_path / "run", learner="train", environments=1))
+    assert {f"reward/{name}" for name in ("accuracy_gain", "latency", "energy", "target_reached")} <= log.keys()
+    assert {"round/latency_s", "round/energy_j", "round/participants"} <= log.keys()
+    latency = {tag: log[tag][0].value for tag in ("reward/latency", "round/latency_s")}
+    # The term is minus the share of the toy's budget of 20 s.
+    assert latency["reward/latency"] == pytest.approx(-latency["round/latency_s"] / 20, rel=1e-5)
+    assert log["round/latency_s"][0].step == 16
+
+
+def test_tensorboard_shows_episodes_and_validation_on_the_surrogate(policy):
+    log = logged(policy)
+    assert {"rollout/ep_rew_mean", "validation/time_to_target_s", "validation/reached"} <= log.keys()
+    assert all(0 < entry.value <= 20 for entry in log["validation/time_to_target_s"])
+
+
+# Settings ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("learner", KEYS)
+@pytest.mark.parametrize("name", algorithms.ALGORITHMS)
+def test_settings_that_are_shipped_can_be_read_and_written(name, learner, tmp_path):
+    settings = Hyperparameters.read(algorithms.get(name), learner)
+    settings.write(tmp_path / "settings.yml", learner)
+    assert Hyperparameters.read(algorithms.get(name), learner, tmp_path / "settings.yml") == settings
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, ("cannot be read",)),
+        ("[", ("broken",)),
+        ("3", ("broken",)),
+        ("SplitLearning: {}", ("lack 'SplitLearning-v0'",)),
+        ("SplitLearning-v0: {policy: MlpPolicy, n_envs: 1}", ("lack 'n_timesteps'",)),
+        ("SplitLearning-v0: {policy: MlpPolicy, n_envs: x, n_timesteps: 1}", ("broken", "'x'")),
+        ("SplitLearning-v0: {policy: Mlp, n_envs: 1, n_timesteps: 1}", ("policy = 'Mlp', allowed: 'MlpPolicy'",)),
+        ("SplitLearning-v0: {policy: MlpPolicy, n_envs: 1, n_timesteps: 1, gama: 1}", ("'gama'", "mean 'gamma'")),
+        (f"SplitLearning-v0: {json.dumps({'a': '!!python/object:os.system'})}", ("lack",)),
+    ],
+)
+def test_wrong_settings_are_one_clear_error(tmp_path, content, words):
+    path = tmp_path / "settings.yml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ValueError, match=r"settings\.yml") as caught:
+        Hyperparameters.read(algorithms.get("ppo"), "surrogate", path)
+    assert all(word in str(caught.value) for word in words), caught.value
+    assert "\n" not in str(caught.value)
+
+
+def test_linear_learning_rate_falls_to_zero(tmp_path):
+    model = small("ppo").changed(learning_rate="lin_0.002").model(DummyVecEnv([lambda: toy("ppo")]), seed=0)
+    assert [model.lr_schedule(left) for left in (1.0, 0.5, 0.0)] == pytest.approx([0.002, 0.001, 0.0])
