@@ -12,7 +12,7 @@ setup: .venv/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-## The main job: train a PPO scheduler on real split learning and compare it with the heuristics.
+## The main job: train a scheduler on the surrogate, compare it with the heuristics on real split learning.
 train: setup
 	$(BIN)/python train_agent.py
 

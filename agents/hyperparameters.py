@@ -95,7 +95,7 @@ class Hyperparameters:
     def model(self, env: VecEnv, seed: int) -> BaseAlgorithm:
         """A learner that has learnt nothing yet."""
         arguments = {name: _value(value) for name, value in self.arguments.items()}
-        if "n_steps" in arguments:
+        if {"n_steps", "batch_size"} <= arguments.keys():
             # Of few environments a rollout may be smaller than a mini-batch.
             arguments["batch_size"] = min(arguments["batch_size"], arguments["n_steps"] * env.num_envs)
         if "policy_kwargs" in arguments:

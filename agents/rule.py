@@ -42,8 +42,8 @@ Entry = TypeVar("Entry")
 class Rule(Heuristic):
     """Selects clients by one rule, allocates cut layer, subchannels and powers by another, every round anew.
 
-    What is drawn comes from the generator of the environment's
-    action space: `env.action_space.seed(seed)` makes it repeatable.
+    What is drawn comes from the generator of the environment's action space: `env.action_space.seed(seed)` makes it
+    repeatable.
 
     Args:
         env: The environment.
@@ -73,7 +73,9 @@ class Rule(Heuristic):
             if cut_layer not in range(1, self.env.cut_layers + 1):
                 raise ValueError(f"cut_layer = {cut_layer!r}, allowed: 1..{self.env.cut_layers}")
             self._allocation = replace(self._allocation, cut_layer=int(cut_layer))
-        if aggregation_ratio is not None and not 0 <= aggregation_ratio <= 1:
+        if aggregation_ratio is not None and not (
+            isinstance(aggregation_ratio, int | float) and 0 <= aggregation_ratio <= 1
+        ):
             raise ValueError(f"aggregation_ratio = {aggregation_ratio!r}, allowed: 0..1")
         self._aggregation_ratio = aggregation_ratio
 

@@ -30,7 +30,7 @@ class Search:
     folder: Path
     """Where the study is kept, so that it goes on where it was stopped."""
     start: Hyperparameters
-    """Settings of the first trial, and its steps those of every one."""
+    """What a trial does not choose, its steps among it."""
     environment: Mapping[str, Any]
     """Keyword arguments of the environment, on the surrogate."""
     trials: int
@@ -40,7 +40,7 @@ class Search:
 
     def run(self, workers: int) -> Iterator[int]:
         """Runs what trials are missing, in processes; yields how many are done, now and then."""
-        self._study(self.seed)
+        study = self._study(self.seed)
         with worker_pool(workers) as pool:
             with interrupts_ignored():
                 pending: set[Any] = {pool.submit(self.work, self.seed + worker) for worker in range(workers)}
@@ -48,13 +48,13 @@ class Search:
                 ended, pending = wait(pending, POLL_S, FIRST_EXCEPTION)
                 for job in ended:
                     job.result()
-                yield len(self._study(self.seed).get_trials(deepcopy=False, states=DONE))
+                yield _done(study)
 
     def work(self, seed: int) -> None:
         """Runs trials until enough are done."""
         torch.set_num_threads(1)
         study = self._study(seed)
-        if len(study.get_trials(deepcopy=False, states=DONE)) < self.trials:
+        if _done(study) < self.trials:
             enough = optuna.study.MaxTrialsCallback(self.trials, states=DONE)
             study.optimize(self._cost, callbacks=[enough])
 
@@ -70,14 +70,13 @@ class Search:
 
     def _study(self, seed: int) -> optuna.Study:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        study = optuna.create_study(
+        return optuna.create_study(
             storage=f"sqlite:///{self.folder / STUDY}",
             study_name=self.start.algorithm.name,
-            sampler=optuna.samplers.TPESampler(seed=seed, multivariate=True),
+            sampler=optuna.samplers.TPESampler(seed=seed),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=self.start.steps // 3),
             load_if_exists=True,
         )
-        return study
 
     def _cost(self, trial: optuna.Trial) -> float:
         settings = self._tried(trial)
@@ -111,6 +110,10 @@ class Search:
                 "gradient_steps": trial.suggest_categorical("gradient_steps", [1, 2, 4]),
             }
         return self.start.changed(**chosen)
+
+
+def _done(study: optuna.Study) -> int:
+    return len(study.get_trials(deepcopy=False, states=DONE))
 
 
 class Report(BaseCallback):

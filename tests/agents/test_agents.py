@@ -5,7 +5,6 @@ from functools import partial
 import gymnasium as gym
 import numpy as np
 import pytest
-from small_trainings import trained
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 
@@ -30,13 +29,6 @@ def started(*arguments, seed=0, **options):
     env = make_env(*arguments, **options)
     env.reset(seed=seed)
     return env
-
-
-@pytest.fixture(scope="module")
-def policies(tmp_path_factory):
-    """A policy of every algorithm for the toy, trained a little."""
-    folder = tmp_path_factory.mktemp("policies")
-    return {name: trained(folder / name, name) for name in LEARNED}
 
 
 def make(name, env, policies):

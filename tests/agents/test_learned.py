@@ -11,20 +11,13 @@ import pytest
 import tomli_w
 import torch
 from safetensors.torch import load_file, save_file
-from small_trainings import toy, trained
+from small_trainings import toy
 
 import agents
 from agents import algorithms, learned
 from agents.acting import Actor
 from agents.policy_file import Card, PolicyError
 from agents.validation import Validation
-
-
-@pytest.fixture(scope="module")
-def policies(tmp_path_factory):
-    """A folder with a policy of every algorithm for the toy."""
-    folder = tmp_path_factory.mktemp("policies")
-    return {name: trained(folder / name, name) for name in algorithms.ALGORITHMS}
 
 
 @pytest.fixture
