@@ -108,13 +108,19 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     | 6C .. 7C-1 | cut layer up to which the client's own part is valid, over L - 1; 0 if it has none |
     | 7C .. 8C-1 | rounds since the client took part, or since the episode began, squashed at 4 |
     | 8C .. 9C-1 | rounds in which the client took part, squashed at 16 |
-    | 9C | test accuracy |
-    | 9C+1 | cut layer of the last round that trained, over L - 1 (0: none yet) |
-    | 9C+2 | aggregation ratio of the last round |
-    | 9C+3 | latency of the last round, squashed at time budget / round budget |
-    | 9C+4 | share of the round budget left |
-    | 9C+5 | share of the time budget left |
-    | 9C+6 .. | only with `action="discrete"`: channel of every client and subchannel, C M values, client by client |
+    | 9C .. 10C-1 | diversity of the client's data: effective number of its classes, 1 / sum p^2, over K |
+    | 10C .. 11C-1 | novelty of the client's classes, squashed at 1; see below |
+    | 11C | test accuracy |
+    | 11C+1 | cut layer of the last round that trained, over L - 1 (0: none yet) |
+    | 11C+2 | aggregation ratio of the last round |
+    | 11C+3 | latency of the last round, squashed at time budget / round budget |
+    | 11C+4 | share of the round budget left |
+    | 11C+5 | share of the time budget left |
+    | 11C+6 .. | only with `action="discrete"`: channel of every client and subchannel, C M values, client by client |
+
+    Labels travel with the smashed data, so the server may know of what classes the clients' data are: client i has the
+    share p of class k. Novelty is the sum over k of p / (t + 0.05), with t what the rounds so far have taught of class
+    k over the mean of all K classes; a client counts with its data share times half a round more than it took part in.
 
     Before that last row, if the scenario's `family` draws them: `present[i]`, C values, 1 for clients that belong to
     the episode (all that is said of the others is 0), and `bandwidth` of a subchannel, squashed at the scenario's.

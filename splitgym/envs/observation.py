@@ -19,6 +19,10 @@ HALF_ABSENCE = 4.0
 """Rounds without a client that are shown as 0.5."""
 HALF_EXPERIENCE = 16.0
 """Rounds with a client that are shown as 0.5."""
+HEAD_START = 0.5
+"""Rounds with everybody that novelty counts beforehand."""
+RAREST = 0.05
+"""Novelty does not tell classes apart that are rarer than this share of an even one."""
 PER_CLIENT = (
     "channel",
     "compute",
@@ -29,6 +33,8 @@ PER_CLIENT = (
     "client_cut_layer",
     "absence",
     "experience",
+    "diversity",
+    "novelty",
 )
 SCALARS = ("accuracy", "cut_layer", "aggregation_ratio", "round_latency", "rounds_left", "time_left")
 
@@ -92,12 +98,15 @@ class ObservationCodec:
         )
         self.space = spaces.Box(0.0, 1.0, (len(self.names),), np.float32)
 
-    def encode(self, state: RoundState, present: Bools, past: Past, which: Ints) -> NDArray[np.float32]:
+    def encode(
+        self, state: RoundState, present: Bools, class_share: Floats, past: Past, which: Ints
+    ) -> NDArray[np.float32]:
         """[W, observation] of some of N worlds; of clients that are absent all is 0.
 
         Args:
             state: Of N worlds.
             present: [N, C] who belongs to the episode.
+            class_share: [N, C, K] share of each class in a client's data.
             past: Of N worlds.
             which: [W] indices of the worlds.
         """
@@ -120,6 +129,7 @@ class ObservationCodec:
             state.available,
             state.client_cut_layer,
             present,
+            class_share,
             past.participants,
             past.absence,
             past.experience,
@@ -135,6 +145,15 @@ class ObservationCodec:
 @njit(cache=True, nogil=True, error_model="numpy")
 def _squash(value: float, reference: float) -> float:
     return value / (value + reference)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _count_classes(taught: Floats, class_share: Floats, data_share: Floats, experience: Floats) -> None:
+    """Fills in how much of each class, [K], has been taught so far; 1: as much as on average."""
+    taught[:] = 0.0
+    for i in range(len(data_share)):
+        taught += (experience[i] + HEAD_START) * data_share[i] * class_share[i]
+    taught *= len(taught) / np.sum(taught)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -156,6 +175,7 @@ def _observe(
     available: Bools,
     client_cut_layer: Ints,
     present: Bools,
+    class_share: Floats,
     participants: Bools,
     absence: Floats,
     experience: Floats,
@@ -173,7 +193,7 @@ def _observe(
     _, clients, subchannels = channel_gain.shape
     reference_hz, reference_loss, reference_s, reference_band_hz = references
     power_max_w, noise = power
-    observed = np.zeros((which.shape[0], length), np.float32)
+    observed, taught = np.zeros((which.shape[0], length), np.float32), np.empty(class_share.shape[2])
     first = (len(PER_CLIENT) * clients) + len(SCALARS)
     for index, n in enumerate(which):
         row = observed[index]
@@ -184,6 +204,7 @@ def _observe(
         count = 0
         for i in range(clients):
             count += present[n, i]
+        _count_classes(taught, class_share[n], data_share[n], experience[n])
         at = first + clients * shows_present + shows_bandwidth
         for i in range(clients):
             if present[n, i]:
@@ -202,6 +223,8 @@ def _observe(
                 row[6 * clients + i] = client_cut_layer[n, i] / cut_layers
                 row[7 * clients + i] = _squash(absence[n, i], HALF_ABSENCE)
                 row[8 * clients + i] = _squash(experience[n, i], HALF_EXPERIENCE)
+                row[9 * clients + i] = 1 / (len(taught) * np.sum(class_share[n, i] ** 2))
+                row[10 * clients + i] = _squash(np.sum(class_share[n, i] / (taught + RAREST)), 1.0)
                 if shows_present:
                     row[first + i] = 1
         at = len(PER_CLIENT) * clients

@@ -114,8 +114,8 @@ class Simulation:
 
     def observe(self, which: Ints | None = None) -> NDArray[np.float32]:
         """[N, observation]; of the worlds with these indices only, if given."""
-        which = self._all if which is None else which
-        return self.observations.encode(self.world.state, self.world.present, self._past, which)
+        which, world = self._all if which is None else which, self.world
+        return self.observations.encode(world.state, world.present, world.class_share, self._past, which)
 
     def masks(self) -> Bools:
         """[N, values] flat masks over the values of the MultiDiscrete action: who is away cannot come in.

@@ -108,6 +108,11 @@ class World:
         return self._network.present
 
     @property
+    def class_share(self) -> Floats:
+        """[N, C, K] share of each class in a client's data; the server sees the labels."""
+        return self._learner.class_share
+
+    @property
     def outcome(self) -> RoundOutcome:
         """What the last round taught."""
         return self._learner.outcome

@@ -24,6 +24,8 @@ class Learners(Protocol):
     """Standard normal numbers that a world needs for a round."""
     data_share: Floats
     """[N, C] share of all training samples; 0 for clients that are absent from an episode."""
+    class_share: Floats
+    """[N, C, K] share of each class in a client's samples; 0 for absent clients."""
 
     @property
     def outcome(self) -> RoundOutcome:

@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from splitgym import data
 from splitgym.frameworks import Framework
 from splitgym.learning.learner import Learner, training_device
 from splitgym.network.worlds import Generators, Ints
@@ -24,6 +25,7 @@ class RealLearners:
 
     Attributes:
         data_share: [N, C] share of all training samples; 0 for clients that are absent from an episode.
+        class_share: [N, C, K] share of each class in a client's samples; 0 for absent clients.
         outcome: What the last round taught, with a leading axis N.
         learners: The learner of each world.
     """
@@ -35,7 +37,8 @@ class RealLearners:
         self._scenario, self._framework, self._device = scenario, framework, training_device(device)
         self.learners: list[Learner | None] = [None] * worlds
         self._outcomes: list[RoundOutcome | None] = [None] * worlds
-        self.data_share = np.zeros((worlds, scenario.clients.count))
+        clients, (_, classes) = scenario.clients.count, data.dimensions(scenario.task.dataset)
+        self.data_share, self.class_share = np.zeros((worlds, clients)), np.zeros((worlds, clients, classes))
         self.outcome: RoundOutcome
 
     def reset(
@@ -71,6 +74,8 @@ class RealLearners:
         learner = Learner(scenario, self._framework, int(rng.integers(2**63)), self._device)
         self.learners[world] = learner
         self.data_share[world] = self._padded(learner.data_share)
+        self.class_share[world] = 0.0
+        self.class_share[world, :clients] = learner.class_counts / learner.class_counts.sum(1, keepdims=True)
         self._put(world, learner.outcome)
 
     def round(self, decision: Decision, participants: NDArray[np.bool_], normals: NDArray[np.float64]) -> None:

@@ -113,6 +113,8 @@ WORDS = {
     "cut layer up to which": "client_cut_layer",
     "rounds since": "absence",
     "rounds in which": "experience",
+    "diversity of": "diversity",
+    "novelty of": "novelty",
     "test accuracy": "accuracy",
     "cut layer of the last round": "cut_layer",
     "aggregation ratio": "aggregation_ratio",

@@ -40,6 +40,16 @@ def as_the_manual_says(env, past):
     values += [cut / cuts for cut in state.client_cut_layer]
     values += [squashed(rounds, 4.0) for rounds in absence]
     values += [squashed(sum(who[i] for who in history), 16.0) for i in range(count)]
+    shares = env._simulation.world.class_share[0].tolist()
+    taught = [
+        sum((0.5 + sum(who[i] for who in history)) * state.data_share[i] * shares[i][k] for i in range(count))
+        for k in range(10)
+    ]
+    values += [1 / (10 * sum(p * p for p in share)) for share in shares]
+    values += [
+        squashed(sum(p / (10 * t / sum(taught) + 0.05) for p, t in zip(share, taught, strict=True)), 1.0)
+        for share in shares
+    ]
     values += [state.accuracy, state.cut_layer / cuts, phi]
     values += [squashed(latency, episode.time_budget_s / episode.max_rounds)]
     values += [1 - state.round / episode.max_rounds, max(0.0, 1 - state.elapsed_s / episode.time_budget_s)]
@@ -82,7 +92,7 @@ def test_every_index_has_its_own_name(preset, action):
     names = env.observation_names
     clients, subchannels = env.scenario.clients.count, env.scenario.radio.subchannels
     assert len(names) == len(set(names)) == env.observation_space.shape[0]
-    assert len(names) == 9 * clients + 6 + (clients * subchannels if action == "discrete" else 0)
+    assert len(names) == 11 * clients + 6 + (clients * subchannels if action == "discrete" else 0)
 
 
 def test_names_stand_where_their_values_are():
@@ -98,12 +108,17 @@ def test_names_stand_where_their_values_are():
 
 
 def test_toy_observation_by_hand():
-    """1 W over 2 MHz, gain 1e-10, noise 1e-16 W/Hz: log2(1.5) bit/s/Hz; equal shares; nothing known yet."""
+    """1 W over 2 MHz, gain 1e-10, noise 1e-16 W/Hz: log2(1.5) bit/s/Hz; equal shares; nothing known yet.
+
+    Classes lie nearly evenly: 10 effective ones, each of novelty 1 / 1.05.
+    """
     env = make(action="schedule")
     observation, info = env.reset(seed=0)
     channel = math.log2(1.5) / (math.log2(1.5) + 4)
-    expected = [channel] * 2 + [0.5] * 6 + [1, 1] + [0] * 8 + [info["accuracy"], 0, 0, 0, 1, 1]
-    np.testing.assert_allclose(observation, expected, rtol=1e-6)
+    expected = [channel] * 2 + [0.5] * 6 + [1, 1] + [0] * 8 + [1, 1, 1 / 2.05, 1 / 2.05]
+    expected += [info["accuracy"], 0, 0, 0, 1, 1]
+    np.testing.assert_allclose(np.delete(observation, range(18, 22)), np.delete(expected, range(18, 22)), rtol=1e-6)
+    np.testing.assert_allclose(observation[18:22], expected[18:22], rtol=0.2)
 
 
 def test_absence_and_experience_count_rounds():

@@ -49,7 +49,7 @@ class Surrogate:
         self._parameters = self.calibration.parameters.at_cuts(self.calibration.cut_layers)
         self._test_share = test / test.sum()
         self._worlds = Worlds.empty(worlds, scenario.clients.count, len(test))
-        self.data_share = self._worlds.data_share
+        self.data_share, self.class_share = self._worlds.data_share, self._worlds.class_share
         self._outcome: RoundOutcome | None = None
 
     @property
