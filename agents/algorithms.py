@@ -54,7 +54,7 @@ class Algorithm:
         return SETTINGS / f"{self.name}.yml"
 
 
-ALL_ACTIONS = ("schedule", "discrete", "continuous")
+ALL_ACTIONS = ("schedule", "discrete", "continuous", "priority")
 
 ALGORITHMS: Mapping[str, Algorithm] = {
     algorithm.name: algorithm
@@ -64,7 +64,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
             "ppo-equivariant",
             "stable_baselines3.PPO",
             "agents.equivariant.EquivariantPolicy",
-            ("schedule",),
+            ("priority",),
             deterministic=True,
             any_clients=True,
         ),
@@ -77,7 +77,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
             masked=True,
         ),
         Algorithm("recurrent-ppo", "sb3_contrib.RecurrentPPO", "MlpLstmPolicy", ALL_ACTIONS, deterministic=True),
-        Algorithm("tqc", "sb3_contrib.TQC", "MlpPolicy", ("continuous",), deterministic=True),
+        Algorithm("tqc", "sb3_contrib.TQC", "MlpPolicy", ("continuous", "priority"), deterministic=True),
     )
 }
 

@@ -1,0 +1,97 @@
+"""What the equivariant policy reads from an observation: a token for each client, and the state of the cell."""
+
+from typing import Any, NamedTuple
+
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+from splitgym.envs.observation import PER_CLIENT, SCALARS
+
+COMPARED = ("channel", "compute", "loss")
+"""What is also told relative to the other clients."""
+FEATURES = 4 * len(COMPARED) + 8
+"""Numbers in a client's token."""
+OF_CELL = len(SCALARS) + 4
+"""Numbers that describe the cell."""
+LIMIT = 5.0
+"""Logarithms of quantities over their references are cut off here."""
+CELL_COMPONENTS = 3
+"""Components of an action of the `priority` encoding that are not a client's: cut layer, patience, phi."""
+
+
+class Layout(NamedTuple):
+    """Where clients and cell stand in the observations of an environment with `action="priority"`."""
+
+    clients: int
+    shows_present: bool
+    shows_bandwidth: bool
+
+    @classmethod
+    def of(cls, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> "Layout":
+        """Reads it off the spaces.
+
+        Raises:
+            ValueError: they are not those of action='priority' with a framework that aggregates.
+        """
+        seen, acted = observation_space.shape or (0,), action_space.shape or (0,)
+        clients = acted[0] - CELL_COMPONENTS
+        extra = seen[0] - len(PER_CLIENT) * clients - len(SCALARS)
+        if not isinstance(action_space, spaces.Box) or clients < 1 or extra not in (0, 1, clients, clients + 1):
+            raise ValueError(
+                f"action_space = {action_space} with observation_space = {observation_space}, allowed: those of"
+                " action='priority' and a framework that aggregates"
+            )
+        return cls(clients, shows_present=extra >= clients, shows_bandwidth=extra in (1, clients + 1))
+
+
+class Tokens(NamedTuple):
+    """B observations of C clients."""
+
+    clients: Tensor
+    """[B, C, FEATURES]."""
+    cell: Tensor
+    """[B, OF_CELL]."""
+    there: Tensor
+    """[B, C] 1 for clients that are available, else 0."""
+
+
+def tokens(observation: Tensor, layout: Layout) -> Tokens:
+    """Takes observations apart.
+
+    Squashed quantities x / (x + reference) become log(x / reference). Channel, compute and loss of a client are also
+    told relative to the mean over those who are available, and by rank: how many of them are below, as a share and as
+    a logarithm.
+
+    Args:
+        observation: [B, observation].
+        layout: Of the environment.
+    """
+    c, first = layout.clients, len(PER_CLIENT) * layout.clients
+    of_clients = dict(zip(PER_CLIENT, observation[:, :first].view(-1, len(PER_CLIENT), c).unbind(1), strict=True))
+    scalars = observation[:, first : first + len(SCALARS)]
+    start = first + len(SCALARS)
+    there = of_clients["available"] * (observation[:, start : start + c] if layout.shows_present else 1.0)
+    count = there.sum(1, keepdim=True).clamp(min=1.0)
+    bandwidth = _log(observation[:, -1:]) if layout.shows_bandwidth else torch.zeros_like(count)
+    compared = {name: _log(of_clients[name]) for name in COMPARED}
+    compared["channel"] = compared["channel"] + bandwidth
+    loss = compared["loss"]
+    features = [number for value in compared.values() for number in _compare(value, there, count)]
+    features += [of_clients["took_part"], of_clients["client_cut_layer"], of_clients["diversity"]]
+    features += [_log(of_clients[name]) / 2 for name in ("data_share", "absence", "experience", "novelty")]
+    features += [loss * of_clients["took_part"] / 2]
+    latency = _log(scalars[:, SCALARS.index("round_latency"), None]) / 2
+    accuracy = _log(scalars[:, SCALARS.index("accuracy"), None]) / 2
+    cell = torch.cat([scalars, bandwidth, torch.log(count) - 2, accuracy, latency], 1)
+    return Tokens(torch.stack(features, 2), cell, there)
+
+
+def _log(squashed: Tensor) -> Tensor:
+    return torch.logit(squashed, eps=1e-4).clamp(-LIMIT, LIMIT)
+
+
+def _compare(value: Tensor, there: Tensor, count: Tensor) -> tuple[Tensor, ...]:
+    """Value, difference from the mean, and rank twice, [B, C] each."""
+    below = ((value[:, :, None] > value[:, None, :]) * there[:, None, :]).sum(2)
+    return value / 2, value - (value * there).sum(1, keepdim=True) / count, below / count, torch.log1p(below)
