@@ -13,8 +13,8 @@ from agents.tokens import CELL_COMPONENTS, FEATURES, OF_CELL, Layout, Tokens, to
 
 DEVIATION = {"cut_layer": 0.4, "worth": 0.3, "patience": 0.3, "phi": 0.3}
 """Standard deviations with which an untrained policy explores."""
-FIRST_PHI = -0.5
-"""Component of phi that an untrained policy expects: no aggregation."""
+FIRST = {"cut_layer": -0.6, "patience": 0.0, "phi": -0.5}
+"""What an untrained policy expects of the cell's components: an early cut layer, clients per second, no aggregation."""
 
 
 class Pooling(nn.Module):
@@ -58,7 +58,7 @@ class EquivariantNetwork(nn.Module):
             nn.init.orthogonal_(head.weight, 0.01)
             nn.init.zeros_(head.bias)
         with torch.no_grad():
-            self.cell.bias[-1] = FIRST_PHI
+            self.cell.bias.copy_(torch.tensor(list(FIRST.values())))
 
     def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
         """[B, C + 3] means of the action, and [B, width] for the value."""

@@ -3,7 +3,8 @@
     python -m experiments calibrate --scenario iot --framework epsl
 
 Logs lie in one file per run; what is there is not run again. Decisions come from many patterns (`patterns.py`); three
-of them, and every fifth run of the others, are held out of the fit. Some runs are trained twice, with other initial
+of them, and every fifth run of the others, are held out of the fit whose errors are reported. What is shipped is fitted
+once more with these patterns, and only the fifth runs held out. Some runs are trained twice, with other initial
 weights: such a twin shows how much of a run is chance, which no model can foretell.
 """
 
@@ -52,7 +53,9 @@ class Options:
     dirichlet_alpha: tuple[float, float] = (0.1, 1.0)
     """Its range, where the data are shared by partition="dirichlet"."""
     runs: int = 208
-    """Real runs to log."""
+    """Real runs to log, whose cut layers and phi are as various as those of untrained policies."""
+    steady_runs: int = 104
+    """Further runs with phi 0 and one cut layer, mostly the first: where good schedulers end up."""
     rounds: int = 200
     """Of each run."""
     evaluate_every: int = 8
@@ -68,11 +71,11 @@ class Options:
     results: Path = Path("experiments/results/calibrate")
     """Folder for the report: table, rows and plot."""
     quick: bool = False
-    """A short form: 15 runs of 16 rounds, a few steps of the fit."""
+    """A short form: 28 runs of 16 rounds, a few steps of the fit."""
 
     def check(self) -> None:
         """Raises a ValueError that names the first setting which is not allowed."""
-        for name, least in (("runs", 15), ("rounds", 1), ("evaluate_every", 1), ("workers", 1)):
+        for name, least in (("runs", 15), ("steady_runs", 0), ("rounds", 1), ("evaluate_every", 1), ("workers", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"--{name.replace('_', '-')} {getattr(self, name)}, allowed: {least} or more")
         if self.evaluate_every > self.rounds:
@@ -89,7 +92,8 @@ def main() -> None:
     name = f"{scenario.name}-{options.framework}"
     count = scenario.clients.count
     clients = options.clients or (max(2, count // 2), max(6, int(1.75 * count)))
-    runs, rounds, every = (15, 16, 4) if options.quick else (options.runs, options.rounds, options.evaluate_every)
+    runs, steady_runs = (15, 13) if options.quick else (options.runs, options.steady_runs)
+    rounds, every = (16, 4) if options.quick else (options.rounds, options.evaluate_every)
     folder = options.out / name
     finish(
         jobs(
@@ -97,6 +101,7 @@ def main() -> None:
             scenario,
             options.framework,
             runs=runs,
+            steady_runs=steady_runs,
             clients=clients,
             dirichlet_alpha=options.dirichlet_alpha,
             rounds=rounds,
@@ -110,8 +115,11 @@ def main() -> None:
     cuts = cut_layers(scenario)
     fitted = Replay(of_group(logs, "fitted"), cuts, scenario.training.batch_size)
     pairs = pair(logs, again, cuts, scenario.training.batch_size)
-    parameters = spread(fit(fitted, 3 if options.quick else 30), fitted, pairs)
-    report = Report(scenario, name, logs, pairs, parameters, cuts)
+    iterations = 3 if options.quick else 30
+    parameters = spread(fit(fitted, iterations), fitted, pairs)
+    of_all_patterns = Replay(of_group(logs, "fitted", "held-out patterns"), cuts, scenario.training.batch_size)
+    shipped = spread(fit(of_all_patterns, iterations), of_all_patterns, pairs)
+    report = Report(scenario, name, logs, pairs, parameters, shipped, cuts)
     options.results.mkdir(parents=True, exist_ok=True)
     text = report.write(options.results)
     options.calibrations.mkdir(parents=True, exist_ok=True)
@@ -146,12 +154,17 @@ class Report:
         logs: list[Log],
         pairs: tuple[Replay, Replay] | None,
         parameters: Parameters,
+        shipped: Parameters,
         cuts: int,
     ) -> None:
-        self.name, self.logs, self.parameters = name, logs, parameters
+        self.name, self.logs, self.shipped = name, logs, shipped
         replays = {group: Replay(of_group(logs, group), cuts, scenario.training.batch_size) for group in GROUPS}
-        replays["held out"] = Replay(of_group(logs, *HELD_OUT), cuts, scenario.training.batch_size)
+        held_out = of_group(logs, *HELD_OUT)
+        replays["held out"] = Replay(held_out, cuts, scenario.training.batch_size)
+        if steady := [log for log in held_out if log.job.get("steady")]:
+            replays["steady, held out"] = Replay(steady, cuts, scenario.training.batch_size)
         compared = {group: Comparison.of(replay, parameters) for group, replay in replays.items()}
+        compared["as shipped: held-out seeds"] = Comparison.of(replays["held-out seeds"], shipped)
         if pairs is not None:
             compared["first twins"] = Comparison.of(pairs[0], parameters)
         self.held_out = compared["held out"]
@@ -209,7 +222,7 @@ def calibration(options: Options, scenario: Scenario, clients: tuple[int, int], 
         "test_samples": np.rint(np.mean([log.test_counts for log in logs], axis=0)).astype(int).tolist(),
         "task": task,
         "training": training,
-        "parameters": {name: rounded(value) for name, value in report.parameters._asdict().items()},
+        "parameters": {name: rounded(value) for name, value in report.shipped._asdict().items()},
         "provenance": {
             "command": command(),
             "splitgym": version("splitgym"),

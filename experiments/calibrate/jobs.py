@@ -19,13 +19,14 @@ def jobs(
     framework: str,
     *,
     runs: int,
+    steady_runs: int,
     clients: tuple[int, int],
     dirichlet_alpha: tuple[float, float],
     rounds: int,
     evaluate_every: int,
     evaluation_samples: int | None,
 ) -> list[Job]:
-    """The runs, pattern after pattern; `source` is where the scenario was read from."""
+    """The runs, pattern after pattern, the steady ones last; `source` is where the scenario was read from."""
     if scenario.task.partition != "dirichlet":
         dirichlet_alpha = (scenario.task.dirichlet_alpha, scenario.task.dirichlet_alpha)
     return [
@@ -39,9 +40,10 @@ def jobs(
             rounds,
             evaluate_every,
             evaluation_samples,
+            steady=number >= runs,
             again=number % AGAIN_EVERY == 0,
         )
-        for number in range(runs)
+        for number in range(runs + steady_runs)
     ]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ class Job:
     rounds: int
     evaluate_every: int
     evaluation_samples: int | None
+    steady: bool
+    """Hold phi 0 and one cut layer, mostly the first: where good schedulers end up."""
     again: bool
     """Train it twice: how much chance there is in a real run."""
 
@@ -138,7 +141,11 @@ def _decisions(learner: Learner, job: Job, batch_size: int, rng: Generator) -> I
     clients = len(learner.data_share)
     group = patterns.Group(clients, np.exp(rng.uniform(np.log(0.1), 0.0, clients)))
     select = getattr(patterns, job.pattern)(group, rng)
-    cuts, ratios = patterns.cut_layers(cut_layers(learner), rng), patterns.aggregation_ratios(rng)
+    count = cut_layers(learner)
+    if job.steady:
+        cuts, ratios = repeat(patterns.steady_cut_layer(count, rng)), repeat(0.0)
+    else:
+        cuts, ratios = patterns.cut_layers(count, rng), patterns.aggregation_ratios(rng)
     highest = learner.framework.highest_ratio(batch_size) if learner.framework.aggregates else 0.0
     for _ in range(job.rounds):
         cut_layer, selected = next(cuts), select(learner.outcome.client_loss)

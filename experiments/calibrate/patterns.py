@@ -141,6 +141,11 @@ def cut_layers(cuts: int, rng: Generator) -> Iterator[int]:
     return _moving(np.arange(1, cuts + 1), rng, constant=0.55, often=0.1)
 
 
+def steady_cut_layer(cuts: int, rng: Generator) -> int:
+    """The first one or, in a third of the runs, another."""
+    return 1 if cuts == 1 or rng.random() < 2 / 3 else int(rng.integers(2, cuts + 1))
+
+
 def aggregation_ratios(rng: Generator) -> Iterator[float]:
     """One phi, some for many rounds each, or another in every round."""
     return _moving(np.array(PHI_LEVELS), rng, constant=0.6, often=0.15)

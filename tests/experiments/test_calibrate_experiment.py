@@ -18,8 +18,8 @@ from splitgym.learning.surrogate.calibration import FOLDER_VARIABLE
 from splitgym.scenario import build
 
 
-def job(number: int = 3, pattern: str = "random_k", again: bool = False) -> Job:
-    return Job(number, "toy", "epsl", pattern, (3, 3), (0.5, 0.5), 6, 2, None, again)
+def job(number: int = 3, pattern: str = "random_k", again: bool = False, steady: bool = False) -> Job:
+    return Job(number, "toy", "epsl", pattern, (3, 3), (0.5, 0.5), 6, 2, None, steady, again)
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
@@ -50,6 +50,15 @@ def test_a_log_says_what_the_learner_did(tmp_path):
     np.testing.assert_array_equal(log.evaluated, [1, 3, 5])
     np.testing.assert_allclose(log.accuracy, [outcome.accuracy for outcome in outcomes[1::2]])
     np.testing.assert_allclose(log.class_counts.sum(1) / log.class_counts.sum(), learner.data_share)
+
+
+def test_steady_runs_hold_phi_at_zero_and_one_cut_layer(tmp_path):
+    for number in range(6):
+        run(job(number, steady=True), tmp_path)
+    logs = finished(tmp_path)
+    assert not any(log.aggregation_ratio.any() for log in logs)
+    assert all(len(set(log.cut_layer)) == 1 for log in logs)
+    assert {int(log.cut_layer[0]) for log in logs} > {1}
 
 
 def test_what_is_logged_is_not_trained_again(tmp_path):
@@ -106,7 +115,8 @@ def test_jobs_are_of_all_patterns_and_some_are_trained_twice():
         "iot",
         build("iot"),
         "epsl",
-        runs=40,
+        runs=30,
+        steady_runs=10,
         clients=(4, 14),
         dirichlet_alpha=(0.1, 1.0),
         rounds=10,
@@ -116,6 +126,7 @@ def test_jobs_are_of_all_patterns_and_some_are_trained_twice():
     assert {each.pattern for each in made} == {pattern.__name__ for pattern in PATTERNS}
     twice = [each.pattern for each in made if each.again]
     assert len(twice) == len(set(twice)) == 3
+    assert [each.steady for each in made] == [False] * 30 + [True] * 10
 
 
 def test_the_short_form_makes_a_calibration_that_is_found(tmp_path, monkeypatch):
@@ -126,7 +137,7 @@ def test_the_short_form_makes_a_calibration_that_is_found(tmp_path, monkeypatch)
     calibrate.main()
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "calibrations"))
     found = calibration_for(scenario, "psl")
-    assert found.provenance["runs"] == 15
+    assert found.provenance["runs"] == 28
     assert found.clients == (2, 6)
     assert {path.suffix for path in (tmp_path / "results").iterdir()} == {".csv", ".md", ".png"}
 
