@@ -31,8 +31,12 @@ class Agent(ABC):
         return tuple(inspect.signature(cls).parameters)[1:]
 
     @abstractmethod
+    def decide(self, state: RoundState) -> Decision:
+        """The decision for the round that is about to begin; `state` is what the scheduler may believe."""
+
+    @abstractmethod
     def act(self, observation: NDArray[np.float32], info: dict[str, Any]) -> NDArray[Any]:
-        """The action for the round that is about to begin."""
+        """The action for the round that is about to begin; what the encoding cannot say is lost (`decide` is exact)."""
 
     def predict(
         self,
@@ -59,12 +63,8 @@ class Agent(ABC):
 class Heuristic(Agent):
     """A scheduler that decides from the believed state; no training."""
 
-    @abstractmethod
-    def decide(self, state: RoundState) -> Decision:
-        """The decision for the round that is about to begin; `state` is what the scheduler may believe."""
-
     def act(self, observation: NDArray[np.float32], info: dict[str, Any]) -> NDArray[Any]:
-        """The action nearest to the decision; what the encoding cannot say is lost (`decide` is exact)."""
+        """The action nearest to the decision."""
         return self.env.encode(self.decide(self.env.state))
 
     @property

@@ -11,7 +11,10 @@ from agents import algorithms
 from agents.acting import Actor
 from agents.agent import Agent
 from agents.algorithms import Algorithm
-from agents.policy_file import PolicyError, load
+from agents.policy_file import Card, PolicyError, load, read_card
+from splitgym.envs import SplitLearningEnv
+from splitgym.envs.actions import ActionCodec, Masked
+from splitgym.rounds import Decision, RoundState
 
 TRAINED = Path(__file__).parent / "trained"
 """The shipped policies: `ALGORITHM/SCENARIO.safetensors`, and what they are in `ALGORITHM/SCENARIO.toml`."""
@@ -21,7 +24,7 @@ WEIGHTS = ".safetensors"
 
 
 class Learned(Agent):
-    """Acts by a trained policy.
+    """Acts by a trained policy, in its own encoding of decisions, whichever the environment has.
 
     What it draws comes from the generator of the environment's action space: `env.action_space.seed(seed)` makes it
     repeatable.
@@ -54,20 +57,59 @@ class Learned(Agent):
         self._algorithm = algorithms.get(algorithm)
         self._deterministic = self._algorithm.deterministic if deterministic is None else deterministic
         stem = _find(self._algorithm, policy, self.env.scenario.name)
-        trained, self.card = load(stem, self._algorithm, self.env.observation_space, self.env.action_space)
-        self._actor = Actor(trained)
+        self.card = read_card(stem, self._algorithm)
+        self._codec = _own_codec(self.env, self._algorithm, self.card)
+        self._actor = Actor(load(stem, self.card, self.env.observation_space, self._codec.space))
+
+    def decide(self, state: RoundState) -> Decision:
+        """What the policy's action says in this state, which must be the environment's present one.
+
+        A recurrent policy remembers the episode so far: it is asked once a round, here or by `act`.
+        """
+        return self._decode(self._ask(self.env.observe(), state, self._deterministic), state)
 
     def act(self, observation: NDArray[np.float32], info: dict[str, Any]) -> NDArray[Any]:
-        """The policy's action; a recurrent one remembers the episode so far."""
+        """The policy's action; in an environment of another encoding the one nearest to its decision."""
         return self._answer(observation, self._deterministic)
 
     def _answer(self, observation: NDArray[np.float32], deterministic: bool) -> NDArray[Any]:
-        begins = np.array([self.env.state.round == 0])
-        masks = self.env.action_masks()[None] if self._algorithm.masked else None
+        state = self.env.state
+        action = self._ask(observation, state, deterministic or self._deterministic)
+        if type(self._codec) is type(self.env.codec()):
+            return action
+        return self.env.encode(self._decode(action, state))
+
+    def _ask(self, observation: NDArray[np.float32], state: RoundState, deterministic: bool) -> NDArray[Any]:
+        """The policy's action in its own encoding."""
+        begins = np.array([state.round == 0])
+        codec = self._codec
+        masks = codec.masks(state.batch()) if self._algorithm.masked and isinstance(codec, Masked) else None
         seed = int(self.env.action_space.np_random.integers(2**63))
-        deterministic = deterministic or self._deterministic
         action: NDArray[Any] = self._actor.act(observation[None], begins, deterministic, masks, seed)[0]
         return action
+
+    def _decode(self, action: NDArray[Any], state: RoundState) -> Decision:
+        return self._codec.decode(self._codec.check(action)[None], state.batch()).world(0)
+
+
+def _own_codec(env: SplitLearningEnv, algorithm: Algorithm, card: Card) -> ActionCodec:
+    """The encoding of the policy's actions, for this environment.
+
+    Raises:
+        PolicyError: the policy sees what this environment does not show, or cannot say what its framework needs.
+    """
+    codec = env.codec(card.action)
+    if codec.decides_subchannels != env.codec().decides_subchannels:
+        raise PolicyError(
+            f"policy {algorithm.name!r} of scenario {card.scenario!r} does not see what this environment shows,"
+            f" allowed: an environment with action={card.action!r}"
+        )
+    # Spaces do not tell whether phi is missing, or one of any number of clients.
+    if algorithm.any_clients and not env.framework.aggregates:
+        raise PolicyError(
+            f"policy {algorithm.name!r} of scenario {card.scenario!r} decides phi, allowed: a framework that aggregates"
+        )
+    return codec
 
 
 def _find(of: Algorithm, policy: str | Path | None, scenario: str) -> Path:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from stable_baselines3.common.policies import BasePolicy
 
+from agents import algorithms
 from agents.algorithms import Algorithm
 
 
@@ -79,30 +80,45 @@ def copy(stem: Path, to: Path) -> None:
         write(to.with_name(to.name + ending), partial(shutil.copyfile, stem.with_name(stem.name + ending)))
 
 
-def load(
-    stem: Path, of: Algorithm, observation: spaces.Space[Any], action: spaces.Space[Any]
-) -> tuple[BasePolicy, Card]:
-    """Builds the policy for an environment and fills in its weights.
+def read_card(stem: Path, of: Algorithm) -> Card:
+    """What the policy is.
 
     Args:
         stem: Path of the two files without their endings.
         of: The algorithm it is expected to be of.
-        observation: Space of the environment's observations.
-        action: Space of its actions.
 
     Raises:
-        PolicyError: the files are missing or broken, or do not fit; the message says where.
+        PolicyError: the card is missing or broken, or that of another algorithm.
     """
     card = Card.read(stem.with_name(f"{stem.name}.toml"))
-    path = stem.with_name(f"{stem.name}.safetensors")
     if card.algorithm != of.name:
-        raise PolicyError(f"policy {str(path)!r} is of algorithm {card.algorithm!r}, not {of.name!r}")
+        raise PolicyError(f"policy {str(stem)!r} is of algorithm {card.algorithm!r}, not {of.name!r}")
+    if card.action not in of.actions:
+        raise PolicyError(
+            f"policy {str(stem)!r} acts with action={card.action!r}, allowed for {of.name!r}: {', '.join(of.actions)}"
+        )
+    return card
+
+
+def load(stem: Path, card: Card, observation: spaces.Space[Any], action: spaces.Space[Any]) -> BasePolicy:
+    """Builds the policy for an environment and fills in its weights.
+
+    Args:
+        stem: Path of the two files without their endings.
+        card: What the policy is.
+        observation: Space of the environment's observations.
+        action: Space of the environment's actions, in the policy's encoding.
+
+    Raises:
+        PolicyError: the weights are missing or broken, or do not fit; the message says where.
+    """
+    path, of = stem.with_name(f"{stem.name}.safetensors"), algorithms.get(card.algorithm)
     needed = described(observation, action)
     for name in needed if not of.any_clients else ():
         if card.spaces[name] != needed[name]:
             raise PolicyError(
                 f"policy {str(path)!r} has {name} space {card.spaces[name]}, this environment has {needed[name]}"
-                f" (it acts with action={card.action!r})"
+                f" with action={card.action!r}"
             )
     try:
         weights = load_file(path)
@@ -119,7 +135,7 @@ def load(
     _check(path, weights, policy.state_dict())
     policy.load_state_dict(weights)
     policy.set_training_mode(False)
-    return policy, card
+    return policy
 
 
 def described(observation: spaces.Space[Any], action: spaces.Space[Any]) -> dict[str, str]:

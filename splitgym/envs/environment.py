@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
+from splitgym.envs.actions import ActionCodec, codec
 from splitgym.envs.info import one_by_one
 from splitgym.envs.simulation import Settings, Simulation, account
 from splitgym.envs.world import World
@@ -256,6 +257,21 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         self._need_episode()
         decision.check(self.truth)
         return self._play(decision.batch())
+
+    def observe(self) -> NDArray[np.float32]:
+        """The observation that `reset` or the last step returned; `gymnasium.error.ResetNeeded` before a reset."""
+        self._need_reset()
+        return self._simulation.observe()[0]
+
+    def codec(self, action: str | None = None) -> ActionCodec:
+        """The encoding of that name for decisions of this environment; None: its own.
+
+        Raises:
+            ScenarioError: there is none; the message suggests the nearest.
+        """
+        if action is None:
+            return self._simulation.actions
+        return codec(action, self.scenario, self._simulation.world.system, self.framework)
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Flat bool mask over the values of the MultiDiscrete action, for MaskablePPO: who is away cannot come in.

@@ -86,7 +86,7 @@ class Simulation:
         self.actions = codec(settings.action, scenario, self.world.system, self.framework)
         _, classes = data.dimensions(scenario.task.dataset)
         self.observations = ObservationCodec(
-            scenario, self.world.system, classes, subchannel_estimates=settings.action == "discrete"
+            scenario, self.world.system, classes, subchannel_estimates=self.actions.decides_subchannels
         )
         self._weights = reward_weights(settings.reward)
         self._past = Past(worlds, scenario.clients.count)

@@ -14,7 +14,7 @@ from agents import algorithms
 from splitgym.allocation import descend
 from splitgym.timing import round_cost
 
-ENCODINGS = ("discrete", "continuous", "schedule")
+ENCODINGS = ("discrete", "continuous", "schedule", "priority")
 LEARNED = tuple(algorithms.ALGORITHMS)
 HEURISTICS = tuple(name for name in agents.names() if name not in (*LEARNED, "look-ahead"))
 """Without the oracle, which does not decide from what may be believed."""

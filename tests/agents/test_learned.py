@@ -4,6 +4,8 @@ import builtins
 import importlib
 import pickle
 import tomllib
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +18,9 @@ from small_trainings import toy
 import agents
 from agents import algorithms, learned
 from agents.acting import Actor
-from agents.policy_file import Card, PolicyError
+from agents.policy_file import Card, PolicyError, described, save
 from agents.validation import Validation
+from splitgym.evaluation import run_episodes
 
 
 @pytest.fixture
@@ -121,6 +124,7 @@ def changed_weights(folder, change):
         (lambda f: changed_card(f, seed=None), ("policy.toml", "seed is missing")),
         (lambda f: changed_card(f, mood="good"), ("policy.toml", "mood is not expected")),
         (lambda f: changed_card(f, algorithm="tqc"), ("of algorithm 'tqc', not 'ppo-equivariant'",)),
+        (lambda f: changed_card(f, action="schedule"), ("acts with action='schedule'", "'ppo-equivariant': priority")),
         (lambda f: changed_card(f, policy={"width": 9}), ("does not fit", "shape", "this environment needs")),
         (lambda f: changed_card(f, policy={"breadth": 8}), ("cannot be built", "breadth")),
         (lambda f: changed_weights(f, lambda w: w.pop("value_net.bias")), ("value_net.bias is missing",)),
@@ -136,6 +140,7 @@ def changed_weights(folder, change):
         "card lacks a field",
         "card has one too many",
         "other algorithm",
+        "other encoding",
         "other width",
         "unknown argument",
         "tensor missing",
@@ -155,28 +160,105 @@ def test_damage_is_one_clear_error(own, damage, words):
 @pytest.mark.parametrize(
     ("options", "space"),
     [
-        ({"action": "discrete"}, "observation"),
         ({"clients": {"count": 3}}, "observation"),
-        ({"action": "continuous"}, "action"),
+        ({"framework": "psl"}, "action"),
+        ({"actions": {"aggregation_levels": (0.0, 1.0)}, "action": "priority"}, "action"),
     ],
 )
 def test_plain_policies_serve_their_own_spaces_only(policies, name, options, space):
-    with pytest.raises(PolicyError, match=f"has {space} space .*, this environment has .*action='schedule'"):
+    with pytest.raises(PolicyError, match=f"has {space} space .*, this environment has .* with action='schedule'"):
         agents.make(name, toy(name, **options), policy=policies[name])
 
 
-@pytest.mark.parametrize("count", [1, 3, 6])
-def test_equivariant_policy_serves_any_number_of_clients(policies, count):
-    env = toy("ppo-equivariant", clients={"count": count}, radio={"subchannels": 6})
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"clients": {"count": count}, "radio": {"subchannels": 6}} for count in (1, 3, 6)),
+        {"actions": {"aggregation_levels": (0.0, 1.0)}},
+        {"scenario": "iot-family"},
+    ],
+    ids=["1 client", "3 clients", "6 clients", "other levels", "other cut layers and clients that are absent"],
+)
+def test_equivariant_policy_serves_any_number_of_clients_cut_layers_and_levels(policies, options):
+    env = toy("ppo-equivariant", learner="surrogate" if "scenario" in options else "train", **options)
     agent = agents.make("ppo-equivariant", env, policy=policies["ppo-equivariant"])
     for _, action in rounds(agent):
         assert env.action_space.contains(action)
 
 
-def test_equivariant_policy_needs_the_cut_layers_and_the_levels_it_knows(policies):
-    env = toy("ppo-equivariant", actions={"aggregation_levels": (0.0, 1.0)})
-    with pytest.raises(PolicyError, match=r"has shape .*, this environment needs"):
+@pytest.mark.parametrize("clients", [2, 11, 12])
+def test_equivariant_policy_needs_a_framework_that_aggregates(policies, clients):
+    """With 11 and 12 clients the spaces alone could be those of one client fewer in a family."""
+    env = toy("ppo-equivariant", framework="psl", clients={"count": clients})
+    with pytest.raises(PolicyError, match="decides phi, allowed: a framework that aggregates"):
         agents.make("ppo-equivariant", env, policy=policies["ppo-equivariant"])
+
+
+# In environments of other encodings --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def discrete(policies, tmp_path):
+    """An untrained policy that decides every subchannel, and the environment for it."""
+    env = toy("ppo", action="discrete")
+    card = replace(
+        Card.read(policies["ppo"] / "policy.toml"),
+        action="discrete",
+        spaces=described(env.observation_space, env.action_space),
+        policy={},
+    )
+    policy = algorithms.get("ppo").policy_class(env.observation_space, env.action_space, lambda _: 0.0)
+    save(tmp_path / "policy", policy, card)
+    return tmp_path, env
+
+
+@pytest.mark.parametrize("name", algorithms.ALGORITHMS)
+def test_episodes_do_not_depend_on_the_encoding_of_the_environment(name, policies):
+    """The independent one is stepped with the raw actions, past the runner."""
+    fixed = {"task": {"evaluation_samples": None, "evaluate_every": 1}, "clients": {"dropout_probability": 0.3}}
+    own = toy(name, learner="surrogate", **fixed)
+    agent = agents.make(name, own, policy=policies[name])
+    own.action_space.seed(5)
+    observation, info = own.reset(seed=5)
+    elapsed_s, ended = [], False
+    while not ended:
+        observation, _, terminated, truncated, info = own.step(agent.act(observation, info))
+        elapsed_s.append(info["elapsed_s"])
+        ended = terminated or truncated
+    for action in ("schedule", "priority", "continuous"):
+        environment = {"scenario": "toy", "learner": "surrogate", "action": action, **fixed}
+        (episode,) = run_episodes(name, partial(agents.make, name, policy=policies[name]), [5], environment)
+        assert episode.elapsed_s.tolist() == elapsed_s
+        assert episode.accuracy[-1] == info["accuracy"]
+
+
+@pytest.mark.parametrize("action", ["schedule", "priority", "continuous"])
+def test_action_in_another_encoding_is_the_nearest_to_the_decision(action, policies):
+    """The spaces of the toy say cut layer, clients and phi 0 without loss."""
+    env = toy("ppo", action=action, actions={"aggregation_levels": (0.0,)})
+    agent = agents.make("ppo-equivariant", env, policy=policies["ppo-equivariant"])
+    for observation, chosen in rounds(agent, count=3):
+        assert env.action_space.contains(chosen)
+        assert observation.shape == env.observation_space.shape
+    decision, said = agent.decide(agent.env.state), agent.env.decode(agent.act(agent.env.observe(), {}))
+    assert said.cut_layer == decision.cut_layer
+    assert said.selected.tolist() == decision.selected.tolist()
+
+
+def test_a_policy_that_decides_subchannels_needs_to_see_them(discrete):
+    folder, env = discrete
+    agent = agents.make("ppo", env, policy=folder)
+    for _, action in rounds(agent):
+        assert env.action_space.contains(action)
+    with pytest.raises(PolicyError, match="allowed: an environment with action='discrete'"):
+        agents.make("ppo", toy("ppo"), policy=folder)
+
+
+@pytest.mark.parametrize("name", algorithms.ALGORITHMS)
+def test_other_policies_do_not_see_subchannels(name, policies):
+    own = algorithms.get(name).actions[0]
+    with pytest.raises(PolicyError, match=f"allowed: an environment with action='{own}'"):
+        agents.make(name, toy(name, action="discrete"), policy=policies[name])
 
 
 # Which policy ------------------------------------------------------------------------------------------------------
@@ -214,19 +296,14 @@ def shipped_policies():
     return [(path.parent.name, path.stem) for path in sorted(learned.TRAINED.glob("*/*.safetensors"))]
 
 
-@pytest.mark.parametrize(("name", "scenario"), shipped_policies())
-def test_shipped_policies_are_as_good_as_their_cards_say(name, scenario):
+def test_shipped_policies_are_as_good_as_their_cards_say():
     """On the episodes by which they were chosen; a twentieth more or less is the processor's rounding."""
-    agent = agents.make(name, toy(name, scenario=scenario))
-    assert isinstance(agent.card, Card)
-    environment = {"scenario": scenario, "learner": "surrogate", "action": agent.card.action}
-    environment["task"] = {"evaluation_samples": None}
-    score = Validation(algorithms.get(name), environment).score(agent._actor._policy)
-    assert score.facts["time_to_target_s"] == pytest.approx(agent.card.score["time_to_target_s"], rel=0.05)
-
-
-def test_a_policy_is_shipped_for_the_main_scenario():
-    assert ("ppo-equivariant", "iot") in shipped_policies()
+    for name, scenario in shipped_policies():
+        agent = agents.make(name, toy(name, scenario=scenario))
+        environment = {"scenario": scenario, "learner": "surrogate", "action": agent.card.action}
+        environment["task"] = {"evaluation_samples": None}
+        score = Validation(algorithms.get(name), environment).score(agent._actor._policy)
+        assert score.facts["time_to_target_s"] == pytest.approx(agent.card.score["time_to_target_s"], rel=0.05)
 
 
 # How it acts -------------------------------------------------------------------------------------------------------

@@ -21,11 +21,13 @@ class ActionCodec(ABC):
 
     Attributes:
         space: The action space.
+        decides_subchannels: Whether an action says who gets which subchannel; observations then show every one.
         aggregation_levels: Values of phi that can be said: those of the scenario that the framework allows; only 0 if
             there are none, or with a framework that does not aggregate.
     """
 
     space: spaces.Space[Any]
+    decides_subchannels = False
 
     def __init__(self, scenario: Scenario, system: System, framework: Framework) -> None:
         self._clients = scenario.clients.count

@@ -19,6 +19,8 @@ class DiscreteCodec(ActionCodec):
     Owner C means unused. A power level is a share of the client's whole power budget, put on that one subchannel.
     """
 
+    decides_subchannels = True
+
     def __init__(self, scenario: Scenario, system: System, framework: Framework) -> None:
         super().__init__(scenario, system, framework)
         self._power_levels = np.array(scenario.actions.power_levels)
