@@ -42,7 +42,9 @@ class Layout(NamedTuple):
                 f"action_space = {action_space} with observation_space = {observation_space}, allowed: those of"
                 " action='priority' and a framework that aggregates"
             )
-        return cls(clients, shows_present=extra >= clients, shows_bandwidth=extra in (1, clients + 1))
+        # One more entry of a single client is the bandwidth: it cannot be absent.
+        present = extra > 1 and extra >= clients
+        return cls(clients, shows_present=present, shows_bandwidth=extra in (1, clients + 1))
 
 
 class Tokens(NamedTuple):

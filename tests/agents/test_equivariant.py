@@ -1,0 +1,231 @@
+"""The equivariant policy: numbers of clients say nothing, who is not there does not count, any number of them fits."""
+
+from math import log
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stable_baselines3 import PPO
+
+import splitgym  # noqa: F401 - registers the environment
+from agents.equivariant import EquivariantPolicy
+from agents.tokens import LIMIT, Layout, tokens
+from splitgym.envs.observation import PER_CLIENT, SCALARS
+
+FLAGS = ("available", "took_part")
+FAMILY = {"family": {"clients": (2, 5), "subchannel_hz": (1e5, 3e5)}}
+seeds = st.integers(0, 2**32 - 1)
+
+
+def make_env(clients=5, action="priority", scenario="iot", **options):
+    return gym.make("SplitLearning-v0", scenario=scenario, action=action, clients={"count": clients}, **options)
+
+
+ENVS = {
+    "plain": make_env(),
+    "family": make_env(**FAMILY),
+    **{clients: make_env(clients) for clients in (3, 8, 12)},
+    "padded": make_env(12, scenario="iot-family"),
+}
+
+
+def drawn(rng, clients):
+    """Entries of an observation by name: [C] of the clients, one number of the cell."""
+    entries = {name: rng.random(clients) for name in PER_CLIENT}
+    entries |= {name: (rng.random(clients) < 0.6).astype(float) for name in (*FLAGS, "present")}
+    return entries | {name: rng.random() for name in (*SCALARS, "bandwidth")}
+
+
+def shown(env, entries):
+    """[1, observation] the entries where the environment's manual says that they stand."""
+
+    def value(name):
+        name, _, index = name.rstrip("]").partition("[")
+        return entries[name][int(index)] if index else entries[name]
+
+    return torch.tensor([[value(name) for name in env.unwrapped.observation_names]], dtype=torch.float32)
+
+
+def policy_of(env, seed=0):
+    """A policy whose weights are all drawn, none of them small."""
+    policy = EquivariantPolicy(env.observation_space, env.action_space, lambda _: 0.0, width=8)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weights in policy.parameters():
+            weights.normal_(0.0, 0.5, generator=generator)
+    return policy
+
+
+def answer(policy, observation):
+    """[C] worth, [3] cut layer, patience and phi, and the value."""
+    with torch.no_grad():
+        mean = policy.get_distribution(observation).distribution.mean[0].numpy()
+        value = policy.predict_values(observation).numpy()
+    return mean[1:-2], mean[[0, -2, -1]], value
+
+
+def of_clients(entries):
+    return [name for name, value in entries.items() if np.ndim(value)]
+
+
+def close(one, other):
+    return all(np.allclose(a, b, atol=1e-5) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["plain", "family"])
+@given(seed=seeds, order=st.permutations(range(5)))
+@settings(max_examples=40, deadline=None)
+def test_renumbering_the_clients_renumbers_their_worth_and_nothing_else(kind, seed, order):
+    env, order = ENVS[kind], np.array(order)
+    policy, entries = policy_of(env, seed), drawn(np.random.default_rng(seed), 5)
+    worth, cell, value = answer(policy, shown(env, entries))
+    renumbered = entries | {name: entries[name][order] for name in of_clients(entries)}
+    assert close(answer(policy, shown(env, renumbered)), (worth[order], cell, value))
+    assert np.ptp(worth) > 1e-3
+
+
+@pytest.mark.parametrize(("kind", "flag"), [("plain", "available"), ("family", "available"), ("family", "present")])
+@given(seed=seeds, there=st.integers(1, 4))
+@settings(max_examples=40, deadline=None)
+def test_who_is_away_or_absent_has_no_influence(kind, flag, seed, there):
+    env, rng = ENVS[kind], np.random.default_rng(seed)
+    policy, entries = policy_of(env, seed), drawn(rng, 5)
+    entries |= {"available": np.ones(5), "present": np.ones(5)} | {flag: (np.arange(5) < there).astype(float)}
+    others = drawn(rng, 5)
+    changed = {name: np.where(entries[flag] > 0, entries[name], others[name]) for name in PER_CLIENT}
+    worth, *rest = answer(policy, shown(env, entries))
+    changed_worth, *changed_rest = answer(policy, shown(env, entries | changed | {flag: entries[flag]}))
+    assert close((worth[:there], *rest), (changed_worth[:there], *changed_rest))
+
+
+@pytest.mark.parametrize("name", ["channel", "compute", "loss", "novelty", "experience"])
+def test_who_is_there_has_influence(name):
+    """So that the test before can fail."""
+    env, entries = ENVS["plain"], drawn(np.random.default_rng(0), 5) | {"available": np.ones(5)}
+    changed = entries | {name: np.append(entries[name][:4], 1 - entries[name][4])}
+    policy = policy_of(env)
+    worth, cell, value = answer(policy, shown(env, entries))
+    changed_worth, changed_cell, changed_value = answer(policy, shown(env, changed))
+    assert np.abs(worth[:4] - changed_worth[:4]).min() > 1e-4
+    assert np.abs(cell - changed_cell).min() > 1e-4
+    assert np.abs(value - changed_value).min() > 1e-4
+
+
+def test_nobody_there_is_answered_too():
+    env, entries = ENVS["plain"], drawn(np.random.default_rng(0), 5) | {"available": np.zeros(5)}
+    assert all(np.isfinite(part).all() for part in answer(policy_of(env), shown(env, entries)))
+
+
+@pytest.mark.parametrize("clients", [3, 8, 12])
+def test_the_same_weights_fit_any_number_of_clients(clients):
+    """Of clients that are all alike each is worth the same, however many."""
+    policy = policy_of(ENVS[clients], seed=1)
+    policy.load_state_dict(policy_of(ENVS["plain"]).state_dict())
+    entries = drawn(np.random.default_rng(clients), clients)
+    action, _ = policy.predict(shown(ENVS[clients], entries)[0].numpy())
+    assert ENVS[clients].action_space.contains(action)
+    alike = entries | {name: np.full(clients, 0.7) for name in PER_CLIENT} | {"available": np.ones(clients)}
+    worth, _, _ = answer(policy, shown(ENVS[clients], alike))
+    assert worth == pytest.approx(worth[0], abs=1e-6)
+
+
+@given(seed=seeds, seats=st.permutations(range(12)))
+@settings(max_examples=30, deadline=None)
+def test_padding_changes_nothing_for_those_who_are_present(seed, seats):
+    """Eight clients take eight of twelve seats; a bandwidth as the scenario's is what no family shows."""
+    env, padded, seats = ENVS[8], ENVS["padded"], np.array(seats[:8])
+    policy, entries = policy_of(env, seed), drawn(np.random.default_rng(seed), 8)
+    same = policy_of(padded, seed + 1)
+    same.load_state_dict(policy.state_dict())
+    entries |= {"present": np.ones(8), "bandwidth": 0.5}
+    spread = dict(entries)
+    for name in of_clients(entries):
+        spread[name] = np.zeros(12)
+        spread[name][seats] = entries[name]
+    worth, *rest = answer(policy, shown(env, entries))
+    padded_worth, *padded_rest = answer(same, shown(padded, spread))
+    assert close((worth, *rest), (padded_worth[seats], *padded_rest))
+
+
+def test_exploration_is_the_same_for_all_clients():
+    policy = policy_of(ENVS["plain"])
+    entries = drawn(np.random.default_rng(0), 5)
+    deviation = policy.get_distribution(shown(ENVS["plain"], entries)).distribution.stddev[0].detach().numpy()
+    cut_layer, worth, patience, phi = policy.log_std.detach().exp().numpy()
+    assert deviation == pytest.approx([cut_layer, *[worth] * 5, patience, phi])
+
+
+# Tokens ------------------------------------------------------------------------------------------------------------
+
+
+def test_tokens_by_hand():
+    """Three clients, the last of them away; 0.8 is four times its reference, 0.2 a quarter, 0.9 nine times."""
+    env = make_env(3, family={"subchannel_hz": (1e5, 3e5)})
+    entries = {
+        "channel": [0.5, 0.8, 0.9],
+        "compute": [0.5, 0.2, 0.2],
+        "loss": [0.8, 0.5, 0.9],
+        "data_share": [0.5, 0.8, 0.2],
+        "available": [1, 1, 0],
+        "took_part": [1, 0, 0],
+        "client_cut_layer": [0.25, 0.5, 0.75],
+        "absence": [0.0, 0.2, 0.5],
+        "experience": [0.2, 0.5, 0.0],
+        "diversity": [0.1, 0.2, 0.3],
+        "novelty": [0.5, 0.5, 1.0],
+        "accuracy": 0.2,
+        "cut_layer": 0.6,
+        "aggregation_ratio": 0.7,
+        "round_latency": 0.8,
+        "rounds_left": 0.3,
+        "time_left": 0.4,
+        "bandwidth": 0.8,
+    }
+    two, four, nine = log(2), log(4), log(9)
+    channel = [  # with the bandwidth: log 4, 16 and 36; on average of the two log 8
+        [two, -two, 0, 0],
+        [four, two, 1 / 2, log(2)],
+        [log(6), log(36 / 8), 2 / 2, log(3)],
+    ]
+    compute = [[0, two, 1 / 2, log(2)], [-two, -two, 0, 0], [-two, -two, 0, 0]]
+    loss = [[two, two, 1 / 2, log(2)], [0, -two, 0, 0], [nine / 2, nine - two, 2 / 2, log(3)]]
+    own = [
+        [1, 0.25, 0.1, 0, -LIMIT / 2, -two, 0, two],
+        [0, 0.5, 0.2, two, -two, 0, 0, 0],
+        [0, 0.75, 0.3, -two, 0, -LIMIT / 2, LIMIT / 2, 0],
+    ]
+    seen = tokens(shown(env, entries), Layout.of(env.observation_space, env.action_space))
+    expected = np.concatenate([channel, compute, loss, own], 1)
+    assert seen.clients[0].numpy() == pytest.approx(expected, abs=1e-5)
+    cell = [0.2, 0.6, 0.7, 0.8, 0.3, 0.4, four, log(2) - 2, -two, two]
+    assert seen.cell[0].numpy() == pytest.approx(cell, abs=1e-5)
+    assert seen.there.tolist() == [[1, 1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("clients", "family", "expected"),
+    [
+        (5, {}, (5, False, False)),
+        (5, {"clients": (2, 5)}, (5, True, False)),
+        (5, {"subchannel_hz": (1e5, 3e5)}, (5, False, True)),
+        (5, FAMILY["family"], (5, True, True)),
+        (1, {}, (1, False, False)),
+        (1, {"subchannel_hz": (1e5, 3e5)}, (1, False, True)),
+    ],
+)
+def test_layout_is_read_off_the_spaces(clients, family, expected):
+    env = make_env(clients, family=family)
+    assert Layout.of(env.observation_space, env.action_space) == expected
+
+
+@pytest.mark.parametrize(
+    ("action", "framework"),
+    [("schedule", "epsl"), ("discrete", "epsl"), ("continuous", "epsl"), ("continuous", "psl"), ("priority", "psl")],
+)
+def test_spaces_of_another_kind_are_refused(action, framework):
+    env = make_env(action=action, framework=framework)
+    with pytest.raises(ValueError, match=r"allowed: those of action='priority' and a framework that aggregates"):
+        PPO(EquivariantPolicy, env)
