@@ -74,7 +74,8 @@ class Settings:
             metavar="AGENT [AGENT ...]",
             help="Schedulers to compare, each as NAME or NAME:OPTION=VALUE,OPTION=VALUE, for example "
             f"highest-loss-k:k=3,allocation=equal-shares. Names: {', '.join(names())}. "
-            f"None given: all that need no option, but {DEAR}.",
+            f"None given: all that need no option in any of the scenarios, but {DEAR}; of trained policies those "
+            "that are shipped for each scenario or in general.",
         ),
     ] = ()
     baseline: Annotated[str, tyro.conf.arg(metavar="AGENT")] = "greedy"
@@ -87,7 +88,8 @@ class Settings:
     framework: str = "epsl"
     """Learning framework: centralised, fl, sl, sfl-v1, sfl-v2, psl, epsl, psl-drop, epsl-pt or cpsl."""
     action: str = "schedule"
-    """Action encoding of trained policies: schedule, discrete or continuous; heuristics are played exactly."""
+    """Action encoding of the environment: all decisions are played exactly, whatever the encoding of a policy; but
+    those that learnt with discrete see more and need it, and the others need another one."""
     until: Until = "target"
     """When an episode ends: at the target accuracy, or only when time or rounds are spent, for accuracy curves."""
     episodes: int = 100
@@ -167,7 +169,7 @@ def _scenarios(settings: Settings) -> dict[str, Scenario]:
 def _agents(settings: Settings, scenarios: Sequence[Scenario]) -> list[str]:
     """The agents to compare, after a look whether they can be made in every scenario."""
     envs = [gym.make("SplitLearning-v0", scenario=scenario, **settings.environment) for scenario in scenarios]
-    named = {"--agents": settings.agents or _without_options(envs[0]), "--baseline": [settings.baseline]}
+    named = {"--agents": settings.agents or _without_options(envs), "--baseline": [settings.baseline]}
     if settings.reference is not None:
         named["--reference"] = [settings.reference]
     for option, texts in named.items():
@@ -180,12 +182,13 @@ def _agents(settings: Settings, scenarios: Sequence[Scenario]) -> list[str]:
     return list(dict.fromkeys(text for texts in named.values() for text in texts))
 
 
-def _without_options(env: gym.Env[Any, Any]) -> list[str]:
-    """Names of the agents that need nothing but the environment."""
+def _without_options(envs: Sequence[gym.Env[Any, Any]]) -> list[str]:
+    """Names of the agents that need nothing but the environment, whichever of these it is."""
     found = []
     for name in names():
         try:
-            make(name, env)
+            for env in envs:
+                make(name, env)
         except ValueError:
             continue
         found.append(name)

@@ -3,12 +3,16 @@
 import json
 import sys
 from concurrent.futures.process import BrokenProcessPool
+from itertools import product
 
 import pandas as pd
 import pytest
 
 import agents
 from agents import compare as command
+from agents import learned
+from agents.algorithms import ALGORITHMS
+from agents.learned import GENERAL
 from splitgym.evaluation import HELD_OUT, run_episodes
 from splitgym.scenario import build, load
 
@@ -44,7 +48,40 @@ def test_everything_is_in_the_folder(folder):
 
 def test_all_agents_that_need_nothing_are_compared(folder):
     compared = set(pd.read_csv(folder / "table.csv")["agent"])
-    assert compared == set(agents.names()) - {"ppo", "look-ahead"}
+    assert compared - ALGORITHMS.keys() == set(agents.names()) - ALGORITHMS.keys() - {"look-ahead"}
+
+
+@pytest.mark.parametrize(
+    ("shipped", "scenarios", "compared"),
+    [
+        ((), ("toy",), {"best-fixed"}),
+        (("toy",), ("toy",), {"best-fixed", "ppo-equivariant"}),
+        (("toy",), ("iot", "toy"), {"best-fixed"}),
+        (("toy", GENERAL), ("iot", "toy"), {"best-fixed", "ppo-equivariant"}),
+        (("toy", GENERAL), ("toy", "epsl"), {"ppo-equivariant"}),
+    ],
+)
+@pytest.mark.usefixtures("in_this_process")
+def test_what_every_scenario_has_is_compared(policies, tmp_path, monkeypatch, shipped, scenarios, compared):
+    """Shipped policies, own or general, and the fixed decision, which is not tuned for epsl."""
+    (tmp_path / "ppo-equivariant").mkdir()
+    for scenario, ending in product(shipped, ("safetensors", "toml")):
+        content = (policies["ppo-equivariant"] / f"policy.{ending}").read_bytes()
+        (tmp_path / "ppo-equivariant" / f"{scenario}.{ending}").write_bytes(content)
+    monkeypatch.setattr(learned, "TRAINED", tmp_path)
+    monkeypatch.setattr(command, "compare", lambda makers, *_: made.update(makers) or [])
+    monkeypatch.setattr(command, "_write", lambda *_: None)
+    made = {}
+    assert command.main(["--scenarios", *scenarios, "--out", str(tmp_path / "run")]) == 0
+    assert {*made} & {"best-fixed", *ALGORITHMS} == compared
+    assert "greedy" in made
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_policies_of_different_encodings_stand_in_one_table(policies, tmp_path):
+    names = [f"{name}:policy={policies[name]}" for name in ("ppo", "ppo-equivariant", "tqc")]
+    assert command.main([*TINY, "--agents", *names, "--out", str(tmp_path / "run")]) == 0
+    assert set(pd.read_csv(tmp_path / "run" / "table.csv")["agent"]) == {"greedy", *names}
 
 
 def test_folder_holds_what_is_needed_to_repeat_the_comparison(folder):
@@ -157,8 +194,8 @@ def fails(capsys, *arguments):
         (["--agents", "gredy"], ("--agents gredy", "did you mean 'greedy'?")),
         (["--agents", "fastest-k:n=3"], ("--agents fastest-k:n=3", "'n'", "allowed: allocation, cut_layer, k")),
         (["--agents", "fixed:cut_layer=9"], ("--agents fixed:cut_layer=9", "1..2")),
-        (["--agents", "ppo"], ("--agents ppo", "checkpoint")),
-        (["--agents", "ppo:checkpoint=no.zip"], ("'no.zip' does not exist",)),
+        (["--agents", "ppo"], ("--agents ppo", "train_agent.py --algorithm ppo --scenario toy")),
+        (["--agents", "ppo:policy=nowhere"], ("policy = 'nowhere'", "path of a run folder")),
         (["--baseline", "gredy"], ("--baseline gredy", "did you mean 'greedy'?")),
         (["--reference", "look-ahed"], ("--reference look-ahed", "did you mean 'look-ahead'?")),
         (["--framework", "eps"], ("'eps'", "did you mean 'epsl'?")),
