@@ -67,7 +67,7 @@ class Settings:
     framework: str = "epsl"
     """Learning framework: centralised, fl, sl, sfl-v1, sfl-v2, psl, epsl, psl-drop, epsl-pt or cpsl."""
     action: str | None = None
-    """Action encoding of the policy: schedule, discrete or continuous; None: the algorithm's own."""
+    """Action encoding of the policy: schedule, priority, continuous or discrete; None: the algorithm's own."""
     reward: str = "gain-latency"
     """Reward of the policy: gain-latency, time-to-target or gain-latency-energy."""
     settings: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None

@@ -53,7 +53,7 @@ def test_card_says_how_the_policy_came_about(policy):
         "ppo-equivariant",
         "toy",
         "epsl",
-        "schedule",
+        "priority",
     )
     assert (card.learner, card.seed, card.policy) == ("surrogate", 0, {"width": 8})
     assert 0 < card.steps <= 128
@@ -110,7 +110,7 @@ def test_training_validation_and_comparison_have_seeds_of_their_own():
 
 def test_validation_is_the_episodes_of_the_single_environment(policy):
     """Independent: one environment after the other, through `agents.make`."""
-    environment = {"scenario": "toy", "learner": "surrogate", "action": "schedule"}
+    environment = {"scenario": "toy", "learner": "surrogate", "action": "priority"}
     agent = agents.make("ppo-equivariant", toy("ppo-equivariant", learner="surrogate"), policy=policy)
     got = Validation(algorithms.get("ppo-equivariant"), environment, episodes=5).time_to_target_s(agent._actor._policy)
     for i in range(5):
@@ -177,8 +177,8 @@ def test_tensorboard_shows_reward_terms_and_rounds_of_real_training(tmp_path):
     assert log["round/latency_s"][0].step == 16
 
 
-def test_tensorboard_shows_episodes_and_validation_on_the_surrogate(policy):
-    log = logged(policy)
+def test_tensorboard_shows_episodes_and_validation_on_the_surrogate(tmp_path):
+    log = logged(trained(tmp_path / "run", steps=512))
     assert {"rollout/ep_rew_mean", "validation/time_to_target_s", "validation/reached"} <= log.keys()
     assert all(0 < entry.value <= 20 for entry in log["validation/time_to_target_s"])
 
