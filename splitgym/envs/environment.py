@@ -277,7 +277,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         """Flat bool mask over the values of the MultiDiscrete action, for MaskablePPO: who is away cannot come in.
 
         Raises:
-            AttributeError: the encoding is continuous and has no masks.
+            AttributeError: the encoding has no masks.
         """
         self._need_reset()
         return self._simulation.masks()[0]

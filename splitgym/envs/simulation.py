@@ -121,11 +121,11 @@ class Simulation:
         """[N, values] flat masks over the values of the MultiDiscrete action: who is away cannot come in.
 
         Raises:
-            AttributeError: the encoding is continuous and has no masks.
+            AttributeError: the encoding has no masks.
         """
         if isinstance(self.actions, Masked):
             return self.actions.masks(self.world.state)
-        raise AttributeError("action='continuous' has no masks, allowed: 'discrete', 'schedule'")
+        raise AttributeError("the encoding of the actions has no masks, allowed: action='discrete' or 'schedule'")
 
     def progress(self) -> Info:
         """How far the episodes are, for `info`."""

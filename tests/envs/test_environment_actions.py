@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from rollouts import ACTIONS, CASES, LASTING, make, sampled_actions
+from rollouts import ACTIONS, CASES, LASTING, differences, fields_of, make, sampled_actions
 
 from splitgym.allocation import allocate, descent, equal_shares, form_clusters
 from splitgym.envs.actions import codec
@@ -469,9 +469,10 @@ def test_who_is_away_is_masked_and_yet_legal(action):
     assert seen_away
 
 
-def test_continuous_has_no_masks():
-    env = started(action="continuous")
-    with pytest.raises(AttributeError, match="continuous"):
+@pytest.mark.parametrize("action", BOXES)
+def test_boxes_have_no_masks(action):
+    env = started(action=action)
+    with pytest.raises(AttributeError, match="no masks, allowed: action='discrete' or 'schedule'"):
         env.action_masks()
 
 
@@ -479,3 +480,21 @@ def test_masks_are_the_callers_own():
     env = started()
     env.action_masks()[:] = False
     assert env.action_masks().all()
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_the_encodings_of_other_environments_can_be_had(action):
+    """Independent: an environment that is made with it."""
+    env, other = make("iot", action="schedule"), make("iot", action=action)
+    assert env.codec(action).space == other.action_space == other.codec().space
+    env.reset(seed=1)
+    other.reset(seed=1)
+    other.action_space.seed(1)
+    sampled = other.action_space.sample()
+    decision = decoded(env.codec(action), sampled, env.state)
+    assert not differences(fields_of(decision), fields_of(other.decode(sampled)))
+
+
+def test_an_unknown_encoding_names_the_nearest():
+    with pytest.raises(ValueError, match="action = 'priorit' is unknown, did you mean 'priority'"):
+        make("iot").codec("priorit")

@@ -2,6 +2,7 @@
 
 import math
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from rollouts import ACTIONS, make, sampled_actions
@@ -140,6 +141,19 @@ def test_absence_and_experience_count_rounds():
     observation, _ = env.reset()
     at = dict(zip(env.observation_names, observation, strict=True))
     assert at["absence[0]"] == at["experience[0]"] == 0
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_it_can_be_asked_for_again(action):
+    env = make("iot", action=action, learner="surrogate")
+    with pytest.raises(gym.error.ResetNeeded):
+        env.observe()
+    seen = [env.reset(seed=0)[0]]
+    assert np.array_equal(env.observe(), seen[0])
+    for _ in range(3):
+        seen.append(env.step(env.action_space.sample())[0])
+        assert np.array_equal(env.observe(), seen[-1])
+    assert not np.array_equal(seen[0], seen[-1])
 
 
 def test_observation_stays_in_the_box_beyond_the_time_budget():
