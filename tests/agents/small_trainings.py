@@ -46,3 +46,15 @@ def toy(algorithm, /, scenario="toy", **options):
     """An environment in which that algorithm's policies act."""
     options = {"action": algorithms.get(algorithm).actions[0], **options}
     return gym.make("SplitLearning-v0", scenario=scenario, **options)
+
+
+def rounds(agent, seed=1, count=5):
+    """Observations and actions of some rounds."""
+    env = agent.env
+    env.action_space.seed(seed)
+    observation, info = env.reset(seed=seed)
+    seen = []
+    for _ in range(count):
+        seen.append((observation, agent.act(observation, info)))
+        observation, *_, info = env.step(seen[-1][1])
+    return seen
