@@ -214,6 +214,10 @@ def shipped_policies():
     return [(path.parent.name, path.stem) for path in sorted(learned.TRAINED.glob("*/*.safetensors"))]
 
 
+def test_policies_are_shipped_for_the_main_scenarios():
+    assert {("ppo-equivariant", name) for name in ("iot", "iot-family", "bandwidth-limited")} <= set(shipped_policies())
+
+
 def test_shipped_policies_are_as_good_as_their_cards_say():
     """On the episodes by which they were chosen; a twentieth more or less is the processor's rounding."""
     for name, scenario in shipped_policies():
