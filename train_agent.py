@@ -89,7 +89,7 @@ class Settings:
             help="Schedulers to compare with, each as NAME or NAME:OPTION=VALUE,OPTION=VALUE, for example "
             f"highest-loss-k:k=3,allocation=equal-shares. Names: {', '.join(agents.names())}.",
         ),
-    ] = ("greedy", "fixed", "random")
+    ] = ("greedy", "best-fixed", "unified", "random")
     episodes: int = 5
     """Held-out seeds on which each of them runs."""
     workers: int = 2

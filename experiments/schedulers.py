@@ -12,11 +12,13 @@ import inspect
 import shlex
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import gymnasium as gym
 import pandas as pd
 import tyro
 from tqdm import tqdm
@@ -59,13 +61,12 @@ class Options:
         "greedy",
         "best-fixed",
         "fastest-k:k=4",
-        "unified:w=0",
         "unified:w=0.2",
-        "loss-per-second-k:k=4",
+        "unified:w=0.5,cut_layer=1",
         "ppo-equivariant",
         "ppo-equivariant:policy=iot-family",
     )
-    """NAME or NAME:OPTION=VALUE,...; the first is the baseline. Those that do not fit a cell are left out there."""
+    """NAME or NAME:OPTION=VALUE,...; the first is the baseline. Those not made for a cell are left out there."""
     learner: Literal["train", "surrogate"] = "train"
     """Real training, or the surrogate, which holds for some numbers of clients only."""
     episodes: int = 20
@@ -101,15 +102,19 @@ def main() -> None:
     print(text)
 
 
-def _play(name: str, options: Options) -> "list[Episode]":
+def _play(name: str, options: Options) -> list[Episode]:
     cell = CELLS[name]
     settings = {"learner": options.learner, "action": "priority", "name": name, **cell.differs}
+    env = gym.make("SplitLearning-v0", scenario=cell.preset, **settings)
     factories = {}
     for text in options.agents:
         agent, chosen = agents.parse(text)
-        if agent == "ppo-equivariant" and "policy" not in chosen and name in CELLS and cell.differs:
+        if agent == "ppo-equivariant" and "policy" not in chosen:
             chosen = {"policy": cell.preset}
-        factories[text] = partial(agents.make, agent, **chosen)
+        make = partial(agents.make, agent, **chosen)
+        with suppress(ValueError):
+            make(env)
+            factories[text] = make
     seeds = range(HELD_OUT, HELD_OUT + options.episodes)
     return list(compare(factories, [cell.preset], seeds, settings, "target", options.workers))
 
