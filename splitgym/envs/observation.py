@@ -151,9 +151,14 @@ def _squash(value: float, reference: float) -> float:
 def _count_classes(taught: Floats, class_share: Floats, data_share: Floats, experience: Floats) -> None:
     """Fills in how much of each class, [K], has been taught so far; 1: as much as on average."""
     taught[:] = 0.0
+    total = 0.0
     for i in range(len(data_share)):
-        taught += (experience[i] + HEAD_START) * data_share[i] * class_share[i]
-    taught *= len(taught) / np.sum(taught)
+        weight = (experience[i] + HEAD_START) * data_share[i]
+        for k in range(len(taught)):
+            taught[k] += weight * class_share[i, k]
+        total += weight
+    for k in range(len(taught)):
+        taught[k] *= len(taught) / total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -223,8 +228,13 @@ def _observe(
                 row[6 * clients + i] = client_cut_layer[n, i] / cut_layers
                 row[7 * clients + i] = _squash(absence[n, i], HALF_ABSENCE)
                 row[8 * clients + i] = _squash(experience[n, i], HALF_EXPERIENCE)
-                row[9 * clients + i] = 1 / (len(taught) * np.sum(class_share[n, i] ** 2))
-                row[10 * clients + i] = _squash(np.sum(class_share[n, i] / (taught + RAREST)), 1.0)
+                squares = novelty = 0.0
+                for k in range(len(taught)):
+                    share = class_share[n, i, k]
+                    squares += share * share
+                    novelty += share / (taught[k] + RAREST)
+                row[9 * clients + i] = 1 / (len(taught) * squares)
+                row[10 * clients + i] = _squash(novelty, 1.0)
                 if shows_present:
                     row[first + i] = 1
         at = len(PER_CLIENT) * clients
