@@ -275,10 +275,9 @@ def _bar(console: Console) -> Iterator[Progress]:
 def _factory(agent: str) -> AgentFactory:
     """Makes the agent that `--compare` names."""
     try:
-        name, options = agents.parse(agent)
+        return agents.factory(agent)
     except ValueError as error:
         raise ValueError(f"--compare: {error}") from error
-    return partial(agents.make, name, **options)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,6 @@ class Tuning:
 
     def run(self) -> None:
         """Candidates play ever more episodes, and ever fewer of them stay in."""
-        # Only a tuning needs pandas and what else the evaluation imports.
         from splitgym.evaluation.processes import interrupts_ignored, worker_pool  # noqa: PLC0415
 
         env: Any = gym.make("splitgym:SplitLearning-v0", scenario=self.scenario, learner="surrogate").unwrapped
@@ -104,17 +103,12 @@ def _candidates(env: Any) -> list[dict[str, Any]]:
 
 def _time_to_target_s(scenario: str, seeds: Sequence[int], options: Mapping[str, Any]) -> float:
     """Mean simulated time to target, s; an episode that misses it counts with the time budget."""
-    exact = {"evaluation_samples": None}
-    env: Any = gym.make("splitgym:SplitLearning-v0", scenario=scenario, learner="surrogate", task=exact).unwrapped
-    rule = Rule(env, **options)
-    times = []
-    for seed in seeds:
-        env.reset(seed=seed)
-        terminated = truncated = False
-        while not (terminated or truncated):
-            _, _, terminated, truncated, info = env.play(rule.decide(env.state))
-        times.append(info["elapsed_s"] if terminated else env.scenario.episode.time_budget_s)
-    return float(np.mean(times))
+    # Only a tuning needs pandas and what else the evaluation imports.
+    from splitgym.evaluation import run_episodes  # noqa: PLC0415
+
+    settings = {"scenario": scenario, "learner": "surrogate"}
+    episodes = run_episodes("best-fixed", partial(Rule, **options), seeds, settings)
+    return float(np.mean([episode.time_to_target_s for episode in episodes]))
 
 
 if __name__ == "__main__":

@@ -16,12 +16,11 @@ import tyro
 from rich.console import Console
 from rich.progress import track
 
-from agents.registry import make, names, parse
+from agents.registry import factory, make, names
 from agents.run_folder import RunFolder, file_name, versions
 from splitgym.evaluation import (
     ALL,
     HELD_OUT,
-    AgentFactory,
     Comparison,
     Episode,
     Until,
@@ -176,7 +175,7 @@ def _agents(settings: Settings, scenarios: Sequence[Scenario]) -> list[str]:
         for text in texts:
             try:
                 for env in envs:
-                    _factory(text)(env)
+                    factory(text)(env)
             except ValueError as error:
                 raise ValueError(f"{option} {text}: {error}") from error
     return list(dict.fromkeys(text for texts in named.values() for text in texts))
@@ -195,13 +194,8 @@ def _without_options(envs: Sequence[gym.Env[Any, Any]]) -> list[str]:
     return [name for name in found if name != DEAR]
 
 
-def _factory(text: str) -> AgentFactory:
-    name, options = parse(text)
-    return partial(make, name, **options)
-
-
 def _play(settings: Settings, compared: Sequence[str], scenarios: Sequence[str], console: Console) -> list[Episode]:
-    factories = {text: _factory(text) for text in compared}
+    factories = {text: factory(text) for text in compared}
     running = compare(factories, scenarios, settings.seeds, settings.environment, settings.until, settings.workers)
     total = len(factories) * len(scenarios) * settings.episodes
     return list(track(running, f"{settings.learner}, {total} episodes", total=total, console=console))

@@ -2,6 +2,8 @@
 
 import inspect
 import json
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -82,6 +84,20 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
     _look_up(name)
     _refuse_unknown(name, options)
     return name, options
+
+
+def factory(text: str, **defaults: Any) -> Callable[[gym.Env[Any, Any]], Agent]:
+    """What makes the agent that a text names, see `parse`; picklable.
+
+    Args:
+        text: name:option=value,option=value.
+        defaults: Options that the text may override.
+
+    Raises:
+        ValueError: as `parse`.
+    """
+    name, options = parse(text)
+    return partial(make, name, **{**defaults, **options})
 
 
 def _look_up(name: str) -> tuple[type[Agent], dict[str, str]]:

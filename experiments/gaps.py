@@ -9,8 +9,6 @@ budgets bind for each client or for all together; phi is 0, 0.5 or 1. Everybody 
 """
 
 import inspect
-import shlex
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -24,6 +22,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from experiments.cells import ENDLESS_S, random_states
+from experiments.command_line import command_line
 from splitgym.allocation import by_chance, descend, paper_descend, strongest_signal
 from splitgym.allocation.optimum import exact, exhaustive
 from splitgym.allocation.relaxation import lower_bound
@@ -267,7 +266,7 @@ def main() -> None:
     options = tyro.cli(Options, description=inspect.getdoc(Options))
     options.check()
     table = pd.DataFrame(rows(options))
-    text = report(table, shlex.join(["python", "-m", "experiments", "gaps", *sys.argv[1:]]))
+    text = report(table, command_line("gaps"))
     options.out.mkdir(parents=True, exist_ok=True)
     table.to_csv(options.out / "gaps.csv", index=False, float_format="%.12g")
     (options.out / "gaps.md").write_text(text, encoding="utf-8")

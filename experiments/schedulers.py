@@ -9,12 +9,9 @@ acts in all of them.
 """
 
 import inspect
-import shlex
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,8 +21,12 @@ import tyro
 from tqdm import tqdm
 
 import agents
+from experiments.command_line import command_line
 from splitgym.evaluation import HELD_OUT, Comparison, Episode, compare, episode_table, markdown
 from splitgym.scenario.errors import suggest
+
+LEARNED = "ppo-equivariant"
+"""The scheduler whose policies act in cells that they were not trained in."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     tables: list[pd.DataFrame] = []
     for name in options.cells:
-        tables.append(episode_table(list(tqdm(_play(name, options), desc=name))))
+        tables.append(episode_table(_play(name, options)))
         pd.concat(tables).to_csv(options.out / f"{options.learner}.csv", index=False, float_format="%.6g")
         text = report(tables, options)
         (options.out / f"{options.learner}.md").write_text(text, encoding="utf-8")
@@ -108,22 +109,21 @@ def _play(name: str, options: Options) -> list[Episode]:
     env = gym.make("SplitLearning-v0", scenario=cell.preset, **settings)
     factories = {}
     for text in options.agents:
-        agent, chosen = agents.parse(text)
-        if agent == "ppo-equivariant" and "policy" not in chosen:
-            chosen = {"policy": cell.preset}
-        make = partial(agents.make, agent, **chosen)
+        # The cell has a name of its own, by which no policy is shipped.
+        make = agents.factory(text, **({"policy": cell.preset} if text.startswith(LEARNED) else {}))
         with suppress(ValueError):
             make(env)
             factories[text] = make
     seeds = range(HELD_OUT, HELD_OUT + options.episodes)
-    return list(compare(factories, [cell.preset], seeds, settings, "target", options.workers))
+    playing = compare(factories, [cell.preset], seeds, settings, "target", options.workers)
+    return list(tqdm(playing, desc=name, total=len(factories) * options.episodes))
 
 
 def report(tables: list[pd.DataFrame], options: Options) -> str:
     """A table for each cell."""
     learner = "real training" if options.learner == "train" else "the surrogate"
     parts = [
-        f"`{shlex.join(['python', '-m', 'experiments', 'schedulers', *sys.argv[1:]])}`",
+        f"`{command_line('schedulers')}`",
         f"Simulated time to the target accuracy with {learner}: interquartile mean and 95 % interval over the same "
         f"{options.episodes} held-out episodes for every scheduler. `ppo-equivariant` is the policy that was trained "
         "on the preset of the cell, `ppo-equivariant:policy=iot-family` the one set of weights for all cells.",

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 
 import optuna
 import pandas as pd
 import pytest
+from command_lines import error_line
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 
@@ -188,19 +190,7 @@ def tuned_gamma(folder):
 # What goes wrong ---------------------------------------------------------------------------------------------------
 
 
-def fails(capsys, *arguments):
-    """The one line on stderr of a command that ends with status 2."""
-    try:
-        status = train_agent.main(list(arguments))
-    except SystemExit as end:
-        status = end.code
-    captured = capsys.readouterr()
-    assert status == 2
-    assert "Traceback" not in captured.err + captured.out
-    lines = captured.err.strip().splitlines()
-    assert len(lines) == 1, captured.err
-    assert lines[0].startswith("error: ")
-    return lines[0]
+fails = partial(error_line, train_agent.main)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,6 @@ python -m experiments benchmarks.descent
 """
 
 import inspect
-import shlex
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,6 +16,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from experiments.cells import random_states
+from experiments.command_line import command_line
 from splitgym.allocation import descend, descent, paper_descend
 from splitgym.evaluation.plots import COLOURS
 from splitgym.frameworks import get
@@ -143,7 +142,7 @@ def main() -> None:
     options.check()
     todo = [(preset, *size) for preset in options.presets for size in SIZES]
     runs = pd.DataFrame([row for job in tqdm(todo, desc="sizes") for row in measure(*job, options)])
-    command = shlex.join(["python", "-m", "experiments", "benchmarks.descent", *sys.argv[1:]])
+    command = command_line("benchmarks.descent")
     text = f"`{command}`: CPU time (µs) of one descent on one core, fastest of its repetitions, median over cells.\n\n"
     text += table(runs) + "\n"
     options.out.mkdir(parents=True, exist_ok=True)

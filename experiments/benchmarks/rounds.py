@@ -24,8 +24,6 @@ programs, do not; with five clients they are measured a second time with it, as 
 import inspect
 import os
 import platform
-import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +37,7 @@ from experiments.benchmarks.judged import judged
 from experiments.benchmarks.processes import measure
 from experiments.benchmarks.subjects import Setting, Subject, all_frameworks, baselines
 from experiments.benchmarks.tables import LEGEND, key_of, markdown, save, summary
+from experiments.command_line import command_line
 from splitgym import data
 from splitgym.data.sources import read
 from splitgym.learning.learner import has_bf16
@@ -151,7 +150,7 @@ def _residual_networks() -> list[Setting]:
 def _machine(options: Options) -> str:
     """Machine, load and command."""
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    command = f"python -m experiments benchmarks.rounds {shlex.join(sys.argv[1:])}"
+    command = command_line("benchmarks.rounds")
     return (
         f"{_processor()}, {os.cpu_count()} cores, torch {torch.__version__}, torch threads per process: "
         f"{options.threads}; load average at the start {load}. `{command}`"

@@ -4,8 +4,6 @@ python -m experiments benchmarks.throughput
 """
 
 import inspect
-import shlex
-import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -24,6 +22,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from tqdm import tqdm
 
 from experiments.benchmarks.costless import Costless
+from experiments.command_line import command_line
 from splitgym.envs import SB3VecEnv, SplitLearningVectorEnv
 from splitgym.envs.simulation import Settings, Simulation, account
 from splitgym.evaluation.plots import COLOURS
@@ -240,7 +239,7 @@ def main() -> None:
     options.check()
     torch.set_num_threads(2)
     runs = pd.DataFrame(list(tqdm(measure(options), desc="numbers")))
-    command = shlex.join(["python", "-m", "experiments", "benchmarks.throughput", *sys.argv[1:]])
+    command = command_line("benchmarks.throughput")
     text = f"`{command}`: scenario `{options.scenario}`, learner `surrogate`, wall-clock time.\n\n{tables(runs)}"
     options.out.mkdir(parents=True, exist_ok=True)
     runs.to_csv(options.out / "throughput.csv", index=False, float_format="%.6g")

@@ -10,8 +10,6 @@ weights: such a twin shows how much of a run is chance, which no model can foret
 
 import inspect
 import re
-import shlex
-import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +25,7 @@ from experiments.calibrate.jobs import jobs, of_group
 from experiments.calibrate.logs import Log, finish, finished
 from experiments.calibrate.replays import Replay
 from experiments.calibrate.report import Comparison, errors, plot, table, twins, where
+from experiments.command_line import command_line
 from splitgym import data, models
 from splitgym.learning.surrogate.calibration import FOLDER_VARIABLE, key
 from splitgym.learning.surrogate.parameters import Parameters
@@ -178,7 +177,7 @@ class Report:
         plot(self.held_out, folder / f"{self.name}.png")
         text = "\n\n".join(
             [
-                f"`{command()}`",
+                f"`{command_line('calibrate')}`",
                 f"{len(self.logs)} real runs of {self.held_out.rounds} rounds, each trained once. Accuracy: beside "
                 "the surrogate's expectation. Rounds to the target: beside the median of nine draws of the surrogate; "
                 "error where both reach it, rank correlation over all runs. Twins are runs trained twice, with other "
@@ -203,11 +202,6 @@ def errors_at(
     return found if pairs is None else {**found, "second twins for first": twins(*pairs, target)}
 
 
-def command() -> str:
-    """The command line of this experiment."""
-    return shlex.join(["python", "-m", "experiments", "calibrate", *sys.argv[1:]])
-
-
 def calibration(options: Options, scenario: Scenario, clients: tuple[int, int], cuts: int, report: Report) -> str:
     """The calibration as TOML."""
     logs, (task, training) = report.logs, key(scenario)
@@ -224,7 +218,7 @@ def calibration(options: Options, scenario: Scenario, clients: tuple[int, int], 
         "training": training,
         "parameters": {name: rounded(value) for name, value in report.shipped._asdict().items()},
         "provenance": {
-            "command": command(),
+            "command": command_line("calibrate"),
             "splitgym": version("splitgym"),
             "torch": str(torch.__version__),
             "runs": len(logs),

@@ -7,8 +7,6 @@ Every finished run is kept in a file of its own: a command that was stopped goes
 """
 
 import inspect
-import shlex
-import sys
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -19,6 +17,7 @@ import pandas as pd
 import tyro
 from tqdm import tqdm
 
+from experiments.command_line import command_line
 from experiments.frameworks.methods import methods
 from experiments.frameworks.report import plot, table
 from experiments.frameworks.runs import Job, run
@@ -103,7 +102,7 @@ def main() -> None:
         "differences: mean ± standard error on the same seeds. Times are simulated; `inject` is timed as EPSL, whose "
         "reference it is, though its server really back-propagates every row."
     )
-    command = f"python -m experiments frameworks {shlex.join(sys.argv[1:])}"
+    command = command_line("frameworks")
     text = f"{caption}\n\n`{command}`\n\n{table(curves, options.task)}\n"
     (options.out / f"{options.task}.md").write_text(text, encoding="utf-8")
     plot(curves, options.task, options.out / f"{options.task}.png")

@@ -8,14 +8,13 @@ stands in headroom.csv and headroom-rounds.csv and is not run again.
 """
 
 import inspect
-import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import tyro
 
+from experiments.command_line import command_line
 from experiments.headroom import episodes, rounds
 from experiments.headroom.finished import finish, finished
 from experiments.headroom.methods import PRESETS, REAL, SETTINGS, Preset, methods
@@ -77,7 +76,7 @@ def main() -> None:
     plot(played, options.out / "headroom.png")
     text = "\n\n".join(
         [
-            f"`{shlex.join(['python', '-m', 'experiments', 'headroom', *sys.argv[1:]])}`",
+            f"`{command_line('headroom')}`",
             f"## Rounds: latency above the best known decision, %, mean (worst) over {cells['seed'].nunique()} cells",
             "Everybody takes part, first round of an episode, EPSL at the preset's phi, no round timeout. Best known: "
             "the least of all allocations and of a local search that begins at the best of them.",

@@ -7,8 +7,6 @@ which are the same for all methods.
 """
 
 import inspect
-import shlex
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ import pandas as pd
 import tyro
 from tqdm import tqdm
 
+from experiments.command_line import command_line
 from experiments.latency.comparisons import COMPARISONS
 from experiments.latency.report import plot, table
 from experiments.latency.rounds import measure, points
@@ -83,7 +82,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     packed = {"method": "gzip", "mtime": 0}
     rounds.to_csv(options.out / "latency.csv.gz", index=False, float_format="%.4g", compression=packed)
-    command = shlex.join(["python", "-m", "experiments", "latency", *sys.argv[1:]])
+    command = command_line("latency")
     text = "\n\n".join([f"`{command}`", caption(rounds), *sections(rounds, options.out)]) + "\n"
     (options.out / "latency.md").write_text(text, encoding="utf-8")
     print(text)

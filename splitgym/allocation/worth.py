@@ -24,8 +24,9 @@ def worth_most_first(worth: Floats, seconds: Floats) -> Ints:
 def worth_most(state: RoundState, worth: Floats, patience: Floats, cut_layer: Ints, aggregation_ratio: Floats) -> Bools:
     """[N, C] the sets S of the largest sum_{i in S} worth_i / T(S)^patience, T the expected latency of their round.
 
-    For every size it looks at the clients that are worth most per own second (see `own_seconds`); a set of which
-    somebody is left out does not count. With patience 1 and the worth of `Unified` it is that rule, the cut layer held.
+    For every size it looks at the clients of the largest worth_i / t_i^patience, t their own seconds (see
+    `own_seconds`); a set of which somebody is left out does not count. With patience 1 and the worth of `Unified` it is
+    that rule, the cut layer held.
 
     Args:
         state: Of N worlds, as the scheduler believes it.

@@ -3,10 +3,12 @@
 import json
 import sys
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from itertools import product
 
 import pandas as pd
 import pytest
+from command_lines import error_line
 
 import agents
 from agents import compare as command
@@ -175,15 +177,7 @@ def test_several_scenarios_with_a_reference_and_curves_by_real_training(tmp_path
 # What goes wrong ---------------------------------------------------------------------------------------------------
 
 
-def fails(capsys, *arguments):
-    """The one line on stderr of a command that ends with status 2."""
-    assert command.main(list(arguments)) == 2
-    captured = capsys.readouterr()
-    assert "Traceback" not in captured.err + captured.out
-    lines = captured.err.strip().splitlines()
-    assert len(lines) == 1, captured.err
-    assert lines[0].startswith("error: ")
-    return lines[0]
+fails = partial(error_line, command.main)
 
 
 @pytest.mark.parametrize(
