@@ -24,6 +24,7 @@ from agents.policy_file import copy
 from agents.run_folder import RunFolder, command
 from agents.training import Job, train_all
 from agents.tuning import Search
+from splitgym import frameworks
 from splitgym.evaluation import (
     HELD_OUT,
     AgentFactory,
@@ -115,7 +116,13 @@ class Settings:
             _factory(agent)
         if not 0 <= self.seed <= SEEDS - self.seeds:
             raise ValueError(f"--seed {self.seed}, allowed: 0..{SEEDS - self.seeds}")
-        allowed = algorithms.get(self.algorithm).actions
+        algorithm = algorithms.get(self.algorithm)
+        if algorithm.decides_phi and not frameworks.get(self.framework).aggregates:
+            fitting = [name for name in frameworks.names() if frameworks.get(name).aggregates]
+            raise ValueError(
+                f"--framework {self.framework} with {self.algorithm}, which decides phi, allowed: {', '.join(fitting)}"
+            )
+        allowed = algorithm.actions
         if self.action is not None and self.action not in allowed:
             raise ValueError(f"--action {self.action} with {self.algorithm}, {suggest(self.action, allowed)}")
 

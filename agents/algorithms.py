@@ -33,6 +33,8 @@ class Algorithm:
     """Whether it is told who is away."""
     any_clients: bool = False
     """Whether a policy serves other numbers of clients than it was trained with."""
+    decides_phi: bool = False
+    """Whether its policies always decide phi, so that the framework must aggregate."""
 
     @property
     def learner_class(self) -> "type[BaseAlgorithm]":
@@ -67,6 +69,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
             ("priority",),
             deterministic=True,
             any_clients=True,
+            decides_phi=True,
         ),
         Algorithm(
             "maskable-ppo",

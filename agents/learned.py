@@ -105,7 +105,7 @@ def _own_codec(env: SplitLearningEnv, algorithm: Algorithm, card: Card) -> Actio
             f" allowed: an environment with action={card.action!r}"
         )
     # Spaces do not tell whether phi is missing, or one of any number of clients.
-    if algorithm.any_clients and not env.framework.aggregates:
+    if algorithm.decides_phi and not env.framework.aggregates:
         raise PolicyError(
             f"policy {algorithm.name!r} of scenario {card.scenario!r} decides phi, allowed: a framework that aggregates"
         )

@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -15,13 +15,14 @@ from agents.allocations import ALLOCATIONS
 from agents.rule import SELECTIONS, Rule
 from splitgym.scenario.errors import suggest
 
-_CLASSES = {
-    "best-fixed": ("agents.best_fixed", "BestFixed"),
-    "look-ahead": ("agents.look_ahead", "LookAhead"),
-    "random": ("agents.random", "Random"),
-    "two-timescale": ("agents.two_timescale", "TwoTimescale"),
+_CLASSES: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
+    "best-fixed": ("agents.tuned_rule", "TunedRule", {"rule": "best-fixed"}),
+    "look-ahead": ("agents.look_ahead", "LookAhead", {}),
+    "random": ("agents.random", "Random", {}),
+    "tuned": ("agents.tuned_rule", "TunedRule", {}),
+    "two-timescale": ("agents.two_timescale", "TwoTimescale", {}),
 }
-"""Imported only when asked for."""
+"""Module, class and what the name says of its options; imported only when asked for."""
 
 _RULES = {
     "greedy": {"allocation": "descent"},
@@ -100,11 +101,11 @@ def factory(text: str, **defaults: Any) -> Callable[[gym.Env[Any, Any]], Agent]:
     return partial(make, name, **{**defaults, **options})
 
 
-def _look_up(name: str) -> tuple[type[Agent], dict[str, str]]:
+def _look_up(name: str) -> tuple[type[Agent], Mapping[str, str]]:
     """The agent's class, and the options of it that the name says."""
     if name in _CLASSES:
-        module, class_name = _CLASSES[name]
-        return getattr(import_module(module), class_name), {}
+        module, class_name, said = _CLASSES[name]
+        return getattr(import_module(module), class_name), said
     if name in _LEARNED:
         return import_module("agents.learned").Learned, _LEARNED[name]
     if name in _RULES:

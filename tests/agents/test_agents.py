@@ -16,8 +16,8 @@ from splitgym.timing import round_cost
 
 ENCODINGS = ("discrete", "continuous", "schedule", "priority")
 LEARNED = tuple(algorithms.ALGORITHMS)
-HEURISTICS = tuple(name for name in agents.names() if name not in (*LEARNED, "look-ahead"))
-"""Without the oracle, which does not decide from what may be believed."""
+HEURISTICS = tuple(name for name in agents.names() if name not in (*LEARNED, "look-ahead", "tuned"))
+"""Without the oracle, which does not decide from what may be believed, and other rules by their tuned parameters."""
 RULES = tuple(name for name in HEURISTICS if name not in ("random", "best-fixed"))
 
 
@@ -32,8 +32,8 @@ def started(*arguments, seed=0, **options):
 
 
 def make(name, env, policies):
-    own = {"policy": policies[name]} if name in LEARNED else {"scenario": "toy"} if name == "best-fixed" else {}
-    return agents.make(name, env, **own)
+    own = {"best-fixed": {"scenario": "toy"}, "tuned": {"rule": "unified", "scenario": "iot"}}
+    return agents.make(name, env, **({"policy": policies[name]} if name in LEARNED else own.get(name, {})))
 
 
 def test_the_names_are_these():
@@ -64,6 +64,7 @@ def test_the_names_are_these():
         "round-robin",
         "round-robin-k",
         "tqc",
+        "tuned",
         "two-timescale",
         "unified",
     ]
@@ -243,7 +244,7 @@ def one_line(error, call):
         (
             "best-fixed",
             {"scenario": "x"},
-            ("'best-fixed' is not tuned for scenario 'x'", "agents.best_fixed --scenario x"),
+            ("'best-fixed' is not tuned for scenario 'x'", "agents.tuned_rule --scenario x"),
         ),
     ],
 )
