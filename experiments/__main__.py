@@ -1,43 +1,105 @@
-"""`python -m experiments list` names the experiments; `python -m experiments NAME [options]` runs one."""
+"""`python -m experiments list` names the experiments, `NAME [options]` runs one, `report DIR` shows all results."""
 
 import importlib
+import importlib.util
 import pkgutil
 import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated
+
+import tyro
 
 import experiments
+from experiments.running.experiment import Experiment
+from experiments.running.options import parsed
+from experiments.running.page import write_page
+from experiments.running.run import JobsFailedError, run
+from splitgym.scenario.errors import suggest
+
+USAGE = """usage: python -m experiments list
+       python -m experiments NAME --help
+       python -m experiments report DIR [--out FILE]
+       python -m experiments NAME [--quick] [--seeds N] [--workers local:N | ray:auto | ray:ADDRESS] [--out DIR]
+"""
 
 
-def experiment_names() -> list[str]:
-    """Names of all modules, at any depth, that have a `main`: what stands beside them are their parts."""
-    modules = pkgutil.walk_packages(experiments.__path__, "experiments.")
-    names = sorted(module.name.removeprefix("experiments.") for module in modules)
-    return [
-        name
-        for name in names
-        if not name.endswith("__main__") and hasattr(importlib.import_module(f"experiments.{name}"), "main")
-    ]
+def listed() -> dict[str, str]:
+    """Title of every experiment: of all modules, at any depth, that hold an `EXPERIMENT` or have a `main`."""
+    names = [module.name for module in pkgutil.walk_packages(experiments.__path__, "experiments.")]
+    modules = {name.removeprefix("experiments."): importlib.import_module(name) for name in sorted(names)}
+    return {name: _title(module) for name, module in modules.items() if _runs(name, module)}
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Lists or runs; returns the exit status."""
-    names = experiment_names()
-    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    name, *others = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if name in ("list", "-h", "--help"):
-        print("usage: python -m experiments NAME [options]")
-        for each in names:
-            summary = (importlib.import_module(f"experiments.{each}").__doc__ or "").splitlines()[0]
-            print(f"{each:22} {summary}")
+        print(USAGE)
+        for each, title in listed().items():
+            print(f"{each:22} {title}")
         return 0
-    if name not in names:
-        print(f"error: experiment {name!r} is unknown, allowed: list, {', '.join(names)}", file=sys.stderr)
-        return 2
-    sys.argv = [f"python -m experiments {name}", *sys.argv[2:]]
     try:
-        importlib.import_module(f"experiments.{name}").main()
+        if name == "report":
+            tyro.cli(report, args=others, prog="python -m experiments report")
+        else:
+            _run(name, others)
+    except JobsFailedError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on with what is not finished", file=sys.stderr)
+        return 130
     return 0
+
+
+def report(folder: Annotated[Path, tyro.conf.Positional], out: Path | None = None) -> None:
+    """Shows all finished experiments of a folder on one HTML page that needs no other file.
+
+    Args:
+        folder: Where results are, at any depth.
+        out: The page; none: report.html in that folder.
+    """
+    page = out or folder / "report.html"
+    write_page(folder, page)
+    print(f"Saved {page}")
+
+
+def _run(name: str, arguments: list[str]) -> None:
+    module = _module(name)
+    if module is None:
+        raise ValueError(f"experiment {name!r} is unknown, {suggest(name, ['list', 'report', *listed()])}")
+    experiment: Experiment | None = getattr(module, "EXPERIMENT", None)
+    if experiment is None:
+        sys.argv = [f"python -m experiments {name}", *arguments]
+        module.main()
+    else:
+        experiment, options = parsed(name, experiment, arguments)
+        print(run(name, experiment, options))
+        print(f"\nSaved in {options.folder(name)}")
+
+
+def _module(name: str) -> ModuleType | None:
+    """The module of an experiment, None if there is no such experiment; the others need not be imported."""
+    try:
+        found = importlib.util.find_spec(f"experiments.{name}") is not None
+    except ModuleNotFoundError:
+        found = False
+    module = importlib.import_module(f"experiments.{name}") if found else None
+    return module if module is not None and _runs(name, module) else None
+
+
+def _runs(name: str, module: ModuleType) -> bool:
+    return name != "__main__" and (hasattr(module, "EXPERIMENT") or hasattr(module, "main"))
+
+
+def _title(module: ModuleType) -> str:
+    if hasattr(module, "EXPERIMENT"):
+        return str(module.EXPERIMENT.title)
+    return (module.__doc__ or "").splitlines()[0]
 
 
 if __name__ == "__main__":

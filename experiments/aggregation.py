@@ -6,114 +6,81 @@ Shown beside each ratio: what PSL reaches on the rows that EPSL does not aggrega
 phi has to hold against that; and the unbiased correction at a lower learning rate.
 """
 
-import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import tyro
-from tqdm import tqdm
 
 from experiments.everybody import everybody
-from splitgym.evaluation.processes import interrupts_ignored, worker_pool
+from experiments.running import Case, Experiment, Row, at_least
 from splitgym.learning import Learner
 from splitgym.scenario import build
 
 BATCH = 32
 LOWER_RATES: Mapping[str, float] = {"client_learning_rate": 0.02, "server_learning_rate": 0.02}
 """For the unbiased correction, whose gradients have n times the noise; otherwise the scenario's 0.05."""
+METHODS = ("virtual", "inject", "unbiased", "control")
+RATIOS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True)
-class Options:
-    """Test accuracy over the aggregation ratio, on digits with IID clients; prints a table and saves it."""
+class Cases:
+    """Methods and ratios."""
 
     rounds: int = 300
-    """Training rounds."""
-    seeds: int = 5
-    """Runs per setting."""
+    """Training rounds; 10 in the short form."""
     clients: int = 5
     """Clients, all taking part."""
-    workers: int = 2
-    """Processes."""
-    out: Path = Path("experiments/results")
-    """Folder for aggregation.csv and aggregation.md."""
 
-    def check(self) -> None:
-        """Raises a ValueError that names the first setting which is not allowed."""
-        for name in ("rounds", "seeds", "clients", "workers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name} {getattr(self, name)}, allowed: 1 or more")
-
-
-@dataclass(frozen=True)
-class Job:
-    """One training run."""
-
-    method: str
-    aggregation_ratio: float
-    seed: int
-    clients: int
-    rounds: int
-
-    def training(self) -> dict[str, Any]:
-        """Training settings of the method."""
-        if self.method == "control":
-            return {"batch_size": round((1 - self.aggregation_ratio) * BATCH)}
-        if self.method == "unbiased":
-            return {"batch_size": BATCH, **LOWER_RATES, "aggregation_correction": "unbiased"}
-        return {"batch_size": BATCH, "aggregation_reading": self.method}
+    def __call__(self, quick: bool) -> list[Case]:
+        """All of them, except for a control without rows."""
+        at_least(1, rounds=self.rounds, clients=self.clients)
+        size = {"clients": self.clients, "rounds": 10 if quick else self.rounds}
+        return [
+            {"method": method, "aggregation_ratio": phi, **size}
+            for method, phi in product(METHODS, RATIOS)
+            if not (method == "control" and phi == 1)
+        ]
 
 
-def jobs(options: Options) -> Iterator[Job]:
-    """All training runs."""
-    for method, phi, seed in product(
-        ("virtual", "inject", "unbiased", "control"), (0.0, 0.25, 0.5, 0.75, 1.0), range(options.seeds)
-    ):
-        if not (method == "control" and phi == 1):
-            yield Job(method, phi, seed, options.clients, options.rounds)
+def training(method: str, aggregation_ratio: float) -> dict[str, Any]:
+    """Training settings of a method."""
+    if method == "control":
+        return {"batch_size": round((1 - aggregation_ratio) * BATCH)}
+    if method == "unbiased":
+        return {"batch_size": BATCH, **LOWER_RATES, "aggregation_correction": "unbiased"}
+    return {"batch_size": BATCH, "aggregation_reading": method}
 
 
-def accuracy(job: Job) -> float:
+def measure(case: Case, seed: int) -> list[Row]:
     """Test accuracy after the last round, cut after the first convolution."""
-    task = {"partition": "iid", "evaluation_samples": None, "evaluate_every": job.rounds}
-    scenario = build("iot", {"task": task, "clients": {"count": job.clients}, "training": job.training()})
-    learner = Learner(scenario, "epsl", job.seed)
-    decision = everybody(scenario, 1, 0.0 if job.method == "control" else job.aggregation_ratio)
-    for _ in range(job.rounds):
+    method, phi, rounds = case["method"], case["aggregation_ratio"], case["rounds"]
+    task = {"partition": "iid", "evaluation_samples": None, "evaluate_every": rounds}
+    own = {"task": task, "clients": {"count": case["clients"]}, "training": training(method, phi)}
+    scenario = build("iot", own)
+    learner = Learner(scenario, "epsl", seed)
+    decision = everybody(scenario, 1, 0.0 if method == "control" else phi)
+    for _ in range(rounds):
         outcome = learner.round(decision)
-    return outcome.accuracy
+    return [{"accuracy": outcome.accuracy}]
 
 
-def main() -> None:
-    """Runs all jobs, prints and saves the table."""
-    options = tyro.cli(Options, description=inspect.getdoc(Options))
-    options.check()
-    todo = list(jobs(options))
-    with worker_pool(options.workers) as pool:
-        with interrupts_ignored():
-            running = pool.map(accuracy, todo)
-        results = list(tqdm(running, total=len(todo), desc="training runs"))
-    runs = pd.DataFrame([{**vars(job), "accuracy": value} for job, value in zip(todo, results, strict=True)])
-    percent = 100 * runs.groupby(["aggregation_ratio", "method"])["accuracy"].agg(["mean", "std"])
-    columns = ["virtual", "inject", "unbiased", "control"]
-    lines = ["| phi | " + " | ".join(columns) + " |", "|---:" * (1 + len(columns)) + "|"]
+def report(rows: pd.DataFrame) -> str:
+    """Mean and spread of every method, a row for each ratio."""
+    percent = 100 * rows.groupby(["aggregation_ratio", "method"])["accuracy"].agg(["mean", "std"])
+    lines = ["| phi | " + " | ".join(METHODS) + " |", "|---:" * (1 + len(METHODS)) + "|"]
     for phi in percent.index.unique("aggregation_ratio"):
-        cells = [_cell(*percent.loc[(phi, name)]) if (phi, name) in percent.index else "" for name in columns]
+        cells = [_cell(*percent.loc[(phi, name)]) if (phi, name) in percent.index else "" for name in METHODS]
         lines.append(f"| {phi:g} | " + " | ".join(cells) + " |")
+    size = rows.iloc[0]
     caption = (
-        f"Test accuracy (%) after {options.rounds} rounds, {options.clients} IID clients, batch {BATCH}, digits, "
-        f"mean ± standard deviation over {options.seeds} seeds."
+        f"Test accuracy (%) after {size['rounds']} rounds, {size['clients']} IID clients, batch {BATCH}, digits, "
+        f"mean ± standard deviation over {rows['seed'].nunique()} seeds."
     )
-    text = "\n".join([caption, "", *lines, ""])
-    options.out.mkdir(parents=True, exist_ok=True)
-    runs.to_csv(options.out / "aggregation.csv", index=False)
-    (options.out / "aggregation.md").write_text(text, encoding="utf-8")
-    print(text)
+    return "\n".join([caption, "", *lines])
 
 
 def _cell(mean: float, spread: float) -> str:
@@ -121,5 +88,9 @@ def _cell(mean: float, spread: float) -> str:
     return f"{mean:.1f}" if np.isnan(spread) else f"{mean:.1f} ± {spread:.1f}"
 
 
-if __name__ == "__main__":
-    main()
+EXPERIMENT = Experiment(
+    title="Does aggregating last-layer gradients cost accuracy? EPSL over phi, on digits with IID clients",
+    cases=Cases(),
+    measure=measure,
+    report=report,
+)

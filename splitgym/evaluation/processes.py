@@ -1,11 +1,12 @@
 """Worker processes that train: started anew, one torch thread each, and Ctrl-C is for their parent."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context, resource_tracker
+from multiprocessing import get_context, parent_process, resource_tracker
 
 import torch
 
@@ -16,9 +17,7 @@ START_METHOD = "spawn"
 @contextmanager
 def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """A pool of processes, which an exception ends at once, Ctrl-C too; submit jobs inside `interrupts_ignored`."""
-    with ProcessPoolExecutor(
-        workers, get_context(START_METHOD), initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
+    with ProcessPoolExecutor(workers, get_context(START_METHOD), initializer=_begin) as pool:
         try:
             yield pool
         except BaseException:
@@ -28,6 +27,19 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
             for process in running:
                 process.terminate()
             raise
+
+
+def _begin() -> None:
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would otherwise wait for jobs for ever."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 @contextmanager

@@ -1,14 +1,13 @@
 """The report of a comparison: one HTML file that needs nothing else."""
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-import jinja2
 import pandas as pd
 
 from splitgym.evaluation.comparison import ALL, TIME, Comparison
+from splitgym.evaluation.html import embedded, render
 from splitgym.evaluation.statistics import RESAMPLES
 from splitgym.evaluation.tables import readable
 
@@ -33,14 +32,9 @@ def write_report(
         paired: Its paired table.
         images: PNG files, and what each of them shows.
     """
-    template = jinja2.Template(
-        files("splitgym.evaluation").joinpath("report.html.jinja").read_text(encoding="utf-8"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = template.render(
+    template = files("splitgym.evaluation").joinpath("report.html.jinja").read_text(encoding="utf-8")
+    page = render(
+        template,
         title=title,
         findings=findings(comparison, summary),
         notes=notes(comparison),
@@ -48,7 +42,7 @@ def write_report(
         summary=readable(summary),
         paired=readable(paired),
         baseline=comparison.baseline,
-        images=[(b64encode(image.read_bytes()).decode(), text) for image, text in images],
+        images=[(embedded(image), text) for image, text in images],
     )
     path.write_text(page, encoding="utf-8")
 

@@ -1,0 +1,84 @@
+"""The options of a run: those of every experiment, and those of its cases."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from experiments.running.experiment import Experiment, at_least
+
+RESULTS, QUICK_RESULTS = Path("experiments/results"), Path("runs/quick")
+"""Folders of full and of short forms."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an experiment is run."""
+
+    quick: bool = False
+    """A short form of minutes at most, which shows that everything works, not what is true."""
+    seeds: int | None = None
+    """Runs of every case; none: as many as the experiment says."""
+    workers: str = "local:2"
+    """local:NUMBER of processes, ray:auto for the Ray cluster that runs on this machine, or ray:ADDRESS."""
+    out: Path | None = None
+    """Folder of the results, in which a stopped run goes on; none: experiments/results/NAME, or runs/quick/NAME."""
+
+    def folder(self, name: str) -> Path:
+        """Of the results of an experiment."""
+        return self.out or (QUICK_RESULTS if self.quick else RESULTS).joinpath(*name.split("."))
+
+    def seeds_of(self, experiment: Experiment) -> int:
+        """Runs of every case.
+
+        Raises:
+            ValueError: there are none.
+        """
+        if self.seeds is None:
+            return experiment.quick_seeds if self.quick else experiment.seeds
+        at_least(1, seeds=self.seeds)
+        return self.seeds
+
+
+def parsed(name: str, experiment: Experiment, arguments: Sequence[str]) -> tuple[Experiment, Options]:
+    """Options from the command line, and the experiment with the cases that they ask for."""
+    about = {"args": arguments, "prog": f"python -m experiments {name}", "description": experiment.title}
+    if not is_dataclass(experiment.cases):
+        return experiment, tyro.cli(Options, **about)
+    options, cases = tyro.cli(
+        tuple[Options, type(experiment.cases)],  # type: ignore[misc]
+        default=(Options(), experiment.cases),
+        config=(tyro.conf.OmitArgPrefixes,),
+        **about,
+    )
+    return replace(experiment, cases=cases), options
+
+
+def settings(experiment: Experiment, options: Options) -> dict[str, Any]:
+    """What decides the results, by name of the option, as it stands in JSON."""
+    own = {field.name: getattr(experiment.cases, field.name) for field in _fields(experiment)}
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
+    return {"quick": options.quick, "seeds": options.seeds_of(experiment), **plain}
+
+
+def command(name: str, experiment: Experiment, options: Options) -> str:
+    """What repeats the results: without folder and workers, which do not decide them, and what is so anyway."""
+    words = ["python", "-m", "experiments", name]
+    words += ["--quick"] if options.quick else []
+    words += [] if options.seeds is None else ["--seeds", f"{options.seeds}"]
+    for field in _fields(experiment):
+        value, flag = getattr(experiment.cases, field.name), field.name.replace("_", "-")
+        if value == field.default:
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            words += [f"--{flag}", *map(str, value if isinstance(value, tuple) else (value,))]
+    return shlex.join(words)
+
+
+def _fields(experiment: Experiment) -> tuple[Any, ...]:
+    return fields(experiment.cases) if is_dataclass(experiment.cases) else ()

@@ -1,0 +1,86 @@
+"""What made a result: settings, versions of everything, sources, command; and what may be added to it."""
+
+import inspect
+import json
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import agents
+import experiments
+import splitgym
+from agents.policy_file import write
+from agents.run_folder import versions as packages_of_agents
+
+PACKAGES = ("matplotlib", "numba", "pandas", "scikit-learn")
+"""On which results depend, beside those of `agents`."""
+FILE = "provenance.json"
+
+
+def versions(measure: Callable[..., object]) -> dict[str, str]:
+    """Of machine, Python and packages; of this project a digest of the sources that decide what is measured."""
+    return {
+        "machine": f"{platform.system()} {platform.machine()}",
+        **packages_of_agents(),
+        **{name: version(name) for name in PACKAGES},
+        "sources": _digest(Path(inspect.getfile(measure))),
+    }
+
+
+@cache
+def _digest(measured_by: Path) -> str:
+    """Of the simulator, the schedulers, and the file of an experiment, or its folder if it has one of its own."""
+    own_folder = (measured_by.parent / "__init__.py").exists() and measured_by.parent != _folder(experiments)
+    digest = sha256()
+    for root in (_folder(splitgym), _folder(agents), measured_by.parent if own_folder else measured_by):
+        for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(f"{path.relative_to(root.parent).as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _folder(package: Any) -> Path:
+    return Path(package.__path__[0])
+
+
+def commit() -> str | None:
+    """The project's state in git, for readers; None without git."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    describe = [git, "-C", str(_folder(experiments)), "describe", "--always", "--dirty", "--abbrev=12"]
+    found = subprocess.run(describe, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or None
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """In words; empty if there are none."""
+    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    return "; ".join(f"{name} is {now.get(name)!r}, was {before.get(name)!r}" for name in names)
+
+
+def save(folder: Path, provenance: Mapping[str, Any]) -> None:
+    """Writes it into the folder of a run."""
+    text = json.dumps(provenance, indent=2) + "\n"
+    write(folder / FILE, partial(Path.write_text, data=text, encoding="utf-8"))
+
+
+def saved(folder: Path) -> dict[str, Any] | None:
+    """That of the run in a folder; None if it holds none.
+
+    Raises:
+        ValueError: it is broken.
+    """
+    path = folder / FILE
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is broken: {error}") from error

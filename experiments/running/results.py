@@ -1,0 +1,56 @@
+"""What a finished run leaves: table, text, plots; the same bytes however it was interrupted."""
+
+import gzip
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+from PIL import Image
+
+from agents.policy_file import write
+from experiments.running.experiment import Experiment, Row
+
+LARGEST_BYTES = 1_000_000
+"""Of a table that is saved as plain text; a larger one is packed."""
+
+
+def save_results(folder: Path, name: str, experiment: Experiment, rows: Sequence[Row], command: str) -> str:
+    """Writes NAME.csv (packed if it is large), the plots, and NAME.md; returns its text.
+
+    Args:
+        folder: Where to.
+        name: Of the files.
+        experiment: Whose rows they are.
+        rows: All of them, in their order.
+        command: That repeats the run.
+    """
+    table = pd.DataFrame(rows)
+    for stem, draw in experiment.plots.items():
+        write(folder / f"{stem}.png", partial(_draw, draw=partial(draw, table)))
+    text = "\n\n".join(
+        [
+            f"# {experiment.title}",
+            f"`{command}`",
+            experiment.report(table).strip(),
+            *(f"![{stem}]({stem}.png)" for stem in experiment.plots),
+        ]
+    )
+    content = table.to_csv(index=False, float_format="%.9g").encode()
+    packed = len(content) > LARGEST_BYTES
+    (folder / f"{name}.csv{'' if packed else '.gz'}").unlink(missing_ok=True)
+    if packed:
+        write(folder / f"{name}.csv.gz", partial(Path.write_bytes, data=gzip.compress(content, mtime=0)))
+    else:
+        write(folder / f"{name}.csv", partial(Path.write_bytes, data=content))
+    write(folder / f"{name}.md", partial(Path.write_text, data=f"{text}\n", encoding="utf-8"))
+    return text
+
+
+def _draw(path: Path, draw: Callable[[Figure], None]) -> None:
+    figure = Figure(layout="constrained")
+    draw(figure)
+    figure.savefig(path, dpi=130)
+    # 256 colours are enough, and a third of the size.
+    Image.open(path).convert("RGB").quantize().save(path, optimize=True)

@@ -1,0 +1,87 @@
+"""Running an experiment: what is not finished yet is measured, then everything is saved."""
+
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from experiments.running import provenance
+from experiments.running.experiment import Experiment, Job
+from experiments.running.finished import Finished
+from experiments.running.options import Options, command, settings
+from experiments.running.results import save_results
+from experiments.running.workers import Workers, workers
+
+
+class JobsFailedError(Exception):
+    """Some measurements raised errors, all others are finished; the message names case, seed and error of each."""
+
+
+def run(name: str, experiment: Experiment, options: Options) -> str:
+    """Measures what is not finished yet, saves table, plots and text, and returns the text.
+
+    Args:
+        name: Of the experiment, as in commands; files are named after its last part.
+        experiment: What is measured.
+        options: How.
+
+    Raises:
+        ValueError: an option is not allowed, or the folder holds another run.
+        JobsFailedError: not everything could be measured.
+    """
+    perform = workers(options.workers)
+    jobs = experiment.jobs(options.quick, options.seeds_of(experiment))
+    folder = options.folder(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    finished = Finished(folder / "jobs.jsonl")
+    left = [job for job in jobs if job.key not in finished.rows]
+    made_by = {
+        "experiment": name,
+        "command": command(name, experiment, options),
+        "settings": settings(experiment, options),
+        "versions": provenance.versions(experiment.measure),
+        "commit": provenance.commit(),
+    }
+    made_by = _agreed(folder, made_by, begins=not finished.rows, ends=not left)
+    failed = _measure(experiment, left, perform, finished, len(jobs))
+    if failed:
+        raise JobsFailedError(f"{len(failed)} of {len(jobs)} jobs failed, run again to retry them: {'; '.join(failed)}")
+    rows = [row for job in jobs for row in job.rows(finished.rows[job.key])]
+    return save_results(folder, name.rpartition(".")[2], experiment, rows, made_by["command"])
+
+
+def _agreed(folder: Path, made_by: dict[str, Any], begins: bool, ends: bool) -> dict[str, Any]:
+    """What stands in the folder of a run that goes on; that of a run that begins is written there.
+
+    Raises:
+        ValueError: the folder holds another run, or what is left would be measured by something else.
+    """
+    before = provenance.saved(folder)
+    differ = before is not None and provenance.differences(before["settings"], made_by["settings"])
+    if before is not None and not differ and not begins and not ends:
+        differ = provenance.differences(before["versions"], made_by["versions"])
+    if differ:
+        raise ValueError(f"{folder} holds another run ({differ}): choose another --out, or delete that folder")
+    if before is None or begins:
+        provenance.save(folder, made_by)
+        return made_by
+    return before
+
+
+def _measure(
+    experiment: Experiment, jobs: Sequence[Job], perform: Workers, finished: Finished, total: int
+) -> list[str]:
+    """Measures the jobs and keeps what is finished; returns a line for each one that failed."""
+    failed = []
+    with tqdm(total=total, initial=total - len(jobs), desc="jobs", file=sys.stderr) as progress:
+        for job, outcome in perform(experiment.measure, jobs) if jobs else ():
+            if isinstance(outcome, BaseException):
+                progress.write("".join(traceback.format_exception(outcome)), file=sys.stderr)
+                failed.append(f"{job.key}: {type(outcome).__name__}: {outcome}")
+            else:
+                finished.add(job, outcome)
+                progress.update()
+    return failed
