@@ -14,6 +14,11 @@ RESULTS, QUICK_RESULTS = Path("experiments/results"), Path("runs/quick")
 """Folders of full and of short forms."""
 
 
+def results_folder(name: str, quick: bool, out: Path | None) -> Path:
+    """What was asked for, or else the folder of an experiment's full or short form."""
+    return out or (QUICK_RESULTS if quick else RESULTS).joinpath(*name.split("."))
+
+
 @dataclass(frozen=True)
 class Options:
     """How an experiment is run."""
@@ -29,7 +34,7 @@ class Options:
 
     def folder(self, name: str) -> Path:
         """Of the results of an experiment."""
-        return self.out or (QUICK_RESULTS if self.quick else RESULTS).joinpath(*name.split("."))
+        return results_folder(name, self.quick, self.out)
 
     def seeds_of(self, experiment: Experiment) -> int:
         """Runs of every case.

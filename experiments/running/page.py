@@ -46,7 +46,7 @@ def write_page(folder: Path, path: Path) -> None:
     Raises:
         ValueError: there is none.
     """
-    found = list(parts(folder))
+    found = sorted(parts(folder), key=lambda part: part.name)
     if not found:
         raise ValueError(f"{folder} holds no results, expected: Markdown files as experiments write them")
     template = files("experiments.running").joinpath("page.html.jinja").read_text(encoding="utf-8")
@@ -55,7 +55,7 @@ def write_page(folder: Path, path: Path) -> None:
 
 
 def parts(folder: Path) -> Iterator[Part]:
-    """All results, by their names."""
+    """All results."""
     texts = sorted(folder.rglob("*.md"), key=lambda path: (path.parent, path.stem != "README", path.stem))
     shown = {path: _Text(path) for path in texts}
     others = [path for kind in ("*.png", "*.csv", "*.csv.gz") for path in sorted(folder.rglob(kind))]
@@ -105,7 +105,7 @@ class _Text:
     """A Markdown file as HTML, with its images inside."""
 
     def __init__(self, path: Path) -> None:
-        markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+        markdown = MarkdownIt("commonmark", {"html": False, "xhtmlOut": False}).enable("table")
         markdown.add_render_rule("table_open", lambda *_: '<div class="wide"><table>')
         markdown.add_render_rule("table_close", lambda *_: "</table></div>")
         tokens = markdown.parse(path.read_text(encoding="utf-8"))

@@ -22,7 +22,8 @@ def on_ray(measure: Measure, jobs: Sequence[Job], address: str) -> Outcomes:
     """
     import ray  # noqa: PLC0415 - of an extra
 
-    ray.init(address=address)
+    # What jobs raise is said by who runs them, once.
+    ray.init(address=address, log_to_driver=False, logging_level="WARNING")
     try:
         task = ray.remote(num_cpus=1, max_retries=ATTEMPTS - 1)(_measure)
         own = versions(measure)

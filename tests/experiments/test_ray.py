@@ -1,5 +1,6 @@
 """Jobs on a Ray cluster of several nodes: the files of a local run; a job whose worker is killed is done again."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,11 @@ pytest.importorskip("ray", reason="needs the extra: pip install -c constraints.t
 
 
 @pytest.fixture
-def cluster(traces: Path):
+def cluster(traces: Path, monkeypatch: pytest.MonkeyPatch):
     """Three nodes, each with processes of its own and one processor."""
     from ray.cluster_utils import Cluster  # noqa: PLC0415 - of an extra
 
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (Path(__file__).parents[2], Path(__file__).parent))))
     nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     for _ in range(2):
         nodes.add_node(num_cpus=1)

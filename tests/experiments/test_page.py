@@ -1,0 +1,110 @@
+"""The page of all results: it needs no other file, and shows every text, image and table beside what made it."""
+
+import json
+from base64 import b64decode
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from experiments.__main__ import main
+
+VOID = {"meta", "img", "br"}
+
+
+class Page(HTMLParser):
+    """What stands on a page; fails if elements are not closed in order, or if one is fetched from elsewhere."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.texts: dict[str, list[str]] = {}
+        self.images: list[bytes] = []
+        self.anchors: set[str] = set()
+        self.links: set[str] = set()
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        values = dict(attributes)
+        if tag == "img":
+            kind, _, content = str(values["src"]).partition(",")
+            assert kind == "data:image/png;base64"
+            self.images.append(b64decode(content))
+        if "href" in values:
+            self.links.add(str(values["href"]).removeprefix("#"))
+        if "id" in values:
+            self.anchors.add(str(values["id"]))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if data.strip() and self.open:
+            self.texts.setdefault(self.open[-1], []).append(data.strip())
+
+
+def png(path: Path, title: str) -> bytes:
+    figure = Figure(figsize=(1, 1))
+    figure.suptitle(title)
+    figure.savefig(path)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A result with provenance and an image in its text; two older ones beside each other; a table far below."""
+    new = tmp_path / "new"
+    new.mkdir()
+    (new / "new.md").write_text("# Is it <so>?\n\n## Why\n\n| a |\n|---|\n| 7 ± 1 |\n\n![p](p.png)\n", encoding="utf-8")
+    provenance = {"command": "python -m experiments new", "settings": {"seeds": 3}, "versions": {"torch": "2.13"}}
+    (new / "provenance.json").write_text(json.dumps(provenance))
+    pd.DataFrame({"x": [1, 2], "y": [3, 4]}).to_csv(new / "new.csv.gz", index=False)
+    for name in ("old", "older"):
+        (tmp_path / f"{name}.md").write_text(f"`command of {name}`\n")
+        pd.DataFrame({"z": range(1000)}).to_csv(tmp_path / f"{name}.csv", index=False)
+    (tmp_path / "curves").mkdir()
+    pd.DataFrame({"c": [1]}).to_csv(tmp_path / "curves" / "old_1.csv", index=False)
+    return tmp_path
+
+
+def test_every_result_is_shown_with_what_made_it(folder: Path) -> None:
+    images = [png(folder / name, name) for name in ("new/p.png", "old.png", "older.png")]
+    assert main(["report", str(folder)]) == 0
+    page = Page((folder / "report.html").read_text(encoding="utf-8"))
+    assert page.texts["h2"] == ["new", "old", "older"]
+    assert page.texts["h3"] == ["Is it <so>?"]
+    assert page.texts["h4"] == ["Why"]
+    assert page.texts["td"] == ["7 ± 1"]
+    assert sorted(page.images) == sorted(images)
+    assert page.links == page.anchors == {"new", "old", "older"}
+    assert page.texts["code"] == ["command of old", "command of older"]
+    facts = dict(zip(page.texts["dt"], page.texts["dd"], strict=True))
+    assert facts == {
+        "command": "python -m experiments new",
+        "settings": "seeds 3",
+        "versions": "torch 2.13",
+        "new.csv.gz": "2 rows of x, y",
+        "old.csv": "1,000 rows of z",
+        "curves/old_1.csv": "1 rows of c",
+        "older.csv": "1,000 rows of z",
+    }
+
+
+def test_results_of_the_repository_are_shown(tmp_path: Path) -> None:
+    results = Path(__file__).parents[2] / "experiments/results"
+    assert main(["report", str(results), "--out", str(tmp_path / "page.html")]) == 0
+    page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert len(page.images) == len(list(results.rglob("*.png")))
+    assert len(page.texts["h2"]) == len(set(page.texts["h2"])) == len(list(results.rglob("*.md")))
+    assert page.links <= page.anchors
+
+
+def test_a_folder_without_results_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(tmp_path)]) == 2
+    assert "holds no results" in capsys.readouterr().err
