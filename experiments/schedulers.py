@@ -1,32 +1,27 @@
 """Learned schedulers against heuristics: where they were trained, and in cells that they have never seen.
 
     python -m experiments schedulers
-    python -m experiments schedulers --learner surrogate --episodes 200 --cells iot iot-family bandwidth-limited
+    python -m experiments schedulers --learner surrogate --seeds 200 --cells iot iot-family bandwidth-limited
 
 The cells differ from a preset in one thing: number of clients, bandwidth, skew of the data, staleness of what is known
 of the channel. Every scheduler plays the same episodes; the one set of weights that is trained on the family of cells
 acts in all of them.
 """
 
-import inspect
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import product
 from typing import Any, Literal
 
-import gymnasium as gym
 import pandas as pd
-import tyro
-from tqdm import tqdm
 
 import agents
-from experiments.command_line import command_line
-from splitgym.evaluation import HELD_OUT, Comparison, Episode, compare, episode_table, markdown
+from experiments.running import Case, Experiment, Row
+from splitgym.evaluation import HELD_OUT, Comparison, episode_table, markdown, run_episodes
 from splitgym.scenario.errors import suggest
 
-LEARNED = "ppo-equivariant"
-"""The scheduler whose policies act in cells that they were not trained in."""
+OF_PRESET = {"ppo-equivariant": "policy", "tuned": "scenario", "best-fixed": "scenario"}
+"""Schedulers that are made for a scenario, and the option that says which: the preset, as no cell has its own."""
 
 
 @dataclass(frozen=True)
@@ -53,82 +48,67 @@ CELLS: Mapping[str, Cell] = {
 
 
 @dataclass(frozen=True)
-class Options:
-    """Time to target of learned schedulers and heuristics in known and unknown cells; prints tables and saves them."""
+class Cases:
+    """Schedulers in cells."""
 
     cells: tuple[str, ...] = tuple(CELLS)
-    """Which of them."""
+    """Which of them; in the short form the first."""
     agents: tuple[str, ...] = (
         "greedy",
-        "best-fixed",
-        "fastest-k:k=4",
-        "unified:w=0.2",
-        "unified:w=0.5,cut_layer=1",
+        "tuned:rule=fastest-k",
+        "tuned:rule=loss-per-second-k",
+        "tuned:rule=deadline",
+        "tuned:rule=unified",
         "ppo-equivariant",
         "ppo-equivariant:policy=iot-family",
     )
-    """NAME or NAME:OPTION=VALUE,...; the first is the baseline. Those not made for a cell are left out there."""
+    """NAME or NAME:OPTION=VALUE,...; the first is the baseline."""
     learner: Literal["train", "surrogate"] = "train"
-    """Real training, or the surrogate, which holds for some numbers of clients only."""
-    episodes: int = 20
-    """Held-out seeds in each cell."""
-    workers: int = 2
-    """Processes."""
-    out: Path = Path("experiments/results/schedulers")
-    """Folder for LEARNER.csv (episodes) and LEARNER.md (tables)."""
+    """Real training, or the surrogate, which holds for some numbers of clients only and is that of the short form."""
 
-    def check(self) -> None:
-        """Raises a ValueError that names the first setting which is not allowed."""
-        for name in ("episodes", "workers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name} {getattr(self, name)}, allowed: 1 or more")
+    def __call__(self, quick: bool) -> list[Case]:
+        """All of them, cell by cell."""
         for cell in self.cells:
             if cell not in CELLS:
                 raise ValueError(f"--cells {cell!r} is unknown, {suggest(cell, CELLS)}")
         for agent in self.agents:
             agents.parse(agent)
+        cells, learner = (self.cells[:1], "surrogate") if quick else (self.cells, self.learner)
+        return [{"scenario": cell, "agent": agent, "learner": learner} for cell, agent in product(cells, self.agents)]
 
 
-def main() -> None:
-    """Plays all cells one after the other; a cell that is done is kept if a later one is stopped."""
-    options = tyro.cli(Options, description=inspect.getdoc(Options))
-    options.check()
-    options.out.mkdir(parents=True, exist_ok=True)
-    tables: list[pd.DataFrame] = []
-    for name in options.cells:
-        tables.append(episode_table(_play(name, options)))
-        pd.concat(tables).to_csv(options.out / f"{options.learner}.csv", index=False, float_format="%.6g")
-        text = report(tables, options)
-        (options.out / f"{options.learner}.md").write_text(text, encoding="utf-8")
-    print(text)
-
-
-def _play(name: str, options: Options) -> list[Episode]:
+def measure(case: Case, seed: int) -> list[Row]:
+    """An episode until the target or a budget is reached."""
+    name, text = case["scenario"], case["agent"]
     cell = CELLS[name]
-    settings = {"learner": options.learner, "action": "priority", "name": name, **cell.differs}
-    env = gym.make("SplitLearning-v0", scenario=cell.preset, **settings)
-    factories = {}
-    for text in options.agents:
-        # The cell has a name of its own, by which no policy is shipped.
-        make = agents.factory(text, **({"policy": cell.preset} if text.startswith(LEARNED) else {}))
-        with suppress(ValueError):
-            make(env)
-            factories[text] = make
-    seeds = range(HELD_OUT, HELD_OUT + options.episodes)
-    playing = compare(factories, [cell.preset], seeds, settings, "target", options.workers)
-    return list(tqdm(playing, desc=name, total=len(factories) * options.episodes))
+    settings = {"learner": case["learner"], "action": "priority", "name": name, "scenario": cell.preset, **cell.differs}
+    agent, _ = agents.parse(text)
+    make = agents.factory(text, **({OF_PRESET[agent]: cell.preset} if agent in OF_PRESET else {}))
+    table = episode_table(run_episodes(text, make, [seed], settings))
+    return table.drop(columns=["scenario", "agent", "seed"]).to_dict("records")
 
 
-def report(tables: list[pd.DataFrame], options: Options) -> str:
+def report(episodes: pd.DataFrame) -> str:
     """A table for each cell."""
-    learner = "real training" if options.learner == "train" else "the surrogate"
+    learner = "real training" if episodes["learner"].iloc[0] == "train" else "the surrogate"
+    baseline = episodes["agent"].iloc[0]
     parts = [
-        f"`{command_line('schedulers')}`",
         f"Simulated time to the target accuracy with {learner}: interquartile mean and 95 % interval over the same "
-        f"{options.episodes} held-out episodes for every scheduler. `ppo-equivariant` is the policy that was trained "
-        "on the preset of the cell, `ppo-equivariant:policy=iot-family` the one set of weights for all cells.",
+        f"{episodes['seed'].nunique()} held-out episodes for every scheduler. `ppo-equivariant` is the policy that was "
+        "trained on the preset of the cell, `ppo-equivariant:policy=iot-family` the one set of weights for all cells; "
+        "tuned rules are tuned to the preset, on training seeds of the surrogate.",
     ]
-    for table in tables:
-        name = table["scenario"].iloc[0]
-        parts += [f"## {name}", markdown(Comparison(table, options.agents[0]).summary())]
-    return "\n\n".join(parts) + "\n"
+    for name, table in episodes.groupby("scenario", sort=False):
+        parts += [f"## {name}", markdown(Comparison(table, baseline).summary())]
+    return "\n\n".join(parts)
+
+
+EXPERIMENT = Experiment(
+    title="Are learned schedulers faster than heuristics, where they were trained and in cells they have never seen?",
+    cases=Cases(),
+    measure=measure,
+    report=report,
+    seeds=20,
+    quick_seeds=2,
+    first_seed=HELD_OUT,
+)

@@ -1,36 +1,34 @@
 """The experiment on learned schedulers, in a short form on the surrogate."""
 
-import sys
-
 import pandas as pd
 import pytest
 
-from experiments import schedulers
-
-SHORT = ["--learner", "surrogate", "--episodes", "1", "--workers", "1"]
+from experiments.schedulers import CELLS, Cases, measure, report
 
 
-def test_every_agent_that_is_made_for_a_cell_plays_it(tmp_path, monkeypatch):
-    """The best fixed decision is tuned for presets only."""
-    cells, who = ["iot", "twice the bandwidth"], ["greedy", "best-fixed", "ppo-equivariant"]
-    monkeypatch.setattr(sys, "argv", ["x", *SHORT, "--out", str(tmp_path), "--cells", *cells, "--agents", *who])
-    schedulers.main()
-    episodes = pd.read_csv(tmp_path / "surrogate.csv")
-    played = {cell: set(rows["agent"]) for cell, rows in episodes.groupby("scenario")}
-    assert played == {"iot": set(who), "twice the bandwidth": {"greedy", "ppo-equivariant"}}
-    report = (tmp_path / "surrogate.md").read_text(encoding="utf-8")
-    assert [line for line in report.splitlines() if line.startswith("## ")] == [f"## {cell}" for cell in cells]
+def test_every_agent_plays_in_cells_that_it_was_not_made_for():
+    """Twice the bandwidth in a round that transfers: nobody needs more time for the same set of clients."""
+    who = ("greedy", "best-fixed", "tuned:rule=unified", "ppo-equivariant")
+    cases = Cases(cells=("iot", "twice the bandwidth"), agents=who, learner="surrogate")(quick=False)
+    rows = pd.DataFrame([{**case, "seed": 1, **row} for case in cases for row in measure(case, 1)])
+    assert set(zip(rows["scenario"], rows["agent"], strict=True)) == {
+        (cell, agent) for cell in ("iot", "twice the bandwidth") for agent in who
+    }
+    greedy = rows[rows["agent"] == "greedy"].set_index("scenario")["round_latency_s"]
+    assert greedy["twice the bandwidth"] < greedy["iot"]
+    text = report(rows)
+    assert [line for line in text.splitlines() if line.startswith("## ")] == ["## iot", "## twice the bandwidth"]
+
+
+def test_short_form_is_on_the_surrogate_of_the_first_cell():
+    cases = Cases()(quick=True)
+    assert {(case["scenario"], case["learner"]) for case in cases} == {(next(iter(CELLS)), "surrogate")}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--cells", "the moon"], "--cells 'the moon' is unknown"),
-        (["--episodes", "0"], "--episodes 0, allowed: 1 or more"),
-        (["--agents", "greed"], "agent 'greed' is unknown"),
-    ],
+    ("wrong", "message"),
+    [({"cells": ("the moon",)}, "--cells 'the moon' is unknown"), ({"agents": ("greed",)}, "agent 'greed' is unknown")],
 )
-def test_settings_that_cannot_be_are_refused(arguments, message, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["x", *arguments])
+def test_settings_that_cannot_be_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
-        schedulers.main()
+        Cases(**wrong)(quick=False)
