@@ -46,7 +46,8 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
 
     In `"sl"` and `"cpsl"` the band is dealt anew in each turn: whoever works keeps its own subchannels and gets those
     of the others, with an even share of the power budgets. Clusters are formed of clients that need about as long. A
-    decision that is played past the encodings (`play`) may say the band of every turn itself.
+    decision that is played past the encodings (`play`) may say the band of every turn itself. A framework of one's own
+    is named `module:NAME`: the `splitgym.frameworks.Framework` of that name in a module that can be imported.
 
     With `radio={"sharing": "on-demand"}` nobody waits for others unless it has to: subchannels and power that are idle
     at a moment are lent to whoever sends or receives then and would be ready last, and the server works for whose data

@@ -52,18 +52,36 @@ class Framework:
 
 
 def names() -> tuple[str, ...]:
-    """Names of the frameworks."""
+    """Names of the frameworks that come with the package."""
     return NAMES
 
 
 def get(name: str) -> Framework:
-    """The framework of that name.
+    """The framework of that name, or one's own by `module:NAME`, which any process can import.
 
     Raises:
-        ScenarioError: there is none; the message suggests the nearest.
+        ScenarioError: there is none (the message suggests the nearest), or one's own has the name of another.
     """
+    if isinstance(name, str) and ":" in name:
+        return _own(name)
     if not isinstance(name, str) or name not in NAMES:
-        raise ScenarioError(f"framework = {name!r} is unknown, {suggest(name, NAMES)}")
+        raise ScenarioError(f"framework = {name!r} is unknown, {suggest(name, NAMES)} (your own: 'module:NAME')")
     module = importlib.import_module("splitgym.frameworks." + name.replace("-", "_"))
     framework: Framework = module.FRAMEWORK
+    return framework
+
+
+def _own(name: str) -> Framework:
+    """The `Framework` that stands under `NAME` in a module outside of the package."""
+    module, _, attribute = name.partition(":")
+    try:
+        framework = getattr(importlib.import_module(module), attribute, None)
+    except (ImportError, TypeError, ValueError) as error:
+        raise ScenarioError(f"framework = {name!r} cannot be imported: {error}") from error
+    if not isinstance(framework, Framework):
+        raise ScenarioError(f"framework = {name!r}: module {module!r} has no Framework {attribute!r}")
+    if framework.name in NAMES:
+        raise ScenarioError(
+            f"framework = {name!r}: its name {framework.name!r} is that of a framework of the package, allowed: another"
+        )
     return framework
