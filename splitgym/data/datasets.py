@@ -41,8 +41,14 @@ def load(name: str, generator: Generator, *, test_fraction: float = 0.2, train_s
     "digits" is split at random and "ham10000" by lesion, so that no lesion is seen in training and test; in both every
     class keeps its share. "mnist" keeps its published test set, whatever `test_fraction`.
 
+    One's own data set is an .npz file (`numpy.savez`) with `images`, uint8 [n, height, width] or [n, height, width,
+    channels], `labels`, whole numbers [n], and `classes`, the name of each; if it has `groups` [n], images of the same
+    group (a person, a device) are not split between training and test, and if it has `test`, bool [n], that is the
+    test set, whatever `test_fraction`.
+
     Args:
-        name: "digits" (1,797 images of 8 x 8, inside scikit-learn), "mnist" or "ham10000" (files in SPLITGYM_DATA).
+        name: "digits" (1,797 images of 8 x 8, inside scikit-learn), "mnist" or "ham10000" (files in SPLITGYM_DATA), or
+            the path of an .npz file.
         generator: Draws the split and the order.
         test_fraction: Share of the images kept for the test, between 0 and 1.
         train_samples: Use at most so many training samples, drawn at random; None: all.
@@ -67,15 +73,21 @@ def load(name: str, generator: Generator, *, test_fraction: float = 0.2, train_s
 
 
 def _split(source: Source, test_fraction: float, generator: Generator) -> NDArray[np.bool_]:
-    """Which images are for the test, bool [n]: of every class about the same share, and whole groups only."""
-    in_test = np.zeros(len(source.labels), dtype=bool)
+    """Which images are for the test, bool [n]: of every class about the same share, and whole groups only.
+
+    A group counts, with all its images, for the class that is most frequent in it.
+    """
+    images = np.zeros((source.groups.max(initial=-1) + 1, len(source.classes)), np.int64)
+    np.add.at(images, (source.groups, source.labels), 1)
+    class_of_group, size = images.argmax(1), images.sum(1)
+    in_test = np.zeros(len(images), dtype=bool)
     for label in range(len(source.classes)):
-        groups, sizes = np.unique(source.groups[source.labels == label], return_counts=True)
-        order = generator.permutation(len(groups))
+        groups = np.flatnonzero(class_of_group == label)
+        groups = groups[generator.permutation(len(groups))]
         # A group is in if at least half of it lies below the class's quota: the nearest number, not the next lower.
-        middles = np.cumsum(sizes[order]) - sizes[order] / 2
-        in_test |= np.isin(source.groups, groups[order][middles <= test_fraction * sizes.sum()])
-    return in_test
+        middles = np.cumsum(size[groups]) - size[groups] / 2
+        in_test[groups[middles <= test_fraction * size[groups].sum()]] = True
+    return in_test[source.groups]
 
 
 def _standardise(train: NDArray[np.uint8], test: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -39,13 +39,17 @@ class Source:
 
 
 def read(name: str) -> Source:
-    """Reads a data set: "digits" from scikit-learn, "mnist" and "ham10000" from files in the folder SPLITGYM_DATA.
+    """Reads a data set: "digits" from scikit-learn, "mnist" and "ham10000" from files in SPLITGYM_DATA, or one's own.
 
     Raises:
         DataError: unknown name, SPLITGYM_DATA not set, file missing or not in the expected layout.
     """
     if name == "digits":
         return _digits()
+    if name.endswith(".npz"):
+        if not Path(name).is_file():
+            raise DataError(f"dataset {name!r}: {Path(name).resolve()} does not exist")
+        return _own(Path(name).resolve())
     if name not in _FILES:
         raise DataError(f"dataset {name!r} is unknown: {suggest(name, ('digits', *_FILES))}")
     file = _FILES[name]
@@ -77,34 +81,35 @@ def _mnist(path: Path) -> Source:
     train, test = arrays["x_train"], arrays["x_test"]
     if train.ndim != 3 or test.ndim != 3 or train.shape[1:] != test.shape[1:]:
         raise DataError(f"{path}: x_train {train.shape} and x_test {test.shape} must both be [n, height, width]")
-    images = np.concatenate((train, test))
+    images = np.concatenate((train, test))[..., np.newaxis]
     labels = np.concatenate((arrays["y_train"], arrays["y_test"]))
-    groups = np.arange(len(images))
-    classes = tuple(str(digit) for digit in range(10))
-    _check(path, images, labels, groups, classes)
-    return Source(
-        images=images[:, np.newaxis],
-        labels=labels.astype(np.int64),
-        groups=groups,
-        classes=classes,
-        published_test=groups >= len(train),
-    )
+    each = np.arange(len(images))
+    return _source(path, images, labels, each, np.arange(10), published_test=each >= len(train))
 
 
 @cache
 def _ham10000(path: Path) -> Source:
     arrays = _arrays(path, ("images", "labels", "lesion", "classes"))
-    images, labels, lesions = arrays["images"], arrays["labels"], arrays["lesion"]
-    classes = tuple(str(name) for name in arrays["classes"])
+    images = arrays["images"]
     if images.ndim != 4 or images.shape[3] != 3:
         raise DataError(f"{path}: images have shape {images.shape}, expected [n, height, width, 3]")
-    _check(path, images, labels, lesions, classes)
-    return Source(
-        images=np.ascontiguousarray(images.transpose(0, 3, 1, 2)),
-        labels=labels.astype(np.int64),
-        groups=np.unique(lesions, return_inverse=True)[1],
-        classes=classes,
-    )
+    return _source(path, images, arrays["labels"], arrays["lesion"], arrays["classes"])
+
+
+@cache
+def _own(path: Path) -> Source:
+    arrays = _arrays(path, ("images", "labels", "classes"), optional=("groups", "test"))
+    images, in_test = arrays["images"], arrays.get("test")
+    if images.ndim not in (3, 4):
+        raise DataError(
+            f"{path}: images have shape {images.shape}, expected [n, height, width] or [n, height, width, channels]"
+        )
+    if images.ndim == 3:
+        images = images[..., np.newaxis]
+    groups = arrays.get("groups", np.arange(len(images)))
+    if in_test is not None and (in_test.dtype != np.bool_ or in_test.shape != images.shape[:1]):
+        raise DataError(f"{path}: test is {in_test.dtype} {in_test.shape}, expected bool ({len(images)},)")
+    return _source(path, images, arrays["labels"], groups, arrays["classes"], in_test)
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,7 @@ _FILES = {
 }
 
 
-def _arrays(path: Path, keys: tuple[str, ...]) -> dict[str, NDArray]:
+def _arrays(path: Path, keys: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, NDArray]:
     if not zipfile.is_zipfile(path):
         raise DataError(f"{path} is not a complete .npz file")
     with np.load(path) as file:
@@ -133,15 +138,32 @@ def _arrays(path: Path, keys: tuple[str, ...]) -> dict[str, NDArray]:
         if missing:
             raise DataError(f"{path}: lacks {', '.join(missing)}; has {', '.join(file.files)}")
         try:
-            return {key: file[key] for key in keys}
+            return {key: file[key] for key in (*keys, *optional) if key in file.files}
         except (ValueError, OSError, zipfile.BadZipFile) as error:
             raise DataError(f"{path} cannot be read: {error}") from error
 
 
-def _check(path: Path, images: NDArray, labels: NDArray, groups: NDArray, classes: tuple[str, ...]) -> None:
+def _source(
+    path: Path,
+    images: NDArray,
+    labels: NDArray,
+    groups: NDArray,
+    classes: NDArray,
+    published_test: NDArray[np.bool_] | None = None,
+) -> Source:
+    """The data set of a file: images [n, height, width, channels], labels and groups [n], names of the classes."""
     if images.dtype != np.uint8:
         raise DataError(f"{path}: images are {images.dtype}, expected uint8")
     if not labels.shape == groups.shape == images.shape[:1]:
         raise DataError(f"{path}: {len(images)} images, labels of shape {labels.shape}, groups of shape {groups.shape}")
+    if labels.dtype.kind not in "iu":
+        raise DataError(f"{path}: labels are {labels.dtype}, expected whole numbers")
     if len(labels) and not 0 <= labels.min() <= labels.max() < len(classes):
         raise DataError(f"{path}: labels {labels.min()} to {labels.max()}, allowed are 0 to {len(classes) - 1}")
+    return Source(
+        images=np.ascontiguousarray(images.transpose(0, 3, 1, 2)),
+        labels=labels.astype(np.int64),
+        groups=np.unique(groups, return_inverse=True)[1],
+        classes=tuple(str(name) for name in classes),
+        published_test=published_test,
+    )

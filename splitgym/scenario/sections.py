@@ -6,7 +6,7 @@ and everything behind the scenario uses those.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from splitgym.scenario.errors import suggest
 
@@ -174,11 +174,19 @@ class Knowledge(Section):
     compute_delay_rounds: int = Field(0, ge=0, description="Age of the knowledge of the clients' speeds, rounds.")
 
 
+def _known_dataset(name: str) -> str:
+    if name not in ("digits", "mnist", "ham10000") and not name.endswith(".npz"):
+        raise ValueError("allowed: 'digits', 'mnist' or 'ham10000', or the path of an .npz file")
+    return name
+
+
 class Task(Section):
     """What is learnt, by which network, and how the data lies at the clients."""
 
-    dataset: Literal["digits", "mnist", "ham10000"] = Field(
-        "digits", description="digits: inside scikit-learn; mnist, ham10000: files under SPLITGYM_DATA."
+    dataset: Annotated[str, AfterValidator(_known_dataset)] = Field(
+        "digits",
+        description="digits: inside scikit-learn; mnist, ham10000: files under SPLITGYM_DATA; or the path of an .npz "
+        "file, see `splitgym.data.load`.",
     )
     model: Literal["resnet18", "cnn", "mlp"] = Field("cnn", description="Network that is cut in two.")
     stem: Literal["7x7", "3x3"] = Field("7x7", description="First convolution of resnet18; 3x3: stride 1, no pooling.")
