@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup train compare test clean
+.PHONY: setup train compare docs test clean
 
 ## Prepare .venv with everything; train and test do so by themselves.
 setup: .venv/ready
@@ -19,6 +19,10 @@ train: setup
 ## Compare all schedulers on a hundred held-out seeds of iot, with the surrogate; a minute.
 compare: setup
 	$(BIN)/python -m agents.compare
+
+## The documentation, into docs/_build/html; a warning is an error.
+docs: setup
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 ## Lint, types, import directions, tests.
 test: setup

@@ -1,0 +1,107 @@
+"""Text that is taken from where it stands: docstrings, fields of the scenario, sections of the README, results.
+
+A page asks for it by a comment, `<!-- manual -->` for example or `<!-- readme: Title of a section -->`; see `TAKEN`.
+The tables under experiments/results are pages themselves, by the link docs/results/tables.
+"""
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from calibration_errors import errors, worst
+from pydantic.fields import FieldInfo
+from sphinx.application import Sphinx
+
+from splitgym.envs import SplitLearningEnv
+from splitgym.scenario import Scenario, Section
+
+ROOT = Path(__file__).parents[1]
+TABLES = "results/tables/"
+
+
+def manual() -> str:
+    """The environment's manual."""
+    return inspect.getdoc(SplitLearningEnv) or ""
+
+
+def readme(title: str) -> str:
+    """A section of the README without its heading; links to results lead to their pages, others are only named."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise ValueError(f"README.md has no section {title!r}")
+    section = re.sub(r"\[([^]]+)\]\(experiments/results/([^)]+)\.md\)", rf"{{doc}}`\1 </{TABLES}\2>`", found[1])
+    section = section.replace("](experiments/results/", f"](/{TABLES}")
+    return re.sub(r"(?<!!)\[([^]]+)\]\(([\w-]+/[^):]*)\)", r"\1 (`\2`)", section)
+
+
+def fields() -> str:
+    """Every field of the scenario, section by section."""
+    return "\n".join(line for name, field in Scenario.model_fields.items() for line in _section(name, field))
+
+
+def _section(name: str, field: FieldInfo) -> Iterator[str]:
+    section = field.annotation
+    if not (isinstance(section, type) and issubclass(section, Section)):
+        return
+    yield f"## `{name}`\n\n{inspect.getdoc(section)}\n\n| field | default | allowed | what |\n|---|---|---|---|"
+    for own, info in section.model_fields.items():
+        yield f"| `{own}` | `{_value(info.default)}` | {_allowed(info)} | {info.description} |"
+    yield ""
+
+
+def _allowed(field: FieldInfo) -> str:
+    if get_origin(field.annotation) is Literal:
+        return ", ".join(f"`{_value(value)}`" for value in get_args(field.annotation))
+    signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+    limits = [
+        (sign, getattr(each, name)) for each in field.metadata for name, sign in signs.items() if hasattr(each, name)
+    ]
+    return ", ".join(f"{sign} {limit:g}" for sign, limit in limits)
+
+
+def _value(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _result(docname: str, text: str) -> str:
+    """A saved table as a page: with a title, what its experiment says of itself, and the plot of the same name."""
+    name = docname.removeprefix(TABLES)
+    plot = Path(name).with_suffix(".png").name
+    shown = (ROOT / "experiments/results" / f"{name}.png").is_file() and plot not in text
+    return "\n\n".join([f"# {name}", *_purpose(name), text, *([f"![{name}]({plot})"] if shown else [])])
+
+
+def _purpose(name: str) -> Iterator[str]:
+    """First line of the docstring of the module in `experiments` that a result is named after, if there is one."""
+    for module in (f"{name}.py", f"{name.split('/', maxsplit=1)[0]}/__init__.py"):
+        path = ROOT / "experiments" / module
+        if path.is_file():
+            yield (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").splitlines()[0]
+            return
+
+
+TAKEN = {"manual": manual, "readme": readme, "fields": fields, "errors": errors, "worst": worst}
+
+
+def _fill(app: Sphinx, docname: str, source: list[str]) -> None:
+    if docname.startswith(TABLES):
+        source[0] = _result(docname, source[0])
+    for comment, name, argument in re.findall(r"^(<!-- (\w+)(?:: (.*))? -->)$", source[0], re.MULTILINE):
+        source[0] = source[0].replace(comment, TAKEN[name](*([argument] if argument else [])))
+
+
+def _without_manual(app: Sphinx, what: str, name: str, target: Any, options: Any, lines: list[str]) -> None:
+    """The manual is Markdown and has a page of its own."""
+    if target is SplitLearningEnv:
+        lines[:] = ["See :doc:`environment`."]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """As Sphinx asks of extensions."""
+    app.connect("source-read", _fill)
+    app.connect("autodoc-process-docstring", _without_manual)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
