@@ -12,7 +12,7 @@ project = "splitgym"
 author = project_copyright = "The splitgym authors"
 version = release = splitgym.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml", "taken"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml", "docstrings", "taken"]
 exclude_patterns = ["_build"]
 default_role = "py:obj"
 
@@ -21,9 +21,12 @@ myst_heading_anchors = 3
 suppress_warnings = ["myst.header"]
 """Results begin with headings of the second level."""
 
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True, "exclude-members": "model_config"}
 autodoc_member_order = "bysource"
-autodoc_typehints_format = "short"
+autodoc_typehints = "none"
+"""Docstrings say the shapes of arrays, which types do not."""
+
+napoleon_custom_sections = ["Errors"]
 maximum_signature_line_length = 100
 
 html_theme = "furo"

@@ -35,6 +35,7 @@ def readme(title: str) -> str:
         raise ValueError(f"README.md has no section {title!r}")
     section = re.sub(r"\[([^]]+)\]\(experiments/results/([^)]+)\.md\)", rf"{{doc}}`\1 </{TABLES}\2>`", found[1])
     section = section.replace("](experiments/results/", f"](/{TABLES}")
+    section = re.sub(r"\[`([^]]+)`\]\(\1\)", r"`\1`", section)
     return re.sub(r"(?<!!)\[([^]]+)\]\(([\w-]+/[^):]*)\)", r"\1 (`\2`)", section)
 
 
@@ -54,8 +55,9 @@ def _section(name: str, field: FieldInfo) -> Iterator[str]:
 
 
 def _allowed(field: FieldInfo) -> str:
-    if get_origin(field.annotation) is Literal:
-        return ", ".join(f"`{_value(value)}`" for value in get_args(field.annotation))
+    values = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+    if values or field.annotation is bool:
+        return ", ".join(f"`{_value(value)}`" for value in values or (True, False))
     signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
     limits = [
         (sign, getattr(each, name)) for each in field.metadata for name, sign in signs.items() if hasattr(each, name)
@@ -64,6 +66,8 @@ def _allowed(field: FieldInfo) -> str:
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
@@ -94,14 +98,7 @@ def _fill(app: Sphinx, docname: str, source: list[str]) -> None:
         source[0] = source[0].replace(comment, TAKEN[name](*([argument] if argument else [])))
 
 
-def _without_manual(app: Sphinx, what: str, name: str, target: Any, options: Any, lines: list[str]) -> None:
-    """The manual is Markdown and has a page of its own."""
-    if target is SplitLearningEnv:
-        lines[:] = ["See :doc:`environment`."]
-
-
 def setup(app: Sphinx) -> dict[str, bool]:
     """As Sphinx asks of extensions."""
     app.connect("source-read", _fill)
-    app.connect("autodoc-process-docstring", _without_manual)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
