@@ -19,6 +19,7 @@ _ROOMS = (
     "learning",
     "models",
     "network",
+    "rendering",
     "rounds",
     "scenario",
     "timing",

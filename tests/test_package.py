@@ -24,6 +24,7 @@ ROOMS = (
     "learning",
     "models",
     "network",
+    "rendering",
     "scenario",
     "timing",
 )

@@ -11,9 +11,11 @@ from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
 from splitgym.envs.actions import ActionCodec, codec
+from splitgym.envs.camera import Camera
 from splitgym.envs.info import one_by_one
 from splitgym.envs.simulation import Settings, Simulation, account
 from splitgym.envs.world import World
+from splitgym.rendering import RENDER_MODES
 from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import Scenario, Section
 
@@ -162,7 +164,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     | `learner` | `"train"` | `"train"`: real training; `"surrogate"`: a model of it, see Description |
     | `action` | `"discrete"` | `"discrete"`, `"continuous"`, `"schedule"`, `"priority"` |
     | `reward` | `"gain-latency"` | see Rewards |
-    | `render_mode` | `None` | `None` |
+    | `render_mode` | `None` | `None`, `"rgb_array"`, `"ansi"`: see `render` |
     | `device` | `None` | torch device to train on; None: cuda if there is one, else cpu |
     | anything else | | a section of the scenario, whose fields are replaced: `clients={"count": 20}` |
 
@@ -208,7 +210,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     * Lin et al., Split Learning in 6G Edge Networks, arXiv 2306.12194.
     """
 
-    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - as Gymnasium declares it
+    metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 4}  # noqa: RUF012 - as Gymnasium declares it
 
     def __init__(
         self,
@@ -217,13 +219,15 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         learner: str = "train",
         action: str = "discrete",
         reward: str = "gain-latency",
-        render_mode: None = None,
+        render_mode: str | None = None,
         device: str | None = None,
         **overrides: Mapping[str, Any],
     ) -> None:
         settings = Settings(scenario, framework, learner, action, reward, render_mode, device)
-        self.scenario = settings.build(overrides)
+        self.scenario = settings.build(overrides, RENDER_MODES)
         self.render_mode = render_mode
+        self._learner = learner
+        self._camera: Camera | None = None
         self._simulation = Simulation(settings, self.scenario, worlds=1)
         self.framework = self._simulation.framework
         self.action_space = self._simulation.actions.space
@@ -237,6 +241,8 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         super().reset(seed=seed)
         self._simulation.reset([self.np_random], [0])
         self._begun = self._running = True
+        if self.render_mode is not None:
+            self._camera = Camera(self._simulation.world, self._learner, self.render_mode)
         (info,) = one_by_one(self._simulation.progress())
         return self._simulation.observe()[0], info
 
@@ -259,6 +265,22 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         self._need_episode()
         decision.check(self.truth)
         return self._play(decision.batch())
+
+    def render(self) -> Any:
+        """The last round, or the cell before the first one, in the form of `render_mode`.
+
+        Cell and links, who did what when and whom the others waited for, the decision, and accuracy over simulated
+        time: as pixels, uint8 [720, 1280, 3] ("rgb_array"; needs the extra `render`), or as lines of text ("ansi").
+
+        Raises:
+            gymnasium.error.ResetNeeded: no episode has begun.
+            gymnasium.error.Error: there is no render mode.
+        """
+        self._need_reset()
+        if self._camera is None:
+            modes = " or ".join(map(repr, RENDER_MODES))
+            raise gym.error.Error(f"render_mode = None renders nothing, allowed: gym.make(..., render_mode={modes})")
+        return self._camera.frame()
 
     def observe(self) -> NDArray[np.float32]:
         """The observation that `reset` or the last step returned; `gymnasium.error.ResetNeeded` before a reset."""
@@ -359,6 +381,8 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         step = self._simulation.play(decision)
         terminated, truncated = bool(step.terminated[0]), bool(step.truncated[0])
         self._running = not (terminated or truncated)
+        if self._camera is not None:
+            self._camera.follow(self._simulation.world, step.played)
         (info,) = one_by_one({**self._simulation.progress(), **account(step)})
         return self._simulation.observe()[0], float(step.reward[0]), terminated, truncated, info
 

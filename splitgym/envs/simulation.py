@@ -32,19 +32,24 @@ class Settings(NamedTuple):
     learner: str = "train"
     action: str = "discrete"
     reward: str = "gain-latency"
-    render_mode: None = None
+    render_mode: str | None = None
     device: str | None = None
 
-    def build(self, overrides: Mapping[str, Any]) -> Scenario:
+    def build(self, overrides: Mapping[str, Any], render_modes: Sequence[str] = ()) -> Scenario:
         """The scenario with its overrides.
+
+        Args:
+            overrides: Sections of the scenario, or fields of them.
+            render_modes: What the environment can render.
 
         Raises:
             ScenarioError: an argument has a value that is not allowed, or an override is no section of the scenario.
         """
         if self.learner not in LEARNERS:
             raise ScenarioError(f"learner = {self.learner!r} is unknown, {suggest(str(self.learner), LEARNERS)}")
-        if self.render_mode is not None:
-            raise ScenarioError(f"render_mode = {self.render_mode!r}, allowed: None")
+        if self.render_mode not in (None, *render_modes):
+            allowed = ", ".join(["None", *render_modes])
+            raise ScenarioError(f"render_mode = {self.render_mode!r}, allowed: {allowed}")
         unknown = set(overrides) - set(Scenario.model_fields)
         if unknown:
             name = min(unknown)

@@ -108,6 +108,16 @@ class World:
         return self._network.present
 
     @property
+    def position_m(self) -> Floats:
+        """[N, C, 2] where the clients are, m, with the base station in the origin."""
+        return self._network.position_m
+
+    @property
+    def radius_m(self) -> Floats:
+        """[N] radius of the cell, m."""
+        return self._network.radius_m
+
+    @property
     def class_share(self) -> Floats:
         """[N, C, K] share of each class in a client's data; the server sees the labels."""
         return self._learner.class_share

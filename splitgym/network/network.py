@@ -124,6 +124,11 @@ class Network:
         return self._now.channel.position_m
 
     @property
+    def radius_m(self) -> Floats:
+        """[N] radius of the cell, m."""
+        return self._now.channel.radius_m
+
+    @property
     def line_of_sight(self) -> Bools:
         """[N, C] who sees the base station; as drawn at the start of the episode, also for clients that move."""
         return self._now.channel.line_of_sight

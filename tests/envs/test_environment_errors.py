@@ -45,7 +45,7 @@ def message(error, call, *arguments, **options):
         ({"action": None}, ("action = None", "allowed: continuous, discrete, priority, schedule")),
         ({"reward": "gain-latenci"}, ("reward = 'gain-latenci'", "did you mean 'gain-latency'?")),
         ({"reward": None}, ("reward = None", "gain-latency")),
-        ({"render_mode": "human"}, ("render_mode = 'human'", "allowed: None")),
+        ({"render_mode": "human"}, ("render_mode = 'human'", "allowed: None, rgb_array, ansi")),
         ({"device": "cudaa"}, ("device", "'cudaa'")),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",

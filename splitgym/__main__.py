@@ -1,0 +1,123 @@
+"""`python -m splitgym`: what there is to do without a program of one's own."""
+
+import inspect
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import gymnasium as gym
+
+EXTRA = "pip install 'splitgym[render]'"
+
+
+@dataclass(frozen=True)
+class Render:
+    """Play an episode and make an animated GIF of it, a frame for every round; or print the rounds as text.
+
+    Every frame shows the cell with the links of the round, who did what when and whom the others waited for, the
+    decision, and test accuracy over simulated time.
+    """
+
+    agent: str = "greedy"
+    """The scheduler, as NAME or NAME:OPTION=VALUE,OPTION=VALUE, for example fastest-k:k=4; an unknown name is answered
+    with the nearest one."""
+    scenario: str = "iot"
+    """Preset name or path of a TOML file."""
+    framework: str = "epsl"
+    """Learning framework: centralised, fl, sl, sfl-v1, sfl-v2, psl, epsl, psl-drop, epsl-pt or cpsl."""
+    learner: Literal["train", "surrogate"] = "train"
+    """What a round teaches: train, real training, or surrogate, a model of it."""
+    rounds: int = 40
+    """How many rounds at most; the episode ends sooner if it reaches its target or spends its budgets."""
+    seed: int = 0
+    """Of the episode."""
+    fps: float = 4.0
+    """Frames a second."""
+    out: Path | None = None
+    """The GIF to write; None: print every round as text."""
+
+    def check(self) -> None:
+        """Raises a ValueError that names the first setting which is not allowed."""
+        if self.rounds < 1:
+            raise ValueError(f"--rounds {self.rounds}, allowed: 1 or more")
+        if self.seed < 0:
+            raise ValueError(f"--seed {self.seed}, allowed: 0 or more")
+        if not 0.1 <= self.fps <= 50:
+            raise ValueError(f"--fps {self.fps:g}, allowed: 0.1 to 50")
+        if self.out is not None and self.out.suffix.lower() != ".gif":
+            raise ValueError(f"--out {self.out}, allowed: a name that ends in .gif")
+        if self.out is not None and not self.out.parent.is_dir():
+            raise ValueError(f"--out {self.out}: there is no folder {self.out.parent}")
+
+    def run(self) -> None:
+        """Plays and writes."""
+        frames = self._frames("ansi" if self.out is None else "rgb_array")
+        if self.out is None:
+            for number, frame in enumerate(frames):
+                print(frame if number == 0 else f"\n{frame}", flush=True)
+            return
+        from splitgym.rendering.gif import write_gif  # noqa: PLC0415 - only who draws needs Pillow
+
+        count = write_gif(self.out, frames, self.fps)
+        print(f"{self.out}: {count} frames, {self.out.stat().st_size / 1e3:.0f} kB")
+
+    def _frames(self, render_mode: str) -> Iterator[Any]:
+        """The frame before the first round, then one of each."""
+        env = gym.make(
+            "splitgym:SplitLearning-v0",
+            scenario=self.scenario,
+            framework=self.framework,
+            learner=self.learner,
+            action="schedule",
+            render_mode=render_mode,
+        )
+        agent = _agent(self.agent, env)
+        world: Any = env.unwrapped
+        env.action_space.seed(self.seed)
+        env.reset(seed=self.seed)
+        yield env.render()
+        for _ in range(self.rounds):
+            *_, terminated, truncated, _ = world.play(agent.decide(world.state))
+            yield env.render()
+            if terminated or truncated:
+                return
+
+
+def _agent(name: str, env: gym.Env[Any, Any]) -> Any:
+    """The scheduler of that name."""
+    try:
+        from agents import factory  # noqa: PLC0415 - not part of the installed package
+    except ImportError as error:
+        raise ValueError(
+            f"--agent {name}: the schedulers are not installed ({error}); they are the folder agents of splitgym's "
+            "repository, run this there after 'make setup'"
+        ) from error
+    return factory(name)(env)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status."""
+    try:
+        import tyro  # noqa: PLC0415 - of an extra
+    except ImportError:
+        print(f"error: the command line needs tyro, {EXTRA}", file=sys.stderr)
+        return 2
+    app = tyro.extras.SubcommandApp()
+    app.command(name="render")(Render)
+    try:
+        command = app.cli(prog="python -m splitgym", description=inspect.getdoc(sys.modules[__name__]), args=arguments)
+        command.check()
+        command.run()
+    except (ValueError, OSError, ImportError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nStopped.")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""Colours: Okabe and Ito's for what is done, told apart by colour-blind readers; names stand beside them."""
+
+from typing import NamedTuple
+
+INK, MUTED, FAINT, GRID, CARD, PAGE = "#1b2330", "#5a6473", "#a9b0ba", "#e3e6ea", "#ffffff", "#eff1f4"
+BLUE, ORANGE, GREEN, VERMILLION = "#0072b2", "#e69f00", "#009e73", "#d55e00"
+PURPLE, SKY, YELLOW, BLACK = "#cc79a7", "#56b4e9", "#f0e442", "#30343b"
+
+ALERT = VERMILLION
+"""The straggler, what went wrong, and the target."""
+
+
+class Look(NamedTuple):
+    """How a stage is shown."""
+
+    name: str
+    """In the legend."""
+    short: str
+    """Inside a bar."""
+    letter: str
+    """In a timeline of text."""
+    colour: str
+    text_colour: str
+    """On top of that colour."""
+
+
+_FORWARD = Look("forward pass", "FP", "F", BLUE, CARD)
+_BACKWARD = Look("backward pass", "BP", "B", PURPLE, INK)
+_MODEL = Look("model", "model", "m", YELLOW, INK)
+
+_LOOKS = {
+    "migration": Look("moved layers", "move", "x", BLACK, CARD),
+    "client_fp": _FORWARD,
+    "server_fp": _FORWARD,
+    "client_bp": _BACKWARD,
+    "server_bp": _BACKWARD,
+    "uplink": Look("uplink", "up", "u", ORANGE, INK),
+    "broadcast": Look("broadcast", "cast", "c", SKY, INK),
+    "unicast": Look("unicast", "down", "d", GREEN, INK),
+    "model_down": _MODEL,
+    "model_up": _MODEL,
+}
+
+
+def look(stage: str) -> Look:
+    """How a stage is shown; one that is not known here is black, under its own name."""
+    return _LOOKS.get(stage) or Look(stage.replace("_", " "), stage[:4], stage[0], BLACK, CARD)

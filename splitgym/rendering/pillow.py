@@ -1,0 +1,8 @@
+"""Pillow, or a word on how to get it."""
+
+try:
+    from PIL import Image, ImageDraw, ImageFont
+except ImportError as error:
+    raise ImportError("drawing frames needs Pillow, pip install 'splitgym[render]'") from error
+
+__all__ = ["Image", "ImageDraw", "ImageFont"]

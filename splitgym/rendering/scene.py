@@ -1,0 +1,106 @@
+"""What a frame shows: a cell, the round that has been played in it, and how far the episode is."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitgym.frameworks import Framework
+from splitgym.rounds import Decision, RoundState
+from splitgym.scenario import Scenario
+from splitgym.timing import RoundCost
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+class Role(StrEnum):
+    """What a client did in a round."""
+
+    READY = "ready"
+    """No round has been played yet."""
+    TOOK_PART = "took part"
+    NOT_SELECTED = "not selected"
+    AWAY = "away"
+    WITHOUT_SUBCHANNEL = "no subchannel"
+    TIMED_OUT = "timed out"
+
+
+class Played(NamedTuple):
+    """A round that has been played, in one world."""
+
+    decision: Decision
+    """As it was carried out."""
+    cost: RoundCost
+    projected: bool
+    """Whether the power budgets had been broken."""
+    trained: bool
+    """Whether anything was learnt."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A round of an episode, of one world with C clients; R rounds have been played."""
+
+    scenario: Scenario
+    framework: Framework
+    learner: str
+    state: RoundState
+    """What the round ran on; before the first one, what it will run on."""
+    position_m: Floats
+    """[C, 2] where the clients were, m, with the base station in the origin."""
+    radius_m: float
+    """Of the cell, m."""
+    present: Bools
+    """[C] who belongs to the episode."""
+    elapsed_s: Floats
+    """[R + 1] simulated time at the start and after each round, s."""
+    accuracy: Floats
+    """[R + 1] test accuracy then."""
+    played: Played | None
+    """The last round; None: there was none yet."""
+
+    @property
+    def round(self) -> int:
+        """Rounds that have been played, R."""
+        return len(self.elapsed_s) - 1
+
+    @property
+    def clients(self) -> list[int]:
+        """Indices of the clients that belong to the episode."""
+        return np.flatnonzero(self.present).tolist()
+
+    def role(self, client: int) -> Role:
+        """What the client did in the last round."""
+        if self.played is None:
+            return Role.READY if self.state.available[client] else Role.AWAY
+        cost = self.played.cost
+        if cost.participants[client]:
+            return Role.TOOK_PART
+        if cost.timed_out[client]:
+            return Role.TIMED_OUT
+        if cost.without_subchannel[client]:
+            return Role.WITHOUT_SUBCHANNEL
+        if cost.unavailable[client] or not self.state.available[client]:
+            return Role.AWAY
+        return Role.NOT_SELECTED
+
+    def gain_db(self, client: int) -> float:
+        """Mean channel gain over the subchannels, dB."""
+        return float(10 * np.log10(self.state.channel_gain[client].mean()))
+
+
+def owned(scene: Scene) -> Floats:
+    """[C, M] what was decided of the band: W/Hz of each client on its subchannels; NaN: not its own."""
+    played = scene.played
+    density = np.full(scene.state.channel_gain.shape, np.nan)
+    if played is None:
+        return density
+    decision = played.decision
+    used = np.atleast_2d(decision.used(scene.framework.turns))
+    owner, power = np.atleast_2d(decision.assignment), np.atleast_2d(decision.power_w_per_hz)
+    turn, subchannel = np.nonzero(used)
+    density[owner[turn, subchannel], subchannel] = power[turn, subchannel]
+    return density

@@ -1,0 +1,124 @@
+"""Who is busy with what when, and whom the others wait for: a round's timeline as bars."""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitgym.frameworks.phases import Resource
+from splitgym.rendering.scene import Floats, Scene
+from splitgym.timing import RoundCost
+
+SERVER = -1
+"""Row of the server, beside those of the clients 0..C-1."""
+
+MOVES = (Resource.UNICAST, Resource.UPLINK)
+"""A timeline begins with two rows for parts of the network that move, down and up."""
+
+COMMON = (Resource.SERVER, Resource.BROADCAST)
+"""Who works for all clients."""
+
+
+class Bar(NamedTuple):
+    """Somebody is busy."""
+
+    row: int
+    """Client, or SERVER."""
+    stage: str
+    start_s: float
+    stop_s: float
+
+
+class Wait(NamedTuple):
+    """A part of a round in which clients work side by side, up to where the last of them is ready."""
+
+    last: int
+    """The client that is ready last."""
+    others: int
+    """How many wait for it."""
+    start_s: float
+    stop_s: float
+
+
+def bars(scene: Scene) -> list[Bar]:
+    """The bars of the round that was played, seconds from its start: what clients do, and what is done for them.
+
+    What the server does for all at the same time is one bar in its row; what is broadcast stands in the row of the
+    server and in those of who hears it.
+    """
+    if scene.played is None:
+        return []
+    cost = scene.played.cost
+    began, stop_s = _who_began(cost), _finite(cost)
+    found = []
+    for row, (stage, resource) in enumerate(zip(cost.stages, _resources(scene), strict=True)):
+        start, stop = cost.start_s[row], stop_s[row]
+        busy = np.flatnonzero(began & (stop > start)).tolist()
+        if resource in COMMON:
+            found += _in_turn(stage, sorted({(float(stop[i]), float(start[i])) for i in busy}))
+        if resource is not Resource.SERVER:
+            found += [Bar(i, stage, float(start[i]), float(stop[i])) for i in busy]
+    return found
+
+
+def waits(scene: Scene) -> list[Wait]:
+    """Of each turn and each run of phases that clients go through side by side: who is last.
+
+    Clients that were left out at the timeout were waited for, too.
+    """
+    if scene.played is None:
+        return []
+    decision, cost, *_ = scene.played
+    began, stop_s = _who_began(cost), _finite(cost)
+    turn = scene.framework.turns.of_clients(decision.cluster)
+    common = [resource in COMMON for resource in _resources(scene)]
+    found, now = [], 0.0
+    for number in np.unique(turn[began]):
+        members = np.flatnonzero(began & (turn == number))
+        for rows in _runs(common):
+            stop = stop_s[rows][:, members].max(0)
+            last = int(stop.argmax())
+            if not common[rows.start] and stop[last] > now:
+                found.append(Wait(int(members[last]), len(members) - 1, now, float(stop[last])))
+            now = max(now, float(stop[last]))
+    return found
+
+
+def straggler(scene: Scene) -> int | None:
+    """The client that the round waited for longest; None: nobody else took part."""
+    if scene.played is None or np.sum(_who_began(scene.played.cost)) < 2:
+        return None
+    seconds: dict[int, float] = {}
+    for wait in waits(scene):
+        seconds[wait.last] = seconds.get(wait.last, 0.0) + wait.stop_s - wait.start_s
+    return max(seconds, key=lambda client: seconds[client], default=None)
+
+
+def _who_began(cost: RoundCost) -> NDArray[np.bool_]:
+    return cost.participants | cost.timed_out
+
+
+def _in_turn(stage: str, spans: list[tuple[float, float]]) -> list[Bar]:
+    """The server's bars of a stage, from ends and begins in order of the ends: it does one thing at a time."""
+    found, now = [], 0.0
+    for stop_s, start_s in spans:
+        found.append(Bar(SERVER, stage, max(start_s, now), stop_s))
+        now = stop_s
+    return found
+
+
+def _finite(cost: RoundCost) -> Floats:
+    """[R, C] ends of the phases; what would go on for ever ends with the round."""
+    return np.minimum(cost.stop_s, cost.latency_s)
+
+
+def _resources(scene: Scene) -> list[Resource]:
+    """Who is busy in each row of the timeline."""
+    return [*MOVES, *(Resource(resource) for resource in scene.state.system.program.resource)]
+
+
+def _runs(common: list[bool]) -> list[slice]:
+    """Neighbours of the same kind."""
+    edges = [0, *(i for i in range(1, len(common)) if common[i] != common[i - 1]), len(common)]
+    return [slice(*edge) for edge in pairwise(edges)]

@@ -1,0 +1,131 @@
+"""Bars and stragglers, against seconds counted by hand and against the definition."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scenes import everybody, scene_of
+
+from splitgym import frameworks
+from splitgym.rendering.scene import Role
+from splitgym.rendering.timeline import SERVER, Bar, bars, straggler, waits
+from splitgym.rounds import Decision
+
+FULL = 1e-6  # W/Hz: 1 W over 1 MHz
+
+
+def toy(state):
+    return Decision(1, np.array([0, 1]), np.full(2, FULL), np.ones(2, bool), 0.5)
+
+
+def test_bars_of_a_toy_round_counted_by_hand():
+    """tests/timing/test_toy_round.py counts the seconds: 1 FLOP is a cycle, 1e6 and 1e7 cycles/s, 1 Mbit/s."""
+    forward, uplink, server_fp, server_bp, broadcast, unicast = (
+        0.032768,
+        0.008192,
+        0.0021504,
+        0.0034816,
+        0.002048,
+        0.004096,
+    )
+    ends = np.cumsum([forward, uplink, server_fp, server_bp, broadcast, unicast, forward])
+    stages = ["client_fp", "uplink", "server_fp", "server_bp", "broadcast", "unicast", "client_bp"]
+    spans = dict(zip(stages, zip([0.0, *ends], ends, strict=False), strict=True))
+    expected = [Bar(SERVER, stage, *spans[stage]) for stage in ("server_fp", "server_bp", "broadcast")]
+    expected += [Bar(i, s, *spans[s]) for i in (0, 1) for s in stages if not s.startswith("server")]
+    found = sorted(bars(scene_of("toy", decide=toy)))
+    assert [bar[:2] for bar in found] == [bar[:2] for bar in sorted(expected)]
+    assert np.array([bar[2:] for bar in found]) == pytest.approx(np.array([bar[2:] for bar in sorted(expected)]))
+
+
+@pytest.mark.parametrize("framework", frameworks.names())
+@pytest.mark.parametrize("sharing", ["static", "on-demand"])
+def test_bars_lie_within_the_round_and_nobody_does_two_things_at_once(framework, sharing):
+    scene = scene_of("iot", framework, radio={"sharing": sharing}, seed=3)
+    latency = scene.played.cost.latency_s
+    for row in (SERVER, *scene.clients):
+        own = sorted((bar.start_s, bar.stop_s) for bar in bars(scene) if bar.row == row)
+        assert all(0 <= start < stop <= latency for start, stop in own)
+        assert all(stop <= start + 1e-9 for (_, stop), (start, _) in pairwise(own))
+    assert max(bar.stop_s for bar in bars(scene)) == pytest.approx(latency)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("framework", ["psl", "epsl", "fl", "sfl-v1"])
+def test_side_by_side_the_last_wait_is_for_who_finishes_last(framework, seed):
+    scene = scene_of("iot", framework, seed=seed)
+    cost = scene.played.cost
+    assert waits(scene)[-1].last == cost.stop_s.max(0).argmax()
+    assert waits(scene)[-1].stop_s == pytest.approx(cost.latency_s)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_server_waits_for_the_latest_uplink(seed):
+    scene = scene_of("iot", seed=seed)
+    uplink = scene.played.cost.stop_s[scene.played.cost.stages.index("uplink")]
+    first, second = waits(scene)
+    assert (first.last, first.stop_s) == (uplink.argmax(), uplink.max())
+    longest = max(first, second, key=lambda wait: wait.stop_s - wait.start_s)
+    assert straggler(scene) == (first.last if first.last == second.last else longest.last)
+
+
+def test_one_after_the_other_the_straggler_has_the_longest_turn():
+    scene = scene_of("iot", "sl", seed=1)
+    spans = [[(bar.start_s, bar.stop_s) for bar in bars(scene) if bar.row == i] for i in scene.clients]
+    alone = [sum(stop - start for start, stop in own) for own in spans]
+    server = [sum(s.stop_s - s.start_s for s in bars(scene) if s.row == SERVER and s.stage == "broadcast")]
+    assert len(waits(scene)) == 2 * len(scene.clients)
+    assert straggler(scene) == int(np.argmax(alone)), server
+
+
+def test_every_cluster_has_somebody_who_is_last():
+    def two(state):
+        return replace(everybody(state), cluster=np.arange(8) % 2)
+
+    scene = scene_of("iot", "cpsl", two, seed=2)
+    found = waits(scene)
+    assert [wait.last % 2 for wait in found] == [0, 0, 1, 1]
+    assert [wait.stop_s for wait in found] == sorted(wait.stop_s for wait in found)
+    assert found[-1].stop_s == pytest.approx(scene.played.cost.latency_s)
+
+
+def test_who_is_left_out_at_the_timeout_was_waited_for():
+    """Client 0 sends with next to no power, so the server waits for it until the timeout."""
+
+    def deaf(state):
+        return Decision(1, np.array([0, 1]), np.array([1e-16, FULL]), np.ones(2, bool), 0.0)
+
+    scene = scene_of("toy", decide=deaf, episode={"round_timeout_s": 2.0})
+    assert [scene.role(client) for client in (0, 1)] == [Role.TIMED_OUT, Role.TOOK_PART]
+    assert waits(scene)[0] == (0, 1, 0.0, 2.0)
+    assert straggler(scene) == 0
+    assert max(bar.stop_s for bar in bars(scene) if bar.row == 0) == 2.0
+
+
+def test_alone_nobody_waits():
+    def alone(state):
+        return Decision(1, np.array([1, 1]), np.full(2, FULL / 2), np.array([False, True]), 0.0)
+
+    scene = scene_of("toy", decide=alone)
+    assert straggler(scene) is None
+    assert [scene.role(client) for client in (0, 1)] == [Role.NOT_SELECTED, Role.TOOK_PART]
+    assert {bar.row for bar in bars(scene)} == {SERVER, 1}
+
+
+def test_before_the_first_round_there_is_nothing():
+    scene = scene_of("toy", rounds=0)
+    assert (bars(scene), waits(scene), straggler(scene)) == ([], [], None)
+
+
+def test_parts_of_the_network_that_move_are_bars():
+    cuts = iter((1, 2))
+
+    def moving(state):
+        return Decision(next(cuts), np.array([0, 1]), np.full(2, FULL), np.ones(2, bool), 0.0)
+
+    scene = scene_of("toy", decide=moving, rounds=2)
+    cost = scene.played.cost
+    (moved,) = (bar for bar in bars(scene) if bar.stage == "migration" and bar.row == 0)
+    assert cost.migration_bits > 0
+    assert (moved.start_s, moved.stop_s) == (0.0, pytest.approx(cost.migration_bits / 2 / 1e6))  # 1 Mbit/s each

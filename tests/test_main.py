@@ -1,0 +1,79 @@
+"""`python -m splitgym`."""
+
+import sys
+
+import pytest
+from command_lines import error_line
+from PIL import Image
+
+from splitgym.__main__ import main
+
+
+def test_a_gif_has_a_frame_before_the_first_round_and_one_of_each(tmp_path, capsys):
+    out = tmp_path / "round.gif"
+    options = ["--agent", "fastest-k:k=1", "--scenario", "toy", "--rounds", "3", "--fps", "2", "--out", str(out)]
+    assert main(["render", *options]) == 0
+    with Image.open(out) as gif:
+        assert gif.n_frames == 4
+        assert gif.size == (1280, 720)
+        assert gif.info["duration"] == 500
+        assert gif.info["loop"] == 0
+    assert "4 frames" in capsys.readouterr().out
+
+
+def test_the_same_command_makes_the_same_gif(tmp_path):
+    files = [tmp_path / "first.gif", tmp_path / "second.gif"]
+    for out in files:
+        main(["render", "--scenario", "toy", "--learner", "surrogate", "--rounds", "2", "--out", str(out)])
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_an_episode_that_ends_early_ends_the_gif(tmp_path):
+    (tmp_path / "short.toml").write_text('name = "short"\n[episode]\nmax_rounds = 2\n')
+    out = tmp_path / "round.gif"
+    options = ["--scenario", str(tmp_path / "short.toml"), "--learner", "train", "--rounds", "9", "--out", str(out)]
+    assert main(["render", *options]) == 0
+    with Image.open(out) as gif:
+        assert gif.n_frames == 3
+
+
+def test_without_a_file_the_rounds_are_printed(capsys):
+    assert main(["render", "--scenario", "toy", "--framework", "psl", "--rounds", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"toy, psl, train: round {number} of 150" in shown for number in range(3))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--agent", "gredy"], "did you mean 'greedy'?"),
+        (["--agent", "fastest-k:q=1"], "options allowed"),
+        (["--scenario", "ioot"], "did you mean 'iot'?"),
+        (["--framework", "eps"], "did you mean 'epsl'?"),
+        (["--rounds", "0"], "--rounds 0, allowed: 1 or more"),
+        (["--seed", "-1"], "--seed -1, allowed: 0 or more"),
+        (["--fps", "0"], "--fps 0, allowed: 0.1 to 50"),
+        (["--out", "round.mp4"], "--out round.mp4, allowed: a name that ends in .gif"),
+        (["--out", "nowhere/round.gif"], "there is no folder nowhere"),
+    ],
+)
+def test_wrong_options_are_one_line(options, words, capsys):
+    assert words in error_line(main, capsys, "render", "--scenario", "toy", *options)
+
+
+def test_an_installation_without_the_schedulers_says_where_they_are(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "agents", None)
+    text = error_line(main, capsys, "render", "--scenario", "toy")
+    assert "folder agents of splitgym's repository" in text
+
+
+def test_help_names_the_commands_and_their_options(capsys):
+    for arguments, words in (
+        (["--help"], ("render", "GIF")),
+        (["render", "--help"], ("--agent", "--out", "--learner")),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code == 0
+        shown = capsys.readouterr().out
+        assert all(word in shown for word in words)
