@@ -1,4 +1,4 @@
-"""`python -m splitgym`: what there is to do without a program of one's own."""
+"""Looks at rounds of split learning: `python -m splitgym render --agent greedy --out round.gif`."""
 
 import inspect
 import sys

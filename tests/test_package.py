@@ -14,7 +14,7 @@ import pytest
 import splitgym
 
 ROOT = Path(splitgym.__file__).parent.parent
-HEAVY = ("torch", "matplotlib", "numba", "sklearn", "scipy", "pandas", "stable_baselines3", "pydantic")
+HEAVY = ("torch", "matplotlib", "PIL", "numba", "sklearn", "scipy", "pandas", "stable_baselines3", "pydantic")
 ROOMS = (
     "allocation",
     "data",

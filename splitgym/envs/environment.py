@@ -164,7 +164,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     | `learner` | `"train"` | `"train"`: real training; `"surrogate"`: a model of it, see Description |
     | `action` | `"discrete"` | `"discrete"`, `"continuous"`, `"schedule"`, `"priority"` |
     | `reward` | `"gain-latency"` | see Rewards |
-    | `render_mode` | `None` | `None`, `"rgb_array"`, `"ansi"`: see `render` |
+    | `render_mode` | `None` | `None`; `"rgb_array"`: pixels, needs the extra "render"; `"ansi"`: text |
     | `device` | `None` | torch device to train on; None: cuda if there is one, else cpu |
     | anything else | | a section of the scenario, whose fields are replaced: `clients={"count": 20}` |
 

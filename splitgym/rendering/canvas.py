@@ -121,17 +121,32 @@ class Canvas:
             text: What it says.
             size: Of the font, pixels.
             colour: Of the letters.
-            anchor: Pillow's: l, m or r (left, middle, right), then m for the middle of its height.
+            anchor: What of it is there: "lm" the left end, "mm" the middle, "rm" the right end, at half its height.
             bold: With thicker strokes.
         """
+        letters, left, top = _letters(text, size, bold)
         x, y = place
-        stroke = LARGER * BOLD if bold else 0
-        self._draw.text((LARGER * x, LARGER * y), text, colour, _font(size), anchor, stroke_width=stroke)
+        x -= {"l": 0.0, "m": 0.5, "r": 1.0}[anchor[0]] * text_width(text, size, bold)
+        self._draw.bitmap((round(LARGER * x) + left, round(LARGER * y) + top), letters, colour)
 
 
+@lru_cache(maxsize=1024)
 def text_width(text: str, size: float, bold: bool = False) -> float:
     """Pixels that a text takes."""
     return _font(size).getlength(text) / LARGER + (2 * BOLD if bold else 0)
+
+
+@lru_cache(maxsize=1024)
+def _letters(text: str, size: float, bold: bool) -> tuple[Image.Image, int, int]:
+    """A text as a mask, and where its left upper corner is, from the left end at half its height.
+
+    Kept, because most texts of a frame are in the next one, too, and drawing them takes most of its time.
+    """
+    font, stroke = _font(size), LARGER * BOLD if bold else 0
+    left, top, right, bottom = (round(edge) for edge in font.getbbox(text, anchor="lm", stroke_width=stroke))
+    mask = Image.new("L", (right - left + 4, bottom - top + 4))  # strokes go a little beyond their box
+    ImageDraw.Draw(mask).text((2 - left, 2 - top), text, 255, font, "lm", stroke_width=stroke)
+    return mask, left - 2, top - 2
 
 
 @lru_cache(maxsize=64)

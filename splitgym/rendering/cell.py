@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from splitgym.frameworks.phases import Turns
 from splitgym.rendering.canvas import Box, Canvas, Point, text_width
-from splitgym.rendering.palette import ALERT, BLUE, CARD, FAINT, GRID, INK, MUTED
+from splitgym.rendering.palette import ALERT, BLUE, CARD, FAINT, GRID, GROUND, INK, MUTED, SOFT_BLUE
 from splitgym.rendering.scene import Floats, Role, Scene, owned
 from splitgym.rendering.timeline import straggler
 
@@ -15,6 +15,12 @@ FAILED = (Role.TIMED_OUT, Role.WITHOUT_SUBCHANNEL)
 
 STATION = 15
 """Radius of the place that the base station takes, pixels."""
+
+LEGEND_MARK = 6
+"""Radius of a mark in the legend, pixels."""
+
+NUMBERED = 7
+"""Smallest radius of a mark that has place for a number, pixels."""
 
 WIDEST_LINK = 9.0
 """Of a client that has the whole band, pixels."""
@@ -38,7 +44,7 @@ def draw_cell(canvas: Canvas, box: Box, scene: Scene) -> None:
     _draw_station(canvas, centre)
     for client in clients:
         _draw_client(canvas, places[client], radius, scene.role(client), client, client == slow)
-    _draw_legend(canvas, box, scene, slow is not None)
+    _draw_legend(canvas, box, scene, slow is not None and scene.role(slow) is Role.TOOK_PART)
 
 
 def mark_radius(clients: int) -> float:
@@ -83,7 +89,7 @@ def _band(scene: Scene) -> str:
 
 
 def _draw_ground(canvas: Canvas, centre: Point, reach: float, radius_m: float) -> None:
-    canvas.circle(centre, reach, "#f7f8fa", GRID, 1.5)
+    canvas.circle(centre, reach, GROUND, GRID, 1.5)
     canvas.circle(centre, reach / 2, None, GRID)
     x, y = centre
     for part in (0.5, 1.0):
@@ -91,7 +97,7 @@ def _draw_ground(canvas: Canvas, centre: Point, reach: float, radius_m: float) -
         label = f"{part * radius_m:.0f} m"
         width = text_width(label, 11)
         canvas.rectangle(
-            Box(x + at - width / 2 - 2, y + at - 7, x + at + width / 2 + 2, y + at + 7), "#f7f8fa" if part < 1 else CARD
+            Box(x + at - width / 2 - 2, y + at - 7, x + at + width / 2 + 2, y + at + 7), GROUND if part < 1 else CARD
         )
         canvas.text((x + at, y + at), label, 11, MUTED, "mm")
 
@@ -100,7 +106,7 @@ def _draw_link(canvas: Canvas, centre: Point, place: Point, role: Role, share: f
     """As wide as the client's share of the band; dashed if it did not help."""
     width = 1.5 + (WIDEST_LINK - 1.5) * share
     if role is Role.TOOK_PART:
-        canvas.line([centre, place], ALERT if slow else "#7fb8d8", width)
+        canvas.line([centre, place], ALERT if slow else SOFT_BLUE, width)
     elif role is Role.TIMED_OUT:
         canvas.dashed(centre, place, ALERT, width)
 
@@ -124,23 +130,21 @@ def _draw_client(canvas: Canvas, place: Point, radius: float, role: Role, client
         canvas.dashed_circle(place, radius, FAINT, 1.5)
     else:
         canvas.circle(place, radius, fill, outline, 2 if slow or role in FAILED else 1.5)
-    if radius >= 7:
+    if radius >= NUMBERED:
         canvas.text(place, f"{client}", 1.15 * radius if client < 100 else 0.85 * radius, colour, "mm", bold=True)
 
 
 def _draw_legend(canvas: Canvas, box: Box, scene: Scene, marked: bool) -> None:
     """What the marks say, of the roles that there are."""
-    roles = dict.fromkeys(scene.role(client) for client in scene.clients)
-    shown = [(role.value, role, False) for role in roles]
+    roles = {"left out" if role in FAILED else role.value: role for role in map(scene.role, scene.clients)}
+    shown = [(name, role, False) for name, role in roles.items()]
     if marked:
         shown.insert(0, ("straggler", Role.TOOK_PART, True))
     x, y = box.left + 22, box.bottom - 32
     for name, role, slow in shown:
-        if x + text_width(name, 12) > box.right - 20:
-            break
-        _draw_client(canvas, (x, y), 6, role, 0, slow)
-        canvas.text((x + 11, y), name, 12, MUTED)
-        x += text_width(name, 12) + 34
+        _draw_client(canvas, (x, y), LEGEND_MARK, role, 0, slow)
+        canvas.text((x + 10, y), name, 11, MUTED)
+        x += text_width(name, 11) + 30
     canvas.text((box.left + 16, box.bottom - 13), _about_links(scene), 12, MUTED)
 
 

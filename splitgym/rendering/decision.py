@@ -1,11 +1,9 @@
 """What was decided and what it cost: where the network is cut, phi, who is in, joules and bits."""
 
 from splitgym.rendering.canvas import Box, Canvas
-from splitgym.rendering.palette import ALERT, BLUE, CARD, INK, MUTED
+from splitgym.rendering.palette import ALERT, BLUE, CARD, INK, MUTED, SOFT_GREY
 from splitgym.rendering.scene import Scene
 from splitgym.rendering.words import facts, units_on_clients, warnings
-
-SERVER_UNITS = "#c9ced6"
 
 
 def draw_decision(canvas: Canvas, box: Box, scene: Scene) -> None:
@@ -30,7 +28,7 @@ def _draw_network(canvas: Canvas, box: Box, scene: Scene, on_clients: int | None
     step = box.width / units
     for number in range(units):
         left = box.left + step * number
-        fill = SERVER_UNITS if on_clients is None or number >= on_clients else BLUE
+        fill = SOFT_GREY if on_clients is None or number >= on_clients else BLUE
         canvas.rectangle(Box(left, box.top, left + step - 3, box.top + 18), fill, radius=3)
         colour = CARD if fill == BLUE else INK
         canvas.text((left + step / 2 - 1.5, box.top + 9), f"{number + 1}", 11, colour, "mm")

@@ -1,161 +1,210 @@
 """The round's timeline: who is busy with what when, in a row for each client, and whom the others wait for."""
 
-from math import isfinite
+from typing import NamedTuple
 
 import numpy as np
 
 from splitgym.rendering.canvas import Box, Canvas, text_width
-from splitgym.rendering.palette import ALERT, BLUE, FAINT, GRID, INK, MUTED, look
+from splitgym.rendering.palette import ALERT, BLUE, EMPTY, FAINT, GRID, INK, MUTED, PALE_BLUE, look
 from splitgym.rendering.scene import Role, Scene, owned
 from splitgym.rendering.timeline import SERVER, Bar, bars, straggler, waits
 from splitgym.rendering.units import quantity, ticks
 
-SPEED, GAIN, BAND, PLOT = 116, 174, 186, 326
-"""Where the columns are, pixels from the left edge of the card: right edges of speed and gain; left edges of the
-subchannels and of the bars."""
+NAME, SPEED, GAIN, BAND, PLOT = 14, 116, 174, 186, 326
+"""Where the columns are, pixels from the left edge of the card: left edge of the names, right edges of speed and gain,
+left edges of the subchannels and of the bars."""
 
 BAND_WIDTH = 124
 """Pixels of the column of subchannels, at most."""
 
-STAGES, LAST = "critical path", "last: others wait"
+TALLEST, SMALLEST_TEXT = 52, 7
+"""Pixels: of a row, at most; of letters, at least."""
+
+STAGES = SERVER - 1
+"""The row of the stages on the critical path, above the server's."""
+
+NAMES = {STAGES: "critical path", SERVER: "server"}
+
+LAST = "last one ready"
 
 
-def draw_gantt(canvas: Canvas, box: Box, scene: Scene) -> None:
+class _Chart(NamedTuple):
+    """Where rows and times are."""
+
+    card: Box
+    plot: Box
+    height: float
+    """Of a row, pixels."""
+    number: dict[int, int]
+    """Of each row, from the top."""
+    end_s: float
+    """At the right edge of the plot."""
+
+    def x(self, time_s: float) -> float:
+        return self.plot.left + self.plot.width * time_s / self.end_s
+
+    def row(self, row: int, margin: float = 0.0) -> Box:
+        """The row from edge to edge of the plot, without margins above and below."""
+        top = self.plot.top + self.height * self.number[row]
+        return self.plot._replace(top=top + margin, bottom=top + self.height - margin)
+
+    def middle(self, row: int) -> float:
+        return self.plot.top + self.height * (self.number[row] + 0.5)
+
+    @property
+    def text_size(self) -> float:
+        return min(12.0, 0.8 * self.height)
+
+    @property
+    def margin(self) -> float:
+        """Above and below bars."""
+        return min(3.0, 0.12 * self.height)
+
+
+def draw_gantt(canvas: Canvas, card: Box, scene: Scene) -> None:
     """Draws the timeline into a card."""
-    canvas.card(box, "Timeline")
-    _draw_legend(canvas, box, scene)
-    plot = Box(box.left + PLOT, box.top + 60, box.right - 24, box.bottom - 30)
-    height = min(52.0, plot.height / (len(scene.clients) + 2))
-    tops = {SERVER: plot.top + height}
-    tops |= {client: plot.top + (2 + number) * height for number, client in enumerate(scene.clients)}
-    plot = plot._replace(bottom=plot.top + (len(scene.clients) + 2) * height)
-    end_s = 1.0 if scene.played is None else scene.played.cost.latency_s
-    _draw_columns(canvas, box, scene, tops, height)
-    _draw_axis(canvas, plot, end_s if scene.played is not None else None)
-    for bar in [*_stages(scene, plot.top), *((tops[bar.row], bar) for bar in bars(scene))]:
-        _draw_bar(canvas, plot, end_s, *bar, height)
-    _draw_waits(canvas, plot, end_s, scene, tops, height)
-    _draw_who_is_out(canvas, plot, scene, tops, height)
+    canvas.card(card, "Timeline")
+    _draw_legend(canvas, card, scene)
+    chart = _chart(card, scene)
+    _draw_columns(canvas, chart, scene)
     if scene.played is None:
-        canvas.text(((plot.left + plot.right) / 2, plot.top + height), "no round has been played yet", 13, MUTED, "mm")
+        canvas.text((chart.plot.left, chart.plot.top - 10), "no round has been played yet", 11, MUTED)
+    else:
+        _draw_axis(canvas, chart)
+        _draw_ready(canvas, chart, scene)
+        for bar in (*_stages(scene), *bars(scene)):
+            _draw_bar(canvas, chart, bar)
+        _draw_last(canvas, chart, scene)
+    _draw_who_is_out(canvas, chart, scene)
 
 
-def _stages(scene: Scene, top: float) -> list[tuple[float, Bar]]:
-    """What the latency is made of, as bars one after the other in the first row."""
+def _chart(card: Box, scene: Scene) -> _Chart:
+    rows = [STAGES, SERVER, *scene.clients]
+    plot = card.within(PLOT, 60, 24, 30)
+    height = min(TALLEST, plot.height / len(rows))
+    end_s = 1.0 if scene.played is None else float(scene.played.cost.latency_s)
+    number = {row: place for place, row in enumerate(rows)}
+    return _Chart(card, plot._replace(bottom=plot.top + height * len(rows)), height, number, end_s)
+
+
+def _stages(scene: Scene) -> list[Bar]:
+    """What the latency is made of, as bars one after the other."""
     if scene.played is None:
         return []
     cost = scene.played.cost
     ends = np.cumsum(cost.stage_s).tolist()
-    return [
-        (top, Bar(SERVER, stage, start, stop))
-        for stage, start, stop in zip(cost.stages, [0.0, *ends], ends, strict=False)
-        if stop > start
-    ]
+    spans = zip(cost.stages, [0.0, *ends[:-1]], ends, strict=True)
+    return [Bar(STAGES, stage, start, stop) for stage, start, stop in spans if stop > start]
 
 
-def _draw_bar(canvas: Canvas, plot: Box, end_s: float, top: float, bar: Bar, height: float) -> None:
+def _draw_bar(canvas: Canvas, chart: _Chart, bar: Bar) -> None:
     """A bar with the short name of its stage, if there is room."""
-    style, margin = look(bar.stage), min(3.0, 0.12 * height)
-    left, right = (plot.left + plot.width * time_s / end_s for time_s in (bar.start_s, bar.stop_s))
-    canvas.rectangle(Box(left, top + margin, right, top + height - margin), style.colour)
-    size = min(12.0, 0.62 * height)
-    if size >= 8 and text_width(style.short, size) + 6 < right - left:
-        canvas.text(((left + right) / 2, top + height / 2), style.short, size, style.text_colour, "mm")
+    style, left, right = look(bar.stage), chart.x(bar.start_s), chart.x(bar.stop_s)
+    canvas.rectangle(chart.row(bar.row, chart.margin)._replace(left=left, right=right), style.colour)
+    size = min(12.0, 0.62 * chart.height)
+    if size >= SMALLEST_TEXT and text_width(style.short, size) + 6 < right - left:
+        canvas.text(((left + right) / 2, chart.middle(bar.row)), style.short, size, style.text_colour, "mm")
 
 
-def _draw_waits(canvas: Canvas, plot: Box, end_s: float, scene: Scene, tops: dict[int, float], height: float) -> None:
-    """Frames what the last client did until all others had waited for it, with a line down to where they stood."""
+def _draw_ready(canvas: Canvas, chart: _Chart, scene: Scene) -> None:
+    """Lines down the plot where the last of those who work side by side is ready."""
     for wait in waits(scene):
         if wait.others:
-            left, right = (plot.left + plot.width * time_s / end_s for time_s in (wait.start_s, wait.stop_s))
-            canvas.dashed((right, plot.top + height), (right, plot.bottom), ALERT, 1, 3)
-            top = tops[wait.last]
-            canvas.rectangle(Box(left - 1, top, right + 1, top + height), None, ALERT, 2 if height > 12 else 1)
+            x = chart.x(wait.stop_s)
+            canvas.dashed((x, chart.row(SERVER).top), (x, chart.plot.bottom), ALERT, 1, 3)
 
 
-def _draw_who_is_out(canvas: Canvas, plot: Box, scene: Scene, tops: dict[int, float], height: float) -> None:
+def _draw_last(canvas: Canvas, chart: _Chart, scene: Scene) -> None:
+    """Frames around what the last one did until it was ready."""
+    for wait in waits(scene):
+        if wait.others:
+            frame = chart.row(wait.last)._replace(left=chart.x(wait.start_s) - 1, right=chart.x(wait.stop_s) + 1)
+            canvas.rectangle(frame, None, ALERT, 2 if chart.height > 12 else 1)
+
+
+def _draw_who_is_out(canvas: Canvas, chart: _Chart, scene: Scene) -> None:
     """Says in the rows of clients that did not take part why."""
-    size = min(12.0, 0.8 * height)
-    if size < 7:
+    if chart.text_size < SMALLEST_TEXT:
         return
     for client in scene.clients:
-        role, y = scene.role(client), tops[client] + height / 2
+        role, y = scene.role(client), chart.middle(client)
         if role is Role.TIMED_OUT:
-            canvas.text((plot.right - 8, y), "left out: timed out", size, ALERT, "rm", bold=True)
-        elif role is Role.WITHOUT_SUBCHANNEL:
-            canvas.text((plot.left + 8, y), role.value, size, ALERT)
-        elif role is not Role.TOOK_PART and (role is Role.AWAY or scene.played is not None):
-            canvas.text((plot.left + 8, y), role.value, size, MUTED)
+            canvas.text((chart.plot.right - 8, y), "left out: timed out", chart.text_size, ALERT, "rm", bold=True)
+        elif role is not Role.TOOK_PART:
+            colour = ALERT if role is Role.WITHOUT_SUBCHANNEL else MUTED
+            canvas.text((chart.plot.left + 8, y), role.value, chart.text_size, colour)
 
 
-def _draw_axis(canvas: Canvas, plot: Box, end_s: float | None) -> None:
-    """Seconds, or milliseconds of a short round; without a round an empty axis."""
+def _draw_axis(canvas: Canvas, chart: _Chart) -> None:
+    """Seconds, or milliseconds of a short round."""
+    plot = chart.plot
     canvas.line([(plot.left, plot.bottom), (plot.right, plot.bottom)], MUTED)
-    if end_s is None:
-        return
-    unit, per_second = ("seconds", 1.0) if end_s >= 1 else ("milliseconds", 1e3)
-    for value in ticks(end_s * per_second, 8):
-        x = plot.left + plot.width * value / per_second / end_s
+    unit, per_second = ("seconds", 1.0) if chart.end_s >= 1 else ("milliseconds", 1e3)
+    canvas.text((plot.left, plot.top - 10), f"{unit} since the round began", 11, MUTED)
+    for value in ticks(chart.end_s * per_second, 8):
+        x = chart.x(value / per_second)
         canvas.line([(x, plot.top), (x, plot.bottom + 4)], GRID)
         canvas.text((x, plot.bottom + 13), f"{value:g}", 11, MUTED, "mm")
-    canvas.text((plot.left, plot.top - 10), f"{unit} since the round began", 11, MUTED)
 
 
-def _draw_columns(canvas: Canvas, box: Box, scene: Scene, tops: dict[int, float], height: float) -> None:
+def _draw_columns(canvas: Canvas, chart: _Chart, scene: Scene) -> None:
     """Beside the bars: number, speed and gain of each client, and which subchannels it has."""
-    head, size = box.top + 50, min(12.0, 0.8 * height)
-    canvas.text((box.left + BAND, head), "subchannels, power", 11, MUTED)
-    if size < 7:
-        for number, line in enumerate((STAGES, "server", f"clients {scene.clients[0]} to {scene.clients[-1]}")):
-            canvas.text((box.left + 14, head + 16 * (1 + number)), line, 11, MUTED)
+    left, head = chart.card.left, chart.plot.top - 10
+    canvas.text((left + BAND, head), "subchannels, power", 11, MUTED)
+    if chart.text_size < SMALLEST_TEXT:
+        lines = (*NAMES.values(), f"clients {scene.clients[0]} to {scene.clients[-1]}")
+        for number, line in enumerate(lines):
+            canvas.text((left + NAME, head + 16 * (1 + number)), line, 11, MUTED)
     else:
-        canvas.text((box.left + 14, head), "client", 11, MUTED)
-        canvas.text((box.left + SPEED, head), "speed", 11, MUTED, "rm")
-        canvas.text((box.left + GAIN, head), "gain", 11, MUTED, "rm")
-        _draw_labels(canvas, box, scene, tops, height, size)
-    density = owned(scene)
-    highest = np.nanmax(density, initial=0.0)
-    step = min(12.0, BAND_WIDTH / density.shape[1])
-    for client in scene.clients:
-        left, row = box.left + BAND, Box(0, tops[client] + 0.12 * height, 0, tops[client] + 0.88 * height)
-        canvas.rectangle(row._replace(left=left, right=left + step * density.shape[1]), "#f1f3f5")
-        for subchannel in np.flatnonzero(np.isfinite(density[client])).tolist():
-            _draw_subchannel(canvas, row, left + step * subchannel, step, density[client, subchannel] / highest)
+        canvas.text((left + NAME, head), "client", 11, MUTED)
+        canvas.text((left + SPEED, head), "speed", 11, MUTED, "rm")
+        canvas.text((left + GAIN, head), "gain", 11, MUTED, "rm")
+        _draw_labels(canvas, chart, scene)
+    _draw_band(canvas, chart, scene)
 
 
-def _draw_subchannel(canvas: Canvas, row: Box, left: float, step: float, share: float) -> None:
-    """A cell for an own subchannel, filled up to its power density over the highest one."""
-    right = left + step - min(1.0, 0.2 * step)
-    canvas.rectangle(row._replace(left=left, right=right), "#b9d7e8")
-    if isfinite(share) and share > 0:
-        canvas.rectangle(Box(left, row.bottom - share * row.height, right, row.bottom), BLUE)
-
-
-def _draw_labels(canvas: Canvas, box: Box, scene: Scene, tops: dict[int, float], height: float, size: float) -> None:
+def _draw_labels(canvas: Canvas, chart: _Chart, scene: Scene) -> None:
     """Names of the rows; the straggler's stands out."""
-    slow = straggler(scene)
-    canvas.text((box.left + 14, tops[SERVER] - height / 2), STAGES, size, INK)
-    canvas.text((box.left + 14, tops[SERVER] + height / 2), "server", size, INK)
-    canvas.text((box.left + SPEED, tops[SERVER] + height / 2), quantity(scene.state.server_hz, "Hz"), size, MUTED, "rm")
+    left, size, slow = chart.card.left, chart.text_size, straggler(scene)
+    for row, name in NAMES.items():
+        canvas.text((left + NAME, chart.middle(row)), name, size, INK)
+    canvas.text((left + SPEED, chart.middle(SERVER)), quantity(scene.state.server_hz, "Hz"), size, MUTED, "rm")
     for client in scene.clients:
-        y, role = tops[client] + height / 2, scene.role(client)
+        y, role = chart.middle(client), scene.role(client)
         colour = ALERT if client == slow else FAINT if role is Role.AWAY else INK
-        canvas.text((box.left + 14, y), f"{client}", size, colour, bold=client == slow)
-        canvas.text((box.left + SPEED, y), quantity(scene.state.client_hz[client], "Hz"), size, MUTED, "rm")
-        canvas.text((box.left + GAIN, y), f"{scene.gain_db(client):.0f} dB", size, MUTED, "rm")
+        canvas.text((left + NAME, y), f"{client}", size, colour, bold=client == slow)
+        canvas.text((left + SPEED, y), quantity(scene.state.client_hz[client], "Hz"), size, MUTED, "rm")
+        canvas.text((left + GAIN, y), f"{scene.gain_db(client):.0f} dB", size, MUTED, "rm")
 
 
-def _draw_legend(canvas: Canvas, box: Box, scene: Scene) -> None:
+def _draw_band(canvas: Canvas, chart: _Chart, scene: Scene) -> None:
+    """A cell for each own subchannel, filled up to its power density over the highest one."""
+    density = owned(scene)
+    highest, step = np.nanmax(density, initial=0.0), min(12.0, BAND_WIDTH / density.shape[1])
+    begin, gap = chart.card.left + BAND, min(1.0, 0.2 * step)
+    for client in scene.clients:
+        row = chart.row(client, 0.12 * chart.height)
+        canvas.rectangle(row._replace(left=begin, right=begin + step * density.shape[1]), EMPTY)
+        for subchannel in np.flatnonzero(np.isfinite(density[client])).tolist():
+            left = begin + step * subchannel
+            cell = row._replace(left=left, right=left + step - gap)
+            canvas.rectangle(cell, PALE_BLUE)
+            if density[client, subchannel] > 0:
+                share = float(density[client, subchannel] / highest)
+                canvas.rectangle(cell._replace(top=cell.bottom - share * cell.height), BLUE)
+
+
+def _draw_legend(canvas: Canvas, card: Box, scene: Scene) -> None:
     """What the colours are, of the stages that the framework has, and the mark of who is last."""
     program = scene.state.system.program
     styles = dict.fromkeys(look(stage) for stage in (*program.stages, "migration"))
-    x = box.right - 16
+    x, y = card.right - 16, card.top + 18
     if any(wait.others for wait in waits(scene)):
-        canvas.text((x, box.top + 18), LAST, 12, MUTED, "rm")
+        canvas.text((x, y), LAST, 12, MUTED, "rm")
         x -= text_width(LAST, 12) + 19
-        canvas.rectangle(Box(x, box.top + 12, x + 14, box.top + 24), None, ALERT, 2)
+        canvas.rectangle(Box(x, y - 6, x + 14, y + 6), None, ALERT, 2)
     for style in reversed(styles):
         x -= text_width(style.name, 12) + 14
-        canvas.text((x, box.top + 18), style.name, 12, MUTED)
+        canvas.text((x, y), style.name, 12, MUTED)
         x -= 17
-        canvas.rectangle(Box(x, box.top + 12, x + 13, box.top + 24), style.colour)
+        canvas.rectangle(Box(x, y - 6, x + 13, y + 6), style.colour)

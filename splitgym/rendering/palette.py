@@ -6,6 +6,15 @@ INK, MUTED, FAINT, GRID, CARD, PAGE = "#1b2330", "#5a6473", "#a9b0ba", "#e3e6ea"
 BLUE, ORANGE, GREEN, VERMILLION = "#0072b2", "#e69f00", "#009e73", "#d55e00"
 PURPLE, SKY, YELLOW, BLACK = "#cc79a7", "#56b4e9", "#f0e442", "#30343b"
 
+SOFT_BLUE, SOFT_GREY, PALE_BLUE, GROUND, EMPTY = "#7fb8d8", "#c9ced6", "#b9d7e8", "#f7f8fa", "#f1f3f5"
+"""Of links, units on the server, own subchannels, the ground of the cell, and subchannels of others."""
+
+COLOURS = (
+    *(INK, MUTED, FAINT, GRID, CARD, PAGE, BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, YELLOW, BLACK),
+    *(SOFT_BLUE, SOFT_GREY, PALE_BLUE, GROUND, EMPTY),
+)
+"""All of them."""
+
 ALERT = VERMILLION
 """The straggler, what went wrong, and the target."""
 
