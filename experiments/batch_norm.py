@@ -7,23 +7,17 @@ statistics only lagged behind fast layers, what was learnt would show once test 
 statistics.
 """
 
-import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import tyro
 from torch import nn
-from tqdm import tqdm
 
 from experiments.everybody import everybody
 from experiments.frameworks.methods import TASKS, methods
-from splitgym.evaluation.processes import interrupts_ignored, worker_pool
+from experiments.running import Case, Experiment, Row, at_least
 from splitgym.frameworks.parties import Parties
 from splitgym.learning import Learner
 from splitgym.scenario import build
@@ -32,50 +26,41 @@ METHODS = ("PSL", "EPSL(0.5)", "EPSL(0.5) joint")
 
 
 @dataclass(frozen=True)
-class Options:
-    """Test accuracy by running and by batch statistics, on HAM10000; prints a table and saves it."""
+class Cases:
+    """The methods."""
 
     rounds: int = 150
     """Training rounds at a constant learning rate."""
     every: int = 50
     """Rounds between measurements."""
-    seed: int = 0
-    """Of data split and initial weights."""
-    workers: int = 2
-    """Processes."""
-    out: Path = Path("experiments/results")
-    """Folder for batch_norm.csv and batch_norm.md."""
+
+    def __call__(self, quick: bool) -> list[Case]:
+        """All of them; in the short form two rounds on digits, which need no SPLITGYM_DATA."""
+        at_least(1, rounds=self.rounds, every=self.every)
+        size = {"dataset": "ham10000", "rounds": self.rounds, "every": self.every}
+        if quick:
+            size = {"dataset": "digits", "rounds": 2, "every": 1}
+        return [{"method": name, **size} for name in METHODS]
 
 
-def train(name: str, options: Options) -> list[dict[str, Any]]:
-    """One method's measurements."""
-    method = methods(options.rounds)[name]
+def measure(case: Case, seed: int) -> list[Row]:
+    """A row for each measurement of a training run."""
+    method = methods(case["rounds"])[case["method"]]
     task = TASKS["ham10000"]
-    scenario = build(
-        "edge6g",
-        {
-            "task": {**task["task"], "evaluation_samples": 1000, "evaluate_every": options.every},
-            "training": {**task["training"], **method.training},
-        },
-    )
-    learner = Learner(scenario, method.framework, options.seed)
+    measured = {"dataset": case["dataset"], "evaluation_samples": 1000, "evaluate_every": case["every"]}
+    own = {"task": {**task["task"], **measured}, "training": {**task["training"], **method.training}}
+    scenario = build("edge6g", own)
+    learner = Learner(scenario, method.framework, seed)
     decision = everybody(scenario, 1, method.aggregation_ratio)
     rows = []
-    for number in range(1, options.rounds + 1):
+    for number in range(1, case["rounds"] + 1):
         outcome = learner.round(decision)
         if outcome.evaluated:
             with _batch_statistics(learner.parties):
                 by_batch = float(learner.evaluator.client_accuracy(learner.parties).mean())
             norms = [parameter.norm().item() for parameter in learner.parties.server.parameters if parameter.ndim == 4]
-            rows.append(
-                {
-                    "method": name,
-                    "round": number,
-                    "running": outcome.accuracy,
-                    "batch": by_batch,
-                    "weights": float(np.mean(norms)),
-                }
-            )
+            accuracies = {"running": outcome.accuracy, "batch": by_batch}
+            rows.append({"round": number, **accuracies, "weights": float(np.mean(norms))})
     return rows
 
 
@@ -94,27 +79,28 @@ def _batch_statistics(parties: Parties) -> Iterator[None]:
             norm.running_mean, norm.running_var = mean, variance
 
 
-def main() -> None:
-    """Trains, prints and saves the table."""
-    options = tyro.cli(Options, description=inspect.getdoc(Options))
-    with worker_pool(options.workers) as pool:
-        with interrupts_ignored():
-            running = pool.map(partial(train, options=options), METHODS)
-        rows = [row for own in tqdm(running, total=len(METHODS), desc="training runs") for row in own]
-    table = pd.DataFrame(rows)
+def report(rows: pd.DataFrame) -> str:
+    """A row for each method and measurement."""
+    means = rows.groupby(["method", "round"], sort=False)[["running", "batch", "weights"]].mean().reset_index()
     lines = [
-        f"HAM10000, ResNet-18, 5 IID clients, Adam at a constant rate, seed {options.seed}; test accuracy (%) of 1000 "
-        "samples; mean norm of the server's convolution weights.",
+        f"{rows['dataset'].iloc[0]}, ResNet-18, 5 IID clients, Adam at a constant rate, mean over "
+        f"{rows['seed'].nunique()} seeds; test accuracy (%) of 1000 samples; mean norm of the server's convolution "
+        "weights.",
         "",
         "| method | rounds | by running statistics | by batch statistics | norm of weights |",
         "|---|---:|---:|---:|---:|",
         *(
             f"| {row.method} | {row.round} | {100 * row.running:.1f} | {100 * row.batch:.1f} | {row.weights:.1f} |"
-            for row in table.itertuples()
+            for row in means.itertuples()
         ),
-        "",
     ]
-    options.out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(options.out / "batch_norm.csv", index=False)
-    (options.out / "batch_norm.md").write_text("\n".join(lines), encoding="utf-8")
-    print("\n".join(lines))
+    return "\n".join(lines)
+
+
+EXPERIMENT = Experiment(
+    title="Does EPSL fail with running statistics because these lag? Test accuracy by running and by batch statistics",
+    cases=Cases(),
+    measure=measure,
+    report=report,
+    seeds=1,
+)

@@ -15,7 +15,7 @@ ENDLESS_S = 1e9
 """A round timeout, s, beyond every round: nobody is left out."""
 
 
-def random_states(scenario: Scenario, framework: Framework, seeds: Sequence[int]) -> list[RoundState]:
+def random_states(scenario: Scenario, framework: Framework, seeds: Sequence[int | tuple[int, ...]]) -> list[RoundState]:
     """The true state of random cells at the start of an episode.
 
     All clients are there, hold as much data as each other and have learnt nothing. A seed stands for the same cell with
@@ -24,7 +24,7 @@ def random_states(scenario: Scenario, framework: Framework, seeds: Sequence[int]
     Args:
         scenario: What world.
         framework: Whose rounds they are.
-        seeds: One for each cell.
+        seeds: One for each cell, as numpy takes them.
     """
     network = Network(scenario, len(seeds))
     network.reset([np.random.default_rng(seed) for seed in seeds])

@@ -8,21 +8,16 @@ are those of four presets as they are, and with gains independent over two decad
 budgets bind for each client or for all together; phi is 0, 0.5 or 1. Everybody takes part, and there is no timeout.
 """
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import tyro
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 from experiments.cells import ENDLESS_S, random_states
-from experiments.command_line import command_line
+from experiments.running import Case, Experiment, Row, at_least
 from splitgym.allocation import by_chance, descend, paper_descend, strongest_signal
 from splitgym.allocation.optimum import exact, exhaustive
 from splitgym.allocation.relaxation import lower_bound
@@ -72,32 +67,11 @@ RULES: Mapping[str, Rule] = {
 
 
 @dataclass(frozen=True)
-class Options:
-    """Gaps to the optimum in small cells and to a lower bound in larger ones; prints tables, saves them and a plot."""
-
-    cells: int = 500
-    """Small cells: 2 to 4 clients, at most 8 subchannels."""
-    large: int = 48
-    """Larger cells, equally many of each size."""
-    programme_s: float = 60.0
-    """Seconds for the programmes of a larger cell of the smallest size; 0: do without."""
-    quick: bool = False
-    """16 small cells and 3 larger ones, without programmes."""
-    out: Path = Path("experiments/results")
-    """Folder for gaps.csv, gaps.md and gaps.png."""
-
-    def check(self) -> None:
-        """Raises a ValueError that names the first setting which is not allowed."""
-        for name, least in (("cells", 1), ("large", len(SIZES)), ("programme_s", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"--{name.replace('_', '-')} {getattr(self, name)}, allowed: {least} or more")
-
-
-@dataclass(frozen=True)
 class Cell:
     """A random cell."""
 
-    seed: int
+    number: int
+    """Of the cell among those of its size."""
     clients: int
     subchannels: int
     preset: str
@@ -112,17 +86,17 @@ class Cell:
         """Clients and subchannels."""
         return f"{self.clients} x {self.subchannels}"
 
-    def state(self) -> RoundState:
+    def state(self, seed: int) -> RoundState:
         """The state at the start of an episode with EPSL."""
         shape = self.clients, self.subchannels
         numbers = {"clients": {"count": self.clients}, "radio": {"subchannels": self.subchannels}}
         scenario = build(self.preset, {**numbers, "episode": {"round_timeout_s": ENDLESS_S}})
-        (state,) = random_states(scenario, get("epsl"), [self.seed])
+        (state,) = random_states(scenario, get("epsl"), [(self.number, seed)])
         total_w = self.clients * state.system.client_power_max_w * (0.25 if self.budget == "common" else 1.0)
         state = replace(state, system=replace(state.system, total_power_max_w=total_w))
         if self.gains == "cell":
             return state
-        exponents = np.random.default_rng(self.seed).uniform(-13, -11, shape)
+        exponents = np.random.default_rng((self.number, seed)).uniform(-13, -11, shape)
         return replace(state, channel_gain=10.0**exponents)
 
 
@@ -141,6 +115,33 @@ def large_cells(count: int) -> Iterator[Cell]:
     for n in range(count):
         size, seed = SIZES[n % len(SIZES)], n // len(SIZES)
         yield Cell(seed, *size, *KINDS[seed % len(KINDS)], float(np.random.default_rng(seed).choice([0.0, 0.5, 1.0])))
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Random cells."""
+
+    cells: int = 500
+    """Small cells: 2 to 4 clients, at most 8 subchannels; 16 in the short form."""
+    large: int = 48
+    """Larger cells, equally many of each size; 3 in the short form."""
+    programme_s: float = 60.0
+    """Seconds for the programmes of a larger cell of the smallest size; 0: do without, as the short form does."""
+
+    def __call__(self, quick: bool) -> list[Case]:
+        """All of them, the small ones first."""
+        at_least(1, cells=self.cells)
+        at_least(len(SIZES), large=self.large)
+        at_least(0, programme_s=self.programme_s)
+        small, large = (16, 3) if quick else (self.cells, self.large)
+        programme_s = {LARGE[0]: 0.0 if quick else self.programme_s}
+        return [
+            *({"size": SMALL, **asdict(cell), "programme_s": 0.0} for cell in small_cells(small)),
+            *(
+                {"size": cell.size, **asdict(cell), "programme_s": programme_s.get(cell.size, 0.0)}
+                for cell in large_cells(large)
+            ),
+        ]
 
 
 def latency_s(state: RoundState, decision: Decision) -> float:
@@ -166,25 +167,19 @@ def programme_bound(state: RoundState, phi: float, seconds: float) -> dict[str, 
     return {
         "reference_s": max(bound_s, best.bound_s),
         "relaxation_s": bound_s,
-        "programme_s": latency_s(state, best.decision),
+        "found_s": latency_s(state, best.decision),
     }
 
 
-def measure(cell: Cell, reference: Callable[[RoundState, float], dict[str, float]]) -> dict[str, object]:
-    """A row: the cell, its reference and the latency of every rule, s."""
-    state, rng = cell.state(), np.random.default_rng(cell.seed)
-    rules = {name: latency_s(state, rule(state, cell.aggregation_ratio, rng)) for name, rule in RULES.items()}
-    return {"size": cell.size, **asdict(cell), **reference(state, cell.aggregation_ratio), **rules}
-
-
-def rows(options: Options) -> Iterator[dict[str, object]]:
-    """All cells."""
-    small, large = (16, 3) if options.quick else (options.cells, options.large)
-    for cell in tqdm(small_cells(small), total=small, desc="small cells"):
-        yield {**measure(cell, optimum), "size": SMALL}
-    for cell in tqdm(large_cells(large), total=large, desc="larger cells"):
-        solve = cell.size == LARGE[0] and options.programme_s > 0 and not options.quick
-        yield measure(cell, partial(programme_bound, seconds=options.programme_s) if solve else bound)
+def measure(case: Case, seed: int) -> list[Row]:
+    """References and the latency of every rule, s, of a cell."""
+    cell = Cell(**{name: case[name] for name in Cell.__dataclass_fields__})
+    state, phi, rng = cell.state(seed), cell.aggregation_ratio, np.random.default_rng((cell.number, seed))
+    rules = {name: latency_s(state, rule(state, phi, rng)) for name, rule in RULES.items()}
+    if case["size"] == SMALL:
+        return [{**optimum(state, phi), **rules}]
+    seconds = case["programme_s"]
+    return [{**(programme_bound(state, phi, seconds) if seconds else bound(state, phi)), **rules}]
 
 
 def gap_percent(table: pd.DataFrame, name: str) -> pd.Series:
@@ -213,8 +208,8 @@ def references(table: pd.DataFrame) -> list[str]:
     sentences = []
     if relaxed.max() > 0:
         sentences.append(f"The relaxation's bound is lower by {relaxed.mean():.3f} % (at most {relaxed.max():.3f} %).")
-    if "programme_s" in table and table["programme_s"].notna().any():
-        left = gap_percent(table, "programme_s")
+    if "found_s" in table and table["found_s"].notna().any():
+        left = gap_percent(table, "found_s")
         sentences.append(
             f"The programmes' own decisions have a gap of {left.mean():.3f} % (at most {left.max():.3f} %)."
         )
@@ -231,20 +226,20 @@ def by_kind(table: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def report(table: pd.DataFrame, command: str) -> str:
+def report(table: pd.DataFrame) -> str:
     """Markdown: all tables."""
-    parts = [f"`{command}`", "Gaps in latency; a rule chooses what it does not fix as the descent does."]
+    parts = ["Gaps in latency; a rule chooses what it does not fix as the descent does."]
     for size, own in table.groupby("size", sort=False):
         to = "the exhaustive optimum" if size == SMALL else "a lower bound"
         parts += [f"### {size}: {len(own)} cells, gaps to {to}", summary(own), *references(own)]
     small = table[table["size"] == SMALL]
     parts += [f"### {SMALL}: mean gap (%) by kind", by_kind(small)]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts)
 
 
-def plot(table: pd.DataFrame, path: Path) -> None:
+def plot(table: pd.DataFrame, figure: Figure) -> None:
     """Share of cells in which a rule's gap is at most so much; on the left small cells, on the right larger ones."""
-    figure = Figure(figsize=(11, 4.6), layout="constrained")
+    figure.set_size_inches(11, 4.6)
     halves = {
         f"{SMALL}, gap to the optimum (%)": table[table["size"] == SMALL],
         f"{', '.join(LARGE)}: gap to a lower bound (%)": table[table["size"] != SMALL],
@@ -258,21 +253,13 @@ def plot(table: pd.DataFrame, path: Path) -> None:
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel("share of cells")
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    figure.savefig(path, dpi=150)
 
 
-def main() -> None:
-    """Measures all cells, prints and saves."""
-    options = tyro.cli(Options, description=inspect.getdoc(Options))
-    options.check()
-    table = pd.DataFrame(rows(options))
-    text = report(table, command_line("gaps"))
-    options.out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(options.out / "gaps.csv", index=False, float_format="%.12g")
-    (options.out / "gaps.md").write_text(text, encoding="utf-8")
-    plot(table, options.out / "gaps.png")
-    print(text)
-
-
-if __name__ == "__main__":
-    main()
+EXPERIMENT = Experiment(
+    title="How far are the descent, its parts and simpler rules from the optimum over subchannels, powers and cut?",
+    cases=Cases(),
+    measure=measure,
+    report=report,
+    plots={"gaps": plot},
+    seeds=1,
+)

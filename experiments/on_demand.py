@@ -7,18 +7,14 @@ beyond every round. "Lending only": the server waits for everybody's rows all th
 normalises them together. "Idle": share of band and round over which nothing is sent with static shares.
 """
 
-import inspect
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import tyro
-from tqdm import tqdm
+from matplotlib.figure import Figure
 
 from experiments.cells import ENDLESS_S, random_states
+from experiments.running import Case, Experiment, Row
 from splitgym.allocation import descend
 from splitgym.evaluation.plots import COLOURS
 from splitgym.frameworks import Framework, Resource, get, names
@@ -30,24 +26,17 @@ PRESETS = ("iot", "bandwidth-limited", "edge6g", "epsl")
 
 
 @dataclass(frozen=True)
-class Options:
-    """Round latency on demand against static shares, over random cells; prints a table, saves it and a plot."""
+class Cases:
+    """The presets."""
 
-    cells: int = 50
-    """Random cells of each preset."""
     aggregation_ratio: float = 0.5
     """Phi of frameworks that let the scheduler choose it."""
-    quick: bool = False
-    """Three cells only."""
-    out: Path = Path("experiments/results")
-    """Folder for on_demand.csv, on_demand.md and on_demand.png."""
 
-    def check(self) -> None:
-        """Raises a ValueError that names the first setting which is not allowed."""
-        if self.cells < 1:
-            raise ValueError(f"--cells {self.cells}, allowed: 1 or more")
+    def __call__(self, quick: bool) -> list[Case]:
+        """All of them, in short forms too."""
         if not 0 <= self.aggregation_ratio <= 1:
             raise ValueError(f"--aggregation-ratio {self.aggregation_ratio}, allowed: 0..1")
+        return [{"preset": preset, "aggregation_ratio": self.aggregation_ratio} for preset in PRESETS]
 
 
 def frameworks() -> list[Framework]:
@@ -73,26 +62,25 @@ def idle_share(state: RoundState, decision: Decision, cost: RoundCost) -> float:
     return float(1 - sent_hz_s / (hz.sum() * cost.latency_s))
 
 
-def compare(options: Options) -> Iterator[dict[str, Any]]:
-    """A row for each cell and framework."""
-    for preset in PRESETS:
-        scenario = build(preset, {"episode": {"round_timeout_s": ENDLESS_S}})
-        everybody = np.ones(scenario.clients.count, bool)
-        for framework in frameworks():
-            cells = random_states(scenario, framework, range(3 if options.quick else options.cells))
-            for seed, state in enumerate(cells):
-                ratio = state.ratio(options.aggregation_ratio if framework.aggregates else 0.0)
-                decision = descend(state, everybody, ratio)
-                static = round_cost(state, decision)
-                yield {
-                    "preset": preset,
-                    "framework": framework.name,
-                    "cell": seed,
-                    "static_s": float(static.latency_s),
-                    "on_demand_s": float(round_cost(on_demand(state), decision).latency_s),
-                    "lending_only_s": float(round_cost(on_demand(state, server_waits=True), decision).latency_s),
-                    "idle": idle_share(state, decision, static),
-                }
+def measure(case: Case, seed: int) -> list[Row]:
+    """A random cell: a row for each framework."""
+    scenario = build(case["preset"], {"episode": {"round_timeout_s": ENDLESS_S}})
+    everybody = np.ones(scenario.clients.count, bool)
+    rows = []
+    for framework in frameworks():
+        (state,) = random_states(scenario, framework, [seed])
+        decision = descend(state, everybody, state.ratio(case["aggregation_ratio"] if framework.aggregates else 0.0))
+        static = round_cost(state, decision)
+        rows.append(
+            {
+                "framework": framework.name,
+                "static_s": float(static.latency_s),
+                "on_demand_s": float(round_cost(on_demand(state), decision).latency_s),
+                "lending_only_s": float(round_cost(on_demand(state, server_waits=True), decision).latency_s),
+                "idle": idle_share(state, decision, static),
+            }
+        )
+    return rows
 
 
 def table(rounds: pd.DataFrame) -> str:
@@ -111,11 +99,9 @@ def table(rounds: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def plot(rounds: pd.DataFrame, path: Path) -> None:
-    """Draws the ratio of every cell, and its mean, to an image file."""
-    from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import, only needed here
-
-    figure = Figure(figsize=(9, 6), layout="constrained")
+def plot(rounds: pd.DataFrame, figure: Figure) -> None:
+    """Draws the ratio of every cell, and its mean."""
+    figure.set_size_inches(9, 6)
     panels = figure.subplots(2, 2, sharex=True, sharey=True)
     rng = np.random.default_rng(0)
     for axes, (preset, part) in zip(panels.flat, rounds.groupby("preset", sort=False), strict=True):
@@ -132,30 +118,26 @@ def plot(rounds: pd.DataFrame, path: Path) -> None:
     panels[0, 0].set_ylim(top=1.02)  # once the points of all panels are in: the limits are shared
     figure.supylabel("round latency, on demand / static")
     figure.suptitle("The same decision on demand: every cell, and the mean")
-    figure.savefig(path, dpi=150)
 
 
-def main() -> None:
-    """Runs all cells, prints and saves table and plot."""
-    options = tyro.cli(Options, description=inspect.getdoc(Options))
-    options.check()
-    cells = 3 if options.quick else options.cells
-    total = len(PRESETS) * cells * len(frameworks())
-    rounds = pd.DataFrame(tqdm(compare(options), total=total, desc="rounds"))
+def report(rounds: pd.DataFrame) -> str:
+    """What the numbers are, and the table."""
     caption = (
         "Latency of a round on demand and with static shares, for the same decision: that of the descent with "
-        f"everybody, over {cells} random cells (mean, best, worst), phi {options.aggregation_ratio:g} where it can be "
-        "chosen. Lending only: the server waits for everybody's rows, as it has to in edge6g and epsl with psl, epsl, "
-        "their kin and cpsl, for the batch norm. Idle: share of band and round in which nothing is sent with static "
-        "shares."
+        f"everybody, over {rounds['seed'].nunique()} random cells (mean, best, worst), phi "
+        f"{rounds['aggregation_ratio'].iloc[0]:g} where it can be chosen. Lending only: the server waits for "
+        "everybody's rows, as it has to in edge6g and epsl with psl, epsl, their kin and cpsl, for the batch norm. "
+        "Idle: share of band and round in which nothing is sent with static shares."
     )
-    text = f"{caption}\n\n{table(rounds)}\n"
-    options.out.mkdir(parents=True, exist_ok=True)
-    rounds.to_csv(options.out / "on_demand.csv", index=False)
-    (options.out / "on_demand.md").write_text(text, encoding="utf-8")
-    plot(rounds, options.out / "on_demand.png")
-    print(text)
+    return f"{caption}\n\n{table(rounds)}"
 
 
-if __name__ == "__main__":
-    main()
+EXPERIMENT = Experiment(
+    title="How much shorter is a round on demand than with static shares, for the same decision?",
+    cases=Cases(),
+    measure=measure,
+    report=report,
+    plots={"on_demand": plot},
+    seeds=50,
+    quick_seeds=3,
+)

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from experiments.cells import random_states
 from experiments.command_line import command_line
+from experiments.running.options import results_folder
 from splitgym.allocation import descend, descent, paper_descend
 from splitgym.evaluation.plots import COLOURS
 from splitgym.frameworks import get
@@ -39,8 +40,10 @@ class Options:
     """Random cells of each size."""
     seconds: float = 0.5
     """About how long each of them is timed; the fastest of its repetitions counts."""
-    out: Path = Path("experiments/results/benchmarks")
-    """Folder for descent.csv, descent.md and descent.png."""
+    quick: bool = False
+    """A short form: the three smallest sizes, one cell of each, a moment."""
+    out: Path | None = None
+    """Folder for descent.csv, descent.md and descent.png; none: benchmarks in experiments/results or runs/quick."""
 
     def check(self) -> None:
         """Raises a ValueError that names the first setting which is not allowed."""
@@ -140,15 +143,18 @@ def main() -> None:
     """Measures all sizes, prints and saves."""
     options = tyro.cli(Options, description=inspect.getdoc(Options))
     options.check()
-    todo = [(preset, *size) for preset in options.presets for size in SIZES]
+    if options.quick:
+        options = replace(options, cells=1, seconds=0.02)
+    todo = [(preset, *size) for preset in options.presets for size in (SIZES[:3] if options.quick else SIZES)]
     runs = pd.DataFrame([row for job in tqdm(todo, desc="sizes") for row in measure(*job, options)])
     command = command_line("benchmarks.descent")
     text = f"`{command}`: CPU time (µs) of one descent on one core, fastest of its repetitions, median over cells.\n\n"
     text += table(runs) + "\n"
-    options.out.mkdir(parents=True, exist_ok=True)
-    runs.to_csv(options.out / "descent.csv", index=False, float_format="%.4g")
-    (options.out / "descent.md").write_text(text, encoding="utf-8")
-    plot(runs, options.out / "descent.png")
+    folder = results_folder("benchmarks", options.quick, options.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    runs.to_csv(folder / "descent.csv", index=False, float_format="%.4g")
+    (folder / "descent.md").write_text(text, encoding="utf-8")
+    plot(runs, folder / "descent.png")
     print(text)
 
 

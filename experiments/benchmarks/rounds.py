@@ -38,6 +38,7 @@ from experiments.benchmarks.processes import measure
 from experiments.benchmarks.subjects import Setting, Subject, all_frameworks, baselines
 from experiments.benchmarks.tables import LEGEND, key_of, markdown, save, summary
 from experiments.command_line import command_line
+from experiments.running.options import results_folder
 from splitgym import data
 from splitgym.data.sources import read
 from splitgym.learning.learner import has_bf16
@@ -59,8 +60,8 @@ class Options:
     """Threads of torch in each process."""
     only: tuple[str, ...] = ()
     """Only settings in whose titles one of these texts is found, such as "cnn" or "20 x"; none: all."""
-    out: Path = Path("experiments/results/benchmarks")
-    """Folder for rounds.csv and rounds.md."""
+    out: Path | None = None
+    """Folder for rounds.csv and rounds.md; none: benchmarks in experiments/results or runs/quick."""
 
     def check(self) -> None:
         """Raises a ValueError that names the first setting which is not allowed."""
@@ -118,7 +119,7 @@ def run(settings: Sequence[Setting], options: Options) -> str:
                     table = summary(rounds, settings)
                     parts = [*caption, LEGEND, *notes, *failures, markdown(table), "### Judged", judged(table)]
                     text = "\n\n".join(parts) + "\n"
-                    save(options.out, table, text)
+                    save(results_folder("benchmarks", options.quick, options.out), table, text)
     return text
 
 

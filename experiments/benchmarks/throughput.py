@@ -7,7 +7,7 @@ import inspect
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from experiments.benchmarks.costless import Costless
 from experiments.command_line import command_line
+from experiments.running.options import results_folder
 from splitgym.envs import SB3VecEnv, SplitLearningVectorEnv
 from splitgym.envs.simulation import Settings, Simulation, account
 from splitgym.evaluation.plots import COLOURS
@@ -53,8 +54,10 @@ class Options:
     """PPO runs on ours and on costless environments, in turns; the medians count."""
     sizes: tuple[tuple[int, int], ...] = SIZES
     """Clients and subchannels of the cells in which 256 environments are measured."""
-    out: Path = Path("experiments/results/benchmarks")
-    """Folder for throughput.csv, throughput.md and throughput.png."""
+    quick: bool = False
+    """A short form: few numbers, each measured for a moment."""
+    out: Path | None = None
+    """Folder for throughput.csv, .md and .png; none: benchmarks in experiments/results or runs/quick."""
 
     def check(self) -> None:
         """Raises a ValueError that names the first setting which is not allowed."""
@@ -67,6 +70,18 @@ class Options:
         for number in (*self.environments, *self.ppo_environments):
             if number < 1:
                 raise ValueError(f"--environments {number}, allowed: 1 or more")
+
+
+SHORT = {
+    "actions": ("schedule",),
+    "environments": (1, 64),
+    "seconds": 0.1,
+    "ppo_environments": (512,),
+    "ppo_steps": ROLLOUT,
+    "passes": 1,
+    "sizes": SIZES[:2],
+}
+"""Settings of the short form."""
 
 
 def rate(move: Callable[[], object], seconds: float) -> float:
@@ -237,13 +252,16 @@ def main() -> None:
     """Measures everything, prints and saves."""
     options = tyro.cli(Options, description=inspect.getdoc(Options))
     options.check()
+    if options.quick:
+        options = replace(options, **SHORT)
     torch.set_num_threads(2)
     runs = pd.DataFrame(list(tqdm(measure(options), desc="numbers")))
     command = command_line("benchmarks.throughput")
     text = f"`{command}`: scenario `{options.scenario}`, learner `surrogate`, wall-clock time.\n\n{tables(runs)}"
-    options.out.mkdir(parents=True, exist_ok=True)
-    runs.to_csv(options.out / "throughput.csv", index=False, float_format="%.6g")
-    (options.out / "throughput.md").write_text(text, encoding="utf-8")
-    plot(runs, options.out / "throughput.png")
+    folder = results_folder("benchmarks", options.quick, options.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    runs.to_csv(folder / "throughput.csv", index=False, float_format="%.6g")
+    (folder / "throughput.md").write_text(text, encoding="utf-8")
+    plot(runs, folder / "throughput.png")
     print(text)
-    print(f"Saved throughput.csv, throughput.md and throughput.png in {options.out}")
+    print(f"Saved throughput.csv, throughput.md and throughput.png in {folder}")

@@ -26,6 +26,7 @@ from experiments.calibrate.logs import Log, finish, finished
 from experiments.calibrate.replays import Replay
 from experiments.calibrate.report import Comparison, errors, plot, table, twins, where
 from experiments.command_line import command_line
+from experiments.running.options import results_folder
 from splitgym import data, models
 from splitgym.learning.surrogate.calibration import FOLDER_VARIABLE, key
 from splitgym.learning.surrogate.parameters import Parameters
@@ -63,12 +64,12 @@ class Options:
     """Test samples of a measurement; absent: all."""
     workers: int = 1
     """Processes that train."""
-    out: Path = Path("runs/calibrate")
+    logs: Path = Path("runs/calibrate")
     """Folder for the logs."""
     calibrations: Path = Path("runs/calibrations")
     """Folder for the calibration."""
-    results: Path = Path("experiments/results/calibrate")
-    """Folder for the report: table, rows and plot."""
+    out: Path | None = None
+    """Folder for the report: table, rows and plot; none: experiments/results/calibrate, or runs/quick/calibrate."""
     quick: bool = False
     """A short form: 28 runs of 16 rounds, a few steps of the fit."""
 
@@ -93,7 +94,7 @@ def main() -> None:
     clients = options.clients or (max(2, count // 2), max(6, int(1.75 * count)))
     runs, steady_runs = (15, 13) if options.quick else (options.runs, options.steady_runs)
     rounds, every = (16, 4) if options.quick else (options.rounds, options.evaluate_every)
-    folder = options.out / name
+    folder = options.logs / (f"{name}-quick" if options.quick else name)
     finish(
         jobs(
             options.scenario,
@@ -119,8 +120,9 @@ def main() -> None:
     of_all_patterns = Replay(of_group(logs, "fitted", "held-out patterns"), cuts, scenario.training.batch_size)
     shipped = spread(fit(of_all_patterns, iterations), of_all_patterns, pairs)
     report = Report(scenario, name, logs, pairs, parameters, shipped, cuts)
-    options.results.mkdir(parents=True, exist_ok=True)
-    text = report.write(options.results)
+    results = results_folder("calibrate", options.quick, options.out)
+    results.mkdir(parents=True, exist_ok=True)
+    text = report.write(results)
     options.calibrations.mkdir(parents=True, exist_ok=True)
     path = options.calibrations / f"{name}.toml"
     path.write_text(calibration(options, scenario, clients, cuts, report), encoding="utf-8")

@@ -1,13 +1,18 @@
-"""How far every allocation is from the best known decision of the same round; nothing is trained."""
+"""How far every allocation is from the best known decision of the same round; nothing is trained.
+
+python -m experiments headroom.rounds
+"""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from agents.allocations import ALLOCATIONS
 from experiments.cells import ENDLESS_S, random_states
+from experiments.headroom.methods import PRESETS, Preset
+from experiments.running import Case, Experiment, Row
 from splitgym.allocation.descent import descent
 from splitgym.frameworks import get
 from splitgym.rounds import Decision, RoundState
@@ -26,31 +31,25 @@ STEPS = 15
 MOST_CHANGES = 4
 """A neighbour differs in the owners of at most so many subchannels."""
 
-Row = dict[str, Any]
-
 
 @dataclass(frozen=True)
-class Job:
-    """One random cell."""
+class Cases:
+    """Random cells of presets."""
 
-    preset: str
-    seed: int
-    """Of the cell, and of what is drawn."""
-    quick: bool
-    """Search only a little."""
+    presets: tuple[Preset, ...] = PRESETS
+    """Scenarios; in the short form toy only."""
 
-    @property
-    def key(self) -> Row:
-        """What tells this cell from others."""
-        return vars(self)
+    def __call__(self, quick: bool) -> list[Case]:
+        """All of them, with the steps of the search."""
+        return [{"preset": preset, "steps": 2 if quick else STEPS} for preset in (("toy",) if quick else self.presets)]
 
 
-def measure(job: Job) -> list[Row]:
+def measure(case: Case, seed: int) -> list[Row]:
     """Latency of every allocation, everybody in and no round timeout, beside the best known.
 
     The best known is the least of all allocations and of a local search from the best of them.
     """
-    preset, seed = job.preset, job.seed
+    preset = case["preset"]
     scenario = build(preset, {"episode": {"round_timeout_s": ENDLESS_S}})
     state = random_states(scenario, get("epsl"), [seed])[0]
     phi = scenario.training.aggregation_ratio
@@ -59,10 +58,10 @@ def measure(job: Job) -> list[Row]:
         for name, allocation in ALLOCATIONS.items()
     }
     latency_s = {name: float(round_cost(state, decision).latency_s) for name, decision in found.items()}
-    rng, steps = np.random.default_rng(seed), 2 if job.quick else STEPS
+    rng, steps = np.random.default_rng(seed), case["steps"]
     starts = [found[name] for name in sorted(found, key=latency_s.__getitem__)[:STARTS]]
     best_s = min(*latency_s.values(), *(search(state, start, rng, steps) for start in starts))
-    return [{**job.key, "allocation": name, "latency_s": own_s, "best_s": best_s} for name, own_s in latency_s.items()]
+    return [{"allocation": name, "latency_s": own_s, "best_s": best_s} for name, own_s in latency_s.items()]
 
 
 def search(state: RoundState, start: Decision, rng: Generator, steps: int) -> float:
@@ -94,3 +93,32 @@ def _neighbours(owner: Ints, clients: int, rng: Generator) -> Ints:
         else:
             row[changed] = row[np.roll(changed, 1)]
     return around
+
+
+def report(rounds: pd.DataFrame) -> str:
+    """Excess latency of every allocation over the best known decision, %, a column for each preset."""
+    excess = rounds.assign(percent=100 * (rounds["latency_s"] / rounds["best_s"] - 1))
+    presets = list(dict.fromkeys(rounds["preset"]))
+    lines = [
+        f"Latency above the best known decision, %, mean (worst) over {rounds['seed'].nunique()} cells. Everybody "
+        "takes part, first round of an episode, EPSL at the preset's phi, no round timeout. Best known: the least of "
+        "all allocations and of a local search that begins at the best of them.",
+        "",
+        "| allocation | " + " | ".join(presets) + " |",
+        "|---|" + "---:|" * len(presets),
+    ]
+    for name in dict.fromkeys(rounds["allocation"]):
+        own = excess[excess["allocation"] == name].groupby("preset")["percent"].agg(["mean", "max"])
+        cells = [f"{own.loc[each, 'mean']:.1f} ({own.loc[each, 'max']:.1f})" for each in presets]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+EXPERIMENT = Experiment(
+    title="How far is every allocation from the best known decision of the same round?",
+    cases=Cases(),
+    measure=measure,
+    report=report,
+    seeds=100,
+    quick_seeds=2,
+)

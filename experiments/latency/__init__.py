@@ -6,56 +6,62 @@ Everybody takes part in every round (the presets' round timeout is taken away), 
 which are the same for all methods.
 """
 
-import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 import pandas as pd
-import tyro
-from tqdm import tqdm
+from matplotlib.figure import Figure
 
-from experiments.command_line import command_line
-from experiments.latency.comparisons import COMPARISONS
+from experiments.latency.comparisons import COMPARISONS, Comparison
 from experiments.latency.report import plot, table
 from experiments.latency.rounds import measure, points
 from experiments.latency.sweeps import SWEEPS
+from experiments.running import Case, Experiment, at_least
+from splitgym.scenario.errors import suggest
 
 QUICK_CELLS = 3
 
 
 @dataclass(frozen=True)
-class Options:
-    """Mean round latency by allocation and framework over seven quantities; saves rounds, tables and figures."""
+class Cases:
+    """Values of quantities."""
 
     cells: int = 100
-    """Random cells."""
+    """Random cells at each value; 3 in the short form."""
     only: tuple[str, ...] = ()
     """Quantities to vary; none: all."""
-    quick: bool = False
-    """Three cells only."""
-    out: Path = Path("experiments/results/latency")
-    """Folder for latency.csv.gz, latency.md and the figures."""
 
-    def check(self) -> None:
-        """Raises a ValueError that names the first setting which is not allowed."""
-        if self.cells < 2:
-            raise ValueError(f"--cells {self.cells}, allowed: 2 or more, for an interval")
+    def __call__(self, quick: bool) -> list[Case]:
+        """All values, in all presets."""
+        at_least(2, cells=self.cells)  # for an interval
         for name in self.only:
             if name not in SWEEPS:
-                raise ValueError(f"--only {name!r} is unknown, allowed: {', '.join(SWEEPS)}")
+                raise ValueError(f"--only {name!r} is unknown, {suggest(name, SWEEPS)}")
+        cells = QUICK_CELLS if quick else self.cells
+        return [{**vars(point), "cells": cells} for point in points(self.only or tuple(SWEEPS))]
 
 
-def sections(rounds: pd.DataFrame, out: Path) -> Iterator[str]:
-    """Draws a figure for each comparison in each preset, and writes its tables, one for each quantity."""
-    for preset, in_preset in rounds.groupby("preset", sort=False):
-        for comparison in COMPARISONS:
-            if preset in comparison.presets:
-                compared = comparison.of(in_preset)
-                figure = f"{comparison.name}-{preset}.png"
-                plot(compared, comparison, str(preset), out / figure)
-                yield f"## {preset}: {comparison.title}\n\n![{comparison.title}]({figure})"
-                yield from (table(compared, comparison, varied) for varied in compared["varied"].unique())
+def figures() -> Iterator[tuple[str, str, Comparison]]:
+    """Each comparison in each of its presets: name of the image, preset, comparison."""
+    for comparison in COMPARISONS:
+        for preset in comparison.presets:
+            yield f"{comparison.name}-{preset}", preset, comparison
+
+
+def draw(rounds: pd.DataFrame, figure: Figure, preset: str, comparison: Comparison) -> None:
+    """A panel for each quantity."""
+    plot(comparison.of(rounds[rounds["preset"] == preset]), comparison, preset, figure)
+
+
+def report(rounds: pd.DataFrame) -> str:
+    """The tables of each comparison in each preset, one for each quantity."""
+    parts = [caption(rounds)]
+    for _, preset, comparison in figures():
+        compared = comparison.of(rounds[rounds["preset"] == preset])
+        parts.append(f"## {preset}: {comparison.title}")
+        parts += [table(compared, comparison, varied) for varied in compared["varied"].unique()]
+    return "\n\n".join(parts)
 
 
 def caption(rounds: pd.DataFrame) -> str:
@@ -72,21 +78,14 @@ def caption(rounds: pd.DataFrame) -> str:
     )
 
 
-def main() -> None:
-    """Measures, prints and saves."""
-    options = tyro.cli(Options, description=inspect.getdoc(Options))
-    options.check()
-    cells = QUICK_CELLS if options.quick else options.cells
-    todo = points(options.only or tuple(SWEEPS))
-    rounds = pd.DataFrame(row for point in tqdm(todo, desc="values") for row in measure(point, cells))
-    options.out.mkdir(parents=True, exist_ok=True)
-    packed = {"method": "gzip", "mtime": 0}
-    rounds.to_csv(options.out / "latency.csv.gz", index=False, float_format="%.4g", compression=packed)
-    command = command_line("latency")
-    text = "\n\n".join([f"`{command}`", caption(rounds), *sections(rounds, options.out)]) + "\n"
-    (options.out / "latency.md").write_text(text, encoding="utf-8")
-    print(text)
-
-
-if __name__ == "__main__":
-    main()
+PLOTS: dict[str, Callable[[pd.DataFrame, Figure], None]] = {
+    name: partial(draw, preset=preset, comparison=comparison) for name, preset, comparison in figures()
+}
+EXPERIMENT = Experiment(
+    title="How long is a round over clients, band, compute and their spread, by allocation and by framework?",
+    cases=Cases(),
+    measure=measure,
+    report=report,
+    plots=PLOTS,
+    seeds=1,
+)

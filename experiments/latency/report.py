@@ -1,13 +1,10 @@
 """Tables and figures: mean round latency over one quantity after the other."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
-from PIL import Image
 from scipy import stats
 
 from experiments.latency.comparisons import Comparison
@@ -48,12 +45,12 @@ def _typical(ratios: pd.Series) -> float:
     return float(np.exp(np.log(ratios).mean()))
 
 
-def plot(rounds: pd.DataFrame, comparison: Comparison, preset: str, path: Path) -> None:
-    """Draws a panel for each quantity to an image file, with the preset's own value of it as a grey bar."""
+def plot(rounds: pd.DataFrame, comparison: Comparison, preset: str, figure: Figure) -> None:
+    """Draws a panel for each quantity, with the preset's own value of it as a grey bar."""
     names = list(dict.fromkeys(rounds["varied"]))
     own = [SWEEPS[name].of(endless(preset)) for name in names]
     rows = len(names) // COLUMNS + 1
-    figure = Figure(figsize=(4 * COLUMNS, 3.9 * rows + 0.4), layout="constrained")
+    figure.set_size_inches(4 * COLUMNS, 3.9 * rows + 0.4)
     panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
     for axes, name, value in zip(panels, names, own, strict=False):
         axes.axvline(value / SWEEPS[name].unit, color="0.85", linewidth=7, zorder=0)
@@ -64,9 +61,6 @@ def plot(rounds: pd.DataFrame, comparison: Comparison, preset: str, path: Path) 
     _legend(panels[len(names)], panels[0], in_preset, comparison)
     cells = rounds["cell"].nunique()
     figure.suptitle(f"Preset {preset}: {comparison.title} (mean and 95 % interval over {cells} random cells)")
-    figure.savefig(path, dpi=90)
-    # 256 colours are enough, and a third of the size.
-    Image.open(path).convert("RGB").quantize().save(path, optimize=True)
 
 
 def _panel(axes: Axes, rounds: pd.DataFrame, comparison: Comparison, sweep: Sweep) -> None:

@@ -1,6 +1,6 @@
 """Latency of single rounds: every method in the same random cells."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -11,6 +11,7 @@ from agents.allocations import ALLOCATIONS
 from experiments.frameworks.methods import methods
 from experiments.latency.comparisons import PRESETS, methods_of
 from experiments.latency.sweeps import SWEEPS, endless
+from experiments.running import Case, Row
 from splitgym.frameworks import get
 from splitgym.rounds import RoundState
 from splitgym.timing import round_cost
@@ -34,15 +35,17 @@ def points(varied: Sequence[str]) -> list[Point]:
     ]
 
 
-def measure(point: Point, cells: int) -> Iterator[dict[str, Any]]:
+def measure(case: Case, seed: int) -> list[Row]:
     """A row for each method and cell."""
-    scenario, sweep = endless(point.preset), SWEEPS[point.varied]
-    for method in methods_of(point.preset):
+    scenario, sweep = endless(case["preset"]), SWEEPS[case["varied"]]
+    cells = range(seed * case["cells"], (seed + 1) * case["cells"])
+    rows = []
+    for method in methods_of(case["preset"]):
         trained = methods(rounds=1)[method["framework"]]
-        states = sweep.states(scenario, point.value, get(trained.framework), range(cells))
-        for cell, state in enumerate(states):
-            row = _round(state, method["method"], trained.aggregation_ratio, cell)
-            yield {**vars(point), **method, "cell": cell, **row}
+        states = sweep.states(scenario, case["value"], get(trained.framework), cells)
+        for cell, state in zip(cells, states, strict=True):
+            rows.append({**method, "cell": cell, **_round(state, method["method"], trained.aggregation_ratio, cell)})
+    return rows
 
 
 def _round(state: RoundState, allocation: str, aggregation_ratio: float, cell: int) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def test_jobs_are_of_all_patterns_and_some_are_trained_twice():
 
 
 def test_the_short_form_makes_a_calibration_that_is_found(tmp_path, monkeypatch):
-    folders = [part for name in ("out", "calibrations", "results") for part in (f"--{name}", str(tmp_path / name))]
+    folders = [part for name in ("logs", "calibrations", "out") for part in (f"--{name}", str(tmp_path / name))]
     scenario = build("toy", {"name": "small", "training": {"batch_size": 6}})
     (tmp_path / "small.toml").write_text(scenario.to_toml(), encoding="utf-8")
     monkeypatch.setattr(sys, "argv", ["x", "--scenario", str(tmp_path / "small.toml"), "--quick", *folders])
@@ -139,7 +139,7 @@ def test_the_short_form_makes_a_calibration_that_is_found(tmp_path, monkeypatch)
     found = calibration_for(scenario, "psl")
     assert found.provenance["runs"] == 28
     assert found.clients == (2, 6)
-    assert {path.suffix for path in (tmp_path / "results").iterdir()} == {".csv", ".md", ".png"}
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".csv", ".md", ".png"}
 
 
 @pytest.mark.parametrize(

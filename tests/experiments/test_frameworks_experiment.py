@@ -1,39 +1,32 @@
-"""The comparison of frameworks: its runs, that they go on after a stop, its table from curves by hand."""
+"""The comparison of frameworks: its runs, its table from curves by hand."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
-from experiments.frameworks import Options
+from experiments.frameworks import Cases
 from experiments.frameworks.methods import TARGETS, TASKS, methods
-from experiments.frameworks.report import plot, table
-from experiments.frameworks.runs import Job, run
+from experiments.frameworks.report import plot, report, table
+from experiments.frameworks.runs import measure
 from splitgym.frameworks import names
 
-JOB = Job("digits", "PSL", "iid", seed=3, rounds=4, evaluate_every=2, cut_layer=1, precision="fp32")
+SHORT = Cases(rounds=4, evaluate_every=2, partitions=("iid",))
 
 
-def test_a_run_is_a_curve_of_rounds_and_simulated_seconds(tmp_path: Path) -> None:
-    curve = run(JOB, tmp_path)
+def test_a_run_is_a_curve_of_rounds_and_simulated_seconds() -> None:
+    (case,) = replace(SHORT, methods=("PSL",))(quick=False)
+    curve = pd.DataFrame(measure(case, 3))
     assert list(curve["round"]) == [0, 2, 4]
     assert curve["elapsed_s"].is_monotonic_increasing
     assert curve["elapsed_s"].iloc[-1] > 0
     assert curve[["accuracy", "worst_accuracy", "balanced_accuracy"]].stack().between(0, 1).all()
 
 
-def test_a_finished_run_is_read_and_another_one_is_not_taken_for_it(tmp_path: Path) -> None:
-    first = run(JOB, tmp_path)
-    path = tmp_path / JOB.file_name
-    path.write_text(path.read_text().replace(f"{first['loss'].iloc[-1]}", "42.0"))
-    assert run(JOB, tmp_path)["loss"].iloc[-1] == 42.0
-    assert run(replace(JOB, rounds=2), tmp_path)["round"].iloc[-1] == 2
-
-
-def test_methods_share_cell_and_initial_network(tmp_path: Path) -> None:
-    starts = [run(replace(JOB, method=name, rounds=2), tmp_path).iloc[0] for name in ("PSL", "SL", "FL")]
-    assert len({start["accuracy"] for start in starts}) == 1
+def test_methods_share_cell_and_initial_network() -> None:
+    cases = replace(SHORT, rounds=2, methods=("PSL", "SL", "FL"))(quick=False)
+    assert len({measure(case, 3)[0]["accuracy"] for case in cases}) == 1
 
 
 def test_every_framework_is_compared() -> None:
@@ -68,17 +61,20 @@ def test_table_has_differences_on_the_same_seeds_and_times_to_targets() -> None:
     assert rows["PSL"][7].rstrip(" |") == "20"
 
 
-def test_plot_is_drawn(tmp_path: Path) -> None:
-    plot(curves(), "digits", tmp_path / "plot.png")
-    assert (tmp_path / "plot.png").stat().st_size > 10_000
+def test_plot_and_text_say_what_was_run() -> None:
+    rows, figure = curves().assign(task="digits", rounds=2, cut_layer=1, precision="fp32"), Figure()
+    plot(rows, figure)
+    assert [axes.get_xlabel() for axes in figure.axes] == ["rounds", "simulated time (s)"]
+    assert [line.get_label() for line in figure.axes[0].get_lines()[:2]] == ["PSL", "EPSL(0.5)"]
+    assert report(rows).startswith("digits: 2 rounds, 2 seeds, cut layer 1, fp32.")
 
 
 @pytest.mark.parametrize(
-    ("field", "text"), [({"seeds": 0}, "--seeds 0"), ({"methods": ("PSLL",)}, "--methods 'PSLL' is unknown")]
+    ("field", "text"), [({"rounds": 0}, "--rounds 0"), ({"methods": ("PSLL",)}, "--methods 'PSLL' is unknown")]
 )
 def test_wrong_options_are_named(field: dict[str, object], text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        replace(Options(), **field).check()
+        replace(Cases(), **field)(quick=False)
 
 
 def test_tasks_have_targets() -> None:

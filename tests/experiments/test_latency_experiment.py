@@ -1,6 +1,5 @@
 """The latency experiment: random cells, what a sweep changes and what it keeps, its rounds, its table by hand."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from experiments.__main__ import main
 from experiments.cells import random_states
-from experiments.latency import Options, main
+from experiments.latency import Cases
 from experiments.latency.comparisons import COMPARISONS, Comparison
 from experiments.latency.report import table
-from experiments.latency.rounds import Point, measure, points
+from experiments.latency.rounds import measure, points
 from experiments.latency.sweeps import SWEEPS, bandwidth_hz, endless, mean_client_hz, spread_gains
 from splitgym.frameworks import get, names
 from splitgym.scenario import build, load
@@ -24,14 +24,14 @@ ALLOCATIONS, FRAMEWORKS = COMPARISONS
 
 def latencies(preset: str, varied: str, value: float) -> pd.DataFrame:
     """[CELLS, methods] round latencies; columns are those of both comparisons."""
-    rounds = pd.DataFrame(measure(Point(preset, varied, value), CELLS))
+    rounds = pd.DataFrame(measure({"preset": preset, "varied": varied, "value": value, "cells": CELLS}, 0))
     assert (rounds["participants"] == rounds["clients"]).all()
     return rounds.pivot_table(index="cell", columns=["framework", "method"], values="latency_s")
 
 
 @pytest.fixture(scope="module")
 def epsl() -> pd.DataFrame:
-    return pd.DataFrame(measure(Point("epsl", "clients", 5), CELLS))
+    return pd.DataFrame(measure({"preset": "epsl", "varied": "clients", "value": 5, "cells": CELLS}, 0))
 
 
 def test_a_seed_is_the_same_cell_with_every_framework_and_beside_any_other() -> None:
@@ -131,21 +131,17 @@ def test_table_has_mean_interval_and_typical_ratio() -> None:
     assert lines[3].startswith("| 2 | 13.0")
 
 
-def test_command_writes_rounds_tables_and_figures(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(
-        sys, "argv", ["latency", "--cells", "2", "--only", "compute-ratio", "channel-spread", "--out", str(tmp_path)]
-    )
-    main()
-    rounds = pd.read_csv(tmp_path / "latency.csv.gz")
+@pytest.mark.usefixtures("in_this_process")
+def test_command_writes_rounds_tables_and_figures(tmp_path: Path) -> None:
+    varied = ["--only", "compute-ratio", "channel-spread"]
+    assert main(["latency", "--cells", "2", *varied, "--out", str(tmp_path)]) == 0
+    rounds = pd.read_csv(tmp_path / "latency.csv")
     expected = points(("compute-ratio", "channel-spread"))
     measured = rounds.drop_duplicates(["preset", "varied", "value"])
     assert list(measured["varied"]) == [point.varied for point in expected]
     text = (tmp_path / "latency.md").read_text(encoding="utf-8")
     assert "latency --cells 2 --only compute-ratio channel-spread" in text
     assert f"none of {len(rounds)} rounds left somebody out" in text
-    assert text.strip() in capsys.readouterr().out
     for figure in ("allocations-epsl", "allocations-bandwidth-limited", "frameworks-epsl"):
         assert f"({figure}.png)" in text
         assert (tmp_path / f"{figure}.png").stat().st_size > 10_000
@@ -156,4 +152,4 @@ def test_command_writes_rounds_tables_and_figures(
 )
 def test_wrong_options_are_named(field: dict[str, object], text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        replace(Options(), **field).check()
+        replace(Cases(), **field)(quick=False)

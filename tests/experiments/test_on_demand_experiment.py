@@ -1,16 +1,14 @@
 """The comparison of on-demand with static shares: its rounds, its table from numbers by hand, its files."""
 
-import sys
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import on_demand
+from experiments.__main__ import main
 from experiments.cells import random_states
-from experiments.on_demand import Options, compare, frameworks, idle_share, main, table
+from experiments.on_demand import Cases, frameworks, idle_share, measure, table
 from splitgym.frameworks import get
 from splitgym.rounds import Decision
 from splitgym.scenario import build
@@ -18,9 +16,8 @@ from splitgym.timing import round_cost
 
 
 def test_rounds_are_never_longer_on_demand_and_lending_is_a_part_of_it() -> None:
-    rows = list(islice(compare(Options(cells=1)), 2 * len(frameworks())))
-    assert {row["preset"] for row in rows} == set(on_demand.PRESETS[:2])
-    assert {row["framework"] for row in rows} == {framework.name for framework in frameworks()}
+    rows = [row for case in Cases()(quick=False)[:2] for row in measure(case, 0)]
+    assert [row["framework"] for row in rows] == 2 * [framework.name for framework in frameworks()]
     for row in rows:
         assert row["on_demand_s"] <= row["static_s"] * (1 + 1e-9)
         assert row["lending_only_s"] <= row["static_s"] * (1 + 1e-9)
@@ -56,19 +53,15 @@ def test_table_has_means_and_extremes_of_ratios() -> None:
     assert lines[3] == "| iot | sl | 3 | 1.000 | 1.000 | 1.000 | 1.000 | 50 |"
 
 
-def test_results_are_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["on_demand", "--quick", "--out", str(tmp_path / "new")])
-    main()
+@pytest.mark.usefixtures("in_this_process")
+def test_results_are_saved(tmp_path: Path) -> None:
+    assert main(["on_demand", "--quick", "--out", str(tmp_path / "new")]) == 0
     rounds = pd.read_csv(tmp_path / "new" / "on_demand.csv")
     assert len(rounds) == 4 * 3 * len(frameworks())
     assert "| edge6g | sfl-v2 |" in (tmp_path / "new" / "on_demand.md").read_text(encoding="utf-8")
     assert (tmp_path / "new" / "on_demand.png").stat().st_size > 10_000
 
 
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [({"cells": 0}, "--cells 0, allowed: 1"), ({"aggregation_ratio": 1.5}, "--aggregation-ratio 1.5, allowed: 0..1")],
-)
-def test_settings_that_are_not_allowed_are_named(setting: dict[str, float], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        Options(**setting).check()
+def test_settings_that_are_not_allowed_are_named() -> None:
+    with pytest.raises(ValueError, match=r"--aggregation-ratio 1\.5, allowed: 0\.\.1"):
+        Cases(aggregation_ratio=1.5)(quick=False)
