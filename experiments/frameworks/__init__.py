@@ -27,7 +27,7 @@ class Cases:
     partitions: tuple[Literal["iid", "dirichlet"], ...] = ("iid", "dirichlet")
     """How clients share the data."""
     rounds: int = 400
-    """Training rounds; 100 in the short form."""
+    """Training rounds; 20 in the short form."""
     evaluate_every: int = 20
     """Rounds between measurements on the whole test set; 10 in the short form."""
     cut_layer: int = 1
@@ -44,7 +44,7 @@ class Cases:
         for name in self.methods:
             if name not in known:
                 raise ValueError(f"--methods {name!r} is unknown, {suggest(name, known)}")
-        same = asdict(replace(self, rounds=100, evaluate_every=10) if quick else self)
+        same = asdict(replace(self, rounds=20, evaluate_every=10) if quick else self)
         names, partitions = same.pop("methods") or tuple(known), same.pop("partitions")
         return [{"method": name, "partition": part, **same} for part, name in product(partitions, names)]
 

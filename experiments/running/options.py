@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +53,11 @@ def parsed(name: str, experiment: Experiment, arguments: Sequence[str]) -> tuple
     about = {"args": arguments, "prog": f"python -m experiments {name}", "description": experiment.title}
     if not is_dataclass(experiment.cases):
         return experiment, tyro.cli(Options, **about)
-    options, cases = tyro.cli(
-        tuple[Options, type(experiment.cases)],  # type: ignore[misc]
-        default=(Options(), experiment.cases),
-        config=(tyro.conf.OmitArgPrefixes,),
-        **about,
-    )
-    return replace(experiment, cases=cases), options
+    # The names of the two are the headings of the help.
+    both = make_dataclass("Both", [("run", Options), ("cases", type(experiment.cases))])
+    default = both(Options(), experiment.cases)
+    chosen = tyro.cli(both, default=default, config=(tyro.conf.OmitArgPrefixes,), **about)
+    return replace(experiment, cases=chosen.cases), chosen.run
 
 
 def settings(experiment: Experiment, options: Options) -> dict[str, Any]:
