@@ -252,6 +252,7 @@ def plot(table: pd.DataFrame, figure: Figure) -> None:
         axes.set(xscale="log", xlabel=label, xlim=(LEAST_PERCENT, None), ylim=(0, 1.01))
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel("share of cells")
+    figure.suptitle("Share of random cells in which a round takes at most so much longer than the best one")
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
 
 
