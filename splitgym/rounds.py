@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from splitgym.frameworks.phases import Program, Turns
 from splitgym.models import Profile
-from splitgym.scenario import Scenario
+from splitgym.scenario import Cloud, Scenario
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -34,6 +34,7 @@ class System:
     """xi of the clients, J s^2/cycle^3."""
     server_capacitance: float
     """xi of the server, J s^2/cycle^3."""
+    cloud: Cloud
     batch_size: int
     round_timeout_s: float
     on_demand: bool
@@ -56,6 +57,7 @@ class System:
             total_power_max_w=radio.total_power_max_w,
             client_capacitance=scenario.clients.switched_capacitance,
             server_capacitance=scenario.server.switched_capacitance,
+            cloud=scenario.cloud,
             batch_size=scenario.training.batch_size,
             round_timeout_s=scenario.episode.round_timeout_s,
             on_demand=radio.sharing == "on-demand",

@@ -17,7 +17,7 @@ from splitgym.frameworks.parties import Exercise, Parties
 from splitgym.learning import Learner
 from splitgym.learning.memory import keep_freed_memory
 from splitgym.models import CuttableNetwork, Profile
-from splitgym.scenario import Training, build
+from splitgym.scenario import Cloud, Training, build
 
 PLAIN, LOOP, COPIES = "plain centralised (a)", "plain loop (b)", "deep-copy loop (c)"
 BASELINES: Mapping[str, type[Centralised] | type[ClientLoop] | type[DeepCopyLoop]] = {
@@ -158,7 +158,14 @@ def _bare_framework(setting: Setting, subject: Subject) -> Callable[[], object]:
     n, framework = setting.clients, get(subject.name)
     training = Training(batch_size=setting.batch, precision=subject.precision, **TRAINING)
     network = setting.network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    parties = Parties(network, n, training, framework.network_at, framework.server_copies)
+    parties = Parties(
+        network,
+        n,
+        training,
+        framework.network_at,
+        framework.server_copies,
+        Cloud().cut_layer if framework.cloud else None,
+    )
     parties.move_cut(setting.cut, range(n), np.full(n, 1 / n))
     images, labels = _random_data(setting)
     rows = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)

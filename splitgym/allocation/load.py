@@ -8,6 +8,7 @@ where a segment is what lies between two common phases. That holds for every fra
 one with the uplink and one with the unicast, SFL a second uplink in the last one.
 """
 
+from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,17 @@ from splitgym.allocation.budget import even_power_w
 from splitgym.allocation.kernels import UNCOUNTED
 from splitgym.frameworks.phases import Program, aggregated_rows
 from splitgym.rounds import RoundState, System
-from splitgym.timing.clock import CLIENT, SERVER, UPLINK, deadline_barrier, duration, move_bits
+from splitgym.timing.cell import Cloud, cloud_of
+from splitgym.timing.clock import (
+    BROADCAST,
+    CLIENT,
+    SERVER,
+    UPLINK,
+    common_speed,
+    deadline_barrier,
+    duration,
+    move_bits,
+)
 from splitgym.timing.rates import subchannel_rate
 
 Floats = NDArray[np.float64]
@@ -37,6 +48,7 @@ class Work(NamedTuple):
     prefix_bits: Floats
     """[L] model bits of units 1..j."""
     timeout_s: float
+    cloud: Cloud
 
 
 class Load(NamedTuple):
@@ -58,7 +70,14 @@ class Load(NamedTuple):
 def work_of(system: System) -> Work:
     """The work of a system's program."""
     program: Program = system.program
-    return Work(program.resource, program.work, program.per_participant, system.prefix_bits, system.round_timeout_s)
+    return Work(
+        program.resource,
+        program.work,
+        program.per_participant,
+        system.prefix_bits,
+        system.round_timeout_s,
+        cloud_of(system),
+    )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -117,11 +136,12 @@ def fill_load(
             open_segment = False
             load.compute_s[segment], load.uplink_bits[segment], load.downlink_bits[segment] = 0.0, 0.0, 0.0
         common = load.common[0 if phase < barrier else 1]
-        if kind == SERVER:
-            common[0] += amounts[phase] / server_hz
-            common[1] += each[phase] / server_hz
-        else:
+        if kind == BROADCAST:
             common[2] += amounts[phase]
+        else:
+            speed = common_speed(kind, server_hz, inf, work.cloud)
+            common[0] += amounts[phase] / speed
+            common[1] += each[phase] / speed
     if barrier == work.resource.shape[0]:
         timed = segment
     load.segments[0], load.segments[1] = segment + open_segment, timed

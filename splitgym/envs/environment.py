@@ -45,6 +45,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     | `"psl-drop"` | PSL without that share of the rows: the control of EPSL |
     | `"epsl-pt"` | EPSL with phi = 1 first, then PSL; it prescribes phi |
     | `"cpsl"` | clusters one after the other (`training.clusters`), SFL inside a cluster |
+    | `"hierarchical"` | PSL in three parts: the units behind `cloud.cut_layer` are trained in a cloud |
 
     In `"sl"` and `"cpsl"` the band is dealt anew in each turn: whoever works keeps its own subchannels and gets those
     of the others, with an even share of the power budgets. Clusters are formed of clients that need about as long. A
@@ -180,7 +181,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     | `cut_layer`, `aggregation_ratio`, `selected` | as decided; `selected` is bool [C] |
     | `participants` | bool [C]: who really took part |
     | `without_subchannel`, `unavailable`, `timed_out` | bool [C]: who was selected and did not, by reason |
-    | `energy_j`, `client_energy_j`, `server_energy_j` | joules in all, per client [C], of the server |
+    | `energy_j`, `client_energy_j`, `server_energy_j` | joules in all, per client [C], of server and cloud |
     | `traffic_bits`, `migration_bits` | bits sent in all; those of moved parts of the network among them |
     | `projected` | the decision broke a power budget and was scaled down |
     | `finite` | false: loss or gradients were not finite and the models stayed as they were |
@@ -188,8 +189,9 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     | `reward_terms` | unweighted reward terms by name |
 
     Stages: `migration` (parts of the network that move), `client_fp`, `uplink`, `server_fp`, `server_bp`, `broadcast`,
-    `unicast`, `client_bp`; where models are handed on or averaged also `model_down`, `model_up`. Waiting for uplinks
-    that never come counts as the first uplink of the framework.
+    `unicast`, `client_bp`; where models are handed on or averaged also `model_down`, `model_up`; with a cloud
+    `backhaul_up`, `cloud_fp`, `cloud_bp`, `backhaul_down`. Waiting for uplinks that never come counts as the first
+    uplink of the framework.
 
     ## Vectorized environment
     `gym.make_vec("SplitLearning-v0", num_envs=N, vectorization_mode="vector_entry_point", learner="surrogate")` steps N

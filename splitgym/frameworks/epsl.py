@@ -5,12 +5,15 @@ gradients of the first m = ceil(phi b) positions of the mini-batches over the cl
 PSL.
 """
 
+from collections.abc import Callable
+
 import torch
+from torch import Tensor
 
 from splitgym.frameworks.framework import Framework
 from splitgym.frameworks.parties import Exercise, Parties
 from splitgym.frameworks.phases import Phase, Resource, Workload
-from splitgym.frameworks.server_pass import server_pass
+from splitgym.frameworks.server_pass import CutGradients, server_pass
 from splitgym.frameworks.side_by_side import run_clients
 from splitgym.frameworks.snapshots import Snapshot, buffers_of
 
@@ -35,13 +38,21 @@ def phases(w: Workload) -> tuple[Phase, ...]:
 
 
 def train(parties: Parties, exercise: Exercise) -> bool:
-    """One EPSL round: forward, gradient aggregation, backward, a step of every optimiser that took part.
+    """One EPSL round; see `train_with`."""
+    return train_with(server_pass, parties, exercise)
+
+
+def train_with(
+    pass_behind_the_cut: Callable[[Parties, Tensor, Exercise], CutGradients], parties: Parties, exercise: Exercise
+) -> bool:
+    """One round: forward, gradient aggregation, backward, a step of every optimiser that took part.
 
     Server gradient: (1/b) [sum_{j<=m} BP(zbar_j) + sum_{j>m} sum_i lambda_i BP(z_ij)]; client gradient: (1/b) sum_j
     of its cut gradients, not scaled by lambda_i, so that a client's learning rate does not depend on how many take
     part.
 
     Args:
+        pass_behind_the_cut: From the smashed data to the gradients, as `splitgym.frameworks.server_pass.server_pass`.
         parties: Trained in place; the cut has been moved already.
         exercise: Mini-batches; losses and traffic are filled.
 
@@ -54,7 +65,7 @@ def train(parties: Parties, exercise: Exercise) -> bool:
     statistics = Snapshot(buffers_of([unit for party in (*clients, parties.server) for unit in party.units]))
     forward = run_clients(clients, exercise.images)
     exercise.traffic.up([forward.smashed])
-    cut_gradients = server_pass(parties, forward.smashed, exercise)
+    cut_gradients = pass_behind_the_cut(parties, forward.smashed, exercise)
     if not (torch.isfinite(exercise.losses).all() and cut_gradients.finite):
         statistics.restore()
         return False
@@ -62,7 +73,7 @@ def train(parties: Parties, exercise: Exercise) -> bool:
     exercise.traffic.down([cut_gradients.own])
     for client, gradients in zip(clients, forward.backward(cut_gradients.of_clients()), strict=True):
         client.step(gradients)
-    parties.server.step(cut_gradients.of_server)
+    parties.step_servers(cut_gradients.of_server)
     return True
 
 

@@ -12,7 +12,7 @@ from splitgym.scenario.errors import suggest
 if TYPE_CHECKING:
     from splitgym.frameworks.parties import Exercise, Parties
 
-NAMES = ("centralised", "fl", "sl", "sfl-v1", "sfl-v2", "psl", "epsl", "psl-drop", "epsl-pt", "cpsl")
+NAMES = ("centralised", "fl", "sl", "sfl-v1", "sfl-v2", "psl", "epsl", "psl-drop", "epsl-pt", "cpsl", "hierarchical")
 
 
 def _one_step(training: Training) -> int:
@@ -41,6 +41,10 @@ class Framework:
     """Whether the server takes the rows of all clients (of a turn) in one batch."""
     server_copies: bool = False
     """Whether the server trains a copy for each client."""
+    cloud: bool = False
+    """Whether the units behind the scenario's `cloud.cut_layer` are trained in the cloud."""
+    learns_as: str | None = None
+    """A framework whose training gives the same weights; absent: there is none that a calibration may stand for."""
     turns: Turns = Turns.TOGETHER
     """Who works at the same time."""
     steps: Callable[[Training], int] = _one_step

@@ -6,6 +6,7 @@ Every party is resident and keeps its optimiser; units are trained in place, and
 import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +29,7 @@ class Traffic:
     uplink: int = 0
     unicast: int = 0
     broadcast: int = 0
+    backhaul: int = 0
 
     def up(self, tensors: Iterable[Tensor]) -> None:
         """From one client to the server."""
@@ -40,6 +42,10 @@ class Traffic:
     def to_all(self, tensors: Iterable[Tensor]) -> None:
         """From the server to everybody who listens, sent once."""
         self.broadcast += _bits(tensors)
+
+    def over_backhaul(self, tensors: Iterable[Tensor]) -> None:
+        """Between the server and the cloud, either way."""
+        self.backhaul += _bits(tensors)
 
 
 @dataclass(frozen=True)
@@ -107,9 +113,9 @@ class Party:
         logits = self.forward(x, first)
         return logits.float() if logits.dtype is torch.bfloat16 else logits
 
-    def train_units(self, first: int) -> None:
-        """From now on trains its units from `first` on; what the optimiser remembers of them stays."""
-        self.parameters = [p for unit in self.units[first:] for p in unit.parameters()]
+    def train_units(self, first: int, last: int | None = None) -> None:
+        """From now on trains its units first..last-1; what the optimiser remembers of them stays."""
+        self.parameters = [p for unit in self.units[first:last] for p in unit.parameters()]
         before = self.optimizer.state if hasattr(self, "optimizer") else {}
         self.optimizer = _optimizer(self.parameters, self._learning_rate, self.training)
         for parameter in self.parameters:
@@ -157,6 +163,10 @@ class Parties:
         network_at: As `Framework.network_at`. Unless clients have units of their own, all parties hold the same units
             and differ in their optimisers: a model that is handed on or averaged needs no second place.
         server_copies: The server has an optimiser for each client.
+        edge_units: Units of the network in front of those that only the cloud trains, if there is one.
+
+    Attributes:
+        cloud: Trains the last units of the server's network, if there is one.
     """
 
     def __init__(
@@ -166,6 +176,7 @@ class Parties:
         training: Training,
         network_at: Literal["own-clients", "shared", "clients", "server"] = "own-clients",
         server_copies: bool = False,
+        edge_units: int | None = None,
     ) -> None:
         self.training = training
         self.network_at = network_at
@@ -173,6 +184,10 @@ class Parties:
         self.clients = [Party([], training.client_learning_rate, training) for _ in range(clients)]
         copies = clients if server_copies else 0
         self._copies = [Party(self.server.units, training.server_learning_rate, training) for _ in range(copies)]
+        self._edge_units = edge_units
+        self.cloud: Party | None = None
+        if edge_units is not None:
+            self.cloud = Party(self.server.units, training.server_learning_rate, training)
         self.cut_layer = 0
         """Units in front of the server's."""
 
@@ -192,7 +207,22 @@ class Parties:
 
     def everybody(self) -> list[Party]:
         """All parties, in a fixed order."""
-        return [self.server, *self._copies, *self.clients]
+        return [*self.servers(), *self._copies, *self.clients]
+
+    def servers(self) -> list[Party]:
+        """Who trains the units behind the cut, in their order: the server, and the cloud if there is one."""
+        return [self.server] if self.cloud is None else [self.server, self.cloud]
+
+    @property
+    def second_cut(self) -> int:
+        """Units in front of the cloud's; all of them if there is none."""
+        return len(self.server.units) if self._edge_units is None else max(self._edge_units, self.cut_layer)
+
+    def step_servers(self, gradients: Sequence[Tensor]) -> None:
+        """One step of the server and the cloud with gradients of all weights behind the cut."""
+        left = iter(gradients)
+        for server in self.servers():
+            server.step(list(islice(left, len(server.parameters))))
 
     def scale_rates(self, factor: float) -> None:
         """Everybody trains with `factor` times its learning rate until told otherwise."""
@@ -214,8 +244,7 @@ class Parties:
         if cut_layer == self.cut_layer:
             return
         self.cut_layer = cut_layer
-        for server in (self.server, *self._copies):
-            server.train_units(cut_layer)
+        self._train_behind_the_cut()
         if not self.own_units:
             for client in self.clients:
                 client.units = self.server.units[:cut_layer]
@@ -243,10 +272,18 @@ class Parties:
         for client, saved_units in zip(self.clients, state["clients"], strict=False):
             for unit, saved in zip(client.units, saved_units, strict=True):
                 unit.load_state_dict(saved)
+        for client in self.clients:
+            client.train_units(0)
+        self._train_behind_the_cut()
         for party, saved in zip(self.everybody(), state["optimizers"], strict=True):
-            party.train_units(0 if party in self.clients else self.cut_layer)
             # Optimisers keep the tensors that they are given.
             party.optimizer.load_state_dict(copy.deepcopy(saved))
+
+    def _train_behind_the_cut(self) -> None:
+        for server in (self.server, *self._copies):
+            server.train_units(self.cut_layer, self.second_cut)
+        if self.cloud is not None:
+            self.cloud.train_units(self.second_cut)
 
     def _move_own_units(self, cut_layer: int, participants: Sequence[int], data_share: NDArray[np.float64]) -> None:
         if self.cut_layer == 0:

@@ -14,7 +14,7 @@ from numba import vectorize
 from numpy.typing import NDArray
 
 from splitgym.models import Profile
-from splitgym.scenario import Scenario
+from splitgym.scenario import Cloud, Scenario
 
 Array = NDArray[np.float64]
 
@@ -32,6 +32,10 @@ class Resource(IntEnum):
     """The server's processor; work in cycles."""
     BROADCAST = 4
     """The whole band, at the rate of the worst client that takes part; work in bits."""
+    CLOUD = 5
+    """The cloud's processor; work in cycles."""
+    BACKHAUL = 6
+    """The link between server and cloud, in one direction; work in bits."""
 
 
 class Turns(IntEnum):
@@ -99,6 +103,10 @@ class Workload:
     server_network_backward: float
     aggregated_rows: Array
     """m = 0..b."""
+    server_cycles_per_flop: float
+    """kappa_s, cycles/FLOP."""
+    cloud: Cloud
+    """Of the scenario."""
 
     @classmethod
     def of(cls, profile: Profile, scenario: Scenario) -> "Workload":
@@ -123,6 +131,8 @@ class Workload:
             server_network_forward=kappa_s * float(profile.client_forward(units)),
             server_network_backward=kappa_s * float(profile.client_backward(units)),
             aggregated_rows=np.arange(training.batch_size + 1, dtype=np.float64)[None, :],
+            server_cycles_per_flop=kappa_s,
+            cloud=scenario.cloud,
         )
 
 

@@ -1,6 +1,6 @@
 """The server's pass over the smashed data of all clients: loss, aggregated last-layer gradients, back-propagation."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from splitgym.frameworks.parties import Exercise, Parties, Party
 from splitgym.frameworks.snapshots import MeanStatistics, Snapshot, buffers_of
+from splitgym.scenario import Training
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ def virtual(parties: Parties, smashed: Tensor, exercise: Exercise) -> CutGradien
     if m > 0:
         with torch.no_grad():
             logits = _logits(parties, smashed[:, :m], weights)
-        mean_gradient = _mean_over_clients(_loss_gradients(logits, exercise.labels[:, :m]), parties, weights)
-        _add_losses(exercise, logits, exercise.labels[:, :m])
+        mean_gradient = _mean_over_clients(loss_gradients(logits, exercise.labels[:, :m]), parties, weights)
+        add_losses(exercise, logits, exercise.labels[:, :m])
         mean_smashed = torch.tensordot(weights.to(smashed.dtype), smashed[:, :m], dims=1).requires_grad_()
         if m < b and parties.training.virtual_statistics == "joint":
             return _virtual_and_others(parties, mean_smashed, mean_gradient, own, exercise)
@@ -79,10 +80,10 @@ def virtual(parties: Parties, smashed: Tensor, exercise: Exercise) -> CutGradien
         before.restore()
         rest = own.detach().requires_grad_()
         logits = _logits(parties, rest, weights)
-        z = _loss_gradients(logits.detach(), exercise.labels[:, m:])
-        _add_losses(exercise, logits.detach(), exercise.labels[:, m:])
+        z = loss_gradients(logits.detach(), exercise.labels[:, m:])
+        add_losses(exercise, logits.detach(), exercise.labels[:, m:])
         own, *gradients = torch.autograd.grad(logits, [rest, *server.parameters], z * weights.view(n, 1, 1) / b)
-        own = own / _per_client(weights, own)
+        own = own / per_client(weights, own)
         # Not before the backward pass, which needs the buffers as its forward left them.
         first_part.blend(share=(b - m) / b)
     if m > 0:
@@ -108,12 +109,12 @@ def _virtual_and_others(
     statistics = Snapshot(buffers_of(server.units[parties.cut_layer :]))
     logits = server.logits(torch.cat([rest.flatten(0, 1), mean_smashed]), parties.cut_layer)
     others = logits.detach()[: -len(mean_smashed)].unflatten(0, own.shape[:2])
-    z = _loss_gradients(others, labels[:, -own.shape[1] :])
-    _add_losses(exercise, others, labels[:, -own.shape[1] :])
+    z = loss_gradients(others, labels[:, -own.shape[1] :])
+    add_losses(exercise, others, labels[:, -own.shape[1] :])
     z_of_all = torch.cat([(z * weights.view(n, 1, 1)).flatten(0, 1), mean_gradient]) / b
     weighted, common, *gradients = torch.autograd.grad(logits, [rest, mean_smashed, *server.parameters], z_of_all)
     statistics.restore()
-    return CutGradients(common, weighted / _per_client(weights, weighted), gradients)
+    return CutGradients(common, weighted / per_client(weights, weighted), gradients)
 
 
 def inject(parties: Parties, smashed: Tensor, exercise: Exercise) -> CutGradients:
@@ -126,34 +127,41 @@ def inject(parties: Parties, smashed: Tensor, exercise: Exercise) -> CutGradient
     exercise.losses.zero_()
     rows = smashed.detach().requires_grad_()
     logits = _logits(parties, rows, weights)
-    _add_losses(exercise, logits.detach(), exercise.labels)
-    z = _loss_gradients(logits.detach(), exercise.labels)
+    add_losses(exercise, logits.detach(), exercise.labels)
+    z = loss_gradients(logits.detach(), exercise.labels)
     z[:, :m] = _mean_over_clients(z[:, :m], parties, weights)
     weighted, *gradients = torch.autograd.grad(
         logits, [rows, *parties.server.parameters], z * weights.view(n, 1, 1) / b
     )
-    return CutGradients(weighted[:, :m].sum(0), weighted[:, m:] / _per_client(weights, weighted), gradients)
+    return CutGradients(weighted[:, :m].sum(0), weighted[:, m:] / per_client(weights, weighted), gradients)
 
 
-def _logits(parties: Parties, smashed: Tensor, weights: Tensor) -> Tensor:
-    """[n, rows, classes] logits of [n, rows, ...] activations.
+def run_rows(
+    run: Callable[[Tensor], Tensor], units: Sequence[nn.Module], rows: Tensor, training: Training, weights: Tensor
+) -> Tensor:
+    """[n, rows, ...] what `run` makes of [n, rows, ...] activations with these units.
 
     Batch norm normalises all rows together, or each client's by themselves; then the running statistics become the
     mean of what each client makes of them, weighted by data. A single row of each client has no statistics of its own.
     """
-    server, cut = parties.server, parties.cut_layer
-    units = server.units[cut:]
-    if parties.training.batch_statistics == "joint" or smashed.shape[1] < 2 or not buffers_of(units):
-        return server.logits(smashed.flatten(0, 1), cut).unflatten(0, smashed.shape[:2])
-    statistics, logits = MeanStatistics(units), []
-    for own, weight in zip(smashed, weights, strict=True):
+    if training.batch_statistics == "joint" or rows.shape[1] < 2 or not buffers_of(units):
+        return run(rows.flatten(0, 1)).unflatten(0, rows.shape[:2])
+    statistics, outputs = MeanStatistics(units), []
+    for own, weight in zip(rows, weights, strict=True):
         with statistics.of_one(weight):
-            logits.append(server.logits(own, cut))
+            outputs.append(run(own))
     statistics.finish()
-    return torch.stack(logits)
+    # Joined along the batch, not stacked: that keeps the memory format of images.
+    return torch.cat(outputs).unflatten(0, rows.shape[:2])
 
 
-def _loss_gradients(logits: Tensor, labels: Tensor) -> Tensor:
+def _logits(parties: Parties, smashed: Tensor, weights: Tensor) -> Tensor:
+    """[n, rows, classes] logits of [n, rows, ...] activations."""
+    server, cut = parties.server, parties.cut_layer
+    return run_rows(lambda x: server.logits(x, cut), server.units[cut:], smashed, parties.training, weights)
+
+
+def loss_gradients(logits: Tensor, labels: Tensor) -> Tensor:
     """z_ij, [n, rows, classes]: gradient of each row's cross-entropy with respect to its logits."""
     return torch.softmax(logits, -1) - F.one_hot(labels, logits.shape[-1])
 
@@ -164,13 +172,14 @@ def _mean_over_clients(z: Tensor, parties: Parties, weights: Tensor) -> Tensor:
     return mean / weights.square().sum() if parties.training.aggregation_correction == "unbiased" else mean
 
 
-def _add_losses(exercise: Exercise, logits: Tensor, labels: Tensor) -> None:
+def add_losses(exercise: Exercise, logits: Tensor, labels: Tensor) -> None:
+    """Adds the mean losses of some rows of the mini-batches, [n, rows, classes], to those of the exercise."""
     n, b = exercise.labels.shape
     rows = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(n, -1)
     exercise.losses.add_(rows.sum(1) / b)
 
 
-def _per_client(weights: Tensor, like: Tensor) -> Tensor:
+def per_client(weights: Tensor, like: Tensor) -> Tensor:
     """[n, 1, ...] weights that broadcast against [n, rows, ...]."""
     return weights.to(like.dtype).view(-1, *[1] * (like.dim() - 1))
 

@@ -101,7 +101,12 @@ class Learner:
         self._chance = torch.Generator().manual_seed(int(rng.integers(2**63)))
         self._cuts = len(network) - 1
         self.parties = Parties(
-            network, len(parts), scenario.training, self.framework.network_at, self.framework.server_copies
+            network,
+            len(parts),
+            scenario.training,
+            self.framework.network_at,
+            self.framework.server_copies,
+            scenario.cloud.second_cut(len(network)) if self.framework.cloud else None,
         )
         self.outcome = self._untrained(len(dataset.classes))
         self.traffic_bits: dict[str, int] = vars(Traffic())

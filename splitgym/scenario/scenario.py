@@ -7,6 +7,7 @@ from splitgym.scenario.sections import (
     Actions,
     Cell,
     Clients,
+    Cloud,
     Episode,
     Family,
     Knowledge,
@@ -32,6 +33,7 @@ class Scenario(Section):
     radio: Radio = Field(Radio(), description="Spectrum, powers, fading.")
     clients: Clients = Field(Clients(), description="The devices.")
     server: Server = Field(Server(), description="The edge server.")
+    cloud: Cloud = Field(Cloud(), description="The cloud behind it, with framework 'hierarchical'.")
     knowledge: Knowledge = Field(Knowledge(), description="What the scheduler believes.")
     task: Task = Field(Task(), description="Data, network, partition.")
     training: Training = Field(Training(), description="Optimisers and gradient aggregation.")

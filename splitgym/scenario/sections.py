@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from splitgym.scenario.errors import suggest
+from splitgym.scenario.errors import ScenarioError, suggest
 
 Dbm = Annotated[float, Field(ge=-200, le=100)]
 """A transmit power (dBm) or PSD (dBm/Hz) between nothing to be heard and more than any transmitter has."""
@@ -164,6 +164,38 @@ class Server(Section):
     switched_capacitance: float = Field(
         1e-29, ge=0, description="Effective switched capacitance xi, J s^2/cycle^3 (energy xi f^2 per cycle)."
     )
+
+
+class Cloud(Section):
+    """A cloud behind the edge server, which trains the last units with framework 'hierarchical'."""
+
+    compute_hz: float = Field(20e9, gt=0, description="Speed, cycles/s.")
+    cycles_per_flop: float = Field(1.0 / 32, gt=0, description="Cycles of the cloud per FLOP.")
+    switched_capacitance: float = Field(
+        1e-30, ge=0, description="Effective switched capacitance xi, J s^2/cycle^3 (energy xi f^2 per cycle)."
+    )
+    link_bits_per_s: float = Field(
+        100e6, gt=0, description="Rate of the link between edge server and cloud in each direction, bits/s."
+    )
+    cut_layer: int = Field(
+        2,
+        ge=0,
+        description="Last unit on the edge server, which stays there; of a cut layer behind it all units are in the "
+        "cloud, and the edge server only passes data on.",
+    )
+
+    def second_cut(self, units: int) -> int:
+        """`cut_layer`, of a network of so many units.
+
+        Raises:
+            ScenarioError: no unit is left for the cloud.
+        """
+        if self.cut_layer >= units:
+            raise ScenarioError(
+                f"cloud.cut_layer = {self.cut_layer}: allowed are 0 to {units - 1} with a network of {units} units, "
+                "so that the cloud has the last one"
+            )
+        return self.cut_layer
 
 
 class Knowledge(Section):

@@ -6,7 +6,20 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from splitgym.rounds import System
+
 Floats = NDArray[np.float64]
+
+
+class Cloud(NamedTuple):
+    """What is behind the server."""
+
+    hz: float
+    """Cycles/s."""
+    backhaul: float
+    """Rate of the link between server and cloud in each direction, bits/s."""
+    capacitance: float
+    """xi of the cloud, J s^2/cycle^3."""
 
 
 class Constants(NamedTuple):
@@ -24,6 +37,7 @@ class Constants(NamedTuple):
     """xi of the clients, J s^2/cycle^3."""
     server_capacitance: float
     """xi of the server, J s^2/cycle^3."""
+    cloud: Cloud
 
 
 class Spectrum(NamedTuple):
@@ -48,6 +62,7 @@ class Cell(NamedTuple):
     """[C] cycles/s."""
     server_hz: float
     """Cycles/s."""
+    cloud: Cloud
     gain: Floats
     """[C, M] linear, antenna gains included."""
     band: Floats
@@ -69,6 +84,12 @@ class Links(NamedTuple):
     """R_i^U, bits/s; on demand the mean while it sends."""
     downlink: Floats
     """R_i^D, bits/s; on demand the mean while it receives."""
+
+
+def cloud_of(system: System) -> Cloud:
+    """The cloud of a system."""
+    cloud = system.cloud
+    return Cloud(cloud.compute_hz, cloud.link_bits_per_s, cloud.switched_capacitance)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

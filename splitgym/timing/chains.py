@@ -7,7 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.timing.cell import Cell
-from splitgym.timing.clock import BROADCAST, CLIENT, MIGRATION_ROWS, SERVER, Timeline, duration
+from splitgym.timing.clock import BROADCAST, CLIENT, MIGRATION_ROWS, SERVER, Timeline, common_speed, duration
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -116,11 +116,11 @@ def work_for_all(
     Returns:
         When it is done and pieces may follow, s, and the bits that are broadcast.
     """
-    amount, speed = work.once[row], cell.server_hz
+    kind, amount = work.kind[row], work.once[row]
     if not work.in_pieces[row]:
         amount += work.own[row, 0] * np.sum(takes_part)
-    if work.kind[row] == BROADCAST:
-        speed = np.min(cell.band[takes_part])
+    slowest_band = np.min(cell.band[takes_part]) if kind == BROADCAST else 0.0
+    speed = common_speed(kind, cell.server_hz, slowest_band, cell.cloud)
     seconds = duration(amount, speed)
     counted_s = min(seconds, max(horizon_s - now, 0.0))
     timeline.common_s[row] += counted_s
@@ -130,7 +130,7 @@ def work_for_all(
             if not work.in_pieces[row]:
                 chains.end[i] = now + seconds
     sent = 0.0
-    if work.kind[row] == BROADCAST:
+    if kind == BROADCAST:
         sent = amount if counted_s == seconds else speed * counted_s
     return now + seconds, sent
 

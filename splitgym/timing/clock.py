@@ -7,7 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.frameworks.phases import Resource
-from splitgym.timing.cell import Cell, Links
+from splitgym.timing.cell import Cell, Cloud, Links
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -15,7 +15,8 @@ Bools = NDArray[np.bool_]
 
 CLIENT, UPLINK, UNICAST = int(Resource.CLIENT), int(Resource.UPLINK), int(Resource.UNICAST)
 SERVER, BROADCAST = int(Resource.SERVER), int(Resource.BROADCAST)
-END = BROADCAST + 1
+CLOUD, BACKHAUL = int(Resource.CLOUD), int(Resource.BACKHAUL)
+END = BACKHAUL + 1
 """Behind the last phase everybody waits for the slowest, too."""
 
 MIGRATION_ROWS = 2
@@ -28,6 +29,16 @@ def duration(amount: float, speed: float) -> float:
     if amount == 0.0:
         return 0.0
     return amount / speed if speed > 0.0 else np.inf
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def common_speed(kind: int, server_hz: float, slowest_band: float, cloud: Cloud) -> float:
+    """Cycles/s or bits/s of who is busy in a common phase."""
+    if kind == SERVER:
+        return server_hz
+    if kind == BROADCAST:
+        return slowest_band
+    return cloud.hz if kind == CLOUD else cloud.backhaul
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -89,7 +100,7 @@ class Timeline(NamedTuple):
     stage_s: Floats
     """[R] seconds of each row on the critical path; they sum to the latency."""
     common_s: Floats
-    """[R] seconds that the server or the base station works on each common phase."""
+    """[R] seconds that the server, the base station or the cloud works on each common phase."""
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -174,11 +185,11 @@ def walk(
         if row == plan.deadline_row:
             deadline = np.inf
         common = work[row - MIGRATION_ROWS] + per_participant[row - MIGRATION_ROWS] * participants
-        common_speed = cell.server_hz if kind == SERVER else slowest_band
-        seconds = duration(common, common_speed)
+        speed = common_speed(kind, cell.server_hz, slowest_band, cell.cloud)
+        seconds = duration(common, speed)
         stage_s[row] = min(seconds, max(deadline - barrier, 0.0))
         if kind == BROADCAST:
-            broadcast_bits += common if stage_s[row] == seconds else common_speed * stage_s[row]
+            broadcast_bits += common if stage_s[row] == seconds else speed * stage_s[row]
         for i in range(clients):
             now[i] = 0.0
             if takes_part[i]:

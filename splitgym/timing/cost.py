@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from splitgym.frameworks.phases import aggregated_rows
 from splitgym.rounds import Decision, RoundState, System, with_axis
-from splitgym.timing.cell import Constants
+from splitgym.timing.cell import Constants, cloud_of
 from splitgym.timing.clock import MIGRATION_ROWS
 from splitgym.timing.turns import Decided, Rules, Walked, Worlds, walk_turns
 
@@ -46,9 +46,10 @@ class RoundCost:
     client_energy_j: Floats
     """[C] xi f^2 per cycle of computing, plus transmit power times uplink time."""
     server_energy_j: Any
-    """xi f_s^2 per cycle of computing, plus the base station's transmit energy."""
+    """xi f_s^2 per cycle of computing, likewise in the cloud, plus the base station's transmit energy; what the link
+    between them spends is not counted."""
     traffic_bits: Any
-    """All bits sent: up, down, broadcast (once), moved parts of the network."""
+    """All bits sent: up, down, broadcast (once), to the cloud and back, moved parts of the network."""
     migration_bits: Any
     """Model bits moved because the cut moved (part of traffic_bits)."""
 
@@ -116,6 +117,7 @@ def _fixed(system: System) -> tuple[Constants, Rules, bool | None, tuple[str, ..
         system.total_power_max_w,
         system.client_capacitance,
         system.server_capacitance,
+        cloud_of(system),
     )
     rules = Rules(
         program.resource,

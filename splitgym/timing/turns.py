@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from splitgym.frameworks.phases import Turns
 from splitgym.timing.band import band_of_turn
 from splitgym.timing.cell import Cell, Constants, Spectrum
-from splitgym.timing.clock import BROADCAST, CLIENT, SERVER, UNICAST, UPLINK, move_bits, plan_of
+from splitgym.timing.clock import BACKHAUL, BROADCAST, CLIENT, CLOUD, SERVER, UNICAST, UPLINK, move_bits, plan_of
 from splitgym.timing.rates import fill_band_rates
 from splitgym.timing.turn import Turn, room_for_turn, walk_turn
 
@@ -135,7 +135,7 @@ def walk_turns(
         spectrum = Spectrum(
             worlds.hz[n], constants.noise, constants.downlink_psd, constants.client_max_w, constants.total_max_w
         )
-        cell = Cell(worlds.client_hz[n], worlds.server_hz[n], worlds.gain[n], band, down, up)
+        cell = Cell(worlds.client_hz[n], worlds.server_hz[n], constants.cloud, worlds.gain[n], band, down, up)
         fill_band_rates(spectrum, cell.gain, band)
         cut, rows = decided.cut[n], decided.rows[n]
         work, per_participant = rules.work[cut - 1, rows], rules.per_participant[cut - 1, rows]
@@ -228,6 +228,10 @@ def _note_turn(
             server_j += constants.server_capacitance * cell.server_hz**3 * common_s[row]
         elif kinds[row] == BROADCAST:
             server_j += constants.downlink_psd * np.sum(spectrum.subchannel_hz) * common_s[row]
+        elif kinds[row] == CLOUD:
+            server_j += cell.cloud.capacitance * cell.cloud.hz**3 * common_s[row]
+        elif kinds[row] == BACKHAUL:
+            bits += cell.cloud.backhaul * common_s[row]
     walked.migration_bits[n] += moved_bits
     walked.server_energy_j[n] += server_j
     walked.traffic_bits[n] += bits

@@ -42,10 +42,13 @@ def training(batch_size: int = 8, **fields: object) -> Training:
     return Training(batch_size=batch_size, **values)
 
 
-def parties(kind: str, shares: Sequence[float], settings: Training, cut: int, framework: str = "epsl") -> Parties:
+def parties(
+    kind: str, shares: Sequence[float], settings: Training, cut: int, framework: str = "epsl", second_cut: int = 2
+) -> Parties:
     """Parties that stand at a cut; clients that have first units of their own begin with different ones."""
     chosen = get(framework)
-    made = Parties(network(kind), len(shares), settings, chosen.network_at, chosen.server_copies)
+    edge_units = second_cut if chosen.cloud else None
+    made = Parties(network(kind), len(shares), settings, chosen.network_at, chosen.server_copies, edge_units)
     made.move_cut(cut, range(len(shares)), np.array(shares))
     for seed, client in enumerate(made.clients if made.own_units else ()):
         for unit, other in zip(client.units, network(kind, 100 + seed).units[:cut], strict=True):

@@ -25,7 +25,7 @@ from splitgym.scenario import Training
 
 EQUAL, UNEQUAL = (0.25, 0.25, 0.25, 0.25), (0.4, 0.1, 0.3, 0.2)
 RATE = {"client_learning_rate": 0.05, "server_learning_rate": 0.05}
-ALL_ALIKE = ("centralised", "fl", "sl", "sfl-v1", "sfl-v2", "cpsl", "psl", "epsl", "psl-drop")
+ALL_ALIKE = ("centralised", "fl", "sl", "sfl-v1", "sfl-v2", "cpsl", "psl", "epsl", "psl-drop", "hierarchical")
 
 
 def trained(

@@ -16,7 +16,7 @@ WHO = ((0, 1, 2, 3), (0, 2), (1, 2, 3), (0, 3), (2,), (0, 1, 2, 3))
 """Who takes part, round by round."""
 ROWS = 6
 SHARED = ("centralised", "fl", "sl", "sfl-v1", "sfl-v2", "cpsl")
-OWN = ("psl", "psl-drop", "epsl", "epsl-pt")
+OWN = ("psl", "psl-drop", "epsl", "epsl-pt", "hierarchical")
 
 
 def program_of(made: Parties) -> PlainProgram:
@@ -126,7 +126,7 @@ def test_a_single_row_may_be_aggregated_or_left(m: int, reading: str, statistics
     assert all(torch.isfinite(value).all() for value in held_by(made))
 
 
-@pytest.mark.parametrize("framework", ["psl", "psl-drop"])
+@pytest.mark.parametrize("framework", ["psl", "psl-drop", "hierarchical"])
 def test_parallel_split_learning_with_batch_statistics_per_client(framework: str) -> None:
     made = parties("norm", SHARES, training(ROWS, momentum=0.9, batch_statistics="per-client"), 1, framework)
     assert_trains_as_the_plain_program(framework, made, exercises(framework, 2 * (framework == "psl-drop")))

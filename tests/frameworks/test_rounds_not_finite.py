@@ -71,7 +71,7 @@ def test_a_bad_image_in_any_local_step_changes_nothing(client: int, step: int) -
     assert all(torch.isfinite(value).all() for value in everything(made))
 
 
-@pytest.mark.parametrize("framework", ["psl", "psl-drop", "epsl", "epsl-pt", "cpsl"])
+@pytest.mark.parametrize("framework", ["psl", "psl-drop", "epsl", "epsl-pt", "cpsl", "hierarchical"])
 def test_with_batch_statistics_per_client_too(framework: str) -> None:
     made = prepared(framework, "norm", batch_statistics="per-client")
     before = everything(made)
@@ -82,7 +82,7 @@ def test_with_batch_statistics_per_client_too(framework: str) -> None:
     assert get(framework).train(made, task_of(framework, 3))
 
 
-@pytest.mark.parametrize("framework", ["centralised", "psl", "psl-drop", "epsl", "epsl-pt"])
+@pytest.mark.parametrize("framework", ["centralised", "psl", "psl-drop", "epsl", "epsl-pt", "hierarchical"])
 def test_where_nobody_has_stepped_yet_optimisers_keep_their_memory(framework: str) -> None:
     spoilt, other = prepared(framework, "norm"), prepared(framework, "norm")
     bad = task_of(framework, 2)

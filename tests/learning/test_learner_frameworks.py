@@ -24,7 +24,7 @@ from splitgym.learning import Learner
 from splitgym.scenario import Scenario
 
 FREE = ("epsl", "psl-drop")
-NEVER = ("centralised", "fl", "sl", "sfl-v1", "sfl-v2", "psl", "cpsl")
+NEVER = ("centralised", "fl", "sl", "sfl-v1", "sfl-v2", "psl", "cpsl", "hierarchical")
 
 
 def exercises_of(framework: str, settings: Scenario) -> list[Exercise]:

@@ -44,7 +44,9 @@ def settings(**fields: object) -> Scenario:
 def a_round(framework: str, kind: str, m: int, **fields: object) -> tuple[Tensor, Tensor, Parties]:
     """Losses, all steps that weights made, joined, and the parties."""
     chosen, training = get(framework), settings(**fields).training
-    made = Parties(copy.deepcopy(network(kind)), 3, training, chosen.network_at, chosen.server_copies)
+    made = Parties(
+        copy.deepcopy(network(kind)), 3, training, chosen.network_at, chosen.server_copies, 2 if chosen.cloud else None
+    )
     made.move_cut(1, range(3), np.array(SHARES))
     before = [p.detach().clone() for p in all_weights(made)]
     generator = torch.Generator().manual_seed(2)

@@ -15,7 +15,12 @@ from splitgym.models import CuttableNetwork, build, profile
 from splitgym.rounds import Decision
 from splitgym.scenario import Scenario
 
-CHARGED = {"uplink": Resource.UPLINK, "unicast": Resource.UNICAST, "broadcast": Resource.BROADCAST}
+CHARGED = {
+    "uplink": Resource.UPLINK,
+    "unicast": Resource.UNICAST,
+    "broadcast": Resource.BROADCAST,
+    "backhaul": Resource.BACKHAUL,
+}
 
 READINGS = [*((name, "virtual") for name in names()), ("epsl", "inject"), ("epsl-pt", "inject")]
 
@@ -72,7 +77,9 @@ def test_a_model_that_moves_takes_its_running_statistics_along(framework: str, c
         )
     settings, chosen = scenario(), get(framework)
     share = np.full(CLIENTS, 1 / CLIENTS)
-    made = Parties(network, CLIENTS, settings.training, chosen.network_at, chosen.server_copies)
+    made = Parties(
+        network, CLIENTS, settings.training, chosen.network_at, chosen.server_copies, 2 if chosen.cloud else None
+    )
     who, rows = (0, 2, 3), 8 * chosen.steps(settings.training)
     made.move_cut(cut, who, share)
     turns = {"sl": ((0,), (1,), (2,)), "cpsl": ((0, 2), (1,))}.get(framework)
@@ -89,7 +96,7 @@ def test_a_model_that_moves_takes_its_running_statistics_along(framework: str, c
 def test_a_round_that_teaches_nothing_hands_over_nothing(framework: str) -> None:
     """Nobody took part, or the loss was not finite."""
     learner = Learner(scenario(), framework, 0, "cpu")
-    nothing = {"uplink": 0, "unicast": 0, "broadcast": 0}
+    nothing = dict.fromkeys(CHARGED, 0)
     assert learner.traffic_bits == nothing
     phi = allowed(learner, 0.5)
     learner.round(decision((), phi=phi))

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from splitgym.scenario import ScenarioError, build, load
+from splitgym.scenario import Cloud, ScenarioError, build, load
 
 
 def message(source="toy", overrides=None):
@@ -30,6 +30,7 @@ def message(source="toy", overrides=None):
         ({"actions": {"power_level": [1.0]}}, "power_level", "power_levels"),
         ({"knowledge": {"channel_delay_round": 1}}, "channel_delay_round", "channel_delay_rounds"),
         ({"server": {"compute_hzz": 1}}, "compute_hzz", "compute_hz"),
+        ({"cloud": {"link_bit_per_s": 1}}, "link_bit_per_s", "link_bits_per_s"),
     ],
 )
 def test_unknown_field_names_the_nearest(overrides, unknown, nearest):
@@ -61,6 +62,8 @@ def test_unknown_field_like_no_other_lists_all():
         ({"task": {"test_fraction": 1}}, "task.test_fraction", "1", "less than 1"),
         ({"episode": {"target_accuracy": 80}}, "episode.target_accuracy", "80", "less than or equal to 1"),
         ({"cell": {"shadowing": "perhaps"}}, "cell.shadowing", "'perhaps'", "boolean"),
+        ({"cloud": {"link_bits_per_s": 0}}, "cloud.link_bits_per_s", "0", "greater than 0"),
+        ({"cloud": {"cut_layer": -1}}, "cloud.cut_layer", "-1", "greater than or equal to 0"),
         ({"clients": 5}, "clients", "5", "dictionary"),
         ({"actions": {"power_levels": []}}, "actions.power_levels", "[]", "at least 1"),
         ({"actions": {"power_levels": [0.5, "x"]}}, "actions.power_levels.1", "'x'", "number"),
@@ -134,6 +137,12 @@ def test_wrong_value_in_a_file_is_named(tmp_path):
 @pytest.mark.parametrize("source", [None, 3, ["iot"], 1.5])
 def test_what_can_be_no_scenario_is_a_scenario_error(source):
     assert "allowed" in message(source) or "preset" in message(source)
+
+
+def test_second_cut_has_to_leave_a_unit_to_the_cloud():
+    assert Cloud(cut_layer=3).second_cut(4) == 3
+    with pytest.raises(ScenarioError, match=r"cloud\.cut_layer = 4: allowed are 0 to 3 with a network of 4 units"):
+        Cloud(cut_layer=4).second_cut(4)
 
 
 def test_scenario_errors_are_value_errors():

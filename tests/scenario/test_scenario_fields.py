@@ -8,6 +8,7 @@ from splitgym.scenario import Scenario, Section, build, load
 UNITS = {
     "_dbm_per_hz": "dBm/Hz",
     "_m_per_s": "m/s",
+    "_bits_per_s": "bits/s",
     "_hz": ("Hz", "cycles/s"),
     "_dbm": "dBm",
     "_db": "dB",
@@ -30,8 +31,8 @@ def ids(value):
     return value if isinstance(value, str) else value.__name__
 
 
-def test_there_are_fields_of_all_eleven_models():
-    assert len({model for model, _ in FIELDS}) == 11
+def test_there_are_fields_of_all_twelve_models():
+    assert len({model for model, _ in FIELDS}) == 12
 
 
 @pytest.mark.parametrize(("model", "name"), FIELDS, ids=ids)
@@ -81,6 +82,10 @@ def test_presets_carry_the_values_of_the_seed_documents():
         10e6,
     )
     assert (epsl.clients.cycles_per_flop, epsl.server.cycles_per_flop) == (1 / 16, 1 / 32)
+    three_tier = load("three-tier")
+    for section in ("cell", "radio", "clients", "server", "task", "training", "episode"):
+        assert getattr(three_tier, section) == getattr(edge6g, section)
+    assert three_tier.cloud.compute_hz == 20e9
     assert (epsl.training.batch_size, epsl.training.aggregation_ratio) == (64, 0.5)
 
 

@@ -17,6 +17,10 @@ STAGES = {
     "fl": ("migration", "model_down", "client_fp", "client_bp", "model_up"),
     "centralised": ("migration", "server_fp", "server_bp"),
     **dict.fromkeys(("sl", "sfl-v1", "sfl-v2", "cpsl"), ("migration", *SPLIT)),
+    "hierarchical": (
+        *("migration", "client_fp", "uplink", "server_fp", "backhaul_up", "cloud_fp", "cloud_bp", "backhaul_down"),
+        *("server_bp", "unicast", "client_bp"),
+    ),
 }
 
 
@@ -37,7 +41,8 @@ def framework_equations(
             turn_of_the_server(result, scenario, costs, state, links)
         else:
             links = {i: link for i, link in links.items() if link.own}
-            (turn_of_fl if name == "fl" else turn_of_sfl)(result, scenario, costs, state, decision, links)
+            turn = {"fl": turn_of_fl, "hierarchical": turn_of_three_tiers}.get(name, turn_of_sfl)
+            turn(result, scenario, costs, state, decision, links)
     return result
 
 
@@ -189,6 +194,55 @@ def turn_of_sfl(
         result.traffic_bits += b * psi + model
     last = max(after.values(), key=lambda path: sum(path.values()))
     for stage, seconds in (server | last).items():
+        result.stages[stage] += seconds
+        result.latency_s += seconds
+    return None
+
+
+def turn_of_three_tiers(
+    result: Expected,
+    scenario: Scenario,
+    costs: Profile,
+    state: RoundState,
+    decision: Decision,
+    links: dict[int, Link],
+) -> None:
+    """PSL whose units behind the second cut are in the cloud."""
+    if not links:
+        return nobody(result, scenario, "uplink")
+    j, b, cloud = int(decision.cut_layer), scenario.training.batch_size, scenario.cloud
+    second = max(j, cloud.cut_layer)
+    forward, backward = list(costs.forward_flops), list(costs.backward_flops)
+    psi, kappa_c = float(costs.activation_bits[j - 1]), scenario.clients.cycles_per_flop
+    narrow = float(costs.activation_bits[second - 1])
+    work = {"client_fp": ("cycles", b * kappa_c * sum(forward[:j])), "uplink": ("bits", b * psi)}
+    result.stages["model_down"] = 0.0
+    left = until_the_deadline(result, scenario, state, links, 0.0, work)
+    assert result.stages.pop("model_down") == 0
+    if not left:
+        return None
+    rows, f_s, f_cloud = len(left) * b, float(state.server_hz), cloud.compute_hz
+    edge = {
+        "server_fp": rows * scenario.server.cycles_per_flop * sum(forward[j:second]) / f_s,
+        "server_bp": rows * scenario.server.cycles_per_flop * sum(backward[j:second]) / f_s,
+    }
+    beyond = {
+        "cloud_fp": rows * cloud.cycles_per_flop * sum(forward[second:]) / f_cloud,
+        "cloud_bp": rows * cloud.cycles_per_flop * sum(backward[second:]) / f_cloud,
+    }
+    link = dict.fromkeys(("backhaul_up", "backhaul_down"), rows * narrow / cloud.link_bits_per_s)
+    result.server_energy_j += scenario.server.switched_capacitance * f_s**3 * sum(edge.values())
+    result.server_energy_j += cloud.switched_capacitance * f_cloud**3 * sum(beyond.values())
+    result.traffic_bits += 2 * rows * narrow
+    after = {}
+    for i, own in left.items():
+        seconds = b * kappa_c * sum(backward[:j]) / state.client_hz[i]
+        after[i] = {"unicast": b * psi / own.down, "client_bp": seconds}
+        result.client_energy_j[i] += scenario.clients.switched_capacitance * state.client_hz[i] ** 3 * seconds
+        result.server_energy_j += own.server_w * after[i]["unicast"]
+        result.traffic_bits += b * psi
+    last = max(after.values(), key=lambda path: sum(path.values()))
+    for stage, seconds in (edge | beyond | link | last).items():
         result.stages[stage] += seconds
         result.latency_s += seconds
     return None

@@ -43,7 +43,7 @@ class Turn:
         self.clients = {
             i: Client(self.life(i)) for i, own in self.own.items() if own or not program.uses_own_subchannels
         }
-        self.now, self.served, self.broadcast_bits = 0.0, -1, 0.0
+        self.now, self.served, self.common_bits = 0.0, -1, 0.0
 
     def life(self, i: int) -> Iterator[Request]:
         """What client i asks for, phase by phase; it is told the time when it has got it."""
@@ -125,8 +125,13 @@ class Turn:
         kind, work, each = self.phases[phase]
         in_pieces = kind is Resource.SERVER and self.system.program.server_by_client
         amount = work + (0.0 if in_pieces else each * len(requests))
-        speed = self.state.server_hz if kind is Resource.SERVER else min(self.whole_band(i) for i in self.active)
-        self.broadcast_bits += amount if kind is Resource.BROADCAST else 0.0
+        speed = {
+            Resource.SERVER: self.state.server_hz,
+            Resource.BROADCAST: min(self.whole_band(i) for i in self.active),
+            Resource.CLOUD: self.system.cloud.compute_hz,
+            Resource.BACKHAUL: self.system.cloud.link_bits_per_s,
+        }[kind]
+        self.common_bits += amount if kind in (Resource.BROADCAST, Resource.BACKHAUL) else 0.0
         for client in self.active.values():
             client.request = ("wait", amount / speed, client.request[2])
 

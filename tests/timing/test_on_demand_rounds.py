@@ -14,7 +14,7 @@ from splitgym.rounds import Decision, RoundState
 from splitgym.timing import RoundCost, round_cost
 
 SEEDS = st.integers(0, 2**32 - 1)
-OWN_CLIENTS = ("psl", "epsl", "psl-drop", "epsl-pt")
+OWN_CLIENTS = ("psl", "epsl", "psl-drop", "epsl-pt", "hierarchical")
 """Only these move parts of the network when the cut moves."""
 SIDE_BY_SIDE = sorted(set(names()) - {"sl", "cpsl"})
 
@@ -80,7 +80,7 @@ def assert_as_plain_python_says(state: RoundState, decision: Decision) -> tuple[
     assert np.flatnonzero(cost.participants).tolist() == [i for i, c in turn.clients.items() if not c.left_out]
     assert np.flatnonzero(cost.timed_out).tolist() == [i for i, c in turn.clients.items() if c.left_out]
     computing = np.array(state.system.program.resource) == 0
-    bits = turn.broadcast_bits
+    bits = turn.common_bits
     for i, client in turn.clients.items():
         for phase, stop in client.stops.items():
             np.testing.assert_allclose(cost.stop_s[2 + phase, i], stop, rtol=1e-8)

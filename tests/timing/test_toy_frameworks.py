@@ -18,7 +18,7 @@ from splitgym.timing.cell import Spectrum
 from splitgym.timing.clock import deadline_barrier
 
 FULL = 1e-6  # W/Hz: 1 W over 1 MHz
-CLIENT, UPLINK, UNICAST, SERVER, BROADCAST = Resource
+CLIENT, UPLINK, UNICAST, SERVER, BROADCAST, *_ = Resource
 
 
 def toy(framework: str, timeout_s: float = 2.0, **arrays: object) -> RoundState:

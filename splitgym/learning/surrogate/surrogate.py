@@ -34,7 +34,7 @@ class Surrogate:
     """
 
     def __init__(self, scenario: Scenario, framework: Framework, worlds: int) -> None:
-        self.calibration = calibration_for(scenario, framework.name)
+        self.calibration = calibration_for(scenario, framework.learns_as or framework.name)
         self._task, self._batch_size = scenario.task, scenario.training.batch_size
         test = self.calibration.test_samples
         self.normals_per_reset = 2 + 2 * len(test)

@@ -1,0 +1,79 @@
+"""Hierarchical split learning, user-edge-cloud: PSL in three parts (arXiv 2306.12194, section VI-A).
+
+Clients run the first units side by side, the edge server those behind the cut layer, the cloud those behind the second
+cut, the scenario's `cloud.cut_layer`. What is learnt does not depend on the second cut, as no row is left out or
+averaged there. Units that move between clients and the cloud (cut layers behind the second cut) are charged for the way
+to the edge server only.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from splitgym.frameworks import epsl
+from splitgym.frameworks.framework import Framework
+from splitgym.frameworks.parties import Exercise, Parties
+from splitgym.frameworks.phases import Phase, Resource, Workload
+from splitgym.frameworks.server_pass import CutGradients, add_losses, loss_gradients, per_client, run_rows
+
+
+def phases(w: Workload) -> tuple[Phase, ...]:
+    """The PSL round, with the way to the cloud and back between the edge server's passes.
+
+    Over the link between edge and cloud the rows of all clients go together, one direction after the other.
+
+    Raises:
+        ScenarioError: the second cut leaves nothing to the cloud.
+    """
+    b, cuts = w.batch_size, np.arange(1, len(w.smashed_bits) + 1)
+    # Row j - 1 of a table stands for the cut layer j.
+    behind_edge = np.maximum(cuts, w.cloud.second_cut(len(cuts) + 1)) - 1
+    cloud_cycles = w.cloud.cycles_per_flop / w.server_cycles_per_flop
+    narrow_bits, forward, backward = (
+        table[behind_edge] for table in (w.smashed_bits, w.server_forward, w.server_backward)
+    )
+    return (
+        Phase("client_fp", Resource.CLIENT, b * w.client_forward),
+        Phase("uplink", Resource.UPLINK, b * w.smashed_bits),
+        Phase("server_fp", Resource.SERVER, per_participant=b * (w.server_forward - forward)),
+        Phase("backhaul_up", Resource.BACKHAUL, per_participant=b * narrow_bits),
+        Phase("cloud_fp", Resource.CLOUD, per_participant=b * cloud_cycles * forward),
+        Phase("cloud_bp", Resource.CLOUD, per_participant=b * cloud_cycles * (backward + w.last_layer_backward)),
+        Phase("backhaul_down", Resource.BACKHAUL, per_participant=b * narrow_bits),
+        Phase("server_bp", Resource.SERVER, per_participant=b * (w.server_backward - backward)),
+        Phase("unicast", Resource.UNICAST, b * w.cut_gradient_bits),
+        Phase("client_bp", Resource.CLIENT, b * w.client_backward),
+    )
+
+
+def train(parties: Parties, exercise: Exercise) -> bool:
+    """One round; see `splitgym.frameworks.epsl.train_with`."""
+    return epsl.train_with(edge_and_cloud_pass, parties, exercise)
+
+
+def edge_and_cloud_pass(parties: Parties, smashed: Tensor, exercise: Exercise) -> CutGradients:
+    """Forward and backward on the edge server and in the cloud; compare `splitgym.frameworks.server_pass.server_pass`.
+
+    Args:
+        parties: Running statistics of edge server and cloud move, weights do not.
+        smashed: [n, b, ...] detached activations at the cut.
+        exercise: Labels and weights; losses and the traffic between edge server and cloud are filled.
+    """
+    edge, cloud, first, second = parties.server, parties.cloud, parties.cut_layer, parties.second_cut
+    assert cloud is not None, "parties of this framework have a cloud"
+    (n, b), weights, training = exercise.labels.shape, exercise.weights, parties.training
+    at_edge = smashed.detach().requires_grad_()
+    narrow = run_rows(lambda x: edge.forward(x, first, second), edge.units[first:second], at_edge, training, weights)
+    exercise.traffic.over_backhaul([narrow])
+    at_cloud = narrow.detach().requires_grad_()
+    logits = run_rows(lambda x: cloud.logits(x, second), cloud.units[second:], at_cloud, training, weights)
+    exercise.losses.zero_()
+    add_losses(exercise, logits.detach(), exercise.labels)
+    z = loss_gradients(logits.detach(), exercise.labels)
+    back, *of_cloud = torch.autograd.grad(logits, [at_cloud, *cloud.parameters], z * weights.view(n, 1, 1) / b)
+    exercise.traffic.over_backhaul([back])
+    own, *of_edge = torch.autograd.grad(narrow, [at_edge, *edge.parameters], back)
+    return CutGradients(smashed[0, :0], own / per_client(weights, own), [*of_edge, *of_cloud])
+
+
+FRAMEWORK = Framework(name="hierarchical", phases=phases, train=train, joint_batch=True, cloud=True, learns_as="psl")
