@@ -190,6 +190,7 @@ class Parties:
             self.cloud = Party(self.server.units, training.server_learning_rate, training)
         self.cut_layer = 0
         """Units in front of the server's."""
+        self._train_behind_the_cut()
 
     @property
     def own_units(self) -> bool:

@@ -57,7 +57,9 @@ class Turn:
             else:
                 alone = kind is Resource.SERVER and by_client
                 if work > 0 or (each > 0 and not alone):
-                    yield ("all", phase, came)
+                    done = yield ("all", phase, came)
+                    # From elsewhere everybody's rows come back to the server together.
+                    came = came if kind is Resource.SERVER else done
                 if alone:
                     yield ("serve", each / self.state.server_hz, came)
             self.clients[i].stops[phase] = self.now
