@@ -54,8 +54,9 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
 
     With `radio={"sharing": "on-demand"}` nobody waits for others unless it has to: subchannels and power that are idle
     at a moment are lent to whoever sends or receives then and would be ready last, and the server works for whose data
-    is there (after everybody's is, where its batch norm normalises all rows together). A round is then never longer
-    than with the default, `"static"`, for the same decision and participants.
+    is there (after everybody's is, where its batch norm normalises all rows together; to a cloud and back, everybody's
+    rows go together). A round is then never longer than with the default, `"static"`, for the same decision and
+    participants.
 
     `learner="surrogate"` puts a model in the place of the training that answers in microseconds what a round teaches
     (skill of the server by class, habits and drift of the clients, chance as in real runs), calibrated on logs of real
@@ -69,11 +70,12 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     | `iot`, `iot-family` | 0.06 | 18 % | 0.92 |
     | `bandwidth-limited` | 0.07 | 16 % | 0.92 |
     | `toy` | 0.05 | 10 % (target 0.6) | 0.95 |
-    | `epsl`, `edge6g` | 0.11 | target not reached in the logs | - |
+    | `epsl`, `edge6g`, `three-tier` | 0.11 | target not reached in the logs | - |
 
     It is worst with phi near 1 (0.15 in `iot`, 0.20 in `bandwidth-limited`), with less than a third of the clients
-    (0.11 in `iot`, too optimistic) and with cuts that move (0.09). `epsl` and `edge6g` have logs of 60 rounds only,
-    which end before the target, and reach it by chance or never: do not use their time to target.
+    (0.11 in `iot`, too optimistic) and with cuts that move (0.09). The last three have logs of 60 rounds only, which
+    end before the target, and reach it by chance or never: do not use their time to target. `"hierarchical"` trains
+    the weights of `"psl"`, and has its calibrations.
 
     ## Action Space
     One decision, four encodings of it (`action=`); with L units in the network, C clients, M subchannels, phi levels

@@ -2,7 +2,7 @@
 
 Nobody is later than with static shares, by induction over the phases of a client: each begins no later; its rate is
 never below that of its own subchannels; and a server that never rests while data waits is done with everybody no later
-than one that waits for the last before it begins (its phases follow each other, in every framework).
+than one that waits for the last before it begins (its phases follow each other, or everybody waits in between).
 """
 
 import numpy as np
@@ -42,9 +42,9 @@ def walk_on_demand(
     """Runs one turn of one world in which somebody takes part; compare `splitgym.timing.clock.walk`.
 
     A client's phase begins when its last one is done. The server takes clients in the order in which their data came,
-    each with all phases that follow each other there; what it does once for all waits for the last of them, and so does
-    a broadcast. Who sends or receives has what `splitgym.timing.lending.lend` gives it at every event. Who has not come
-    to the deadline's row by the timeout is left out.
+    each with all phases that follow each other there; what it does once for all waits for the last of them, and so do
+    a broadcast, the link to a cloud, and the cloud. Who sends or receives has what `splitgym.timing.lending.lend` gives
+    it at every event. Who has not come to the deadline's row by the timeout is left out.
 
     Args:
         work: What there is to do.

@@ -130,6 +130,13 @@ def test_presets_are_calibrated(preset, framework):
     assert calibration.provenance["command"].startswith("python -m experiments calibrate")
 
 
+def test_what_learns_as_psl_has_its_calibration():
+    made = Surrogate(build("three-tier"), get("hierarchical"), 1)
+    assert made.calibration.provenance == calibration_for(build("three-tier"), "psl").provenance
+    with pytest.raises(ScenarioError, match="calibrate --scenario three-tier --framework psl"):
+        Surrogate(build("three-tier", {"training": {"batch_size": 8}}), get("hierarchical"), 1)
+
+
 def test_radio_does_not_matter():
     assert calibration_for(build("iot", {"radio": {"subchannels": 3}}), "epsl")
 
