@@ -75,7 +75,7 @@ def third_tier(rows: pd.DataFrame, figure: Figure) -> None:
     _finish(
         figure,
         list(panels),
-        "User-edge wins at the preset (grey); a third tier pays in a narrow range (95 % intervals)",
+        "User-edge wins at the preset (grey), a third tier in a narrow range (95 % intervals)",
     )
 
 
