@@ -35,6 +35,8 @@ class Look(NamedTuple):
 
 _FORWARD = Look("forward pass", "FP", "F", BLUE, CARD)
 _BACKWARD = Look("backward pass", "BP", "B", PURPLE, INK)
+_BACKHAUL = Look("backhaul", "link", "h", SOFT_GREY, INK)
+_CLOUD = Look("cloud", "cloud", "k", SOFT_BLUE, INK)
 _MODEL = Look("model", "model", "m", YELLOW, INK)
 
 _LOOKS = {
@@ -43,6 +45,10 @@ _LOOKS = {
     "server_fp": _FORWARD,
     "client_bp": _BACKWARD,
     "server_bp": _BACKWARD,
+    "backhaul_up": _BACKHAUL,
+    "cloud_fp": _CLOUD,
+    "cloud_bp": _CLOUD,
+    "backhaul_down": _BACKHAUL,
     "uplink": Look("uplink", "up", "u", ORANGE, INK),
     "broadcast": Look("broadcast", "cast", "c", SKY, INK),
     "unicast": Look("unicast", "down", "d", GREEN, INK),

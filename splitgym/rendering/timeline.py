@@ -16,7 +16,10 @@ SERVER = -1
 MOVES = (Resource.UNICAST, Resource.UPLINK)
 """A timeline begins with two rows for parts of the network that move, down and up."""
 
-COMMON = (Resource.SERVER, Resource.BROADCAST)
+BEHIND = (Resource.SERVER, Resource.BACKHAUL, Resource.CLOUD)
+"""Where clients have no part; all of it stands in the row of the server."""
+
+COMMON = (*BEHIND, Resource.BROADCAST)
 """Who works for all clients."""
 
 
@@ -57,7 +60,7 @@ def bars(scene: Scene) -> list[Bar]:
         busy = np.flatnonzero(began & (stop > start)).tolist()
         if resource in COMMON:
             found += _in_turn(stage, sorted({(float(stop[i]), float(start[i])) for i in busy}))
-        if resource is not Resource.SERVER:
+        if resource not in BEHIND:
             found += [Bar(i, stage, float(start[i]), float(stop[i])) for i in busy]
     return found
 
