@@ -1,96 +1,195 @@
-"""Test accuracy of EPSL over the aggregation ratio phi: digits, IID clients, real training.
+"""What does it cost and save to aggregate a share phi of the last-layer gradients, with few clients and with many?
 
     python -m experiments aggregation
 
-Shown beside each ratio: what PSL reaches on the rows that EPSL does not aggregate ("control"), since every claim about
-phi has to hold against that; and the unbiased correction at a lower learning rate.
+Accuracy: digits, IID clients, real training, cut after the first convolution. Beside EPSL stands its control, PSL on
+the rows that EPSL does not aggregate (PSL-drop), since every claim about phi has to hold against that; beside phi = 1,
+where no row would be left, with two rows. Time: mean latency of a round with everybody in random cells, with resource
+management by the descent.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from itertools import product
-from typing import Any
+from math import nan
 
-import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
+from agents.allocations import Allocation
+from experiments.cells import mean_latency_s, random_states
+from experiments.curves import draw_curves, legend_below
 from experiments.everybody import everybody
-from experiments.running import Case, Experiment, Row, at_least
+from experiments.frameworks.methods import TASKS, Method
+from experiments.latency.sweeps import endless, with_clients
+from experiments.running import Case, Experiment, Row
+from experiments.tables import estimate, markdown
+from splitgym.frameworks import get
 from splitgym.learning import Learner
 from splitgym.scenario import build
 
-BATCH = 32
-LOWER_RATES: Mapping[str, float] = {"client_learning_rate": 0.02, "server_learning_rate": 0.02}
-"""For the unbiased correction, whose gradients have n times the noise; otherwise the scenario's 0.05."""
-METHODS = ("virtual", "inject", "unbiased", "control")
-RATIOS = (0.0, 0.25, 0.5, 0.75, 1.0)
+CUT = 1
+TARGET = 0.9
+"""Test accuracy to which rounds are counted; looked at every tenth round."""
+CELLS_PER_SEED = 10
+PRESETS = {"epsl": Allocation(), "edge6g": Allocation(), "bandwidth-limited": Allocation(cut_layer=CUT)}
+"""In whose cells rounds are timed: ResNet-18, cut where the round is shortest, and the network that is trained here."""
+
+_AT_LOWER_RATES = {"aggregation_correction": "unbiased", "client_learning_rate": 0.02, "server_learning_rate": 0.02}
+METHODS: Mapping[str, Method] = {
+    "EPSL": Method("epsl"),
+    "EPSL, injected": Method("epsl", training={"aggregation_reading": "inject"}),
+    # Its gradients have n times the noise.
+    "EPSL, corrected": Method("epsl", training=_AT_LOWER_RATES),
+    "PSL-drop": Method("psl-drop"),
+}
+RATIOS = {
+    "EPSL": (0.0, 0.25, 0.5, 0.75, 1.0),
+    "EPSL, injected": (1.0,),
+    "EPSL, corrected": (1.0,),
+    "PSL-drop": (0.5, 0.75, 0.9375),
+}
+"""phi = 0 is PSL with all of them."""
 
 
-@dataclass(frozen=True)
-class Cases:
-    """Methods and ratios."""
-
-    rounds: int = 300
-    """Training rounds; 10 in the short form."""
-    clients: int = 5
-    """Clients, all taking part."""
-
-    def __call__(self, quick: bool) -> list[Case]:
-        """All of them, except for a control without rows."""
-        at_least(1, rounds=self.rounds, clients=self.clients)
-        size = {"clients": self.clients, "rounds": 10 if quick else self.rounds}
-        return [
-            {"method": method, "aggregation_ratio": phi, **size}
-            for method, phi in product(METHODS, RATIOS)
-            if not (method == "control" and phi == 1)
-        ]
-
-
-def training(method: str, aggregation_ratio: float) -> dict[str, Any]:
-    """Training settings of a method."""
-    if method == "control":
-        return {"batch_size": round((1 - aggregation_ratio) * BATCH)}
-    if method == "unbiased":
-        return {"batch_size": BATCH, **LOWER_RATES, "aggregation_correction": "unbiased"}
-    return {"batch_size": BATCH, "aggregation_reading": method}
+def cases(quick: bool) -> list[Case]:
+    """Methods with their aggregation ratios, by number of clients."""
+    return [
+        {"clients": clients, "method": method, "aggregation_ratio": phi, "rounds": 30 if quick else 150}
+        for clients, method in product((2, 5) if quick else (2, 5, 10), METHODS)
+        for phi in RATIOS[method]
+    ]
 
 
 def measure(case: Case, seed: int) -> list[Row]:
-    """Test accuracy after the last round, cut after the first convolution."""
-    method, phi, rounds = case["method"], case["aggregation_ratio"], case["rounds"]
-    task = {"partition": "iid", "evaluation_samples": None, "evaluate_every": rounds}
-    own = {"task": task, "clients": {"count": case["clients"]}, "training": training(method, phi)}
-    scenario = build("iot", own)
-    learner = Learner(scenario, "epsl", seed)
-    decision = everybody(scenario, 1, 0.0 if method == "control" else phi)
-    for _ in range(rounds):
+    """Accuracy after the last round, rounds to the target, and the latency of a round in each preset."""
+    method, phi = METHODS[case["method"]], case["aggregation_ratio"]
+    task = TASKS["digits"]
+    scenario = build(
+        "bandwidth-limited",
+        {
+            "task": {**task["task"], "partition": "iid", "evaluation_samples": None, "evaluate_every": 10},
+            "training": {**task["training"], **method.training},
+            "clients": {"count": case["clients"]},
+        },
+    )
+    learner = Learner(scenario, method.framework, seed)
+    decision, rounds_to_target = everybody(scenario, CUT, phi), nan
+    for number in range(1, case["rounds"] + 1):
         outcome = learner.round(decision)
-    return [{"accuracy": outcome.accuracy}]
+        if outcome.evaluated and outcome.accuracy >= TARGET and not rounds_to_target <= number:
+            rounds_to_target = number
+    latencies = {f"{preset}_s": _latency_s(preset, method, case, seed) for preset in PRESETS}
+    return [{"accuracy": outcome.accuracy, "rounds_to_target": rounds_to_target, **latencies}]
+
+
+def _latency_s(preset: str, method: Method, case: Case, seed: int) -> float:
+    """Mean latency of a round in random cells of a preset, s."""
+    scenario = endless(preset)
+    scenario = build(scenario, with_clients(scenario, case["clients"]))
+    cells = range(CELLS_PER_SEED * seed, CELLS_PER_SEED * (seed + 1))
+    states = random_states(scenario, get(method.framework), cells)
+    return mean_latency_s(states, case["aggregation_ratio"], PRESETS[preset])
 
 
 def report(rows: pd.DataFrame) -> str:
-    """Mean and spread of every method, a row for each ratio."""
-    percent = 100 * rows.groupby(["aggregation_ratio", "method"])["accuracy"].agg(["mean", "std"])
-    lines = ["| phi | " + " | ".join(METHODS) + " |", "|---:" * (1 + len(METHODS)) + "|"]
-    for phi in percent.index.unique("aggregation_ratio"):
-        cells = [_cell(*percent.loc[(phi, name)]) if (phi, name) in percent.index else "" for name in METHODS]
-        lines.append(f"| {phi:g} | " + " | ".join(cells) + " |")
-    size = rows.iloc[0]
-    caption = (
-        f"Test accuracy (%) after {size['rounds']} rounds, {size['clients']} IID clients, batch {BATCH}, digits, "
-        f"mean ± standard deviation over {rows['seed'].nunique()} seeds."
-    )
-    return "\n".join([caption, "", *lines])
+    """Accuracy, and latency relative to PSL, for each number of clients."""
+    rows = with_psl(rows)
+    rounds, seeds = rows["rounds"].iloc[0], rows["seed"].nunique()
+    parts = [
+        f"Digits, IID, cut {CUT}, {rounds} rounds; mean ± half width of the 95 % interval over {seeds} seeds. "
+        f"Round latency: relative to PSL in the same {CELLS_PER_SEED * seeds} random cells of each preset. "
+        f"To {100 * TARGET:g} %: simulated time in bandwidth-limited, of the runs that reach it.",
+        *findings(rows),
+    ]
+    for clients, own in rows.groupby("clients"):
+        parts += [f"### {clients} clients", markdown(_lines(own))]
+    return "\n\n".join(parts)
 
 
-def _cell(mean: float, spread: float) -> str:
-    """Mean ± standard deviation, which a single run does not have."""
-    return f"{mean:.1f}" if np.isnan(spread) else f"{mean:.1f} ± {spread:.1f}"
+def with_psl(rows: pd.DataFrame) -> pd.DataFrame:
+    """What is measured beside PSL of the same seed and number of clients: points lost and relative latency."""
+    psl = rows[(rows["method"] == "EPSL") & (rows["aggregation_ratio"] == 0)].set_index(["clients", "seed"])
+    beside = rows.join(psl.add_prefix("psl_"), on=["clients", "seed"])
+    relative = {f"{preset}_relative": beside[f"{preset}_s"] / beside[f"psl_{preset}_s"] for preset in PRESETS}
+    points = 100 * (beside["accuracy"] - beside["psl_accuracy"])
+    to_target_s = beside["rounds_to_target"] * beside["bandwidth-limited_s"]
+    return rows.assign(percent=100 * rows["accuracy"], points=points, to_target_s=to_target_s, **relative)
+
+
+def findings(rows: pd.DataFrame) -> Iterator[str]:
+    """What aggregation costs in accuracy and saves in time, beside its control."""
+    for phi, control in ((0.5, 0.5), (1.0, 0.9375)):
+        sentences = []
+        for clients, own in rows.groupby("clients"):
+            epsl, drop = _of(own, "EPSL", phi), _of(own, "PSL-drop", control)
+            sentences.append(
+                f"{clients} clients: {estimate(epsl['points'])} points against PSL (the control "
+                f"{estimate(drop['points'])}), {100 * (1 - epsl['epsl_relative'].mean()):.0f} % of the round saved in "
+                f"epsl (the control {100 * (1 - drop['epsl_relative'].mean()):.0f} %)"
+            )
+        yield f"**phi = {phi:g}.** " + "; ".join(sentences) + "."
+
+
+def _of(rows: pd.DataFrame, method: str, phi: float) -> pd.DataFrame:
+    return rows[(rows["method"] == method) & (rows["aggregation_ratio"] == phi)]
+
+
+def _lines(rows: pd.DataFrame) -> Iterator[dict[str, str]]:
+    for (method, phi), own in rows.groupby(["method", "aggregation_ratio"], sort=False):
+        reached = own["to_target_s"].dropna()
+        to_target = f"{estimate(reached, 2)} s ({len(reached)} of {len(own)})" if len(reached) else "never"
+        yield {
+            "method": "PSL" if phi == 0 else f"{method}, phi = {phi:g}",
+            "accuracy %": estimate(own["percent"]),
+            "points against PSL": "" if phi == 0 else estimate(own["points"]),
+            **{f"round in {preset}": f"{own[f'{preset}_relative'].mean():.2f}" for preset in PRESETS},
+            f"to {100 * TARGET:g} %": to_target,
+        }
+
+
+def plot_accuracy(rows: pd.DataFrame, figure: Figure) -> None:
+    """Accuracy over phi, a panel for each number of clients."""
+    rows = with_psl(rows)
+    psl = rows[rows["aggregation_ratio"] == 0]
+    # All curves begin at PSL.
+    rows = pd.concat([rows, *(psl.assign(method=name) for name in METHODS if name not in ("EPSL", "EPSL, corrected"))])
+    clients = sorted(rows["clients"].unique())
+    figure.set_size_inches(3.4 * len(clients) + 0.6, 4.4)
+    panels = figure.subplots(1, len(clients), sharey=True, squeeze=False)[0]
+    for axes, count in zip(panels, clients, strict=True):
+        own = rows[rows["clients"] == count]
+        draw_curves(axes, own, "aggregation_ratio", "percent", "method", {name: name for name in METHODS})
+        axes.set(xlabel="aggregation ratio phi", title=f"{count} clients")
+    panels[0].set_ylabel("test accuracy (%)")
+    rounds, seeds = rows["rounds"].iloc[0], rows["seed"].nunique()
+    figure.suptitle(f"Digits: test accuracy after {rounds} rounds over the aggregation ratio, by number of clients")
+    legend_below(figure, f"mean and 95 % interval over {seeds} seeds; PSL-drop leaves a share phi of the rows out")
+
+
+def plot_latency(rows: pd.DataFrame, figure: Figure) -> None:
+    """Round latency over phi relative to PSL, a panel for each preset."""
+    rows = with_psl(rows)
+    epsl, psl = rows[rows["method"] == "EPSL"], rows[rows["aggregation_ratio"] == 0]
+    control = pd.concat([psl, rows[rows["method"] == "PSL-drop"]]).groupby("aggregation_ratio")
+    labels = {count: f"EPSL, {count} clients" for count in sorted(rows["clients"].unique())}
+    figure.set_size_inches(11, 4.4)
+    panels = figure.subplots(1, len(PRESETS), sharey=True)
+    for axes, preset in zip(panels, PRESETS, strict=True):
+        column = f"{preset}_relative"
+        draw_curves(axes, epsl, "aggregation_ratio", column, "clients", labels)
+        axes.plot(control[column].mean(), color="0.5", label="PSL-drop, any number")
+        axes.set(xlabel="aggregation ratio phi", title=preset, ylim=(0, None))
+    panels[0].set_ylabel("round latency / PSL's")
+    figure.suptitle("What a round takes of PSL's time if a share phi of the rows is aggregated, or left out (PSL-drop)")
+    legend_below(figure, f"mean and 95 % interval over blocks of {CELLS_PER_SEED} random cells")
 
 
 EXPERIMENT = Experiment(
-    title="Does aggregating last-layer gradients cost accuracy? EPSL over phi, on digits with IID clients",
-    cases=Cases(),
+    title="What does aggregating last-layer gradients cost and save, over phi and the number of clients?",
+    cases=cases,
     measure=measure,
     report=report,
+    plots={"accuracy": plot_accuracy, "latency": plot_latency},
+    seeds=3,
+    quick_seeds=1,
 )

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from agents.allocations import ALLOCATIONS, Allocation
 from splitgym import data
 from splitgym.envs.world import system_of
 from splitgym.frameworks import Framework
 from splitgym.network import Network
 from splitgym.rounds import RoundState
 from splitgym.scenario import Scenario
+from splitgym.timing import round_cost
 
 ENDLESS_S = 1e9
 """A round timeout, s, beyond every round: nobody is left out."""
@@ -49,3 +51,13 @@ def random_states(scenario: Scenario, framework: Framework, seeds: Sequence[int 
         )
         for channel_gain, client_hz in zip(network.channel_gain, network.client_hz, strict=True)
     ]
+
+
+def mean_latency_s(
+    states: Sequence[RoundState], aggregation_ratio: float, allocation: Allocation = ALLOCATIONS["descent"]
+) -> float:
+    """Mean latency of a round with everybody, s; of allocations that leave nothing to chance."""
+    rng = np.random.default_rng(0)
+    decisions = [allocation(state, state.available, aggregation_ratio, rng) for state in states]
+    costs = [round_cost(state, decision) for state, decision in zip(states, decisions, strict=True)]
+    return float(np.mean([cost.latency_s for cost in costs]))

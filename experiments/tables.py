@@ -1,0 +1,26 @@
+"""Numbers as text: means with their 95 % intervals, and Markdown tables."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+
+def half_width(values: pd.Series) -> float:
+    """Half width of the 95 % interval of the mean (Student's t); not a number for a single value."""
+    return float(stats.t.ppf(0.975, len(values) - 1) * values.sem()) if len(values) > 1 else float("nan")
+
+
+def estimate(values: pd.Series, digits: int = 1) -> str:
+    """Mean ± half width of its 95 % interval, which a single value does not have."""
+    mean, width = values.mean(), half_width(values)
+    return f"{mean:.{digits}f}" if np.isnan(width) else f"{mean:.{digits}f} ± {width:.{digits}f}"
+
+
+def markdown(rows: Iterable[Mapping[str, object]]) -> str:
+    """A table with a column for each key of the first row; the first column to the left, the others to the right."""
+    rows = list(rows)
+    names = list(rows[0])
+    lines = [names, ["---", *["---:"] * (len(names) - 1)], *([str(row[name]) for name in names] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
