@@ -24,7 +24,7 @@ from splitgym.frameworks import get
 from splitgym.rounds import RoundState
 from splitgym.scenario import build
 
-SIZES = ((2, 4), (3, 8), (5, 20), (10, 50), (20, 100), (50, 300), (100, 1000))
+SIZES = ((2, 4), (3, 8), (5, 20), (10, 50), (20, 100), (50, 300), (200, 200), (100, 1000))
 """Clients, subchannels."""
 SUBJECTS = {"single": "descend, one world", "batch": "descend, a world of 32", "greedy": "without exchanges, one of 32"}
 PAPER = "paper_descend (baseline)"
