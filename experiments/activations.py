@@ -44,7 +44,7 @@ CUT = 1
 def cases(quick: bool) -> list[Case]:
     """Methods by activation function."""
     names = ("ReLU", "tanh") if quick else tuple(ACTIVATIONS)
-    rounds, every = (20, 10) if quick else (80, 10)
+    rounds, every = (20, 10) if quick else (60, 10)
     return [
         {"activation": name, "method": method, "rounds": rounds, "every": every}
         for name, method in product(names, METHODS)

@@ -46,7 +46,7 @@ TARGET = 0.8
 def cases(quick: bool) -> list[Case]:
     """Methods by partition and cut layer."""
     cuts = (2,) if quick else CUTS
-    rounds, every = (20, 10) if quick else (120, 10)
+    rounds, every = (20, 10) if quick else (100, 10)
     return [
         {"partition": partition, "cut_layer": cut_layer, "method": method, "rounds": rounds, "every": every}
         for partition, cut_layer, method in product(PARTITIONS, cuts, METHODS)

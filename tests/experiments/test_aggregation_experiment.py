@@ -33,14 +33,18 @@ def test_aggregation_and_its_control_take_less_time_than_psl_and_the_control_lea
 
 
 def rows() -> pd.DataFrame:
-    """Two seeds of PSL, EPSL(1) and the control with two clients; EPSL reaches the target once."""
+    """Two seeds of PSL, EPSL and the control with two clients; EPSL(1) reaches the target once."""
     runs = [
         ("EPSL", 0.0, 0, 0.98, 20.0, 2.0),
         ("EPSL", 0.0, 1, 0.96, 40.0, 4.0),
         ("EPSL", 1.0, 0, 0.90, 30.0, 1.0),
         ("EPSL", 1.0, 1, 0.80, float("nan"), 1.0),
-        ("PSL-drop", 0.9375, 0, 0.97, 20.0, 0.5),
-        ("PSL-drop", 0.9375, 1, 0.97, 20.0, 1.0),
+        ("EPSL", 0.5, 0, 0.90, 30.0, 1.5),
+        ("EPSL", 0.5, 1, 0.80, 40.0, 1.0),
+        ("PSL-drop", 0.5, 0, 0.97, 20.0, 1.0),
+        ("PSL-drop", 0.5, 1, 0.97, 20.0, 2.0),
+        ("PSL-drop", 0.75, 0, 0.97, 20.0, 0.5),
+        ("PSL-drop", 0.75, 1, 0.97, 20.0, 1.0),
     ]
     names = ("method", "aggregation_ratio", "seed", "accuracy", "rounds_to_target", "epsl_s")
     table = pd.DataFrame([dict(zip(names, run, strict=True)) for run in runs])
@@ -54,9 +58,10 @@ def test_points_and_latencies_are_relative_to_psl_of_the_same_seed() -> None:
 
 
 def test_report_counts_who_reaches_the_target_and_plots_are_drawn() -> None:
-    text = EXPERIMENT.report(pd.concat([rows(), rows().assign(aggregation_ratio=lambda r: r["aggregation_ratio"] / 2)]))
+    text = EXPERIMENT.report(rows())
     assert "| EPSL, phi = 1 | 85.0 ± " in text
     assert "30.00 s (1 of 2) |" in text
+    assert "fastest PSL-drop, phi = 0.75 15.0 s, PSL-drop, phi = 0.5 30.0 s; PSL 100.0 s." in text
     for plot in EXPERIMENT.plots.values():
         plot(rows(), Figure(layout="constrained"))
 
