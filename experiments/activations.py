@@ -4,8 +4,9 @@
 
 Digits, five IID clients, real training, all ReLUs of the network replaced. Every tenth round the gradient with which
 EPSL trains the server is compared with the exact one, that of PSL at the same weights and on the same mini-batches:
-cosine of the angle between them, and length of their difference relative to the exact one. The control PSL-drop has a
-gradient of its own, of the rows that are left. "identity": no activation functions, only the pooling is not linear.
+cosine of the angle between them, and length of their difference relative to the exact one. "Injected": with the exact
+Jacobian of every row, which is what activation functions bear on. The control PSL-drop has the gradient of the rows
+that are left. "identity": no activation functions, only the pooling is not linear.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from experiments.tables import estimate, markdown
 from splitgym.evaluation.plots import COLOURS
 from splitgym.frameworks import Framework, get
 from splitgym.frameworks.parties import Exercise, Parties
-from splitgym.frameworks.server_pass import server_pass
+from splitgym.frameworks.server_pass import CutGradients, inject, virtual
 from splitgym.frameworks.side_by_side import run_clients
 from splitgym.learning import Learner
 from splitgym.scenario import build
@@ -37,7 +38,7 @@ ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
 }
-METHODS = ("PSL", "PSL-drop(0.5)", "EPSL(0.5)", "EPSL(1)", "EPSL(1) inject")
+METHODS = ("PSL", "PSL-drop(0.5)", "EPSL(0.5)", "EPSL(1)")
 CUT = 1
 
 
@@ -97,20 +98,22 @@ def gradient_quality(parties: Parties, exercise: Exercise, drops: bool) -> dict[
         drops: These are left out instead.
     """
     smashed = run_clients([parties.clients[i] for i in exercise.participants], exercise.images).smashed
-    exact = _server_gradient(parties, smashed, replace(exercise, aggregated_rows=0))
+    exact = _joined(virtual(parties, smashed, replace(exercise, aggregated_rows=0)))
     if drops:
         left = exercise.labels.shape[1] - exercise.aggregated_rows
         smashed, exercise = smashed[:, :left], replace(exercise, labels=exercise.labels[:, :left], aggregated_rows=0)
-    found = _server_gradient(parties, smashed, exercise)
+    found = _joined(virtual(parties, smashed, exercise))
+    injected = _joined(inject(parties, smashed, exercise))
     return {
         "cosine": torch.cosine_similarity(found, exact, dim=0).item(),
+        "injected_cosine": torch.cosine_similarity(injected, exact, dim=0).item(),
         "relative_error": ((found - exact).norm() / exact.norm()).item(),
     }
 
 
-def _server_gradient(parties: Parties, smashed: Tensor, exercise: Exercise) -> Tensor:
-    """All weights' gradients in one row."""
-    return torch.cat([gradient.flatten() for gradient in server_pass(parties, smashed, exercise).of_server])
+def _joined(gradients: CutGradients) -> Tensor:
+    """Those of all the server's weights in one row."""
+    return torch.cat([gradient.flatten() for gradient in gradients.of_server])
 
 
 def report(rows: pd.DataFrame) -> str:
@@ -125,6 +128,7 @@ def report(rows: pd.DataFrame) -> str:
         {
             "activation": name,
             **{f"cosine, {method}": _cell(own, method, "cosine", 2) for method in METHODS[1:]},
+            "cosine, EPSL(1) injected": _cell(own, "EPSL(1)", "injected_cosine", 2),
             **{f"error, {method}": _cell(own, method, "relative_error", 2) for method in METHODS[1:]},
         }
         for name, own in ends.groupby("activation", sort=False)
@@ -145,7 +149,8 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     """A row for each run: accuracy at the end, points against PSL, gradients over all rounds."""
     keys = ["activation", "method", "seed"]
     runs = rows.sort_values("round").groupby(keys, sort=False)
-    ends = runs.agg(percent=("accuracy", "last"), cosine=("cosine", "mean"), relative_error=("relative_error", "mean"))
+    gradients = {name: (name, "mean") for name in ("cosine", "injected_cosine", "relative_error")}
+    ends = runs.agg(percent=("accuracy", "last"), **gradients)
     ends = (ends.assign(percent=100 * ends["percent"])).reset_index()
     psl = ends[ends["method"] == "PSL"].set_index(["activation", "seed"])["percent"].rename("psl")
     return ends.join(psl, on=["activation", "seed"]).assign(points=lambda each: each["percent"] - each["psl"])

@@ -98,7 +98,7 @@ def report(rows: pd.DataFrame) -> str:
     parts = [
         f"Digits, IID, cut {CUT}, {rounds} rounds; mean ± half width of the 95 % interval over {seeds} seeds. "
         f"Round latency: relative to PSL in the same {CELLS_PER_SEED * seeds} random cells of each preset. "
-        f"To {100 * TARGET:g} %: simulated time in bandwidth-limited, of the runs that reach it.",
+        f"To {100 * TARGET:g} %: simulated time in bandwidth-limited relative to PSL, of the runs that reach it.",
         *findings(rows),
     ]
     for clients, own in rows.groupby("clients"):
@@ -112,8 +112,9 @@ def with_psl(rows: pd.DataFrame) -> pd.DataFrame:
     beside = rows.join(psl.add_prefix("psl_"), on=["clients", "seed"])
     relative = {f"{preset}_relative": beside[f"{preset}_s"] / beside[f"psl_{preset}_s"] for preset in PRESETS}
     points = 100 * (beside["accuracy"] - beside["psl_accuracy"])
-    to_target_s = beside["rounds_to_target"] * beside["bandwidth-limited_s"]
-    return rows.assign(percent=100 * rows["accuracy"], points=points, to_target_s=to_target_s, **relative)
+    rounds = beside["rounds_to_target"] / beside["psl_rounds_to_target"]
+    to_target = rounds * relative["bandwidth-limited_relative"]
+    return rows.assign(percent=100 * rows["accuracy"], points=points, to_target=to_target, **relative)
 
 
 def findings(rows: pd.DataFrame) -> Iterator[str]:
@@ -131,12 +132,10 @@ def findings(rows: pd.DataFrame) -> Iterator[str]:
             sentences.append(f"{clients} clients: {', '.join(costs)}")
         yield f"**phi = {phi:g}**, against PSL, rounds in epsl. {'; '.join(sentences)}."
     for clients, own in rows.groupby("clients"):
-        runs = own.groupby(["method", "aggregation_ratio"])["to_target_s"]
+        runs = own.groupby(["method", "aggregation_ratio"])["to_target"]
         always = runs.mean()[runs.count() == runs.size()].sort_values()
-        named = [f"{_name(*key)} {seconds:.1f} s" for key, seconds in always.items()]
-        if named:
-            psl = "".join(f"; {text}" for text in named[2:] if text.startswith("PSL "))
-            yield f"**To {100 * TARGET:g} % with {clients} clients**: fastest {', '.join(named[:2])}{psl}."
+        named = [f"{_name(*key)} {share:.2f}" for key, share in always.items()]
+        yield f"**To {100 * TARGET:g} % with {clients} clients**, of PSL's time: {', '.join(named) or 'not reached'}."
 
 
 def _name(method: str, phi: float) -> str:
@@ -150,8 +149,8 @@ def _of(rows: pd.DataFrame, method: str, phi: float) -> pd.DataFrame:
 
 def _lines(rows: pd.DataFrame) -> Iterator[dict[str, str]]:
     for (method, phi), own in rows.groupby(["method", "aggregation_ratio"], sort=False):
-        reached = own["to_target_s"].dropna()
-        to_target = f"{estimate(reached, 2)} s ({len(reached)} of {len(own)})" if len(reached) else "never"
+        reached = own["to_target"].dropna()
+        to_target = f"{estimate(reached, 2)} ({len(reached)} of {len(own)})" if len(reached) else "never"
         yield {
             "method": _name(method, phi),
             "accuracy %": estimate(own["percent"]),
@@ -165,8 +164,8 @@ def plot_accuracy(rows: pd.DataFrame, figure: Figure) -> None:
     """Accuracy over phi, a panel for each number of clients."""
     rows = with_psl(rows)
     psl = rows[rows["aggregation_ratio"] == 0]
-    # All curves begin at PSL.
-    rows = pd.concat([rows, *(psl.assign(method=name) for name in METHODS if name not in ("EPSL", "EPSL, corrected"))])
+    # PSL-drop, too, begins at PSL.
+    rows = pd.concat([rows, psl.assign(method="PSL-drop")])
     clients = sorted(rows["clients"].unique())
     figure.set_size_inches(3.4 * len(clients) + 0.6, 4.4)
     panels = figure.subplots(1, len(clients), sharey=True, squeeze=False)[0]

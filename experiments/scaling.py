@@ -27,7 +27,7 @@ from splitgym.learning import Learner
 from splitgym.scenario import build
 
 METHODS = ("PSL", "EPSL(0.5)", "EPSL(1)", "PSL-drop(0.5)")
-CLIENTS = (5, 20, 50, 100, 200)
+CLIENTS = (5, 20, 50, 200)
 BATCH = 8
 CUT = 1
 CELLS_PER_SEED = 10
@@ -37,7 +37,7 @@ def cases(quick: bool) -> list[Case]:
     """Methods by number of clients."""
     clients = (5, 50) if quick else CLIENTS
     return [
-        {"clients": count, "method": method, "rounds": 20 if quick else 50}
+        {"clients": count, "method": method, "rounds": 20 if quick else 40}
         for count, method in product(clients, METHODS)
     ]
 

@@ -14,7 +14,8 @@ def half_width(values: pd.Series) -> float:
 
 def estimate(values: pd.Series, digits: int = 1) -> str:
     """Mean ± half width of its 95 % interval, which a single value does not have."""
-    mean, width = values.mean(), half_width(values)
+    # Without a minus sign before zero.
+    mean, width = round(values.mean(), digits) + 0.0, half_width(values)
     return f"{mean:.{digits}f}" if np.isnan(width) else f"{mean:.{digits}f} ± {width:.{digits}f}"
 
 

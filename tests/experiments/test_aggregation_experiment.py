@@ -60,8 +60,9 @@ def test_points_and_latencies_are_relative_to_psl_of_the_same_seed() -> None:
 def test_report_counts_who_reaches_the_target_and_plots_are_drawn() -> None:
     text = EXPERIMENT.report(rows())
     assert "| EPSL, phi = 1 | 85.0 ± " in text
-    assert "30.00 s (1 of 2) |" in text
-    assert "fastest PSL-drop, phi = 0.75 15.0 s, PSL-drop, phi = 0.5 30.0 s; PSL 100.0 s." in text
+    # 30 rounds of 1 s instead of 20 of 2 s.
+    assert "| 0.75 (1 of 2) |" in text
+    assert "of PSL's time: PSL-drop, phi = 0.75 0.19, PSL-drop, phi = 0.5 0.38, EPSL, phi = 0.5 " in text
     for plot in EXPERIMENT.plots.values():
         plot(rows(), Figure(layout="constrained"))
 
