@@ -28,16 +28,17 @@ def test_the_same_image_is_perfect() -> None:
 
 
 def test_a_decoder_undoes_what_can_be_undone_and_no_more() -> None:
-    """Smashed data with all of the image in it, against smashed data with nothing in it."""
+    """Other images, from smashed data with all of the image in it, and with nothing in it."""
     chance = torch.Generator().manual_seed(0)
-    known = torch.rand(256, 1, 8, 8, generator=chance)
+    images, noise = (torch.rand(400, 1, 8, 8, generator=chance) for _ in range(2))
     errors = []
-    for smashed in (1 - 2 * known, torch.zeros(256, 4)):
-        decoder = fit_decoder(smashed, known, 300, torch.Generator().manual_seed(1))
-        errors.append(float((decoder(smashed) - known).square().mean().sqrt()))
-    assert errors[0] < 0.1
+    for smashed in (1 - 2 * images, noise):
+        decoder = fit_decoder(smashed[:300], images[:300], 200, torch.Generator().manual_seed(1))
+        with torch.no_grad():
+            errors.append((decoder(smashed[300:]) - images[300:]).square().mean().sqrt().item())
+    assert errors[0] < 0.15
     # Uniform on 0..1: the mean is all that can be known, 1 / sqrt(12) away.
-    assert errors[1] == pytest.approx(12**-0.5, rel=0.1)
+    assert 0.99 * 12**-0.5 < errors[1] < 1.3 * 12**-0.5
 
 
 @pytest.mark.parametrize("shape", [(16, 8, 8), (32, 4, 4), (64,)])
