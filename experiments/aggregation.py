@@ -173,7 +173,7 @@ def plot_accuracy(rows: pd.DataFrame, figure: Figure) -> None:
         own = rows[rows["clients"] == count]
         draw_curves(axes, own, "aggregation_ratio", "percent", "method", {name: name for name in METHODS})
         axes.set(xlabel="aggregation ratio phi", title=f"{count} clients")
-    panels[0].set_ylabel("test accuracy (%)")
+    panels[0].set(ylabel="test accuracy (%)", ylim=(None, 101))
     rounds, seeds = rows["rounds"].iloc[0], rows["seed"].nunique()
     figure.suptitle(f"Digits: test accuracy after {rounds} rounds over the aggregation ratio, by number of clients")
     legend_below(figure, f"mean and 95 % interval over {seeds} seeds; PSL-drop leaves a share phi of the rows out")
@@ -191,8 +191,8 @@ def plot_latency(rows: pd.DataFrame, figure: Figure) -> None:
         column = f"{preset}_relative"
         draw_curves(axes, epsl, "aggregation_ratio", column, "clients", labels)
         axes.plot(control[column].mean(), color="0.5", label="PSL-drop, any number")
-        axes.set(xlabel="aggregation ratio phi", title=preset, ylim=(0, None))
-    panels[0].set_ylabel("round latency / PSL's")
+        axes.set(xlabel="aggregation ratio phi", title=preset)
+    panels[0].set(ylabel="round latency / PSL's", ylim=(0, None))
     figure.suptitle("What a round takes of PSL's time if a share phi of the rows is aggregated, or left out (PSL-drop)")
     legend_below(figure, f"mean and 95 % interval over blocks of {CELLS_PER_SEED} random cells")
 

@@ -127,8 +127,8 @@ def plot_latency(rows: pd.DataFrame, figure: Figure) -> None:
         for axes, method in zip(line, METHODS, strict=True):
             own = rows[(rows["preset"] == preset) & (rows["method"] == method)]
             draw_curves(axes, own, "deviation_db", "latency_s", "allocation", DEALS)
-            axes.set(title=f"{preset}, {method}", ylim=(0, None))
-        line[0].set_ylabel("mean round latency (s)")
+            axes.set_title(f"{preset}, {method}")
+        line[0].set(ylabel="mean round latency (s)", ylim=(0, None))
     for axes in panels[-1]:
         axes.set_xlabel("standard deviation of\nclients' mean gains (dB)")
     figure.suptitle("Round latency from equal (0 dB) to very unequal channels, mean gain in dB kept")

@@ -169,30 +169,31 @@ def plot_accuracy(rows: pd.DataFrame, figure: Figure) -> None:
     for line, world in zip(panels, worlds, strict=True):
         own = rows[rows["world"] == world]
         for axes, x in zip(line, ("round", "simulated_s"), strict=True):
-            draw_curves(axes, own, x, "percent", "method", {name: name for name in METHODS})
+            draw_curves(axes, own, x, "percent", "method", {name: name for name in METHODS}, interval=False)
             axes.axhline(100 * TARGET, color="0.4", linewidth=1)
             axes.set_title(world)
         line[0].set_ylabel("test accuracy (%)")
         line[1].set_xscale("log")
+    panels[0, 0].set_ylim(0, 101)
     panels[-1, 0].set_xlabel("rounds")
     panels[-1, 1].set_xlabel(f"simulated time (s), fastest client / slowest {SPREADS['mixed']:g}")
     figure.suptitle("Digits, eight iot devices: accuracy with client models averaged (FL, SFL) and never averaged")
     seeds = rows["seed"].nunique()
-    legend_below(figure, f"mean and 95 % interval over {seeds} seeds; grey line: {100 * TARGET:g} %")
+    legend_below(figure, f"mean over {seeds} seeds; grey line: {100 * TARGET:g} %", columns=3)
 
 
 def plot_drift(rows: pd.DataFrame, figure: Figure) -> None:
     """Drift over rounds, a panel for each partition and cut."""
     rows = with_percent(rows)
     worlds = list(dict.fromkeys(rows["world"]))
-    own_models = rows.groupby("method")["drift"].max() > 0
-    labels = {name: name for name in METHODS if own_models[name]}
+    drifting = rows[rows["drift"] > 0]
     figure.set_size_inches(3.2 * len(worlds) + 0.6, 4.4)
     panels = figure.subplots(1, len(worlds), sharey=True, squeeze=False)[0]
     for axes, world in zip(panels, worlds, strict=True):
-        draw_curves(axes, rows[rows["world"] == world], "round", "drift", "method", labels)
-        axes.set(xlabel="rounds", title=world, ylim=(0, None))
-    panels[0].set_ylabel("distance of client models from their mean / its length")
+        own = drifting[drifting["world"] == world]
+        draw_curves(axes, own, "round", "drift", "method", {name: name for name in METHODS})
+        axes.set(xlabel="rounds", title=world)
+    panels[0].set(ylabel="distance of client models\nfrom their mean / its length", ylim=(0, None))
     figure.suptitle("How far client models drift apart that are never averaged")
     legend_below(figure, f"mean and 95 % interval over {rows['seed'].nunique()} seeds; others average: no drift")
 
