@@ -164,7 +164,7 @@ def findings(ends: pd.DataFrame) -> Iterator[str]:
     """What aggregation costs where it costs least and most, and whether near gradients mean little cost."""
     psl = ends[ends["method"] == "PSL"].groupby("activation", sort=False)["percent"].mean()
     learnt = ends[ends["activation"].map(psl) >= LEARNT]
-    for method in METHODS[1:]:
+    for method in METHODS[1:] if len(learnt) else ():
         own = learnt[learnt["method"] == method]
         points = own.groupby("activation", sort=False)["points"]
         mean = points.mean()
