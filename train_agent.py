@@ -66,8 +66,8 @@ class Settings:
     learner: Literal["surrogate", "train"] = "surrogate"
     """What the policy learns on: the surrogate, or real training in a process for each environment."""
     framework: str = "epsl"
-    """Learning framework: centralised, fl, sl, sfl-v1, sfl-v2, psl, epsl, psl-drop, epsl-pt or cpsl; or your own as
-    module:NAME."""
+    """Learning framework: centralised, fl, sl, sfl-v1, sfl-v2, psl, epsl, psl-drop, epsl-pt, cpsl or hierarchical; or
+    your own as module:NAME."""
     action: str | None = None
     """Action encoding of the policy: schedule, priority, continuous or discrete; None: the algorithm's own."""
     reward: str = "gain-latency"

@@ -85,8 +85,8 @@ class Settings:
     """What a round teaches: surrogate, a model of the training (milliseconds an episode), or train, real training
     (seconds an episode)."""
     framework: str = "epsl"
-    """Learning framework: centralised, fl, sl, sfl-v1, sfl-v2, psl, epsl, psl-drop, epsl-pt or cpsl; or your own as
-    module:NAME."""
+    """Learning framework: centralised, fl, sl, sfl-v1, sfl-v2, psl, epsl, psl-drop, epsl-pt, cpsl or hierarchical; or
+    your own as module:NAME."""
     action: str = "schedule"
     """Action encoding of the environment: all decisions are played exactly, whatever the encoding of a policy; but
     those that learnt with discrete see more and need it, and the others need another one."""

@@ -26,7 +26,7 @@ class Render:
     scenario: str = "iot"
     """Preset name or path of a TOML file."""
     framework: str = "epsl"
-    """Learning framework: centralised, fl, sl, sfl-v1, sfl-v2, psl, epsl, psl-drop, epsl-pt or cpsl."""
+    """Learning framework: centralised, fl, sl, sfl-v1, sfl-v2, psl, epsl, psl-drop, epsl-pt, cpsl or hierarchical."""
     learner: Literal["train", "surrogate"] = "train"
     """What a round teaches: train, real training, or surrogate, a model of it."""
     rounds: int = 40
