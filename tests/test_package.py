@@ -136,4 +136,4 @@ print(json.dumps([splitgym.__file__, splitgym.envs.__file__, info["round"], list
     assert Path(package).is_relative_to(target)
     assert Path(envs).is_relative_to(target)
     assert rounds == 1
-    assert presets == ["bandwidth-limited", "edge6g", "epsl", "iot", "iot-family", "toy"]
+    assert presets == ["bandwidth-limited", "edge6g", "epsl", "iot", "iot-family", "three-tier", "toy"]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from rollouts import ACTIONS, make
 
+from splitgym import frameworks
 from splitgym.allocation import equal_shares
 from splitgym.data import DataError
 from splitgym.envs import SplitLearningEnv
@@ -34,11 +35,11 @@ def message(error, call, *arguments, **options):
         ({"framework": "eps"}, ("framework = 'eps'", "did you mean 'epsl'?")),
         (
             {"framework": "zzz"},
-            ("framework = 'zzz'", "allowed: centralised, cpsl, epsl, epsl-pt, fl, psl, psl-drop, sfl-v1, sfl-v2, sl"),
+            ("framework = 'zzz'", f"allowed: {', '.join(frameworks.names())} (your own"),
         ),
         (
             {"framework": None},
-            ("framework = None", "allowed: centralised, cpsl, epsl, epsl-pt, fl, psl, psl-drop, sfl-v1, sfl-v2, sl"),
+            ("framework = None", f"allowed: {', '.join(frameworks.names())} (your own"),
         ),
         ({"learner": "trian"}, ("learner = 'trian'", "did you mean 'train'?")),
         ({"action": "discreet"}, ("action = 'discreet'", "did you mean 'discrete'?")),
