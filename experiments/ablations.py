@@ -29,7 +29,7 @@ from splitgym.envs import SB3VecEnv
 from splitgym.evaluation.plots import COLOURS
 
 SCENARIO = "iot"
-STEPS, QUICK_STEPS = 200_000, 8_192
+STEPS, QUICK_STEPS = 400_000, 8_192
 RECIPE = "recipe"
 VARIATIONS: Mapping[str, Mapping[str, str]] = {
     RECIPE: {},

@@ -35,11 +35,11 @@ def message(error, call, *arguments, **options):
         ({"framework": "eps"}, ("framework = 'eps'", "did you mean 'epsl'?")),
         (
             {"framework": "zzz"},
-            ("framework = 'zzz'", f"allowed: {', '.join(frameworks.names())} (your own"),
+            ("framework = 'zzz'", f"allowed: {', '.join(sorted(frameworks.names()))} (your own"),
         ),
         (
             {"framework": None},
-            ("framework = None", f"allowed: {', '.join(frameworks.names())} (your own"),
+            ("framework = None", f"allowed: {', '.join(sorted(frameworks.names()))} (your own"),
         ),
         ({"learner": "trian"}, ("learner = 'trian'", "did you mean 'train'?")),
         ({"action": "discreet"}, ("action = 'discreet'", "did you mean 'discrete'?")),
