@@ -25,6 +25,7 @@ from agents.hyperparameters import Hyperparameters
 from agents.training import EXACT, derived_seed
 from agents.validation import Validation
 from experiments.running import Experiment
+from experiments.tables import markdown
 from splitgym.envs import SB3VecEnv
 from splitgym.evaluation.plots import COLOURS
 
@@ -99,18 +100,22 @@ def report(rows: pd.DataFrame) -> str:
     """Means over all episodes and training seeds, and how far the seeds differ."""
     means = _means(rows)
     recipe = means.loc[RECIPE].mean()
+    reached = 100 * rows.groupby("variation")["reached"].mean()
     lines = [
-        "Mean time to the target on the surrogate, over a hundred episodes for each training seed; an episode that "
-        "misses it counts with the time budget.",
-        "",
-        "| variation | time to target (s) | seeds from .. to | times the recipe's | target reached (%) |",
-        "|---|---:|---:|---:|---:|",
+        {
+            "variation": name,
+            "time to target (s)": f"{seeds.mean():.1f}",
+            "seeds from .. to": f"{seeds.min():.1f} .. {seeds.max():.1f}",
+            "times the recipe's": f"{seeds.mean() / recipe:.2f}",
+            "target reached (%)": f"{reached[name]:.0f}",
+        }
+        for name, seeds in means.iterrows()
     ]
-    for name, seeds in means.iterrows():
-        reached = rows.loc[rows["variation"] == name, "reached"].mean()
-        spread = f"{seeds.min():.1f} .. {seeds.max():.1f}"
-        lines.append(f"| {name} | {seeds.mean():.1f} | {spread} | {seeds.mean() / recipe:.2f} | {100 * reached:.0f} |")
-    return "\n".join(lines)
+    caption = (
+        "Mean time to the target on the surrogate, over a hundred episodes for each training seed; an episode that "
+        "misses it counts with the time budget."
+    )
+    return f"{caption}\n\n{markdown(lines)}"
 
 
 def plot(rows: pd.DataFrame, figure: Figure) -> None:

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 import agents
 from experiments.running import Experiment
+from experiments.tables import markdown
 from splitgym.allocation.load import own_seconds
 from splitgym.evaluation import HELD_OUT
 from splitgym.evaluation.plots import COLOURS
@@ -80,9 +81,10 @@ def report(rows: pd.DataFrame) -> str:
     sections = ["Share of the rounds in which a client takes part (%), by its rank; all episodes together."]
     for name, title in (("fast", "fewest seconds first"), ("loss", "highest loss first")):
         shares = _shares(rows, name)
-        lines = [f"| {title} | {' | '.join(map(str, shares.columns))} |", f"|---|{'---:|' * shares.shape[1]}"]
-        lines += [f"| {agent} | {' | '.join(f'{share:.0f}' for share in own)} |" for agent, own in shares.iterrows()]
-        sections.append("\n".join(lines))
+        lines = [
+            {title: agent, **{f"{rank}": f"{own[rank]:.0f}" for rank in shares}} for agent, own in shares.iterrows()
+        ]
+        sections.append(markdown(lines))
     sections.append("Means over the rounds that began with so much of the target accuracy:")
     lines = [
         "| agent | accuracy over target (%) | clients | round (s) | cut layer | phi |",

@@ -5,10 +5,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
-from scipy import stats
 
 from experiments.latency.comparisons import Comparison
 from experiments.latency.sweeps import SWEEPS, Sweep, endless
+from experiments.tables import half_width
 from splitgym.evaluation.plots import COLOURS, STYLES
 
 MARKERS = "osD^vPX*<>"
@@ -31,13 +31,8 @@ def _cell(rounds: pd.DataFrame) -> str:
     """Three digits of the mean, and the half width as exactly."""
     mean = rounds["latency_s"].mean()
     decimals = max(0, 2 - int(np.floor(np.log10(mean))))
-    half_width = _half_width(rounds["latency_s"])
-    return f"{mean:.{decimals}f} ± {half_width:.{decimals}f} ({_typical(rounds['relative']):.2f})"
-
-
-def _half_width(values: pd.Series) -> float:
-    """Half width of the 95 % interval of the mean (Student's t)."""
-    return float(stats.t.ppf(0.975, len(values) - 1) * values.sem())
+    width = half_width(rounds["latency_s"])
+    return f"{mean:.{decimals}f} ± {width:.{decimals}f} ({_typical(rounds['relative']):.2f})"
 
 
 def _typical(ratios: pd.Series) -> float:
@@ -71,7 +66,7 @@ def _panel(axes: Axes, rounds: pd.DataFrame, comparison: Comparison, sweep: Swee
         axes.errorbar(
             mean.index / sweep.unit,
             mean,
-            by_value.agg(_half_width),
+            by_value.agg(half_width),
             label=name,
             color=COLOURS[number % len(COLOURS)],
             linestyle="-" if below else STYLES[(number + 1) % 2],

@@ -6,12 +6,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
+from experiments.tables import half_width
 from experiments.three_tier.architectures import ARCHITECTURES
 from experiments.three_tier.report import (
     LABELS,
     OWN,
     SIZES,
-    half_width,
     passes,
     rounds_at_preset,
     rows_of,

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from experiments.tables import half_width
 from experiments.three_tier.architectures import ARCHITECTURES, THREE_TIERS, USER_CLOUD, USER_EDGE
 from experiments.three_tier.rounds import BUSY
 from experiments.three_tier.training import TARGET
@@ -30,11 +30,6 @@ def rounds_at_preset(rows: pd.DataFrame) -> pd.DataFrame:
 def passes(samples: int) -> int:
     """Rounds of one pass over so many training samples."""
     return -(-samples // BATCHES)
-
-
-def half_width(values: pd.Series) -> float:
-    """Half width of the 95 % interval of the mean (Student's t)."""
-    return float(stats.t.ppf(0.975, len(values) - 1) * values.sem())
 
 
 def seconds_to_target(rows: pd.DataFrame) -> pd.DataFrame:
