@@ -11,8 +11,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from splitgym.allocation.kernels import UNCOUNTED
 from splitgym.allocation.links import Links
+from splitgym.kernels import COMPILED, INLINED, UNCOUNTED
 from splitgym.timing.rates import LN2
 
 Floats = NDArray[np.float64]
@@ -44,7 +44,7 @@ class Holdings(NamedTuple):
     """[3, C] room for rates, bits/s, that power control looks at."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def no_holdings(clients: int, subchannels: int) -> Holdings:
     """Nobody holds anything."""
     return Holdings(
@@ -78,7 +78,7 @@ def give(held: Holdings, links: Links, i: int, k: int) -> None:
     _sum_up(held, links, i)
 
 
-@njit(**UNCOUNTED, inline="always")
+@njit(**INLINED)
 def _enlist(own: Ints, number: Ints, floor: Floats, i: int, k: int) -> None:
     """Puts subchannel k into its place in the list of client i."""
     place = number[i]
@@ -117,7 +117,7 @@ def hold(held: Holdings, links: Links, owner: Ints) -> None:
             _sum_up(held, links, i)
 
 
-@njit(**UNCOUNTED)
+@njit(**INLINED)
 def _sum_up(held: Holdings, links: Links, i: int) -> None:
     """The sums anew, in the order of the list: so they depend on what is held alone, not on how it came about."""
     wide = depth = floor = downlink = 0.0
@@ -180,7 +180,7 @@ def greatest_rate(held: Holdings, links: Links, i: int, power_w: float) -> float
     return wide * log2((power_w + floor) / wide) - depth
 
 
-@njit(**UNCOUNTED)
+@njit(**INLINED)
 def even_rate(held: Holdings, links: Links, i: int, power_w: float) -> float:
     """Rate of client i with a power spread evenly over what it holds, bits/s."""
     if held.number[i] == 0:

@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from splitgym.allocation.kernels import UNCOUNTED
+from splitgym.kernels import COMPILED, INLINED
 from splitgym.rounds import RoundState, System
 from splitgym.timing.rates import subchannel_rate
 
@@ -54,7 +54,7 @@ def radio_of(system: System) -> Radio:
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def room_for_links(clients: int, subchannels: int, radio: Radio) -> Links:
     """Links that nobody has, to be filled."""
     return Links(
@@ -70,7 +70,7 @@ def room_for_links(clients: int, subchannels: int, radio: Radio) -> Links:
     )
 
 
-@njit(**UNCOUNTED)
+@njit(**INLINED)
 def fill_links(links: Links, radio: Radio, hz: Floats, gain: Floats, wanted: Bools) -> None:
     """Fills in the links of the clients that are wanted ([C]), from bandwidths [M] and gains [C, M]."""
     floor, log_floor, downlink = links.floor, links.log_floor, links.downlink

@@ -16,8 +16,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.allocation.budget import even_power_w
-from splitgym.allocation.kernels import UNCOUNTED
 from splitgym.frameworks.phases import Program, aggregated_rows
+from splitgym.kernels import COMPILED, UNCOUNTED
 from splitgym.rounds import RoundState, System
 from splitgym.timing.cell import Cloud, cloud_of
 from splitgym.timing.clock import (
@@ -80,7 +80,7 @@ def work_of(system: System) -> Work:
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def no_load(phases: int, clients: int) -> Load:
     """An empty load with room for any program of so many phases."""
     segments = phases + 1
@@ -203,7 +203,7 @@ def own_seconds(state: RoundState, cut_layer: Any, sharing: Any, aggregation_rat
     return seconds if state.batched else seconds[0]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def _own_seconds(
     work: Work,
     cuts: Ints,

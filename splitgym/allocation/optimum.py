@@ -22,6 +22,7 @@ from splitgym.allocation.mixed_integer import MixedInteger
 from splitgym.allocation.power import check_uplinks, control, control_power, ready
 from splitgym.allocation.relaxation import relax
 from splitgym.allocation.shares import strongest_signal
+from splitgym.kernels import COMPILED
 from splitgym.rounds import Decision, RoundState
 from splitgym.timing.clock import duration
 
@@ -199,7 +200,7 @@ def _with_best_powers(
     return Decision(cut_layer, owner, psd, selected.copy(), aggregation_ratio)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def _try_all(links: Links, load: Load, common_s: float, served: Ints, best_s: float, best: Ints) -> float:
     """Tries all owners; fills in the `best` [M] if they take less than `best_s`, and returns what they take, s."""
     clients, subchannels = links.floor.shape
@@ -228,7 +229,7 @@ def _try_all(links: Links, load: Load, common_s: float, served: Ints, best_s: fl
             return best_s
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def _least_ends(held: Holdings, links: Links, load: Load) -> float:
     """Sum of the segments' ends if there were no common power budget, s."""
     total = 0.0

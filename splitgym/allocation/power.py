@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from splitgym.allocation.budget import even_power_w
 from splitgym.allocation.holdings import LARGEST_EXPONENT, Holdings, greatest_rate, hold, log_level, no_holdings
-from splitgym.allocation.kernels import UNCOUNTED
 from splitgym.allocation.links import Links, own_links
 from splitgym.allocation.load import Load, own_load, uplinks
+from splitgym.kernels import INLINED, UNCOUNTED
 from splitgym.rounds import RoundState
 from splitgym.timing.clock import duration
 from splitgym.timing.rates import LN2
@@ -68,20 +68,21 @@ def even_psd(state: RoundState, assignment: Ints) -> Floats:
     """[M] W/Hz: every owner spends min(p_max, p_th / n), spread evenly over its subchannels."""
     owners = len(np.unique(assignment[assignment >= 0]))
     power_w = np.full(len(state.client_hz), even_power_w(state, owners))
-    return spread_power(power_w, assignment, state.subchannel_hz)
+    psd = np.empty(len(assignment))
+    spread_power(power_w, assignment, state.subchannel_hz, np.empty(len(power_w)), psd)
+    return psd
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def spread_power(power_w: Floats, assignment: Ints, subchannel_hz: Floats) -> Floats:
-    """[M] W/Hz: every owner spreads its power ([C], W) evenly over its subchannels; 0 on unused ones."""
-    own_hz, psd = np.zeros(power_w.shape[0]), np.zeros(assignment.shape[0])
+@njit(**INLINED)
+def spread_power(power_w: Floats, assignment: Ints, subchannel_hz: Floats, own_hz: Floats, psd: Floats) -> None:
+    """Fills in [M] W/Hz: every owner spreads its power ([C], W) evenly over its subchannels; with room for [C] Hz."""
+    for i in range(power_w.shape[0]):
+        own_hz[i] = 0.0
     for k in range(assignment.shape[0]):
         if assignment[k] >= 0:
             own_hz[assignment[k]] += subchannel_hz[k]
     for k in range(assignment.shape[0]):
-        if assignment[k] >= 0:
-            psd[k] = power_w[assignment[k]] / own_hz[assignment[k]]
-    return psd
+        psd[k] = power_w[assignment[k]] / own_hz[assignment[k]] if assignment[k] >= 0 else 0.0
 
 
 @njit(**UNCOUNTED)

@@ -7,12 +7,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.allocation.holdings import Holdings, no_holdings
-from splitgym.allocation.kernels import UNCOUNTED
 from splitgym.allocation.links import Links, Radio, fill_links, room_for_links
 from splitgym.allocation.load import Load, Work, fill_load, no_load, uplinks
 from splitgym.allocation.power import write_psd
 from splitgym.allocation.serving import servable
 from splitgym.allocation.turn import STARTS, Room, allocate_turn, room_for
+from splitgym.kernels import COMPILED, UNCOUNTED
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -81,7 +81,7 @@ class AtCut(NamedTuple):
     """[T, M]."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def descend_worlds(radio: Radio, work: Work, of: Worlds, turns: int, even_power: bool, trials: int) -> Found:
     """The descent of every world."""
     (worlds, clients, subchannels), cut_layers = of.gain.shape, work.work.shape[0]
@@ -119,7 +119,7 @@ def descend_worlds(radio: Radio, work: Work, of: Worlds, turns: int, even_power:
     return found
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def _search_cuts(
     found: Found,
     at: AtCut,
@@ -224,7 +224,7 @@ def _better(found: Found, n: int, participants: int, latency_s: float) -> bool:
     return latency_s < found.latency_s[n]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def _best_first(serves: Ints, seconds: Floats) -> Ints:
     """Indices in the order of most clients, then least seconds."""
     order = np.argsort(seconds, kind="mergesort")

@@ -6,9 +6,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from splitgym.allocation.kernels import UNCOUNTED
 from splitgym.allocation.links import Links
 from splitgym.allocation.load import Load, common_seconds
+from splitgym.kernels import INLINED, UNCOUNTED
 from splitgym.timing.clock import duration
 from splitgym.timing.rates import LN2
 
@@ -17,7 +17,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
-@njit(**UNCOUNTED)
+@njit(**INLINED)
 def least_seconds(load: Load, links: Links, members: Bools, sharing: int, seconds: Floats) -> None:
     """Fills in [S, C] seconds below which no member ends a segment if so many clients share the band.
 
@@ -43,7 +43,7 @@ def least_seconds(load: Load, links: Links, members: Bools, sharing: int, second
             seconds[s, i] = load.compute_s[s, i] + uplink_s + downlink_s
 
 
-@njit(**UNCOUNTED)
+@njit(**INLINED)
 def least_latency(load: Load, links: Links, served: Ints, least_s: Floats) -> tuple[float, float]:
     """A turn with these clients takes no less than this, s, and its timeout's barrier comes no earlier than that."""
     slowest_band = inf
@@ -97,7 +97,7 @@ def servable(
     return 0, timeout_s
 
 
-@njit(**UNCOUNTED)
+@njit(**INLINED)
 def list_members(members: Bools, order: Ints) -> int:
     """Fills in the indices of the members ([C]); returns how many they are."""
     count = 0

@@ -15,6 +15,7 @@ from splitgym.allocation.clusters import clusters_for
 from splitgym.allocation.power import even_psd
 from splitgym.allocation.signal import best_heard, no_heard
 from splitgym.frameworks.phases import Turns
+from splitgym.kernels import COMPILED
 from splitgym.rounds import Decision, RoundState
 from splitgym.timing import round_cost
 from splitgym.timing.rates import subchannel_rate
@@ -93,7 +94,7 @@ def proportional_fair(state: RoundState, selected: Bools) -> Ints:
     return clients[_deal_fairly(state.channel_gain[clients], hz, psd, system.noise_psd_w_per_hz)]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def _deal_fairly(gain: Floats, hz: Floats, psd: float, noise: float) -> Ints:
     """[M] owner of each subchannel among n clients; `gain` is [n, M]."""
     clients, subchannels = gain.shape

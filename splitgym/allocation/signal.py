@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from splitgym.allocation.kernels import UNCOUNTED
+from splitgym.kernels import COMPILED, UNCOUNTED
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -32,7 +32,7 @@ class Heard(NamedTuple):
     """[C]."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def no_heard(clients: int, subchannels: int) -> Heard:
     """Empty room; no handicaps."""
     return Heard(

@@ -8,10 +8,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.allocation.holdings import Holdings, even_rate, give, no_holdings, release, take
-from splitgym.allocation.kernels import UNCOUNTED
 from splitgym.allocation.links import Links, own_links
 from splitgym.allocation.load import Load, own_load
 from splitgym.allocation.serving import line, sort_by
+from splitgym.kernels import COMPILED, INLINED
 from splitgym.rounds import RoundState
 from splitgym.timing.clock import duration
 
@@ -35,7 +35,7 @@ class Dealing(NamedTuple):
     """[C] who gets its first subchannel first."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def no_dealing(clients: int) -> Dealing:
     """Empty room."""
     return Dealing(
@@ -69,7 +69,7 @@ def greedy_subchannels(state: RoundState, cut_layer: int, selected: Bools, aggre
     return held.owner
 
 
-@njit(**UNCOUNTED)
+@njit(**INLINED)
 def deal(held: Holdings, links: Links, load: Load, served: Ints, dealing: Dealing) -> None:
     """Deals the whole band anew to the clients `served` (their indices, at most M); `dealing` is room."""
     release(held)
@@ -109,7 +109,7 @@ def deal(held: Holdings, links: Links, load: Load, served: Ints, dealing: Dealin
             return
 
 
-@njit(**UNCOUNTED)
+@njit(**INLINED)
 def _slowest(seconds: Floats) -> int:
     """Who needs longest, the first of equals."""
     slowest = 0
@@ -119,7 +119,7 @@ def _slowest(seconds: Floats) -> int:
     return slowest
 
 
-@njit(**UNCOUNTED)
+@njit(**INLINED)
 def _best_free(held: Holdings, links: Links, i: int) -> int:
     """The client's best subchannel of those that nobody has."""
     best = -1
@@ -129,7 +129,7 @@ def _best_free(held: Holdings, links: Links, i: int) -> int:
     return best
 
 
-@njit(**UNCOUNTED)
+@njit(**INLINED)
 def _own_seconds(
     held: Holdings, links: Links, i: int, power_w: float, compute_s: float, uplink_bits: float, downlink_bits: float
 ) -> float:

@@ -12,10 +12,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.allocation.holdings import LARGEST_EXPONENT, Holdings, log_level
-from splitgym.allocation.kernels import UNCOUNTED
 from splitgym.allocation.links import Links
 from splitgym.allocation.load import Load
 from splitgym.allocation.power import has_uplink, ready
+from splitgym.kernels import COMPILED, INLINED, UNCOUNTED
 from splitgym.timing.clock import duration
 from splitgym.timing.rates import LN2
 
@@ -83,7 +83,7 @@ class Goal(NamedTuple):
     """[2, C] room for lists of clients."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def no_goal(segments: int, clients: int) -> Goal:
     """Room for a goal."""
     holder, duty = np.zeros(clients, HOLDER), np.zeros((segments, clients), DUTY)
@@ -98,7 +98,7 @@ def no_goal(segments: int, clients: int) -> Goal:
     )
 
 
-@njit(**UNCOUNTED)
+@njit(**INLINED)
 def set_goal(goal: Goal, held: Holdings, links: Links, load: Load, ends: Floats) -> None:
     """To end earlier than `ends` [S] by a share of their sum, in the first segment with an uplink."""
     holder, duty, segment, all_of = goal.holder, goal.duty, goal.segment, goal.common[0]
@@ -131,7 +131,7 @@ def set_goal(goal: Goal, held: Holdings, links: Links, load: Load, ends: Floats)
         all_of.over += one.power_w > links.client_max_w
 
 
-@njit(**UNCOUNTED)
+@njit(**INLINED)
 def _find_last(duty: Records, segment: Records, s: int) -> None:
     """Fills in the last three clients of segment s."""
     last = second = third = -1
@@ -145,7 +145,7 @@ def _find_last(duty: Records, segment: Records, s: int) -> None:
     segment[s].last[0], segment[s].last[1], segment[s].last[2] = last, second, third
 
 
-@njit(**UNCOUNTED)
+@njit(**INLINED)
 def _power_and_slope(goal: Goal, held: Holdings, links: Links, i: int) -> tuple[float, float]:
     """Power that client i needs, at most twice its budget, and its derivative by the end of the timed segment."""
     all_of = goal.common[0]
@@ -162,7 +162,7 @@ def _power_and_slope(goal: Goal, held: Holdings, links: Links, i: int) -> tuple[
     return power_w, -LN2 * 2.0**x * rate * rate / duty.uplink_bits if steers else 0.0
 
 
-@njit(**UNCOUNTED)
+@njit(**INLINED)
 def helps(
     holder: Records,
     duty: Records,
@@ -291,7 +291,7 @@ def _gained_if(duty: Records, segment: Records, s: int, i: int, downlink_i: floa
     return segment[s].end_s - last
 
 
-@njit(**UNCOUNTED)
+@njit(**INLINED)
 def _rate_if(
     duty: Records, segment: Records, segments: int, timed: int, i: int, downlink: float, gained: float
 ) -> float:
@@ -311,7 +311,7 @@ def _rate_if(
     return rate
 
 
-@njit(**UNCOUNTED)
+@njit(**INLINED)
 def _power_if(
     holder: Records, own: Ints, hz: Floats, floor: Floats, log_floor: Floats, i: int, come: int, gone: int, rate: float
 ) -> float:

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from splitgym.allocation.exchange import exchange
 from splitgym.allocation.holdings import Holdings, even_rate, give, hold, release
-from splitgym.allocation.kernels import UNCOUNTED
 from splitgym.allocation.links import Links
 from splitgym.allocation.load import Load, common_seconds
 from splitgym.allocation.power import control, end_at, even_share_w
@@ -17,6 +16,7 @@ from splitgym.allocation.serving import line, servable
 from splitgym.allocation.signal import Heard, best_heard, no_heard
 from splitgym.allocation.subchannels import Dealing, deal, no_dealing
 from splitgym.allocation.trial import Goal, no_goal
+from splitgym.kernels import COMPILED, INLINED, UNCOUNTED
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -52,7 +52,7 @@ class Room(NamedTuple):
     """[2] latency after the blocks subchannels and power, s."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def room_for(segments: int, clients: int, subchannels: int) -> Room:
     """Empty room."""
     return Room(
@@ -175,7 +175,7 @@ def _allocate(
     return best_s, trials
 
 
-@njit(**UNCOUNTED)
+@njit(**INLINED)
 def _starts(links: Links, served: Ints, starts: int) -> tuple[int, int]:
     """Where exchanges begin: the first of `STARTS`, and the one behind the last."""
     if starts == STARTS:
@@ -185,7 +185,7 @@ def _starts(links: Links, served: Ints, starts: int) -> tuple[int, int]:
     return GREEDY, GREEDY + 1
 
 
-@njit(**UNCOUNTED)
+@njit(**INLINED)
 def _with_powers(
     held: Holdings,
     links: Links,
@@ -213,14 +213,14 @@ def _with_powers(
     return seconds, trials
 
 
-@njit(**UNCOUNTED)
+@njit(**INLINED)
 def _common_seconds(links: Links, load: Load, served: Ints) -> float:
     """Seconds of all common phases."""
     band = _slowest_band(links, served)
     return common_seconds(load, 0, served.shape[0], band) + common_seconds(load, 1, served.shape[0], band)
 
 
-@njit(**UNCOUNTED)
+@njit(**INLINED)
 def _slowest_band(links: Links, served: Ints) -> float:
     """Rate of a broadcast to those who are served, bits/s."""
     slowest = inf
@@ -229,7 +229,7 @@ def _slowest_band(links: Links, served: Ints) -> float:
     return slowest
 
 
-@njit(**UNCOUNTED)
+@njit(**INLINED)
 def _begin(held: Holdings, links: Links, load: Load, served: Ints, start: int, room: Room) -> None:
     """Everybody holds what it is dealt where exchanges may begin, one of `STARTS`."""
     if start == GREEDY:
@@ -242,7 +242,7 @@ def _begin(held: Holdings, links: Links, load: Load, served: Ints, start: int, r
     hold(held, links, heard.owner)
 
 
-@njit(**UNCOUNTED)
+@njit(**INLINED)
 def _hold_given(held: Holdings, links: Links, served: Ints, given: Ints) -> None:
     release(held)
     for k in range(given.shape[0]):
@@ -253,7 +253,7 @@ def _hold_given(held: Holdings, links: Links, served: Ints, given: Ints) -> None
             give(held, links, given[k], k)
 
 
-@njit(**UNCOUNTED)
+@njit(**INLINED)
 def _even_ends(held: Holdings, links: Links, load: Load, ends: Floats) -> float:
     """Seconds of each segment under an even split of power; returns their sum."""
     rates = held.rates[0]
@@ -267,7 +267,7 @@ def _even_ends(held: Holdings, links: Links, load: Load, ends: Floats) -> float:
     return total
 
 
-@njit(**UNCOUNTED)
+@njit(**INLINED)
 def _timely(links: Links, load: Load, served: Ints, ends: Floats, timeout_s: float) -> bool:
     """Whether the served clients are in time."""
     timed = load.segments[1]

@@ -12,6 +12,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from splitgym.data.errors import DataError
+from splitgym.kernels import COMPILED
 from splitgym.scenario.errors import suggest
 
 MINIMUM_SAMPLES = 8
@@ -169,7 +170,7 @@ def _dirichlet_counts(class_sizes: Counts, clients: Counts, generators: Sequence
     return counts
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def _divide(shares: Shares, clients: Counts, class_sizes: Counts) -> tuple[Counts, Counts]:
     """[W, C, K] counts of clients with shares [W, K, C], and [W] how many samples the poorest client of a world has."""
     worlds, classes, most_clients = shares.shape

@@ -9,6 +9,7 @@ from gymnasium import spaces
 from numba import njit
 from numpy.typing import NDArray
 
+from splitgym.kernels import INLINED, UNCOUNTED
 from splitgym.network.worlds import Bools, Floats, Ints
 from splitgym.rounds import RoundState, System
 from splitgym.scenario import Scenario
@@ -111,9 +112,11 @@ class ObservationCodec:
             which: [W] indices of the worlds.
         """
         system = self._system
-        return _observe(
+        observed = np.zeros((len(which), len(self.names)), np.float32)
+        _observe(
+            observed,
+            np.empty(class_share.shape[2]),
             which,
-            len(self.names),
             self._references,
             self._budgets,
             (system.client_power_max_w, system.noise_psd_w_per_hz),
@@ -140,31 +143,34 @@ class ObservationCodec:
             state.round,
             state.elapsed_s,
         )
+        return observed
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INLINED)
 def _squash(value: float, reference: float) -> float:
     return value / (value + reference)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _count_classes(taught: Floats, class_share: Floats, data_share: Floats, experience: Floats) -> None:
-    """Fills in how much of each class, [K], has been taught so far; 1: as much as on average."""
-    taught[:] = 0.0
+@njit(**INLINED)
+def _count_classes(rarity: Floats, class_share: Floats, data_share: Floats, experience: Floats) -> None:
+    """Fills in how rare each class, [K], has been so far; about 1: it has been taught as much as on average."""
+    for k in range(len(rarity)):
+        rarity[k] = 0.0
     total = 0.0
     for i in range(len(data_share)):
         weight = (experience[i] + HEAD_START) * data_share[i]
-        for k in range(len(taught)):
-            taught[k] += weight * class_share[i, k]
+        for k in range(len(rarity)):
+            rarity[k] += weight * class_share[i, k]
         total += weight
-    for k in range(len(taught)):
-        taught[k] *= len(taught) / total
+    for k in range(len(rarity)):
+        rarity[k] = 1 / (rarity[k] * len(rarity) / total + RAREST)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def _observe(
+    observed: NDArray[np.float32],
+    rarity: Floats,
     which: Ints,
-    length: int,
     references: tuple[float, float, float, float],
     budgets: tuple[int, float],
     power: tuple[float, float],
@@ -190,18 +196,17 @@ def _observe(
     latency_s: Floats,
     rounds: Ints,
     elapsed_s: Floats,
-) -> NDArray[np.float32]:
-    """The observations of the worlds `which`; the order of the entries is that of `ObservationCodec.names`.
+) -> None:
+    """The observations of the worlds `which`, into zeros; the order of the entries is that of `ObservationCodec.names`.
 
     The channel is the spectral efficiency with the power budget spread over the whole band.
     """
     _, clients, subchannels = channel_gain.shape
     reference_hz, reference_loss, reference_s, reference_band_hz = references
     power_max_w, noise = power
-    observed, taught = np.zeros((which.shape[0], length), np.float32), np.empty(class_share.shape[2])
     first = (len(PER_CLIENT) * clients) + len(SCALARS)
-    for index, n in enumerate(which):
-        row = observed[index]
+    for index in range(which.shape[0]):
+        n, row = which[index], observed[index]
         band_hz = 0.0
         for k in range(subchannels):
             band_hz += subchannel_hz[n, k]
@@ -209,7 +214,7 @@ def _observe(
         count = 0
         for i in range(clients):
             count += present[n, i]
-        _count_classes(taught, class_share[n], data_share[n], experience[n])
+        _count_classes(rarity, class_share[n], data_share[n], experience[n])
         at = first + clients * shows_present + shows_bandwidth
         for i in range(clients):
             if present[n, i]:
@@ -229,11 +234,11 @@ def _observe(
                 row[7 * clients + i] = _squash(absence[n, i], HALF_ABSENCE)
                 row[8 * clients + i] = _squash(experience[n, i], HALF_EXPERIENCE)
                 squares = novelty = 0.0
-                for k in range(len(taught)):
+                for k in range(len(rarity)):
                     share = class_share[n, i, k]
                     squares += share * share
-                    novelty += share / (taught[k] + RAREST)
-                row[9 * clients + i] = 1 / (len(taught) * squares)
+                    novelty += share * rarity[k]
+                row[9 * clients + i] = 1 / (len(rarity) * squares)
                 row[10 * clients + i] = _squash(novelty, 1.0)
                 if shows_present:
                     row[first + i] = 1
@@ -246,4 +251,3 @@ def _observe(
         row[at + 5] = max(0.0, 1 - elapsed_s[n] / budgets[1])
         if shows_bandwidth:
             row[first + clients * shows_present] = _squash(subchannel_hz[n, 0], reference_band_hz)
-    return observed

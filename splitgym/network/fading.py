@@ -5,6 +5,7 @@ from math import sqrt
 import numpy as np
 from numba import njit
 
+from splitgym.kernels import UNCOUNTED
 from splitgym.network.worlds import Bools, Floats, Generators, Row, gauss_markov, standard_normal
 from splitgym.scenario import Radio
 
@@ -47,14 +48,17 @@ def faded_gain(radio: Radio, large_scale_gain: Floats, scatter: Floats, line_of_
     if radio.fading == "none":
         return np.repeat(large_scale_gain[..., None], radio.subchannels, axis=2)
     rician_factor = 10 ** (radio.rician_factor_db / 10) if radio.fading == "rician" else 0.0
-    return _faded_gain(large_scale_gain, scatter, line_of_sight, rician_factor)
+    gain = np.empty((len(scatter), *scatter.shape[2:]))
+    _fill_gain(large_scale_gain, scatter, line_of_sight, rician_factor, gain)
+    return gain
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _faded_gain(large_scale_gain: Floats, scatter: Floats, line_of_sight: Bools, rician_factor: float) -> Floats:
-    """As `faded_gain`, with K for the links with line of sight."""
+@njit(**UNCOUNTED)
+def _fill_gain(
+    large_scale_gain: Floats, scatter: Floats, line_of_sight: Bools, rician_factor: float, gain: Floats
+) -> None:
+    """As `faded_gain`, with K for the links with line of sight, into [N, C, M]."""
     worlds, _, clients, subchannels = scatter.shape
-    gain = np.empty((worlds, clients, subchannels))
     for n in range(worlds):
         for i in range(clients):
             factor = rician_factor if line_of_sight[n, i] else 0.0
@@ -63,4 +67,3 @@ def _faded_gain(large_scale_gain: Floats, scatter: Floats, line_of_sight: Bools,
                 in_phase = dominant + deviation * scatter[n, 0, i, k]
                 quadrature = deviation * scatter[n, 1, i, k]
                 gain[n, i, k] = large_scale_gain[n, i] * (in_phase * in_phase + quadrature * quadrature)
-    return gain

@@ -9,6 +9,8 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from splitgym.kernels import COMPILED
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -138,7 +140,7 @@ def gauss_markov(rngs: Generators | Row, previous: Floats, correlation: float | 
     return mixed
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def _mixed(previous: Floats, new: Floats, correlation: float) -> Floats:
     """As `gauss_markov`, of [N, n] values in one pass: fading is most of what a round draws."""
     mixed, innovation = np.empty(previous.shape), sqrt(1 - correlation * correlation)

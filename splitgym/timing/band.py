@@ -4,6 +4,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from splitgym.kernels import INLINED
 from splitgym.timing.cell import Spectrum
 
 Floats = NDArray[np.float64]
@@ -11,7 +12,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INLINED)
 def band_of_turn(
     assignment: Ints,
     decided_psd: Floats,

@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from splitgym.kernels import COMPILED
 from splitgym.timing.cell import Links, Spectrum, no_links
 from splitgym.timing.clock import duration
 from splitgym.timing.rates import fill_own_links, subchannel_rate
@@ -42,7 +43,7 @@ class Loans(NamedTuple):
     """[C] bits/s of who sends or receives."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def band_as_decided(gain: Floats, owner: Ints, psd: Floats, members: Bools, spectrum: Spectrum) -> Band:
     """The band of a turn: owners ([M]) and their powers ([M], W/Hz) for its members ([C])."""
     best_first = np.zeros(gain.shape, np.int64)
@@ -54,7 +55,7 @@ def band_as_decided(gain: Floats, owner: Ints, psd: Floats, members: Bools, spec
     return Band(gain, best_first, owner, psd, links)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def lend(band: Band, sends: Bools, receives: Bools, left_bits: Floats, spectrum: Spectrum, loans: Loans) -> None:
     """Lends each subchannel that its owner does not use now to who would else end last.
 
@@ -103,7 +104,7 @@ def lend(band: Band, sends: Bools, receives: Bools, left_bits: Floats, spectrum:
             loans.psd[k] = band.psd[k]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def _power_to_spend(decided_w: Floats, sends: Bools, spectrum: Spectrum) -> Floats:
     """[C] W: what was decided and an even share of what is left of p_th, at most p_max."""
     left_w = max(spectrum.total_max_w - float(np.sum(decided_w[sends])), 0.0)
@@ -111,7 +112,7 @@ def _power_to_spend(decided_w: Floats, sends: Bools, spectrum: Spectrum) -> Floa
     return np.maximum(decided_w, np.minimum(decided_w + share_w, spectrum.client_max_w))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def _rate_with(band: Band, i: int, k: int, sends: bool, power_w: float, spectrum: Spectrum, loans: Loans) -> float:
     """Rate of client i once it has subchannel k, too; 0 if it sends and would not use it."""
     hz, noise = spectrum.subchannel_hz, spectrum.noise
@@ -121,7 +122,7 @@ def _rate_with(band: Band, i: int, k: int, sends: bool, power_w: float, spectrum
     return rate if loans.psd[k] > 0.0 else 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def _last_to_end(left_bits: Floats, rate: Floats, among: Bools) -> int:
     """Who needs longest for what is left, -1: there is nobody."""
     last, longest = -1, -1.0

@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from splitgym.kernels import COMPILED
 from splitgym.timing.cell import Cell, Links, Spectrum
 from splitgym.timing.chains import (
     Chains,
@@ -27,7 +28,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def walk_on_demand(
     work: Work,
     deadline_row: int,
@@ -111,7 +112,7 @@ def walk_on_demand(
     return now, broadcast_bits
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def _share(
     band: Band, sends: Bools, receives: Bools, now: float, spectrum: Spectrum, chains: Chains, loans: Loans
 ) -> None:
@@ -127,7 +128,7 @@ def _share(
             chains.end[i] = now + duration(chains.left[i], loans.rate[i])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def _next_event(takes_part: Bools, chains: Chains, now: float, server_free: float) -> float:
     """When somebody will be done with something, s; inf: never."""
     then = server_free if server_free > now else np.inf
@@ -137,7 +138,7 @@ def _next_event(takes_part: Bools, chains: Chains, now: float, server_free: floa
     return then
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def _note(
     hz: Floats,
     sends: Bools,
@@ -164,7 +165,7 @@ def _note(
             links.hz[i] += hz[k] * seconds
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def _take_means(began: Bools, links: Links, sending_s: Floats, receiving_s: Floats) -> None:
     """Divides what was added up by the seconds of sending and receiving."""
     for i in range(began.shape[0]):
@@ -176,7 +177,7 @@ def _take_means(began: Bools, links: Links, sending_s: Floats, receiving_s: Floa
             links.hz[i] /= receiving_s[i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def _trace_back(began: Bools, begun: Bools, timeline: Timeline) -> None:
     """Seconds of each row on the critical path: of who came last, anew from each row that all waited for."""
     rows, now, first = begun.shape[0], 0.0, 0

@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from splitgym.kernels import COMPILED, INLINED
 from splitgym.timing.cell import Cell, Links, Spectrum, no_links
 from splitgym.timing.chains import work_of
 from splitgym.timing.clock import Plan, Timeline, no_timeline, walk
@@ -35,7 +36,7 @@ class Turn(NamedTuple):
     links: Links
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def room_for_turn(rows: int, clients: int, subchannels: int) -> Turn:
     """Empty room."""
     return Turn(
@@ -49,7 +50,7 @@ def room_for_turn(rows: int, clients: int, subchannels: int) -> Turn:
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INLINED)
 def walk_turn(
     plan: Plan,
     server_by_client: bool | None,
@@ -75,11 +76,29 @@ def walk_turn(
     Returns:
         The latency of the turn, s, and the bits that were broadcast.
     """
-    if server_by_client is None or not np.any(turn.takes_part):
-        fill_own_links(spectrum, cell.gain, turn.owner, turn.psd, turn.links)
-        return walk(plan, work, per_participant, turn.takes_part, cell, turn.links, turn.now, turn.timeline)
+    if server_by_client is None:
+        return _walk_statically(plan, spectrum, cell, work, per_participant, turn)
+    if not anybody(turn.takes_part):
+        return _walk_statically(plan, spectrum, cell, work, per_participant, turn)
     todo = work_of(plan.kind, work, per_participant, server_by_client, cell)
     band = band_as_decided(cell.gain, turn.owner, turn.psd, turn.takes_part, spectrum)
     return walk_on_demand(
         todo, plan.deadline_row, plan.timeout_s, turn.takes_part, cell, band, spectrum, turn.timeline, turn.links
     )
+
+
+@njit(**INLINED)
+def _walk_statically(
+    plan: Plan, spectrum: Spectrum, cell: Cell, work: Floats, per_participant: Floats, turn: Turn
+) -> tuple[float, float]:
+    fill_own_links(spectrum, cell.gain, turn.owner, turn.psd, turn.links)
+    return walk(plan, work, per_participant, turn.takes_part, cell, turn.links, turn.now, turn.timeline)
+
+
+@njit(**INLINED)
+def anybody(members: Bools) -> bool:
+    """Whether somebody is a member ([C])."""
+    found = False
+    for member in members:
+        found |= member
+    return found

@@ -7,9 +7,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.frameworks.phases import Turns
+from splitgym.kernels import COMPILED, INLINED, UNCOUNTED
 from splitgym.timing.band import band_of_turn
 from splitgym.timing.cell import Cell, Constants, Spectrum
-from splitgym.timing.clock import BACKHAUL, BROADCAST, CLIENT, CLOUD, SERVER, UNICAST, UPLINK, move_bits, plan_of
+from splitgym.timing.clock import BACKHAUL, BROADCAST, CLIENT, CLOUD, SERVER, UNICAST, UPLINK, Plan, move_bits, plan_of
 from splitgym.timing.rates import fill_band_rates
 from splitgym.timing.turn import Turn, room_for_turn, walk_turn
 
@@ -94,13 +95,78 @@ class Walked(NamedTuple):
     migration_bits: Floats
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+class Room(NamedTuple):
+    """Room to work in."""
+
+    turn: Turn
+    order: Ints
+    """[C] the turn that each client is in."""
+    members: Bools
+    """[C] who shall take part and is there."""
+    band: Floats
+    """[C] as in `Cell`, like the next two."""
+    down: Floats
+    up: Floats
+
+
+@njit(**INLINED)
 def turn_of_client(turns: int, cluster: int, client: int) -> int:
     """`splitgym.frameworks.phases.Turns.of_clients`, of one client."""
     return cluster if turns == CLUSTERS else client if turns == ONE_BY_ONE else 0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+def _walk_worlds(
+    plan: Plan,
+    constants: Constants,
+    rules: Rules,
+    server_by_client: bool | None,
+    worlds: Worlds,
+    decided: Decided,
+    walked: Walked,
+    room: Room,
+) -> None:
+    turn, order, members, band = room.turn, room.order, room.members, room.band
+    down, up, began, prefix_bits = room.down, room.up, turn.began, rules.prefix_bits
+    selected, available, client_cut, cluster = decided.selected, worlds.available, worlds.client_cut, decided.cluster
+    without_subchannel, unavailable, latency_s = walked.without_subchannel, walked.unavailable, walked.latency_s
+    count, clients, _ = worlds.gain.shape
+    for n in range(count):
+        spectrum = Spectrum(
+            worlds.hz[n], constants.noise, constants.downlink_psd, constants.client_max_w, constants.total_max_w
+        )
+        cell = Cell(worlds.client_hz[n], worlds.server_hz[n], constants.cloud, worlds.gain[n], band, down, up)
+        cut, rows = decided.cut[n], decided.rows[n]
+        work, per_participant = rules.work[cut - 1, rows], rules.per_participant[cut - 1, rows]
+        for i in range(clients):
+            down[i], up[i] = move_bits(client_cut[n, i], cut, prefix_bits)
+            order[i] = turn_of_client(rules.turns, cluster[n, i], i)
+            members[i] = without_subchannel[n, i] = selected[n, i] and available[n, i]
+            unavailable[n, i] = selected[n, i] and not available[n, i]
+        fill_band_rates(spectrum, cell.gain, members, band)
+        current = _next_turn(order, members, BEFORE)
+        following = _next_turn(order, members, current)
+        anew = not decided.by_turn and current < BEHIND and (following < BEHIND or rules.turns == ONE_BY_ONE)
+        while True:
+            row = current if decided.by_turn and current < BEHIND else 0
+            for i in range(clients):
+                began[i] = members[i] and order[i] == current
+            band_of_turn(
+                decided.owner[n, row], decided.psd[n, row], began, anew, spectrum, turn.now, turn.owner, turn.psd
+            )
+            _find_who_begins(turn, rules.uses_own_subchannels)
+            seconds, broadcast_bits = walk_turn(plan, server_by_client, spectrum, cell, work, per_participant, turn)
+            _note_turn(walked, n, constants, plan.kind, spectrum, cell, turn, broadcast_bits)
+            latency_s[n] += seconds
+            if following == BEHIND:
+                break
+            current, following = following, _next_turn(order, members, following)
+
+
+_walk_statically = njit(**UNCOUNTED)(_walk_worlds)
+_walk_on_demand = njit(**COMPILED)(_walk_worlds)
+
+
+@njit(**COMPILED)
 def walk_turns(
     constants: Constants,
     rules: Rules,
@@ -124,46 +190,24 @@ def walk_turns(
         decided: What.
         walked: Filled.
     """
-    count, clients, subchannels = worlds.gain.shape
+    _, clients, subchannels = worlds.gain.shape
     plan = plan_of(rules.resource, rules.timeout_s)
     turn = room_for_turn(plan.kind.shape[0] - 1, clients, subchannels)
-    began, order, members = turn.began, np.zeros(clients, np.int64), np.zeros(clients, np.bool_)
-    selected, available, client_cut, cluster = decided.selected, worlds.available, worlds.client_cut, decided.cluster
-    without_subchannel, unavailable, prefix_bits = walked.without_subchannel, walked.unavailable, rules.prefix_bits
-    band, down, up = np.zeros(clients), np.zeros(clients), np.zeros(clients)
-    for n in range(count):
-        spectrum = Spectrum(
-            worlds.hz[n], constants.noise, constants.downlink_psd, constants.client_max_w, constants.total_max_w
-        )
-        cell = Cell(worlds.client_hz[n], worlds.server_hz[n], constants.cloud, worlds.gain[n], band, down, up)
-        fill_band_rates(spectrum, cell.gain, band)
-        cut, rows = decided.cut[n], decided.rows[n]
-        work, per_participant = rules.work[cut - 1, rows], rules.per_participant[cut - 1, rows]
-        for i in range(clients):
-            down[i], up[i] = move_bits(client_cut[n, i], cut, prefix_bits)
-            order[i] = turn_of_client(rules.turns, cluster[n, i], i)
-            members[i] = without_subchannel[n, i] = selected[n, i] and available[n, i]
-            unavailable[n, i] = selected[n, i] and not available[n, i]
-        current = _next_turn(order, members, BEFORE)
-        following = _next_turn(order, members, current)
-        anew = not decided.by_turn and current < BEHIND and (following < BEHIND or rules.turns == ONE_BY_ONE)
-        while True:
-            row = current if decided.by_turn and current < BEHIND else 0
-            for i in range(clients):
-                began[i] = members[i] and order[i] == current
-            band_of_turn(
-                decided.owner[n, row], decided.psd[n, row], turn.began, anew, spectrum, turn.now, turn.owner, turn.psd
-            )
-            _find_who_begins(turn, rules.uses_own_subchannels)
-            seconds, broadcast_bits = walk_turn(plan, server_by_client, spectrum, cell, work, per_participant, turn)
-            _note_turn(walked, n, constants, plan.kind, spectrum, cell, turn, broadcast_bits)
-            walked.latency_s[n] += seconds
-            if following == BEHIND:
-                break
-            current, following = following, _next_turn(order, members, following)
+    room = Room(
+        turn,
+        np.zeros(clients, np.int64),
+        np.zeros(clients, np.bool_),
+        np.zeros(clients),
+        np.zeros(clients),
+        np.zeros(clients),
+    )
+    if server_by_client is None:
+        _walk_statically(plan, constants, rules, None, worlds, decided, walked, room)
+    else:
+        _walk_on_demand(plan, constants, rules, server_by_client, worlds, decided, walked, room)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INLINED)
 def _next_turn(order: Ints, members: Bools, after: int) -> int:
     """The first turn of a member after another one; BEHIND: there is none."""
     following = BEHIND
@@ -173,7 +217,7 @@ def _next_turn(order: Ints, members: Bools, after: int) -> int:
     return following
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INLINED)
 def _find_who_begins(turn: Turn, uses_own_subchannels: bool) -> None:
     """Of the members, marked as who began, only owners can begin if clients need subchannels."""
     began, takes_part, owner = turn.began, turn.takes_part, turn.owner
@@ -183,10 +227,11 @@ def _find_who_begins(turn: Turn, uses_own_subchannels: bool) -> None:
         for i in owner:
             if i >= 0:
                 takes_part[i] = True
-    began[:] = takes_part
+    for i in range(began.shape[0]):
+        began[i] = takes_part[i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INLINED)
 def _note_turn(
     walked: Walked,
     n: int,
@@ -205,7 +250,9 @@ def _note_turn(
     participants, timed_out, without_subchannel = walked.participants, walked.timed_out, walked.without_subchannel
     all_start, all_stop, clients_j = walked.start_s, walked.stop_s, walked.client_energy_j
     stage_s, all_stage_s, server_j, bits = turn.timeline.stage_s, walked.stage_s, 0.0, broadcast_bits
-    begin, moved_bits = walked.latency_s[n], 0.0
+    begin, moved_bits, band_hz = walked.latency_s[n], 0.0, 0.0
+    for hz in spectrum.subchannel_hz:
+        band_hz += hz
     for i in range(began.shape[0]):
         if not began[i]:
             continue
@@ -227,7 +274,7 @@ def _note_turn(
         if kinds[row] == SERVER:
             server_j += constants.server_capacitance * cell.server_hz**3 * common_s[row]
         elif kinds[row] == BROADCAST:
-            server_j += constants.downlink_psd * np.sum(spectrum.subchannel_hz) * common_s[row]
+            server_j += constants.downlink_psd * band_hz * common_s[row]
         elif kinds[row] == CLOUD:
             server_j += cell.cloud.capacitance * cell.cloud.hz**3 * common_s[row]
         elif kinds[row] == BACKHAUL:

@@ -4,13 +4,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from splitgym.kernels import COMPILED
 from splitgym.timing.rates import subchannel_rate
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILED)
 def largest_rate(
     power_w: float, gain: Floats, best_first: Ints, mine: Ints, client: int, hz: Floats, noise: float, psd: Floats
 ) -> float:

@@ -244,7 +244,8 @@ def test_even_split_by_hand(total_share: float) -> None:
 
 
 def test_power_spread_by_hand() -> None:
-    psd = spread_power(np.array([3.0, 5.0, 8.0]), np.array([2, 0, -1, 2]), np.array([1.0, 2.0, 4.0, 3.0]))
+    psd = np.full(4, np.nan)
+    spread_power(np.array([3.0, 5.0, 8.0]), np.array([2, 0, -1, 2]), np.array([1.0, 2.0, 4.0, 3.0]), np.empty(3), psd)
     assert psd.tolist() == [2.0, 1.5, 0.0, 2.0]
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from splitgym.allocation import clusters_for, spread_power
 from splitgym.envs.actions.codec import ActionCodec
 from splitgym.frameworks import Framework
+from splitgym.kernels import INLINED, UNCOUNTED
 from splitgym.rounds import Decision, RoundState, System
 from splitgym.scenario import Scenario
 
@@ -35,7 +36,12 @@ class ContinuousCodec(ActionCodec):
         Clients that are in and available choose in the order of their demand, one subchannel a turn, always the one
         with the highest gain that is left. A client's power, as a share of its budget, is spread evenly.
         """
-        cut_layer, selected, assignment, psd, ratio = _decide(
+        worlds, clients, subchannels = state.channel_gain.shape
+        cut_layer, ratio, selected = np.empty(worlds, np.int64), np.empty(worlds), np.empty((worlds, clients), np.bool_)
+        assignment, psd = np.full((worlds, subchannels), -1), np.empty((worlds, subchannels))
+        _decide(
+            (cut_layer, selected, assignment, psd, ratio),
+            (np.empty((2, clients), np.int64), np.empty((2, clients))),
             actions,
             state.available,
             state.channel_gain,
@@ -72,14 +78,16 @@ class ContinuousCodec(ActionCodec):
         return (2 * np.concatenate(parts) - 1).astype(np.float32)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INLINED)
 def _share(component: float) -> float:
     """A component of an action, -1..1, as a share, 0..1."""
     return (np.float64(component) + 1) / 2
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**UNCOUNTED)
 def _decide(
+    decision: tuple[Ints, Bools, Ints, Floats, Floats],
+    room: tuple[Ints, Floats],
     actions: NDArray[np.float32],
     available: Bools,
     gain: Floats,
@@ -87,17 +95,14 @@ def _decide(
     cuts: int,
     power_max_w: float,
     highest_ratio: float,
-) -> tuple[Ints, Bools, Ints, Floats, Floats]:
+) -> None:
     """Of N worlds, what the actions [N, ...] say with these gains [N, C, M].
 
-    Returns:
-        [N] cut layers, [N, C] who is selected, [N, M] owners, [N, M] W/Hz, and [N] phi.
+    Fills in the decision: [N] cut layers, [N, C] who is selected, [N, M] owners (so far -1), [N, M] W/Hz, and [N] phi;
+    with room for [2, C] indices and [2, C] numbers.
     """
-    worlds, clients, subchannels = gain.shape
-    cut_layer, ratio, selected = np.empty(worlds, np.int64), np.empty(worlds), np.empty((worlds, clients), np.bool_)
-    assignment, psd = np.full((worlds, subchannels), -1), np.zeros((worlds, subchannels))
-    order, counts = np.empty(clients, np.int64), np.empty(clients, np.int64)
-    demand, power_w = np.empty(clients), np.empty(clients)
+    (worlds, clients, subchannels), (cut_layer, selected, assignment, psd, ratio) = gain.shape, decision
+    (order, counts), (demand, power_w) = room
     for n in range(worlds):
         cut_layer[n] = 1 + min(int(_share(actions[n, 0]) * cuts), cuts - 1)
         ratio[n] = _share(actions[n, -1]) * highest_ratio if highest_ratio > 0 else 0.0
@@ -108,11 +113,10 @@ def _decide(
         served = _by_demand(selected[n], available[n], demand, order)
         _deal_counts(order[: min(served, subchannels)], demand, subchannels, counts)
         _choose(order[: min(served, subchannels)], gain[n], counts, assignment[n])
-        psd[n] = spread_power(power_w, assignment[n], subchannel_hz[n])
-    return cut_layer, selected, assignment, psd, ratio
+        spread_power(power_w, assignment[n], subchannel_hz[n], demand, psd[n])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INLINED)
 def _by_demand(selected: Bools, available: Bools, demand: Floats, order: Ints) -> int:
     """Fills `order` with those who take part, highest demand first (of equal ones the first); returns how many."""
     count = 0
@@ -127,16 +131,17 @@ def _by_demand(selected: Bools, available: Bools, demand: Floats, order: Ints) -
     return count
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INLINED)
 def _deal_counts(order: Ints, demand: Floats, subchannels: int, counts: Ints) -> None:
     """Fills [C] numbers of subchannels in proportion to the demands: at least one each, all of them dealt out.
 
     With fewer subchannels than clients those with the highest demands get one each.
     """
-    counts[:] = 0
-    counts[order] = 1
     total = 0.0
+    for i in range(counts.shape[0]):
+        counts[i] = 0
     for i in order:
+        counts[i] = 1
         total += demand[i]
     for _ in range(subchannels - order.shape[0] if order.shape[0] > 0 else 0):
         neediest, most = -1, -np.inf
@@ -148,10 +153,12 @@ def _deal_counts(order: Ints, demand: Floats, subchannels: int, counts: Ints) ->
         counts[neediest] += 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INLINED)
 def _choose(order: Ints, gain: Floats, counts: Ints, assignment: Ints) -> None:
     """In turns, highest demand first, each client takes its best free subchannel until it has its count."""
-    left = np.sum(counts)
+    left = 0
+    for count in counts:
+        left += count
     while left > 0:
         for i in order:
             if counts[i] > 0:

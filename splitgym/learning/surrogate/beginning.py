@@ -3,6 +3,7 @@
 import numpy as np
 from numba import njit
 
+from splitgym.kernels import COMPILED
 from splitgym.learning.surrogate.parameters import Floats, Parameters
 from splitgym.learning.surrogate.worlds import Ints, Worlds, settle
 
@@ -10,7 +11,7 @@ GUESSING_SPREAD = 0.3
 """Standard deviation of the accuracy of an untrained network, as a share of 1 / K."""
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def begin_episodes(
     worlds: Worlds,
     which: Ints,

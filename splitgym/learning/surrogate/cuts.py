@@ -2,11 +2,12 @@
 
 from numba import njit
 
+from splitgym.kernels import INLINED
 from splitgym.learning.surrogate.parameters import Floats, Parameters
 from splitgym.learning.surrogate.worlds import Worlds
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(**INLINED)
 def move_cut(worlds: Worlds, n: int, cut_layer: int, part: Floats, parameters: Parameters) -> None:
     """Moves the cut of world n to the given layer with those whose part in the data, [C], is not 0.
 
@@ -31,7 +32,7 @@ def move_cut(worlds: Worlds, n: int, cut_layer: int, part: Floats, parameters: P
     worlds.cut_layer[n] = cut_layer
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(**INLINED)
 def _take_over(worlds: Worlds, n: int, cut_layer: int, part: Floats, share: Floats) -> None:
     weight = 0.0
     for c in range(len(part)):

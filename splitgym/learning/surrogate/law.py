@@ -8,6 +8,7 @@ behind while the server moves on without it. Losses and accuracies are read from
 import numpy as np
 from numba import njit
 
+from splitgym.kernels import UNCOUNTED
 from splitgym.learning.surrogate.cuts import move_cut
 from splitgym.learning.surrogate.measuring import measure
 from splitgym.learning.surrogate.parameters import Floats, Parameters
@@ -15,7 +16,6 @@ from splitgym.learning.surrogate.training import train
 from splitgym.learning.surrogate.worlds import Bools, Ints, Worlds
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=True)
 def play_round(
     worlds: Worlds,
     cut_layer: Ints,
@@ -40,8 +40,37 @@ def play_round(
         evaluation_samples: Test samples on which accuracy is measured.
         evaluate_every: Rounds from one measurement to the next.
     """
+    _play_rounds(
+        worlds,
+        cut_layer,
+        participants,
+        aggregated,
+        normals,
+        parameters,
+        test_share,
+        evaluation_samples,
+        evaluate_every,
+        np.empty((4, participants.shape[1], len(test_share))),
+        np.empty(participants.shape[1]),
+    )
+
+
+@njit(**UNCOUNTED, fastmath=True)
+def _play_rounds(
+    worlds: Worlds,
+    cut_layer: Ints,
+    participants: Bools,
+    aggregated: Floats,
+    normals: Floats,
+    parameters: Parameters,
+    test_share: Floats,
+    evaluation_samples: int,
+    evaluate_every: int,
+    scratch: Floats,
+    part: Floats,
+) -> None:
+    """As `play_round`, with room to work in: [4, C, K] and [C]."""
     clients, classes = participants.shape[1], len(test_share)
-    scratch, part = np.empty((4, clients, classes)), np.empty(clients)
     fresh = np.sqrt(1.0 - parameters.persistence**2) * parameters.wobble
     for n in range(len(cut_layer)):
         worlds.rounds[n] += 1
@@ -51,7 +80,8 @@ def play_round(
             total += part[c]
         worlds.trained[n] = total > 0.0
         if worlds.trained[n]:
-            part /= total
+            for c in range(clients):
+                part[c] /= total
             move_cut(worlds, n, cut_layer[n], part, parameters)
             train(worlds, n, part, aggregated[n], normals[n, classes + clients :], parameters, scratch)
             for k in range(classes):

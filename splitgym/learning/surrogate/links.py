@@ -4,12 +4,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from splitgym.kernels import INLINED, UNCOUNTED
+
 Floats = NDArray[np.float64]
 
 DOUBLINGS = 10
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=True)
+@njit(**UNCOUNTED, fastmath=True)
 def grow(logits: Floats) -> None:
     """Turns logits into about exp(logit), in place: (1 + x / 1024)^1024.
 
@@ -23,7 +25,7 @@ def grow(logits: Floats) -> None:
         flat[i] = y
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=True)
+@njit(**UNCOUNTED, fastmath=True)
 def answer(right: Floats, weight: Floats, others: Floats) -> None:
     """How likely a sample of each class is recognised.
 
@@ -49,7 +51,7 @@ def answer(right: Floats, weight: Floats, others: Floats) -> None:
         flat[i] = own / (own + rest[i])
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=True, inline="always")
+@njit(**INLINED, fastmath=True)
 def limited(step: float) -> float:
     """A step that is never longer than one logit."""
     return step / (1.0 + abs(step))

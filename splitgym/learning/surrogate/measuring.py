@@ -3,12 +3,13 @@
 import numpy as np
 from numba import njit
 
+from splitgym.kernels import INLINED
 from splitgym.learning.surrogate.links import answer
 from splitgym.learning.surrogate.parameters import Floats, Parameters
 from splitgym.learning.surrogate.worlds import Worlds
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=True, inline="always")
+@njit(**INLINED, fastmath=True)
 def measure(
     worlds: Worlds,
     n: int,
@@ -52,7 +53,7 @@ def measure(
         worlds.balanced_accuracy[n] += worlds.data_share[n, c] * min(max(balanced + measured - expected, 0.0), 1.0)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=True, inline="always")
+@njit(**INLINED, fastmath=True)
 def _decide(worlds: Worlds, n: int, p: Parameters, right: Floats, weight: Floats) -> None:
     """Fills in logits and habits of decisions, [C, K], which are sharper than those that losses are made of."""
     clients, classes = right.shape

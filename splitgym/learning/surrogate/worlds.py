@@ -7,6 +7,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from splitgym.kernels import COMPILED
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -90,7 +92,7 @@ class Worlds(NamedTuple):
         )
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def settle(worlds: Worlds, n: int, class_counts: Ints, exponent: float) -> None:
     """Gives a world untrained clients with that data.
 
