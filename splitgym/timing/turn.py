@@ -76,6 +76,7 @@ def walk_turn(
     Returns:
         The latency of the turn, s, and the bits that were broadcast.
     """
+    # By itself, so that the compiler sees that without on-demand sharing nothing else is left to do.
     if server_by_client is None:
         return _walk_statically(plan, spectrum, cell, work, per_participant, turn)
     if not anybody(turn.takes_part):

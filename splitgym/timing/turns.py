@@ -125,6 +125,7 @@ def _walk_worlds(
     walked: Walked,
     room: Room,
 ) -> None:
+    """As `walk_turns`."""
     turn, order, members, band = room.turn, room.order, room.members, room.band
     down, up, began, prefix_bits = room.down, room.up, turn.began, rules.prefix_bits
     selected, available, client_cut, cluster = decided.selected, worlds.available, worlds.client_cut, decided.cluster
@@ -162,8 +163,9 @@ def _walk_worlds(
             current, following = following, _next_turn(order, members, following)
 
 
-_walk_statically = njit(**UNCOUNTED)(_walk_worlds)
-_walk_on_demand = njit(**COMPILED)(_walk_worlds)
+# Who shares on demand needs arrays of changing sizes; with static shares nothing is made.
+_with_static_shares = njit(**UNCOUNTED)(_walk_worlds)
+_on_demand = njit(**COMPILED)(_walk_worlds)
 
 
 @njit(**COMPILED)
@@ -202,9 +204,9 @@ def walk_turns(
         np.zeros(clients),
     )
     if server_by_client is None:
-        _walk_statically(plan, constants, rules, None, worlds, decided, walked, room)
+        _with_static_shares(plan, constants, rules, None, worlds, decided, walked, room)
     else:
-        _walk_on_demand(plan, constants, rules, server_by_client, worlds, decided, walked, room)
+        _on_demand(plan, constants, rules, server_by_client, worlds, decided, walked, room)
 
 
 @njit(**INLINED)
