@@ -55,8 +55,7 @@ def _round(state: RoundState, allocation: str, aggregation_ratio: float, cell: i
     decision = ALLOCATIONS[allocation](state, state.available, aggregation_ratio, rng)
     cost = round_cost(state, decision)
     return {
-        # Five digits: there are some hundred thousand rows.
-        "latency_s": float(f"{cost.latency_s:.5g}"),
+        "latency_s": float(cost.latency_s),
         "participants": int(cost.participants.sum()),
         "clients": len(state.available),
         "cut_layer": int(decision.cut_layer),

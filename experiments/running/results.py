@@ -13,7 +13,7 @@ from agents.policy_file import write
 from experiments.running.experiment import Experiment, Row
 
 LARGEST_BYTES = 1_000_000
-"""Of a table that is saved as plain text; a larger one is packed."""
+"""Of a table that is saved as plain text, to nine digits; a larger one is packed, to five."""
 
 
 def save_results(folder: Path, name: str, experiment: Experiment, rows: Sequence[Row], command: str) -> str:
@@ -39,6 +39,8 @@ def save_results(folder: Path, name: str, experiment: Experiment, rows: Sequence
     )
     content = table.to_csv(index=False, float_format="%.9g").encode()
     packed = len(content) > LARGEST_BYTES
+    if packed:
+        content = table.to_csv(index=False, float_format="%.5g").encode()
     (folder / f"{name}.csv{'' if packed else '.gz'}").unlink(missing_ok=True)
     if packed:
         write(folder / f"{name}.csv.gz", partial(Path.write_bytes, data=gzip.compress(content, mtime=0)))

@@ -152,7 +152,7 @@ def _squash(value: float, reference: float) -> float:
 
 
 @njit(**INLINED)
-def _count_classes(rarity: Floats, class_share: Floats, data_share: Floats, experience: Floats) -> None:
+def _find_rarity(rarity: Floats, class_share: Floats, data_share: Floats, experience: Floats) -> None:
     """Fills in how rare each class, [K], has been so far; about 1: it has been taught as much as on average."""
     for k in range(len(rarity)):
         rarity[k] = 0.0
@@ -214,7 +214,7 @@ def _observe(
         count = 0
         for i in range(clients):
             count += present[n, i]
-        _count_classes(rarity, class_share[n], data_share[n], experience[n])
+        _find_rarity(rarity, class_share[n], data_share[n], experience[n])
         at = first + clients * shows_present + shows_bandwidth
         for i in range(clients):
             if present[n, i]:
