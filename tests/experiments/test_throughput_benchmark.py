@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from stable_baselines3 import PPO
 
 from experiments.benchmarks import throughput
-from experiments.benchmarks.costless import EPISODE, Costless
+from experiments.benchmarks.costless import Costless, Ends
 from experiments.benchmarks.throughput import Options, main, measure
 from splitgym.envs import SB3VecEnv
 
@@ -25,18 +26,27 @@ SMALL = {
 
 def test_costless_environments_have_the_same_spaces_and_end_their_episodes() -> None:
     ours = SB3VecEnv(6, scenario="iot", action="schedule", learner="surrogate")
-    costless = Costless(ours)
+    costless = Costless(ours, truncated=0.2, terminated=0.1)
     assert (costless.observation_space, costless.action_space) == (ours.observation_space, ours.action_space)
     assert costless.reset().shape == ours.reset().shape
-    ended = np.zeros(6, int)
+    ended, cut_off, rounds = 0, 0, 400
     actions = np.zeros((6, 10), int)
-    for _ in range(2 * EPISODE):
+    for _ in range(rounds):
         (observation, reward, done, infos), (one, another, yet_another, _) = costless.step(actions), ours.step(actions)
         for a, b in ((observation, one), (reward, another), (done, yet_another)):
             assert (a.shape, a.dtype) == (b.shape, b.dtype)
         assert [bool(info) for info in infos] == done.tolist()
-        ended += done
-    assert (ended == 2).all()
+        ended += int(done.sum())
+        cut_off += sum(info["TimeLimit.truncated"] for info in infos if info)
+    assert ended / (6 * rounds) == pytest.approx(0.3, abs=0.04)
+    assert cut_off / (6 * rounds) == pytest.approx(0.2, abs=0.04)
+
+
+def test_ends_of_episodes_are_counted() -> None:
+    budget = {"episode": {"max_rounds": 4, "target_accuracy": 1.0, "time_budget_s": 1e9, "round_timeout_s": 1e8}}
+    envs, ends = SB3VecEnv(3, scenario="iot", action="schedule", learner="surrogate", **budget), Ends()
+    PPO("MlpPolicy", envs, n_steps=8, batch_size=24, device="cpu").learn(24, callback=ends)
+    assert (ends.truncated, ends.terminated) == (0.25, 0.0)
 
 
 def test_every_number_is_measured_once_and_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
