@@ -12,7 +12,7 @@ from PIL import Image
 from agents.policy_file import write
 from experiments.running.experiment import Experiment, Row
 
-LARGEST_BYTES = 1_000_000
+LARGEST_BYTES = 250_000
 """Of a table that is saved as plain text, to nine digits; a larger one is packed, to five."""
 
 
