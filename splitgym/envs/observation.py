@@ -154,8 +154,7 @@ def _squash(value: float, reference: float) -> float:
 @njit(**INLINED)
 def _find_rarity(rarity: Floats, class_share: Floats, data_share: Floats, experience: Floats) -> None:
     """Fills in how rare each class, [K], has been so far; about 1: it has been taught as much as on average."""
-    for k in range(len(rarity)):
-        rarity[k] = 0.0
+    rarity[:] = 0.0
     total = 0.0
     for i in range(len(data_share)):
         weight = (experience[i] + HEAD_START) * data_share[i]
@@ -205,8 +204,8 @@ def _observe(
     reference_hz, reference_loss, reference_s, reference_band_hz = references
     power_max_w, noise = power
     first = (len(PER_CLIENT) * clients) + len(SCALARS)
-    for index in range(which.shape[0]):
-        n, row = which[index], observed[index]
+    for index, n in enumerate(which):
+        row = observed[index]
         band_hz = 0.0
         for k in range(subchannels):
             band_hz += subchannel_hz[n, k]

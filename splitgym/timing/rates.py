@@ -21,7 +21,13 @@ LARGEST_SNR = 1e150
 @njit(**INLINED)
 def subchannel_rate(bandwidth_hz: float, psd_w_per_hz: float, gain: float, noise_psd_w_per_hz: float) -> float:
     """B log2(1 + p G g / N0), bits/s, exact for the weakest signals too; `gain` includes the antenna gains G."""
-    return bandwidth_hz * log1p(psd_w_per_hz * gain / noise_psd_w_per_hz) / LN2
+    return shannon_rate(bandwidth_hz, psd_w_per_hz * gain / noise_psd_w_per_hz)
+
+
+@njit(**INLINED)
+def shannon_rate(bandwidth_hz: float, snr: float) -> float:
+    """B log2(1 + SNR), bits/s."""
+    return bandwidth_hz * log1p(snr) / LN2
 
 
 @njit(**INLINED)
@@ -85,4 +91,4 @@ def with_snr(joint: float, snr: float) -> float:
 @njit(**INLINED)
 def joint_rate(width_hz: float, joint: float) -> float:
     """Rate over subchannels of that width whose SNRs have been joined, bits/s: a single logarithm for all of them."""
-    return width_hz * log1p(joint) / LN2 if joint > 0.0 else 0.0
+    return shannon_rate(width_hz, joint) if joint > 0.0 else 0.0

@@ -79,7 +79,7 @@ def walk_turn(
     # By itself, so that the compiler sees that without on-demand sharing nothing else is left to do.
     if server_by_client is None:
         return _walk_statically(plan, spectrum, cell, work, per_participant, turn)
-    if not anybody(turn.takes_part):
+    if not np.any(turn.takes_part):
         return _walk_statically(plan, spectrum, cell, work, per_participant, turn)
     todo = work_of(plan.kind, work, per_participant, server_by_client, cell)
     band = band_as_decided(cell.gain, turn.owner, turn.psd, turn.takes_part, spectrum)
@@ -94,12 +94,3 @@ def _walk_statically(
 ) -> tuple[float, float]:
     fill_own_links(spectrum, cell.gain, turn.owner, turn.psd, turn.links)
     return walk(plan, work, per_participant, turn.takes_part, cell, turn.links, turn.now, turn.timeline)
-
-
-@njit(**INLINED)
-def anybody(members: Bools) -> bool:
-    """Whether somebody is a member ([C])."""
-    found = False
-    for member in members:
-        found |= member
-    return found

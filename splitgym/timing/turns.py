@@ -252,9 +252,7 @@ def _note_turn(
     participants, timed_out, without_subchannel = walked.participants, walked.timed_out, walked.without_subchannel
     all_start, all_stop, clients_j = walked.start_s, walked.stop_s, walked.client_energy_j
     stage_s, all_stage_s, server_j, bits = turn.timeline.stage_s, walked.stage_s, 0.0, broadcast_bits
-    begin, moved_bits, band_hz = walked.latency_s[n], 0.0, 0.0
-    for hz in spectrum.subchannel_hz:
-        band_hz += hz
+    begin, moved_bits = walked.latency_s[n], 0.0
     for i in range(began.shape[0]):
         if not began[i]:
             continue
@@ -276,7 +274,7 @@ def _note_turn(
         if kinds[row] == SERVER:
             server_j += constants.server_capacitance * cell.server_hz**3 * common_s[row]
         elif kinds[row] == BROADCAST:
-            server_j += constants.downlink_psd * band_hz * common_s[row]
+            server_j += constants.downlink_psd * np.sum(spectrum.subchannel_hz) * common_s[row]
         elif kinds[row] == CLOUD:
             server_j += cell.cloud.capacitance * cell.cloud.hz**3 * common_s[row]
         elif kinds[row] == BACKHAUL:

@@ -137,9 +137,8 @@ def _deal_counts(order: Ints, demand: Floats, subchannels: int, counts: Ints) ->
 
     With fewer subchannels than clients those with the highest demands get one each.
     """
+    counts[:] = 0
     total = 0.0
-    for i in range(counts.shape[0]):
-        counts[i] = 0
     for i in order:
         counts[i] = 1
         total += demand[i]
@@ -156,9 +155,7 @@ def _deal_counts(order: Ints, demand: Floats, subchannels: int, counts: Ints) ->
 @njit(**INLINED)
 def _choose(order: Ints, gain: Floats, counts: Ints, assignment: Ints) -> None:
     """In turns, highest demand first, each client takes its best free subchannel until it has its count."""
-    left = 0
-    for count in counts:
-        left += count
+    left = np.sum(counts)
     while left > 0:
         for i in order:
             if counts[i] > 0:
