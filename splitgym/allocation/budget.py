@@ -4,10 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from splitgym.kernels import COMPILED
+from splitgym.kernels import COMPILED, kernel
 from splitgym.rounds import Decision, RoundState, with_axis
 from splitgym.timing.turns import turn_of_client
 
@@ -55,7 +54,7 @@ def project_power(decision: Decision, state: RoundState) -> tuple[Decision, Any]
     return replace(decision, power_w_per_hz=psd[0] if one else psd), bool(broken[0]) if one else broken
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def _keep_within(
     turns: int,
     by_turn: bool,

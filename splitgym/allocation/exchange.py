@@ -6,7 +6,6 @@ nanoseconds, and no trial needs power control.
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.allocation.holdings import Holdings, give, take
@@ -15,7 +14,7 @@ from splitgym.allocation.load import Load
 from splitgym.allocation.power import control
 from splitgym.allocation.serving import sort_by
 from splitgym.allocation.trial import Goal, helps, set_goal
-from splitgym.kernels import INLINED
+from splitgym.kernels import INLINED, kernel
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -26,7 +25,7 @@ CARRIED_OUT = 10
 """An exchange that is carried out takes the time of so many trials, and of another one for each client."""
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def exchange(held: Holdings, links: Links, load: Load, ends: Floats, goal: Goal, trials: int) -> tuple[float, int]:
     """Exchanges subchannels until no single exchange helps, or until so many have been tried.
 
@@ -60,7 +59,7 @@ def exchange(held: Holdings, links: Links, load: Load, ends: Floats, goal: Goal,
     return total_s, max(trials, 0)
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _list_receivers(goal: Goal) -> int:
     """Clients without whom as a receiver no exchange can help, if there are any; else all, thirstiest first.
 
@@ -93,7 +92,7 @@ def _list_receivers(goal: Goal) -> int:
     return n
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _try_all(
     held: Holdings, links: Links, goal: Goal, i: int, tried: Bools, first: int, most: int
 ) -> tuple[bool, int, int]:
@@ -137,7 +136,7 @@ def _try_all(
     return False, trials, first
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _carry_out(held: Holdings, links: Links, i: int, j: int, k: int, back: int) -> None:
     """Client i gets subchannel k of j (-1: nobody's), and j gets `back` (-1: nothing)."""
     if j >= 0:

@@ -8,11 +8,10 @@ from math import inf, log1p, log2
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.allocation.links import Links
-from splitgym.kernels import COMPILED, INLINED, UNCOUNTED
+from splitgym.kernels import COMPILED, INLINED, UNCOUNTED, kernel
 from splitgym.timing.rates import LN2
 
 Floats = NDArray[np.float64]
@@ -44,7 +43,7 @@ class Holdings(NamedTuple):
     """[3, C] room for rates, bits/s, that power control looks at."""
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def no_holdings(clients: int, subchannels: int) -> Holdings:
     """Nobody holds anything."""
     return Holdings(
@@ -59,7 +58,7 @@ def no_holdings(clients: int, subchannels: int) -> Holdings:
     )
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def release(held: Holdings) -> None:
     """Takes everything from everybody."""
     held.owner[:] = -1
@@ -70,7 +69,7 @@ def release(held: Holdings) -> None:
     held.downlink[:] = 0.0
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def give(held: Holdings, links: Links, i: int, k: int) -> None:
     """Client i gets subchannel k, which is nobody's."""
     held.owner[k] = i
@@ -78,7 +77,7 @@ def give(held: Holdings, links: Links, i: int, k: int) -> None:
     _sum_up(held, links, i)
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _enlist(own: Ints, number: Ints, floor: Floats, i: int, k: int) -> None:
     """Puts subchannel k into its place in the list of client i."""
     place = number[i]
@@ -89,7 +88,7 @@ def _enlist(own: Ints, number: Ints, floor: Floats, i: int, k: int) -> None:
     number[i] += 1
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def take(held: Holdings, links: Links, k: int) -> None:
     """Subchannel k is taken from its owner."""
     i = held.owner[k]
@@ -103,7 +102,7 @@ def take(held: Holdings, links: Links, k: int) -> None:
     _sum_up(held, links, i)
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def hold(held: Holdings, links: Links, owner: Ints) -> None:
     """Everybody holds what `owner` [M] says."""
     release(held)
@@ -117,7 +116,7 @@ def hold(held: Holdings, links: Links, owner: Ints) -> None:
             _sum_up(held, links, i)
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _sum_up(held: Holdings, links: Links, i: int) -> None:
     """The sums anew, in the order of the list: so they depend on what is held alone, not on how it came about."""
     wide = depth = floor = downlink = 0.0
@@ -130,7 +129,7 @@ def _sum_up(held: Holdings, links: Links, i: int) -> None:
     held.wide[i], held.depth[i], held.floor[i], held.downlink[i] = wide, depth, floor, downlink
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def log_level(held: Holdings, links: Links, i: int, rate: float) -> tuple[float, float, float]:
     """Water-filling of client i for a rate > 0, bits/s.
 
@@ -154,7 +153,7 @@ def log_level(held: Holdings, links: Links, i: int, rate: float) -> tuple[float,
     return x, wide, floor
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def least_power(held: Holdings, links: Links, i: int, rate: float) -> float:
     """Least power with which client i reaches a rate, W."""
     if rate <= 0.0:
@@ -163,7 +162,7 @@ def least_power(held: Holdings, links: Links, i: int, rate: float) -> float:
     return wide * 2.0**x - floor if x < LARGEST_EXPONENT else inf
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def greatest_rate(held: Holdings, links: Links, i: int, power_w: float) -> float:
     """Largest rate that client i reaches with a power, bits/s: water-filling again, from the power's side."""
     n = held.number[i]
@@ -180,7 +179,7 @@ def greatest_rate(held: Holdings, links: Links, i: int, power_w: float) -> float
     return wide * log2((power_w + floor) / wide) - depth
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def even_rate(held: Holdings, links: Links, i: int, power_w: float) -> float:
     """Rate of client i with a power spread evenly over what it holds, bits/s."""
     if held.number[i] == 0:

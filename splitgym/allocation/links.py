@@ -4,10 +4,9 @@ from math import inf, log2
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from splitgym.kernels import COMPILED, INLINED
+from splitgym.kernels import COMPILED, INLINED, kernel
 from splitgym.rounds import RoundState, System
 from splitgym.timing.rates import subchannel_rate
 
@@ -54,7 +53,7 @@ def radio_of(system: System) -> Radio:
     )
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def room_for_links(clients: int, subchannels: int, radio: Radio) -> Links:
     """Links that nobody has, to be filled."""
     return Links(
@@ -70,7 +69,7 @@ def room_for_links(clients: int, subchannels: int, radio: Radio) -> Links:
     )
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def fill_links(links: Links, radio: Radio, hz: Floats, gain: Floats, wanted: Bools) -> None:
     """Fills in the links of the clients that are wanted ([C]), from bandwidths [M] and gains [C, M]."""
     floor, log_floor, downlink = links.floor, links.log_floor, links.downlink

@@ -12,12 +12,11 @@ from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.allocation.budget import even_power_w
 from splitgym.frameworks.phases import Program, aggregated_rows
-from splitgym.kernels import COMPILED, UNCOUNTED
+from splitgym.kernels import COMPILED, UNCOUNTED, kernel
 from splitgym.rounds import RoundState, System
 from splitgym.timing.cell import Cloud, cloud_of
 from splitgym.timing.clock import (
@@ -80,7 +79,7 @@ def work_of(system: System) -> Work:
     )
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def no_load(phases: int, clients: int) -> Load:
     """An empty load with room for any program of so many phases."""
     segments = phases + 1
@@ -93,7 +92,7 @@ def no_load(phases: int, clients: int) -> Load:
     )
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def fill_load(
     load: Load, work: Work, cut: int, rows: int, client_hz: Floats, server_hz: float, client_cut_layer: Ints
 ) -> None:
@@ -147,14 +146,14 @@ def fill_load(
     load.segments[0], load.segments[1] = segment + open_segment, timed
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def common_seconds(load: Load, part: int, participants: int, slowest_band: float) -> float:
     """Seconds of the common phases before (part 0) or after (1) the timeout applies."""
     seconds, each, bits = load.common[part]
     return seconds + each * participants + duration(bits, slowest_band)
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def uplinks(load: Load) -> int:
     """How many segments have an uplink."""
     count = 0
@@ -203,7 +202,7 @@ def own_seconds(state: RoundState, cut_layer: Any, sharing: Any, aggregation_rat
     return seconds if state.batched else seconds[0]
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def _own_seconds(
     work: Work,
     cuts: Ints,

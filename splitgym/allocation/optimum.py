@@ -11,7 +11,6 @@ from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.allocation.cut_problem import CutProblem, cut_problem, cut_problems, served_clients
@@ -22,7 +21,7 @@ from splitgym.allocation.mixed_integer import MixedInteger
 from splitgym.allocation.power import check_uplinks, control, control_power, ready
 from splitgym.allocation.relaxation import relax
 from splitgym.allocation.shares import strongest_signal
-from splitgym.kernels import COMPILED
+from splitgym.kernels import COMPILED, kernel
 from splitgym.rounds import Decision, RoundState
 from splitgym.timing.clock import duration
 
@@ -200,7 +199,7 @@ def _with_best_powers(
     return Decision(cut_layer, owner, psd, selected.copy(), aggregation_ratio)
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def _try_all(links: Links, load: Load, common_s: float, served: Ints, best_s: float, best: Ints) -> float:
     """Tries all owners; fills in the `best` [M] if they take less than `best_s`, and returns what they take, s."""
     clients, subchannels = links.floor.shape
@@ -229,7 +228,7 @@ def _try_all(links: Links, load: Load, common_s: float, served: Ints, best_s: fl
             return best_s
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def _least_ends(held: Holdings, links: Links, load: Load) -> float:
     """Sum of the segments' ends if there were no common power budget, s."""
     total = 0.0

@@ -9,14 +9,13 @@ round (SFL gives the model back) adds a search over how the two share the time.
 from math import inf, log
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.allocation.budget import even_power_w
 from splitgym.allocation.holdings import LARGEST_EXPONENT, Holdings, greatest_rate, hold, log_level, no_holdings
 from splitgym.allocation.links import Links, own_links
 from splitgym.allocation.load import Load, own_load, uplinks
-from splitgym.kernels import INLINED, UNCOUNTED
+from splitgym.kernels import INLINED, UNCOUNTED, kernel
 from splitgym.rounds import RoundState
 from splitgym.timing.clock import duration
 from splitgym.timing.rates import LN2
@@ -73,7 +72,7 @@ def even_psd(state: RoundState, assignment: Ints) -> Floats:
     return psd
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def spread_power(power_w: Floats, assignment: Ints, subchannel_hz: Floats, own_hz: Floats, psd: Floats) -> None:
     """Fills in [M] W/Hz: every owner spreads its power ([C], W) evenly over its subchannels; with room for [C] Hz."""
     for i in range(power_w.shape[0]):
@@ -85,7 +84,7 @@ def spread_power(power_w: Floats, assignment: Ints, subchannel_hz: Floats, own_h
         psd[k] = power_w[assignment[k]] / own_hz[assignment[k]] if assignment[k] >= 0 else 0.0
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def control(held: Holdings, links: Links, load: Load, ends: Floats) -> float:
     """Least sum over the segments of the time at which the last client ends, of all who hold something.
 
@@ -121,7 +120,7 @@ def control(held: Holdings, links: Links, load: Load, ends: Floats) -> float:
     return total
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def even_share_w(held: Holdings, links: Links) -> float:
     """What each of those who hold something may spend if all spend the same, W."""
     holders = 0
@@ -130,7 +129,7 @@ def even_share_w(held: Holdings, links: Links) -> float:
     return min(links.client_max_w, links.total_max_w / max(holders, 1))
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def has_uplink(held: Holdings, load: Load, s: int) -> bool:
     """Whether anybody who holds something has bits to send in segment s."""
     bits = 0.0
@@ -140,13 +139,13 @@ def has_uplink(held: Holdings, load: Load, s: int) -> bool:
     return bits > 0.0
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def ready(held: Holdings, load: Load, s: int, i: int) -> float:
     """Seconds of client i in segment s without its uplink."""
     return load.compute_s[s, i] + duration(load.downlink_bits[s, i], held.downlink[i])
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def last_without_uplink(held: Holdings, load: Load, s: int) -> float:
     """When the last client ends segment s, which has no uplink, s."""
     last = 0.0
@@ -156,7 +155,7 @@ def last_without_uplink(held: Holdings, load: Load, s: int) -> float:
     return last
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def end_at(held: Holdings, load: Load, s: int, rates: Floats) -> float:
     """When the last client ends segment s if they send at these rates [C], s."""
     last = 0.0
@@ -166,7 +165,7 @@ def end_at(held: Holdings, load: Load, s: int, rates: Floats) -> float:
     return last
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def rate_for(held: Holdings, load: Load, s: int, i: int, end: float) -> float:
     """Rate with which client i ends segment s in time; endless if no rate is enough."""
     bits = load.uplink_bits[s, i]
@@ -176,7 +175,7 @@ def rate_for(held: Holdings, load: Load, s: int, i: int, end: float) -> float:
     return bits / left if left > 0.0 else inf
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def _earliest_end(held: Holdings, links: Links, load: Load, s: int, floor: Floats, feasible: Floats) -> float:
     """Earliest end of segment s that the budgets allow, s.
 
@@ -218,7 +217,7 @@ def _earliest_end(held: Holdings, links: Links, load: Load, s: int, floor: Float
     return high
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def _power_for_end(held: Holdings, links: Links, load: Load, s: int, end: float, floor: Floats) -> tuple[float, float]:
     """Power with which everybody ends segment s in time, W, and its derivative by the end, W/s."""
     power_w = slope = 0.0
@@ -237,7 +236,7 @@ def _power_for_end(held: Holdings, links: Links, load: Load, s: int, end: float,
     return power_w, slope
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def _share_time(
     held: Holdings, links: Links, load: Load, first: int, second: int, nothing: Floats, feasible: Floats, ends: Floats
 ) -> None:
@@ -266,7 +265,7 @@ def _share_time(
     ends[second] = _second_end(held, links, load, first, second, ends[first], rates)
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def _second_end(
     held: Holdings, links: Links, load: Load, first: int, second: int, first_end: float, rates: Floats
 ) -> float:
@@ -275,14 +274,14 @@ def _second_end(
     return _earliest_end(held, links, load, second, rates, rates)
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def _rates_for(held: Holdings, load: Load, s: int, end: float, rates: Floats) -> None:
     """Fills in the rates [C] with which everybody ends segment s in time."""
     for i in range(held.number.shape[0]):
         rates[i] = rate_for(held, load, s, i, end) if held.number[i] > 0 else 0.0
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def rate_needed(held: Holdings, load: Load, i: int, ends: Floats) -> float:
     """Rate with which client i ends every segment in time, bits/s."""
     rate = 0.0
@@ -291,7 +290,7 @@ def rate_needed(held: Holdings, load: Load, i: int, ends: Floats) -> float:
     return rate
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def write_psd(held: Holdings, links: Links, load: Load, ends: Floats, even: bool, psd: Floats) -> None:
     """Fills in [M] powers, W/Hz, of all who hold something: an even split of the budgets, or the least for the ends."""
     psd[:] = 0.0

@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.allocation.holdings import Holdings, no_holdings
@@ -12,7 +11,7 @@ from splitgym.allocation.load import Load, Work, fill_load, no_load, uplinks
 from splitgym.allocation.power import write_psd
 from splitgym.allocation.serving import servable
 from splitgym.allocation.turn import STARTS, Room, allocate_turn, room_for
-from splitgym.kernels import COMPILED, UNCOUNTED
+from splitgym.kernels import COMPILED, UNCOUNTED, kernel
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -81,7 +80,7 @@ class AtCut(NamedTuple):
     """[T, M]."""
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def descend_worlds(radio: Radio, work: Work, of: Worlds, turns: int, even_power: bool, trials: int) -> Found:
     """The descent of every world."""
     (worlds, clients, subchannels), cut_layers = of.gain.shape, work.work.shape[0]
@@ -119,7 +118,7 @@ def descend_worlds(radio: Radio, work: Work, of: Worlds, turns: int, even_power:
     return found
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def _search_cuts(
     found: Found,
     at: AtCut,
@@ -153,7 +152,7 @@ def _search_cuts(
         found.steps_s[n, last_block:] = found.latency_s[n]
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def _try_cut(
     found: Found,
     at: AtCut,
@@ -205,7 +204,7 @@ def _try_cut(
     return serves, latency_s, trials
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def _find_members(members: Bools, links: Links, of: Worlds, n: int, t: int) -> bool:
     """Marks who is in turn t of world n and heard on some subchannel ([C]); whether anybody is, heard or not."""
     anybody = False
@@ -216,7 +215,7 @@ def _find_members(members: Bools, links: Links, of: Worlds, n: int, t: int) -> b
     return anybody
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def _better(found: Found, n: int, participants: int, latency_s: float) -> bool:
     """Whether more clients take part than in what was found for world n, or as many in less time."""
     if participants != found.participants[n]:
@@ -224,7 +223,7 @@ def _better(found: Found, n: int, participants: int, latency_s: float) -> bool:
     return latency_s < found.latency_s[n]
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def _best_first(serves: Ints, seconds: Floats) -> Ints:
     """Indices in the order of most clients, then least seconds."""
     order = np.argsort(seconds, kind="mergesort")

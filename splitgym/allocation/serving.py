@@ -3,12 +3,11 @@
 from math import inf, log1p
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.allocation.links import Links
 from splitgym.allocation.load import Load, common_seconds
-from splitgym.kernels import INLINED, UNCOUNTED
+from splitgym.kernels import INLINED, UNCOUNTED, kernel
 from splitgym.timing.clock import duration
 from splitgym.timing.rates import LN2
 
@@ -17,7 +16,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def least_seconds(load: Load, links: Links, members: Bools, sharing: int, seconds: Floats) -> None:
     """Fills in [S, C] seconds below which no member ends a segment if so many clients share the band.
 
@@ -43,7 +42,7 @@ def least_seconds(load: Load, links: Links, members: Bools, sharing: int, second
             seconds[s, i] = load.compute_s[s, i] + uplink_s + downlink_s
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def least_latency(load: Load, links: Links, served: Ints, least_s: Floats) -> tuple[float, float]:
     """A turn with these clients takes no less than this, s, and its timeout's barrier comes no earlier than that."""
     slowest_band = inf
@@ -61,7 +60,7 @@ def least_latency(load: Load, links: Links, served: Ints, least_s: Floats) -> tu
     return total, before if load.segments[1] >= 0 else 0.0
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def servable(
     load: Load, links: Links, members: Bools, timeout_s: float, least_s: Floats, order: Ints
 ) -> tuple[int, float]:
@@ -97,7 +96,7 @@ def servable(
     return 0, timeout_s
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def list_members(members: Bools, order: Ints) -> int:
     """Fills in the indices of the members ([C]); returns how many they are."""
     count = 0
@@ -108,7 +107,7 @@ def list_members(members: Bools, order: Ints) -> int:
     return count
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def line(load: Load, links: Links, members: Bools, timeout_s: float, least_s: Floats, order: Ints) -> int:
     """Members in the order in which they should be served if not all can be: whose turn would be the shortest first.
 
@@ -138,7 +137,7 @@ def line(load: Load, links: Links, members: Bools, timeout_s: float, least_s: Fl
     return count
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def sort_by(indices: Ints, key: Floats) -> None:
     """Sorts some indices by the keys at them, the least first, those of equals as they stand: few, by insertion."""
     for n in range(1, indices.shape[0]):

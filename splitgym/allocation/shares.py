@@ -7,7 +7,6 @@ fewer subchannels than clients everybody whom the rule serves gets one; who that
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.allocation.budget import even_power_w
@@ -15,7 +14,7 @@ from splitgym.allocation.clusters import clusters_for
 from splitgym.allocation.power import even_psd
 from splitgym.allocation.signal import best_heard, no_heard
 from splitgym.frameworks.phases import Turns
-from splitgym.kernels import COMPILED
+from splitgym.kernels import COMPILED, kernel
 from splitgym.rounds import Decision, RoundState
 from splitgym.timing import round_cost
 from splitgym.timing.rates import subchannel_rate
@@ -94,7 +93,7 @@ def proportional_fair(state: RoundState, selected: Bools) -> Ints:
     return clients[_deal_fairly(state.channel_gain[clients], hz, psd, system.noise_psd_w_per_hz)]
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def _deal_fairly(gain: Floats, hz: Floats, psd: float, noise: float) -> Ints:
     """[M] owner of each subchannel among n clients; `gain` is [n, M]."""
     clients, subchannels = gain.shape

@@ -4,10 +4,9 @@ from math import inf
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from splitgym.kernels import COMPILED, UNCOUNTED
+from splitgym.kernels import COMPILED, UNCOUNTED, kernel
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -32,7 +31,7 @@ class Heard(NamedTuple):
     """[C]."""
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def no_heard(clients: int, subchannels: int) -> Heard:
     """Empty room; no handicaps."""
     return Heard(
@@ -46,7 +45,7 @@ def no_heard(clients: int, subchannels: int) -> Heard:
     )
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def best_heard(floor: Floats, served: Ints, heard: Heard) -> None:
     """Each subchannel goes to the client with the lowest noise floor on it, in relation to its handicap.
 
@@ -70,7 +69,7 @@ def best_heard(floor: Floats, served: Ints, heard: Heard) -> None:
     _share_out(floor, served, heard)
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def _share_out(floor: Floats, served: Ints, heard: Heard) -> None:
     """Gives one subchannel to everybody who has none, if there are enough."""
     owner, lowest, number, handicap = heard.owner, heard.lowest, heard.number, heard.handicap

@@ -4,14 +4,13 @@ from math import inf
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.allocation.holdings import Holdings, even_rate, give, no_holdings, release, take
 from splitgym.allocation.links import Links, own_links
 from splitgym.allocation.load import Load, own_load
 from splitgym.allocation.serving import line, sort_by
-from splitgym.kernels import COMPILED, INLINED
+from splitgym.kernels import COMPILED, INLINED, kernel
 from splitgym.rounds import RoundState
 from splitgym.timing.clock import duration
 
@@ -35,7 +34,7 @@ class Dealing(NamedTuple):
     """[C] who gets its first subchannel first."""
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def no_dealing(clients: int) -> Dealing:
     """Empty room."""
     return Dealing(
@@ -69,7 +68,7 @@ def greedy_subchannels(state: RoundState, cut_layer: int, selected: Bools, aggre
     return held.owner
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def deal(held: Holdings, links: Links, load: Load, served: Ints, dealing: Dealing) -> None:
     """Deals the whole band anew to the clients `served` (their indices, at most M); `dealing` is room."""
     release(held)
@@ -109,7 +108,7 @@ def deal(held: Holdings, links: Links, load: Load, served: Ints, dealing: Dealin
             return
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _slowest(seconds: Floats) -> int:
     """Who needs longest, the first of equals."""
     slowest = 0
@@ -119,7 +118,7 @@ def _slowest(seconds: Floats) -> int:
     return slowest
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _best_free(held: Holdings, links: Links, i: int) -> int:
     """The client's best subchannel of those that nobody has."""
     best = -1
@@ -129,7 +128,7 @@ def _best_free(held: Holdings, links: Links, i: int) -> int:
     return best
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _own_seconds(
     held: Holdings, links: Links, i: int, power_w: float, compute_s: float, uplink_bits: float, downlink_bits: float
 ) -> float:

@@ -8,14 +8,13 @@ from math import inf
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.allocation.holdings import LARGEST_EXPONENT, Holdings, log_level
 from splitgym.allocation.links import Links
 from splitgym.allocation.load import Load
 from splitgym.allocation.power import has_uplink, ready
-from splitgym.kernels import COMPILED, INLINED, UNCOUNTED
+from splitgym.kernels import COMPILED, INLINED, UNCOUNTED, kernel
 from splitgym.timing.clock import duration
 from splitgym.timing.rates import LN2
 
@@ -83,7 +82,7 @@ class Goal(NamedTuple):
     """[2, C] room for lists of clients."""
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def no_goal(segments: int, clients: int) -> Goal:
     """Room for a goal."""
     holder, duty = np.zeros(clients, HOLDER), np.zeros((segments, clients), DUTY)
@@ -98,7 +97,7 @@ def no_goal(segments: int, clients: int) -> Goal:
     )
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def set_goal(goal: Goal, held: Holdings, links: Links, load: Load, ends: Floats) -> None:
     """To end earlier than `ends` [S] by a share of their sum, in the first segment with an uplink."""
     holder, duty, segment, all_of = goal.holder, goal.duty, goal.segment, goal.common[0]
@@ -131,7 +130,7 @@ def set_goal(goal: Goal, held: Holdings, links: Links, load: Load, ends: Floats)
         all_of.over += one.power_w > links.client_max_w
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _find_last(duty: Records, segment: Records, s: int) -> None:
     """Fills in the last three clients of segment s."""
     last = second = third = -1
@@ -145,7 +144,7 @@ def _find_last(duty: Records, segment: Records, s: int) -> None:
     segment[s].last[0], segment[s].last[1], segment[s].last[2] = last, second, third
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _power_and_slope(goal: Goal, held: Holdings, links: Links, i: int) -> tuple[float, float]:
     """Power that client i needs, at most twice its budget, and its derivative by the end of the timed segment."""
     all_of = goal.common[0]
@@ -162,7 +161,7 @@ def _power_and_slope(goal: Goal, held: Holdings, links: Links, i: int) -> tuple[
     return power_w, -LN2 * 2.0**x * rate * rate / duty.uplink_bits if steers else 0.0
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def helps(
     holder: Records,
     duty: Records,
@@ -219,7 +218,7 @@ def helps(
     return gained == 0.0 or _others_meet(holder, duty, segment, common, own, hz, floor, log_floor, i, j, gained, left_w)
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def _downlinks_if(holder: Records, downlink: Floats, i: int, j: int, k: int, back: int) -> tuple[float, float]:
     """Downlinks of i and j after the exchange, bits/s."""
     downlink_i, downlink_j = holder[i].downlink + downlink[i, k], 0.0
@@ -232,7 +231,7 @@ def _downlinks_if(holder: Records, downlink: Floats, i: int, j: int, k: int, bac
     return downlink_i, downlink_j
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def _others_may_meet(holder: Records, common: Records, i: int, j: int, gained: float, left_w: float) -> bool:
     """Whether the others may meet the goal with `gained` seconds more; exact if these are none.
 
@@ -248,7 +247,7 @@ def _others_may_meet(holder: Records, common: Records, i: int, j: int, gained: f
     return power_w + gained * slope <= left_w and (over == 0.0 or gained > 0.0)
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def _others_meet(
     holder: Records,
     duty: Records,
@@ -276,7 +275,7 @@ def _others_meet(
     return True
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def _gained_if(duty: Records, segment: Records, s: int, i: int, downlink_i: float, j: int, downlink_j: float) -> float:
     """By how much the last client ends segment s earlier if i and j had these downlinks; it has no uplink."""
     last = duty[s, i].compute_s + duration(duty[s, i].downlink_bits, downlink_i)
@@ -291,7 +290,7 @@ def _gained_if(duty: Records, segment: Records, s: int, i: int, downlink_i: floa
     return segment[s].end_s - last
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _rate_if(
     duty: Records, segment: Records, segments: int, timed: int, i: int, downlink: float, gained: float
 ) -> float:
@@ -311,7 +310,7 @@ def _rate_if(
     return rate
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _power_if(
     holder: Records, own: Ints, hz: Floats, floor: Floats, log_floor: Floats, i: int, come: int, gone: int, rate: float
 ) -> float:
@@ -341,7 +340,7 @@ def _power_if(
     return wide * 2.0**x - dry if x < LARGEST_EXPONENT else inf
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def _power_if_some_stay_dry(
     count: int, own: Ints, hz: Floats, floor: Floats, log_floor: Floats, i: int, come: int, gone: int, rate: float
 ) -> float:

@@ -4,7 +4,6 @@ from math import inf
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.allocation.exchange import exchange
@@ -16,7 +15,7 @@ from splitgym.allocation.serving import line, servable
 from splitgym.allocation.signal import Heard, best_heard, no_heard
 from splitgym.allocation.subchannels import Dealing, deal, no_dealing
 from splitgym.allocation.trial import Goal, no_goal
-from splitgym.kernels import COMPILED, INLINED, UNCOUNTED
+from splitgym.kernels import COMPILED, INLINED, UNCOUNTED, kernel
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -52,7 +51,7 @@ class Room(NamedTuple):
     """[2] latency after the blocks subchannels and power, s."""
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def room_for(segments: int, clients: int, subchannels: int) -> Room:
     """Empty room."""
     return Room(
@@ -67,7 +66,7 @@ def room_for(segments: int, clients: int, subchannels: int) -> Room:
     )
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def allocate_turn(
     held: Holdings,
     links: Links,
@@ -129,7 +128,7 @@ def allocate_turn(
     return 0, room.blocks[0], trials
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def _allocate(
     held: Holdings,
     links: Links,
@@ -175,7 +174,7 @@ def _allocate(
     return best_s, trials
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _starts(links: Links, served: Ints, starts: int) -> tuple[int, int]:
     """Where exchanges begin: the first of `STARTS`, and the one behind the last."""
     if starts == STARTS:
@@ -185,7 +184,7 @@ def _starts(links: Links, served: Ints, starts: int) -> tuple[int, int]:
     return GREEDY, GREEDY + 1
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _with_powers(
     held: Holdings,
     links: Links,
@@ -213,14 +212,14 @@ def _with_powers(
     return seconds, trials
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _common_seconds(links: Links, load: Load, served: Ints) -> float:
     """Seconds of all common phases."""
     band = _slowest_band(links, served)
     return common_seconds(load, 0, served.shape[0], band) + common_seconds(load, 1, served.shape[0], band)
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _slowest_band(links: Links, served: Ints) -> float:
     """Rate of a broadcast to those who are served, bits/s."""
     slowest = inf
@@ -229,7 +228,7 @@ def _slowest_band(links: Links, served: Ints) -> float:
     return slowest
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _begin(held: Holdings, links: Links, load: Load, served: Ints, start: int, room: Room) -> None:
     """Everybody holds what it is dealt where exchanges may begin, one of `STARTS`."""
     if start == GREEDY:
@@ -242,7 +241,7 @@ def _begin(held: Holdings, links: Links, load: Load, served: Ints, start: int, r
     hold(held, links, heard.owner)
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _hold_given(held: Holdings, links: Links, served: Ints, given: Ints) -> None:
     release(held)
     for k in range(given.shape[0]):
@@ -253,7 +252,7 @@ def _hold_given(held: Holdings, links: Links, served: Ints, given: Ints) -> None
             give(held, links, given[k], k)
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _even_ends(held: Holdings, links: Links, load: Load, ends: Floats) -> float:
     """Seconds of each segment under an even split of power; returns their sum."""
     rates = held.rates[0]
@@ -267,7 +266,7 @@ def _even_ends(held: Holdings, links: Links, load: Load, ends: Floats) -> float:
     return total
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _timely(links: Links, load: Load, served: Ints, ends: Floats, timeout_s: float) -> bool:
     """Whether the served clients are in time."""
     timed = load.segments[1]

@@ -7,12 +7,11 @@ is then even chance, so that a model of learning may draw the counts alone.
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from splitgym.data.errors import DataError
-from splitgym.kernels import COMPILED
+from splitgym.kernels import COMPILED, kernel
 from splitgym.scenario.errors import suggest
 
 MINIMUM_SAMPLES = 8
@@ -170,7 +169,7 @@ def _dirichlet_counts(class_sizes: Counts, clients: Counts, generators: Sequence
     return counts
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def _divide(shares: Shares, clients: Counts, class_sizes: Counts) -> tuple[Counts, Counts]:
     """[W, C, K] counts of clients with shares [W, K, C], and [W] how many samples the poorest client of a world has."""
     worlds, classes, most_clients = shares.shape

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
-from numba import njit
 from numpy.typing import NDArray
 
-from splitgym.kernels import INLINED, UNCOUNTED
+from splitgym.kernels import INLINED, UNCOUNTED, kernel
 from splitgym.network.worlds import Bools, Floats, Ints
 from splitgym.rounds import RoundState, System
 from splitgym.scenario import Scenario
@@ -146,12 +145,12 @@ class ObservationCodec:
         return observed
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _squash(value: float, reference: float) -> float:
     return value / (value + reference)
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _find_rarity(rarity: Floats, class_share: Floats, data_share: Floats, experience: Floats) -> None:
     """Fills in how rare each class, [K], has been so far; about 1: it has been taught as much as on average."""
     rarity[:] = 0.0
@@ -165,7 +164,7 @@ def _find_rarity(rarity: Floats, class_share: Floats, data_share: Floats, experi
         rarity[k] = 1 / (rarity[k] * len(rarity) / total + RAREST)
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def _observe(
     observed: NDArray[np.float32],
     rarity: Floats,

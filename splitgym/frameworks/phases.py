@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numba import vectorize
 from numpy.typing import NDArray
 
 from splitgym.models import Profile
@@ -181,10 +180,10 @@ class Program:
         return bool(np.isin(self.resource, (Resource.UPLINK, Resource.UNICAST)).any())
 
 
-@vectorize(["int64(float64, int64)"], cache=True)
 def aggregated_rows(aggregation_ratio: float | Array, batch_size: int) -> NDArray[np.int64]:
     """Rows of a mini-batch whose last-layer gradients are averaged over clients, m = ceil(phi b).
 
     The product is rounded to nine decimals first, so that phi = 0.28 of 25 rows is 7 and not 8.
     """
-    return np.ceil(np.rint(aggregation_ratio * batch_size * 1e9) / 1e9)
+    rows: NDArray[np.int64] = np.ceil(np.rint(aggregation_ratio * batch_size * 1e9) / 1e9).astype(np.int64)
+    return rows

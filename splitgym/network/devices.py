@@ -5,9 +5,8 @@ from functools import lru_cache
 from math import erfc, sqrt
 
 import numpy as np
-from numba import njit
 
-from splitgym.kernels import COMPILED
+from splitgym.kernels import COMPILED, kernel
 from splitgym.network.family import draw_count, draw_scale
 from splitgym.network.worlds import Bools, Floats, Generators, Row, gauss_markov, standard_normal, uniform
 from splitgym.scenario import Clients, Family
@@ -69,7 +68,7 @@ def draw_speed_hz(rngs: Generators | Row, clients: Clients) -> Floats:
     return slowest + share * (fastest - slowest)
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def spare_hz(nominal_hz: Floats, latent_load: Floats, load_max: float) -> Floats:
     """Speed that other work leaves, [N, C] cycles/s; it takes a share uniform in [0, load_max] (Gaussian copula)."""
     spare = np.empty(nominal_hz.shape)

@@ -3,9 +3,8 @@
 from math import sqrt
 
 import numpy as np
-from numba import njit
 
-from splitgym.kernels import UNCOUNTED
+from splitgym.kernels import UNCOUNTED, kernel
 from splitgym.network.worlds import Bools, Floats, Generators, Row, gauss_markov, standard_normal
 from splitgym.scenario import Radio
 
@@ -53,7 +52,7 @@ def faded_gain(radio: Radio, large_scale_gain: Floats, scatter: Floats, line_of_
     return gain
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def _fill_gain(
     large_scale_gain: Floats, scatter: Floats, line_of_sight: Bools, rician_factor: float, gain: Floats
 ) -> None:

@@ -5,11 +5,10 @@ from math import prod, sqrt
 from typing import TypeVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from splitgym.kernels import COMPILED
+from splitgym.kernels import COMPILED, kernel
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -140,7 +139,7 @@ def gauss_markov(rngs: Generators | Row, previous: Floats, correlation: float | 
     return mixed
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def _mixed(previous: Floats, new: Floats, correlation: float) -> Floats:
     """As `gauss_markov`, of [N, n] values in one pass: fading is most of what a round draws."""
     mixed, innovation = np.empty(previous.shape), sqrt(1 - correlation * correlation)

@@ -1,10 +1,9 @@
 """Who has which part of the band in a turn."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from splitgym.kernels import INLINED
+from splitgym.kernels import INLINED, kernel
 from splitgym.timing.cell import Spectrum
 
 Floats = NDArray[np.float64]
@@ -12,7 +11,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def band_of_turn(
     assignment: Ints,
     decided_psd: Floats,

@@ -3,10 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from splitgym.kernels import COMPILED
+from splitgym.kernels import COMPILED, kernel
 from splitgym.rounds import System
 
 Floats = NDArray[np.float64]
@@ -93,7 +92,7 @@ def cloud_of(system: System) -> Cloud:
     return Cloud(cloud.compute_hz, cloud.link_bits_per_s, cloud.switched_capacitance)
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def no_links(clients: int) -> Links:
     """Nobody has anything."""
     return Links(np.zeros(clients), np.zeros(clients), np.zeros(clients), np.zeros(clients))

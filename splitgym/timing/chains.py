@@ -3,10 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from splitgym.kernels import COMPILED
+from splitgym.kernels import COMPILED, kernel
 from splitgym.timing.cell import Cell
 from splitgym.timing.clock import BROADCAST, CLIENT, MIGRATION_ROWS, SERVER, Timeline, common_speed, duration
 
@@ -43,7 +42,7 @@ class Chains(NamedTuple):
     """When its data came to the server, s."""
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def work_of(kind: Ints, work: Floats, per_participant: Floats, by_client: bool, cell: Cell) -> Work:
     """Lays out phases ([P] each, see `splitgym.timing.clock.walk`) as rows ([R + 1] kinds).
 
@@ -65,7 +64,7 @@ def work_of(kind: Ints, work: Floats, per_participant: Floats, by_client: bool, 
     return Work(kind, own, once, waits, in_pieces)
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def go_on(work: Work, cell: Cell, takes_part: Bools, now: float, chains: Chains, timeline: Timeline) -> bool:
     """Everybody who is done with a row enters the next, and passes what is nothing to do; whether there was one."""
     rows, moved = work.own.shape[0], False
@@ -88,7 +87,7 @@ def go_on(work: Work, cell: Cell, takes_part: Bools, now: float, chains: Chains,
     return moved
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def row_that_all_wait_for(work: Work, takes_part: Bools, begun: Bools, chains: Chains) -> int:
     """The row at which everybody waits for it to begin, -1: there is none; `begun`: [R] which did."""
     common = -1
@@ -101,7 +100,7 @@ def row_that_all_wait_for(work: Work, takes_part: Bools, begun: Bools, chains: C
     return common
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def work_for_all(
     work: Work,
     cell: Cell,
@@ -136,7 +135,7 @@ def work_for_all(
     return now + seconds, sent
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def first_come(work: Work, takes_part: Bools, begun: Bools, chains: Chains) -> int:
     """The client whose data has been at the server longest and is not being worked on, -1: there is none."""
     first = -1
@@ -149,7 +148,7 @@ def first_come(work: Work, takes_part: Bools, begun: Bools, chains: Chains) -> i
     return first
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def work_for_one(work: Work, cell: Cell, client: int, now: float, chains: Chains, timeline: Timeline) -> float:
     """The server takes up a client's piece; returns when it is done, s."""
     row = chains.row[client]
@@ -161,7 +160,7 @@ def work_for_one(work: Work, cell: Cell, client: int, now: float, chains: Chains
     return chains.end[client]
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def leave_out(work: Work, late: Bools, deadline_row: int, now: float, chains: Chains, timeline: Timeline) -> None:
     """Ends what late clients ([C]) are doing, and all that they should have done before the deadline's row."""
     for i in range(late.shape[0]):

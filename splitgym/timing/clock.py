@@ -3,11 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.frameworks.phases import Resource
-from splitgym.kernels import COMPILED, INLINED, UNCOUNTED
+from splitgym.kernels import COMPILED, INLINED, UNCOUNTED, kernel
 from splitgym.timing.cell import Cell, Cloud, Links
 
 Floats = NDArray[np.float64]
@@ -24,7 +23,7 @@ MIGRATION_ROWS = 2
 """A timeline begins with two rows for parts of the network that move: down to the clients, up to the server."""
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def duration(amount: float, speed: float) -> float:
     """Seconds for an amount of work at a speed; endless at speed 0, nothing for no work."""
     if amount == 0.0:
@@ -32,7 +31,7 @@ def duration(amount: float, speed: float) -> float:
     return amount / speed if speed > 0.0 else np.inf
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def common_speed(kind: int, server_hz: float, slowest_band: float, cloud: Cloud) -> float:
     """Cycles/s or bits/s of who is busy in a common phase."""
     if kind == SERVER:
@@ -42,7 +41,7 @@ def common_speed(kind: int, server_hz: float, slowest_band: float, cloud: Cloud)
     return cloud.hz if kind == CLOUD else cloud.backhaul
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def move_bits(held: int, cut: int, prefix_bits: Floats) -> tuple[float, float]:
     """Model bits that a client loads down and up when the cut moves from the one it holds (0: none yet) to `cut`."""
     if held == 0:
@@ -51,7 +50,7 @@ def move_bits(held: int, cut: int, prefix_bits: Floats) -> tuple[float, float]:
     return max(difference, 0.0), max(-difference, 0.0)
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def first_uplink(resource: Ints) -> int:
     """Index of the first uplink among the phases ([P] who is busy in each), -1: there is none."""
     for phase in range(resource.shape[0]):
@@ -60,7 +59,7 @@ def first_uplink(resource: Ints) -> int:
     return -1
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def deadline_barrier(resource: Ints) -> int:
     """Index of the phase before which the timeout applies: the first common one that follows the first uplink.
 
@@ -104,7 +103,7 @@ class Timeline(NamedTuple):
     """[R] seconds that the server, the base station or the cloud works on each common phase."""
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def plan_of(resource: Ints, timeout_s: float) -> Plan:
     """The plan of a framework's phases ([P] who is busy in each)."""
     kind = np.concatenate((np.array([UNICAST, UPLINK]), resource, np.array([END])))
@@ -113,13 +112,13 @@ def plan_of(resource: Ints, timeout_s: float) -> Plan:
     )
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def no_timeline(rows: int, clients: int) -> Timeline:
     """An empty timeline."""
     return Timeline(np.zeros((rows, clients)), np.zeros((rows, clients)), np.zeros(rows), np.zeros(rows))
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def walk(
     plan: Plan,
     work: Floats,
@@ -202,7 +201,7 @@ def walk(
     return barrier, broadcast_bits
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _participants(takes_part: Bools, band: Floats) -> tuple[int, float]:
     """How many take part, and the least rate of a broadcast to them, bits/s."""
     participants, slowest_band = 0, np.inf
@@ -213,7 +212,7 @@ def _participants(takes_part: Bools, band: Floats) -> tuple[int, float]:
     return participants, slowest_band
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _leave_out_late(now: Floats, takes_part: Bools, start: Floats, stop: Floats, rows: int, timeout_s: float) -> None:
     """Ends what late clients are doing at the timeout, up to which the server has waited for them."""
     for i in range(now.shape[0]):
@@ -225,7 +224,7 @@ def _leave_out_late(now: Floats, takes_part: Bools, start: Floats, stop: Floats,
                 stop[row, i] = min(stop[row, i], timeout_s)
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _close_segment(
     now: Floats, start: Floats, stop: Floats, stage_s: Floats, first: int, last: int, deadline: float
 ) -> float:

@@ -3,10 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from splitgym.kernels import COMPILED
+from splitgym.kernels import COMPILED, kernel
 from splitgym.timing.cell import Links, Spectrum, no_links
 from splitgym.timing.clock import duration
 from splitgym.timing.rates import fill_own_links, subchannel_rate
@@ -43,7 +42,7 @@ class Loans(NamedTuple):
     """[C] bits/s of who sends or receives."""
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def band_as_decided(gain: Floats, owner: Ints, psd: Floats, members: Bools, spectrum: Spectrum) -> Band:
     """The band of a turn: owners ([M]) and their powers ([M], W/Hz) for its members ([C])."""
     best_first = np.zeros(gain.shape, np.int64)
@@ -55,7 +54,7 @@ def band_as_decided(gain: Floats, owner: Ints, psd: Floats, members: Bools, spec
     return Band(gain, best_first, owner, psd, links)
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def lend(band: Band, sends: Bools, receives: Bools, left_bits: Floats, spectrum: Spectrum, loans: Loans) -> None:
     """Lends each subchannel that its owner does not use now to who would else end last.
 
@@ -104,7 +103,7 @@ def lend(band: Band, sends: Bools, receives: Bools, left_bits: Floats, spectrum:
             loans.psd[k] = band.psd[k]
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def _power_to_spend(decided_w: Floats, sends: Bools, spectrum: Spectrum) -> Floats:
     """[C] W: what was decided and an even share of what is left of p_th, at most p_max."""
     left_w = max(spectrum.total_max_w - float(np.sum(decided_w[sends])), 0.0)
@@ -112,7 +111,7 @@ def _power_to_spend(decided_w: Floats, sends: Bools, spectrum: Spectrum) -> Floa
     return np.maximum(decided_w, np.minimum(decided_w + share_w, spectrum.client_max_w))
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def _rate_with(band: Band, i: int, k: int, sends: bool, power_w: float, spectrum: Spectrum, loans: Loans) -> float:
     """Rate of client i once it has subchannel k, too; 0 if it sends and would not use it."""
     hz, noise = spectrum.subchannel_hz, spectrum.noise
@@ -122,7 +121,7 @@ def _rate_with(band: Band, i: int, k: int, sends: bool, power_w: float, spectrum
     return rate if loans.psd[k] > 0.0 else 0.0
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def _last_to_end(left_bits: Floats, rate: Floats, among: Bools) -> int:
     """Who needs longest for what is left, -1: there is nobody."""
     last, longest = -1, -1.0

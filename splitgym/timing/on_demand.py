@@ -6,10 +6,9 @@ than one that waits for the last before it begins (its phases follow each other,
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from splitgym.kernels import COMPILED
+from splitgym.kernels import COMPILED, kernel
 from splitgym.timing.cell import Cell, Links, Spectrum
 from splitgym.timing.chains import (
     Chains,
@@ -28,7 +27,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def walk_on_demand(
     work: Work,
     deadline_row: int,
@@ -112,7 +111,7 @@ def walk_on_demand(
     return now, broadcast_bits
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def _share(
     band: Band, sends: Bools, receives: Bools, now: float, spectrum: Spectrum, chains: Chains, loans: Loans
 ) -> None:
@@ -128,7 +127,7 @@ def _share(
             chains.end[i] = now + duration(chains.left[i], loans.rate[i])
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def _next_event(takes_part: Bools, chains: Chains, now: float, server_free: float) -> float:
     """When somebody will be done with something, s; inf: never."""
     then = server_free if server_free > now else np.inf
@@ -138,7 +137,7 @@ def _next_event(takes_part: Bools, chains: Chains, now: float, server_free: floa
     return then
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def _note(
     hz: Floats,
     sends: Bools,
@@ -165,7 +164,7 @@ def _note(
             links.hz[i] += hz[k] * seconds
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def _take_means(began: Bools, links: Links, sending_s: Floats, receiving_s: Floats) -> None:
     """Divides what was added up by the seconds of sending and receiving."""
     for i in range(began.shape[0]):
@@ -177,7 +176,7 @@ def _take_means(began: Bools, links: Links, sending_s: Floats, receiving_s: Floa
             links.hz[i] /= receiving_s[i]
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def _trace_back(began: Bools, begun: Bools, timeline: Timeline) -> None:
     """Seconds of each row on the critical path: of who came last, anew from each row that all waited for."""
     rows, now, first = begun.shape[0], 0.0, 0

@@ -3,10 +3,9 @@
 from math import log, log1p
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from splitgym.kernels import INLINED
+from splitgym.kernels import INLINED, kernel
 from splitgym.timing.cell import Links, Spectrum
 
 Floats = NDArray[np.float64]
@@ -18,19 +17,19 @@ LARGEST_SNR = 1e150
 """Its square can still be told from infinity."""
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def subchannel_rate(bandwidth_hz: float, psd_w_per_hz: float, gain: float, noise_psd_w_per_hz: float) -> float:
     """B log2(1 + p G g / N0), bits/s, exact for the weakest signals too; `gain` includes the antenna gains G."""
     return shannon_rate(bandwidth_hz, psd_w_per_hz * gain / noise_psd_w_per_hz)
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def shannon_rate(bandwidth_hz: float, snr: float) -> float:
     """B log2(1 + SNR), bits/s."""
     return bandwidth_hz * log1p(snr) / LN2
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def fill_own_links(spectrum: Spectrum, gain: Floats, owner: Ints, psd: Floats, links: Links) -> None:
     """R_i = sum_k r_ik B_k log2(1 + p_k G g_ik / N0): each client over its own subchannels, up and down.
 
@@ -59,7 +58,7 @@ def fill_own_links(spectrum: Spectrum, gain: Floats, owner: Ints, psd: Floats, l
         downlink[i] += joint_rate(width, down)
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def fill_band_rates(spectrum: Spectrum, gain: Floats, wanted: Bools, band: Floats) -> None:
     """sum_k B_k log2(1 + p_DL G g_ik / N0): what each client could receive of a broadcast over the whole band.
 
@@ -82,13 +81,13 @@ def fill_band_rates(spectrum: Spectrum, gain: Floats, wanted: Bools, band: Float
         band[i] = rate + joint_rate(width, snr)
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def with_snr(joint: float, snr: float) -> float:
     """The SNR that carries what two do, each in a band of the same width: (1 + a) (1 + b) = 1 + (a + b + a b)."""
     return joint + snr + joint * snr
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def joint_rate(width_hz: float, joint: float) -> float:
     """Rate over subchannels of that width whose SNRs have been joined, bits/s: a single logarithm for all of them."""
     return shannon_rate(width_hz, joint) if joint > 0.0 else 0.0

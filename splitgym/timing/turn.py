@@ -3,10 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from splitgym.kernels import COMPILED, INLINED
+from splitgym.kernels import COMPILED, INLINED, kernel
 from splitgym.timing.cell import Cell, Links, Spectrum, no_links
 from splitgym.timing.chains import work_of
 from splitgym.timing.clock import Plan, Timeline, no_timeline, walk
@@ -36,7 +35,7 @@ class Turn(NamedTuple):
     links: Links
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def room_for_turn(rows: int, clients: int, subchannels: int) -> Turn:
     """Empty room."""
     return Turn(
@@ -50,7 +49,7 @@ def room_for_turn(rows: int, clients: int, subchannels: int) -> Turn:
     )
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def walk_turn(
     plan: Plan,
     server_by_client: bool | None,
@@ -88,7 +87,7 @@ def walk_turn(
     )
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _walk_statically(
     plan: Plan, spectrum: Spectrum, cell: Cell, work: Floats, per_participant: Floats, turn: Turn
 ) -> tuple[float, float]:

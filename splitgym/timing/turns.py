@@ -3,11 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.frameworks.phases import Turns
-from splitgym.kernels import COMPILED, INLINED, UNCOUNTED
+from splitgym.kernels import COMPILED, INLINED, UNCOUNTED, kernel
 from splitgym.timing.band import band_of_turn
 from splitgym.timing.cell import Cell, Constants, Spectrum
 from splitgym.timing.clock import BACKHAUL, BROADCAST, CLIENT, CLOUD, SERVER, UNICAST, UPLINK, Plan, move_bits, plan_of
@@ -109,7 +108,7 @@ class Room(NamedTuple):
     up: Floats
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def turn_of_client(turns: int, cluster: int, client: int) -> int:
     """`splitgym.frameworks.phases.Turns.of_clients`, of one client."""
     return cluster if turns == CLUSTERS else client if turns == ONE_BY_ONE else 0
@@ -164,11 +163,11 @@ def _walk_worlds(
 
 
 # Who shares on demand needs arrays of changing sizes; with static shares nothing is made.
-_with_static_shares = njit(**UNCOUNTED)(_walk_worlds)
-_on_demand = njit(**COMPILED)(_walk_worlds)
+_with_static_shares = kernel(UNCOUNTED)(_walk_worlds)
+_on_demand = kernel(COMPILED)(_walk_worlds)
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def walk_turns(
     constants: Constants,
     rules: Rules,
@@ -209,7 +208,7 @@ def walk_turns(
         _on_demand(plan, constants, rules, server_by_client, worlds, decided, walked, room)
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _next_turn(order: Ints, members: Bools, after: int) -> int:
     """The first turn of a member after another one; BEHIND: there is none."""
     following = BEHIND
@@ -219,7 +218,7 @@ def _next_turn(order: Ints, members: Bools, after: int) -> int:
     return following
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _find_who_begins(turn: Turn, uses_own_subchannels: bool) -> None:
     """Of the members, marked as who began, only owners can begin if clients need subchannels."""
     began, takes_part, owner = turn.began, turn.takes_part, turn.owner
@@ -233,7 +232,7 @@ def _find_who_begins(turn: Turn, uses_own_subchannels: bool) -> None:
         began[i] = takes_part[i]
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _note_turn(
     walked: Walked,
     n: int,

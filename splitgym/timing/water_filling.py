@@ -1,17 +1,16 @@
 """Water-filling: the largest rate that a power can buy on some subchannels."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from splitgym.kernels import COMPILED
+from splitgym.kernels import COMPILED, kernel
 from splitgym.timing.rates import subchannel_rate
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def largest_rate(
     power_w: float, gain: Floats, best_first: Ints, mine: Ints, client: int, hz: Floats, noise: float, psd: Floats
 ) -> float:

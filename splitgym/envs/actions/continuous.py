@@ -4,13 +4,12 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
-from numba import njit
 from numpy.typing import NDArray
 
 from splitgym.allocation import clusters_for, spread_power
 from splitgym.envs.actions.codec import ActionCodec
 from splitgym.frameworks import Framework
-from splitgym.kernels import INLINED, UNCOUNTED
+from splitgym.kernels import INLINED, UNCOUNTED, kernel
 from splitgym.rounds import Decision, RoundState, System
 from splitgym.scenario import Scenario
 
@@ -78,13 +77,13 @@ class ContinuousCodec(ActionCodec):
         return (2 * np.concatenate(parts) - 1).astype(np.float32)
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _share(component: float) -> float:
     """A component of an action, -1..1, as a share, 0..1."""
     return (np.float64(component) + 1) / 2
 
 
-@njit(**UNCOUNTED)
+@kernel(UNCOUNTED)
 def _decide(
     decision: tuple[Ints, Bools, Ints, Floats, Floats],
     room: tuple[Ints, Floats],
@@ -116,7 +115,7 @@ def _decide(
         spread_power(power_w, assignment[n], subchannel_hz[n], demand, psd[n])
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _by_demand(selected: Bools, available: Bools, demand: Floats, order: Ints) -> int:
     """Fills `order` with those who take part, highest demand first (of equal ones the first); returns how many."""
     count = 0
@@ -131,7 +130,7 @@ def _by_demand(selected: Bools, available: Bools, demand: Floats, order: Ints) -
     return count
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _deal_counts(order: Ints, demand: Floats, subchannels: int, counts: Ints) -> None:
     """Fills [C] numbers of subchannels in proportion to the demands: at least one each, all of them dealt out.
 
@@ -152,7 +151,7 @@ def _deal_counts(order: Ints, demand: Floats, subchannels: int, counts: Ints) ->
         counts[neediest] += 1
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _choose(order: Ints, gain: Floats, counts: Ints, assignment: Ints) -> None:
     """In turns, highest demand first, each client takes its best free subchannel until it has its count."""
     left = np.sum(counts)

@@ -1,9 +1,8 @@
 """How an episode begins: who has which data, and what chance makes of the run."""
 
 import numpy as np
-from numba import njit
 
-from splitgym.kernels import COMPILED
+from splitgym.kernels import COMPILED, kernel
 from splitgym.learning.surrogate.parameters import Floats, Parameters
 from splitgym.learning.surrogate.worlds import Ints, Worlds, settle
 
@@ -11,7 +10,7 @@ GUESSING_SPREAD = 0.3
 """Standard deviation of the accuracy of an untrained network, as a share of 1 / K."""
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def begin_episodes(
     worlds: Worlds,
     which: Ints,

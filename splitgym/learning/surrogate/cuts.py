@@ -1,13 +1,11 @@
 """What a cut that moves does to skills: the rules of `splitgym.frameworks.parties.Parties.move_cut` for own units."""
 
-from numba import njit
-
-from splitgym.kernels import INLINED
+from splitgym.kernels import INLINED, kernel
 from splitgym.learning.surrogate.parameters import Floats, Parameters
 from splitgym.learning.surrogate.worlds import Worlds
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def move_cut(worlds: Worlds, n: int, cut_layer: int, part: Floats, parameters: Parameters) -> None:
     """Moves the cut of world n to the given layer with those whose part in the data, [C], is not 0.
 
@@ -32,7 +30,7 @@ def move_cut(worlds: Worlds, n: int, cut_layer: int, part: Floats, parameters: P
     worlds.cut_layer[n] = cut_layer
 
 
-@njit(**INLINED)
+@kernel(INLINED)
 def _take_over(worlds: Worlds, n: int, cut_layer: int, part: Floats, share: Floats) -> None:
     weight = 0.0
     for c in range(len(part)):

@@ -6,9 +6,8 @@ behind while the server moves on without it. Losses and accuracies are read from
 """
 
 import numpy as np
-from numba import njit
 
-from splitgym.kernels import UNCOUNTED
+from splitgym.kernels import UNCOUNTED, kernel
 from splitgym.learning.surrogate.cuts import move_cut
 from splitgym.learning.surrogate.measuring import measure
 from splitgym.learning.surrogate.parameters import Floats, Parameters
@@ -55,7 +54,7 @@ def play_round(
     )
 
 
-@njit(**UNCOUNTED, fastmath=True)
+@kernel(UNCOUNTED, fastmath=True)
 def _play_rounds(
     worlds: Worlds,
     cut_layer: Ints,

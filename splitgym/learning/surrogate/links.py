@@ -1,17 +1,16 @@
 """From skills to probabilities."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from splitgym.kernels import INLINED, UNCOUNTED
+from splitgym.kernels import INLINED, UNCOUNTED, kernel
 
 Floats = NDArray[np.float64]
 
 DOUBLINGS = 10
 
 
-@njit(**UNCOUNTED, fastmath=True)
+@kernel(UNCOUNTED, fastmath=True)
 def grow(logits: Floats) -> None:
     """Turns logits into about exp(logit), in place: (1 + x / 1024)^1024.
 
@@ -25,7 +24,7 @@ def grow(logits: Floats) -> None:
         flat[i] = y
 
 
-@njit(**UNCOUNTED, fastmath=True)
+@kernel(UNCOUNTED, fastmath=True)
 def answer(right: Floats, weight: Floats, others: Floats) -> None:
     """How likely a sample of each class is recognised.
 
@@ -51,7 +50,7 @@ def answer(right: Floats, weight: Floats, others: Floats) -> None:
         flat[i] = own / (own + rest[i])
 
 
-@njit(**INLINED, fastmath=True)
+@kernel(INLINED, fastmath=True)
 def limited(step: float) -> float:
     """A step that is never longer than one logit."""
     return step / (1.0 + abs(step))

@@ -1,15 +1,14 @@
 """Accuracies of all clients' networks on test data."""
 
 import numpy as np
-from numba import njit
 
-from splitgym.kernels import INLINED
+from splitgym.kernels import INLINED, kernel
 from splitgym.learning.surrogate.links import answer
 from splitgym.learning.surrogate.parameters import Floats, Parameters
 from splitgym.learning.surrogate.worlds import Worlds
 
 
-@njit(**INLINED, fastmath=True)
+@kernel(INLINED, fastmath=True)
 def measure(
     worlds: Worlds,
     n: int,
@@ -53,7 +52,7 @@ def measure(
         worlds.balanced_accuracy[n] += worlds.data_share[n, c] * min(max(balanced + measured - expected, 0.0), 1.0)
 
 
-@njit(**INLINED, fastmath=True)
+@kernel(INLINED, fastmath=True)
 def _decide(worlds: Worlds, n: int, p: Parameters, right: Floats, weight: Floats) -> None:
     """Fills in logits and habits of decisions, [C, K], which are sharper than those that losses are made of."""
     clients, classes = right.shape

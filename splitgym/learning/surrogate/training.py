@@ -1,15 +1,14 @@
 """What a round teaches those who take part, and whom it leaves behind."""
 
 import numpy as np
-from numba import njit
 
-from splitgym.kernels import INLINED
+from splitgym.kernels import INLINED, kernel
 from splitgym.learning.surrogate.links import answer, limited
 from splitgym.learning.surrogate.parameters import Floats, Parameters
 from splitgym.learning.surrogate.worlds import Worlds
 
 
-@njit(**INLINED, fastmath=True)
+@kernel(INLINED, fastmath=True)
 def train(
     worlds: Worlds,
     n: int,
@@ -66,7 +65,7 @@ def train(
             worlds.behind[n, c] += p.drift * moved
 
 
-@njit(**INLINED, fastmath=True)
+@kernel(INLINED, fastmath=True)
 def _look(worlds: Worlds, n: int, part: Floats, p: Parameters, right: Floats, weight: Floats) -> float:
     """Fills in logits and habits, [C, K]; returns the mean skill of those that take part."""
     clients, classes = right.shape
@@ -83,7 +82,7 @@ def _look(worlds: Worlds, n: int, part: Floats, p: Parameters, right: Floats, we
     return known / classes
 
 
-@njit(**INLINED, fastmath=True)
+@kernel(INLINED, fastmath=True)
 def _mix(worlds: Worlds, n: int, part: Floats, p: Parameters) -> tuple[float, float, float]:
     """Of who takes part: sum of squared shares, mean evenness, and how well the classes are mixed (1: evenly)."""
     classes = worlds.skill.shape[1]
@@ -99,7 +98,7 @@ def _mix(worlds: Worlds, n: int, part: Floats, p: Parameters) -> tuple[float, fl
     return concentration, evenness, (1.0 / (classes * squares)) ** p.skew
 
 
-@njit(**INLINED, fastmath=True)
+@kernel(INLINED, fastmath=True)
 def _teach(worlds: Worlds, n: int, c: int, pace: float, diversity: float, p: Parameters, scratch: Floats) -> float:
     """Skill and habits of one client; leaves what it teaches the server, [K], in the third scratch array.
 

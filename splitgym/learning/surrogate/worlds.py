@@ -4,10 +4,9 @@ from math import log
 from typing import NamedTuple, Self
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from splitgym.kernels import COMPILED
+from splitgym.kernels import COMPILED, kernel
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -92,7 +91,7 @@ class Worlds(NamedTuple):
         )
 
 
-@njit(**COMPILED)
+@kernel(COMPILED)
 def settle(worlds: Worlds, n: int, class_counts: Ints, exponent: float) -> None:
     """Gives a world untrained clients with that data.
 

@@ -1,0 +1,36 @@
+"""How loops are compiled."""
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit
+
+from splitgym.kernels.cache import KernelCache
+from splitgym.kernels.sources import is_of_package
+
+COMPILED: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+UNCOUNTED: dict[str, Any] = {**COMPILED, "_nrt": False}
+"""Without counts of references to arrays, which cost as much as the work itself, as each taking of an array out of a
+tuple is counted. What is compiled so, and what it calls, cannot make an array."""
+INLINED: dict[str, Any] = {**UNCOUNTED, "inline": "always"}
+"""Likewise, and written out where it is called: tuples of arrays as arguments cost as much as a short function."""
+
+
+def kernel(options: dict[str, Any], **more: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compiles a function when it is first called, or takes the code that an earlier process has kept.
+
+    Code of functions outside of the package is not kept: what they depend on is not known.
+
+    Args:
+        options: `COMPILED`, `UNCOUNTED` or `INLINED`.
+        **more: Further options of `numba.njit`.
+    """
+
+    def compiled(function: Callable[..., Any]) -> Any:
+        dispatcher: Any = njit(**options, **more)(function)
+        # With NUMBA_DISABLE_JIT it is the function itself.
+        if dispatcher is not function and is_of_package(function):
+            dispatcher._cache = KernelCache(function, {**options, **more})
+        return dispatcher
+
+    return compiled
