@@ -37,6 +37,12 @@ class System:
     cloud: Cloud
     batch_size: int
     round_timeout_s: float
+    max_rounds: int
+    """Budget of rounds of an episode."""
+    time_budget_s: float
+    """Budget of simulated time of an episode, s."""
+    target_accuracy: float
+    """Test accuracy at which an episode ends."""
     on_demand: bool
     """Whether idle subchannels are lent, and clients and server go on as soon as they can."""
     clusters: int
@@ -60,6 +66,9 @@ class System:
             cloud=scenario.cloud,
             batch_size=scenario.training.batch_size,
             round_timeout_s=scenario.episode.round_timeout_s,
+            max_rounds=scenario.episode.max_rounds,
+            time_budget_s=scenario.episode.time_budget_s,
+            target_accuracy=scenario.episode.target_accuracy,
             on_demand=radio.sharing == "on-demand",
             clusters=scenario.training.clusters,
             program=program,
@@ -74,7 +83,9 @@ class System:
 
 @dataclass(frozen=True)
 class RoundState:
-    """What a scheduler may know (or, as truth, what the round will run on) at the start of a round.
+    """Everything that a scheduler may know (or, as truth, what the round will run on) at the start of a round.
+
+    Rules decide on it, and the observation of a policy is a function of it: all schedulers know the same.
 
     Shapes are those of one world with C clients and M subchannels; a batch has a leading axis N on every array but
     `system`.
@@ -86,8 +97,13 @@ class RoundState:
     """[C] cycles/s that each client has to spare."""
     server_hz: Any
     """Cycles/s of the server."""
+    present: Bools
+    """[C] whether the client belongs to the episode; the others are never available and hold no data."""
     data_share: Floats
     """[C] share of all training samples; sums to 1."""
+    class_share: Floats
+    """[C, K] share of each class in the client's data, known from the labels that travel with the smashed data; 0 for
+    clients that are not present."""
     client_loss: Floats
     """[C] mean training loss of the client's last mini-batch; ln(classes) before its first."""
     accuracy: Any
@@ -102,6 +118,16 @@ class RoundState:
     """[C] cut layer up to which each client's own part is valid; 0 before the first round."""
     available: Bools
     """[C] whether the client can be reached."""
+    participated: Bools
+    """[C] whether the client took part in the last round."""
+    absence: Floats
+    """[C] rounds since the client took part, or since the episode began."""
+    experience: Floats
+    """[C] rounds in which the client took part."""
+    last_aggregation_ratio: Any
+    """phi of the last round; 0 before the first."""
+    last_latency_s: Any
+    """Latency of the last round, s; 0 before the first."""
     subchannel_hz: Floats
     """[M] bandwidths B_k, Hz."""
     system: System

@@ -3,6 +3,7 @@
 from splitgym.allocation.budget import project_power
 from splitgym.allocation.clusters import clusters_for, form_clusters
 from splitgym.allocation.descent import Descent, allocate, descend, descent
+from splitgym.allocation.novelty import novelty
 from splitgym.allocation.optimum import Optimum, exact, exact_subchannels, exhaustive
 from splitgym.allocation.paper import Step, best_cut, descent_steps, paper_descend
 from splitgym.allocation.power import control_power, even_psd, spread_power
@@ -73,6 +74,7 @@ __all__ = [
     "greedy_subchannels",
     "in_turn",
     "lower_bound",
+    "novelty",
     "paper_descend",
     "project_power",
     "proportional_fair",

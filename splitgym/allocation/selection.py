@@ -5,7 +5,7 @@ nobody is. "Own seconds" are those of all that a client does by itself with an e
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf
 
@@ -13,13 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.allocation.load import own_seconds
+from splitgym.allocation.novelty import novelty
 from splitgym.allocation.worth import worth_most_first
 from splitgym.rounds import Decision, RoundState
+from splitgym.scenario.errors import suggest
 from splitgym.timing import round_cost
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+
+DIVERSITY: Mapping[str, Callable[[RoundState], Floats]] = {"loss": lambda state: state.client_loss, "novelty": novelty}
+"""Measures of how much is to be learnt from each client's data, [C], of one world."""
 
 Allocation = Callable[[RoundState, Bools, float], Decision]
 """Cut layer, subchannels and powers for a selection [C] and an aggregation ratio; of one world."""
@@ -203,33 +208,38 @@ class Deadline(Selection):
 
 @dataclass(frozen=True)
 class Unified(Selection):
-    """Number of clients and diversity of their data in one measure: the clients that are worth most per second.
+    """Number of clients and diversity of their data in one measure: the clients of highest utility per second.
 
-    Selects the set S of the largest sum_{i in S} [(1 - w) + w loss_i / mean loss] / T(S), where T(S) is the expected
-    latency of the round and the mean is over everybody available. For every n it looks at the n clients that are worth
-    most per own second; a set of which somebody is left out, or that misses the deadline, does not count. If none is
-    left, the first client is selected alone.
+    Selects the set S of the largest sum_{i in S} [(1 - w) + w q_i / mean q] / T(S), where q is a measure of diversity,
+    T(S) the expected latency of the round, and the mean is over everybody available. For every n it looks at the n
+    clients of highest utility per own second; a set of which somebody is left out, or that misses the deadline, does
+    not count. If none is left, the first client is selected alone.
 
     Raises:
-        ValueError: w is not within 0..1, or the deadline not above 0 and finite.
+        ValueError: w is not within 0..1, the deadline not above 0 and finite, or the measure unknown.
     """
 
     w: float = 0.5
-    """0: clients per second; 1: training loss per second."""
+    """0: clients per second; 1: diversity per second."""
     deadline_s: float | None = None
     """Latest expected end of the round, s after its begin; None: any."""
+    diversity: str = "loss"
+    """The measure: "loss", training loss of the last mini-batch; "novelty", of the classes of the client's data (see
+    `splitgym.allocation.novelty`)."""
 
     def __post_init__(self) -> None:
         if not _is_real(self.w) or not 0 <= self.w <= 1:
             raise ValueError(f"w = {self.w!r}, allowed: 0..1")
         _check_seconds("deadline_s", self.deadline_s)
+        if not isinstance(self.diversity, str) or self.diversity not in DIVERSITY:
+            raise ValueError(f"diversity = {self.diversity!r}, {suggest(str(self.diversity), DIVERSITY)}")
 
     def choose(self, prospect: Prospect) -> Ints:
-        """The best prefix of the clients, worth most per own second first; ties: the shorter."""
+        """The best prefix of the clients, highest utility per own second first; ties: the shorter."""
         clients = prospect.clients
-        loss = prospect.state.client_loss[clients]
-        # Times the mean loss, which may be 0 and does not change which set is best.
-        worth = (1 - self.w) * loss.mean() + self.w * loss
+        measured = DIVERSITY[self.diversity](prospect.state)[clients]
+        # Times the mean, which may be 0 and does not change which set is best.
+        worth = (1 - self.w) * measured.mean() + self.w * measured
         order = worth_most_first(worth, prospect.own_seconds(len(clients)))
         latency_s = np.array([prospect.latency_s(clients[order[:n]]) for n in range(1, len(clients) + 1)])
         in_time = latency_s <= (self.deadline_s or np.finfo(float).max)

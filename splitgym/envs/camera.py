@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from splitgym.envs.world import Round, World
-from splitgym.network.worlds import Bools, Floats
+from splitgym.network.worlds import Floats
 from splitgym.rendering import Played, Scene, render
 from splitgym.rounds import RoundState
 
@@ -16,7 +16,6 @@ class _View(NamedTuple):
     state: RoundState
     position_m: Floats
     radius_m: float
-    present: Bools
 
 
 class Camera:
@@ -65,6 +64,4 @@ class Camera:
 
 
 def _look(world: World) -> _View:
-    return _View(
-        world.truth.world(0).copy(), world.position_m[0].copy(), float(world.radius_m[0]), world.present[0].copy()
-    )
+    return _View(world.truth.world(0).copy(), world.position_m[0].copy(), float(world.radius_m[0]))

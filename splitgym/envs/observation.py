@@ -1,13 +1,12 @@
 """What a policy sees: the believed state as numbers between 0 and 1."""
 
-from collections.abc import Sequence
 from math import log, log2, sqrt
-from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from splitgym.allocation.novelty import fill_rarity, novelty_of_client
 from splitgym.kernels import INLINED, UNCOUNTED, kernel
 from splitgym.network.worlds import Bools, Floats, Ints
 from splitgym.rounds import RoundState, System
@@ -19,10 +18,6 @@ HALF_ABSENCE = 4.0
 """Rounds without a client that are shown as 0.5."""
 HALF_EXPERIENCE = 16.0
 """Rounds with a client that are shown as 0.5."""
-HEAD_START = 0.5
-"""Rounds with everybody that novelty counts beforehand."""
-RAREST = 0.05
-"""Novelty does not tell classes apart that are rarer than this share of an even one."""
 PER_CLIENT = (
     "channel",
     "compute",
@@ -37,35 +32,6 @@ PER_CLIENT = (
     "novelty",
 )
 SCALARS = ("accuracy", "cut_layer", "aggregation_ratio", "round_latency", "rounds_left", "time_left")
-
-
-class Past:
-    """What a scheduler remembers of N episodes that the state does not say; all zero before the first round.
-
-    Attributes:
-        participants: [N, C] of the last round.
-        absence: [N, C] rounds since a client took part, or since the episode began.
-        experience: [N, C] rounds in which a client took part.
-        aggregation_ratio: [N] of the last round.
-        latency_s: [N] of the last round.
-    """
-
-    def __init__(self, worlds: int, clients: int) -> None:
-        self.participants = np.zeros((worlds, clients), bool)
-        self.absence, self.experience = np.zeros((worlds, clients)), np.zeros((worlds, clients))
-        self.aggregation_ratio, self.latency_s = np.zeros(worlds), np.zeros(worlds)
-
-    def forget(self, which: Sequence[int] | Ints) -> None:
-        """Begins episodes in the worlds with these indices."""
-        self.participants[which], self.absence[which], self.experience[which] = False, 0.0, 0.0
-        self.aggregation_ratio[which], self.latency_s[which] = 0.0, 0.0
-
-    def remember(self, participants: Bools, aggregation_ratio: Any, latency_s: Floats) -> None:
-        """Adds a round of every world."""
-        self.participants[:], self.aggregation_ratio[:], self.latency_s[:] = participants, aggregation_ratio, latency_s
-        self.experience += participants
-        self.absence += 1.0
-        self.absence[participants] = 0.0
 
 
 class ObservationCodec:
@@ -87,7 +53,6 @@ class ObservationCodec:
         reference_hz = sqrt(scenario.clients.compute_min_hz * scenario.clients.compute_max_hz)
         reference_latency_s = episode.time_budget_s / episode.max_rounds
         self._references = (reference_hz, log(classes), reference_latency_s, scenario.radio.subchannel_hz)
-        self._budgets = (episode.max_rounds, episode.time_budget_s)
         clients, subchannels = range(scenario.clients.count), range(system.subchannels)
         self.names = (
             *(f"{name}[{i}]" for name in PER_CLIENT for i in clients),
@@ -98,26 +63,21 @@ class ObservationCodec:
         )
         self.space = spaces.Box(0.0, 1.0, (len(self.names),), np.float32)
 
-    def encode(
-        self, state: RoundState, present: Bools, class_share: Floats, past: Past, which: Ints
-    ) -> NDArray[np.float32]:
-        """[W, observation] of some of N worlds; of clients that are absent all is 0.
+    def encode(self, state: RoundState, which: Ints) -> NDArray[np.float32]:
+        """[W, observation] of some of N worlds; of clients that are not present all is 0.
 
         Args:
-            state: Of N worlds.
-            present: [N, C] who belongs to the episode.
-            class_share: [N, C, K] share of each class in a client's data.
-            past: Of N worlds.
+            state: Of N worlds, as the scheduler believes it.
             which: [W] indices of the worlds.
         """
         system = self._system
         observed = np.zeros((len(which), len(self.names)), np.float32)
         _observe(
             observed,
-            np.empty(class_share.shape[2]),
+            np.empty(state.class_share.shape[2]),
             which,
             self._references,
-            self._budgets,
+            (system.max_rounds, system.time_budget_s),
             (system.client_power_max_w, system.noise_psd_w_per_hz),
             system.cut_layers,
             self._shows_present,
@@ -130,15 +90,15 @@ class ObservationCodec:
             state.data_share,
             state.available,
             state.client_cut_layer,
-            present,
-            class_share,
-            past.participants,
-            past.absence,
-            past.experience,
+            state.present,
+            state.class_share,
+            state.participated,
+            state.absence,
+            state.experience,
             state.accuracy,
             state.cut_layer,
-            past.aggregation_ratio,
-            past.latency_s,
+            state.last_aggregation_ratio,
+            state.last_latency_s,
             state.round,
             state.elapsed_s,
         )
@@ -148,20 +108,6 @@ class ObservationCodec:
 @kernel(INLINED)
 def _squash(value: float, reference: float) -> float:
     return value / (value + reference)
-
-
-@kernel(INLINED)
-def _find_rarity(rarity: Floats, class_share: Floats, data_share: Floats, experience: Floats) -> None:
-    """Fills in how rare each class, [K], has been so far; about 1: it has been taught as much as on average."""
-    rarity[:] = 0.0
-    total = 0.0
-    for i in range(len(data_share)):
-        weight = (experience[i] + HEAD_START) * data_share[i]
-        for k in range(len(rarity)):
-            rarity[k] += weight * class_share[i, k]
-        total += weight
-    for k in range(len(rarity)):
-        rarity[k] = 1 / (rarity[k] * len(rarity) / total + RAREST)
 
 
 @kernel(UNCOUNTED)
@@ -185,7 +131,7 @@ def _observe(
     client_cut_layer: Ints,
     present: Bools,
     class_share: Floats,
-    participants: Bools,
+    participated: Bools,
     absence: Floats,
     experience: Floats,
     accuracy: Floats,
@@ -212,7 +158,7 @@ def _observe(
         count = 0
         for i in range(clients):
             count += present[n, i]
-        _find_rarity(rarity, class_share[n], data_share[n], experience[n])
+        fill_rarity(rarity, class_share[n], data_share[n], experience[n])
         at = first + clients * shows_present + shows_bandwidth
         for i in range(clients):
             if present[n, i]:
@@ -227,17 +173,15 @@ def _observe(
                 row[2 * clients + i] = _squash(client_loss[n, i], reference_loss)
                 row[3 * clients + i] = _squash(data_share[n, i] * count, 1.0)
                 row[4 * clients + i] = available[n, i]
-                row[5 * clients + i] = participants[n, i]
+                row[5 * clients + i] = participated[n, i]
                 row[6 * clients + i] = client_cut_layer[n, i] / cut_layers
                 row[7 * clients + i] = _squash(absence[n, i], HALF_ABSENCE)
                 row[8 * clients + i] = _squash(experience[n, i], HALF_EXPERIENCE)
-                squares = novelty = 0.0
+                squares = 0.0
                 for k in range(len(rarity)):
-                    share = class_share[n, i, k]
-                    squares += share * share
-                    novelty += share * rarity[k]
+                    squares += class_share[n, i, k] * class_share[n, i, k]
                 row[9 * clients + i] = 1 / (len(rarity) * squares)
-                row[10 * clients + i] = _squash(novelty, 1.0)
+                row[10 * clients + i] = _squash(novelty_of_client(class_share[n, i], rarity), 1.0)
                 if shows_present:
                     row[first + i] = 1
         at = len(PER_CLIENT) * clients

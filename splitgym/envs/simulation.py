@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from splitgym import data
 from splitgym.envs.actions import Masked, codec
 from splitgym.envs.info import Info
-from splitgym.envs.observation import ObservationCodec, Past
+from splitgym.envs.observation import ObservationCodec
 from splitgym.envs.rewards import reward_terms, reward_weights, weighted
 from splitgym.envs.world import Round, World
 from splitgym.frameworks import get
@@ -94,20 +94,17 @@ class Simulation:
             scenario, self.world.system, classes, subchannel_estimates=self.actions.decides_subchannels
         )
         self._weights = reward_weights(settings.reward)
-        self._past = Past(worlds, scenario.clients.count)
         self._reached = np.zeros(worlds, bool)
         self._all = np.arange(worlds)
 
     def reset(self, rngs: Generators, which: Sequence[int] | Ints) -> None:
         """Begins episodes in the worlds with these indices (all of them at first), drawn from their generators."""
         self.world.reset(rngs, which)
-        self._past.forget(which)
         self._reached[which] = False
 
     def play(self, decision: Decision) -> Step:
         """Plays the decisions of N worlds, which must fit."""
         played, episode = self.world.play(decision), self.scenario.episode
-        self._past.remember(played.cost.participants, played.decision.aggregation_ratio, played.cost.latency_s)
         state, outcome = self.world.state, played.outcome
         in_time = state.elapsed_s <= episode.time_budget_s
         reached = in_time & outcome.evaluated & (outcome.accuracy >= episode.target_accuracy)
@@ -119,8 +116,7 @@ class Simulation:
 
     def observe(self, which: Ints | None = None) -> NDArray[np.float32]:
         """[N, observation]; of the worlds with these indices only, if given."""
-        which, world = self._all if which is None else which, self.world
-        return self.observations.encode(world.state, world.present, world.class_share, self._past, which)
+        return self.observations.encode(self.world.state, self._all if which is None else which)
 
     def masks(self) -> Bools:
         """[N, values] flat masks over the values of the MultiDiscrete action: who is away cannot come in.

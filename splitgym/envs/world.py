@@ -9,6 +9,7 @@ import numpy as np
 
 from splitgym import data, models
 from splitgym.allocation import project_power
+from splitgym.envs.history import History
 from splitgym.frameworks import Framework, Program, Workload
 from splitgym.learning import learners
 from splitgym.network import Network
@@ -63,6 +64,7 @@ class World:
         self._server_hz = np.full(worlds, scenario.server.compute_hz)
         self._state: RoundState | None = None
         self._truth: RoundState | None = None
+        self._history = History(worlds, scenario.clients.count)
         self._round = np.zeros(worlds, np.int64)
         self._elapsed_s = np.zeros(worlds)
 
@@ -83,6 +85,7 @@ class World:
         clients = cell.present[which].sum(1)
         alpha = draw_scale(numbers, family.dirichlet_alpha, self.scenario.task.dirichlet_alpha)
         learner.reset(which, own, clients, alpha, numbers.take((learner.normals_per_reset,)))
+        self._history.forget(which)
         self._round[which], self._elapsed_s[which] = 0, 0.0
         self._state = self._truth = None
 
@@ -103,11 +106,6 @@ class World:
         return self._truth
 
     @property
-    def present(self) -> Bools:
-        """[N, C] who belongs to the episode."""
-        return self._network.present
-
-    @property
     def position_m(self) -> Floats:
         """[N, C, 2] where the clients are, m, with the base station in the origin."""
         return self._network.position_m
@@ -116,11 +114,6 @@ class World:
     def radius_m(self) -> Floats:
         """[N] radius of the cell, m."""
         return self._network.radius_m
-
-    @property
-    def class_share(self) -> Floats:
-        """[N, C, K] share of each class in a client's data; the server sees the labels."""
-        return self._learner.class_share
 
     @property
     def outcome(self) -> RoundOutcome:
@@ -137,6 +130,7 @@ class World:
         self._network.advance(numbers, cost.latency_s)
         normals = numbers.take((self._learner.normals_per_round,))
         self._learner.round(decision, cost.participants, normals)
+        self._history.remember(cost.participants, decision.aggregation_ratio, cost.latency_s)
         self._round += 1
         self._elapsed_s += cost.latency_s
         self._state = self._truth = None
@@ -147,13 +141,15 @@ class World:
         return deepcopy(self, {id(fixed): fixed for fixed in (self.scenario, self.framework, self.system)})
 
     def _seen(self, channel_gain: Floats, client_hz: Floats, available: Bools) -> RoundState:
-        outcome = self._learner.outcome
+        outcome, history = self._learner.outcome, self._history
         return RoundState(
             channel_gain=channel_gain,
             subchannel_hz=self._network.subchannel_hz,
             client_hz=client_hz,
             server_hz=self._server_hz,
+            present=self._network.present,
             data_share=self._learner.data_share,
+            class_share=self._learner.class_share,
             client_loss=outcome.client_loss,
             accuracy=outcome.accuracy,
             round=self._round,
@@ -161,6 +157,11 @@ class World:
             cut_layer=outcome.cut_layer,
             client_cut_layer=outcome.client_cut_layer,
             available=available,
+            participated=history.participated,
+            absence=history.absence,
+            experience=history.experience,
+            last_aggregation_ratio=history.aggregation_ratio,
+            last_latency_s=history.latency_s,
             system=self.system,
             prescribed_ratio=outcome.prescribed_ratio,
         )

@@ -13,7 +13,6 @@ from splitgym.scenario import Scenario
 from splitgym.timing import RoundCost
 
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 
 class Role(StrEnum):
@@ -53,8 +52,6 @@ class Scene:
     """[C, 2] where the clients were, m, with the base station in the origin."""
     radius_m: float
     """Of the cell, m."""
-    present: Bools
-    """[C] who belongs to the episode."""
     elapsed_s: Floats
     """[R + 1] simulated time at the start and after each round, s."""
     accuracy: Floats
@@ -70,7 +67,7 @@ class Scene:
     @property
     def clients(self) -> list[int]:
         """Indices of the clients that belong to the episode."""
-        return np.flatnonzero(self.present).tolist()
+        return np.flatnonzero(self.state.present).tolist()
 
     def role(self, client: int) -> Role:
         """What the client did in the last round."""

@@ -34,6 +34,7 @@ RULES = [
     Deadline(),
     Deadline(1.0),
     *(Unified(w, deadline_s) for w in (0, 0.5, 1.0) for deadline_s in (None, 1.0)),
+    Unified(diversity="novelty"),
 ]
 
 
@@ -322,6 +323,8 @@ def test_losses_of_nothing_are_no_division_by_nothing():
         (partial(Unified, np.nan), ("w = nan", "0..1")),
         (partial(Unified, "half"), ("w = 'half'", "0..1")),
         (partial(Unified, 0.5, -1.0), ("deadline_s = -1.0", "above 0")),
+        (partial(Unified, diversity="novlty"), ("diversity = 'novlty'", "'novelty'")),
+        (partial(Unified, diversity=1), ("diversity = 1", "novelty")),
     ],
 )
 def test_parameter_that_is_not_allowed_is_one_clear_error(make, words):

@@ -41,7 +41,7 @@ def as_the_manual_says(env, past):
     values += [cut / cuts for cut in state.client_cut_layer]
     values += [squashed(rounds, 4.0) for rounds in absence]
     values += [squashed(sum(who[i] for who in history), 16.0) for i in range(count)]
-    shares = env._simulation.world.class_share[0].tolist()
+    shares = state.class_share.tolist()
     taught = [
         sum((0.5 + sum(who[i] for who in history)) * state.data_share[i] * shares[i][k] for i in range(count))
         for k in range(10)
@@ -84,6 +84,20 @@ def test_observation_is_what_the_manual_says(preset, overrides, action):
         assert env.observation_space.contains(observation)
         assert observation.min() >= 0
         assert observation.max() <= 1
+
+
+@pytest.mark.parametrize("action", ["discrete", "priority"])
+def test_it_is_a_function_of_what_rules_know(action):
+    """A state that was copied and kept gives its own observation, whatever the environment has done since."""
+    family = {"clients": [4, 6], "subchannel_hz": [9e4, 3.6e5]}
+    env = make("iot", action=action, learner="surrogate", family=family, clients={"dropout_probability": 0.3})
+    seen, kept = [env.reset(seed=3)[0]], [env.state]
+    for _ in range(5):
+        seen.append(env.step(env.action_space.sample())[0])
+        kept.append(env.state)
+    encode = env._simulation.observations.encode
+    for observation, state in zip(seen, kept, strict=True):
+        assert np.array_equal(encode(state.batch(), np.arange(1))[0], observation)
 
 
 @pytest.mark.parametrize("action", ACTIONS)
