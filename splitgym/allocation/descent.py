@@ -81,7 +81,7 @@ def descent(
     if turns is Turns.CLUSTERS and cluster is None:
         return _with_clusters(state, selected, aggregation_ratio, cut_layer, power, search)
     members = np.asarray(cluster if turns is Turns.CLUSTERS else np.zeros(selected.shape, np.int64))
-    turn = np.array(turns.of_clients(members), np.int64)
+    turn = np.array(turns.of_clients(members), np.int64, order="C")
     taking_part, given = selected & state.available, np.empty((*selected.shape[:-1], 0), np.int64)
     if assignment is not None:
         given = np.asarray(assignment, np.int64)

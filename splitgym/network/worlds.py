@@ -55,7 +55,8 @@ class Row:
         begin = self._used
         self._used += prod(shape)
         assert self._used <= self._numbers.shape[1], "more numbers are used than were drawn"
-        return self._numbers[:, begin : self._used].reshape(len(self), *shape)
+        # One layout, whatever the number of worlds: of another one every kernel would be compiled again.
+        return np.ascontiguousarray(self._numbers[:, begin : self._used]).reshape(len(self), *shape)
 
 
 def child_of(parent: np.random.Generator) -> np.random.Generator:
