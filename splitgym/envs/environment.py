@@ -16,7 +16,7 @@ from splitgym.envs.info import one_by_one
 from splitgym.envs.simulation import Settings, Simulation, account
 from splitgym.envs.world import World
 from splitgym.rendering import RENDER_MODES
-from splitgym.rounds import Decision, RoundState
+from splitgym.rounds import Decision, RoundState, System
 from splitgym.scenario import Scenario, Section
 
 
@@ -299,7 +299,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         """
         if action is None:
             return self._simulation.actions
-        return codec(action, self.scenario, self._simulation.world.system, self.framework)
+        return codec(action, self.scenario, self.system, self.framework)
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Flat bool mask over the values of the MultiDiscrete action, for MaskablePPO: who is away cannot come in.
@@ -346,9 +346,19 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         return self._simulation.world.fork()
 
     @property
+    def begun(self) -> bool:
+        """Whether there is a state: an episode has begun."""
+        return self._begun
+
+    @property
+    def system(self) -> System:
+        """What stays the same over all rounds; that of every state."""
+        return self._simulation.world.system
+
+    @property
     def cut_layers(self) -> int:
         """Number of cut layers, L - 1."""
-        return self._simulation.world.system.cut_layers
+        return self.system.cut_layers
 
     @property
     def aggregation_levels(self) -> tuple[float, ...]:
@@ -369,7 +379,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     def spec(self, spec: EnvSpec | None) -> None:
         if spec is not None:
             spec = copy(spec)
-            spec.kwargs = {name: _jsonable(value) for name, value in spec.kwargs.items()}
+            spec.kwargs = {name: jsonable(value) for name, value in spec.kwargs.items()}
         self._spec = spec
 
     _spec: EnvSpec | None = None
@@ -399,14 +409,14 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
             raise gym.error.ResetNeeded("no episode is running: call reset() before step()")
 
 
-def _jsonable(argument: Any) -> Any:
+def jsonable(argument: Any) -> Any:
     """The argument in values that JSON knows; what has no other form becomes its name."""
     if isinstance(argument, Section):
         return argument.model_dump(mode="json")
     if isinstance(argument, Mapping):
-        return {str(name): _jsonable(value) for name, value in argument.items()}
+        return {str(name): jsonable(value) for name, value in argument.items()}
     if isinstance(argument, list | tuple):
-        return [_jsonable(value) for value in argument]
+        return [jsonable(value) for value in argument]
     if isinstance(argument, np.generic):
         return argument.item()
     return argument if isinstance(argument, str | int | float | None) else str(argument)

@@ -1,17 +1,29 @@
 """The vector environment as Stable-Baselines3 wants it."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
+from functools import partial
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
+from gymnasium import spaces
 from numpy.typing import NDArray
+from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
+from splitgym.envs.environment import jsonable
 from splitgym.envs.info import one_by_one
 from splitgym.envs.vector import SplitLearningVectorEnv
 
 Indices = int | Iterable[int] | None
+
+ID = "SplitLearning-v0"
+MASK = "reset_mask"
+"""Option of the vector environment's reset: which environments."""
+OF_EACH = ("np_random", "np_random_seed")
+"""Attributes that differ from environment to environment."""
 
 
 class SB3VecEnv(VecEnv):
@@ -19,8 +31,12 @@ class SB3VecEnv(VecEnv):
 
     The information of a step is empty while an episode goes on, because a dictionary for each of thousands of
     environments would cost more than the step. At the end of an episode it is that of the single environment, with
-    "terminal_observation", "TimeLimit.truncated" and "episode": its return "r", its length "l" and the seconds "t"
-    since this object was made. `env_method("action_masks")` serves MaskablePPO.
+    "terminal_observation", "TimeLimit.truncated" and "episode", as `Monitor` adds it: its return "r", its length "l"
+    and the seconds "t" since this object was made.
+
+    `get_attr` and `env_method` answer for each environment as if it stood alone: action and observation space,
+    `framework`, `metadata`, `np_random`, `np_random_seed`, `render_mode`, `scenario`, `spec`; `action_masks()` for
+    MaskablePPO, and `reset(seed=, options=)`, which resets only those of `indices`.
 
     Args:
         num_envs: N.
@@ -28,7 +44,20 @@ class SB3VecEnv(VecEnv):
     """
 
     def __init__(self, num_envs: int, **settings: Any) -> None:
+        if not isinstance(num_envs, int | np.integer):
+            raise ValueError(f"num_envs = {num_envs!r}, allowed: a whole number; settings of the environments by name")  # noqa: TRY004 - as every value
         self.envs = SplitLearningVectorEnv(num_envs, **settings)
+        self.spec = copy(gym.spec(ID))
+        self.spec.kwargs = {name: jsonable(value) for name, value in settings.items() if name != "threads"}
+        self._shared = {
+            "action_space": self.envs.single_action_space,
+            "framework": self.envs.framework,
+            "metadata": {"render_modes": []},
+            "observation_space": self.envs.single_observation_space,
+            "render_mode": None,
+            "scenario": self.envs.scenario,
+            "spec": self.spec,
+        }
         self._begun_s = time.perf_counter()
         self._returns, self._lengths = np.zeros(num_envs), np.zeros(num_envs, np.int64)
         self._actions: NDArray[Any]
@@ -36,9 +65,11 @@ class SB3VecEnv(VecEnv):
 
     def reset(self) -> NDArray[np.float32]:
         """Begins episodes everywhere, with the seeds that `seed` has set."""
-        observation, info = self.envs.reset(seed=self._seeds)
-        plain = {name: value for name, value in info.items() if not name.startswith("_")}
-        self.reset_infos = one_by_one(plain)
+        options, *others = self._options
+        if any(other != options for other in others):
+            raise ValueError(f"options = {self._options}, allowed: the same for all environments")
+        observation, info = self.envs.reset(seed=self._seeds, options=_options(options))
+        self.reset_infos = _one_by_one(info)
         self._reset_seeds()
         self._reset_options()
         self._returns[:], self._lengths[:] = 0.0, 0
@@ -76,8 +107,21 @@ class SB3VecEnv(VecEnv):
         self.envs.close()
 
     def get_attr(self, attr_name: str, indices: Indices = None) -> list[Any]:
-        """An attribute of the vector environment, which all environments share."""
-        return [getattr(self.envs, attr_name)] * len(self._selected(indices))
+        """An attribute of each environment, its own: a setting, a generator, or one of its methods.
+
+        Raises:
+            AttributeError: the environments have none of that name; the message says which they have.
+        """
+        self._expect(attr_name, (*self._shared, *OF_EACH, *METHODS))
+        chosen = self._selected(indices)
+        if attr_name in METHODS:
+            return [partial(self._call, attr_name, i) for i in chosen]
+        if attr_name in self._shared:
+            return [self._shared[attr_name]] * len(chosen)
+        values = getattr(self.envs, attr_name)
+        if not values:
+            raise AttributeError(f"{attr_name!r} is there after the first reset()")
+        return [values[i] for i in chosen]
 
     def set_attr(self, attr_name: str, value: Any, indices: Indices = None) -> None:
         """Refused: the environments share their settings.
@@ -88,13 +132,67 @@ class SB3VecEnv(VecEnv):
         raise AttributeError(f"{attr_name!r} cannot be set: environments share their settings; make another SB3VecEnv")
 
     def env_method(self, method_name: str, *arguments: Any, indices: Indices = None, **named: Any) -> list[Any]:
-        """What a method of the vector environment gives for each environment; e.g. "action_masks"."""
-        results = getattr(self.envs, method_name)(*arguments, **named)
-        return [results[i] for i in self._selected(indices)]
+        """What a method of each environment answers; see `METHODS`.
+
+        Raises:
+            AttributeError: the environments have no such method; the message says which they have.
+        """
+        self._expect(method_name, METHODS)
+        return METHODS[method_name](self, self._selected(indices), *arguments, **named)
 
     def env_is_wrapped(self, wrapper_class: type, indices: Indices = None) -> list[bool]:
-        """False: no environment has a wrapper; episode statistics are there without one."""
-        return [False] * len(self._selected(indices))
+        """True for `Monitor`, whose "episode" stands in the information; no environment has another wrapper."""
+        return [wrapper_class is Monitor] * len(self._selected(indices))
 
-    def _selected(self, indices: Indices) -> Sequence[int]:
-        return list(self._get_indices(indices))
+    def _expect(self, name: str, known: Iterable[str]) -> None:
+        masked = isinstance(self.action_space, spaces.MultiDiscrete)
+        allowed = sorted(set(known) if masked else set(known) - {"action_masks"})
+        if name not in allowed:
+            raise AttributeError(f"an environment of SB3VecEnv has no {name!r}, allowed: {', '.join(allowed)}")
+
+    def _selected(self, indices: Indices) -> list[int]:
+        chosen = [indices] if isinstance(indices, int | np.integer) else self._get_indices(indices)
+        try:
+            return [range(self.num_envs)[i] for i in chosen]
+        except IndexError as error:
+            raise IndexError(f"indices = {indices}, allowed: 0..{self.num_envs - 1}") from error
+
+    def _call(self, name: str, i: int, *arguments: Any, **named: Any) -> Any:
+        (answer,) = METHODS[name](self, [i], *arguments, **named)
+        return answer
+
+    def _action_masks(self, which: Sequence[int]) -> list[NDArray[np.bool_]]:
+        """Of each, as MaskablePPO asks for them."""
+        masks = self.envs.action_masks()
+        return [masks[i] for i in which]
+
+    def _reset_some(
+        self, which: Sequence[int], *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> list[tuple[NDArray[np.float32], dict[str, Any]]]:
+        """Begins episodes in these environments alone; observation and information of each."""
+        marked = np.zeros(self.num_envs, bool)
+        marked[which] = True
+        seeds = [seed if own else None for own in marked]
+        observation, info = self.envs.reset(seed=seeds, options={**_options(options or {}), MASK: marked})
+        self._returns[marked], self._lengths[marked] = 0.0, 0
+        infos = _one_by_one(info)
+        return [(observation[i].copy(), infos[i]) for i in which]
+
+
+METHODS: Mapping[str, Callable[..., list[Any]]] = {
+    "action_masks": SB3VecEnv._action_masks,
+    "reset": SB3VecEnv._reset_some,
+}
+"""Methods of an environment, each answered for a list of them."""
+
+
+def _options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of an environment, for the vector of them."""
+    if MASK in options:
+        raise ValueError(f"options[{MASK!r}] is not for one environment, allowed: env_method('reset', indices=...)")
+    return dict(options)
+
+
+def _one_by_one(info: dict[str, Any]) -> list[dict[str, Any]]:
+    """The information of each environment, without the masks that Gymnasium adds."""
+    return one_by_one({name: value for name, value in info.items() if not name.startswith("_")})

@@ -92,6 +92,7 @@ class SplitLearningVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArra
         slices = _slices(num_envs, threads)
         self._simulations = [(worlds, Simulation(settings, self.scenario, len(worlds))) for worlds in slices]
         self._pool = ThreadPoolExecutor(len(slices)) if len(slices) > 1 else None
+        self.framework = self._simulations[0][1].framework
         self._actions = self._simulations[0][1].actions
         self.single_action_space = self._actions.space
         self.single_observation_space = self._simulations[0][1].observations.space
@@ -166,7 +167,10 @@ class SplitLearningVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArra
 
         Raises:
             AttributeError: the encoding is continuous and has no masks.
+            gymnasium.error.ResetNeeded: before the first reset.
         """
+        if not self._rngs:
+            raise gym.error.ResetNeeded("no episode has begun: call reset() first")
         return np.concatenate([simulation.masks() for _, simulation in self._simulations])
 
     @property  # type: ignore[misc]
@@ -178,6 +182,10 @@ class SplitLearningVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArra
     def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
         """The seeds of the environments."""
         return tuple(self._seeds)
+
+    def get_attr(self, *_: Any) -> None:
+        """Refused: only wrappers of Stable-Baselines3 ask for attributes so, and they need another class."""
+        raise TypeError("for Stable-Baselines3 and its wrappers make splitgym.envs.SB3VecEnv(num_envs, ...)")
 
     def close_extras(self, **_: Any) -> None:
         """Ends the threads."""

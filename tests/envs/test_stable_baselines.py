@@ -46,16 +46,6 @@ def test_it_steps_like_stable_baselines_around_single_environments(action):
     assert terminated > 0
 
 
-def test_masks_reach_maskable_ppo():
-    """By the ways in which sb3-contrib asks for them."""
-    envs = SB3VecEnv(3, action="schedule", **SETTINGS)
-    envs.reset()
-    assert envs.has_attr("action_masks")
-    masks = np.stack(envs.env_method("action_masks"))
-    np.testing.assert_array_equal(masks, envs.envs.action_masks())
-    np.testing.assert_array_equal(envs.env_method("action_masks", indices=[2, 0]), masks[[2, 0]])
-
-
 def test_ppo_runs_on_it_and_plays_the_single_environment():
     """The algorithm runs on it, and what it learns is a policy for the single environment."""
     envs = SB3VecEnv(16, action="schedule", reward="time-to-target", **SETTINGS)
@@ -65,15 +55,3 @@ def test_ppo_runs_on_it_and_plays_the_single_environment():
     assert len(model.ep_info_buffer) > 10
     mean, _ = evaluate_policy(model, make(action="schedule", **SETTINGS), 2, warn=False)
     assert np.isfinite(mean)
-
-
-def test_settings_are_shared():
-    envs = SB3VecEnv(2, action="schedule", **SETTINGS)
-    assert [scenario.name for scenario in envs.get_attr("scenario")] == ["iot", "iot"]
-    assert envs.get_attr("scenario", 0)[0].clients.count == 8
-    assert envs.env_is_wrapped(VecMonitor) == [False, False]
-    with pytest.raises(AttributeError, match="'scenario' cannot be set"):
-        envs.set_attr("scenario", None)
-    with pytest.raises(AttributeError, match="no attribute 'colour'"):
-        envs.get_attr("colour")
-    envs.close()
