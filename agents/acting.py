@@ -10,40 +10,30 @@ from numpy.typing import NDArray
 from stable_baselines3.common.policies import BasePolicy
 
 
-class Actor:
-    """A policy at work in N environments; keeps the memory of a recurrent one from the beginning of an episode on.
+def answer(
+    policy: BasePolicy,
+    observations: NDArray[np.float32],
+    memory: Any,
+    begins: NDArray[np.bool_],
+    deterministic: bool,
+    masks: NDArray[np.bool_] | None = None,
+    seed: int = 0,
+) -> tuple[NDArray[Any], Any]:
+    """[N, ...] actions of a policy in N environments, and its memory after them.
 
     Args:
         policy: The policy.
+        observations: [N, observation].
+        memory: What the call of the round before gave; None: nothing is remembered.
+        begins: [N] whether an episode begins: a recurrent policy then forgets.
+        deterministic: Take the most likely actions; otherwise draw.
+        masks: [N, values] of a policy that is told which clients are unavailable.
+        seed: Of what is drawn.
     """
-
-    def __init__(self, policy: BasePolicy) -> None:
-        self._policy = policy
-        self._memory: Any = None
-
-    def act(
-        self,
-        observations: NDArray[np.float32],
-        begins: NDArray[np.bool_],
-        deterministic: bool,
-        masks: NDArray[np.bool_] | None = None,
-        seed: int = 0,
-    ) -> NDArray[Any]:
-        """[N, ...] actions.
-
-        Args:
-            observations: [N, observation].
-            begins: [N] whether an episode begins.
-            deterministic: Take the most likely actions; otherwise draw.
-            masks: [N, values] of a policy that is told who is away.
-            seed: Of what is drawn.
-        """
-        told = {} if masks is None else {"action_masks": masks}
-        with _drawing_from(seed):
-            actions, self._memory = self._policy.predict(
-                observations, self._memory, begins, deterministic=deterministic, **told
-            )
-        return actions
+    told = {} if masks is None else {"action_masks": masks}
+    with _drawing_from(seed):
+        actions, memory = policy.predict(observations, memory, begins, deterministic=deterministic, **told)
+    return actions, memory
 
 
 @contextmanager

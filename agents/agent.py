@@ -2,6 +2,7 @@
 
 import inspect
 from abc import ABC, abstractmethod
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import gymnasium as gym
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 
 from splitgym.envs import SplitLearningEnv
 from splitgym.rounds import Decision, RoundState
+
+EACH_ITS_OWN = "make an agent for each environment"
 
 
 class Agent(ABC):
@@ -48,23 +51,48 @@ class Agent(ABC):
         """As Stable-Baselines3's `predict`, so that `evaluate_policy` runs all; heuristics know no `deterministic`.
 
         Raises:
-            ValueError: the observations are of several environments; an agent knows one.
+            ValueError: the observations are of several environments, or of another one than the agent's.
         """
-        batched = observation.ndim == 2
-        if batched and len(observation) != 1:
-            raise ValueError(f"{len(observation)} observations at once, allowed: 1; make one agent per environment")
-        action = self._answer(observation[0] if batched else observation, deterministic)
+        batched = np.ndim(observation) == 2
+        if batched:
+            expect_one(observation)
+        action = self.act(observation[0] if batched else observation, {})
         return (action[None] if batched else action), state
 
-    def _answer(self, observation: NDArray[np.float32], deterministic: bool) -> NDArray[Any]:
-        return self.act(observation, {})
+    def expect_own_observation(self, observation: NDArray[np.float32]) -> None:
+        """Raises a ValueError if this is not what the agent's own environment shows now."""
+        if not (self.env.begun and np.array_equal(observation, self.env.observe())):
+            raise ValueError(
+                "observation is not the present one of the agent's own environment, from whose state it decides,"
+                f" allowed: env.observe(), as it is; {EACH_ITS_OWN}"
+            )
+
+    def expect_own_state(self, state: RoundState) -> None:
+        """Raises a ValueError if this is not what may be believed in the agent's own environment now."""
+        if not (self.env.begun and _equal(state, self.env.state)):
+            raise ValueError(
+                f"state is not the present one of the agent's own environment, allowed: env.state; {EACH_ITS_OWN}"
+            )
+
+    def expect_own_system(self, state: RoundState) -> None:
+        """Raises a ValueError if a state is not of the scenario and the framework of the agent's environment."""
+        if not _equal(state.system, self.env.system):
+            raise ValueError(
+                "state is of another scenario or framework than the agent's environment, allowed: states of the same;"
+                f" {EACH_ITS_OWN}"
+            )
 
 
 class Heuristic(Agent):
     """A scheduler that decides from the believed state; no training."""
 
     def act(self, observation: NDArray[np.float32], info: dict[str, Any]) -> NDArray[Any]:
-        """The action nearest to the decision."""
+        """The action nearest to the decision.
+
+        Raises:
+            ValueError: the observation is not the present one of the agent's environment.
+        """
+        self.expect_own_observation(observation)
         return self.env.encode(self.decide(self.env.state))
 
     @property
@@ -78,3 +106,22 @@ class Heuristic(Agent):
         if not framework.aggregates:
             return 0.0
         return min(aggregation_ratio, framework.highest_ratio(self.env.scenario.training.batch_size))
+
+
+def expect_one(observations: NDArray[np.float32]) -> None:
+    """Raises a ValueError if these are not [1, observation], of the agent's environment."""
+    if len(observations) != 1:
+        raise ValueError(f"{len(observations)} observations at once, allowed: 1; {EACH_ITS_OWN}")
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two states, or parts of them, hold the same numbers, to the bit."""
+    if one is other:
+        return True
+    if is_dataclass(one):
+        return type(one) is type(other) and all(
+            _equal(getattr(one, field.name), getattr(other, field.name)) for field in fields(one)
+        )
+    if isinstance(one, np.ndarray | np.generic | float):
+        return np.array_equal(one, other, equal_nan=True)
+    return bool(one == other)

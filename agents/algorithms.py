@@ -31,6 +31,8 @@ class Algorithm:
     """Whether its policies take the most likely action when they act, or draw from their distribution."""
     masked: bool = False
     """Whether it is told who is away."""
+    remembers: bool = False
+    """Whether its policies remember the episode so far."""
     any_clients: bool = False
     """Whether a policy serves other numbers of clients than it was trained with."""
     decides_phi: bool = False
@@ -79,7 +81,14 @@ ALGORITHMS: Mapping[str, Algorithm] = {
             deterministic=True,
             masked=True,
         ),
-        Algorithm("recurrent-ppo", "sb3_contrib.RecurrentPPO", "MlpLstmPolicy", ALL_ACTIONS, deterministic=True),
+        Algorithm(
+            "recurrent-ppo",
+            "sb3_contrib.RecurrentPPO",
+            "MlpLstmPolicy",
+            ALL_ACTIONS,
+            deterministic=True,
+            remembers=True,
+        ),
         Algorithm("tqc", "sb3_contrib.TQC", "MlpPolicy", ("continuous", "priority"), deterministic=True),
     )
 }

@@ -95,7 +95,8 @@ class EquivariantPolicy(ActorCriticPolicy):
         **settings: Of `ActorCriticPolicy`.
 
     Raises:
-        ValueError: the spaces are not those of action='priority' with a framework that aggregates.
+        ValueError: the spaces are not those of action='priority' with a framework that aggregates, or observations are
+            not as the environment shows them, between 0 and 1: normalise rewards only.
     """
 
     def __init__(

@@ -7,9 +7,9 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from agents import algorithms
-from agents.acting import Actor
-from agents.agent import Agent
+from agents import algorithms, given
+from agents.acting import answer
+from agents.agent import Agent, expect_one
 from agents.algorithms import Algorithm
 from agents.policy_file import Card, PolicyError, load, read_card
 from splitgym.envs import SplitLearningEnv
@@ -26,6 +26,10 @@ WEIGHTS = ".safetensors"
 class Learned(Agent):
     """Acts by a trained policy, in its own encoding of decisions, whichever the environment has.
 
+    In an environment of its own encoding a policy needs the observation only: `predict` is Stable-Baselines3's, for any
+    number of environments with the spaces of the agent's. Otherwise, and where it remembers the episode for itself
+    (`act` and `decide` of a recurrent policy), it answers in the agent's environment only.
+
     What it draws comes from the generator of the environment's action space: `env.action_space.seed(seed)` makes it
     repeatable.
 
@@ -38,6 +42,7 @@ class Learned(Agent):
 
     Attributes:
         card: What the policy is: how it was trained, how good it was.
+        policy: The policy, of Stable-Baselines3.
 
     Raises:
         ValueError: `deterministic` is no truth value.
@@ -59,34 +64,98 @@ class Learned(Agent):
         stem = _find(self._algorithm, policy, self.env.scenario.name)
         self.card = read_card(stem, self._algorithm)
         self._codec = _own_codec(self.env, self._algorithm, self.card)
-        self._actor = Actor(load(stem, self.card, self.env.observation_space, self._codec.space))
+        self.policy = load(stem, self.card, self.env.observation_space, self._codec.space)
+        self._own_encoding = type(self._codec) is type(self.env.codec())
+        names = self.env.observation_names
+        self._available = [names.index(f"available[{i}]") for i in range(self.env.scenario.clients.count)]
+        self._memory: Any = None
 
     def decide(self, state: RoundState) -> Decision:
         """What the policy's action says in this state, which must be the environment's present one.
 
         A recurrent policy remembers the episode so far: it is asked once a round, here or by `act`.
+
+        Raises:
+            ValueError: it is another state.
         """
-        return self._decode(self._ask(self.env.observe(), state, self._deterministic), state)
+        self.expect_own_state(state)
+        return self._decode(self._follow(self.env.observe()), state)
 
     def act(self, observation: NDArray[np.float32], info: dict[str, Any]) -> NDArray[Any]:
-        """The policy's action; in an environment of another encoding the one nearest to its decision."""
-        return self._answer(observation, self._deterministic)
+        """The policy's action; in an environment of another encoding the one nearest to its decision.
 
-    def _answer(self, observation: NDArray[np.float32], deterministic: bool) -> NDArray[Any]:
-        state = self.env.state
-        action = self._ask(observation, state, deterministic or self._deterministic)
-        if type(self._codec) is type(self.env.codec()):
-            return action
-        return self.env.encode(self._decode(action, state))
+        Raises:
+            ValueError: the observation does not fit, or must be the present one of the environment and is not.
+        """
+        if self._algorithm.remembers or not self._own_encoding:
+            self.expect_own_observation(observation)
+        return self._said(self._follow(observation))
 
-    def _ask(self, observation: NDArray[np.float32], state: RoundState, deterministic: bool) -> NDArray[Any]:
-        """The policy's action in its own encoding."""
-        begins = np.array([state.round == 0])
-        codec = self._codec
-        masks = codec.masks(state.batch()) if self._algorithm.masked and isinstance(codec, Masked) else None
-        seed = int(self.env.action_space.np_random.integers(2**63))
-        action: NDArray[Any] = self._actor.act(observation[None], begins, deterministic, masks, seed)[0]
+    def predict(
+        self,
+        observation: NDArray[np.float32],
+        state: Any = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = False,
+        action_masks: NDArray[np.bool_] | None = None,
+    ) -> tuple[NDArray[Any], Any]:
+        """As Stable-Baselines3's `predict` of a policy.
+
+        Args:
+            observation: [observation] of an environment, or [N, observation] of N.
+            state: Memory of a recurrent policy, from the call of the round before; None: it remembers nothing.
+            episode_start: [N] where a recurrent policy forgets; None: nowhere.
+            deterministic: Take the most likely actions, also if the agent draws.
+            action_masks: [N, values] for MaskablePPO; None: as the observations say which clients are unavailable.
+
+        Returns:
+            Actions, and the memory for the next call.
+
+        Raises:
+            ValueError: an argument does not fit, or the environment's encoding is another one and the observation not
+                the environment's present one.
+        """
+        seen = given.observations(observation, self.env.observation_space)
+        if not self._own_encoding:
+            expect_one(seen)
+            self.expect_own_observation(seen[0])
+        if action_masks is not None and not self._algorithm.masked:
+            raise ValueError(f"action_masks are given, allowed: None; {self._algorithm.name!r} knows no masks")
+        begins = given.begins(episode_start, len(seen))
+        if self._algorithm.remembers:
+            state = given.memory(state, len(seen))
+        actions, state = self._ask(seen, state, begins, deterministic or self._deterministic, action_masks)
+        if not self._own_encoding:
+            actions = self._said(actions[0])[None]
+        return (actions if np.ndim(observation) == 2 else actions[0]), state
+
+    def _follow(self, observation: NDArray[np.float32]) -> NDArray[Any]:
+        """The policy's action in its own encoding, after the rounds that it was asked about before."""
+        begins = np.array([self._algorithm.remembers and self.env.state.round == 0])
+        seen = given.observations(observation, self.env.observation_space)
+        expect_one(seen)
+        actions, self._memory = self._ask(seen, self._memory, begins, self._deterministic)
+        action: NDArray[Any] = actions[0]
         return action
+
+    def _ask(
+        self,
+        seen: NDArray[np.float32],
+        memory: Any,
+        begins: NDArray[np.bool_],
+        deterministic: bool,
+        masks: Any = None,
+    ) -> tuple[NDArray[Any], Any]:
+        """[N, ...] actions of the policy in its own encoding, and its memory."""
+        if isinstance(self._codec, Masked) and self._algorithm.masked:
+            shown = self._codec.masks(seen[:, self._available] == 1)
+            masks = shown if masks is None else given.masks(masks, *shown.shape)
+        seed = int(self.env.action_space.np_random.integers(2**63))
+        return answer(self.policy, seen, memory, begins, deterministic, masks, seed)
+
+    def _said(self, action: NDArray[Any]) -> NDArray[Any]:
+        """The policy's action in the encoding of the environment, in its present state."""
+        return action if self._own_encoding else self.env.encode(self._decode(action, self.env.state))
 
     def _decode(self, action: NDArray[Any], state: RoundState) -> Decision:
         return self._codec.decode(self._codec.check(action)[None], state.batch()).world(0)

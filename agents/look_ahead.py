@@ -110,7 +110,12 @@ class LookAhead(Heuristic):
         self._rules = [_rule(name, self.env) for name in self.candidates]
 
     def decide(self, state: RoundState) -> Decision:
-        """What the plan says, made anew every `horizon` rounds; once the target is reached its rule goes on."""
+        """What the plan says, remade every `horizon` rounds; once the target is reached its rule goes on.
+
+        Raises:
+            ValueError: the state is not the present one of the environment, which is what is looked at.
+        """
+        self.expect_own_state(state)
         plan = self.plan if self.plan is not None and _is_followed(self.plan, state) else None
         if plan is None or self._must_look(plan, state.round):
             plan = self._look(plan)

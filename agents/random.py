@@ -15,7 +15,12 @@ class Random(Heuristic):
     """
 
     def decide(self, state: RoundState) -> Decision:
-        """Draws a decision."""
+        """Draws a decision.
+
+        Raises:
+            ValueError: the state is of another scenario or framework than the environment.
+        """
+        self.expect_own_system(state)
         rng = self.env.action_space.np_random
         selected = state.available & (rng.random(len(state.available)) < 0.5)
         if state.available.any() and not selected.any():

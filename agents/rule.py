@@ -93,7 +93,12 @@ class Rule(Heuristic):
         return super().aggregation_ratio if chosen is None else self.allowed_ratio(chosen)
 
     def decide(self, state: RoundState) -> Decision:
-        """Selects, then allocates."""
+        """Selects, then allocates.
+
+        Raises:
+            ValueError: the state is of another scenario or framework than the environment.
+        """
+        self.expect_own_system(state)
         rng, ratio = self.env.action_space.np_random, state.ratio(self.aggregation_ratio)
 
         def allocate(state: RoundState, selected: NDArray[np.bool_], aggregation_ratio: float) -> Decision:

@@ -6,6 +6,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from agents.given import AS_THEY_ARE
 from splitgym.envs.observation import PER_CLIENT, SCALARS
 
 COMPARED = ("channel", "compute", "loss")
@@ -32,8 +33,13 @@ class Layout(NamedTuple):
         """Reads it off the spaces.
 
         Raises:
-            ValueError: they are not those of action='priority' with a framework that aggregates.
+            ValueError: they are not those of action='priority' with a framework that aggregates, or a wrapper
+                has normalised the observations.
         """
+        if isinstance(observation_space, spaces.Box) and not (
+            (observation_space.low == 0).all() and (observation_space.high == 1).all()
+        ):
+            raise ValueError(f"observation_space = {' '.join(str(observation_space).split())}, allowed: {AS_THEY_ARE}")
         seen, acted = observation_space.shape or (0,), action_space.shape or (0,)
         clients = acted[0] - CELL_COMPONENTS
         extra = seen[0] - len(PER_CLIENT) * clients - len(SCALARS)
@@ -68,7 +74,13 @@ def tokens(observation: Tensor, layout: Layout) -> Tokens:
     Args:
         observation: [B, observation].
         layout: Of the environment.
+
+    Raises:
+        ValueError: a value is not between 0 and 1; `VecNormalize` does not say in the space what it does.
     """
+    low, high = observation.aminmax()
+    if not (low >= 0 and high <= 1):
+        raise ValueError(f"observation has values from {low:g} to {high:g}, allowed: {AS_THEY_ARE}")
     c, first = layout.clients, len(PER_CLIENT) * layout.clients
     of_clients = dict(zip(PER_CLIENT, observation[:, :first].view(-1, len(PER_CLIENT), c).unbind(1), strict=True))
     scalars = observation[:, first : first + len(SCALARS)]

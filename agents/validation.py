@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.policies import BasePolicy
 
-from agents.acting import Actor
+from agents.acting import answer
 from agents.algorithms import Algorithm
 from splitgym.envs import SB3VecEnv
 
@@ -50,15 +50,16 @@ class Validation:
 
     def time_to_target_s(self, policy: BasePolicy) -> NDArray[np.float64]:
         """[episodes] seconds until the target was reached; infinite where it was not."""
-        envs, actor = self._envs, Actor(policy)
+        envs, of = self._envs, self._algorithm
+        memory: Any = None
         envs.seed(SEEDS)
         observation = envs.reset()
         begins = np.ones(envs.num_envs, bool)
         time_s = np.full(envs.num_envs, np.nan)
         step = 0
         while np.isnan(time_s).any():
-            masks = envs.envs.action_masks() if self._algorithm.masked else None
-            actions = actor.act(observation, begins, self._algorithm.deterministic, masks, seed=step)
+            masks = envs.envs.action_masks() if of.masked else None
+            actions, memory = answer(policy, observation, memory, begins, of.deterministic, masks, seed=step)
             observation, _, begins, infos = envs.step(actions)
             for i in np.flatnonzero(begins & np.isnan(time_s)):
                 time_s[i] = np.inf if infos[i]["TimeLimit.truncated"] else infos[i]["elapsed_s"]

@@ -125,7 +125,7 @@ class Simulation:
             AttributeError: the encoding has no masks.
         """
         if isinstance(self.actions, Masked):
-            return self.actions.masks(self.world.state)
+            return self.actions.masks(self.world.state.available)
         raise AttributeError("the encoding of the actions has no masks, allowed: action='discrete' or 'schedule'")
 
     def progress(self) -> Info:

@@ -9,10 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize
 
 import splitgym  # noqa: F401 - registers the environment
 from agents.equivariant import EquivariantPolicy
 from agents.tokens import LIMIT, Layout, tokens
+from splitgym.envs import SB3VecEnv
 from splitgym.envs.observation import PER_CLIENT, SCALARS
 
 FLAGS = ("available", "took_part")
@@ -229,3 +231,38 @@ def test_spaces_of_another_kind_are_refused(action, framework):
     env = make_env(action=action, framework=framework)
     with pytest.raises(ValueError, match=r"allowed: those of action='priority' and a framework that aggregates"):
         PPO(EquivariantPolicy, env)
+
+
+NORMALISING = {
+    "NormalizeObservation": lambda env: DummyVecEnv([lambda: gym.wrappers.NormalizeObservation(env)]),
+    "RescaleObservation": lambda env: DummyVecEnv(
+        [lambda: gym.wrappers.RescaleObservation(env, np.float32(-1), np.float32(1))]
+    ),
+    "VecNormalize of one": lambda env: VecNormalize(DummyVecEnv([lambda: env])),
+    "VecNormalize of several": lambda env: VecNormalize(surrogates(3)),
+    "VecNormalize inside": lambda env: VecFrameStack(VecNormalize(surrogates(3)), 1),
+}
+"""What changes observations; `VecNormalize` does not say so in its space, the others do."""
+
+
+def surrogates(count):
+    return SB3VecEnv(count, scenario="iot", learner="surrogate", action="priority", clients={"count": 5})
+
+
+@pytest.mark.parametrize("wrapped", NORMALISING.values(), ids=NORMALISING)
+def test_normalised_observations_are_refused(wrapped):
+    """At the first rollout at the latest."""
+    with pytest.raises(ValueError, match=r"allowed: 0\.\.1, as the environment shows them: .*norm_obs=False") as caught:
+        PPO(EquivariantPolicy, wrapped(make_env(learner="surrogate")), n_steps=4, batch_size=4).learn(12)
+    assert "\n" not in str(caught.value)
+
+
+def test_rewards_may_be_normalised():
+    envs = VecNormalize(surrogates(3), norm_obs=False)
+    assert PPO(EquivariantPolicy, envs, n_steps=4, batch_size=12, n_epochs=1).learn(12).num_timesteps == 12
+
+
+def test_a_policy_does_not_answer_to_numbers_that_are_none():
+    entries = drawn(np.random.default_rng(0), 5) | {"accuracy": np.nan}
+    with pytest.raises(ValueError, match=r"values from nan to nan, allowed: 0\.\.1"):
+        policy_of(ENVS["plain"]).predict(shown(ENVS["plain"], entries).numpy())

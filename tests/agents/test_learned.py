@@ -15,7 +15,7 @@ from small_trainings import rounds, toy
 
 import agents
 from agents import algorithms, learned
-from agents.acting import Actor
+from agents.acting import answer
 from agents.policy_file import PolicyError
 from agents.validation import Validation
 
@@ -47,7 +47,7 @@ def test_policy_from_its_files_acts_as_the_learner_did(name, policies):
 @pytest.mark.parametrize("name", algorithms.ALGORITHMS)
 def test_weights_in_the_file_are_those_in_memory_to_the_bit(name, policies):
     agent = agents.make(name, toy(name), policy=policies[name])
-    weights, held = load_file(policies[name] / "policy.safetensors"), agent._actor._policy.state_dict()
+    weights, held = load_file(policies[name] / "policy.safetensors"), agent.policy.state_dict()
     assert weights.keys() == held.keys()
     assert all(torch.equal(weights[key], held[key]) for key in weights)
 
@@ -224,7 +224,7 @@ def test_shipped_policies_are_as_good_as_their_cards_say():
         agent = agents.make(name, toy(name, scenario=scenario))
         environment = {"scenario": scenario, "learner": "surrogate", "action": agent.card.action}
         environment["task"] = {"evaluation_samples": None}
-        score = Validation(algorithms.get(name), environment).score(agent._actor._policy)
+        score = Validation(algorithms.get(name), environment).score(agent.policy)
         assert score.facts["time_to_target_s"] == pytest.approx(agent.card.score["time_to_target_s"], rel=0.05)
 
 
@@ -272,25 +272,25 @@ def test_maskable_ppo_never_asks_for_who_is_away(policies):
 def test_memory_of_a_recurrent_policy_begins_with_the_episode(policies):
     agent = agents.make("recurrent-ppo", toy("recurrent-ppo"), policy=policies["recurrent-ppo"], deterministic=False)
     first = rounds(agent)
-    memory = [state.clone() for state in map(torch.tensor, agent._actor._memory)]
+    memory = [state.clone() for state in map(torch.tensor, agent._memory)]
     assert any(state.abs().sum() > 0 for state in memory)
     again = rounds(agent)
     assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(first, again, strict=True))
-    assert all(torch.equal(state, torch.tensor(now)) for state, now in zip(memory, agent._actor._memory, strict=True))
+    assert all(torch.equal(state, torch.tensor(now)) for state, now in zip(memory, agent._memory, strict=True))
 
 
-def test_an_actor_of_many_environments_is_one_of_each(policies):
+def test_answers_in_many_environments_are_those_in_each(policies):
     """Episodes that begin at different times, with memories of their own."""
     agent = agents.make("recurrent-ppo", toy("recurrent-ppo"), policy=policies["recurrent-ppo"])
-    policy = agent._actor._policy
+    policy = agent.policy
     rng = np.random.default_rng(0)
     size = agent.env.observation_space.shape
     observations = rng.random((6, 3, *size), np.float32)
     begins = np.array([[True, True, True], *(rng.random((5, 3)) < 0.3)])
-    together = Actor(policy)
-    alone = [Actor(policy) for _ in range(3)]
+    together, alone = None, [None] * 3
     for step in range(6):
-        actions = together.act(observations[step], begins[step], deterministic=True)
-        for i, actor in enumerate(alone):
-            own = actor.act(observations[step, i : i + 1], begins[step, i : i + 1], deterministic=True)
+        actions, together = answer(policy, observations[step], together, begins[step], deterministic=True)
+        for i, memory in enumerate(alone):
+            one = observations[step, i : i + 1], memory, begins[step, i : i + 1]
+            own, alone[i] = answer(policy, *one, deterministic=True)
             assert np.array_equal(actions[i], own[0])

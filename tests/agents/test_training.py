@@ -112,7 +112,7 @@ def test_validation_is_the_episodes_of_the_single_environment(policy):
     """Independent: one environment after the other, through `agents.make`."""
     environment = {"scenario": "toy", "learner": "surrogate", "action": "priority"}
     agent = agents.make("ppo-equivariant", toy("ppo-equivariant", learner="surrogate"), policy=policy)
-    got = Validation(algorithms.get("ppo-equivariant"), environment, episodes=5).time_to_target_s(agent._actor._policy)
+    got = Validation(algorithms.get("ppo-equivariant"), environment, episodes=5).time_to_target_s(agent.policy)
     for i in range(5):
         observation, info = agent.env.reset(seed=validation.SEEDS + i)
         ended = missed = False

@@ -86,14 +86,18 @@ class ActionCodec(ABC):
 class Masked(Protocol):
     """An encoding in which some values can be known to be useless beforehand."""
 
-    def masks(self, state: RoundState) -> NDArray[np.bool_]:
-        """[N, values] flat masks over all components of the MultiDiscrete space; every action stays legal."""
+    def masks(self, available: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """[N, values] flat masks over all components of the MultiDiscrete space; every action stays legal.
+
+        Args:
+            available: [N, C] which clients are, as the scheduler believes.
+        """
         ...
 
 
-def in_or_out_masks(state: RoundState) -> NDArray[np.bool_]:
+def in_or_out_masks(available: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """[N, 2 C] masks of "out" and "in" for every client: who is away cannot come in."""
-    return np.stack([np.ones_like(state.available), state.available], axis=-1).reshape(len(state.available), -1)
+    return np.stack([np.ones_like(available), available], axis=-1).reshape(len(available), -1)
 
 
 def nearest(levels: NDArray[np.float64], value: Any) -> NDArray[np.int64]:

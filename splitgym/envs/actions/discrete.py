@@ -59,10 +59,10 @@ class DiscreteCodec(ActionCodec):
         parts: list[Any] = [[decision.cut_layer - 1], owner, level, decision.selected, [phi]]
         return np.concatenate(parts).astype(np.int64)
 
-    def masks(self, state: RoundState) -> NDArray[np.bool_]:
+    def masks(self, available: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Who is away owns no subchannel and cannot come in."""
-        m, worlds = self._subchannels, len(state.available)
-        owner = np.concatenate([state.available, np.ones((worlds, 1), bool)], axis=1)
+        m, worlds = self._subchannels, len(available)
+        owner = np.concatenate([available, np.ones((worlds, 1), bool)], axis=1)
         free = np.ones((worlds, m * len(self._power_levels)), bool)
         cuts, phi = np.ones((worlds, self._cuts), bool), np.ones((worlds, len(self.aggregation_levels)), bool)
-        return np.concatenate([cuts, np.tile(owner, m), free, in_or_out_masks(state), phi], axis=1)
+        return np.concatenate([cuts, np.tile(owner, m), free, in_or_out_masks(available), phi], axis=1)

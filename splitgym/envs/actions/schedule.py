@@ -30,8 +30,8 @@ class ScheduleCodec(ActionCodec):
         phi = nearest(self.aggregation_levels, decision.aggregation_ratio)
         return np.concatenate([[decision.cut_layer - 1], decision.selected, [phi]]).astype(np.int64)
 
-    def masks(self, state: RoundState) -> NDArray[np.bool_]:
+    def masks(self, available: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Who is away cannot come in."""
-        worlds = len(state.available)
+        worlds = len(available)
         cuts, phi = np.ones((worlds, self._cuts), bool), np.ones((worlds, len(self.aggregation_levels)), bool)
-        return np.concatenate([cuts, in_or_out_masks(state), phi], axis=1)
+        return np.concatenate([cuts, in_or_out_masks(available), phi], axis=1)
