@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import agents
 from agents import algorithms
 from agents.hyperparameters import Hyperparameters
-from agents.policy_file import copy
+from agents.policy_file import Card, copy, read_card
 from agents.run_folder import RunFolder, command
 from agents.training import Job, train_all
 from agents.tuning import Search
@@ -47,6 +47,8 @@ SEEDS = 100_000
 Environment i of a run begins with a seed of at most 99,999 + i, of a resumed run of at most 899,999 + i: below those of
 comparisons.
 """
+HARDLY_TRAINED = 0.01
+"""Weights that have all changed by less are nearly those with which the training began."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ class Settings:
     settings: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Settings of the algorithm, in RL Zoo's format; None: agents/settings/ALGORITHM.yml."""
     steps: int | None = None
-    """Environment steps, which are training rounds, to learn from; None: as in the settings."""
+    """Environment steps, which are training rounds, to learn from, rounded up to whole rollouts; None: as in the
+    settings."""
     environments: int | None = None
     """Environments side by side; None: as in the settings."""
     seed: int = 0
@@ -135,8 +138,8 @@ class Settings:
     def hyperparameters(self) -> Hyperparameters:
         """The settings of the algorithm, with what the command line says of them."""
         chosen = Hyperparameters.read(algorithms.get(self.algorithm), self.learner, self.settings)
-        steps = self.steps or (chosen.steps // 4 if self.tune else chosen.steps)
-        return replace(chosen, steps=steps, environments=self.environments or chosen.environments)
+        steps = self.steps or (chosen.least_steps // 4 if self.tune else chosen.least_steps)
+        return replace(chosen, least_steps=steps, environments=self.environments or chosen.environments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -181,7 +184,7 @@ def _begun(settings: Settings) -> tuple[RunFolder, Settings]:
         except ValueError as error:
             raise ValueError(f"--compare {agent}: {error}") from error
     folder = RunFolder.create(settings.out, f"{settings.algorithm}-{scenario.name}")
-    settings = replace(settings, steps=hyperparameters.steps, environments=hyperparameters.environments)
+    settings = replace(settings, steps=hyperparameters.least_steps, environments=hyperparameters.environments)
     folder.write("settings.yml", partial(hyperparameters.write, learner=settings.learner))
     folder.save_settings(command(), asdict(settings), {"scenario.toml": scenario.to_toml()})
     return folder, settings
@@ -217,6 +220,7 @@ def _run(folder: RunFolder, settings: Settings, console: Console) -> None:
 def _tune(folder: RunFolder, settings: Settings, environment: dict[str, Any], console: Console) -> None:
     start = settings.hyperparameters()
     console.print(f"[bold]1/1[/] {settings.tune} trials of {settings.algorithm}, {start.steps:,} rounds each")
+    _say_if_rounded(start, console)
     search = Search(folder.path, start, {**environment, "learner": "surrogate"}, settings.tune, settings.seed)
     with _bar(console) as bar:
         task = bar.add_task("trials", total=settings.tune)
@@ -224,7 +228,7 @@ def _tune(folder: RunFolder, settings: Settings, environment: dict[str, Any], co
             bar.update(task, completed=done)
     best, time_s = search.best()
     full = Hyperparameters.read(best.algorithm, settings.learner).steps
-    file = folder.write("tuned.yml", partial(replace(best, steps=full).write, learner=settings.learner))
+    file = folder.write("tuned.yml", partial(replace(best, least_steps=full).write, learner=settings.learner))
     console.print(f"best: {time_s:.1f} s to the target in validation; train with --settings {file}", markup=False)
 
 
@@ -233,6 +237,7 @@ def _train(folder: RunFolder, settings: Settings, environment: dict[str, Any], c
     chosen = settings.hyperparameters()
     where = "on the surrogate" if settings.learner == "surrogate" else "of real split learning"
     console.print(f"[bold]1/2[/] training {settings.algorithm} on {settings.scenario}: {chosen.steps:,} rounds {where}")
+    _say_if_rounded(chosen, console)
     console.print(f"      {shlex.join(['tensorboard', '--logdir', str(folder.path)])}", markup=False)
     learning = {**environment, "learner": settings.learner}
     seeds = range(settings.seed, settings.seed + settings.seeds)
@@ -244,6 +249,24 @@ def _train(folder: RunFolder, settings: Settings, environment: dict[str, Any], c
                 bar.update(task, completed=min(done, chosen.steps))
     kept = [folder.seed(seed) for seed in seeds]
     copy(min(kept, key=lambda seed: seed.progress().cost).policy, folder.policy)
+    _say_what_was_kept(read_card(folder.policy, chosen.algorithm), console)
+
+
+def _say_if_rounded(chosen: Hyperparameters, console: Console) -> None:
+    if chosen.steps != chosen.least_steps:
+        rollouts = f"{chosen.updates:,} x {chosen.rollout_steps:,}"
+        console.print(f"      rounded up from {chosen.least_steps:,} to whole rollouts, {rollouts}")
+
+
+def _say_what_was_kept(card: Card, console: Console) -> None:
+    change = card.largest_change
+    if change is not None and change < HARDLY_TRAINED:
+        name = "nearly the initial one" if change else "the initial one"
+        text = f"the policy that was kept is {name}: by the training no weight changed by more than {change:.2g}"
+        console.print(f"      {text}", style="yellow")
+        return
+    changed = "" if change is None else f"; largest change of a weight: {change:.2g}"
+    console.print(f"      kept: the policy of seed {card.seed} after {card.steps:,} rounds{changed}")
 
 
 def _compare(folder: RunFolder, settings: Settings, console: Console) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents import policy_file
@@ -64,10 +65,10 @@ class Checkpoints(BaseCallback):
     Args:
         folder: Where they are saved.
         every: Environment steps between two savings; it happens at the end of a rollout.
-        card: Describes the policy, given its score and the steps done.
+        card: Describes the policy, given its learner and its score.
     """
 
-    def __init__(self, folder: PolicyFolder, every: int, card: Callable[[Score, int], Card]) -> None:
+    def __init__(self, folder: PolicyFolder, every: int, card: Callable[[BaseAlgorithm, Score], Card]) -> None:
         super().__init__()
         self._folder, self._every, self._card = folder, every, card
 
@@ -84,7 +85,8 @@ class Checkpoints(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         if self.num_timesteps - self._saved_at >= self._every:
-            self._save(self._score())
+            trained = self.num_timesteps > getattr(self.model, "learning_starts", 0)
+            self._save(self._score() if trained else None)
         elif time.monotonic() - self._noted_s > PROGRESS_S:
             self._note()
 
@@ -97,7 +99,7 @@ class Checkpoints(BaseCallback):
     def _save(self, score: Score | None) -> None:
         if score is not None and (self._best is None or score.cost < self._best):
             self._best = score.cost
-            policy_file.save(self._folder.policy, self.model.policy, self._card(score, self.num_timesteps))
+            policy_file.save(self._folder.policy, self.model.policy, self._card(self.model, score))
         for name, value in (score.facts if score else {}).items():
             self.logger.record(f"validation/{name}", value)
         write(self._folder.last, self.model.save)
@@ -113,7 +115,7 @@ class KeepFastest(Checkpoints):
     """Keeps the policy that reaches the target earliest in validation."""
 
     def __init__(
-        self, folder: PolicyFolder, every: int, card: Callable[[Score, int], Card], validation: Validation
+        self, folder: PolicyFolder, every: int, card: Callable[[BaseAlgorithm, Score], Card], validation: Validation
     ) -> None:
         super().__init__(folder, every, card)
         self._validation = validation

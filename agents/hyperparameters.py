@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import inf, nan
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +18,13 @@ from splitgym.scenario.errors import suggest
 KEYS: Mapping[str, str] = {"surrogate": "SplitLearning-v0", "train": "SplitLearning-v0/train"}
 """Under which key of a file the settings for a learner of the environment stand; RL Zoo reads the first."""
 LINEAR = "lin_"
-"""What begins so falls from the number behind it to 0 during the training."""
+"""What begins so falls from the number behind it in equal steps, one for each update, and is above 0 in the last."""
+SCHEDULED = ("learning_rate", "clip_range", "clip_range_vf")
+"""What may fall during the training."""
+NEEDED = ("n_steps", "train_freq", "batch_size", "n_epochs", "gradient_steps")
+"""Numbers without which nothing is trained."""
+AS_MANY_AS_STEPS = ("gradient_steps", -1)
+"""Stable-Baselines3's word for it."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +32,12 @@ class Hyperparameters:
     """How an algorithm learns.
 
     Raises:
-        ValueError: a setting is not one of the algorithm's.
+        ValueError: a setting is not one of the algorithm's, or nothing would be trained with it.
     """
 
     algorithm: Algorithm
-    steps: int
-    """Environment steps in all."""
+    least_steps: int
+    """Environment steps to learn from; rounded up to whole rollouts, they are `steps`."""
     environments: int
     """Environments side by side."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -41,6 +48,16 @@ class Hyperparameters:
         for name in self.arguments:
             if name not in allowed:
                 raise ValueError(f"{name!r} is no setting of {self.algorithm.name}, {suggest(name, allowed)}")
+        for name in SCHEDULED:
+            if self.arguments.get(name) is not None:
+                _start(name, self.arguments[name])
+        for name in NEEDED:
+            value = self.arguments.get(name, 1)
+            if not isinstance(value, int) or (value < 1 and (name, value) != AS_MANY_AS_STEPS):
+                raise ValueError(f"{name} = {value!r}, allowed: a whole number from 1")
+        warm_up = 0 if self.on_policy else self._setting("learning_starts")
+        if self.steps <= warm_up:
+            raise ValueError(f"steps = {self.steps} with learning_starts = {warm_up} trains nothing, allowed: more")
 
     @classmethod
     def read(cls, algorithm: Algorithm, learner: str, path: Path | None = None) -> Self:
@@ -58,7 +75,7 @@ class Hyperparameters:
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
             settings = dict(content[KEYS[learner]])
-            steps, environments = int(settings.pop("n_timesteps")), int(settings.pop("n_envs"))
+            steps, environments = (_at_least_one(name, settings.pop(name)) for name in ("n_timesteps", "n_envs"))
             policy = settings.pop("policy")
         except OSError as error:
             raise ValueError(f"settings {str(path)!r} cannot be read: {error.strerror}") from error
@@ -88,22 +105,71 @@ class Hyperparameters:
         return replace(self, arguments={**self.arguments, **arguments})
 
     @property
+    def on_policy(self) -> bool:
+        """Whether the algorithm learns from what its present policy does only."""
+        return "train_freq" not in inspect.signature(self.algorithm.learner_class).parameters
+
+    @property
+    def rollout_steps(self) -> int:
+        """Environment steps from one update to the next."""
+        return self.environments * int(self._setting("n_steps" if self.on_policy else "train_freq"))
+
+    @property
+    def updates(self) -> int:
+        """Rollouts of a whole training; an algorithm that learns off-policy does not learn from the first of them."""
+        return -(-self.least_steps // self.rollout_steps)
+
+    @property
+    def steps(self) -> int:
+        """Environment steps of a whole training: whole rollouts."""
+        return self.updates * self.rollout_steps
+
+    @property
     def policy_arguments(self) -> dict[str, Any]:
         """Keyword arguments of the policy's class."""
         return dict(self.arguments.get("policy_kwargs", {}))
 
+    @property
+    def schedules(self) -> dict[str, Any]:
+        """What falls during the training, over the remaining progress."""
+        falling = {name: value for name, value in self.arguments.items() if isinstance(value, str)}
+        starts = {name: _start(name, falling[name]) for name in SCHEDULED if name in falling}
+        # Progress is counted at the end of a rollout: that of the first update is 1 - 1/K, that of the last is 0.
+        step = 1 / self.updates
+        return {name: LinearSchedule(start * (1 + step), start * step, 1.0) for name, start in starts.items()}
+
     def model(self, env: VecEnv, seed: int) -> BaseAlgorithm:
         """A learner that has learnt nothing yet."""
-        arguments = {name: _value(value) for name, value in self.arguments.items()}
-        if {"n_steps", "batch_size"} <= arguments.keys():
+        arguments = {**self.arguments, **self.schedules}
+        if self.on_policy and "batch_size" in arguments:
             # Of few environments a rollout may be smaller than a mini-batch.
-            arguments["batch_size"] = min(arguments["batch_size"], arguments["n_steps"] * env.num_envs)
+            arguments["batch_size"] = min(arguments["batch_size"], self._setting("n_steps") * env.num_envs)
         if "policy_kwargs" in arguments:
             arguments["policy_kwargs"] = self.policy_arguments
         return self.algorithm.learner_class(self.algorithm.policy_class, env, seed=seed, device="cpu", **arguments)
 
+    def _setting(self, name: str) -> Any:
+        """An argument of the learner's class, or its default."""
+        return self.arguments.get(name, inspect.signature(self.algorithm.learner_class).parameters[name].default)
 
-def _value(value: Any) -> Any:
-    if isinstance(value, str) and value.startswith(LINEAR):
-        return LinearSchedule(float(value.removeprefix(LINEAR)), 0.0, 1.0)
-    return value
+
+def _start(name: str, value: Any) -> float:
+    """The value with which a setting begins that may fall.
+
+    Raises:
+        ValueError: it is not above 0.
+    """
+    falls = isinstance(value, str) and value.startswith(LINEAR)
+    try:
+        start = float(value.removeprefix(LINEAR) if falls else value)
+    except (TypeError, ValueError):
+        start = nan
+    if not 0 < start < inf or (isinstance(value, str) and not falls):
+        raise ValueError(f"{name} = {value!r}, allowed: a number above 0, or {LINEAR} and such a number")
+    return start
+
+
+def _at_least_one(name: str, value: Any) -> int:
+    if float(value) < 1 or not float(value).is_integer():
+        raise ValueError(f"{name} = {value}, allowed: a whole number from 1")
+    return int(value)

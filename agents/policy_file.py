@@ -3,7 +3,7 @@
 import shutil
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -47,10 +47,16 @@ class Card:
     score: Mapping[str, float]
     """For which it was kept, in episodes that it has not learnt from."""
     versions: Mapping[str, str]
+    training_steps: int | None = None
+    """Environment steps of the whole training, over which learning rates fall."""
+    torch_threads: int | None = None
+    """Of the process that trained it: with another number sums are rounded otherwise."""
+    largest_change: float | None = None
+    """Of any weight, by the training."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Reads a card.
+        """Reads a card; what cards did not say at first is None where it is missing.
 
         Raises:
             PolicyError: it is missing or broken.
@@ -62,16 +68,31 @@ class Card:
         except ValueError as error:
             raise PolicyError(f"card {str(path)!r} is broken: {error}") from error
         expected = {field.name for field in fields(cls)}
-        if wrong := sorted(expected ^ set(content)):
+        needed = {field.name for field in fields(cls) if field.default is MISSING}
+        if wrong := sorted((needed - set(content)) | (set(content) - expected)):
             raise PolicyError(f"card {str(path)!r} is broken: {wrong[0]} is {_fault(wrong[0] in expected)}")
         return cls(**content)
 
 
 def save(stem: Path, policy: BasePolicy, card: Card) -> None:
     """Writes `stem`.safetensors and `stem`.toml, each as a whole."""
+    facts = {name: value for name, value in asdict(card).items() if value is not None}
+    save_weights(stem.with_name(f"{stem.name}.safetensors"), policy)
+    write(stem.with_name(f"{stem.name}.toml"), lambda path: path.write_bytes(tomli_w.dumps(facts).encode()))
+
+
+def save_weights(path: Path, policy: BasePolicy) -> None:
+    """Writes the weights of a policy, as a whole."""
     weights = {name: value.detach().cpu().contiguous() for name, value in policy.state_dict().items()}
-    write(stem.with_name(f"{stem.name}.safetensors"), lambda path: save_file(weights, path))
-    write(stem.with_name(f"{stem.name}.toml"), lambda path: path.write_bytes(tomli_w.dumps(asdict(card)).encode()))
+    write(path, lambda unfinished: save_file(weights, unfinished))
+
+
+def largest_change(since: Path, policy: BasePolicy) -> float | None:
+    """Largest difference between any weight of a policy and what it was in a file; None: there is no such file."""
+    if not since.exists():
+        return None
+    before = load_file(since)
+    return max(float((value.cpu() - before[name]).abs().max()) for name, value in policy.state_dict().items())
 
 
 def copy(stem: Path, to: Path) -> None:

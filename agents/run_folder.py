@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.policy_file import write
+from splitgym.evaluation.processes import TORCH_THREADS
 
 PACKAGES = ("splitgym", "gymnasium", "numpy", "scipy", "stable-baselines3", "sb3-contrib", "torch")
 
@@ -54,12 +55,14 @@ class PolicyFolder:
     Attributes:
         path: The folder.
         last: The learner as it was last saved, to go on from.
+        initial: The weights with which the training began.
         policy: The policy that was kept, without the endings of its two files.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.last = path / "last.zip"
+        self.initial = path / "initial.safetensors"
         self.policy = path / "policy"
         self._progress = path / "progress.json"
 
@@ -127,11 +130,15 @@ class RunFolder:
         return cls(path)
 
     def save_settings(self, command: str, settings: Mapping[str, Any], scenarios: Mapping[str, str]) -> None:
-        """Writes the command, the settings, the versions and the whole scenarios: names of files, and their TOML."""
+        """Writes how the run is made, and the whole scenarios: names of files, and their TOML.
+
+        How: the command, the settings, the versions, and the torch threads of each process that trains.
+        """
         run = {
             "command": command,
             "settings": {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()},
             "versions": versions(),
+            "torch_threads": TORCH_THREADS,
         }
         for name, toml in scenarios.items():
             self.write(name, partial(Path.write_text, data=toml, encoding="utf-8"))

@@ -20,11 +20,11 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv,
 
 from agents.checkpoints import Checkpoints, KeepFastest, KeepHighestReturn, LogRounds
 from agents.hyperparameters import Hyperparameters
-from agents.policy_file import Card, described
+from agents.policy_file import Card, described, largest_change, save_weights
 from agents.run_folder import PolicyFolder, versions
 from agents.validation import Score, Validation
 from splitgym.envs import SB3VecEnv
-from splitgym.evaluation.processes import START_METHOD, interrupts_ignored, worker_pool
+from splitgym.evaluation.processes import START_METHOD, TORCH_THREADS, interrupts_ignored, worker_pool
 
 TRAINING_SEEDS = 900_000
 """Episodes of the training begin with seeds from below; environment i adds i."""
@@ -97,13 +97,13 @@ def _work(job: Job) -> None:
 
 
 def train(job: Job) -> None:
-    """Trains a policy until it has seen its steps, rounded up to whole rollouts; goes on from what was saved last.
+    """Trains a policy until it has seen its steps; goes on from what was saved last.
 
     Raises:
         CheckpointError: the learner cannot go on from what was saved.
         EOFError, ConnectionError: a process of an environment died.
     """
-    torch.set_num_threads(1)
+    torch.set_num_threads(TORCH_THREADS)
     folder, steps = PolicyFolder(job.folder), job.hyperparameters.steps
     with _environments(job) as envs:
         model = _begun_or_continued(job, folder, envs)
@@ -118,10 +118,14 @@ def train(job: Job) -> None:
 
 
 def _begun_or_continued(job: Job, folder: PolicyFolder, envs: VecEnv) -> BaseAlgorithm:
+    chosen = job.hyperparameters
     if not folder.last.exists():
-        return job.hyperparameters.model(envs, derived_seed(job.seed, 0))
+        model = chosen.model(envs, derived_seed(job.seed, 0))
+        save_weights(folder.initial, model.policy)
+        return model
     try:
-        model = job.hyperparameters.algorithm.learner_class.load(folder.last, envs, device="cpu")
+        # Its schedules are those of the whole training, whose steps may not be what they were.
+        model = chosen.algorithm.learner_class.load(folder.last, envs, device="cpu", **chosen.schedules)
     except (
         zipfile.BadZipFile,
         AssertionError,
@@ -148,7 +152,7 @@ def derived_seed(seed: int, steps: int) -> int:
 
 
 def _checkpoints(job: Job, folder: PolicyFolder, envs: VecEnv) -> Checkpoints:
-    card = partial(_card, job, envs)
+    card = partial(_card, job, envs, folder)
     if not job.on_surrogate:
         return KeepHighestReturn(folder, 1, card)
     every = max(1, job.hyperparameters.steps // VALIDATIONS)
@@ -156,7 +160,7 @@ def _checkpoints(job: Job, folder: PolicyFolder, envs: VecEnv) -> Checkpoints:
     return KeepFastest(folder, every, card, validation)
 
 
-def _card(job: Job, envs: VecEnv, score: Score, steps: int) -> Card:
+def _card(job: Job, envs: VecEnv, folder: PolicyFolder, model: BaseAlgorithm, score: Score) -> Card:
     environment, algorithm = job.environment, job.hyperparameters.algorithm
     return Card(
         algorithm=algorithm.name,
@@ -168,9 +172,12 @@ def _card(job: Job, envs: VecEnv, score: Score, steps: int) -> Card:
         command=job.command,
         learner=environment["learner"],
         seed=job.seed,
-        steps=steps,
+        steps=model.num_timesteps,
         score=score.facts,
         versions=versions(),
+        training_steps=job.hyperparameters.steps,
+        torch_threads=torch.get_num_threads(),
+        largest_change=largest_change(folder.initial, model.policy),
     )
 
 
@@ -201,5 +208,5 @@ def _environments(job: Job) -> Iterator[VecEnv]:
 
 
 def _make(environment: dict[str, Any]) -> gym.Env[Any, Any]:
-    torch.set_num_threads(1)
+    torch.set_num_threads(TORCH_THREADS)
     return gym.make("splitgym:SplitLearning-v0", **environment)

@@ -14,7 +14,7 @@ from agents.hyperparameters import LINEAR, Hyperparameters
 from agents.training import EXACT, POLL_S, VALIDATIONS, derived_seed
 from agents.validation import Validation
 from splitgym.envs import SB3VecEnv
-from splitgym.evaluation.processes import interrupts_ignored, worker_pool
+from splitgym.evaluation.processes import TORCH_THREADS, interrupts_ignored, worker_pool
 
 STUDY = "study.db"
 DONE = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
@@ -52,7 +52,7 @@ class Search:
 
     def work(self, seed: int) -> None:
         """Runs trials until enough are done."""
-        torch.set_num_threads(1)
+        torch.set_num_threads(TORCH_THREADS)
         study = self._study(seed)
         if _done(study) < self.trials:
             enough = optuna.study.MaxTrialsCallback(self.trials, states=DONE)
@@ -90,12 +90,11 @@ class Search:
 
     def _tried(self, trial: optuna.Trial | optuna.trial.FrozenTrial) -> Hyperparameters:
         """The settings of a trial."""
-        on_policy = "n_steps" in self.start.arguments
         chosen = {
             "learning_rate": f"{LINEAR}{trial.suggest_float('learning_rate', 1e-4, 5e-3, log=True):.2e}",
             "gamma": trial.suggest_categorical("gamma", [0.98, 0.99, 0.995, 0.998]),
         }
-        if on_policy:
+        if self.start.on_policy:
             chosen |= {
                 "gae_lambda": trial.suggest_categorical("gae_lambda", [0.9, 0.95, 0.98]),
                 "ent_coef": float(f"{trial.suggest_float('ent_coef', 1e-4, 3e-2, log=True):.2e}"),

@@ -76,7 +76,7 @@ def measure(case: Mapping[str, Any], seed: int) -> list[dict[str, Any]]:
     torch.set_num_threads(1)
     algorithm = algorithms.get(case["algorithm"])
     environment = {"scenario": SCENARIO, "learner": "surrogate", "action": case["action"], "reward": case["reward"]}
-    learning = replace(Hyperparameters.read(algorithm, "surrogate"), steps=case["steps"])
+    learning = replace(Hyperparameters.read(algorithm, "surrogate"), least_steps=case["steps"])
     hidden = _indices(case["hidden"].split(), environment)
     policy = {**learning.policy_arguments, "features_extractor_class": Blinded}
     learning = learning.changed(policy_kwargs={**policy, "features_extractor_kwargs": {"hidden": hidden}})

@@ -68,7 +68,7 @@ def in_this_process(monkeypatch):
 
 
 def test_run_leaves_everything_in_its_folder(run):
-    assert {"last.zip", "policy.safetensors", "policy.toml", "progress.json", "tensorboard"} == {
+    assert {"initial.safetensors", "last.zip", "policy.safetensors", "policy.toml", "progress.json", "tensorboard"} == {
         path.name for path in (run / "seed-0").iterdir()
     }
     assert {
@@ -91,6 +91,7 @@ def test_run_folder_holds_what_is_needed_to_repeat_the_run(run):
     assert record["settings"]["steps"] == 64
     assert record["settings"]["compare"] == ["greedy"]
     assert {"python", "splitgym", "gymnasium", "numpy", "stable-baselines3", "torch"} <= set(record["versions"])
+    assert record["torch_threads"] == 1
     assert record["command"]
     assert load(run / "scenario.toml") == load("toy")
 
@@ -128,6 +129,27 @@ def test_agents_with_options_are_compared_and_stand_in_the_table_as_they_were_na
     other = pd.read_csv(run / "table.csv").set_index("agent")
     assert table["round_latency_s"][names[0]] == other["round_latency_s"]["ppo-equivariant"]
     assert table["round_latency_s"]["ppo-equivariant"] == other["round_latency_s"]["ppo-equivariant"]
+
+
+@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.parametrize(
+    ("learning_rate", "words"),
+    [
+        ("lin_5e-3", "kept: the policy of seed 0 after 128 rounds; largest change of a weight: 0.0"),
+        (1.0e-6, "the policy that was kept is nearly the initial one: by the training no weight changed by more than"),
+    ],
+)
+def test_steps_are_whole_rollouts_and_what_was_learnt_is_said(tmp_path, capsys, learning_rate, words):
+    settings = Hyperparameters.read(algorithms.get("ppo-equivariant"), "surrogate").changed(learning_rate=learning_rate)
+    settings.write(tmp_path / "settings.yml", "surrogate")
+    options = ["--settings", str(tmp_path / "settings.yml"), "--compare", "fixed", "--out", str(tmp_path / "run")]
+    assert train_agent.main([*TINY, *options]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "128 rounds on the surrogate rounded up from 64 to whole rollouts, 1 x 128" in out
+    assert words in out
+    card = Card.read(tmp_path / "run" / "policy.toml")
+    assert card.training_steps == 128
+    assert (card.largest_change < train_agent.HARDLY_TRAINED) == (learning_rate == 1e-6)
 
 
 @pytest.mark.usefixtures("in_this_process")
@@ -206,6 +228,7 @@ fails = partial(error_line, train_agent.main)
         (["--settings", "no.yml"], ("'no.yml' cannot be read",)),
         (["--tune", "-1"], ("--tune -1", "0 or more")),
         (["--tune", "3", "--learner", "train"], ("--tune 3", "--learner surrogate")),
+        (["--algorithm", "tqc", "--steps", "4000"], ("steps = 4000 with learning_starts = 5000 trains nothing",)),
         (["--framework", "sfl-v1", "--algorithm", "ppo"], ("surrogate", "calibrate")),
         (["--framework", "psl"], ("--framework psl", "ppo-equivariant", "decides phi", "epsl")),
         (["--device", "cudaa"], ("device", "cudaa")),

@@ -10,6 +10,8 @@ from multiprocessing import get_context, parent_process, resource_tracker
 
 import torch
 
+TORCH_THREADS = 1
+"""With which each of these processes trains; with another number sums are rounded otherwise, and results differ."""
 START_METHOD = "spawn"
 """Not forked: a fork of a process in which torch has started threads may hang."""
 
@@ -30,7 +32,7 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _begin() -> None:
-    torch.set_num_threads(1)
+    torch.set_num_threads(TORCH_THREADS)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -20,7 +20,7 @@ SMALL = {
 
 def small(name, learner="surrogate", steps=128, environments=4):
     settings = Hyperparameters.read(algorithms.get(name), learner)
-    return replace(settings, steps=steps, environments=environments).changed(**SMALL[name])
+    return replace(settings.changed(**SMALL[name]), least_steps=steps, environments=environments)
 
 
 def job(folder, name="ppo-equivariant", seed=0, learner="surrogate", scenario="toy", **sizes):

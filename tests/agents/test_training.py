@@ -1,12 +1,16 @@
 """Training: the same seed is the same policy, alone or beside others; what is saved goes on; the best is kept."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 from small_trainings import job, small, toy, trained
+from stable_baselines3.common import base_class
+from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -19,6 +23,7 @@ from agents.policy_file import Card
 from agents.run_folder import PolicyFolder
 from agents.training import CheckpointError, derived_seed, train, train_all
 from agents.validation import Score, Validation
+from splitgym.envs import SB3VecEnv
 
 
 def steps_of(folder, name="ppo-equivariant"):
@@ -218,6 +223,161 @@ def test_wrong_settings_are_one_clear_error(tmp_path, content, words):
     assert "\n" not in str(caught.value)
 
 
-def test_linear_learning_rate_falls_to_zero(tmp_path):
-    model = small("ppo").changed(learning_rate="lin_0.002").model(DummyVecEnv([lambda: toy("ppo")]), seed=0)
-    assert [model.lr_schedule(left) for left in (1.0, 0.5, 0.0)] == pytest.approx([0.002, 0.001, 0.0])
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"n_timesteps": 0}, "n_timesteps = 0, allowed: a whole number from 1"),
+        ({"n_timesteps": 2.5}, "n_timesteps = 2.5, allowed: a whole number from 1"),
+        ({"n_timesteps": float("inf")}, "n_timesteps = inf, allowed"),
+        ({"n_envs": -1}, "n_envs = -1, allowed: a whole number from 1"),
+        ({"n_steps": 0}, "n_steps = 0, allowed: a whole number from 1"),
+        ({"n_epochs": 0}, "n_epochs = 0, allowed: a whole number from 1"),
+        ({"learning_rate": 0}, "learning_rate = 0, allowed: a number above 0, or lin_ and such a number"),
+        ({"learning_rate": "1e-3"}, "learning_rate = '1e-3', allowed: a number above 0"),
+        ({"learning_rate": "lin_0"}, "learning_rate = 'lin_0', allowed"),
+        ({"learning_rate": "lin_x"}, "learning_rate = 'lin_x', allowed"),
+        ({"clip_range": -0.1}, "clip_range = -0.1, allowed"),
+    ],
+)
+def test_settings_that_train_nothing_are_one_clear_error(tmp_path, settings, words):
+    path = tmp_path / "settings.yml"
+    content = {"policy": "MlpPolicy", "n_envs": 1, "n_timesteps": 64, **settings}
+    path.write_text(yaml.safe_dump({"SplitLearning-v0": content}))
+    with pytest.raises(ValueError, match=r"settings\.yml") as caught:
+        Hyperparameters.read(algorithms.get("ppo"), "surrogate", path)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_training_that_ends_before_an_off_policy_algorithm_learns_is_refused():
+    """It plays by chance in 16 rounds; the fifth rollout of four rounds is the first to be learnt from."""
+    with pytest.raises(ValueError, match="steps = 16 with learning_starts = 16 trains nothing"):
+        small("tqc", steps=16)
+    assert small("tqc", steps=17).steps == 20
+
+
+@pytest.mark.parametrize("learner", KEYS)
+@pytest.mark.parametrize("name", algorithms.ALGORITHMS)
+def test_rl_zoo_never_gets_a_negative_rate_from_settings_that_are_shipped(name, learner):
+    """Its rate is start * progress, where progress is 1 - steps / n_timesteps at the end of every rollout."""
+    settings = yaml.safe_load(algorithms.get(name).settings.read_text())[KEYS[learner]]
+    rollout = settings["n_envs"] * settings.get("n_steps", settings.get("train_freq"))
+    steps, progress = 0, []
+    while steps < settings["n_timesteps"]:
+        steps += rollout
+        progress.append(1 - steps / settings["n_timesteps"])
+    assert min(progress) >= 0
+    assert Hyperparameters.read(algorithms.get(name), learner).steps == settings["n_timesteps"]
+
+
+# Learning rates ----------------------------------------------------------------------------------------------------
+
+FALLING = {"learning_rate": "lin_0.002"}
+
+
+@pytest.fixture
+def rates(monkeypatch):
+    """The learning rates of all updates, as the optimisers get them."""
+    seen = []
+    update = base_class.update_learning_rate
+
+    def noting(optimizer, rate):
+        seen.append(rate)
+        update(optimizer, rate)
+
+    monkeypatch.setattr(base_class, "update_learning_rate", noting)
+    monkeypatch.setattr(training, "VALIDATIONS", 1)
+    return seen
+
+
+def falling(folder, name, steps):
+    made = job(folder, name, steps=steps)
+    return replace(made, hyperparameters=made.hyperparameters.changed(**FALLING))
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "expected"),
+    [
+        ("ppo", 1, [1]),
+        ("maskable-ppo", 64, [1]),
+        ("recurrent-ppo", 65, [1, 1 / 2]),
+        ("ppo-equivariant", 256, [1, 3 / 4, 1 / 2, 1 / 4]),
+    ],
+)
+def test_the_rate_falls_in_equal_steps_from_its_start_and_never_to_zero(name, steps, expected, tmp_path, rates):
+    """A rollout is of 4 environments and 16 rounds."""
+    train(falling(tmp_path, name, steps))
+    assert rates == pytest.approx([0.002 * part for part in expected])
+    assert steps_of(tmp_path, name) == 64 * len(expected)
+
+
+def test_the_rate_of_an_off_policy_algorithm_falls_likewise(tmp_path, rates):
+    """Ten rollouts of four rounds, of which four are by chance; three optimisers."""
+    train(falling(tmp_path, "tqc", 40))
+    assert sorted(set(rates), reverse=True) == pytest.approx([0.002 * part / 10 for part in (6, 5, 4, 3, 2, 1)])
+
+
+def test_a_training_that_goes_on_has_the_rates_of_one_that_was_not_stopped(tmp_path, rates):
+    train(falling(tmp_path, "ppo", 256))
+    whole = list(rates)
+    rates.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training.LogRounds, "_on_step", lambda callback: callback.num_timesteps <= 192)
+        train(falling(folder(tmp_path / "stopped"), "ppo", 256))
+    assert rates == whole[:3]
+    train(falling(tmp_path / "stopped", "ppo", 256))
+    assert rates == whole
+
+
+def folder(path):
+    path.mkdir()
+    return path
+
+
+def test_a_training_that_goes_on_from_an_old_checkpoint_has_rates_above_zero(tmp_path, rates):
+    """Rates fell to 0 in the last update, and steps were not whole rollouts."""
+    train(falling(tmp_path, "ppo", 64))
+    learner = algorithms.get("ppo").learner_class.load(tmp_path / "last.zip", device="cpu")
+    learner.learning_rate = LinearSchedule(0.002, 0.0, 1.0)
+    learner.save(tmp_path / "last.zip")
+    rates.clear()
+    train(falling(tmp_path, "ppo", 150))
+    assert rates == pytest.approx([0.002 * 2 / 3, 0.002 / 3])
+
+
+def test_other_schedules_fall_likewise():
+    settings = small("ppo", steps=200).changed(clip_range="lin_0.2", clip_range_vf=None)
+    model = settings.model(DummyVecEnv([lambda: toy("ppo")]), seed=0)
+    # Four rollouts of 64.
+    assert [model.clip_range(left) for left in (0.75, 0.5, 0.25, 0.0)] == pytest.approx([0.2, 0.15, 0.1, 0.05])
+
+
+@pytest.mark.parametrize("name", algorithms.ALGORITHMS)
+def test_one_rollout_trains(name, tmp_path, monkeypatch):
+    """The card says by how much; independently: against a learner of the same seed that has learnt nothing."""
+    monkeypatch.setattr(training, "VALIDATIONS", 1)
+    made = falling(tmp_path, name, 17 if name == "tqc" else 1)
+    train(made)
+    assert made.hyperparameters.updates == (5 if name == "tqc" else 1)
+    kept, card = load_file(tmp_path / "policy.safetensors"), Card.read(tmp_path / "policy.toml")
+    env = SB3VecEnv(4, scenario="toy", learner="surrogate", action=made.environment["action"])
+    before = made.hyperparameters.model(env, derived_seed(0, 0)).policy.state_dict()
+    change = max(float((kept[key] - before[key]).abs().max()) for key in kept)
+    assert card.largest_change == change > 1e-5
+    assert (card.training_steps, card.torch_threads) == (made.hyperparameters.steps, 1)
+
+
+def test_an_off_policy_algorithm_keeps_nothing_from_before_it_learnt(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "VALIDATIONS", 30)
+    train(job(tmp_path, "tqc", steps=40))
+    card = Card.read(tmp_path / "policy.toml")
+    assert card.steps > 16
+    assert card.largest_change > 0
+
+
+def test_a_training_without_its_initial_weights_does_not_say_how_much_changed(tmp_path):
+    trained(tmp_path, steps=64)
+    (tmp_path / "initial.safetensors").unlink()
+    (tmp_path / "progress.json").unlink()
+    train(job(tmp_path, steps=128))
+    assert Card.read(tmp_path / "policy.toml").largest_change is None
