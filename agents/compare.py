@@ -35,6 +35,7 @@ from splitgym.evaluation import (
     readable,
     write_report,
 )
+from splitgym.evaluation.processes import TORCH_THREADS
 from splitgym.scenario import Scenario, build
 
 SEEDS = 10_000
@@ -223,6 +224,7 @@ def _write(folder: RunFolder, settings: Settings, command: str, episodes: list[E
         }[settings.learner],
         "Settings": ", ".join(f"{name} = {value}" for name, value in asdict(settings).items()),
         "Versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
+        "Torch threads": str(TORCH_THREADS),
     }
     title = f"Schedulers in {', '.join(comparison.scenarios)}"
     folder.write("report.html", lambda path: write_report(path, title, facts, comparison, summary, paired, images))

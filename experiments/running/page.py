@@ -95,7 +95,7 @@ def _tables(paths: Sequence[Path], folder: Path) -> dict[str, str]:
 def _facts(folder: Path) -> dict[str, str]:
     """What made the results of a folder."""
     made_by = provenance.saved(folder) or {}
-    facts = {name: made_by.get(name) for name in ("command", "commit")}
+    facts = {name.replace("_", " "): made_by.get(name) for name in ("command", "commit", "torch_threads")}
     for group in ("settings", "versions"):
         facts[group] = ", ".join(f"{name} {value}" for name, value in made_by.get(group, {}).items())
     return {name: str(value) for name, value in facts.items() if value}

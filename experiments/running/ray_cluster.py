@@ -7,6 +7,7 @@ import torch
 from experiments.running.experiment import Case, Job, Row
 from experiments.running.provenance import differences, versions
 from experiments.running.workers import ATTEMPTS, Measure, Outcomes
+from splitgym.evaluation.processes import TORCH_THREADS
 
 
 def on_ray(measure: Measure, jobs: Sequence[Job], address: str) -> Outcomes:
@@ -41,7 +42,7 @@ def on_ray(measure: Measure, jobs: Sequence[Job], address: str) -> Outcomes:
 
 def _measure(measure: Measure, case: Case, seed: int, expected: dict[str, str]) -> Sequence[Row]:
     """The rows, if this node runs the same code as the machine that asks for them."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(TORCH_THREADS)
     if differ := differences(expected, versions(measure)):
         raise RuntimeError(f"a node of the cluster differs: {differ}")
     return measure(case, seed)

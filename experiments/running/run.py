@@ -14,6 +14,7 @@ from experiments.running.finished import Finished
 from experiments.running.options import Options, command, settings
 from experiments.running.results import save_results
 from experiments.running.workers import Workers, workers
+from splitgym.evaluation.processes import TORCH_THREADS
 
 
 class JobsFailedError(Exception):
@@ -43,6 +44,7 @@ def run(name: str, experiment: Experiment, options: Options) -> str:
         "command": command(name, experiment, options),
         "settings": settings(experiment, options),
         "versions": provenance.versions(experiment.measure),
+        "torch_threads": TORCH_THREADS,
         "commit": provenance.commit(),
     }
     made_by = _agreed(folder, made_by, begins=not finished.rows, ends=not left)

@@ -146,8 +146,9 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
 
     ## Starting State
     `reset(seed=)` draws everything anew: places, shadowing, fading, device speeds, split and shares of the data,
-    initial weights. The same seed gives the same episode, to the bit, on the same machine (on a GPU,
-    as far as its pooling layers add in a fixed order).
+    initial weights. The same seed gives the same episode, to the bit, on the same machine with the same number of
+    torch threads (`torch.get_num_threads()`); otherwise real training rounds its sums differently, and after some
+    rounds losses and accuracies differ. On a GPU it does so as far as its pooling layers add in a fixed order.
 
     With ranges in the scenario's `family` an episode also draws its own number of clients, speeds, radius of the cell,
     bandwidth and skew of the data: `family={"clients": (5, 8), "compute_factor": (0.5, 2.0)}`. Spaces are those of

@@ -137,7 +137,8 @@ class Learner:
     def state_dict(self) -> dict[str, Any]:
         """Everything that rounds change, as tensors and plain values (`torch.load(weights_only=True)` reads them).
 
-        A learner of the same scenario, framework and seed that loads it goes on to the bit as this one would.
+        A learner of the same scenario, framework and seed that loads it goes on to the bit as this one would, on the
+        same machine with as many torch threads.
         """
         plain: dict[str, Any] = {f.name: getattr(self.outcome, f.name) for f in fields(self.outcome)}
         return {

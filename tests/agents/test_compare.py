@@ -91,6 +91,7 @@ def test_folder_holds_what_is_needed_to_repeat_the_comparison(folder):
     assert record["command"].startswith("python -m agents.compare --scenarios toy")
     assert record["settings"]["episodes"] == 3
     assert {"python", "splitgym", "numpy", "scipy", "torch"} <= set(record["versions"])
+    assert record["torch_threads"] == 1
     assert load(folder / "toy.toml") == load("toy")
 
 
@@ -101,6 +102,7 @@ def test_report_says_how_it_was_made(folder):
         "surrogate, a model of the training",
         "episodes = 3",
         "torch ",
+        "Torch threads",
         "counts with the whole time budget",
         "interquartile means",
         "Performance profile",

@@ -4,6 +4,7 @@ import builtins
 import importlib
 import pickle
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from small_trainings import rounds, toy
 import agents
 from agents import algorithms, learned
 from agents.acting import answer
-from agents.policy_file import PolicyError
+from agents.policy_file import Card, PolicyError, save
 from agents.validation import Validation
 
 
@@ -216,6 +217,22 @@ def shipped_policies():
 
 def test_policies_are_shipped_for_the_main_scenarios():
     assert {("ppo-equivariant", name) for name in ("iot", "iot-family", "bandwidth-limited")} <= set(shipped_policies())
+
+
+def test_cards_from_before_threads_were_counted_say_so():
+    """As those that are shipped; cards of now have everything."""
+    card = Card.read(learned.TRAINED / "ppo-equivariant" / "iot.toml")
+    assert (card.steps, card.torch_threads, card.training_steps, card.largest_change) == (1_007_616, None, None, None)
+
+
+def test_card_of_now_states_the_threads_and_goes_through_its_file(policies, tmp_path):
+    agent = agents.make("ppo", toy("ppo"), policy=policies["ppo"])
+    assert agent.card.torch_threads == 1
+    assert agent.card.training_steps == 128
+    assert agent.card.largest_change > 0
+    for card in (agent.card, replace(agent.card, torch_threads=None)):
+        save(tmp_path / "policy", agent.policy, card)
+        assert Card.read(tmp_path / "policy.toml") == card
 
 
 def test_shipped_policies_are_as_good_as_their_cards_say():

@@ -4,9 +4,11 @@ from functools import partial
 
 import numpy as np
 import pytest
+import torch
 
 import agents
 from splitgym.evaluation import Episode, compare, episode_table, run_episodes
+from splitgym.evaluation.processes import TORCH_THREADS, worker_pool
 
 SHORT = {"scenario": "toy", "action": "schedule", "episode": {"max_rounds": 6}}
 GREEDY, RANDOM, FIXED = (partial(agents.make, name) for name in ("greedy", "random", "fixed"))
@@ -107,3 +109,8 @@ def test_two_workers_find_what_one_finds():
     two = list(compare(makers, scenarios, seeds, settings, workers=2))
     assert len(two) == 2 * 2 * 9
     assert episode_table(one).equals(episode_table(two))
+
+
+def test_processes_train_with_the_torch_threads_that_are_stated():
+    with worker_pool(1) as pool:
+        assert pool.submit(torch.get_num_threads).result() == TORCH_THREADS

@@ -63,6 +63,7 @@ def folder(tmp_path: Path) -> Path:
     new.mkdir()
     (new / "new.md").write_text("# Is it <so>?\n\n## Why\n\n| a |\n|---|\n| 7 ± 1 |\n\n![p](p.png)\n", encoding="utf-8")
     provenance = {"command": "python -m experiments new", "settings": {"seeds": 3}, "versions": {"torch": "2.13"}}
+    provenance["torch_threads"] = 1
     (new / "provenance.json").write_text(json.dumps(provenance))
     pd.DataFrame({"x": [1, 2], "y": [3, 4]}).to_csv(new / "new.csv.gz", index=False)
     for name in ("old", "older"):
@@ -89,6 +90,7 @@ def test_every_result_is_shown_with_what_made_it(folder: Path) -> None:
         "command": "python -m experiments new",
         "settings": "seeds 3",
         "versions": "torch 2.13",
+        "torch threads": "1",
         "new.csv.gz": "2 rows of x, y",
         "old.csv": "1,000 rows of z",
         "curves/old_1.csv": "1 rows of c",

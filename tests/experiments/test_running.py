@@ -21,6 +21,7 @@ from experiments.running.finished import Finished
 from experiments.running.options import Options, command, parsed
 from experiments.running.run import JobsFailedError, run
 from experiments.running.workers import in_processes, workers
+from splitgym.evaluation.processes import TORCH_THREADS
 
 
 def begun(out: Path) -> subprocess.Popen[bytes]:
@@ -158,6 +159,7 @@ def test_what_is_left_is_not_measured_by_another_version(
     monkeypatch.setattr(running.provenance, "versions", lambda measure: newer)
     run("squares", squares.EXPERIMENT, out)
     assert json.loads((tmp_path / "out" / "provenance.json").read_text())["versions"] == now
+    assert json.loads((tmp_path / "out" / "provenance.json").read_text())["torch_threads"] == TORCH_THREADS
     assert (tmp_path / "out" / "squares.md").exists()
 
 
