@@ -96,7 +96,7 @@ class EquivariantPolicy(ActorCriticPolicy):
 
     Raises:
         ValueError: the spaces are not those of action='priority' with a framework that aggregates, or observations are
-            not as the environment shows them, between 0 and 1: normalise rewards only.
+            not as the environment shows them, between 0 and 1: normalise rewards only; or `use_sde` is asked for.
     """
 
     def __init__(
@@ -107,6 +107,8 @@ class EquivariantPolicy(ActorCriticPolicy):
         width: int = 32,
         **settings: Any,
     ) -> None:
+        if settings.get("use_sde"):
+            raise ValueError("use_sde = True, allowed: False; the policy explores with a deviation of its own")
         self._layout, self._width = Layout.of(observation_space, action_space), width
         super().__init__(observation_space, action_space, lr_schedule, **settings)
 

@@ -29,7 +29,7 @@ def observations(given: Any, space: spaces.Space[Any]) -> NDArray[np.float32]:
         seen = np.asarray(given, np.float32)
     except (TypeError, ValueError) as error:
         raise ValueError(f"observation is no array but a {type(given).__name__}, {allowed}") from error
-    if seen.shape[-1:] != (size,) or seen.ndim > 2:
+    if seen.shape[-1:] != (size,) or seen.ndim > 2 or not seen.size:
         raise ValueError(f"observation has shape {seen.shape}, {allowed}")
     if not ((seen >= 0) & (seen <= 1)).all():
         raise ValueError(f"observation has values from {seen.min():g} to {seen.max():g}, allowed: {AS_THEY_ARE}")

@@ -39,7 +39,8 @@ class Layout(NamedTuple):
         if isinstance(observation_space, spaces.Box) and not (
             (observation_space.low == 0).all() and (observation_space.high == 1).all()
         ):
-            raise ValueError(f"observation_space = {' '.join(str(observation_space).split())}, allowed: {AS_THEY_ARE}")
+            low, high = observation_space.low.min(), observation_space.high.max()
+            raise ValueError(f"observation_space has values from {low:g} to {high:g}, allowed: {AS_THEY_ARE}")
         seen, acted = observation_space.shape or (0,), action_space.shape or (0,)
         clients = acted[0] - CELL_COMPONENTS
         extra = seen[0] - len(PER_CLIENT) * clients - len(SCALARS)

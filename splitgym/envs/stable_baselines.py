@@ -65,10 +65,9 @@ class SB3VecEnv(VecEnv):
 
     def reset(self) -> NDArray[np.float32]:
         """Begins episodes everywhere, with the seeds that `seed` has set."""
-        options, *others = self._options
-        if any(other != options for other in others):
+        if self._options != self._options[:1] * self.num_envs:
             raise ValueError(f"options = {self._options}, allowed: the same for all environments")
-        observation, info = self.envs.reset(seed=self._seeds, options=_options(options))
+        observation, info = self.envs.reset(seed=self._seeds, options=_options(self._options[0]))
         self.reset_infos = _one_by_one(info)
         self._reset_seeds()
         self._reset_options()
@@ -154,7 +153,7 @@ class SB3VecEnv(VecEnv):
         chosen = [indices] if isinstance(indices, int | np.integer) else self._get_indices(indices)
         try:
             return [range(self.num_envs)[i] for i in chosen]
-        except IndexError as error:
+        except (IndexError, TypeError) as error:
             raise IndexError(f"indices = {indices}, allowed: 0..{self.num_envs - 1}") from error
 
     def _call(self, name: str, i: int, *arguments: Any, **named: Any) -> Any:

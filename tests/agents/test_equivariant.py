@@ -262,6 +262,11 @@ def test_rewards_may_be_normalised():
     assert PPO(EquivariantPolicy, envs, n_steps=4, batch_size=12, n_epochs=1).learn(12).num_timesteps == 12
 
 
+def test_state_dependent_exploration_is_refused():
+    with pytest.raises(ValueError, match="use_sde = True, allowed: False"):
+        PPO(EquivariantPolicy, ENVS["plain"], use_sde=True)
+
+
 def test_a_policy_does_not_answer_to_numbers_that_are_none():
     entries = drawn(np.random.default_rng(0), 5) | {"accuracy": np.nan}
     with pytest.raises(ValueError, match=r"values from nan to nan, allowed: 0\.\.1"):

@@ -189,6 +189,7 @@ def test_learned_agents_say_what_does_not_fit(name, policies):
         (observation[:-1], f"shape ({size - 1},), allowed: ({size},) or (N, {size})"),
         (np.zeros((2, 3, size)), f"shape (2, 3, {size})"),
         (np.float32(0.5), "shape ()"),
+        (np.zeros((0, size)), f"shape (0, {size})"),
         (env.reset(seed=0), "no array but a tuple"),
         ({"observation": observation}, "no array but a dict"),
     ):
