@@ -56,7 +56,7 @@ def memory(given: Any, environments: int) -> Any:
     Raises:
         ValueError: it is that of another number of environments.
     """
-    for part in given or ():
+    for part in () if given is None else given:
         if np.ndim(part) != 3 or np.shape(part)[1] != environments:
             raise ValueError(
                 f"state has arrays of shape {np.shape(part)}, allowed: (layers, {environments}, width), as `predict`"

@@ -169,7 +169,7 @@ class SplitLearningVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArra
             AttributeError: the encoding is continuous and has no masks.
             gymnasium.error.ResetNeeded: before the first reset.
         """
-        if not self._rngs:
+        if isinstance(self.single_action_space, gym.spaces.MultiDiscrete) and not self._rngs:
             raise gym.error.ResetNeeded("no episode has begun: call reset() first")
         return np.concatenate([simulation.masks() for _, simulation in self._simulations])
 
