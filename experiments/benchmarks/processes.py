@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from importlib import import_module
-from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 
 from experiments.benchmarks.subjects import Setting, Subject, prepare
-from splitgym.evaluation.processes import START_METHOD, interrupts_ignored
+from splitgym.evaluation.processes import interrupts_ignored, worker_context
 
 Row = dict[str, Any]
 
@@ -24,7 +23,7 @@ class SubjectProcess:
     """A process that trains one subject, and trains only when it is asked to."""
 
     def __init__(self, setting: Setting, subject: Subject, threads: int) -> None:
-        context = get_context(START_METHOD)
+        context = worker_context()
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, setting, subject, threads), daemon=True)
         with interrupts_ignored():
