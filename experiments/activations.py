@@ -11,22 +11,24 @@ that are left. "identity": no activation functions, only the pooling is not line
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import count, product
+from functools import partial
+from itertools import product
 
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import nn
 
 from experiments.curves import draw_curves, legend_below
 from experiments.everybody import everybody
 from experiments.frameworks.methods import TASKS, methods
 from experiments.running import Case, Experiment, Row
 from experiments.tables import estimate, markdown
+from experiments.watched import of_server, watched
 from splitgym.evaluation.plots import COLOURS
-from splitgym.frameworks import Framework, get
+from splitgym.frameworks import get
 from splitgym.frameworks.parties import Exercise, Parties
-from splitgym.frameworks.server_pass import CutGradients, inject, virtual
+from splitgym.frameworks.server_pass import inject, virtual
 from splitgym.frameworks.side_by_side import run_clients
 from splitgym.learning import Learner
 from splitgym.scenario import build
@@ -62,7 +64,8 @@ def measure(case: Case, seed: int) -> list[Row]:
         "edge6g", {"task": {**task["task"], **fields}, "training": {**task["training"], **method.training}}
     )
     quality: dict[str, float] = {}
-    learner = Learner(scenario, watched(get(method.framework), quality, case["every"]), seed)
+    look = partial(gradient_quality, drops=method.framework == "psl-drop")
+    learner = Learner(scenario, watched(get(method.framework), look, quality, case["every"]), seed)
     replace_activations(learner.parties.server.units, ACTIVATIONS[case["activation"]])
     decision, rows = everybody(scenario, CUT, method.aggregation_ratio), []
     for number in range(1, case["rounds"] + 1):
@@ -81,18 +84,6 @@ def replace_activations(units: Sequence[nn.Module], make: Callable[[], nn.Module
                     setattr(holder, name, make())
 
 
-def watched(framework: Framework, quality: dict[str, float], every: int) -> Framework:
-    """The framework, with `gradient_quality` put into a dictionary before it trains, in one of so many rounds."""
-    number = count(1)
-
-    def train(parties: Parties, exercise: Exercise) -> bool:
-        if next(number) % every == 0:
-            quality.update(gradient_quality(parties, exercise, drops=framework.name == "psl-drop"))
-        return framework.train(parties, exercise)
-
-    return replace(framework, train=train)
-
-
 def gradient_quality(parties: Parties, exercise: Exercise, drops: bool) -> dict[str, float]:
     """How near the gradient of the server's weights comes to the exact one; nothing is trained.
 
@@ -102,22 +93,17 @@ def gradient_quality(parties: Parties, exercise: Exercise, drops: bool) -> dict[
         drops: These are left out instead.
     """
     smashed = run_clients([parties.clients[i] for i in exercise.participants], exercise.images).smashed
-    exact = _joined(virtual(parties, smashed, replace(exercise, aggregated_rows=0)))
+    exact = of_server(virtual(parties, smashed, replace(exercise, aggregated_rows=0)))
     if drops:
         left = exercise.labels.shape[1] - exercise.aggregated_rows
         smashed, exercise = smashed[:, :left], replace(exercise, labels=exercise.labels[:, :left], aggregated_rows=0)
-    found = _joined(virtual(parties, smashed, exercise))
-    injected = _joined(inject(parties, smashed, exercise))
+    found = of_server(virtual(parties, smashed, exercise))
+    injected = of_server(inject(parties, smashed, exercise))
     return {
         "cosine": torch.cosine_similarity(found, exact, dim=0).item(),
         "injected_cosine": torch.cosine_similarity(injected, exact, dim=0).item(),
         "relative_error": ((found - exact).norm() / exact.norm()).item(),
     }
-
-
-def _joined(gradients: CutGradients) -> Tensor:
-    """Those of all the server's weights in one row."""
-    return torch.cat([gradient.flatten() for gradient in gradients.of_server])
 
 
 def report(rows: pd.DataFrame) -> str:

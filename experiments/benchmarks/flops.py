@@ -5,10 +5,10 @@ from splitgym.models import Profile
 
 
 def round_flops(profile: Profile, cut_layer: int, clients: int, batch_size: int, aggregation_ratio: float) -> float:
-    """FLOPs of an EPSL round in the virtual reading, on clients and server together.
+    """FLOPs of an EPSL round, aggregated rows read by the mean field, on clients and server together.
 
-    All n b rows go forward through the whole network, and forth and back through the clients. m + n (b - m) rows go
-    back through the server; the m virtual ones among them go forward once more, as means of n rows.
+    All n b rows go forward through the whole network, and back through the clients; m + n (b - m) rows go back through
+    the server.
 
     Args:
         profile: Of the network.
@@ -22,7 +22,7 @@ def round_flops(profile: Profile, cut_layer: int, clients: int, batch_size: int,
     on_client = float(profile.client_forward(cut_layer) + profile.client_backward(cut_layer))
     forward = float(profile.server_forward(cut_layer))
     backward = float(profile.server_backward(cut_layer)) + profile.last_layer_backward
-    return n * b * (on_client + forward) + m * forward + (m + n * (b - m)) * backward
+    return n * b * (on_client + forward) + (m + n * (b - m)) * backward
 
 
 def flop_ratio(profile: Profile, cut_layer: int, clients: int, batch_size: int, aggregation_ratio: float) -> float:

@@ -18,10 +18,9 @@ class Method:
 def methods(rounds: int) -> dict[str, Method]:
     """All methods by the name that tables and plots show.
 
-    EPSL is virtual unless "inject" is said. "joint": virtual rows are normalised in one batch with the others, else by
-    running statistics. EPSL-PT switches at half of the rounds.
+    EPSL is virtual, by the mean field, unless "inject" is said. EPSL-PT switches at half of the rounds.
     """
-    inject, joint = {"aggregation_reading": "inject"}, {"virtual_statistics": "joint"}
+    inject = {"aggregation_reading": "inject"}
     return {
         "centralised": Method("centralised"),
         "FL": Method("fl"),
@@ -31,8 +30,7 @@ def methods(rounds: int) -> dict[str, Method]:
         "CPSL": Method("cpsl"),
         "PSL": Method("psl"),
         "EPSL(0.5)": Method("epsl", 0.5),
-        "EPSL(0.5) joint": Method("epsl", 0.5, joint),
-        "EPSL(0.5) joint corrected": Method("epsl", 0.5, {**joint, "aggregation_correction": "unbiased"}),
+        "EPSL(0.5) corrected": Method("epsl", 0.5, {"aggregation_correction": "unbiased"}),
         "EPSL(0.5) inject": Method("epsl", 0.5, inject),
         "EPSL(1)": Method("epsl", 1.0),
         "EPSL(1) inject": Method("epsl", 1.0, inject),

@@ -1,15 +1,15 @@
 """The server's pass over the smashed data of all clients: loss, aggregated last-layer gradients, back-propagation."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from splitgym.frameworks.parties import Exercise, Parties, Party
-from splitgym.frameworks.snapshots import MeanStatistics, Snapshot, buffers_of
+from splitgym.frameworks.mean_field import Clients, MeanField
+from splitgym.frameworks.parties import Exercise, Parties
+from splitgym.frameworks.snapshots import MeanStatistics, buffers_of
 from splitgym.scenario import Training
 
 
@@ -51,70 +51,34 @@ def server_pass(parties: Parties, smashed: Tensor, exercise: Exercise) -> CutGra
 
 
 def virtual(parties: Parties, smashed: Tensor, exercise: Exercise) -> CutGradients:
-    """Aggregated gradients go back at the lambda-mean of the smashed data: m + n (b - m) rows of back-propagation.
+    """Aggregated gradients go back through the mean field of all clients' rows: m + n (b - m) rows, all n b forward.
 
-    With batch norm the real forward normalises aggregated rows and the others each by their own batch statistics, as
-    only the others are differentiated; running statistics move once, by the mean of both weighted by their rows. The
-    virtual pass uses the running statistics and leaves them as they are, unless `training.virtual_statistics` has it
-    in one batch with the others. One client alone has nothing to average: it is PSL.
+    What that is, and what of `inject` it keeps: `splitgym.frameworks.mean_field`. As in PSL batch norm normalises
+    aggregated and other rows in one batch, and running statistics move once. One client alone has nothing to average:
+    it is PSL, as is m = 0.
     """
-    server, weights = parties.server, exercise.weights
+    server, weights, m = parties.server, exercise.weights, exercise.aggregated_rows
     n, b = exercise.labels.shape
-    m = exercise.aggregated_rows if n > 1 else 0
+    if m == 0 or n == 1:
+        return inject(parties, smashed, exercise)
     exercise.losses.zero_()
-    buffers = buffers_of(server.units[parties.cut_layer :])
-    before = Snapshot(buffers)
-    common, own = smashed[0, :m], smashed[:, m:]
-    gradients: list[Tensor] = []
-    if m > 0:
-        with torch.no_grad():
-            logits = _logits(parties, smashed[:, :m], weights)
-        mean_gradient = _mean_over_clients(loss_gradients(logits, exercise.labels[:, :m]), parties, weights)
-        add_losses(exercise, logits, exercise.labels[:, :m])
-        mean_smashed = torch.tensordot(weights.to(smashed.dtype), smashed[:, :m], dims=1).requires_grad_()
-        if m < b and parties.training.virtual_statistics == "joint":
-            return _virtual_and_others(parties, mean_smashed, mean_gradient, own, exercise)
-    if m < b:
-        # Both parts move the running statistics from where they were.
-        first_part = Snapshot(buffers)
-        before.restore()
-        rest = own.detach().requires_grad_()
-        logits = _logits(parties, rest, weights)
-        z = loss_gradients(logits.detach(), exercise.labels[:, m:])
-        add_losses(exercise, logits.detach(), exercise.labels[:, m:])
-        own, *gradients = torch.autograd.grad(logits, [rest, *server.parameters], z * weights.view(n, 1, 1) / b)
-        own = own / per_client(weights, own)
-        # Not before the backward pass, which needs the buffers as its forward left them.
-        first_part.blend(share=(b - m) / b)
-    if m > 0:
-        with _running_statistics(server):
-            logits = server.logits(mean_smashed, parties.cut_layer)
-        common, *aggregated = torch.autograd.grad(logits, [mean_smashed, *server.parameters], mean_gradient / b)
-        gradients = [a + g for a, g in zip(aggregated, gradients, strict=True)] if gradients else aggregated
-    if n == 1:
-        # Nothing was averaged, but what has been announced is broadcast.
-        common, own = own[0, : exercise.aggregated_rows], own[:, exercise.aggregated_rows :]
-    return CutGradients(common, own, gradients)
-
-
-def _virtual_and_others(
-    parties: Parties, mean_smashed: Tensor, mean_gradient: Tensor, own: Tensor, exercise: Exercise
-) -> CutGradients:
-    """Virtual rows ([m, ...]) and those that are not aggregated ([n, b - m, ...]) go through the server as one batch.
-
-    Running statistics stay as the aggregated rows' real forward has left them: the virtual rows are nobody's.
-    """
-    server, weights, labels = parties.server, exercise.weights, exercise.labels
-    (n, b), rest = labels.shape, own.detach().requires_grad_()
-    statistics = Snapshot(buffers_of(server.units[parties.cut_layer :]))
-    logits = server.logits(torch.cat([rest.flatten(0, 1), mean_smashed]), parties.cut_layer)
-    others = logits.detach()[: -len(mean_smashed)].unflatten(0, own.shape[:2])
-    z = loss_gradients(others, labels[:, -own.shape[1] :])
-    add_losses(exercise, others, labels[:, -own.shape[1] :])
-    z_of_all = torch.cat([(z * weights.view(n, 1, 1)).flatten(0, 1), mean_gradient]) / b
-    weighted, common, *gradients = torch.autograd.grad(logits, [rest, mean_smashed, *server.parameters], z_of_all)
-    statistics.restore()
-    return CutGradients(common, weighted / per_client(weights, weighted), gradients)
+    # A single row of a client has no statistics of its own.
+    together = parties.training.batch_statistics == "joint" or b < 2
+    field = MeanField.at_cut(smashed, m, Clients(weights, together))
+    logits = server.logits(field, parties.cut_layer)
+    assert isinstance(logits, MeanField)
+    aggregated = logits.aggregated.unflatten(0, (n, m))
+    add_losses(exercise, aggregated, exercise.labels[:, :m])
+    z_of_rows = [_mean_over_clients(loss_gradients(aggregated, exercise.labels[:, :m]), parties, weights) / b]
+    if logits.others is not None:
+        others = logits.others.detach().unflatten(0, (n, b - m))
+        add_losses(exercise, others, exercise.labels[:, m:])
+        z_of_rows.append((loss_gradients(others, exercise.labels[:, m:]) * weights.view(n, 1, 1) / b).flatten(0, 1))
+    common, *gradients = torch.autograd.grad(logits.nodes, [*field.nodes, *server.parameters], z_of_rows)
+    if logits.others is None:
+        return CutGradients(common, smashed[:, m:], gradients)
+    own = gradients.pop(0).unflatten(0, (n, b - m))
+    return CutGradients(common, own / per_client(weights, own), gradients)
 
 
 def inject(parties: Parties, smashed: Tensor, exercise: Exercise) -> CutGradients:
@@ -182,21 +146,3 @@ def add_losses(exercise: Exercise, logits: Tensor, labels: Tensor) -> None:
 def per_client(weights: Tensor, like: Tensor) -> Tensor:
     """[n, 1, ...] weights that broadcast against [n, rows, ...]."""
     return weights.to(like.dtype).view(-1, *[1] * (like.dim() - 1))
-
-
-@contextmanager
-def _running_statistics(party: Party) -> Iterator[None]:
-    """Batch norm uses its running statistics, and does not touch them, while this is open."""
-    norms = [
-        module
-        for unit in party.units
-        for module in unit.modules()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm)
-    ]
-    for norm in norms:
-        norm.eval()
-    try:
-        yield
-    finally:
-        for norm in norms:
-            norm.train()

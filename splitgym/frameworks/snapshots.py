@@ -1,4 +1,4 @@
-"""Tensors as they were: to put them back, to blend them, to average what several parties make of them."""
+"""Tensors as they were: to put them back, to average what several parties make of them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,12 +28,6 @@ class Snapshot:
     def restore(self) -> None:
         """Puts the values back."""
         _write(self._saved, self.tensors)
-
-    def blend(self, share: float) -> None:
-        """Mean with what the tensors are now, which counts with `share`; counters of batches are equal anyway."""
-        for tensor, saved in zip(self.tensors, self._saved, strict=True):
-            if tensor.is_floating_point():
-                tensor.copy_(torch.lerp(saved, tensor, share))
 
 
 class WeightedMean:

@@ -51,16 +51,6 @@ class Scenario(Section):
         return self
 
     @model_validator(mode="after")
-    def _virtual_rows_have_a_batch(self) -> "Scenario":
-        training = self.training
-        if training.virtual_statistics == "joint" and training.batch_statistics == "per-client":
-            raise ValueError(
-                "training.virtual_statistics = 'joint' needs training.batch_statistics = 'joint': virtual rows belong "
-                "to no client"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _batch_norm_needs_two_samples(self) -> "Scenario":
         if self.task.model == "resnet18" and self.training.batch_size < 2:
             raise ValueError("training.batch_size = 1: batch norm of task.model 'resnet18' needs at least 2")

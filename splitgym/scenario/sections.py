@@ -252,7 +252,8 @@ class Training(Section):
     )
     aggregation_reading: Literal["virtual", "inject"] = Field(
         "virtual",
-        description="Aggregated rows go back at the mean smashed data (virtual) or at every client's own row (inject).",
+        description="Aggregated gradients go back through the mean field of all clients' rows (virtual, m rows) or at "
+        "every client's own row (inject, the exact reference, n m rows).",
     )
     aggregation_correction: Literal["none", "unbiased"] = Field(
         "none", description="unbiased: scale aggregated rows by 1 / sum lambda_i^2."
@@ -261,11 +262,6 @@ class Training(Section):
         "joint",
         description="Batch norm on the server of psl, epsl and their kin normalises the rows of all clients together "
         "or each client's by themselves; the other frameworks leave no choice.",
-    )
-    virtual_statistics: Literal["running", "joint"] = Field(
-        "running",
-        description="Batch norm normalises virtual rows by its running statistics, or in one batch with the rows that "
-        "are not aggregated (with phi = 1 there are none: running).",
     )
     local_steps: int = Field(1, ge=1, description="Mini-batches of each client in a round of framework 'fl'.")
     clusters: int = Field(2, ge=1, description="Number of clusters of framework 'cpsl'.")

@@ -1,6 +1,7 @@
 """Activation functions: the quality of gradients where it is known, and their replacement."""
 
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 import pytest
@@ -15,9 +16,9 @@ from experiments.activations import (
     gradient_quality,
     measure,
     replace_activations,
-    watched,
 )
 from experiments.everybody import everybody
+from experiments.watched import watched
 from splitgym.frameworks import get
 from splitgym.frameworks.parties import Exercise, Parties
 from splitgym.frameworks.server_pass import server_pass
@@ -90,7 +91,8 @@ def test_the_bias_of_the_last_layer_has_its_exact_gradient_whatever_is_aggregate
 def test_no_relu_is_left_and_the_framework_trains_as_before() -> None:
     scenario = build("iot", {"clients": {"count": 2}})
     plain, seen = Learner(scenario, "epsl", seed=2), dict[str, float]()
-    observed = Learner(scenario, watched(get("epsl"), seen, every=3), seed=2)
+    look = partial(gradient_quality, drops=False)
+    observed = Learner(scenario, watched(get("epsl"), look, seen, every=3), seed=2)
     for _ in range(3):
         outcomes = [learner.round(everybody(scenario, 1, 0.5)) for learner in (plain, observed)]
     assert outcomes[0].loss == outcomes[1].loss

@@ -229,53 +229,77 @@ class PlainProgram:
         server, clients = self.network[self.cut :], [self.own[i] for i in batch.participants]
         smashed = [client(x) for client, x in zip(clients, batch.images, strict=True)]
         at_cut = [s.detach().requires_grad_() for s in smashed]
-        mean_rows = sum(w * s[:m].detach() for w, s in zip(weights, at_cut, strict=True)).requires_grad_()
-        if virtual:
-            rows, loss, statistics = self._virtual(server, at_cut, mean_rows, batch)
-        else:
-            rows, loss, statistics = self._injected(server, at_cut, batch)
-        self._backward(loss, server, *clients)
-        common = mean_rows.grad if virtual else sum(s.grad[:m] for s in at_cut)
-        for s, own, w in zip(smashed, at_cut, weights, strict=True):
-            s.backward(torch.cat([common, torch.zeros_like(s[m:]) if own.grad is None else own.grad[m:] / w]))
+        rows, common, own, statistics = (self._mean_field if virtual else self._injected)(server, at_cut, batch)
+        for s, client, rest, w in zip(smashed, clients, own, weights, strict=True):
+            client.zero_grad(set_to_none=True)
+            s.backward(torch.cat([common, rest / w]))
         write_statistics(server, statistics)
         for i, client in zip(batch.participants, clients, strict=True):
             self.client_optimisers[i].step(client, 0)
         self.server_optimiser.step(server, self.cut)
         return list(rows.mean(1))
 
-    def _virtual(
-        self, server: nn.Sequential, at_cut: Sequence[Tensor], mean_rows: Tensor, batch: Batch
-    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Losses [n, b]; sum_j zbar_j . server(mean row j) / b plus the losses of the other rows; statistics."""
-        m, b, weights = batch.aggregated_rows, batch.labels.shape[1], batch.weights
-        logits, statistics = self._server(server, [s[:m].detach() for s in at_cut], weights)
-        mean_z, rows = self._mean_last_layer_gradients(logits, batch)
-        loss = torch.zeros((), dtype=rows.dtype)
-        if m < b:
-            logits, of_rest = self._server(server, [s[m:] for s in at_cut], weights)
-            rest = cross_entropy_rows(logits, batch.labels[:, m:])
-            loss = (weights @ rest).sum() / b
-            rows = torch.cat([rows, rest.detach()], 1)
-            statistics = {
-                name: m / b * statistics[name] + (b - m) / b * value if value.is_floating_point() else value
-                for name, value in of_rest.items()
-            }
-        frozen = copy.deepcopy(server).eval()
-        write_statistics(frozen, statistics)
-        output = torch.func.functional_call(frozen, dict(server.named_parameters()), (mean_rows,))
-        return rows, loss + (output * mean_z).sum() / b, statistics
+    def _mean_field(
+        self, server: nn.Sequential, at_cut: Sequence[Tensor], batch: Batch
+    ) -> tuple[Tensor, Tensor, list[Tensor], dict[str, Tensor]]:
+        """All rows go back layer by layer; in front of each, aggregated rows get lambda_i times their common sum.
+
+        Losses [n, b]; the gradient at the cut that is common to all, and each client's own; statistics.
+        """
+        m, (n, b), weights = batch.aggregated_rows, batch.labels.shape, batch.weights
+        apart = self.settings.batch_statistics == "per-client"
+        copies = [copy.deepcopy(server).train() for _ in range(n if apart else 1)]
+        apart_or_not = zip(copies, self._passes(at_cut), strict=True)
+        passes = list(zip(*(self._layer_by_layer(model, x) for model, x in apart_or_not), strict=True))
+        logits = torch.cat([output for _, _, output in passes[-1]]).view(n, b, -1).detach()
+        mean_z, _ = self._mean_last_layer_gradients(logits[:, :m], batch)
+        leaf = logits.requires_grad_()
+        rows = cross_entropy_rows(leaf, batch.labels)
+        (back,) = torch.autograd.grad((weights @ rows).sum() / b, leaf)
+        back[:, :m] = torch.stack([w * mean_z / b for w in weights])
+        for layer in reversed(passes):
+            total = back[:, :m].sum(0)
+            back = torch.cat([torch.stack([w * total for w in weights]), back[:, m:]], 1)
+            parts = []
+            for (module, x, output), gradient in zip(layer, back.flatten(0, 1).chunk(len(copies)), strict=True):
+                own = list(module.parameters())
+                dx, *of_weights = torch.autograd.grad(output, [x, *own], gradient)
+                parts.append(dx)
+                for p, part in zip(own, of_weights, strict=True):
+                    p.grad = part
+            back = torch.cat(parts).unflatten(0, (n, b))
+        for p, *same in zip(server.parameters(), *(c.parameters() for c in copies), strict=True):
+            p.grad = sum(one.grad for one in same)
+        shares = weights if apart else [1.0]
+        statistics = {name: value.clone() for name, value in average(copies, shares).named_buffers()}
+        return rows.detach(), back[:, :m].sum(0), list(back[:, m:]), statistics
+
+    def _passes(self, at_cut: Sequence[Tensor]) -> list[Tensor]:
+        """Rows that batch norm normalises together."""
+        return [torch.cat(list(at_cut))] if self.settings.batch_statistics == "joint" else list(at_cut)
+
+    @staticmethod
+    def _layer_by_layer(model: nn.Sequential, x: Tensor) -> list[tuple[nn.Module, Tensor, Tensor]]:
+        """Every layer with its input and its output, and no graph from one to the next."""
+        found = []
+        for layer in model.modules():
+            if not isinstance(layer, nn.Sequential):
+                leaf = x.detach().clone().requires_grad_()
+                x = layer(leaf * 1)
+                found.append((layer, leaf, x))
+        return found
 
     def _injected(
         self, server: nn.Sequential, at_cut: Sequence[Tensor], batch: Batch
-    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """As `_virtual`, but zbar_j at every client's own row j."""
+    ) -> tuple[Tensor, Tensor, list[Tensor], dict[str, Tensor]]:
+        """As `_mean_field`, but zbar_j at every client's own row j, by one back-propagation."""
         m, b = batch.aggregated_rows, batch.labels.shape[1]
         logits, statistics = self._server(server, at_cut, batch.weights)
         mean_z, _ = self._mean_last_layer_gradients(logits[:, :m].detach(), batch)
         rows = cross_entropy_rows(logits, batch.labels)
         aggregated = sum(w * (own[:m] * mean_z).sum() for w, own in zip(batch.weights, logits, strict=True))
-        return rows.detach(), (aggregated + (batch.weights @ rows[:, m:]).sum()) / b, statistics
+        self._backward((aggregated + (batch.weights @ rows[:, m:]).sum()) / b, server)
+        return rows.detach(), sum(s.grad[:m] for s in at_cut), [s.grad[m:] for s in at_cut], statistics
 
     def _mean_last_layer_gradients(self, logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """zbar_j, and the losses [n, m] whose gradients it averages."""
@@ -292,7 +316,7 @@ class PlainProgram:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """[n, rows, classes], and the statistics after it; batch norm over all rows, or each client's by themselves."""
         weights_of_server = dict(server.named_parameters())
-        passes = [torch.cat(list(at_cut))] if self.settings.batch_statistics == "joint" else list(at_cut)
+        passes = self._passes(at_cut)
         copies = [copy.deepcopy(server).train() for _ in passes]
         logits = [torch.func.functional_call(c, weights_of_server, (x,)) for c, x in zip(copies, passes, strict=True)]
         shares = [1.0] if len(passes) == 1 else weights
