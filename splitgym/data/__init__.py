@@ -4,5 +4,16 @@ from splitgym.data.datasets import Dataset, load
 from splitgym.data.dimensions import dimensions
 from splitgym.data.errors import DataError
 from splitgym.data.partitioning import class_counts, class_counts_of_worlds, partition
+from splitgym.data.sources import digest, located
 
-__all__ = ["DataError", "Dataset", "class_counts", "class_counts_of_worlds", "dimensions", "load", "partition"]
+__all__ = [
+    "DataError",
+    "Dataset",
+    "class_counts",
+    "class_counts_of_worlds",
+    "digest",
+    "dimensions",
+    "load",
+    "located",
+    "partition",
+]

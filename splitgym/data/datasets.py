@@ -36,7 +36,7 @@ class Dataset:
 
 
 def load(name: str, generator: Generator, *, test_fraction: float = 0.2, train_samples: int | None = None) -> Dataset:
-    """Loads a data set. The arrays belong to the caller; the file behind them is read once per process.
+    """Loads a data set. The arrays belong to the caller; the file behind them is read again only if it has changed.
 
     "digits" is split at random and "ham10000" by lesion, so that no lesion is seen in training and test; in both every
     class keeps its share. "mnist" keeps its published test set, whatever `test_fraction`.
@@ -44,7 +44,8 @@ def load(name: str, generator: Generator, *, test_fraction: float = 0.2, train_s
     One's own data set is an .npz file (`numpy.savez`) with `images`, uint8 [n, height, width] or [n, height, width,
     channels], `labels`, whole numbers [n], and `classes`, the name of each; if it has `groups` [n], images of the same
     group (a person, a device) are not split between training and test, and if it has `test`, bool [n], that is the
-    test set, whatever `test_fraction`.
+    test set, whatever `test_fraction`. `layout`, "NHWC" or "NCHW", says where the channels of images with four axes
+    are: images with more than 4 channels or with 4 rows at most need it.
 
     Args:
         name: "digits" (1,797 images of 8 x 8, inside scikit-learn), "mnist" or "ham10000" (files in SPLITGYM_DATA), or

@@ -1,17 +1,28 @@
-"""Data as published: read once per process, never to be written to."""
+"""Data as published: read once per process unless their file changes, never to be written to."""
 
 import os
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.data.errors import DataError
+from splitgym.inputs import reading
 from splitgym.scenario.errors import suggest
+
+PUBLISHED = {"digits": ((1, 8, 8), 10), "mnist": ((1, 28, 28), 10), "ham10000": ((3, 32, 32), 7)}
+"""((channels, height, width), classes) of the data sets that have a name."""
+MOST_CHANNELS = 4
+"""Of images whose file does not name its layout: grey or colour, with or without transparency."""
+JUST_NOW_NS = 100_000_000
+"""A file that was written so shortly ago may be written again without a later time stamp."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +48,12 @@ class Source:
             if array is not None:
                 array.setflags(write=False)
 
+    @property
+    def dimensions(self) -> tuple[tuple[int, int, int], int]:
+        """((channels, height, width) of an image, number of classes)."""
+        _, channels, height, width = self.images.shape
+        return (channels, height, width), len(self.classes)
+
 
 def read(name: str) -> Source:
     """Reads a data set: "digits" from scikit-learn, "mnist" and "ham10000" from files in SPLITGYM_DATA, or one's own.
@@ -49,9 +66,9 @@ def read(name: str) -> Source:
     if name.endswith(".npz"):
         if not Path(name).is_file():
             raise DataError(f"dataset {name!r}: {Path(name).resolve()} does not exist")
-        return _own(Path(name).resolve())
+        return _newest(Path(name), _own)
     if name not in _FILES:
-        raise DataError(f"dataset {name!r} is unknown: {suggest(name, ('digits', *_FILES))}")
+        raise DataError(f"dataset {name!r} is unknown: {suggest(name, PUBLISHED)}")
     file = _FILES[name]
     folder = os.environ.get("SPLITGYM_DATA")
     if not folder:
@@ -59,7 +76,50 @@ def read(name: str) -> Source:
     path = Path(folder) / file.name
     if not path.is_file():
         raise DataError(f"dataset {name!r}: {path} does not exist (SPLITGYM_DATA = {folder!r}; {file.origin})")
-    return file.decode(path.resolve())
+    source = _newest(path, file.decode)
+    if source.dimensions != PUBLISHED[name]:
+        raise DataError(
+            f"{path}: (channels, height, width) and classes are {source.dimensions}, expected {PUBLISHED[name]}"
+        )
+    return source
+
+
+def located(name: str) -> str:
+    """The data set's name, or the absolute path of one's own file: it means the same in every folder."""
+    return str(Path(name).resolve()) if name.endswith(".npz") else name
+
+
+def digest(name: str) -> str | None:
+    """What tells one's own data set from another one in a file of the same name; None: it is not one's own.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    if not name.endswith(".npz"):
+        return None
+    source, found = read(name), sha256()
+    for array in (source.images, source.labels, source.groups, source.published_test):
+        if array is not None:
+            found.update(repr(array.shape).encode() + array.tobytes())
+    return found.hexdigest()[:16]
+
+
+def _newest(path: Path, decode: Callable[[Path], Source]) -> Source:
+    """What the file holds now: it is read again when it has changed."""
+    path = path.resolve()
+    with reading(str(path), DataError):
+        now_ns, state = time.time_ns(), path.stat()
+        written = state.st_mtime_ns, state.st_ctime_ns, state.st_size, state.st_ino
+        if path in _kept and _kept[path][0] == written:
+            return _kept[path][1]
+        source = decode(path)
+    if max(state.st_mtime_ns, state.st_ctime_ns) < now_ns - JUST_NOW_NS:
+        _kept[path] = written, source
+    return source
+
+
+_kept: dict[Path, tuple[tuple[int, ...], Source]] = {}
+"""By file: when it was written, its size and its number, and what it held."""
 
 
 @cache
@@ -75,7 +135,6 @@ def _digits() -> Source:
     )
 
 
-@cache
 def _mnist(path: Path) -> Source:
     arrays = _arrays(path, ("x_train", "y_train", "x_test", "y_test"))
     train, test = arrays["x_train"], arrays["x_test"]
@@ -87,7 +146,6 @@ def _mnist(path: Path) -> Source:
     return _source(path, images, labels, each, np.arange(10), published_test=each >= len(train))
 
 
-@cache
 def _ham10000(path: Path) -> Source:
     arrays = _arrays(path, ("images", "labels", "lesion", "classes"))
     images = arrays["images"]
@@ -96,20 +154,37 @@ def _ham10000(path: Path) -> Source:
     return _source(path, images, arrays["labels"], arrays["lesion"], arrays["classes"])
 
 
-@cache
 def _own(path: Path) -> Source:
-    arrays = _arrays(path, ("images", "labels", "classes"), optional=("groups", "test"))
-    images, in_test = arrays["images"], arrays.get("test")
-    if images.ndim not in (3, 4):
-        raise DataError(
-            f"{path}: images have shape {images.shape}, expected [n, height, width] or [n, height, width, channels]"
-        )
-    if images.ndim == 3:
-        images = images[..., np.newaxis]
+    arrays = _arrays(path, ("images", "labels", "classes"), optional=("groups", "test", "layout"))
+    images, in_test = _channels_last(path, arrays["images"], arrays.get("layout")), arrays.get("test")
     groups = arrays.get("groups", np.arange(len(images)))
     if in_test is not None and (in_test.dtype != np.bool_ or in_test.shape != images.shape[:1]):
         raise DataError(f"{path}: test is {in_test.dtype} {in_test.shape}, expected bool ({len(images)},)")
     return _source(path, images, arrays["labels"], groups, arrays["classes"], in_test)
+
+
+def _channels_last(path: Path, images: NDArray, layout: NDArray | None) -> NDArray:
+    """[n, height, width, channels] of images in the layout that the file names, or else that can only be meant."""
+    shape = images.shape
+    if layout is not None and (layout.shape or str(layout) not in ("NHWC", "NCHW") or images.ndim != 4):
+        raise DataError(f"{path}: layout = {layout} of images of shape {shape}, allowed: 'NHWC', 'NCHW' of four axes")
+    if images.ndim == 3:
+        return images[..., np.newaxis]
+    if images.ndim != 4:
+        raise DataError(
+            f"{path}: images have shape {shape}, expected [n, height, width] or [n, height, width, channels]"
+        )
+    if layout is None and shape[3] > MOST_CHANNELS:
+        raise DataError(
+            f"{path}: images have shape {shape}, expected [n, height, width, channels] with up to {MOST_CHANNELS} "
+            "channels: save images.transpose(0, 2, 3, 1), or say layout='NCHW' (layout='NHWC': they have so many)"
+        )
+    if layout is None and shape[1] <= MOST_CHANNELS:
+        raise DataError(
+            f"{path}: images have shape {shape}, which may be [n, height, width, channels] or [n, channels, height, "
+            "width], expected: an entry layout='NHWC' or layout='NCHW' that says which"
+        )
+    return images.transpose(0, 2, 3, 1) if str(layout) == "NCHW" else images
 
 
 @dataclass(frozen=True)
@@ -137,10 +212,10 @@ def _arrays(path: Path, keys: tuple[str, ...], optional: tuple[str, ...] = ()) -
         missing = [key for key in keys if key not in file.files]
         if missing:
             raise DataError(f"{path}: lacks {', '.join(missing)}; has {', '.join(file.files)}")
-        try:
-            return {key: file[key] for key in (*keys, *optional) if key in file.files}
-        except (ValueError, OSError, zipfile.BadZipFile) as error:
-            raise DataError(f"{path} cannot be read: {error}") from error
+        for name in set(file.files) - {*keys, *optional}:
+            if meant := get_close_matches(name.lower(), optional, n=1, cutoff=0.8):
+                raise DataError(f"{path}: unknown entry {name!r}, did you mean {meant[0]!r}?")
+        return {key: np.asarray(file[key]) for key in (*keys, *optional) if key in file.files}
 
 
 def _source(
@@ -154,6 +229,10 @@ def _source(
     """The data set of a file: images [n, height, width, channels], labels and groups [n], names of the classes."""
     if images.dtype != np.uint8:
         raise DataError(f"{path}: images are {images.dtype}, expected uint8")
+    if not all(images.shape[1:]):
+        raise DataError(f"{path}: images have shape {images.shape}, expected at least one pixel and one channel")
+    if classes.ndim != 1 or len(classes) < 2:
+        raise DataError(f"{path}: classes have shape {classes.shape}, expected the names of two or more, [classes]")
     if not labels.shape == groups.shape == images.shape[:1]:
         raise DataError(f"{path}: {len(images)} images, labels of shape {labels.shape}, groups of shape {groups.shape}")
     if labels.dtype.kind not in "iu":
@@ -164,6 +243,6 @@ def _source(
         images=np.ascontiguousarray(images.transpose(0, 3, 1, 2)),
         labels=labels.astype(np.int64),
         groups=np.unique(groups, return_inverse=True)[1],
-        classes=tuple(str(name) for name in classes),
+        classes=tuple(classes.astype(str).tolist()),
         published_test=published_test,
     )

@@ -169,7 +169,8 @@ class World:
 
 def system_of(scenario: Scenario, framework: Framework) -> System:
     """What stays the same over an episode of a scenario with a framework."""
-    profile, batch_norm = _network_costs(scenario.task.dataset, scenario.task.model, scenario.task.stem)
+    task = scenario.task
+    profile, batch_norm = _network_costs(*data.dimensions(task.dataset), task.model, task.stem)
     workload = Workload.of(profile, scenario)
     one_batch = batch_norm and framework.joint_batch and scenario.training.batch_statistics == "joint"
     phases = framework.phases(workload)
@@ -178,8 +179,9 @@ def system_of(scenario: Scenario, framework: Framework) -> System:
 
 
 @lru_cache(maxsize=32)
-def _network_costs(dataset: str, model: str, stem: str) -> tuple[models.Profile, bool]:
+def _network_costs(
+    input_shape: tuple[int, int, int], classes: int, model: str, stem: str
+) -> tuple[models.Profile, bool]:
     """What each unit of a network costs, and whether it has batch norm."""
-    input_shape, classes = data.dimensions(dataset)
     network = models.build(model, input_shape, classes, stem=stem)
     return models.profile(network, input_shape), network.has_batch_norm

@@ -70,11 +70,6 @@ class Learner:
         rng = np.random.default_rng(seed)
         task = scenario.task
         dataset = data.load(task.dataset, rng, test_fraction=task.test_fraction, train_samples=task.train_samples)
-        found, expected = (dataset.input_shape, len(dataset.classes)), data.dimensions(task.dataset)
-        if found != expected:
-            raise data.DataError(
-                f"dataset {task.dataset!r} has (image shape, classes) {found}, but its rounds are timed for {expected}"
-            )
         self._images, self._labels = self._on_device(dataset.train_images, dataset.train_labels)
         measured = slice(None, task.evaluation_samples)
         self.evaluator = Evaluator(

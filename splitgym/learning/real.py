@@ -35,9 +35,11 @@ class RealLearners:
 
     def __init__(self, scenario: Scenario, framework: Framework, worlds: int, device: str | None = None) -> None:
         self._scenario, self._framework, self._device = scenario, framework, training_device(device)
+        # A relative path shall mean the same file in whatever folder Python runs later.
+        self._dataset, self._dimensions = data.located(scenario.task.dataset), data.dimensions(scenario.task.dataset)
         self.learners: list[Learner | None] = [None] * worlds
         self._outcomes: list[RoundOutcome | None] = [None] * worlds
-        clients, (_, classes) = scenario.clients.count, data.dimensions(scenario.task.dataset)
+        clients, (_, classes) = scenario.clients.count, self._dimensions
         self.data_share, self.class_share = np.zeros((worlds, clients)), np.zeros((worlds, clients, classes))
         self.outcome: RoundOutcome
 
@@ -63,12 +65,24 @@ class RealLearners:
         self._stack()
 
     def _begin(self, world: int, rng: np.random.Generator, clients: int, dirichlet_alpha: float) -> None:
-        """Makes the learner of one world."""
+        """Makes the learner of one world.
+
+        Raises:
+            DataError: the data set cannot be read, or has changed so that its rounds would be timed wrongly.
+        """
+        found = data.dimensions(self._dataset)
+        if found != self._dimensions:
+            raise data.DataError(
+                f"dataset {self._dataset!r} has changed: (channels, height, width) and classes are {found}, but its "
+                f"rounds are timed for {self._dimensions}; make the environment anew"
+            )
         scenario = self._scenario.model_copy(
             update={
                 "clients": self._scenario.clients.model_copy(update={"count": clients}),
                 "family": Family(),
-                "task": self._scenario.task.model_copy(update={"dirichlet_alpha": dirichlet_alpha}),
+                "task": self._scenario.task.model_copy(
+                    update={"dataset": self._dataset, "dirichlet_alpha": dirichlet_alpha}
+                ),
             }
         )
         learner = Learner(scenario, self._framework, int(rng.integers(2**63)), self._device)

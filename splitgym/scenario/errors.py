@@ -5,8 +5,10 @@ from collections.abc import Iterable
 
 from pydantic import ValidationError
 
+from splitgym.inputs import InputError
 
-class ScenarioError(ValueError):
+
+class ScenarioError(InputError):
     """A scenario, or a part of it, is not valid; the message names field, value and what is allowed."""
 
 

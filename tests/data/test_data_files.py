@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from splitgym.data import DataError, Dataset, load
+from splitgym.data import DataError, Dataset, load, sources
+from splitgym.data.sources import read
 
 HAM10000_CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 needs_real_data = pytest.mark.skipif(not os.environ.get("SPLITGYM_DATA"), reason="SPLITGYM_DATA is not set")
@@ -62,12 +63,22 @@ def test_a_channel_without_contrast_stays_zero(folder):
     assert np.isfinite(data.test_images).all()
 
 
-def test_a_file_is_read_once(folder):
-    path = folder / "ham10000_32.npz"
-    np.savez(path, **small_ham10000())
-    first = load("ham10000", rng())
-    path.write_bytes(b"gone")
-    assert np.array_equal(load("ham10000", rng()).train_images, first.train_images)
+def test_a_file_is_read_once_as_long_as_it_stays(folder, monkeypatch):
+    path, read = folder / "ham10000_32.npz", []
+    monkeypatch.setattr(np, "load", lambda file, load=np.load: read.append(file) or load(file))
+    monkeypatch.setattr(sources, "JUST_NOW_NS", 0)
+    for lesions in (small_ham10000(), small_ham10000(lesion=np.arange(600))):
+        np.savez(path, **lesions)
+        first, second = load("ham10000", rng()), load("ham10000", rng())
+        np.testing.assert_array_equal(first.train_images, second.train_images)
+    assert read == [path, path]
+
+
+def test_a_file_that_was_just_written_is_not_kept(folder):
+    """It may be written again with the same time stamp and size."""
+    for number in range(20):
+        np.savez(folder / "mnist.npz", **small_mnist(x_train=np.full((40, 28, 28), number, np.uint8)))
+        assert (read("mnist").images[:40] == number).all()
 
 
 def test_mnist_keeps_its_published_split(folder):
@@ -116,6 +127,17 @@ def test_data_that_are_not_there(name, origin, folder, monkeypatch):
         ("mnist", {"x_train": np.zeros(3)}, "lacks y_train, x_test, y_test; has x_train"),
         ("mnist", small_mnist(x_test=np.zeros((10, 8, 8), np.uint8)), r"must both be \[n, height, width\]"),
         ("mnist", small_mnist(y_test=np.zeros(9, np.uint8)), r"50 images, labels of shape \(49,\)"),
+        (
+            "ham10000_32",
+            small_ham10000(images=np.zeros((600, 64, 64, 3), np.uint8)),
+            r"\(3, 64, 64\), 7\), expected \(\(3, 32",
+        ),
+        ("ham10000_32", small_ham10000(classes=np.arange(8)), r"\(3, 32, 32\), 8\), expected \(\(3, 32, 32\), 7\)"),
+        (
+            "mnist",
+            small_mnist(x_train=np.zeros((40, 9, 9), np.uint8), x_test=np.zeros((10, 9, 9), np.uint8)),
+            "expected",
+        ),
     ],
 )
 def test_files_in_another_layout(name, arrays, message, folder):

@@ -1,12 +1,17 @@
 """A data set of one's own, from an .npz file."""
 
+import zipfile
+
 import gymnasium as gym
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import splitgym  # noqa: F401 - registers the environment
 from splitgym import data
 from splitgym.data import DataError
+from splitgym.data.sources import read
 from splitgym.scenario import ScenarioError, build, load
 
 
@@ -43,11 +48,11 @@ def test_own_data_are_split_and_scaled_as_others(path):
 
 def test_channels_come_last_in_the_file(path):
     """Channel c of image n is n (c + 1) everywhere; scaled, all channels of an image are the same number."""
-    images = np.broadcast_to(np.arange(30)[:, None, None, None] * np.arange(1, 4), (30, 4, 5, 3)).astype(np.uint8)
+    images = np.broadcast_to(np.arange(30)[:, None, None, None] * np.arange(1, 4), (30, 6, 5, 3)).astype(np.uint8)
     np.savez(path, **arrays(images=images, labels=np.arange(30) % 3))
-    assert data.dimensions(str(path)) == ((3, 4, 5), 3)
+    assert data.dimensions(str(path)) == ((3, 6, 5), 3)
     own = data.load(str(path), rng())
-    assert own.train_images.shape[1:] == (3, 4, 5)
+    assert own.train_images.shape[1:] == (3, 6, 5)
     assert np.ptp(own.train_images, axis=(1, 2, 3)).max() < 1e-5
     assert len(np.unique(own.train_images[:, 0, 0, 0])) == len(own.train_labels)
 
@@ -92,7 +97,33 @@ def test_a_test_set_is_kept(path):
         ({"groups": np.zeros(7, int)}, r"120 images, .* groups of shape \(7,\)"),
         ({"test": np.zeros(120, int)}, r"test is int64 \(120,\), expected bool \(120,\)"),
         ({"test": np.zeros(7, bool)}, r"test is bool \(7,\), expected bool \(120,\)"),
-        ({"classes": np.array(["a", 2, None], object)}, "cannot be read"),
+        ({"classes": np.array(["a", 2, None], object)}, "is broken: Object arrays cannot be loaded"),
+        ({"classes": 4}, r"classes have shape \(\), expected the names of two or more"),
+        ({"classes": "abc"}, r"classes have shape \(\), expected the names"),
+        ({"classes": [["a", "b", "c"]]}, r"classes have shape \(1, 3\), expected the names"),
+        ({"classes": ["a"], "labels": np.zeros(120, int)}, r"classes have shape \(1,\), expected the names of two or"),
+        ({"classes": np.array([b"\xff", b"b", b"c"])}, "cannot be read: 'ascii' codec"),
+        ({"images": 4}, r"images have shape \(\), expected"),
+        (
+            {"images": np.zeros((120, 0, 5), np.uint8)},
+            r"images have shape \(120, 0, 5, 1\), expected at least one pixel",
+        ),
+        ({"images": np.zeros((120, 6, 5, 0), np.uint8)}, "expected at least one pixel and one channel"),
+        ({"labels": 1}, r"120 images, labels of shape \(\)"),
+        ({"group": np.zeros(120)}, "unknown entry 'group', did you mean 'groups'"),
+        ({"Test": np.zeros(120, bool)}, "unknown entry 'Test', did you mean 'test'"),
+        ({"layout": "NHWC"}, r"layout = NHWC of images of shape \(120, 6, 5\), allowed: 'NHWC', 'NCHW' of four axes"),
+        ({"layout": 3, "images": np.zeros((120, 6, 5, 3), np.uint8)}, "layout = 3 of images .* allowed: 'NHWC'"),
+        ({"layout": ["NHWC"], "images": np.zeros((120, 6, 5, 3), np.uint8)}, "allowed: 'NHWC', 'NCHW'"),
+        (
+            {"images": np.zeros((120, 3, 32, 32), np.uint8)},
+            r"save images.transpose\(0, 2, 3, 1\), or say layout='NCHW'",
+        ),
+        (
+            {"images": np.zeros((120, 32, 32, 10), np.uint8)},
+            r"with up to 4 channels: .* \(layout='NHWC': they have so many\)",
+        ),
+        ({"images": np.zeros((120, 3, 32, 3), np.uint8)}, r"may be \[n, height, width, channels\] or \[n, channels"),
     ],
 )
 def test_files_in_another_layout_are_refused(path, replaced, message):
@@ -101,6 +132,78 @@ def test_files_in_another_layout_are_refused(path, replaced, message):
         data.dimensions(str(path))
     assert str(path) in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"nonsense", b"PK\x05\x06" + bytes(18)])
+def test_what_is_no_npz_file_is_named(path, content):
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=f"^{path}") as raised:
+        data.dimensions(str(path))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_zip_file_of_something_else_is_named(path):
+    with zipfile.ZipFile(path, "w") as file:
+        for name in ("images", "labels", "classes"):
+            file.writestr(name, "text")
+    with pytest.raises(DataError, match=f"^{path}"):
+        data.dimensions(str(path))
+
+
+@given(
+    axes=st.tuples(st.integers(1, 12), st.integers(1, 12), st.integers(1, 12)),
+    layout=st.sampled_from([None, "NHWC", "NCHW"]),
+)
+def test_images_are_taken_as_they_can_only_be_meant(tmp_path_factory, axes, layout):
+    path = tmp_path_factory.mktemp("data") / "own.npz"
+    images = rng().integers(0, 256, (12, *axes), dtype=np.uint8)
+    np.savez(path, **arrays(images=images, labels=np.arange(12) % 3, layout=layout))
+    first, _, last = axes
+    if layout is None and (last > 4 or first <= 4):
+        with pytest.raises(DataError, match="layout='NHWC'"):
+            data.dimensions(str(path))
+        return
+    expected = images if layout == "NCHW" else np.moveaxis(images, 3, 1)
+    np.testing.assert_array_equal(read(str(path)).images, expected)
+
+
+def client_fp_s():
+    """Seconds for which a client computes in a round of the toy with the data set data.npz."""
+    task = {"dataset": "data.npz", "train_samples": None}
+    env = gym.make("SplitLearning-v0", scenario="toy", action="schedule", task=task)
+    env.reset(seed=0)
+    return env.step(np.array([0, 1, 1, 0]))[-1]["stages"]["client_fp"]
+
+
+def test_rounds_are_timed_for_the_data_they_train_on_whatever_its_name(tmp_path, monkeypatch):
+    """The toy's first unit has as many FLOPs as there are pixels: 30 in one folder, 90 in the other."""
+    seconds = []
+    for name, shape in (("a", (120, 6, 5)), ("b", (120, 10, 9)), ("a", (120, 12, 10))):
+        (tmp_path / name).mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / name)
+        np.savez("data.npz", **arrays(images=rng().integers(0, 200, shape, dtype=np.uint8)))
+        seconds.append(client_fp_s())
+    assert seconds == pytest.approx([seconds[0], 3 * seconds[0], 4 * seconds[0]])
+
+
+def test_an_environment_stays_with_the_file_that_its_relative_path_meant(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    np.savez(tmp_path / "elsewhere" / "data.npz", **arrays(images=np.zeros((120, 6, 5), np.uint8)))
+    np.savez(tmp_path / "data.npz", **arrays())
+    monkeypatch.chdir(tmp_path)
+    env = gym.make("SplitLearning-v0", scenario="toy", task={"dataset": "data.npz", "train_samples": None})
+    observation, _ = env.reset(seed=0)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    np.testing.assert_array_equal(env.reset(seed=0)[0], observation)
+
+
+def test_data_of_another_size_need_a_new_environment(path):
+    np.savez(path, **arrays())
+    env = gym.make("SplitLearning-v0", scenario="toy", task={"dataset": str(path), "train_samples": None})
+    env.reset(seed=0)
+    np.savez(path, **arrays(images=np.zeros((120, 7, 7), np.uint8)))
+    with pytest.raises(DataError, match=r"has changed: .*\(1, 7, 7\), 3.* timed for \(\(1, 6, 5\), 3\)"):
+        env.reset(seed=0)
 
 
 def test_a_file_that_is_not_there_is_named_with_its_folder(path, monkeypatch):
