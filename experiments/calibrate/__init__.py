@@ -209,11 +209,13 @@ def calibration(options: Options, scenario: Scenario, clients: tuple[int, int], 
     logs, (task, training) = report.logs, key(scenario)
     alpha = options.dirichlet_alpha if scenario.task.partition == "dirichlet" else (scenario.task.dirichlet_alpha,) * 2
     numbers = [log.job["number"] for log in logs]
+    own_data = data.digest(scenario.task.dataset)
     values: dict[str, Any] = {
         "frameworks": ["epsl", "psl"] if options.framework == "epsl" else [options.framework],
         "clients": list(clients),
         "dirichlet_alpha": list(alpha),
         "cut_layers": cuts,
+        **({} if own_data is None else {"data_digest": own_data}),
         "train_samples": np.rint(np.mean([log.class_counts.sum(0) for log in logs], axis=0)).astype(int).tolist(),
         "test_samples": np.rint(np.mean([log.test_counts for log in logs], axis=0)).astype(int).tolist(),
         "task": task,

@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from experiments.calibrate import patterns
+from experiments.running.provenance import differences
 from splitgym import data, models
 from splitgym.evaluation.processes import interrupts_ignored, worker_pool
+from splitgym.inputs import InputError, reading
 from splitgym.learning import Learner
+from splitgym.learning.surrogate.calibration import key
 from splitgym.rounds import Decision
 from splitgym.scenario import Scenario, build
 
@@ -58,9 +61,42 @@ class Job:
         """Under which the log is found again."""
         return f"{self.number:04d}.npz"
 
+    def draw(self, rng: Generator) -> tuple[Scenario, dict[str, Any]]:
+        """The scenario of the run, and all that decides what it learns, as it stands in its log."""
+        clients = int(rng.integers(self.clients[0], self.clients[1] + 1))
+        alpha = float(np.exp(rng.uniform(*np.log(self.dirichlet_alpha))))
+        task = {"evaluate_every": NEVER, "evaluation_samples": self.evaluation_samples, "dirichlet_alpha": alpha}
+        scenario = build(self.scenario, {"clients": {"count": clients}, "task": task})
+        own = {**asdict(self), "clients": clients, "dirichlet_alpha": alpha}
+        del own["again"]
+        task_settings, training = key(scenario)
+        return scenario, {
+            **own,
+            "task": task_settings,
+            "training": training,
+            "data": data.digest(task_settings["dataset"]),
+        }
+
     def is_done(self, folder: Path) -> bool:
-        """Whether all of its logs are there."""
-        return (folder / self.file_name).exists() and (not self.again or (folder / self.file_name_again).exists())
+        """Whether all of its logs are there.
+
+        Raises:
+            InputError: one is there, but of another run.
+        """
+        names = [self.file_name, *([self.file_name_again] if self.again else [])]
+        there = [folder / name for name in names if (folder / name).exists()]
+        _, expected = self.draw(self.rng())
+        for path in there:
+            differ = differences(Log.job_of(path), expected)
+            if differ:
+                raise InputError(
+                    f"{path} is the log of another run ({differ}): choose another --logs, or delete that folder"
+                )
+        return len(there) == len(names)
+
+    def rng(self) -> Generator:
+        """Draws everything of the run, in the same order each time."""
+        return np.random.default_rng([self.number, 7])
 
 
 @dataclass(frozen=True)
@@ -114,26 +150,28 @@ class Log:
     def load(cls, path: Path) -> "Log":
         """What `save` wrote."""
         with np.load(path) as arrays:
-            read = dict(arrays)
-        return cls(job=json.loads(str(read.pop("job"))), **read)
+            read = {name: array for name, array in arrays.items() if name != "job"}
+        return cls(job=cls.job_of(path), **read)
+
+    @staticmethod
+    def job_of(path: Path) -> dict[str, Any]:
+        """The job of the log in a file."""
+        with reading(f"log {str(path)!r}"), np.load(path) as arrays:
+            return dict(json.loads(str(arrays["job"])))
 
 
 def run(job: Job, folder: Path) -> None:
     """Trains one run for real and saves its log; some once more, with the same decisions and other initial weights."""
-    rng = np.random.default_rng([job.number, 7])
-    clients = int(rng.integers(job.clients[0], job.clients[1] + 1))
-    alpha = float(np.exp(rng.uniform(*np.log(job.dirichlet_alpha))))
-    task: dict[str, Any] = {"evaluate_every": NEVER, "evaluation_samples": job.evaluation_samples}
-    scenario = build(job.scenario, {"clients": {"count": clients}, "task": {**task, "dirichlet_alpha": alpha}})
-    job_drawn = {**asdict(job), "clients": clients, "dirichlet_alpha": alpha}
+    rng = job.rng()
+    scenario, described = job.draw(rng)
     path = folder / job.file_name
     if not path.exists():
         learner = Learner(scenario, job.framework, seed=job.number)
-        _play(learner, _decisions(learner, job, scenario.training.batch_size, rng), job_drawn).save(path)
+        _play(learner, _decisions(learner, job, scenario.training.batch_size, rng), described).save(path)
     if job.again:
         learner = Learner(scenario, job.framework, seed=job.number)
         _initialise_again(learner, scenario, job.number)
-        _play(learner, Log.load(path).decisions(), job_drawn).save(folder / job.file_name_again)
+        _play(learner, Log.load(path).decisions(), described).save(folder / job.file_name_again)
 
 
 def _decisions(learner: Learner, job: Job, batch_size: int, rng: Generator) -> Iterator[Decision]:

@@ -1,6 +1,7 @@
 """The calibration of the surrogate: patterns, logs that are made once, replays, and the whole in its short form."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from experiments.calibrate.jobs import PATTERNS, jobs
 from experiments.calibrate.logs import Job, Log, finished, run
 from experiments.calibrate.replays import Replay
 from experiments.calibrate.report import rounds_to
+from splitgym.inputs import InputError
 from splitgym.learning import Learner
 from splitgym.learning.surrogate import calibration_for
 from splitgym.learning.surrogate.calibration import FOLDER_VARIABLE
@@ -71,6 +73,26 @@ def test_what_is_logged_is_not_trained_again(tmp_path):
     assert not np.array_equal(first.client_loss, second.client_loss)
     assert job(again=True).is_done(tmp_path)
     assert not list(tmp_path.glob("*.unfinished"))
+
+
+@pytest.mark.parametrize(
+    ("field", "other"), [("rounds", 7), ("framework", "psl"), ("scenario", "iot"), ("clients", (2, 2))]
+)
+def test_a_log_of_another_run_is_not_taken_for_this_one(tmp_path, field, other):
+    run(job(), tmp_path)
+    with pytest.raises(InputError, match=f"0003.npz is the log of another run .*{field}"):
+        replace(job(), **{field: other}).is_done(tmp_path)
+
+
+def test_a_log_of_the_same_file_with_other_settings_is_not_taken_for_this_one(tmp_path):
+    file = tmp_path / "mine.toml"
+    mine = replace(job(), scenario=str(file))
+    file.write_text(build("toy").to_toml(), encoding="utf-8")
+    run(mine, tmp_path)
+    assert mine.is_done(tmp_path)
+    file.write_text(build("toy", {"training": {"batch_size": 5}}).to_toml(), encoding="utf-8")
+    with pytest.raises(InputError, match=r"another run .*'batch_size': 5"):
+        mine.is_done(tmp_path)
 
 
 def test_class_counts_are_those_of_the_learner():

@@ -2,15 +2,20 @@
 
 import math
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from splitgym import data
 from splitgym.frameworks import get
 from splitgym.learning.surrogate import Surrogate, calibration_for
+from splitgym.learning.surrogate import calibration as calibrations
 from splitgym.learning.surrogate.calibration import FOLDER_VARIABLE
 from splitgym.rounds import Decision
 from splitgym.scenario import Scenario, ScenarioError, build, presets
+
+SHIPPED = Path(calibrations.__file__).with_name("calibrations") / "iot-epsl.toml"
 
 
 def surrogate(worlds: int = 3, clients: int | None = None, scenario: Scenario | str = "iot", framework: str = "epsl"):
@@ -157,11 +162,72 @@ def test_what_is_not_calibrated_is_refused(changed, framework, message):
         Surrogate(build("iot", changed), get(framework), 1)
 
 
-def test_own_calibrations_come_first(tmp_path, monkeypatch):
-    from importlib import resources  # noqa: PLC0415
-
-    shipped = resources.files("splitgym.learning.surrogate") / "calibrations" / "iot-epsl.toml"
-    text = shipped.read_text(encoding="utf-8").replace("clients = [4, 14]", "clients = [2, 3]")
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A folder of one's own calibrations with one for iot with 2 to 3 clients."""
+    text = SHIPPED.read_text(encoding="utf-8").replace("clients = [4, 14]", "clients = [2, 3]")
     (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    return tmp_path / "mine.toml"
+
+
+def test_own_calibrations_come_first(own):
     assert calibration_for(build("iot", {"clients": {"count": 3}}), "epsl").clients == (2, 3)
+
+
+def test_a_byte_order_mark_does_not_matter(own):
+    own.write_text(own.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert calibration_for(build("iot", {"clients": {"count": 3}}), "epsl").clients == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("", 'name = "toy"\n[cell]\n', "is broken"),
+        ("test_samples", "tests", "lacks 'test_samples'"),
+        ("clients = [2, 3]", "clients = 2", r"clients = 2, allowed: finite numbers of shape \(2,\)"),
+        ("clients = [2, 3]", 'clients = ["2", "3"]', r"clients = \['2', '3'\], allowed: finite numbers"),
+        ("train_samples = [142", "train_samples = [1, 142", r"test_samples = .* shape \(11,\)"),
+        ("luck = ", "lukc = ", "lukc"),
+        ("luck = ", "luck = inf # ", "luck = inf, allowed: finite numbers"),
+        ("ease = [1.185, ", "ease = [", r"ease = .* shape \(10,\)"),
+        ("cut_layers = 3", "cut_layers = [3]", r"cut_layers = \[3\], allowed"),
+        ("batch_size = 16", "batch_size = 0", "batch_size"),
+        ('model = "cnn"', "modle = 3", "modle"),
+        ("cut_layers = 3", "cut_layers = 3\ncolour = 1", "colour"),
+        ("cut_layers = 3", "cut_layers = ", "line"),
+    ],
+)
+@pytest.mark.parametrize("preset", ["iot", "toy"])
+def test_a_file_that_is_no_calibration_is_named(own, old, new, message, preset):
+    text = own.read_text(encoding="utf-8")
+    own.write_text(text.replace(old, new) if old else new, encoding="utf-8")
+    with pytest.raises(ScenarioError, match=message) as raised:
+        calibration_for(build(preset), "epsl")
+    assert str(raised.value).startswith(f"calibration {str(own)!r} is broken: ")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_calibration_that_cannot_be_read_is_named(own):
+    own.write_text(own.read_text(encoding="utf-8"), encoding="utf-16")
+    with pytest.raises(ScenarioError, match=f"calibration {str(own)!r} cannot be read: it is in UTF-16"):
+        calibration_for(build("iot"), "epsl")
+
+
+def test_a_folder_of_calibrations_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setenv(FOLDER_VARIABLE, "nowhere")
+    with pytest.raises(ScenarioError, match="SPLITGYM_CALIBRATIONS = 'nowhere' cannot be read: No such file"):
+        calibration_for(build("iot"), "epsl")
+
+
+def test_a_calibration_of_own_data_is_for_these_data_not_for_others_of_that_name(tmp_path, own, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arrays = {"labels": np.arange(60) % 3, "classes": ["a", "b", "c"]}
+    np.savez("data.npz", images=np.zeros((60, 8, 8), np.uint8), **arrays)
+    text = own.read_text(encoding="utf-8").replace('dataset = "digits"', 'dataset = "data.npz"')
+    own.write_text(f"data_digest = {data.digest('data.npz')!r}\n{text}", encoding="utf-8")
+    scenario = build("iot", {"clients": {"count": 3}, "task": {"dataset": "data.npz"}})
+    assert calibration_for(scenario, "epsl").clients == (2, 3)
+    np.savez("data.npz", images=np.ones((60, 8, 8), np.uint8), **arrays)
+    with pytest.raises(ScenarioError, match="is not calibrated"):
+        calibration_for(scenario, "epsl")

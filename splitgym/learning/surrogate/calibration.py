@@ -2,15 +2,16 @@
 
 import os
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from splitgym import data
+from splitgym.inputs import read_text, reading
 from splitgym.learning.surrogate.parameters import BY_CLASS, BY_CUT, Parameters
 from splitgym.scenario import Scenario, ScenarioError, Task, Training
 
@@ -43,25 +44,51 @@ class Calibration:
     provenance: dict[str, Any]
     error: dict[str, Any]
     """On runs that the parameters were not fitted to."""
+    data_digest: str | None = None
+    """Of a data set of one's own, see `splitgym.data.digest`: another one may have its name."""
 
     @classmethod
-    def load(cls, text: str) -> "Calibration":
-        """From TOML."""
-        values = tomllib.loads(text)
-        numbers = values["parameters"]
-        values["parameters"] = Parameters(**{**numbers, **{n: np.array(numbers[n]) for n in (*BY_CUT, *BY_CLASS)}})
-        for name in ("train_samples", "test_samples"):
-            values[name] = np.array(values[name])
-        for name in ("frameworks", "clients", "dirichlet_alpha"):
-            values[name] = tuple(values[name])
-        return cls(**values)
+    def load(cls, path: Path) -> "Calibration":
+        """From a TOML file.
+
+        Raises:
+            ScenarioError: it holds no calibration; the message names it.
+        """
+        with reading(f"calibration {str(path)!r}", ScenarioError):
+            values = tomllib.loads(read_text(path))
+            for name in ("train_samples", "test_samples"):
+                values[name] = _numbers(name, values[name], (len(values["train_samples"]),)).astype(np.int64)
+            for name in ("clients", "dirichlet_alpha"):
+                values[name] = tuple(_numbers(name, values[name], (2,)).tolist())
+            _numbers("cut_layers", values["cut_layers"], ())
+            values["frameworks"] = tuple(values["frameworks"])
+            values["parameters"] = _parameters(values["parameters"], classes=len(values["test_samples"]))
+            # A field that is younger than the calibration has its default.
+            Task(**values["task"]), Training(**values["training"])
+            return cls(**values)
 
     def fits(self, scenario: Scenario, framework: str) -> bool:
-        """Whether it is for that task, training and framework."""
-        # A field that is younger than the calibration has its default there.
+        """Whether it is for that task, data, training and framework."""
         own = Task(**self.task), Training(**self.training)
         task, training = key(scenario)
-        return framework in self.frameworks and own == (Task(**task), Training(**training))
+        return (
+            framework in self.frameworks
+            and own == (Task(**task), Training(**training))
+            and self.data_digest == data.digest(scenario.task.dataset)
+        )
+
+
+def _parameters(numbers: dict[str, Any], classes: int) -> Parameters:
+    shapes: dict[str, tuple[int, ...]] = {**dict.fromkeys(BY_CUT, (3,)), **dict.fromkeys(BY_CLASS, (classes,))}
+    found: dict[str, Any] = {name: _numbers(name, value, shapes.get(name, ()))[()] for name, value in numbers.items()}
+    return Parameters(**found)
+
+
+def _numbers(name: str, value: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    numbers = np.asarray(value)
+    if numbers.shape != shape or numbers.dtype.kind not in "iuf" or not np.isfinite(numbers).all():
+        raise ValueError(f"{name} = {value!r}, allowed: finite numbers of shape {shape}")
+    return numbers
 
 
 def key(scenario: Scenario) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -95,11 +122,15 @@ def calibration_for(scenario: Scenario, framework: str) -> Calibration:
 
 
 def _all() -> Iterator[Calibration]:
-    own = os.environ.get(FOLDER_VARIABLE)
-    for folder in ([Path(own)] if own else []) + [resources.files(__package__) / "calibrations"]:
-        for file in sorted(folder.iterdir(), key=lambda file: file.name):
-            if file.name.endswith(".toml"):
-                yield Calibration.load(file.read_text(encoding="utf-8"))
+    if own := os.environ.get(FOLDER_VARIABLE):
+        with reading(f"{FOLDER_VARIABLE} = {own!r}", ScenarioError):
+            files = list(Path(own).iterdir())
+        yield from _of(files)
+    yield from _of(Path(__file__).with_name("calibrations").iterdir())
+
+
+def _of(files: Iterable[Path]) -> Iterator[Calibration]:
+    yield from (Calibration.load(file) for file in sorted(files) if file.suffix == ".toml")
 
 
 def _check_range(field: str, values: Sequence[float], allowed: tuple[float, float], command: str) -> None:
