@@ -3,6 +3,7 @@
 from splitgym.scenario.errors import ScenarioError
 from splitgym.scenario.loading import build, load, presets
 from splitgym.scenario.scenario import Scenario
+from splitgym.scenario.section import Section
 from splitgym.scenario.sections import (
     Actions,
     Cell,
@@ -13,7 +14,6 @@ from splitgym.scenario.sections import (
     Knowledge,
     Radio,
     Range,
-    Section,
     Server,
     Task,
     Training,

@@ -7,6 +7,9 @@ from pydantic import ValidationError
 
 from splitgym.inputs import InputError
 
+LONGEST_VALUE = 300
+"""Characters of a value that a message shows."""
+
 
 class ScenarioError(InputError):
     """A scenario, or a part of it, is not valid; the message names field, value and what is allowed."""
@@ -25,7 +28,17 @@ def one_line(error: ValidationError) -> str:
     for item in error.errors(include_url=False):
         path = ".".join(str(step) for step in item["loc"])
         text = item["msg"].removeprefix("Value error, ")
-        shown = "" if item["type"] == "value_error" and isinstance(item["input"], dict) else f" = {item['input']!r}"
+        whole_section = item["type"] == "value_error" and isinstance(item["input"], dict)
+        shown = "" if whole_section else f" = {_shown(item['input'])}"
         parts.append(f"{path}{shown}: {text}" if path else text)
     # A value may be written over several lines.
     return " ".join("; ".join(parts).split())
+
+
+def _shown(value: object) -> str:
+    """The value, or how it begins."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no whole number of more than some thousand digits.
+        return "a whole number of too many digits"
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."

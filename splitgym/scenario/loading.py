@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from splitgym.inputs import read_text, reading
 from splitgym.scenario.errors import ScenarioError, one_line, suggest
 from splitgym.scenario.scenario import Scenario
 
@@ -51,23 +52,15 @@ def build(source: str | Path | Mapping[str, Any] | Scenario, overrides: Mapping[
 
 def _read(name_or_path: str | Path) -> dict[str, Any]:
     if str(name_or_path) in presets():
-        text = (_PRESETS / f"{name_or_path}.toml").read_text(encoding="utf-8")
-    else:
-        path = Path(name_or_path)
-        if path.suffix != ".toml":
-            raise ScenarioError(
-                f"scenario {str(name_or_path)!r} is neither a preset nor a .toml file: "
-                f"{suggest(str(name_or_path), presets())}"
-            )
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not a text file"
-            raise ScenarioError(f"scenario file {str(path)!r} cannot be read: {reason}") from error
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ScenarioError(f"scenario file {str(name_or_path)!r} is not valid TOML: {error}") from error
+        return tomllib.loads((_PRESETS / f"{name_or_path}.toml").read_text(encoding="utf-8"))
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        raise ScenarioError(
+            f"scenario {str(name_or_path)!r} is neither a preset nor a .toml file: "
+            f"{suggest(str(name_or_path), presets())}"
+        )
+    with reading(f"scenario file {str(path)!r}", ScenarioError):
+        return tomllib.loads(read_text(path))
 
 
 def _merge(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import tomli_w
 from pydantic import Field, model_validator
 
+from splitgym.scenario.section import Section
 from splitgym.scenario.sections import (
     Actions,
     Cell,
@@ -12,11 +13,13 @@ from splitgym.scenario.sections import (
     Family,
     Knowledge,
     Radio,
-    Section,
     Server,
     Task,
     Training,
 )
+
+MOST_GAINS = 10_000_000
+"""Channel gains that a world keeps, 80 MB."""
 
 
 class Scenario(Section):
@@ -54,6 +57,19 @@ class Scenario(Section):
     def _batch_norm_needs_two_samples(self) -> "Scenario":
         if self.task.model == "resnet18" and self.training.batch_size < 2:
             raise ValueError("training.batch_size = 1: batch norm of task.model 'resnet18' needs at least 2")
+        return self
+
+    @model_validator(mode="after")
+    def _gains_fit_into_memory(self) -> "Scenario":
+        clients, subchannels = self.clients.count, self.radio.subchannels
+        delay = self.knowledge.channel_delay_rounds
+        gains = clients * subchannels * (1 + delay)
+        if gains > MOST_GAINS:
+            raise ValueError(
+                f"clients.count = {clients} times radio.subchannels = {subchannels}, now and in the last "
+                f"knowledge.channel_delay_rounds = {delay} rounds, are {gains} channel gains, allowed: up to "
+                f"{MOST_GAINS}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -4,11 +4,19 @@ Powers are given in dBm and gains in dB where the field's name says so; properti
 and everything behind the scenario uses those.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from splitgym.scenario.errors import ScenarioError, suggest
+from splitgym.scenario.errors import ScenarioError
+from splitgym.scenario.section import Section
+
+MANY = 1_000_000_000
+"""Rounds or samples: more than any run has, and what arithmetic can still count."""
+HUGE = 1e30
+"""More than anything has, and a number whose powers and products are still finite."""
+FAR = 1e6
+"""Metres: a thousand kilometres."""
 
 Dbm = Annotated[float, Field(ge=-200, le=100)]
 """A transmit power (dBm) or PSD (dBm/Hz) between nothing to be heard and more than any transmitter has."""
@@ -19,31 +27,16 @@ def watts(dbm: float) -> float:
     return 10 ** ((dbm - 30) / 10)
 
 
-class Section(BaseModel):
-    """A frozen part of a scenario that refuses unknown fields and names the nearest known one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_unknown_fields(cls, values: Any) -> Any:
-        if isinstance(values, dict):
-            for name in values:
-                if name not in cls.model_fields:
-                    raise ValueError(f"unknown field {name!r}, {suggest(str(name), cls.model_fields)}")
-        return values
-
-
 class Cell(Section):
     """Where the clients are and what the way to the base station does to a signal."""
 
-    radius_m: float = Field(200.0, gt=0, description="Radius of the cell, m.")
+    radius_m: float = Field(200.0, gt=0, le=FAR, description="Radius of the cell, m.")
     min_distance_m: float = Field(
-        10.0, gt=0, description="Smallest ground distance of a client to the base station, m."
+        10.0, gt=0, le=FAR, description="Smallest ground distance of a client to the base station, m."
     )
-    base_station_height_m: float = Field(10.0, gt=0, description="Antenna height of the base station, m.")
-    client_height_m: float = Field(1.5, gt=0, description="Antenna height of the clients, m.")
-    speed_m_per_s: float = Field(0.0, ge=0, description="Speed of every client, m/s; 0: nobody moves.")
+    base_station_height_m: float = Field(10.0, gt=0, le=FAR, description="Antenna height of the base station, m.")
+    client_height_m: float = Field(1.5, gt=0, le=FAR, description="Antenna height of the clients, m.")
+    speed_m_per_s: float = Field(0.0, ge=0, le=FAR, description="Speed of every client, m/s; 0: nobody moves.")
     path_loss: Literal["umi", "mmwave-28ghz", "constant"] = Field(
         "umi",
         description="Path loss: 3GPP TR 38.901 UMi street canyon, the 28 GHz measurements of Akdeniz et al. (2014), "
@@ -77,11 +70,11 @@ class Cell(Section):
 class Radio(Section):
     """Spectrum, powers, small-scale fading, and how clients share."""
 
-    carrier_hz: float = Field(3.5e9, gt=0, description="Carrier frequency, Hz.")
-    subchannels: int = Field(20, ge=1, description="Number of subchannels M.")
-    subchannel_hz: float = Field(10e6, gt=0, description="Bandwidth B of a subchannel, Hz.")
+    carrier_hz: float = Field(3.5e9, gt=0, le=HUGE, description="Carrier frequency, Hz.")
+    subchannels: int = Field(20, ge=1, le=10_000, description="Number of subchannels M.")
+    subchannel_hz: float = Field(10e6, gt=0, le=HUGE, description="Bandwidth B of a subchannel, Hz.")
     noise_psd_dbm_per_hz: float = Field(-174.0, ge=-250, le=0, description="Noise power spectral density N0, dBm/Hz.")
-    antenna_gain: float = Field(1.0, gt=0, description="Product G of the antenna gains, linear (no unit).")
+    antenna_gain: float = Field(1.0, gt=0, le=HUGE, description="Product G of the antenna gains, linear (no unit).")
     client_power_max_dbm: float = Field(
         23.0, ge=-200, le=100, description="Transmit power budget p_max of each client, dBm."
     )
@@ -128,15 +121,15 @@ class Radio(Section):
 class Clients(Section):
     """The devices that hold the data."""
 
-    count: int = Field(5, ge=1, description="Number of clients C.")
-    compute_min_hz: float = Field(1.0e9, gt=0, description="Slowest client, cycles/s.")
-    compute_max_hz: float = Field(1.6e9, gt=0, description="Fastest client, cycles/s.")
+    count: int = Field(5, ge=1, le=10_000, description="Number of clients C.")
+    compute_min_hz: float = Field(1.0e9, gt=0, le=HUGE, description="Slowest client, cycles/s.")
+    compute_max_hz: float = Field(1.6e9, gt=0, le=HUGE, description="Fastest client, cycles/s.")
     compute_spread: Literal["uniform", "log-uniform"] = Field(
         "uniform", description="How the clients' speeds lie between slowest and fastest."
     )
-    cycles_per_flop: float = Field(1.0 / 16, gt=0, description="kappa_c, cycles/FLOP.")
+    cycles_per_flop: float = Field(1.0 / 16, gt=0, le=HUGE, description="kappa_c, cycles/FLOP.")
     switched_capacitance: float = Field(
-        1e-28, ge=0, description="Effective switched capacitance xi, J s^2/cycle^3 (energy xi f^2 per cycle)."
+        1e-28, ge=0, le=HUGE, description="Effective switched capacitance xi, J s^2/cycle^3 (energy xi f^2 per cycle)."
     )
     load_max: float = Field(
         0.0, ge=0, lt=1, description="Other work takes a share of the processor between 0 and this, fluctuating."
@@ -159,27 +152,28 @@ class Clients(Section):
 class Server(Section):
     """The edge server."""
 
-    compute_hz: float = Field(5e9, gt=0, description="Speed f_s, cycles/s.")
-    cycles_per_flop: float = Field(1.0 / 32, gt=0, description="kappa_s, cycles/FLOP.")
+    compute_hz: float = Field(5e9, gt=0, le=HUGE, description="Speed f_s, cycles/s.")
+    cycles_per_flop: float = Field(1.0 / 32, gt=0, le=HUGE, description="kappa_s, cycles/FLOP.")
     switched_capacitance: float = Field(
-        1e-29, ge=0, description="Effective switched capacitance xi, J s^2/cycle^3 (energy xi f^2 per cycle)."
+        1e-29, ge=0, le=HUGE, description="Effective switched capacitance xi, J s^2/cycle^3 (energy xi f^2 per cycle)."
     )
 
 
 class Cloud(Section):
     """A cloud behind the edge server, which trains the last units with framework 'hierarchical'."""
 
-    compute_hz: float = Field(20e9, gt=0, description="Speed, cycles/s.")
-    cycles_per_flop: float = Field(1.0 / 32, gt=0, description="Cycles of the cloud per FLOP.")
+    compute_hz: float = Field(20e9, gt=0, le=HUGE, description="Speed, cycles/s.")
+    cycles_per_flop: float = Field(1.0 / 32, gt=0, le=HUGE, description="Cycles of the cloud per FLOP.")
     switched_capacitance: float = Field(
-        1e-30, ge=0, description="Effective switched capacitance xi, J s^2/cycle^3 (energy xi f^2 per cycle)."
+        1e-30, ge=0, le=HUGE, description="Effective switched capacitance xi, J s^2/cycle^3 (energy xi f^2 per cycle)."
     )
     link_bits_per_s: float = Field(
-        100e6, gt=0, description="Rate of the link between edge server and cloud in each direction, bits/s."
+        100e6, gt=0, le=HUGE, description="Rate of the link between edge server and cloud in each direction, bits/s."
     )
     cut_layer: int = Field(
         2,
         ge=0,
+        le=1000,
         description="Last unit on the edge server, which stays there; of a cut layer behind it all units are in the "
         "cloud, and the edge server only passes data on.",
     )
@@ -201,9 +195,11 @@ class Cloud(Section):
 class Knowledge(Section):
     """What the scheduler believes, where that differs from what the round runs on."""
 
-    channel_delay_rounds: int = Field(0, ge=0, description="Age of the channel knowledge, rounds.")
+    channel_delay_rounds: int = Field(0, ge=0, le=1000, description="Age of the channel knowledge, rounds.")
     channel_error_db: float = Field(0.0, ge=0, le=50, description="Standard deviation of the channel estimate, dB.")
-    compute_delay_rounds: int = Field(0, ge=0, description="Age of the knowledge of the clients' speeds, rounds.")
+    compute_delay_rounds: int = Field(
+        0, ge=0, le=1000, description="Age of the knowledge of the clients' speeds, rounds."
+    )
 
 
 def _known_dataset(name: str) -> str:
@@ -223,30 +219,35 @@ class Task(Section):
     model: Literal["resnet18", "cnn", "mlp"] = Field("cnn", description="Network that is cut in two.")
     stem: Literal["7x7", "3x3"] = Field("7x7", description="First convolution of resnet18; 3x3: stride 1, no pooling.")
     partition: Literal["iid", "dirichlet", "shards"] = Field("iid", description="How the clients share the data.")
-    dirichlet_alpha: float = Field(0.5, gt=0, description="Concentration of partition='dirichlet'; smaller: more skew.")
-    shards_per_client: int = Field(2, ge=1, description="Label shards a client gets with partition='shards'.")
+    dirichlet_alpha: float = Field(
+        0.5, gt=0, le=HUGE, description="Concentration of partition='dirichlet'; smaller: more skew."
+    )
+    shards_per_client: int = Field(2, ge=1, le=MANY, description="Label shards a client gets with partition='shards'.")
     augmentation: Literal["none", "symmetries"] = Field(
         "none", description="symmetries: training images are mirrored and transposed by chance."
     )
-    train_samples: int | None = Field(None, ge=1, description="Use at most so many training samples; absent: all.")
+    train_samples: int | None = Field(
+        None, ge=1, le=MANY, description="Use at most so many training samples; absent: all."
+    )
     test_fraction: float = Field(0.2, gt=0, lt=1, description="Share of the data kept for the test.")
     evaluation_samples: int | None = Field(
         None,
         ge=1,
+        le=MANY,
         description="Measure accuracy on a fixed part of the test set of so many samples; absent: all of it.",
     )
-    evaluate_every: int = Field(1, ge=1, description="Measure accuracy every so many rounds.")
+    evaluate_every: int = Field(1, ge=1, le=MANY, description="Measure accuracy every so many rounds.")
 
 
 class Training(Section):
     """How the parties train."""
 
-    batch_size: int = Field(64, ge=1, description="Samples b of a client's mini-batch.")
+    batch_size: int = Field(64, ge=1, le=100_000, description="Samples b of a client's mini-batch.")
     optimizer: Literal["sgd", "adam"] = Field("sgd", description="Optimiser of the clients and of the server.")
-    client_learning_rate: float = Field(0.02, gt=0, description="Learning rate of the clients' parts.")
-    server_learning_rate: float = Field(0.02, gt=0, description="Learning rate of the server's part.")
+    client_learning_rate: float = Field(0.02, gt=0, le=HUGE, description="Learning rate of the clients' parts.")
+    server_learning_rate: float = Field(0.02, gt=0, le=HUGE, description="Learning rate of the server's part.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD (beta_1 of Adam).")
-    weight_decay: float = Field(0.0, ge=0, description="Weight decay.")
+    weight_decay: float = Field(0.0, ge=0, le=HUGE, description="Weight decay.")
     aggregation_ratio: float = Field(
         0.5, ge=0, le=1, description="phi that schedulers use which do not choose one themselves."
     )
@@ -263,20 +264,26 @@ class Training(Section):
         description="Batch norm on the server of psl, epsl and their kin normalises the rows of all clients together "
         "or each client's by themselves; the other frameworks leave no choice.",
     )
-    local_steps: int = Field(1, ge=1, description="Mini-batches of each client in a round of framework 'fl'.")
-    clusters: int = Field(2, ge=1, description="Number of clusters of framework 'cpsl'.")
+    local_steps: int = Field(
+        1, ge=1, le=100_000, description="Mini-batches of each client in a round of framework 'fl'."
+    )
+    clusters: int = Field(2, ge=1, le=10_000, description="Number of clusters of framework 'cpsl'.")
     switch_round: int | None = Field(
-        None, ge=0, description="Framework 'epsl-pt' aggregates in so many rounds; absent: until the loss stands still."
+        None,
+        ge=0,
+        le=MANY,
+        description="Framework 'epsl-pt' aggregates in so many rounds; absent: until the loss stands still.",
     )
     plateau_rounds: int = Field(
         20,
         ge=1,
+        le=MANY,
         description="The loss stands still when its mean over so many rounds is not 1 % below that of as many before.",
     )
     learning_rate_schedule: Literal["constant", "one-cycle"] = Field(
         "constant", description="one-cycle: up to the learning rates and down to nothing within schedule_rounds."
     )
-    schedule_rounds: int = Field(600, ge=1, description="Rounds of learning_rate_schedule='one-cycle'.")
+    schedule_rounds: int = Field(600, ge=1, le=MANY, description="Rounds of learning_rate_schedule='one-cycle'.")
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", description="bf16: mixed precision, where the processor has it; weights stay in fp32."
     )
@@ -287,11 +294,12 @@ class Episode(Section):
 
     target_accuracy: float = Field(0.8, gt=0, le=1, description="Test accuracy that ends the episode (termination).")
     stop_at_target: bool = Field(True, description="False: go on after the target, until a budget is spent.")
-    max_rounds: int = Field(400, ge=1, description="Budget of rounds (truncation).")
-    time_budget_s: float = Field(600.0, gt=0, description="Budget of simulated time, s (truncation).")
+    max_rounds: int = Field(400, ge=1, le=MANY, description="Budget of rounds (truncation).")
+    time_budget_s: float = Field(600.0, gt=0, le=HUGE, description="Budget of simulated time, s (truncation).")
     round_timeout_s: float = Field(
         60.0,
         gt=0,
+        le=HUGE,
         description="Who has not finished the uplink by then, counted from the begin of the round (of its turn, in "
         "frameworks with turns), is left out, s.",
     )
@@ -318,7 +326,7 @@ class Actions(Section):
         return self
 
 
-Range = tuple[float, float]
+Range = tuple[Annotated[float, Field(le=HUGE)], Annotated[float, Field(le=HUGE)]]
 """Lowest and highest value."""
 
 

@@ -1,11 +1,14 @@
 """What is wrong with a scenario is said in one line: field, value, what is allowed."""
 
 import re
+from typing import get_args
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from splitgym.scenario import Cloud, ScenarioError, build, load
+from splitgym.scenario import Cloud, Scenario, ScenarioError, Section, build, load
 
 
 def message(source="toy", overrides=None):
@@ -66,7 +69,21 @@ def test_unknown_field_like_no_other_lists_all():
         ({"cloud": {"cut_layer": -1}}, "cloud.cut_layer", "-1", "greater than or equal to 0"),
         ({"clients": 5}, "clients", "5", "dictionary"),
         ({"actions": {"power_levels": []}}, "actions.power_levels", "[]", "at least 1"),
-        ({"actions": {"power_levels": [0.5, "x"]}}, "actions.power_levels.1", "'x'", "number"),
+        ({"actions": {"power_levels": [0.5, "x"]}}, "actions.power_levels", "[0.5, 'x']", "numbers"),
+        ({"actions": {"power_levels": {0.5, 1.0}}}, "actions.power_levels", "{", "numbers"),
+        ({"clients": {"count": True}}, "clients.count", "True", "an integer"),
+        ({"clients": {"count": np.True_}}, "clients.count", "np.True_", "an integer"),
+        ({"clients": {"count": "3"}}, "clients.count", "'3'", "an integer"),
+        ({"radio": {"carrier_hz": "1e9"}}, "radio.carrier_hz", "'1e9'", "numbers"),
+        ({"task": {"train_samples": True}}, "task.train_samples", "True", "numbers"),
+        ({"family": {"clients": [True, 2]}}, "family.clients", "[True, 2]", "numbers"),
+        ({"cell": {"shadowing": 1}}, "cell.shadowing", "1", "boolean"),
+        ({"cell": {"shadowing": "yes"}}, "cell.shadowing", "'yes'", "boolean"),
+        ({"episode": {"max_rounds": 10**19}}, "episode.max_rounds", "10", "less than or equal to 1000000000"),
+        ({"training": {"batch_size": 10**13}}, "training.batch_size", "10", "less than or equal to 100000"),
+        ({"radio": {"subchannels": 10**9}}, "radio.subchannels", "10", "less than or equal to 10000"),
+        ({"clients": {"count": 10**5000}}, "clients.count", "a whole number of too many digits", "10000"),
+        ({"clients": {"count": [0] * 10**5}}, "clients.count", "[0, 0", "integer"),
         ({"clients": {"count": np.zeros((3, 3))}}, "clients.count", "array", "integer"),
         ({"cell": {"line_of_sight": "a\nb"}}, "cell.line_of_sight", r"'a\nb'", "'never'"),
     ],
@@ -84,6 +101,14 @@ def test_wrong_value_is_named_with_its_field_and_what_is_allowed(overrides, fiel
         ({"clients": {"compute_min_hz": 3e6}}, ("clients", "compute_min_hz = 3e+06", "compute_max_hz = 1e+06")),
         ({"cell": {"path_loss": "umi", "client_height_m": 1.0}}, ("cell", "client_height_m = 1", "1 m")),
         ({"cell": {"path_loss": "mmwave-28ghz"}}, ("radio.carrier_hz = 3.5e+09", "24e9 to 30e9")),
+        (
+            {"clients": {"count": 10_000}, "radio": {"subchannels": 10_000}},
+            ("clients.count = 10000", "radio.subchannels = 10000", "allowed: up to 10000000"),
+        ),
+        (
+            {"clients": {"count": 100}, "radio": {"subchannels": 200}, "knowledge": {"channel_delay_rounds": 500}},
+            ("channel_delay_rounds = 500", "10020000 channel gains"),
+        ),
         ({"actions": {"power_levels": (0.5, 0.25)}}, ("actions", "power_levels = (0.5, 0.25)", "increasing")),
         ({"actions": {"power_levels": (0.5, 0.5)}}, ("actions", "power_levels", "increasing")),
         ({"actions": {"aggregation_levels": (0.5, 1.5)}}, ("actions", "aggregation_levels", "between 0 and 1")),
@@ -93,6 +118,30 @@ def test_wrong_value_is_named_with_its_field_and_what_is_allowed(overrides, fiel
 def test_fields_that_contradict_each_other_are_named(overrides, words):
     text = message(overrides=overrides)
     assert all(word in text for word in words), text
+
+
+@pytest.mark.parametrize("number", [np.int64(3), np.uint8(3), np.float32(3), 3.0])
+def test_numbers_of_numpy_are_numbers(number):
+    scenario = build("toy", {"clients": {"count": number}})
+    assert scenario == build("toy", {"clients": {"count": 3}})
+    assert type(scenario.clients.count) is int
+
+
+WHOLE = [
+    (name, field)
+    for name, section in Scenario.model_fields.items()
+    if isinstance(section.annotation, type) and issubclass(section.annotation, Section)
+    for field, info in section.annotation.model_fields.items()
+    if int in (info.annotation, *get_args(info.annotation)) and name != "family"
+]
+
+
+@pytest.mark.parametrize(("section", "field"), WHOLE)
+@given(st.integers(10**10, 10**30))
+def test_no_whole_number_is_unbounded(section, field, number):
+    assert message(overrides={section: {field: number}}).startswith(
+        f"{section}.{field} = {number}: Input should be less"
+    )
 
 
 def test_several_mistakes_are_all_named():
@@ -117,7 +166,37 @@ def test_folder_and_binary_file_cannot_be_read(tmp_path):
     (tmp_path / "folder.toml").mkdir()
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     assert "folder.toml" in message(tmp_path / "folder.toml")
-    assert "binary.toml' cannot be read: not a text file" in message(tmp_path / "binary.toml")
+    assert "binary.toml' cannot be read: it is in UTF-16 or no text" in message(tmp_path / "binary.toml")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_a_file_in_utf_16_says_what_is_allowed(tmp_path, encoding):
+    path = tmp_path / "wide.toml"
+    path.write_text(build("toy").to_toml(), encoding=encoding)
+    assert message(path) == f"scenario file {str(path)!r} cannot be read: it is in UTF-16 or no text, allowed: UTF-8"
+
+
+def test_a_file_in_another_encoding_names_the_byte(tmp_path):
+    path = tmp_path / "latin.toml"
+    path.write_bytes('description = "für"'.encode("latin-1"))
+    assert message(path).endswith("it is not in UTF-8 (byte 16), allowed: UTF-8")
+
+
+def test_a_byte_order_mark_does_not_matter(tmp_path):
+    path = tmp_path / "marked.toml"
+    path.write_text(build("toy").to_toml(), encoding="utf-8-sig")
+    assert load(path) == load("toy")
+
+
+def test_a_file_nested_too_deeply_is_one_line(tmp_path):
+    path = tmp_path / "deep.toml"
+    path.write_text(f"name = {'[' * 100_000}")
+    assert message(path).startswith(f"scenario file {str(path)!r} is broken: ")
+
+
+@pytest.mark.parametrize("name", ["", ".", "\0", "a\nb", "\udcff", "x" * 5000, "x" * 5000 + ".toml", "\0.toml"])
+def test_names_that_can_be_no_path_are_one_line(name):
+    message(name)
 
 
 def test_invalid_toml_names_file_and_line(tmp_path):
