@@ -5,7 +5,6 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
@@ -14,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 import gymnasium as gym
 import tyro
+from pydantic import TypeAdapter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, track
 
@@ -24,7 +24,8 @@ from agents.policy_file import Card, copy, read_card
 from agents.run_folder import RunFolder, command
 from agents.training import Job, train_all
 from agents.tuning import Search
-from splitgym import frameworks
+from splitgym import command_line, frameworks
+from splitgym.envs import SB3VecEnv
 from splitgym.evaluation import (
     HELD_OUT,
     AgentFactory,
@@ -38,7 +39,9 @@ from splitgym.evaluation import (
     readable,
     round_table,
 )
-from splitgym.scenario import build
+from splitgym.evaluation.processes import check_workers
+from splitgym.inputs import InputError, reading
+from splitgym.scenario import Scenario, build
 from splitgym.scenario.errors import suggest
 
 SEEDS = 100_000
@@ -49,6 +52,15 @@ comparisons.
 """
 HARDLY_TRAINED = 0.01
 """Weights that have all changed by less are nearly those with which the training began."""
+
+ALLOWED = {
+    "steps": (1, 10**12),
+    "environments": (1, 10**6),
+    "seeds": (1, SEEDS),
+    "tune": (0, 10**6),
+    "episodes": (1, 10_000),
+}
+"""Least and most of a number."""
 
 
 @dataclass(frozen=True)
@@ -107,28 +119,27 @@ class Settings:
     """Go on with the run in this folder; its own settings hold."""
 
     def check(self) -> None:
-        """Raises a ValueError that names the first setting which is not allowed."""
-        for name in ("steps", "environments", "seeds", "episodes", "workers"):
+        """Raises an InputError that names the first setting which is not allowed."""
+        for name, (least, most) in ALLOWED.items():
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"--{name} {value}, allowed: 1 or more")
-        if self.tune < 0:
-            raise ValueError(f"--tune {self.tune}, allowed: 0 or more")
+            if value is not None and not least <= value <= most:
+                raise InputError(f"--{name} {value}, allowed: {least}..{most}")
+        check_workers(self.workers)
         if self.tune and self.learner != "surrogate":
-            raise ValueError(f"--tune {self.tune} with --learner {self.learner}, allowed: --learner surrogate")
+            raise InputError(f"--tune {self.tune} with --learner {self.learner}, allowed: --learner surrogate")
         for agent in self.compare:
             _factory(agent)
         if not 0 <= self.seed <= SEEDS - self.seeds:
-            raise ValueError(f"--seed {self.seed}, allowed: 0..{SEEDS - self.seeds}")
+            raise InputError(f"--seed {self.seed}, allowed: 0..{SEEDS - self.seeds}")
         algorithm = algorithms.get(self.algorithm)
         if algorithm.decides_phi and not frameworks.get(self.framework).aggregates:
             fitting = [name for name in frameworks.names() if frameworks.get(name).aggregates]
-            raise ValueError(
+            raise InputError(
                 f"--framework {self.framework} with {self.algorithm}, which decides phi, allowed: {', '.join(fitting)}"
             )
         allowed = algorithm.actions
         if self.action is not None and self.action not in allowed:
-            raise ValueError(f"--action {self.action} with {self.algorithm}, {suggest(self.action, allowed)}")
+            raise InputError(f"--action {self.action} with {self.algorithm}, {suggest(self.action, allowed)}")
 
     def environment(self) -> dict[str, Any]:
         """Keyword arguments of the environment, but scenario and learner."""
@@ -144,37 +155,33 @@ class Settings:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
-    console, errors = Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False)
-    folder = None
-    try:
-        settings = tyro.cli(Settings, args=arguments, description=inspect.getdoc(Settings))
+    return command_line.run(_command, arguments)
+
+
+def _command(arguments: list[str]) -> None:
+    about = f"{inspect.getdoc(Settings)}\n\n{command_line.ABOUT_TRACEBACK}"
+    settings = tyro.cli(Settings, args=arguments, description=about)
+    with command_line.checking_input():
         settings.check()
         folder, settings = _continued(settings) if settings.resume else _begun(settings)
-        _run(folder, settings, console)
-    except (EOFError, ConnectionError, BrokenProcessPool) as error:
-        errors.print(f"error: a worker process died ({type(error).__name__})", style="red", markup=False)
-        return 2
-    except (ValueError, OSError) as error:
-        errors.print(f"error: {error}", style="red", markup=False)
-        return 2
-    except KeyboardInterrupt:
-        console.print("\nStopped." + (_how_to_go_on(folder) if folder else ""), markup=False)
-        return 130
-    return 0
+    try:
+        _run(folder, settings, Console(soft_wrap=True, highlight=False))
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(_how_to_go_on(folder)) from stop
 
 
 def _how_to_go_on(folder: RunFolder) -> str:
     below = Path(sys.executable).is_relative_to(Path.cwd())
     python = os.path.relpath(sys.executable) if below else sys.executable
     command = shlex.join([python, sys.argv[0], "--resume", str(folder.path)])
-    return f" What was saved last stays; go on with\n  {command}"
+    return f"What was saved last stays; go on with\n  {command}"
 
 
 def _begun(settings: Settings) -> tuple[RunFolder, Settings]:
     """Makes the folder of a new run, after a first look whether environments and agents can be made."""
     scenario = build(settings.scenario)
     hyperparameters = settings.hyperparameters()
-    gym.make("SplitLearning-v0", **settings.environment(), scenario=scenario, learner=settings.learner)
+    _try(settings, scenario)
     env = gym.make("SplitLearning-v0", **settings.environment(), scenario=scenario)
     env.reset(seed=settings.seed)
     for agent in settings.compare:
@@ -182,7 +189,7 @@ def _begun(settings: Settings) -> tuple[RunFolder, Settings]:
             if agent != settings.algorithm:
                 _factory(agent)(env)
         except ValueError as error:
-            raise ValueError(f"--compare {agent}: {error}") from error
+            raise InputError(f"--compare {agent}: {error}") from error
     folder = RunFolder.create(settings.out, f"{settings.algorithm}-{scenario.name}")
     settings = replace(settings, steps=hyperparameters.least_steps, environments=hyperparameters.environments)
     folder.write("settings.yml", partial(hyperparameters.write, learner=settings.learner))
@@ -197,15 +204,25 @@ def _continued(settings: Settings) -> tuple[RunFolder, Settings]:
     fresh = Settings()
     for field in fields(Settings):
         if field.name != "resume" and getattr(settings, field.name) != getattr(fresh, field.name):
-            raise ValueError(f"--{field.name} cannot be given with --resume: the run's own settings hold")
-    saved = folder.settings()
+            raise InputError(f"--{field.name} cannot be given with --resume: the run's own settings hold")
     own = {"settings": folder.path / "settings.yml", "out": None, "resume": None}
-    try:
+    with reading(f"{folder.path / 'run.json'}"):
+        saved = folder.settings()
         settings = Settings(**{**saved, "compare": tuple(saved["compare"]), **own})
-        settings.check()
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"{folder.path / 'run.json'} does not hold the settings of a run: {error}") from error
+        TypeAdapter(Settings).validate_python(asdict(settings))
+    settings.check()
+    _try(settings, build(folder.path / "scenario.toml"))
     return folder, settings
+
+
+def _try(settings: Settings, scenario: Scenario) -> None:
+    """Makes environments and learner as the training will, so that what is wrong with them is said before it begins."""
+    chosen, file = settings.hyperparameters(), settings.settings or algorithms.get(settings.algorithm).settings
+    envs = SB3VecEnv(
+        chosen.environments, threads=1, scenario=scenario, learner=settings.learner, **settings.environment()
+    )
+    with reading(f"settings file {str(file)!r}"):
+        chosen.model(envs, settings.seed)
 
 
 def _run(folder: RunFolder, settings: Settings, console: Console) -> None:
@@ -308,7 +325,7 @@ def _factory(agent: str) -> AgentFactory:
     try:
         return agents.factory(agent)
     except ValueError as error:
-        raise ValueError(f"--compare: {error}") from error
+        raise InputError(f"--compare: {error}") from error
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ import inspect
 import shlex
 import sys
 from collections.abc import Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from rich.progress import track
 
 from agents.registry import factory, make, names
 from agents.run_folder import RunFolder, file_name, versions
+from splitgym import command_line
 from splitgym.evaluation import (
     ALL,
     HELD_OUT,
@@ -35,11 +35,13 @@ from splitgym.evaluation import (
     readable,
     write_report,
 )
-from splitgym.evaluation.processes import TORCH_THREADS
+from splitgym.evaluation.processes import TORCH_THREADS, check_workers
+from splitgym.inputs import InputError
 from splitgym.scenario import Scenario, build
 
 SEEDS = 10_000
 """Held-out seeds of one `--seed`; the next one has others."""
+LARGEST_SEED = 10**9
 
 DEAR = "look-ahead"
 """What is not compared unless it is named: an oracle that tries every rule in every round."""
@@ -105,16 +107,14 @@ class Settings:
     """Folder of the results; None: the next free runs/compare-SCENARIO-n."""
 
     def check(self) -> None:
-        """Raises a ValueError that names the first setting which is not allowed."""
-        for name in ("episodes", "workers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name} {getattr(self, name)}, allowed: 1 or more")
-        if self.episodes > SEEDS:
-            raise ValueError(f"--episodes {self.episodes}, allowed: up to {SEEDS}")
-        if self.seed < 0:
-            raise ValueError(f"--seed {self.seed}, allowed: 0 or more")
+        """Raises an InputError that names the first setting which is not allowed."""
+        check_workers(self.workers)
+        if not 1 <= self.episodes <= SEEDS:
+            raise InputError(f"--episodes {self.episodes}, allowed: 1..{SEEDS}")
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise InputError(f"--seed {self.seed}, allowed: 0..{LARGEST_SEED}")
         if not self.scenarios:
-            raise ValueError("--scenarios names none, allowed: preset names or paths of TOML files")
+            raise InputError("--scenarios names none, allowed: preset names or paths of TOML files")
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -130,31 +130,23 @@ class Settings:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
-    console, errors = Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False)
-    arguments = sys.argv[1:] if arguments is None else arguments
-    try:
-        settings = tyro.cli(
-            Settings, prog="python -m agents.compare", args=arguments, description=inspect.getdoc(Settings)
-        )
+    return command_line.run(_command, arguments)
+
+
+def _command(arguments: list[str]) -> None:
+    about = f"{inspect.getdoc(Settings)}\n\n{command_line.ABOUT_TRACEBACK}"
+    settings = tyro.cli(Settings, prog="python -m agents.compare", args=arguments, description=about)
+    with command_line.checking_input():
         settings.check()
         scenarios = _scenarios(settings)
         compared = _agents(settings, list(scenarios.values()))
         folder = RunFolder.create(settings.out, f"compare-{'-'.join(scenarios)}")
-        command = shlex.join(["python", "-m", "agents.compare", *arguments])
-        files = {f"{file_name(name)}.toml": scenario.to_toml() for name, scenario in scenarios.items()}
-        folder.save_settings(command, asdict(settings), files)
-        episodes = _play(settings, compared, [str(folder.path / file) for file in files], console)
-        _write(folder, settings, command, episodes, console)
-    except BrokenProcessPool as error:
-        errors.print(f"error: a worker process died ({type(error).__name__})", style="red", markup=False)
-        return 2
-    except (ValueError, OSError) as error:
-        errors.print(f"error: {error}", style="red", markup=False)
-        return 2
-    except KeyboardInterrupt:
-        console.print("\nStopped.")
-        return 130
-    return 0
+    command = shlex.join(["python", "-m", "agents.compare", *arguments])
+    files = {f"{file_name(name)}.toml": scenario.to_toml() for name, scenario in scenarios.items()}
+    folder.save_settings(command, asdict(settings), files)
+    console = Console(soft_wrap=True, highlight=False)
+    episodes = _play(settings, compared, [str(folder.path / file) for file in files], console)
+    _write(folder, settings, command, episodes, console)
 
 
 def _scenarios(settings: Settings) -> dict[str, Scenario]:
@@ -162,7 +154,7 @@ def _scenarios(settings: Settings) -> dict[str, Scenario]:
     for source in settings.scenarios:
         scenario = build(source)
         if scenario.name in (*scenarios, ALL):
-            raise ValueError(f"--scenarios {source}: the name {scenario.name!r} is taken, allowed: another name")
+            raise InputError(f"--scenarios {source}: the name {scenario.name!r} is taken, allowed: another name")
         scenarios[scenario.name] = scenario
     return scenarios
 
@@ -179,7 +171,7 @@ def _agents(settings: Settings, scenarios: Sequence[Scenario]) -> list[str]:
                 for env in envs:
                     factory(text)(env)
             except ValueError as error:
-                raise ValueError(f"{option} {text}: {error}") from error
+                raise InputError(f"{option} {text}: {error}") from error
     return list(dict.fromkeys(text for texts in named.values() for text in texts))
 
 

@@ -13,10 +13,15 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from agents.algorithms import Algorithm
+from splitgym.inputs import InputError, read_text, reading
 from splitgym.scenario.errors import suggest
 
 KEYS: Mapping[str, str] = {"surrogate": "SplitLearning-v0", "train": "SplitLearning-v0/train"}
 """Under which key of a file the settings for a learner of the environment stand; RL Zoo reads the first."""
+OURS = ("policy", "env", "seed", "device", "tensorboard_log", "_init_setup_model")
+"""Arguments of learners that no file says."""
+MOST = 10**12
+"""Environment steps of a training."""
 LINEAR = "lin_"
 """What begins so falls from the number behind it in equal steps, one for each update, and is above 0 in the last."""
 SCHEDULED = ("learning_rate", "clip_range", "clip_range_vf")
@@ -32,7 +37,7 @@ class Hyperparameters:
     """How an algorithm learns.
 
     Raises:
-        ValueError: a setting is not one of the algorithm's, or nothing would be trained with it.
+        InputError: a setting is not one of the algorithm's, or nothing would be trained with it.
     """
 
     algorithm: Algorithm
@@ -44,20 +49,23 @@ class Hyperparameters:
     """Of the learner's class, as in the file."""
 
     def __post_init__(self) -> None:
-        allowed = inspect.signature(self.algorithm.learner_class).parameters
-        for name in self.arguments:
+        parameters = inspect.signature(self.algorithm.learner_class).parameters
+        allowed = {name: parameter.default for name, parameter in parameters.items() if name not in OURS}
+        for name, value in self.arguments.items():
             if name not in allowed:
-                raise ValueError(f"{name!r} is no setting of {self.algorithm.name}, {suggest(name, allowed)}")
+                raise InputError(f"{name!r} is no setting of {self.algorithm.name}, {suggest(name, allowed)}")
+            if isinstance(allowed[name], int | float) and not _is_like(value, allowed[name]):
+                raise InputError(f"{name} = {value!r}, allowed: a value like {allowed[name]!r}")
         for name in SCHEDULED:
             if self.arguments.get(name) is not None:
                 _start(name, self.arguments[name])
         for name in NEEDED:
             value = self.arguments.get(name, 1)
             if not isinstance(value, int) or (value < 1 and (name, value) != AS_MANY_AS_STEPS):
-                raise ValueError(f"{name} = {value!r}, allowed: a whole number from 1")
+                raise InputError(f"{name} = {value!r}, allowed: a whole number from 1")
         warm_up = 0 if self.on_policy else self._setting("learning_starts")
         if self.steps <= warm_up:
-            raise ValueError(f"steps = {self.steps} with learning_starts = {warm_up} trains nothing, allowed: more")
+            raise InputError(f"steps = {self.steps} with learning_starts = {warm_up} trains nothing, allowed: more")
 
     @classmethod
     def read(cls, algorithm: Algorithm, learner: str, path: Path | None = None) -> Self:
@@ -69,26 +77,19 @@ class Hyperparameters:
             path: The file; None: the one that is shipped.
 
         Raises:
-            ValueError: the file is missing or broken, or a setting is not allowed; the message names it.
+            InputError: the file is missing or broken, or a setting is not allowed; the message names it.
         """
         path = path or algorithm.settings
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-            settings = dict(content[KEYS[learner]])
-            steps, environments = (_at_least_one(name, settings.pop(name)) for name in ("n_timesteps", "n_envs"))
+        with reading(f"settings file {str(path)!r}"):
+            settings = dict(yaml.safe_load(read_text(path))[KEYS[learner]])
+            steps, environments = (_whole(name, settings.pop(name)) for name in ("n_timesteps", "n_envs"))
             policy = settings.pop("policy")
-        except OSError as error:
-            raise ValueError(f"settings {str(path)!r} cannot be read: {error.strerror}") from error
-        except KeyError as error:
-            raise ValueError(f"settings {str(path)!r} lack {error.args[0]!r}") from error
-        except (yaml.YAMLError, UnicodeDecodeError, ValueError, TypeError) as error:
-            raise ValueError(f"settings {str(path)!r} are broken: {' '.join(str(error).split())}") from error
         if policy != algorithm.policy:
-            raise ValueError(f"settings {str(path)!r}: policy = {policy!r}, allowed: {algorithm.policy!r}")
+            raise InputError(f"settings {str(path)!r}: policy = {policy!r}, allowed: {algorithm.policy!r}")
         try:
             return cls(algorithm, steps, environments, settings)
-        except ValueError as error:
-            raise ValueError(f"settings {str(path)!r}: {error}") from error
+        except InputError as error:
+            raise InputError(f"settings {str(path)!r}: {error}") from error
 
     def write(self, path: Path, learner: str) -> None:
         """Writes a file that `read` reads for that learner."""
@@ -157,7 +158,7 @@ def _start(name: str, value: Any) -> float:
     """The value with which a setting begins that may fall.
 
     Raises:
-        ValueError: it is not above 0.
+        InputError: it is not above 0.
     """
     falls = isinstance(value, str) and value.startswith(LINEAR)
     try:
@@ -165,11 +166,19 @@ def _start(name: str, value: Any) -> float:
     except (TypeError, ValueError):
         start = nan
     if not 0 < start < inf or (isinstance(value, str) and not falls):
-        raise ValueError(f"{name} = {value!r}, allowed: a number above 0, or {LINEAR} and such a number")
+        raise InputError(f"{name} = {value!r}, allowed: a number above 0, or {LINEAR} and such a number")
     return start
 
 
-def _at_least_one(name: str, value: Any) -> int:
-    if float(value) < 1 or not float(value).is_integer():
-        raise ValueError(f"{name} = {value}, allowed: a whole number from 1")
+def _whole(name: str, value: Any) -> int:
+    """A whole number, which may be written as 1e6."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= MOST or value != int(value):
+        raise InputError(f"{name} = {value!r}, allowed: whole numbers from 1 to {MOST}")
     return int(value)
+
+
+def _is_like(value: Any, default: float) -> bool:
+    """Whether a value is true or false as its default, or a number, that may fall."""
+    if isinstance(value, bool) or isinstance(default, bool):
+        return isinstance(value, bool) and isinstance(default, bool)
+    return isinstance(value, int | float) or str(value).startswith(LINEAR)

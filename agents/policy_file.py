@@ -17,9 +17,10 @@ from stable_baselines3.common.policies import BasePolicy
 
 from agents import algorithms
 from agents.algorithms import Algorithm
+from splitgym.inputs import InputError, read_text, reading
 
 
-class PolicyError(ValueError):
+class PolicyError(InputError):
     """A trained policy is missing, broken, or of another environment; the message says which."""
 
 
@@ -61,12 +62,8 @@ class Card:
         Raises:
             PolicyError: it is missing or broken.
         """
-        try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise PolicyError(f"card {str(path)!r} cannot be read: {error.strerror}") from error
-        except ValueError as error:
-            raise PolicyError(f"card {str(path)!r} is broken: {error}") from error
+        with reading(f"card {str(path)!r}", PolicyError):
+            content = tomllib.loads(read_text(path))
         expected = {field.name for field in fields(cls)}
         needed = {field.name for field in fields(cls) if field.default is MISSING}
         if wrong := sorted((needed - set(content)) | (set(content) - expected)):

@@ -15,6 +15,7 @@ from typing import Any
 
 from agents.policy_file import write
 from splitgym.evaluation.processes import TORCH_THREADS
+from splitgym.inputs import read_text, reading
 
 PACKAGES = ("splitgym", "gymnasium", "numpy", "scipy", "stable-baselines3", "sb3-contrib", "torch")
 
@@ -75,7 +76,8 @@ class PolicyFolder:
         """How far the training is."""
         if not self._progress.exists():
             return Progress()
-        return Progress(**json.loads(self._progress.read_text(encoding="utf-8")))
+        with reading(f"progress {str(self._progress)!r}"):
+            return Progress(**json.loads(read_text(self._progress)))
 
 
 class RunFolder:
@@ -149,14 +151,11 @@ class RunFolder:
         """The settings of the run.
 
         Raises:
-            ValueError: run.json is broken.
+            InputError: run.json is broken.
         """
         path = self.path / "run.json"
-        try:
-            settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["settings"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is broken: {error}") from error
-        return settings
+        with reading(str(path)):
+            return dict(json.loads(read_text(path))["settings"])
 
     def write(self, name: str, save: Callable[[Path], Any]) -> Path:
         """Writes a file as a whole: until it is finished the former one stays."""

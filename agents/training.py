@@ -25,6 +25,7 @@ from agents.run_folder import PolicyFolder, versions
 from agents.validation import Score, Validation
 from splitgym.envs import SB3VecEnv
 from splitgym.evaluation.processes import START_METHOD, TORCH_THREADS, interrupts_ignored, worker_pool
+from splitgym.inputs import InputError
 
 TRAINING_SEEDS = 900_000
 """Episodes of the training begin with seeds from below; environment i adds i."""
@@ -35,7 +36,7 @@ EXACT: Mapping[str, Any] = {"task": {"evaluation_samples": None}}
 POLL_S = 0.5
 
 
-class CheckpointError(ValueError):
+class CheckpointError(InputError):
     """A learner cannot go on from what was saved; the message says why."""
 
 

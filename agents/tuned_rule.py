@@ -3,6 +3,8 @@
 `python -m agents.tuned_rule --scenario iot` tunes them and notes what it found in `agents/tuned/rules.toml`.
 """
 
+import inspect
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ import tyro
 
 from agents.agent import Heuristic
 from agents.rule import Rule
+from splitgym import command_line
 from splitgym.rounds import Decision, RoundState
 from splitgym.scenario.errors import suggest
 
@@ -73,9 +76,14 @@ class Tuning:
 
     def run(self) -> None:
         """Candidates play ever more episodes, and ever fewer of them stay in."""
-        env: Any = gym.make("splitgym:SplitLearning-v0", scenario=self.scenario, learner="surrogate").unwrapped
-        for rule in self.rules:
-            _check_rule(rule)
+        # Only a tuning needs pandas and what else the evaluation imports.
+        from splitgym.evaluation.processes import check_workers  # noqa: PLC0415
+
+        with command_line.checking_input():
+            check_workers(self.workers)
+            for rule in self.rules:
+                _check_rule(rule)
+            env: Any = gym.make("splitgym:SplitLearning-v0", scenario=self.scenario, learner="surrogate").unwrapped
         for rule in self.rules:
             options, time_s = self._best(list(_candidates(rule, env)))
             print(f"{rule}: {time_s:.1f} s with {options}", flush=True)
@@ -91,7 +99,7 @@ class Tuning:
 
     def _best(self, candidates: list[dict[str, Any]]) -> tuple[dict[str, Any], float]:
         """Options of the best candidate and its mean time to target, s."""
-        # Only a tuning needs pandas and what else the evaluation imports.
+        # As above.
         from splitgym.evaluation.processes import interrupts_ignored, worker_pool  # noqa: PLC0415
 
         with worker_pool(self.workers) as pool:
@@ -152,5 +160,15 @@ def _table() -> dict[str, Any]:
     return tomllib.loads(TABLE.read_text(encoding="utf-8")) if TABLE.exists() else {}
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status."""
+    return command_line.run(_command, arguments)
+
+
+def _command(arguments: list[str]) -> None:
+    about = f"{inspect.getdoc(Tuning)}\n\n{command_line.ABOUT_TRACEBACK}"
+    tyro.cli(Tuning, prog="python -m agents.tuned_rule", args=arguments, description=about).run()
+
+
 if __name__ == "__main__":
-    tyro.cli(Tuning).run()
+    sys.exit(main())

@@ -15,12 +15,16 @@ from experiments.running.experiment import Experiment
 from experiments.running.options import parsed
 from experiments.running.page import write_page
 from experiments.running.run import JobsFailedError, run
+from splitgym import command_line
+from splitgym.inputs import InputError
 from splitgym.scenario.errors import suggest
 
-USAGE = """usage: python -m experiments list
+USAGE = f"""usage: python -m experiments list
        python -m experiments NAME --help
        python -m experiments report DIR [--out FILE]
        python -m experiments NAME [--quick] [--seeds N] [--workers local:N | ray:auto | ray:ADDRESS] [--out DIR]
+
+{command_line.ABOUT_TRACEBACK}
 """
 
 
@@ -33,26 +37,26 @@ def listed() -> dict[str, str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Lists or runs; returns the exit status."""
-    name, *others = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    return command_line.run(_command, arguments)
+
+
+def _command(arguments: list[str]) -> int:
+    name, *others = arguments or ["--help"]
     if name in ("list", "-h", "--help"):
         print(USAGE)
         for each, title in listed().items():
             print(f"{each:22} {title}")
         return 0
+    if name == "report":
+        tyro.cli(report, args=others, prog="python -m experiments report")
+        return 0
     try:
-        if name == "report":
-            tyro.cli(report, args=others, prog="python -m experiments report")
-        else:
-            _run(name, others)
+        _run(name, others)
     except JobsFailedError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on with what is not finished", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt("The same command goes on with what is not finished.") from stop
     return 0
 
 
@@ -71,7 +75,7 @@ def report(folder: Annotated[Path, tyro.conf.Positional], out: Path | None = Non
 def _run(name: str, arguments: list[str]) -> None:
     module = _module(name)
     if module is None:
-        raise ValueError(f"experiment {name!r} is unknown, {suggest(name, ['list', 'report', *listed()])}")
+        raise InputError(f"experiment {name!r} is unknown, {suggest(name, ['list', 'report', *listed()])}")
     experiment: Experiment | None = getattr(module, "EXPERIMENT", None)
     if experiment is None:
         sys.argv = [f"python -m experiments {name}", *arguments]

@@ -18,6 +18,7 @@ from experiments.running import Case, Experiment, Row
 from splitgym.allocation import descend
 from splitgym.evaluation.plots import COLOURS
 from splitgym.frameworks import Framework, Resource, get, names
+from splitgym.inputs import InputError
 from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import build
 from splitgym.timing import RoundCost, round_cost
@@ -35,7 +36,7 @@ class Cases:
     def __call__(self, quick: bool) -> list[Case]:
         """All of them, in short forms too."""
         if not 0 <= self.aggregation_ratio <= 1:
-            raise ValueError(f"--aggregation-ratio {self.aggregation_ratio}, allowed: 0..1")
+            raise InputError(f"--aggregation-ratio {self.aggregation_ratio}, allowed: 0..1")
         return [{"preset": preset, "aggregation_ratio": self.aggregation_ratio} for preset in PRESETS]
 
 

@@ -18,6 +18,7 @@ import pandas as pd
 import agents
 from experiments.running import Case, Experiment, Row
 from splitgym.evaluation import HELD_OUT, Comparison, episode_table, markdown, run_episodes
+from splitgym.inputs import InputError
 from splitgym.scenario.errors import suggest
 
 OF_PRESET = {"ppo-equivariant": "policy", "tuned": "scenario", "best-fixed": "scenario"}
@@ -70,7 +71,7 @@ class Cases:
         """All of them, cell by cell."""
         for cell in self.cells:
             if cell not in CELLS:
-                raise ValueError(f"--cells {cell!r} is unknown, {suggest(cell, CELLS)}")
+                raise InputError(f"--cells {cell!r} is unknown, {suggest(cell, CELLS)}")
         for agent in self.agents:
             agents.parse(agent)
         cells, learner = (self.cells[:1], "surrogate") if quick else (self.cells, self.learner)

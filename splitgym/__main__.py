@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import gymnasium as gym
 
-EXTRA = "pip install 'splitgym[render]'"
+from splitgym import command_line
+from splitgym.inputs import InputError, MissingExtraError
 
 
 @dataclass(frozen=True)
@@ -39,17 +40,17 @@ class Render:
     """The GIF to write; None: print every round as text."""
 
     def check(self) -> None:
-        """Raises a ValueError that names the first setting which is not allowed."""
+        """Raises an InputError that names the first setting which is not allowed."""
         if self.rounds < 1:
-            raise ValueError(f"--rounds {self.rounds}, allowed: 1 or more")
+            raise InputError(f"--rounds {self.rounds}, allowed: 1 or more")
         if self.seed < 0:
-            raise ValueError(f"--seed {self.seed}, allowed: 0 or more")
+            raise InputError(f"--seed {self.seed}, allowed: 0 or more")
         if not 0.1 <= self.fps <= 50:
-            raise ValueError(f"--fps {self.fps:g}, allowed: 0.1 to 50")
+            raise InputError(f"--fps {self.fps:g}, allowed: 0.1 to 50")
         if self.out is not None and self.out.suffix.lower() != ".gif":
-            raise ValueError(f"--out {self.out}, allowed: a name that ends in .gif")
+            raise InputError(f"--out {self.out}, allowed: a name that ends in .gif")
         if self.out is not None and not self.out.parent.is_dir():
-            raise ValueError(f"--out {self.out}: there is no folder {self.out.parent}")
+            raise InputError(f"--out {self.out}: there is no folder {self.out.parent}")
 
     def run(self) -> None:
         """Plays and writes."""
@@ -90,33 +91,30 @@ def _agent(name: str, env: gym.Env[Any, Any]) -> Any:
     try:
         from agents import factory  # noqa: PLC0415 - not part of the installed package
     except ImportError as error:
-        raise ValueError(
+        raise InputError(
             f"--agent {name}: the schedulers are not installed ({error}); they are the folder agents of splitgym's "
             "repository, run this there after 'make setup'"
         ) from error
-    return factory(name)(env)
+    with command_line.checking_input():
+        return factory(name)(env)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
+    return command_line.run(_command, arguments)
+
+
+def _command(arguments: list[str]) -> None:
     try:
         import tyro  # noqa: PLC0415 - of an extra
-    except ImportError:
-        print(f"error: the command line needs tyro, {EXTRA}", file=sys.stderr)
-        return 2
+    except ImportError as error:
+        raise MissingExtraError("the command line needs tyro, pip install 'splitgym[render]'") from error
     app = tyro.extras.SubcommandApp()
     app.command(name="render")(Render)
-    try:
-        command = app.cli(prog="python -m splitgym", description=inspect.getdoc(sys.modules[__name__]), args=arguments)
-        command.check()
-        command.run()
-    except (ValueError, OSError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nStopped.")
-        return 130
-    return 0
+    about = f"{inspect.getdoc(sys.modules[__name__])}\n\n{command_line.ABOUT_TRACEBACK}"
+    command = app.cli(prog="python -m splitgym", description=about, args=arguments)
+    command.check()
+    command.run()
 
 
 if __name__ == "__main__":

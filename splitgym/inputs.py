@@ -9,6 +9,10 @@ class InputError(ValueError):
     """Something that a user gave is not allowed; the message is one line that names it and what is allowed."""
 
 
+class MissingExtraError(InputError, ModuleNotFoundError):
+    """A package that only a part of the project needs is not installed; the message says how to install it."""
+
+
 @contextmanager
 def reading(what: str, error: type[InputError] = InputError) -> Iterator[None]:
     """Around the reading of a user's file: whatever fails there becomes one line that names the file.

@@ -21,6 +21,7 @@ from experiments.running.options import results_folder
 from splitgym.allocation import descend, descent, paper_descend
 from splitgym.evaluation.plots import COLOURS
 from splitgym.frameworks import get
+from splitgym.inputs import InputError
 from splitgym.rounds import RoundState
 from splitgym.scenario import build
 
@@ -46,11 +47,11 @@ class Options:
     """Folder for descent.csv, descent.md and descent.png; none: benchmarks in experiments/results or runs/quick."""
 
     def check(self) -> None:
-        """Raises a ValueError that names the first setting which is not allowed."""
+        """Raises an InputError that names the first setting which is not allowed."""
         if self.cells < 1:
-            raise ValueError(f"--cells {self.cells}, allowed: 1 or more")
+            raise InputError(f"--cells {self.cells}, allowed: 1 or more")
         if not self.seconds > 0:
-            raise ValueError(f"--seconds {self.seconds}, allowed: more than 0")
+            raise InputError(f"--seconds {self.seconds}, allowed: more than 0")
 
 
 def cpu_seconds(call: Callable[[], object], at_least_s: float) -> float:

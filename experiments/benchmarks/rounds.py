@@ -41,6 +41,7 @@ from experiments.command_line import command_line
 from experiments.running.options import results_folder
 from splitgym import data
 from splitgym.data.sources import read
+from splitgym.inputs import InputError
 from splitgym.learning.learner import has_bf16
 
 EPSL = tuple(Subject("epsl", phi) for phi in (0.0, 0.5, 1.0))
@@ -64,10 +65,10 @@ class Options:
     """Folder for rounds.csv and rounds.md; none: benchmarks in experiments/results or runs/quick."""
 
     def check(self) -> None:
-        """Raises a ValueError that names the first setting which is not allowed."""
+        """Raises an InputError that names the first setting which is not allowed."""
         for name in ("passes", "threads"):
             if getattr(self, name) < 1:
-                raise ValueError(f"--{name} {getattr(self, name)}, allowed: 1 or more")
+                raise InputError(f"--{name} {getattr(self, name)}, allowed: 1 or more")
 
 
 def all_settings() -> list[Setting]:
@@ -175,7 +176,7 @@ def main() -> None:
     offered = quick_settings() if options.quick else all_settings()
     settings = [s for s in offered if not options.only or any(text in s.title for text in options.only)]
     if not settings:
-        raise ValueError(f"--only {options.only!r} is in no title, allowed: {'; '.join(s.title for s in offered)}")
+        raise InputError(f"--only {options.only!r} is in no title, allowed: {'; '.join(s.title for s in offered)}")
     print(run(settings, options))
 
 

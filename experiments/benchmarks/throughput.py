@@ -27,6 +27,7 @@ from experiments.running.options import results_folder
 from splitgym.envs import SB3VecEnv, SplitLearningVectorEnv
 from splitgym.envs.simulation import Settings, Simulation, account
 from splitgym.evaluation.plots import COLOURS
+from splitgym.inputs import InputError
 
 SIZES = ((4, 4), (8, 8), (14, 14), (8, 32), (14, 50), (14, 100))
 """Clients, subchannels; as many clients as `iot` is calibrated for."""
@@ -60,16 +61,16 @@ class Options:
     """Folder for throughput.csv, .md and .png; none: benchmarks in experiments/results or runs/quick."""
 
     def check(self) -> None:
-        """Raises a ValueError that names the first setting which is not allowed."""
+        """Raises an InputError that names the first setting which is not allowed."""
         if not self.seconds > 0:
-            raise ValueError(f"--seconds {self.seconds}, allowed: more than 0")
+            raise InputError(f"--seconds {self.seconds}, allowed: more than 0")
         if self.ppo_steps < ROLLOUT:
-            raise ValueError(f"--ppo-steps {self.ppo_steps}, allowed: {ROLLOUT} or more")
+            raise InputError(f"--ppo-steps {self.ppo_steps}, allowed: {ROLLOUT} or more")
         if self.passes < 1:
-            raise ValueError(f"--passes {self.passes}, allowed: 1 or more")
+            raise InputError(f"--passes {self.passes}, allowed: 1 or more")
         for number in (*self.environments, *self.ppo_environments):
             if number < 1:
-                raise ValueError(f"--environments {number}, allowed: 1 or more")
+                raise InputError(f"--environments {number}, allowed: 1 or more")
 
 
 SHORT = {

@@ -28,6 +28,7 @@ from experiments.calibrate.report import Comparison, errors, plot, table, twins,
 from experiments.command_line import command_line
 from experiments.running.options import results_folder
 from splitgym import data, models
+from splitgym.inputs import InputError
 from splitgym.learning.surrogate.calibration import FOLDER_VARIABLE, key
 from splitgym.learning.surrogate.parameters import Parameters
 from splitgym.scenario import Scenario, build
@@ -74,14 +75,14 @@ class Options:
     """A short form: 28 runs of 16 rounds, a few steps of the fit."""
 
     def check(self) -> None:
-        """Raises a ValueError that names the first setting which is not allowed."""
+        """Raises an InputError that names the first setting which is not allowed."""
         for name, least in (("runs", 15), ("steady_runs", 0), ("rounds", 1), ("evaluate_every", 1), ("workers", 1)):
             if getattr(self, name) < least:
-                raise ValueError(f"--{name.replace('_', '-')} {getattr(self, name)}, allowed: {least} or more")
+                raise InputError(f"--{name.replace('_', '-')} {getattr(self, name)}, allowed: {least} or more")
         if self.evaluate_every > self.rounds:
-            raise ValueError(f"--evaluate-every {self.evaluate_every}, allowed: 1 to {self.rounds}, the rounds")
+            raise InputError(f"--evaluate-every {self.evaluate_every}, allowed: 1 to {self.rounds}, the rounds")
         if self.framework not in ("epsl", "psl", "psl-drop"):
-            raise ValueError(f"--framework {self.framework!r}, allowed: epsl, psl, psl-drop")
+            raise InputError(f"--framework {self.framework!r}, allowed: epsl, psl, psl-drop")
 
 
 def main() -> None:

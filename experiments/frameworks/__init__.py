@@ -13,6 +13,7 @@ from experiments.frameworks.methods import methods
 from experiments.frameworks.report import plot, report
 from experiments.frameworks.runs import measure
 from experiments.running import Case, Experiment, at_least
+from splitgym.inputs import InputError
 from splitgym.scenario.errors import suggest
 
 
@@ -43,7 +44,7 @@ class Cases:
         known = methods(self.rounds)
         for name in self.methods:
             if name not in known:
-                raise ValueError(f"--methods {name!r} is unknown, {suggest(name, known)}")
+                raise InputError(f"--methods {name!r} is unknown, {suggest(name, known)}")
         same = asdict(replace(self, rounds=20, evaluate_every=10) if quick else self)
         names, partitions = same.pop("methods") or tuple(known), same.pop("partitions")
         return [{"method": name, "partition": part, **same} for part, name in product(partitions, names)]

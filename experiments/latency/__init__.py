@@ -18,6 +18,7 @@ from experiments.latency.report import plot, table
 from experiments.latency.rounds import measure, points
 from experiments.latency.sweeps import SWEEPS
 from experiments.running import Case, Experiment, at_least
+from splitgym.inputs import InputError
 from splitgym.scenario.errors import suggest
 
 QUICK_CELLS = 3
@@ -37,7 +38,7 @@ class Cases:
         at_least(2, cells=self.cells)  # for an interval
         for name in self.only:
             if name not in SWEEPS:
-                raise ValueError(f"--only {name!r} is unknown, {suggest(name, SWEEPS)}")
+                raise InputError(f"--only {name!r} is unknown, {suggest(name, SWEEPS)}")
         cells = QUICK_CELLS if quick else self.cells
         return [{**vars(point), "cells": cells} for point in points(self.only or tuple(SWEEPS))]
 

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from splitgym.inputs import MissingExtraError
+
 Images = NDArray[np.float32]
 """[n, height, width, channels] with values 0..1."""
 
@@ -32,12 +34,12 @@ def quality(originals: Images, found: Images) -> dict[str, float]:
     """Mean over the images of the peak signal-to-noise ratio, dB, and of the structural similarity (windows of 7).
 
     Raises:
-        ValueError: the extra `privacy` is not installed.
+        MissingExtraError: the extra `privacy` is not installed.
     """
     try:
         from skimage.metrics import peak_signal_noise_ratio, structural_similarity  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
-        raise ValueError("privacy needs: pip install 'splitgym[privacy]'") from error
+        raise MissingExtraError("privacy needs: pip install 'splitgym[privacy]'") from error
     pairs = list(zip(originals, found, strict=True))
     ssim = [structural_similarity(a, b, win_size=7, data_range=1.0, channel_axis=-1) for a, b in pairs]
     psnr = [peak_signal_noise_ratio(a, b, data_range=1.0) for a, b in pairs]

@@ -9,6 +9,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from splitgym.inputs import InputError
+
 Case = Mapping[str, Any]
 """Settings of a measurement, by name: texts and numbers, as they stand in JSON and in the columns of a table."""
 Row = Mapping[str, Any]
@@ -75,8 +77,8 @@ def at_least(least: float, **options: float) -> None:
     """Checks options of cases.
 
     Raises:
-        ValueError: one of them is less.
+        InputError: one of them is less.
     """
     for name, value in options.items():
         if value < least:
-            raise ValueError(f"--{name.replace('_', '-')} {value}, allowed: {least} or more")
+            raise InputError(f"--{name.replace('_', '-')} {value}, allowed: {least} or more")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.running.experiment import Job, Row
+from splitgym.inputs import InputError
 
 
 class Finished:
@@ -31,7 +32,7 @@ class Finished:
                 entry = json.loads(line)
                 self.rows[entry["job"]] = entry["rows"]
             except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(
+                raise InputError(
                     f"line {number} of {self.path} is broken ({error}): delete it to run its job again"
                 ) from error
 

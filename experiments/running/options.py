@@ -40,7 +40,7 @@ class Options:
         """Runs of every case.
 
         Raises:
-            ValueError: there are none.
+            InputError: there are none.
         """
         if self.seeds is None:
             return experiment.quick_seeds if self.quick else experiment.seeds

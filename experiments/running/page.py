@@ -14,6 +14,7 @@ from markupsafe import Markup
 from agents.policy_file import write
 from experiments.running import provenance
 from splitgym.evaluation.html import embedded, render
+from splitgym.inputs import InputError
 
 MOST_TABLES = 5
 """Named one by one; of more it is said how many there are."""
@@ -44,11 +45,11 @@ def write_page(folder: Path, path: Path) -> None:
     """Writes a page with every result that has a Markdown file in the folder, or in one below it.
 
     Raises:
-        ValueError: there is none.
+        InputError: there is none.
     """
     found = sorted(parts(folder), key=lambda part: part.name)
     if not found:
-        raise ValueError(f"{folder} holds no results, expected: Markdown files as experiments write them")
+        raise InputError(f"{folder} holds no results, expected: Markdown files as experiments write them")
     template = files("experiments.running").joinpath("page.html.jinja").read_text(encoding="utf-8")
     page = render(template, title="Experiments with splitgym", parts=found)
     write(path, lambda unfinished: unfinished.write_text(page, encoding="utf-8"))

@@ -17,6 +17,7 @@ import experiments
 import splitgym
 from agents.policy_file import write
 from agents.run_folder import versions as packages_of_agents
+from splitgym.inputs import read_text, reading
 
 PACKAGES = ("matplotlib", "numba", "pandas", "scikit-learn")
 """On which results depend, beside those of `agents`."""
@@ -75,12 +76,10 @@ def saved(folder: Path) -> dict[str, Any] | None:
     """That of the run in a folder; None if it holds none.
 
     Raises:
-        ValueError: it is broken.
+        InputError: it is broken.
     """
     path = folder / FILE
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} is broken: {error}") from error
+    with reading(str(path)):
+        return dict(json.loads(read_text(path)))

@@ -14,7 +14,9 @@ from experiments.running.finished import Finished
 from experiments.running.options import Options, command, settings
 from experiments.running.results import save_results
 from experiments.running.workers import Workers, workers
+from splitgym.command_line import checking_input
 from splitgym.evaluation.processes import TORCH_THREADS
+from splitgym.inputs import InputError, one_line
 
 
 class JobsFailedError(Exception):
@@ -30,11 +32,12 @@ def run(name: str, experiment: Experiment, options: Options) -> str:
         options: How.
 
     Raises:
-        ValueError: an option is not allowed, or the folder holds another run.
-        JobsFailedError: not everything could be measured.
+        InputError: an option is not allowed, or the folder holds another run.
+        JobsFailedError: not everything could be measured, and that is no fault of the input.
     """
-    perform = workers(options.workers)
-    jobs = experiment.jobs(options.quick, options.seeds_of(experiment))
+    with checking_input():
+        perform = workers(options.workers)
+        jobs = experiment.jobs(options.quick, options.seeds_of(experiment))
     folder = options.folder(name)
     folder.mkdir(parents=True, exist_ok=True)
     finished = Finished(folder / "jobs.jsonl")
@@ -49,8 +52,12 @@ def run(name: str, experiment: Experiment, options: Options) -> str:
     }
     made_by = _agreed(folder, made_by, begins=not finished.rows, ends=not left)
     failed = _measure(experiment, left, perform, finished, len(jobs))
+    if failed and all(isinstance(error, InputError) for error in failed.values()):
+        said = "; ".join(dict.fromkeys(map(one_line, failed.values())))
+        raise InputError(f"{len(failed)} of {len(jobs)} jobs failed: {said}") from next(iter(failed.values()))
     if failed:
-        raise JobsFailedError(f"{len(failed)} of {len(jobs)} jobs failed, run again to retry them: {'; '.join(failed)}")
+        said = "; ".join(f"{key}: {type(error).__name__}: {one_line(error)}" for key, error in failed.items())
+        raise JobsFailedError(f"{len(failed)} of {len(jobs)} jobs failed, run again to retry them: {said}")
     rows = [row for job in jobs for row in job.rows(finished.rows[job.key])]
     return save_results(folder, name.rpartition(".")[2], experiment, rows, made_by["command"])
 
@@ -59,14 +66,14 @@ def _agreed(folder: Path, made_by: dict[str, Any], begins: bool, ends: bool) -> 
     """What stands in the folder of a run that goes on; that of a run that begins is written there.
 
     Raises:
-        ValueError: the folder holds another run, or what is left would be measured by something else.
+        InputError: the folder holds another run, or what is left would be measured by something else.
     """
     before = provenance.saved(folder)
     differ = before is not None and provenance.differences(before["settings"], made_by["settings"])
     if before is not None and not differ and not begins and not ends:
         differ = provenance.differences(before["versions"], made_by["versions"])
     if differ:
-        raise ValueError(f"{folder} holds another run ({differ}): choose another --out, or delete that folder")
+        raise InputError(f"{folder} holds another run ({differ}): choose another --out, or delete that folder")
     if before is None or begins:
         provenance.save(folder, made_by)
         return made_by
@@ -75,14 +82,15 @@ def _agreed(folder: Path, made_by: dict[str, Any], begins: bool, ends: bool) -> 
 
 def _measure(
     experiment: Experiment, jobs: Sequence[Job], perform: Workers, finished: Finished, total: int
-) -> list[str]:
-    """Measures the jobs and keeps what is finished; returns a line for each one that failed."""
-    failed = []
+) -> dict[str, BaseException]:
+    """Measures the jobs and keeps what is finished; returns the errors of those that failed, by their keys."""
+    failed = {}
     with tqdm(total=total, initial=total - len(jobs), desc="jobs", file=sys.stderr) as progress:
         for job, outcome in perform(experiment.measure, jobs) if jobs else ():
             if isinstance(outcome, BaseException):
-                progress.write("".join(traceback.format_exception(outcome)), file=sys.stderr)
-                failed.append(f"{job.key}: {type(outcome).__name__}: {outcome}")
+                failed[job.key] = outcome
+                if not isinstance(outcome, InputError):
+                    progress.write("".join(traceback.format_exception(outcome)), file=sys.stderr)
             else:
                 finished.add(job, outcome)
                 progress.update()

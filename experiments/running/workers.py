@@ -9,7 +9,8 @@ from functools import partial
 from importlib.util import find_spec
 
 from experiments.running.experiment import Case, Job, Row
-from splitgym.evaluation.processes import interrupts_ignored, worker_pool
+from splitgym.evaluation.processes import check_workers, interrupts_ignored, worker_pool
+from splitgym.inputs import InputError
 
 ATTEMPTS = 3
 """A job is begun so often if its process dies each time."""
@@ -25,18 +26,19 @@ def workers(text: str) -> Workers:
     """What a text such as "local:2", "ray:auto" or "ray:ADDRESS" says.
 
     Raises:
-        ValueError: it says neither.
+        InputError: it says neither.
     """
     kind, _, where = text.partition(":")
     if kind == "local" and where.isdecimal() and int(where) > 0:
+        check_workers(int(where))
         return partial(in_processes, processes=int(where))
     if kind == "ray" and where:
         if find_spec("ray") is None:
-            raise ValueError(f"--workers {text} needs the extra: pip install -c constraints.txt -e '.[ray]'")
+            raise InputError(f"--workers {text} needs the extra: pip install -c constraints.txt -e '.[ray]'")
         from experiments.running.ray_cluster import on_ray  # noqa: PLC0415 - it needs what stands above
 
         return partial(on_ray, address=where)
-    raise ValueError(f"--workers {text!r}, allowed: local:NUMBER, ray:auto, ray:ADDRESS")
+    raise InputError(f"--workers {text!r}, allowed: local:NUMBER, ray:auto, ray:ADDRESS")
 
 
 def in_processes(measure: Measure, jobs: Sequence[Job], processes: int) -> Outcomes:

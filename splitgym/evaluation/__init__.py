@@ -1,9 +1,11 @@
 """Comparing schedulers: episodes on common seeds, statistics that can be trusted, tables, plots, a report."""
 
+from splitgym.inputs import MissingExtraError
+
 try:
     import pandas  # noqa: F401 - of the extra that the tables and plots need
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError("splitgym.evaluation needs: pip install 'splitgym[train]'") from error
+    raise MissingExtraError("splitgym.evaluation needs: pip install 'splitgym[train]'") from error
 
 from splitgym.evaluation.comparison import ALL, Comparison
 from splitgym.evaluation.episodes import Episode

@@ -17,6 +17,8 @@ from multiprocessing.context import BaseContext
 
 import torch
 
+from splitgym.inputs import InputError
+
 TORCH_THREADS = 1
 """With which each of these processes trains; with another number sums are rounded otherwise, and results differ."""
 START_METHOD = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
@@ -24,11 +26,24 @@ START_METHOD = "forkserver" if "forkserver" in get_all_start_methods() else "spa
 what workers need is forked instead, which saves each of them the seconds of the imports."""
 NEEDED = ("__main__", "splitgym.envs", "splitgym.evaluation")
 """What workers import."""
+MOST_WORKERS = 1000
+"""More than a machine has processors."""
+
+
+def check_workers(workers: int) -> None:
+    """Raises an InputError if there cannot be so many processes."""
+    if not 1 <= workers <= MOST_WORKERS:
+        raise InputError(f"--workers {workers}, allowed: 1..{MOST_WORKERS}")
 
 
 @contextmanager
 def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """A pool of processes, which an exception ends at once, Ctrl-C too; submit jobs inside `interrupts_ignored`."""
+    """A pool of processes, which an exception ends at once, Ctrl-C too; submit jobs inside `interrupts_ignored`.
+
+    Raises:
+        InputError: there are too many or none.
+    """
+    check_workers(workers)
     with ProcessPoolExecutor(workers, worker_context(), initializer=_begin, initargs=(dict(os.environ),)) as pool:
         try:
             yield pool

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from splitgym.frameworks.phases import Phase, Turns, Workload
+from splitgym.inputs import one_line
 from splitgym.scenario import ScenarioError, Training
 from splitgym.scenario.errors import suggest
 
@@ -80,8 +81,10 @@ def _own(name: str) -> Framework:
     module, _, attribute = name.partition(":")
     try:
         framework = getattr(importlib.import_module(module), attribute, None)
-    except (ImportError, TypeError, ValueError) as error:
-        raise ScenarioError(f"framework = {name!r} cannot be imported: {error}") from error
+    except Exception as error:  # It is a user's module, and may raise anything.
+        raise ScenarioError(
+            f"framework = {name!r} cannot be imported: {type(error).__name__}: {one_line(error)}"
+        ) from error
     if not isinstance(framework, Framework):
         raise ScenarioError(f"framework = {name!r}: module {module!r} has no Framework {attribute!r}")
     if framework.name in NAMES:

@@ -1,8 +1,10 @@
 """Pillow, or a word on how to get it."""
 
+from splitgym.inputs import MissingExtraError
+
 try:
     from PIL import Image, ImageColor, ImageDraw, ImageFont
 except ImportError as error:
-    raise ImportError("drawing frames needs Pillow, pip install 'splitgym[render]'") from error
+    raise MissingExtraError("drawing frames needs Pillow, pip install 'splitgym[render]'") from error
 
 __all__ = ["Image", "ImageColor", "ImageDraw", "ImageFont"]

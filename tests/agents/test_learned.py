@@ -106,7 +106,7 @@ def changed_weights(folder, change):
         ),
         (lambda f: (f / "policy.toml").unlink(), ("policy.toml", "cannot be read")),
         (lambda f: (f / "policy.toml").write_text("= 3"), ("policy.toml", "broken")),
-        (lambda f: (f / "policy.toml").write_bytes(b"\xff"), ("policy.toml", "broken")),
+        (lambda f: (f / "policy.toml").write_bytes(b"\xff"), ("policy.toml", "cannot be read: it is not in UTF-8")),
         (lambda f: changed_card(f, seed=None), ("policy.toml", "seed is missing")),
         (lambda f: changed_card(f, mood="good"), ("policy.toml", "mood is not expected")),
         (lambda f: changed_card(f, algorithm="tqc"), ("of algorithm 'tqc', not 'ppo-equivariant'",)),

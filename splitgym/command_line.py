@@ -1,0 +1,114 @@
+"""How every command line of the project ends: what a failure looks like, and signs that a console does not have."""
+
+import codecs
+import os
+import select
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
+from io import TextIOWrapper
+
+from splitgym.inputs import InputError, one_line
+
+TRACEBACK = "--traceback"
+"""Option of every command."""
+ABOUT_TRACEBACK = f"{TRACEBACK} shows where in the code an error comes from."
+"""For the help of a command."""
+
+SPELLING = "splitgym.spelling"
+"""Name of the error handler of encodings."""
+SPELT = str.maketrans({"≥": ">=", "≤": "<=", "±": "+-", "µ": "u", "…": "..."})
+"""How signs are written on a console that does not have them."""
+
+
+def run(command: Callable[[list[str]], int | None], arguments: Sequence[str] | None = None) -> int:
+    """Runs a command line and returns its exit status.
+
+    What a user can mend (wrong input, files, memory) is one line on the error stream and status 2, with `--traceback`
+    also the trace. Everything else is a fault of the program and keeps its trace. Ctrl-C is status 130.
+
+    Args:
+        command: Is given the arguments without `--traceback`; its status is 0 if it returns none. A KeyboardInterrupt
+            that it raises may say how to go on.
+        arguments: None: those of the process.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    with _only_signs_that_the_console_has():
+        try:
+            status = command([argument for argument in given if argument != TRACEBACK])
+            print(end="", flush=True)
+        except KeyboardInterrupt as stop:
+            print(f"\nStopped. {stop}".rstrip())
+            return 130
+        except (InputError, OSError, MemoryError, EOFError, BrokenProcessPool) as error:
+            if _output_is_gone():
+                return 1
+            if TRACEBACK in given:
+                traceback.print_exc()
+            print(f"error: {_said(error)}", file=sys.stderr)
+            return 2
+    return status or 0
+
+
+@contextmanager
+def checking_input() -> Iterator[None]:
+    """Around the checks of what a user asked for: a ValueError there is a failure of input.
+
+    Raises:
+        InputError: instead of a ValueError or an OverflowError.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (ValueError, OverflowError) as error:
+        raise InputError(one_line(error)) from error
+
+
+def _said(error: BaseException) -> str:
+    """What the line says of an error."""
+    if isinstance(error, EOFError | ConnectionError | BrokenProcessPool):
+        return f"a worker process died ({type(error).__name__})"
+    if isinstance(error, MemoryError):
+        return f"not enough memory; {one_line(error)}".rstrip("; ")
+    return one_line(error)
+
+
+def _output_is_gone() -> bool:
+    """Whether nobody reads the output any more, as `head` when it has enough; what is not written yet is dropped."""
+    try:
+        output, events = sys.stdout.fileno(), select.poll()
+    except (OSError, AttributeError):  # It is no file; Windows has no poll.
+        return False
+    events.register(output, 0)
+    gone = bool(events.poll(0))
+    try:
+        print(end="", flush=True)
+    except OSError:
+        # Python would fail on it once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return gone
+
+
+@contextmanager
+def _only_signs_that_the_console_has() -> Iterator[None]:
+    """Spells signs that standard output and error cannot encode, where Python would raise a UnicodeEncodeError."""
+    with ExitStack() as afterwards:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):
+                afterwards.callback(stream.reconfigure, errors=stream.errors)
+                stream.reconfigure(errors=SPELLING)
+        yield
+
+
+def _spell(error: UnicodeError) -> tuple[str | bytes, int]:
+    """The error handler of the encoding: signs by their spelling, or else by their number."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    signs = error.object[error.start : error.end].translate(SPELT)
+    return signs.encode("ascii", "backslashreplace").decode("ascii"), error.end
+
+
+codecs.register_error(SPELLING, _spell)
