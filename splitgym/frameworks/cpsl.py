@@ -1,7 +1,8 @@
 """Cluster-based parallel split learning, CPSL (Wu et al., JSAC 2023): SFL inside a cluster, SL from one to the next.
 
-The members of a cluster begin with the same client model, train it side by side against one server model, and give it
-back to be averaged; the next cluster goes on from there. Clusters have the whole band in their turn.
+The members of a cluster begin with the same client model, train it side by side against one server model (as SFL-V2,
+not a copy for each as SFL-V1), and give it back to be averaged; the next cluster goes on from there. Clusters have the
+whole band in their turn.
 """
 
 import torch
