@@ -8,6 +8,8 @@ from types import ModuleType
 
 import gymnasium
 
+from splitgym.forks import use_one_torch_thread_in_forks
+
 __version__ = "0.1.0"
 
 _ROOMS = (
@@ -24,6 +26,8 @@ _ROOMS = (
     "scenario",
     "timing",
 )
+
+use_one_torch_thread_in_forks()
 
 if "SplitLearning-v0" not in gymnasium.registry:
     gymnasium.register(

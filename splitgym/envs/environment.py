@@ -1,26 +1,26 @@
 """`SplitLearning-v0`: the Gymnasium environment. The class docstring is the manual."""
 
 from collections.abc import Mapping
-from copy import copy
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
 from splitgym.envs.actions import ActionCodec, codec
+from splitgym.envs.asked import check_options, seed_of
 from splitgym.envs.camera import Camera
 from splitgym.envs.info import one_by_one
 from splitgym.envs.simulation import Settings, Simulation, account
+from splitgym.envs.spec import JsonableSpec
 from splitgym.envs.world import World
 from splitgym.rendering import RENDER_MODES
 from splitgym.rounds import Decision, RoundState, System
-from splitgym.scenario import Scenario, Section
+from splitgym.scenario import Scenario
 
 
-class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
+class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]]):
     """Schedules the rounds of a real split-learning training run over a wireless cell.
 
     ## Description
@@ -44,7 +44,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     | `"epsl"` | PSL that aggregates last-layer gradients of a share phi of the rows |
     | `"psl-drop"` | PSL without that share of the rows: the control of EPSL |
     | `"epsl-pt"` | EPSL with phi = 1 first, then PSL; it prescribes phi |
-    | `"cpsl"` | clusters one after the other (`training.clusters`), SFL inside a cluster |
+    | `"cpsl"` | clusters one after the other (`training.clusters`); inside, client models averaged, one server model |
     | `"hierarchical"` | PSL in three parts: the units behind `cloud.cut_layer` are trained in a cloud |
 
     In `"sl"` and `"cpsl"` the band is dealt anew in each turn: whoever works keeps its own subchannels and gets those
@@ -146,9 +146,10 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
 
     ## Starting State
     `reset(seed=)` draws everything anew: places, shadowing, fading, device speeds, split and shares of the data,
-    initial weights. The same seed gives the same episode, to the bit, on the same machine with the same number of
-    torch threads (`torch.get_num_threads()`); otherwise real training rounds its sums differently, and after some
-    rounds losses and accuracies differ. On a GPU it does so as far as its pooling layers add in a fixed order.
+    initial weights. The same seed, a whole number from 0, gives the same episode, to the bit, on the same machine with
+    the same number of torch threads (`torch.get_num_threads()`); otherwise real training rounds its sums differently,
+    and after some rounds losses and accuracies differ. On a GPU it does so as far as its pooling layers add in a fixed
+    order. There are no `options=`.
 
     With ranges in the scenario's `family` an episode also draws its own number of clients, speeds, radius of the cell,
     bandwidth and skew of the data: `family={"clients": (5, 8), "compute_factor": (0.5, 2.0)}`. Spaces are those of
@@ -158,7 +159,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     Termination: within the time budget the measured test accuracy (data-weighted mean over all clients) reaches
     `episode.target_accuracy`, unless `episode.stop_at_target` is false. Truncation: `episode.max_rounds` rounds are
     done or `episode.time_budget_s` seconds of simulated time are spent. A step after the end raises
-    `gymnasium.error.ResetNeeded`.
+    `gymnasium.error.ResetNeeded`, any use after `close` `gymnasium.error.ClosedEnvironmentError`.
 
     ## Arguments
     | argument | default | allowed |
@@ -199,13 +200,23 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     ## Vectorized environment
     `gym.make_vec("SplitLearning-v0", num_envs=N, vectorization_mode="vector_entry_point", learner="surrogate")` steps N
     environments as arrays, slices of them in threads (`threads=`); environment i equals the single one with seed + i,
-    to the bit. Episodes that end are reset in the same step (`AutoresetMode.SAME_STEP`): `info["final_obs"]` and
-    `info["final_info"]` are those of the end. `action_masks()` has a row for each. For Stable-Baselines3 there is
-    `splitgym.envs.SB3VecEnv(N, ...)`, whose information is empty but at the end of an episode.
+    to the bit. `autoreset_mode=` says, by Gymnasium's names, when the next episode begins after an end:
+
+    | autoreset_mode | the next episode begins |
+    |---|---|
+    | `"SameStep"` (default) | in the step of the end, of which `info["final_obs"]` and `info["final_info"]` tell |
+    | `"NextStep"` | in the step after it, which ignores the action and has reward 0; some wrappers need this one |
+    | `"Disabled"` | when `reset(options={"reset_mask": ended})` asks for it with a bool array; then it must be asked |
+
+    `action_masks()` has a row for each environment. For Stable-Baselines3 there is `splitgym.envs.SB3VecEnv(N, ...)`,
+    whose information is empty but at the end of an episode.
 
     `gym.make_vec("SplitLearning-v0", num_envs=N, vectorization_mode="async")` runs N copies in N processes; with a
-    start method other than fork, name it `"splitgym:SplitLearning-v0"` so that workers import the package. Each copy
-    trains with as many torch threads as there are; `torch.set_num_threads(1)` is faster for small networks.
+    start method other than fork, name it `"splitgym:SplitLearning-v0"` so that workers import the package. Forked
+    copies train with one torch thread, since threads do not survive a fork; others with as many as there are, where
+    `torch.set_num_threads(1)` is faster for small networks.
+
+    Environments can be copied (`copy.deepcopy`) and pickled; a copy goes on as the original would.
 
     ## Version History
     * v0: first version.
@@ -237,13 +248,26 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         self.framework = self._simulation.framework
         self.action_space = self._simulation.actions.space
         self.observation_space = self._simulation.observations.space
-        self._begun = self._running = False
+        self._begun = self._running = self._closed = False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Begins an episode; see Starting State."""
-        super().reset(seed=seed)
+        """Begins an episode; see Starting State.
+
+        Args:
+            seed: Whole number from 0; None: the episode goes on drawing from the generator.
+            options: There are none.
+
+        Raises:
+            InputError: another seed, or an option.
+            gymnasium.error.ClosedEnvironmentError: the environment is closed.
+        """
+        self._need_open()
+        check_options(options)
+        super().reset(seed=seed_of(seed))
+        # It stays so if the data cannot be read.
+        self._begun = self._running = False
         self._simulation.reset([self.np_random], [0])
         self._begun = self._running = True
         if self.render_mode is not None:
@@ -257,6 +281,7 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         Raises:
             ValueError: the action is not in the action space.
             gymnasium.error.ResetNeeded: no episode is running.
+            gymnasium.error.ClosedEnvironmentError: the environment is closed; also by `play`, `render` and all others.
         """
         return self._play(self._decode(action))
 
@@ -371,19 +396,9 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         """What stands at each index of the observation."""
         return self._simulation.observations.names
 
-    @property
-    def spec(self) -> EnvSpec | None:
-        """How the environment was made, in values that `EnvSpec.to_json` can write."""
-        return self._spec
-
-    @spec.setter
-    def spec(self, spec: EnvSpec | None) -> None:
-        if spec is not None:
-            spec = copy(spec)
-            spec.kwargs = {name: jsonable(value) for name, value in spec.kwargs.items()}
-        self._spec = spec
-
-    _spec: EnvSpec | None = None
+    def close(self) -> None:
+        """Ends the use of the environment; closing it again does nothing."""
+        self._closed = True
 
     def _decode(self, action: NDArray[Any]) -> Decision:
         """The decision of an action, as a batch of one."""
@@ -401,23 +416,16 @@ class SplitLearningEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         (info,) = one_by_one({**self._simulation.progress(), **account(step)})
         return self._simulation.observe()[0], float(step.reward[0]), terminated, truncated, info
 
+    def _need_open(self) -> None:
+        if self._closed:
+            raise gym.error.ClosedEnvironmentError("the environment is closed: make another one")
+
     def _need_reset(self) -> None:
+        self._need_open()
         if not self._begun:
             raise gym.error.ResetNeeded("no episode has begun: call reset() first")
 
     def _need_episode(self) -> None:
+        self._need_open()
         if not self._running:
             raise gym.error.ResetNeeded("no episode is running: call reset() before step()")
-
-
-def jsonable(argument: Any) -> Any:
-    """The argument in values that JSON knows; what has no other form becomes its name."""
-    if isinstance(argument, Section):
-        return argument.model_dump(mode="json")
-    if isinstance(argument, Mapping):
-        return {str(name): jsonable(value) for name, value in argument.items()}
-    if isinstance(argument, list | tuple):
-        return [jsonable(value) for value in argument]
-    if isinstance(argument, np.generic):
-        return argument.item()
-    return argument if isinstance(argument, str | int | float | None) else str(argument)

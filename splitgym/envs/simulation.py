@@ -50,6 +50,9 @@ class Settings(NamedTuple):
         if self.render_mode not in (None, *render_modes):
             allowed = ", ".join(["None", *render_modes])
             raise ScenarioError(f"render_mode = {self.render_mode!r}, allowed: {allowed}")
+        if "max_episode_steps" in overrides:
+            steps = overrides["max_episode_steps"]
+            raise ScenarioError(f'max_episode_steps = {steps!r} is no argument, allowed: episode={{"max_rounds": ...}}')
         unknown = set(overrides) - set(Scenario.model_fields)
         if unknown:
             name = min(unknown)
@@ -102,9 +105,9 @@ class Simulation:
         self.world.reset(rngs, which)
         self._reached[which] = False
 
-    def play(self, decision: Decision) -> Step:
-        """Plays the decisions of N worlds, which must fit."""
-        played, episode = self.world.play(decision), self.scenario.episode
+    def play(self, decision: Decision, idle: Bools | None = None) -> Step:
+        """Plays the decisions of N worlds, which must fit; idle ones, [N], play none and are to be reset."""
+        played, episode = self.world.play(decision, idle), self.scenario.episode
         state, outcome = self.world.state, played.outcome
         in_time = state.elapsed_s <= episode.time_budget_s
         reached = in_time & outcome.evaluated & (outcome.accuracy >= episode.target_accuracy)

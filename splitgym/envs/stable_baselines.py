@@ -9,13 +9,16 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
-from splitgym.envs.environment import jsonable
+from splitgym.envs.asked import check_options, seed_of
 from splitgym.envs.info import one_by_one
+from splitgym.envs.spec import jsonable
 from splitgym.envs.vector import SplitLearningVectorEnv
+from splitgym.inputs import InputError
 
 Indices = int | Iterable[int] | None
 
@@ -44,9 +47,9 @@ class SB3VecEnv(VecEnv):
     """
 
     def __init__(self, num_envs: int, **settings: Any) -> None:
-        if not isinstance(num_envs, int | np.integer):
-            raise ValueError(f"num_envs = {num_envs!r}, allowed: a whole number; settings of the environments by name")  # noqa: TRY004 - as every value
         self.envs = SplitLearningVectorEnv(num_envs, **settings)
+        if self.envs.metadata["autoreset_mode"] is not AutoresetMode.SAME_STEP:
+            raise InputError(f"autoreset_mode = {settings['autoreset_mode']!r}, allowed: 'SameStep'")
         self.spec = copy(gym.spec(ID))
         self.spec.kwargs = {name: jsonable(value) for name, value in settings.items() if name != "threads"}
         self._shared = {
@@ -65,14 +68,21 @@ class SB3VecEnv(VecEnv):
 
     def reset(self) -> NDArray[np.float32]:
         """Begins episodes everywhere, with the seeds that `seed` has set."""
-        if self._options != self._options[:1] * self.num_envs:
-            raise ValueError(f"options = {self._options}, allowed: the same for all environments")
-        observation, info = self.envs.reset(seed=self._seeds, options=_options(self._options[0]))
+        observation, info = self.envs.reset(seed=self._seeds)
         self.reset_infos = _one_by_one(info)
         self._reset_seeds()
         self._reset_options()
         self._returns[:], self._lengths[:] = 0.0, 0
         return observation
+
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Sets the seeds of the next reset: environment i gets seed + i."""
+        return super().seed(seed_of(seed))
+
+    def set_options(self, options: Any = None) -> None:
+        """Refused, but for none: there are no options."""
+        for each in options if isinstance(options, list) else [options]:
+            check_options(each)
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Keeps the actions for `step_wait`."""

@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -13,38 +13,27 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from splitgym.envs.info import Info, joined, of_worlds, only, spread, with_masks
-from splitgym.envs.simulation import Settings, Simulation, Step, account
-from splitgym.network.worlds import Bools, Ints
+from splitgym.envs.asked import reset_mask, seeds_of
+from splitgym.envs.autoreset import Moved, mode_of, move
+from splitgym.envs.info import joined, only, spread, with_masks
+from splitgym.envs.simulation import Settings, Simulation
+from splitgym.envs.spec import JsonableSpec
+from splitgym.envs.threads import Threads
+from splitgym.inputs import InputError
+from splitgym.network.worlds import Bools
 from splitgym.scenario import Scenario
 
 WORLDS_PER_THREAD = 128
 """Fewer are done before a second thread has begun."""
 
 
-class Moved(NamedTuple):
-    """What a step did in a slice of the worlds; those whose episode ended have begun another one."""
-
-    step: Step
-    observation: NDArray[np.float32]
-    """[N, observation] of the episodes that go on or begin."""
-    progress: Info
-    """[N] likewise."""
-    account: Info
-    """[N] of the round, also where the episode ended."""
-    done: Bools
-    """[N] whose episode ended."""
-    final_observation: NDArray[np.float32]
-    """[D, observation] of those D worlds at the end."""
-    final_info: Info
-    """[D] likewise, progress and account."""
-
-
-class SplitLearningVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]):
+class SplitLearningVectorEnv(JsonableSpec, VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]):
     """`SplitLearning-v0`, N times: environment i is the single environment with seed + i and the same actions.
 
-    Episodes that end are reset in the same step: `observation` and `info` are then those of the new episode, and
-    `info["final_obs"]` and `info["final_info"]` those of the old one. Rewards are float64.
+    An episode that ends begins anew as `autoreset_mode` says, which is one of Gymnasium's: in the same step, so that
+    `observation` and `info` are those of the new episode, and `info["final_obs"]` and `info["final_info"]` those of the
+    old one; in the next step, whatever the action is, with reward 0; or only when `reset` is asked for it. Rewards are
+    float64.
 
     Args:
         num_envs: N.
@@ -57,6 +46,7 @@ class SplitLearningVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArra
         device: See there.
         threads: How many slices of the environments work at the same time; None: as many as there are processors, if
             the slices are not too small. The results do not depend on it.
+        autoreset_mode: "SameStep", "NextStep" or "Disabled", or an `AutoresetMode`.
         **overrides: Sections of the scenario.
 
     Raises:
@@ -79,19 +69,19 @@ class SplitLearningVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArra
         render_mode: None = None,
         device: str | None = None,
         threads: int | None = None,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.SAME_STEP,
         **overrides: Mapping[str, Any],
     ) -> None:
-        if num_envs < 1:
-            raise ValueError(f"num_envs = {num_envs}, allowed: 1 and more")
-        if threads is not None and threads < 1:
-            raise ValueError(f"threads = {threads}, allowed: 1 and more, or None")
+        num_envs = _count("num_envs", num_envs)
+        self._mode = mode_of(autoreset_mode)
+        self.metadata = {**type(self).metadata, "autoreset_mode": self._mode}
         settings = Settings(scenario, framework, learner, action, reward, render_mode, device)
         self.num_envs = num_envs
         self.scenario = settings.build(overrides)
         self.render_mode = render_mode
-        slices = _slices(num_envs, threads)
+        slices = _slices(num_envs, None if threads is None else _count("threads", threads))
         self._simulations = [(worlds, Simulation(settings, self.scenario, len(worlds))) for worlds in slices]
-        self._pool = ThreadPoolExecutor(len(slices)) if len(slices) > 1 else None
+        self._threads = Threads(len(slices))
         self.framework = self._simulations[0][1].framework
         self._actions = self._simulations[0][1].actions
         self.single_action_space = self._actions.space
@@ -100,6 +90,7 @@ class SplitLearningVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArra
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self._rngs: list[np.random.Generator] = []
         self._seeds: list[int] = []
+        self._begun, self._ended = False, np.zeros(num_envs, bool)
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -109,17 +100,28 @@ class SplitLearningVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArra
         Args:
             seed: Environment i gets seed + i, or the i-th of a sequence; None: it goes on drawing from its generator.
             options: See above.
+
+        Raises:
+            InputError: other seeds or options.
+            gymnasium.error.ResetNeeded: the first reset is not of all.
+            gymnasium.error.ClosedEnvironmentError: the environment is closed.
         """
-        which = self._marked(options)
-        self._seed(which, seed)
+        self._need_open()
+        mask, seeds = reset_mask(options, self.num_envs), seeds_of(seed, self.num_envs)
+        marked = np.ones(self.num_envs, bool) if mask is None else mask.copy()
+        if not self._begun and not marked.all():
+            raise gym.error.ResetNeeded("no episode has begun: the first reset() is of all environments")
+        self._seed(marked, seeds)
+        # It stays so if the data cannot be read.
+        self._begun, self._ended[marked] = False, False
+        which = np.flatnonzero(marked)
         for worlds, simulation in self._simulations:
             own = which[(which >= worlds.start) & (which < worlds.stop)] - worlds.start
             if len(own):
                 simulation.reset(self._rngs[worlds.start : worlds.stop], own)
+        self._begun = True
         observation = np.concatenate([simulation.observe() for _, simulation in self._simulations])
         info = joined([simulation.progress() for _, simulation in self._simulations])
-        marked = np.zeros(self.num_envs, bool)
-        marked[which] = True
         return observation, with_masks(only(info, marked), marked)
 
     def step(
@@ -129,14 +131,15 @@ class SplitLearningVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArra
 
         Raises:
             ValueError: an action is not in the action space.
-            gymnasium.error.ResetNeeded: before the first reset.
+            gymnasium.error.ResetNeeded: before the first reset, or where an episode has ended and nothing resets it.
+            gymnasium.error.ClosedEnvironmentError: the environment is closed.
         """
         moved = self.move(actions)
-        done = np.concatenate([part.done for part in moved])
+        done, begun = (np.concatenate([getattr(part, name) for part in moved]) for name in ("done", "begun"))
         infos = with_masks(joined([part.progress for part in moved]), np.ones(self.num_envs, bool))
-        if not done.all():
-            infos |= with_masks(only(joined([part.account for part in moved]), ~done), ~done)
-        if done.any():
+        if not begun.all():
+            infos |= with_masks(only(joined([part.account for part in moved]), ~begun), ~begun)
+        if self._mode is AutoresetMode.SAME_STEP and done.any():
             final_obs = np.full(self.num_envs, None, object)
             last = np.concatenate([part.final_observation for part in moved])
             for world, observation in zip(np.flatnonzero(done), last, strict=True):
@@ -154,13 +157,19 @@ class SplitLearningVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArra
 
     def move(self, actions: NDArray[Any]) -> list[Moved]:
         """`step`, as the slices of the environments give it."""
-        if not self._rngs:
-            raise gym.error.ResetNeeded("no episode has begun: call reset() first")
+        self._need_episodes()
         actions = self._actions.check(actions, self.num_envs)
-        work = [(own, self._rngs[w.start : w.stop], actions[w.start : w.stop]) for w, own in self._simulations]
-        if self._pool is None:
-            return [_move(*part) for part in work]
-        return list(self._pool.map(_move, *zip(*work, strict=True)))
+        slices, simulations = zip(*self._simulations, strict=True)
+        moved = self._threads.map(
+            partial(move, self._mode is AutoresetMode.SAME_STEP),
+            simulations,
+            [self._rngs[worlds.start : worlds.stop] for worlds in slices],
+            [actions[worlds.start : worlds.stop] for worlds in slices],
+            [self._ended[worlds.start : worlds.stop] for worlds in slices],
+        )
+        if self._mode is not AutoresetMode.SAME_STEP:
+            self._ended = np.concatenate([part.done for part in moved])
+        return moved
 
     def action_masks(self) -> Bools:
         """[N, values] flat masks over the values of the MultiDiscrete actions: who is away cannot come in.
@@ -169,8 +178,8 @@ class SplitLearningVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArra
             AttributeError: the encoding is continuous and has no masks.
             gymnasium.error.ResetNeeded: before the first reset.
         """
-        if isinstance(self.single_action_space, gym.spaces.MultiDiscrete) and not self._rngs:
-            raise gym.error.ResetNeeded("no episode has begun: call reset() first")
+        if isinstance(self.single_action_space, gym.spaces.MultiDiscrete):
+            self._need_begun()
         return np.concatenate([simulation.masks() for _, simulation in self._simulations])
 
     @property  # type: ignore[misc]
@@ -187,39 +196,54 @@ class SplitLearningVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArra
         """Refused: only wrappers of Stable-Baselines3 ask for attributes so, and they need another class."""
         raise TypeError("for Stable-Baselines3 and its wrappers make splitgym.envs.SB3VecEnv(num_envs, ...)")
 
+    def render(self) -> None:
+        """Refused: only the single environment draws.
+
+        Raises:
+            gymnasium.error.Error: always.
+        """
+        self._need_open()
+        raise gym.error.Error("a vector environment renders nothing, allowed: gym.make(..., render_mode=...)")
+
     def close_extras(self, **_: Any) -> None:
         """Ends the threads."""
-        if self._pool is not None:
-            self._pool.shutdown()
+        self._threads.close()
 
-    def _marked(self, options: dict[str, Any] | None) -> Ints:
-        """Indices of the environments to reset."""
-        mask = None if options is None else options.get("reset_mask")
-        if mask is None:
-            return np.arange(self.num_envs)
-        if (
-            not isinstance(mask, np.ndarray)
-            or mask.shape != (self.num_envs,)
-            or mask.dtype != np.bool_
-            or not mask.any()
-        ):
-            raise ValueError(f"options['reset_mask'] = {mask!r}, allowed: {self.num_envs} booleans, at least one true")
-        if not self._rngs and not mask.all():
-            raise gym.error.ResetNeeded("no episode has begun: the first reset() is of all environments")
-        return np.flatnonzero(mask)
+    _threads = Threads(1)
+    """Of an environment that could not be made."""
 
-    def _seed(self, which: Ints, seed: int | Sequence[int | None] | None) -> None:
-        """Gives the environments `which` new generators, where there is a seed or none yet."""
-        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int | np.integer) else seed
-        if seeds is not None and len(seeds) != self.num_envs:
-            raise ValueError(f"seed has {len(seeds)} values, allowed: one for each of {self.num_envs} environments")
+    def _need_open(self) -> None:
+        if self.closed:
+            raise gym.error.ClosedEnvironmentError("the environment is closed: make another one")
+
+    def _need_begun(self) -> None:
+        self._need_open()
+        if not self._begun:
+            raise gym.error.ResetNeeded("no episode has begun: call reset() first")
+
+    def _need_episodes(self) -> None:
+        self._need_begun()
+        if self._mode is AutoresetMode.DISABLED and self._ended.any():
+            raise gym.error.ResetNeeded(
+                f"the episodes of environments {np.flatnonzero(self._ended).tolist()} have ended: call "
+                "reset(options={'reset_mask': terminated | truncated}) first"
+            )
+
+    def _seed(self, marked: Bools, seeds: list[int | None] | None) -> None:
+        """Gives the marked environments new generators, where there is a seed or none yet."""
         if not self._rngs:
             drawn = [np_random(None if seeds is None else seeds[i]) for i in range(self.num_envs)]
             self._rngs, self._seeds = [rng for rng, _ in drawn], [own for _, own in drawn]
         elif seeds is not None:
-            for i in which:
+            for i in np.flatnonzero(marked):
                 if seeds[i] is not None:
                     self._rngs[i], self._seeds[i] = np_random(seeds[i])
+
+
+def _count(name: str, count: Any) -> int:
+    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
+        raise InputError(f"{name} = {count!r}, allowed: whole numbers from 1")
+    return int(count)
 
 
 def _slices(num_envs: int, threads: int | None) -> list[range]:
@@ -228,17 +252,3 @@ def _slices(num_envs: int, threads: int | None) -> list[range]:
         threads = min(os.cpu_count() or 1, num_envs // WORLDS_PER_THREAD)
     bounds = np.linspace(0, num_envs, max(1, min(threads, num_envs)) + 1).astype(int)
     return [range(begin, end) for begin, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)]
-
-
-def _move(simulation: Simulation, rngs: list[np.random.Generator], actions: NDArray[Any]) -> Moved:
-    """Plays a round in a slice, and begins new episodes where one ends."""
-    step = simulation.play(simulation.actions.decode(actions, simulation.world.state))
-    observation, progress, account_of_all = simulation.observe(), simulation.progress(), account(step)
-    done = step.terminated | step.truncated
-    which = np.flatnonzero(done)
-    final_observation, final_info = observation[which], of_worlds({**progress, **account_of_all}, which)
-    if len(which):
-        simulation.reset(rngs, which)
-        observation[which] = simulation.observe(which)
-        progress = simulation.progress()
-    return Moved(step, observation, progress, account_of_all, done, final_observation, final_info)

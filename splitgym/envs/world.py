@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -120,13 +121,20 @@ class World:
         """What the last round taught."""
         return self._learner.outcome
 
-    def play(self, decision: Decision) -> Round:
-        """Plays one round in every world, with decisions that fit."""
+    def play(self, decision: Decision, idle: Bools | None = None) -> Round:
+        """Plays one round in every world, with decisions that fit.
+
+        Args:
+            decision: Of N worlds.
+            idle: [N] worlds that play none and are reset next: nobody works there, and what they draw stays.
+        """
         truth = self.truth
+        if idle is not None:
+            decision = replace(decision, selected=decision.selected & ~idle[:, None])
         decision, projected = project_power(decision, truth)
         cost = round_cost(truth, decision)
         before = self._learner.outcome
-        numbers = self._stock.next()
+        numbers = self._stock.next(idle)
         self._network.advance(numbers, cost.latency_s)
         normals = numbers.take((self._learner.normals_per_round,))
         self._learner.round(decision, cost.participants, normals)

@@ -80,6 +80,8 @@ class Stock:
         self._drawn = np.empty((worlds, rounds, numbers))
         self._parents: list[np.random.Generator | None] = [None] * worlds
         self._children: list[np.random.Generator] = []
+        # Of idle worlds: numbers for which there was no place.
+        self._left: dict[int, list[Floats]] = {}
         self._round = 0
 
     def follow(self, world: int, parent: np.random.Generator) -> None:
@@ -88,16 +90,33 @@ class Stock:
             self._parents[world] = parent
             child = child_of(parent)
             self._children[world : world + 1] = [child]
+            self._left.pop(world, None)
             child.standard_normal(out=self._drawn[world, self._round :])
 
-    def next(self) -> Row:
-        """The numbers of the next round of all worlds; valid until the next call."""
+    def next(self, idle: Bools | None = None) -> Row:
+        """The numbers of the next round of all worlds; valid until the next call.
+
+        Args:
+            idle: [N] worlds that do not use theirs; they are the first ones of their next round.
+        """
         if self._round == self._drawn.shape[1]:
             self._round = 0
-            for child, drawn in zip(self._children, self._drawn, strict=True):
-                child.standard_normal(out=drawn)
+            for world, (child, drawn) in enumerate(zip(self._children, self._drawn, strict=True)):
+                left = self._left.pop(world, [])
+                for own, numbers in zip(drawn, left, strict=False):
+                    own[:] = numbers
+                child.standard_normal(out=drawn[len(left) :])
+        if idle is not None:
+            self._put_off(np.flatnonzero(idle))
         self._round += 1
         return Row(self._drawn[:, self._round - 1])
+
+    def _put_off(self, worlds: Ints) -> None:
+        """Makes the numbers of the coming rounds those of the rounds after them."""
+        for world in worlds.tolist():
+            coming = self._drawn[world, self._round :]
+            self._left[world] = [coming[-1].copy(), *self._left.get(world, [])]
+            coming[1:] = coming[:-1].copy()
 
 
 def standard_normal(rngs: Generators | Row, shape: tuple[int, ...]) -> Floats:

@@ -108,12 +108,6 @@ def test_global_generators_are_neither_used_nor_moved():
     assert torch.equal(torch.get_rng_state(), before[1])
 
 
-def test_options_of_reset_are_ignored():
-    env, other = lasting(), lasting()
-    expected = env.reset(seed=3)
-    assert differences(expected, other.reset(seed=3, options={"anything": 1})) == []
-
-
 def through_pickle(env):
     return pickle.loads(pickle.dumps(env))
 

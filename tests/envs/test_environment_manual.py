@@ -6,10 +6,11 @@ import re
 
 import numpy as np
 import pytest
+from gymnasium.vector import AutoresetMode
 from rollouts import ACTIONS, make
 
 from splitgym import frameworks
-from splitgym.envs import SplitLearningEnv
+from splitgym.envs import SplitLearningEnv, SplitLearningVectorEnv
 from splitgym.envs.rewards import REWARDS
 from splitgym.learning import LEARNERS
 
@@ -74,6 +75,13 @@ def test_frameworks_are_all_described_and_all_work():
     assert tuple(described) == frameworks.names()
     for name in described:
         make(framework=name)
+
+
+def test_autoreset_modes_are_those_of_gymnasium_and_the_default_is_marked():
+    rows = [row for row in table("Vectorized environment") if row[0].startswith("`")]
+    assert {ast.literal_eval(quoted(row[0])[0]) for row in rows} == {mode.value for mode in AutoresetMode}
+    (default,) = (ast.literal_eval(quoted(row[0])[0]) for row in rows if "default" in row[0])
+    assert inspect.signature(SplitLearningVectorEnv).parameters["autoreset_mode"].default is AutoresetMode(default)
 
 
 def test_rewards_table_is_the_weights():

@@ -178,8 +178,12 @@ def test_masks_are_those_of_the_single_environments():
             masks = envs.action_masks()
             np.testing.assert_array_equal(masks, [single.action_masks() for single in singles])
         assert not masks.all()
+    envs = made(2, action="continuous", **settings)
+    with pytest.raises(gym.error.ResetNeeded):
+        envs.action_masks()
+    envs.reset()
     with pytest.raises(AttributeError, match="has no masks"):
-        made(2, action="continuous", **settings).action_masks()
+        envs.action_masks()
 
 
 def test_make_vec_declares_what_gymnasium_wants():
@@ -193,10 +197,12 @@ def test_make_vec_declares_what_gymnasium_wants():
 
 
 def test_mistakes_are_explained():
-    with pytest.raises(ValueError, match="num_envs = 0, allowed: 1"):
-        made(0)
-    with pytest.raises(ValueError, match="threads = 0, allowed: 1"):
-        made(2, threads=0)
+    for wrong in (0, -1, 1.5, True, "2", None):
+        with pytest.raises(ValueError, match=f"num_envs = {wrong!r}, allowed: whole numbers from 1"):
+            made(wrong)
+    for wrong in (0, -1, 1.5, True, "2"):
+        with pytest.raises(ValueError, match=f"threads = {wrong!r}, allowed: whole numbers from 1"):
+            made(2, threads=wrong)
     with pytest.raises(ScenarioError, match="'surrogat' is unknown, did you mean 'surrogate'"):
         made(2, learner="surrogat")
     envs = made(2, learner="surrogate", action="schedule")
@@ -208,7 +214,7 @@ def test_mistakes_are_explained():
         envs.reset(seed=[1, 2, 3])
     envs.reset(seed=0)
     for mask in (np.array([True]), np.zeros(2, bool), [True, False], np.ones(2, int)):
-        with pytest.raises(ValueError, match="allowed: 2 booleans, at least one true"):
+        with pytest.raises(ValueError, match="allowed: an array of 2 booleans, at least one true"):
             envs.reset(options={"reset_mask": mask})
     with pytest.raises(ValueError, match="for each of 2 environments"):
         envs.step(np.zeros((3, 10), int))

@@ -1,0 +1,81 @@
+"""A step of N worlds, and how episodes that end begin anew: in the same step, in the next one, or when asked for."""
+
+from typing import NamedTuple
+
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+
+from splitgym.envs.info import Info, of_worlds
+from splitgym.envs.simulation import Simulation, Step, account
+from splitgym.inputs import InputError
+from splitgym.network.worlds import Bools, Generators
+from splitgym.scenario.errors import suggest
+
+MODES = {mode.value: mode for mode in AutoresetMode} | {mode.name: mode for mode in AutoresetMode}
+"""By the two names that Gymnasium has for each."""
+
+
+def mode_of(name: str | AutoresetMode) -> AutoresetMode:
+    """The mode, or that of a name.
+
+    Raises:
+        InputError: there is none; the message suggests the nearest.
+    """
+    if isinstance(name, AutoresetMode):
+        return name
+    if not isinstance(name, str) or name not in MODES:
+        raise InputError(f"autoreset_mode = {name!r} is unknown, {suggest(name, MODES)}")
+    return MODES[name]
+
+
+class Moved(NamedTuple):
+    """What a step did in a slice of the worlds."""
+
+    step: Step
+    """Reward 0 and no end where no round was played."""
+    observation: NDArray[np.float32]
+    """[N, observation] of the episodes that go on or begin."""
+    progress: Info
+    """[N] likewise."""
+    account: Info
+    """[N] of the round, also where the episode ended."""
+    done: Bools
+    """[N] whose episode ended."""
+    begun: Bools
+    """[N] whose episode began."""
+    final_observation: NDArray[np.float32]
+    """[D, observation] of those D worlds at the end whose next episode began in the same step."""
+    final_info: Info
+    """[D] likewise, progress and account."""
+
+
+def move(same_step: bool, simulation: Simulation, rngs: Generators, actions: NDArray, ended: Bools) -> Moved:
+    """Plays a round in a slice of the worlds, and begins new episodes.
+
+    Args:
+        same_step: Where an episode ends, the next one begins at once.
+        simulation: Of the slice.
+        rngs: One generator for each world.
+        actions: One for each.
+        ended: [N] worlds whose episode has ended before: instead of a round, the next episode begins there.
+    """
+    idle = ended if ended.any() else None
+    step = simulation.play(simulation.actions.decode(actions, simulation.world.state), idle)
+    if idle is not None:
+        step = step._replace(
+            reward=np.where(idle, 0.0, step.reward),
+            terminated=step.terminated & ~idle,
+            truncated=step.truncated & ~idle,
+        )
+    observation, progress, account_of_all = simulation.observe(), simulation.progress(), account(step)
+    done = step.terminated | step.truncated
+    final = np.flatnonzero(done & same_step)
+    final_observation, final_info = observation[final], of_worlds({**progress, **account_of_all}, final)
+    begun = done if same_step else ended.copy()
+    which = np.flatnonzero(begun)
+    if len(which):
+        simulation.reset(rngs, which)
+        observation[which] = simulation.observe(which)
+        progress = simulation.progress()
+    return Moved(step, observation, progress, account_of_all, done, begun, final_observation, final_info)
