@@ -127,6 +127,8 @@ class Settings:
         check_workers(self.workers)
         if self.tune and self.learner != "surrogate":
             raise InputError(f"--tune {self.tune} with --learner {self.learner}, allowed: --learner surrogate")
+        if not self.compare:
+            raise InputError(f"--compare names none, allowed: {', '.join(agents.names())}")
         for agent in self.compare:
             _factory(agent)
         if not 0 <= self.seed <= SEEDS - self.seeds:

@@ -70,7 +70,7 @@ class Rule(Heuristic):
         self._select = _named("selection", selection, SELECTIONS)(**parameters)
         self._allocation = _named("allocation", allocation, ALLOCATIONS)
         if cut_layer is not None:
-            if cut_layer not in range(1, self.env.cut_layers + 1):
+            if isinstance(cut_layer, bool) or cut_layer not in range(1, self.env.cut_layers + 1):
                 raise ValueError(f"cut_layer = {cut_layer!r}, allowed: 1..{self.env.cut_layers}")
             self._allocation = replace(self._allocation, cut_layer=int(cut_layer))
         if aggregation_ratio is not None and not (

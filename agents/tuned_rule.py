@@ -21,6 +21,7 @@ import tyro
 from agents.agent import Heuristic
 from agents.rule import Rule
 from splitgym import command_line
+from splitgym.inputs import InputError
 from splitgym.rounds import Decision, RoundState
 from splitgym.scenario.errors import suggest
 
@@ -81,6 +82,8 @@ class Tuning:
 
         with command_line.checking_input():
             check_workers(self.workers)
+            if not self.rules:
+                raise InputError(f"--rules names none, allowed: {', '.join(RULES)}")
             for rule in self.rules:
                 _check_rule(rule)
             env: Any = gym.make("splitgym:SplitLearning-v0", scenario=self.scenario, learner="surrogate").unwrapped

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral
 from pathlib import Path
 
 
@@ -47,6 +48,11 @@ def read_text(path: Path) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as fault:
         raise UnicodeError(f"it is not in UTF-8 (byte {fault.start}), allowed: UTF-8") from fault
+
+
+def is_whole(value: object) -> bool:
+    """Whether it is a whole number, of Python or numpy, and no truth value."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def one_line(fault: BaseException) -> str:

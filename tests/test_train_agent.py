@@ -240,6 +240,7 @@ fails = partial(error_line, train_agent.main)
         (["--compare", "fixed:cut_layer=9"], ("--compare fixed:cut_layer=9", "1..3")),
         (["--compare", "ppo:policy=nowhere"], ("--compare ppo:policy=nowhere", "path of a run folder")),
         (["--compare", "ppo:deterministic=1"], ("--compare ppo:deterministic=1", "true or false")),
+        (["--compare"], ("--compare names none", "greedy")),
         (["--seeds", "0"], ("--seeds", "1..100000")),
         (["--steps", "0"], ("--steps 0", "1..1000000000000")),
         (["--environments", "0"], ("--environments 0", "1..1000000")),

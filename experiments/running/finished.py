@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.running.experiment import Job, Row
-from splitgym.inputs import InputError
+from splitgym.inputs import InputError, one_line
 
 
 class Finished:
@@ -30,10 +30,10 @@ class Finished:
         for number, line in enumerate(whole.splitlines(), 1):
             try:
                 entry = json.loads(line)
-                self.rows[entry["job"]] = entry["rows"]
-            except (ValueError, KeyError, TypeError) as error:
+                self.rows[str(entry["job"])] = [dict(row) for row in entry["rows"]]
+            except Exception as error:
                 raise InputError(
-                    f"line {number} of {self.path} is broken ({error}): delete it to run its job again"
+                    f"line {number} of {self.path} is broken ({one_line(error)}): delete it to run its job again"
                 ) from error
 
     def add(self, job: Job, measured: Sequence[Row]) -> None:

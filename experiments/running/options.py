@@ -9,9 +9,11 @@ from typing import Any
 import tyro
 
 from experiments.running.experiment import Experiment, at_least
+from splitgym.inputs import InputError
 
 RESULTS, QUICK_RESULTS = Path("experiments/results"), Path("runs/quick")
 """Folders of full and of short forms."""
+MOST_SEEDS = 1_000_000
 
 
 def results_folder(name: str, quick: bool, out: Path | None) -> Path:
@@ -40,11 +42,13 @@ class Options:
         """Runs of every case.
 
         Raises:
-            InputError: there are none.
+            InputError: there are none, or too many.
         """
         if self.seeds is None:
             return experiment.quick_seeds if self.quick else experiment.seeds
         at_least(1, seeds=self.seeds)
+        if self.seeds > MOST_SEEDS:
+            raise InputError(f"--seeds {self.seeds}, allowed: up to {MOST_SEEDS}")
         return self.seeds
 
 

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from agents.policy_file import write
 from experiments.running import provenance
 from splitgym.evaluation.html import embedded, render
-from splitgym.inputs import InputError
+from splitgym.inputs import InputError, read_text, reading
 
 MOST_TABLES = 5
 """Named one by one; of more it is said how many there are."""
@@ -89,8 +89,13 @@ def _tables(paths: Sequence[Path], folder: Path) -> dict[str, str]:
     """Rows and columns of tables."""
     if len(paths) > MOST_TABLES:
         return {f"{len(paths)} tables": f"{paths[0].relative_to(folder)} and others"}
-    read = {path.relative_to(folder).as_posix(): pd.read_csv(path, comment="#") for path in paths}
-    return {name: f"{len(table):,} rows of {', '.join(table.columns)}" for name, table in read.items()}
+    return {path.relative_to(folder).as_posix(): _size(path) for path in paths}
+
+
+def _size(path: Path) -> str:
+    with reading(str(path)):
+        table = pd.read_csv(path, comment="#")
+    return f"{len(table):,} rows of {', '.join(map(str, table.columns))}"
 
 
 def _facts(folder: Path) -> dict[str, str]:
@@ -109,7 +114,8 @@ class _Text:
         markdown = MarkdownIt("commonmark", {"html": False, "xhtmlOut": False}).enable("table")
         markdown.add_render_rule("table_open", lambda *_: '<div class="wide"><table>')
         markdown.add_render_rule("table_close", lambda *_: "</table></div>")
-        tokens = markdown.parse(path.read_text(encoding="utf-8"))
+        with reading(str(path)):
+            tokens = markdown.parse(read_text(path))
         self.title = _title(tokens)
         self.images: set[Path] = set()
         for token in tokens:

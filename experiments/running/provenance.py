@@ -82,4 +82,5 @@ def saved(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     with reading(str(path)):
-        return dict(json.loads(read_text(path)))
+        found = dict(json.loads(read_text(path)))
+        return {**found, "settings": dict(found["settings"]), "versions": dict(found["versions"])}

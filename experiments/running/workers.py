@@ -29,7 +29,7 @@ def workers(text: str) -> Workers:
         InputError: it says neither.
     """
     kind, _, where = text.partition(":")
-    if kind == "local" and where.isdecimal() and int(where) > 0:
+    if kind == "local" and where.isdecimal() and len(where) < 10 and int(where) > 0:
         check_workers(int(where))
         return partial(in_processes, processes=int(where))
     if kind == "ray" and where:

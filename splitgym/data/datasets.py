@@ -1,6 +1,7 @@
 """A data set ready to train on: split into training and test set, and scaled."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from splitgym.data.errors import DataError
 from splitgym.data.sources import Source, read
+from splitgym.inputs import is_whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +37,9 @@ class Dataset:
         return channels, height, width
 
 
-def load(name: str, generator: Generator, *, test_fraction: float = 0.2, train_samples: int | None = None) -> Dataset:
+def load(
+    name: str | Path, generator: Generator, *, test_fraction: float = 0.2, train_samples: int | None = None
+) -> Dataset:
     """Loads a data set. The arrays belong to the caller; the file behind them is read again only if it has changed.
 
     "digits" is split at random and "ham10000" by lesion, so that no lesion is seen in training and test; in both every
@@ -57,16 +61,15 @@ def load(name: str, generator: Generator, *, test_fraction: float = 0.2, train_s
     Raises:
         DataError: the data cannot be read, or the split leaves nothing to train on or to test on.
     """
-    if not 0 < test_fraction < 1:
-        raise DataError(f"test_fraction = {test_fraction}: must lie between 0 and 1")
-    if train_samples is not None and train_samples < 1:
-        raise DataError(f"train_samples = {train_samples}: at least 1")
+    if not isinstance(test_fraction, float | np.floating) or not 0 < test_fraction < 1:
+        raise DataError(f"test_fraction = {test_fraction!r}: must lie between 0 and 1")
+    if train_samples is not None and not (is_whole(train_samples) and train_samples >= 1):
+        raise DataError(f"train_samples = {train_samples!r}: at least 1")
     source = read(name)
     in_test = _split(source, test_fraction, generator) if source.published_test is None else source.published_test
     if in_test.all() or not in_test.any():
-        raise DataError(
-            f"test_fraction = {test_fraction}: leaves {in_test.sum()} of {len(in_test)} images for the test"
-        )
+        what = f"test_fraction = {test_fraction}" if source.published_test is None else f"dataset {name!r}"
+        raise DataError(f"{what}: leaves {in_test.sum()} of {len(in_test)} images for the test, not some of them")
     train = generator.permutation(np.flatnonzero(~in_test))[:train_samples]
     test = generator.permutation(np.flatnonzero(in_test))
     train_images, test_images = _standardise(source.images[train], source.images[test])

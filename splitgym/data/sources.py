@@ -55,20 +55,25 @@ class Source:
         return (channels, height, width), len(self.classes)
 
 
-def read(name: str) -> Source:
+def read(name: str | Path) -> Source:
     """Reads a data set: "digits" from scikit-learn, "mnist" and "ham10000" from files in SPLITGYM_DATA, or one's own.
 
     Raises:
         DataError: unknown name, SPLITGYM_DATA not set, file missing or not in the expected layout.
     """
+    if not isinstance(name, str | Path):
+        raise DataError(f"dataset = {name!r}, allowed: {', '.join(PUBLISHED)}, or the path of an .npz file")
+    name = str(name)
     if name == "digits":
         return _digits()
     if name.endswith(".npz"):
-        if not Path(name).is_file():
-            raise DataError(f"dataset {name!r}: {Path(name).resolve()} does not exist")
-        return _newest(Path(name), _own)
+        with reading(f"dataset {name!r}", DataError):
+            path = Path(name).resolve()
+            if not path.is_file():
+                raise DataError(f"dataset {name!r}: {path} does not exist")
+        return _newest(path, _own)
     if name not in _FILES:
-        raise DataError(f"dataset {name!r} is unknown: {suggest(name, PUBLISHED)}")
+        raise DataError(f"dataset {name!r} is unknown: {suggest(name, PUBLISHED)} (your own: the path of an .npz file)")
     file = _FILES[name]
     folder = os.environ.get("SPLITGYM_DATA")
     if not folder:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from splitgym.inputs import InputError
+from splitgym.inputs import InputError, is_whole
 from splitgym.network.worlds import Bools
 
 
@@ -17,7 +17,7 @@ def seed_of(seed: Any, name: str = "seed") -> int | None:
     """
     if seed is None:
         return None
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+    if not is_whole(seed) or seed < 0:
         raise InputError(f"{name} = {_line(seed)}, allowed: None, or whole numbers from 0")
     return int(seed)
 

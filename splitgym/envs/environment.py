@@ -15,6 +15,7 @@ from splitgym.envs.info import one_by_one
 from splitgym.envs.simulation import Settings, Simulation, account
 from splitgym.envs.spec import JsonableSpec
 from splitgym.envs.world import World
+from splitgym.inputs import InputError
 from splitgym.rendering import RENDER_MODES
 from splitgym.rounds import Decision, RoundState, System
 from splitgym.scenario import Scenario
@@ -293,8 +294,7 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
             gymnasium.error.ResetNeeded: no episode is running.
         """
         self._need_episode()
-        decision.check(self.truth)
-        return self._play(decision.batch())
+        return self._play(_checked(decision, self.truth).batch())
 
     def render(self) -> Any:
         """The last round, or the cell before the first one, in the form of `render_mode`.
@@ -351,8 +351,7 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
             ValueError: a field of the decision does not fit; the message names it.
         """
         state = self.state
-        decision.check(state)
-        return self._simulation.actions.encode(decision, state)
+        return self._simulation.actions.encode(_checked(decision, state), state)
 
     @property
     def state(self) -> RoundState:
@@ -429,3 +428,15 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
         self._need_open()
         if not self._running:
             raise gym.error.ResetNeeded("no episode is running: call reset() before step()")
+
+
+def _checked(decision: Any, state: RoundState) -> Decision:
+    """The decision, which fits the state.
+
+    Raises:
+        ValueError: it does not, or is none.
+    """
+    if not isinstance(decision, Decision):
+        raise InputError(f"decision = {decision!r}, allowed: a splitgym.rounds.Decision")
+    decision.check(state)
+    return decision

@@ -45,9 +45,9 @@ class Settings(NamedTuple):
         Raises:
             ScenarioError: an argument has a value that is not allowed, or an override is no section of the scenario.
         """
-        if self.learner not in LEARNERS:
+        if not isinstance(self.learner, str) or self.learner not in LEARNERS:
             raise ScenarioError(f"learner = {self.learner!r} is unknown, {suggest(str(self.learner), LEARNERS)}")
-        if self.render_mode not in (None, *render_modes):
+        if not isinstance(self.render_mode, str | None) or self.render_mode not in (None, *render_modes):
             allowed = ", ".join(["None", *render_modes])
             raise ScenarioError(f"render_mode = {self.render_mode!r}, allowed: {allowed}")
         if "max_episode_steps" in overrides:

@@ -64,7 +64,7 @@ class SB3VecEnv(VecEnv):
         self._begun_s = time.perf_counter()
         self._returns, self._lengths = np.zeros(num_envs), np.zeros(num_envs, np.int64)
         self._actions: NDArray[Any]
-        super().__init__(num_envs, self.envs.single_observation_space, self.envs.single_action_space)
+        super().__init__(self.envs.num_envs, self.envs.single_observation_space, self.envs.single_action_space)
 
     def reset(self) -> NDArray[np.float32]:
         """Begins episodes everywhere, with the seeds that `seed` has set."""

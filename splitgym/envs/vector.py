@@ -19,10 +19,12 @@ from splitgym.envs.info import joined, only, spread, with_masks
 from splitgym.envs.simulation import Settings, Simulation
 from splitgym.envs.spec import JsonableSpec
 from splitgym.envs.threads import Threads
-from splitgym.inputs import InputError
+from splitgym.inputs import InputError, is_whole
 from splitgym.network.worlds import Bools
 from splitgym.scenario import Scenario
 
+MOST = 1_000_000_000
+"""Environments, or threads."""
 WORLDS_PER_THREAD = 128
 """Fewer are done before a second thread has begun."""
 
@@ -241,8 +243,8 @@ class SplitLearningVectorEnv(JsonableSpec, VectorEnv[NDArray[np.float32], NDArra
 
 
 def _count(name: str, count: Any) -> int:
-    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
-        raise InputError(f"{name} = {count!r}, allowed: whole numbers from 1")
+    if not is_whole(count) or not 1 <= count <= MOST:
+        raise InputError(f"{name} = {count!r}, allowed: whole numbers from 1 to {MOST}")
     return int(count)
 
 

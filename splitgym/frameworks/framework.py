@@ -81,7 +81,7 @@ def _own(name: str) -> Framework:
     module, _, attribute = name.partition(":")
     try:
         framework = getattr(importlib.import_module(module), attribute, None)
-    except Exception as error:  # It is a user's module, and may raise anything.
+    except (Exception, SystemExit) as error:  # It is a user's module, and may raise anything.
         raise ScenarioError(
             f"framework = {name!r} cannot be imported: {type(error).__name__}: {one_line(error)}"
         ) from error

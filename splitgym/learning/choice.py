@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from splitgym.frameworks import Framework
+from splitgym.learning.learner import training_device
 from splitgym.learning.real import RealLearners
 from splitgym.learning.surrogate import Surrogate
 from splitgym.network.worlds import Generators
@@ -66,11 +67,13 @@ def learners(name: str, scenario: Scenario, framework: Framework, worlds: int, d
     """The learners of that name for N worlds.
 
     Raises:
-        ScenarioError: there are none of that name (the message suggests the nearest), or the surrogate is not
-            calibrated for the scenario.
+        ScenarioError: there are none of that name (the message suggests the nearest), the surrogate is not calibrated
+            for the scenario, or there is no such device.
     """
     if name == "train":
         return RealLearners(scenario, framework, worlds, device)
     if name == "surrogate":
+        # It trains on no device, but none shall be named in vain.
+        training_device(device or "cpu")
         return Surrogate(scenario, framework, worlds)
     raise ScenarioError(f"learner = {name!r} is unknown, {suggest(str(name), LEARNERS)}")

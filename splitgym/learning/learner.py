@@ -26,10 +26,15 @@ def training_device(name: str | torch.device | None) -> torch.device:
     Raises:
         ScenarioError: torch has no such device here.
     """
+    if not isinstance(name, str | torch.device | None):
+        raise ScenarioError(f"device = {name!r}, allowed: the name of a torch device, or None")
     try:
-        return torch.empty(0, device=name or ("cuda" if torch.cuda.is_available() else "cpu")).device
-    except (RuntimeError, AssertionError) as error:
+        one = torch.ones(1, device=name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        # Of the devices that torch can name, not all can compute.
+        one.item()
+    except (RuntimeError, AssertionError, ImportError) as error:
         raise ScenarioError(f"device = {str(name)!r} is not there: {str(error).splitlines()[0]}") from error
+    return one.device
 
 
 class Learner:

@@ -36,7 +36,7 @@ class RealLearners:
     def __init__(self, scenario: Scenario, framework: Framework, worlds: int, device: str | None = None) -> None:
         self._scenario, self._framework, self._device = scenario, framework, training_device(device)
         # A relative path shall mean the same file in whatever folder Python runs later.
-        self._dataset, self._dimensions = data.located(scenario.task.dataset), data.dimensions(scenario.task.dataset)
+        self._dimensions, self._dataset = data.dimensions(scenario.task.dataset), data.located(scenario.task.dataset)
         self.learners: list[Learner | None] = [None] * worlds
         self._outcomes: list[RoundOutcome | None] = [None] * worlds
         clients, (_, classes) = scenario.clients.count, self._dimensions

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import nn
 
+from splitgym.inputs import InputError
 from splitgym.models.cnn import cnn
 from splitgym.models.mlp import mlp
 from splitgym.models.network import CuttableNetwork
@@ -31,14 +32,14 @@ def build(
         stem: First unit of "resnet18", "7x7" or "3x3"; the other networks do not read it.
 
     Raises:
-        ValueError: unknown name or stem, or a shape or number of classes that the network cannot have.
+        InputError: unknown name or stem, or a shape or number of classes that the network cannot have.
     """
     if name not in _NETWORKS:
-        raise ValueError(f"model {name!r} is unknown: {suggest(name, _NETWORKS)}")
+        raise InputError(f"model {name!r} is unknown: {suggest(name, _NETWORKS)}")
     if len(input_shape) != 3 or min(input_shape) < 1:
-        raise ValueError(f"input_shape = {input_shape}: must be (channels, height, width), each at least 1")
+        raise InputError(f"input_shape = {input_shape}: must be (channels, height, width), each at least 1")
     if classes < 2:
-        raise ValueError(f"classes = {classes}: at least 2")
+        raise InputError(f"classes = {classes}: at least 2")
     # Layers draw their own weights from the global generator when they are made; on the meta device they draw nothing.
     with torch.device("meta"):
         network = _architecture(name, input_shape, classes, stem)

@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from splitgym.inputs import InputError
 from splitgym.models.network import CuttableNetwork
 
 
@@ -13,11 +14,11 @@ def cnn(input_shape: tuple[int, int, int], classes: int) -> CuttableNetwork:
         classes: Number of logits.
 
     Raises:
-        ValueError: the image is smaller than 2 x 2.
+        InputError: the image is smaller than 2 x 2.
     """
     channels, height, width = input_shape
     if min(height, width) < 2:
-        raise ValueError(f"input_shape = {input_shape}: 'cnn' needs images of at least 2 x 2")
+        raise InputError(f"input_shape = {input_shape}: 'cnn' needs images of at least 2 x 2")
     return CuttableNetwork(
         {
             "conv1": _convolution(channels, 16),

@@ -160,6 +160,12 @@ def test_a_cut_layer_that_is_given_is_held(name):
     assert {agent.decide(env.state).cut_layer for _ in range(5)} == {3}
 
 
+@pytest.mark.parametrize("cut_layer", [0, 4, 1.5, True, "1"])
+def test_a_cut_layer_that_there_is_not_is_refused(cut_layer):
+    with pytest.raises(ValueError, match=r"cut_layer = .*, allowed: 1\.\.3"):
+        agents.make("greedy", started(), cut_layer=cut_layer)
+
+
 # Selections -------------------------------------------------------------------------------------------------------
 
 

@@ -93,6 +93,11 @@ def test_callers_may_write_into_their_arrays_without_touching_anybody_elses():
         ({"name": "digits", "test_fraction": 1e-4}, "leaves 0 of 1797"),
         ({"name": "digits", "test_fraction": 0.9999}, "leaves 1797 of 1797"),
         ({"name": "digits", "train_samples": 0}, "train_samples = 0"),
+        ({"name": "digits", "train_samples": 1.5}, "train_samples = 1.5"),
+        ({"name": "digits", "train_samples": True}, "train_samples = True"),
+        ({"name": "digits", "train_samples": "3"}, "train_samples = '3'"),
+        ({"name": "digits", "test_fraction": "x"}, "test_fraction = 'x'"),
+        ({"name": "digits", "test_fraction": float("nan")}, "test_fraction = nan"),
     ],
 )
 def test_what_cannot_be_loaded_is_said(arguments, message):

@@ -96,6 +96,8 @@ def test_a_test_set_is_kept(path):
         ({"labels": np.zeros(7, int)}, r"120 images, labels of shape \(7,\)"),
         ({"groups": np.zeros(7, int)}, r"120 images, .* groups of shape \(7,\)"),
         ({"test": np.zeros(120, int)}, r"test is int64 \(120,\), expected bool \(120,\)"),
+        ({"test": np.ones(120, bool)}, "dataset .* leaves 120 of 120 images for the test"),
+        ({"test": np.zeros(120, bool)}, "dataset .* leaves 0 of 120 images for the test"),
         ({"test": np.zeros(7, bool)}, r"test is bool \(7,\), expected bool \(120,\)"),
         ({"classes": np.array(["a", 2, None], object)}, "is broken: Object arrays cannot be loaded"),
         ({"classes": 4}, r"classes have shape \(\), expected the names of two or more"),
@@ -129,7 +131,7 @@ def test_a_test_set_is_kept(path):
 def test_files_in_another_layout_are_refused(path, replaced, message):
     np.savez(path, **arrays(**replaced))
     with pytest.raises(DataError, match=message) as raised:
-        data.dimensions(str(path))
+        data.load(str(path), rng())
     assert str(path) in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -204,6 +206,20 @@ def test_data_of_another_size_need_a_new_environment(path):
     np.savez(path, **arrays(images=np.zeros((120, 7, 7), np.uint8)))
     with pytest.raises(DataError, match=r"has changed: .*\(1, 7, 7\), 3.* timed for \(\(1, 6, 5\), 3\)"):
         env.reset(seed=0)
+
+
+@pytest.mark.parametrize("name", ["a\0.npz", "x" * 5000 + ".npz", "", "npz", None, 3, b"digits", ["digits"]])
+def test_what_can_be_no_data_set_is_one_line(name):
+    for read_by in (lambda: data.load(name, rng()), lambda: data.dimensions(name)):
+        with pytest.raises(DataError, match=r"^dataset ") as raised:
+            read_by()
+        assert "\n" not in str(raised.value)
+
+
+def test_a_path_may_be_a_path(path):
+    np.savez(path, **arrays())
+    assert data.dimensions(path) == data.dimensions(str(path))
+    np.testing.assert_array_equal(data.load(path, rng()).train_images, data.load(str(path), rng()).train_images)
 
 
 def test_a_file_that_is_not_there_is_named_with_its_folder(path, monkeypatch):

@@ -48,6 +48,15 @@ def message(error, call, *arguments, **options):
         ({"reward": None}, ("reward = None", "gain-latency")),
         ({"render_mode": "human"}, ("render_mode = 'human'", "allowed: None, rgb_array, ansi")),
         ({"device": "cudaa"}, ("device", "'cudaa'")),
+        ({"device": "meta"}, ("device = 'meta' is not there",)),
+        ({"device": 1.5}, ("device = 1.5", "allowed: the name of a torch device, or None")),
+        ({"device": "cudaa", "learner": "surrogate"}, ("device", "'cudaa'")),
+        ({"learner": np.array(["train", "x"])}, ("learner = array(", "allowed: surrogate, train")),
+        ({"learner": {}}, ("learner = {}", "allowed: surrogate, train")),
+        ({"reward": {}}, ("reward = {}", "gain-latency")),
+        ({"action": []}, ("action = []", "schedule")),
+        ({"render_mode": {}}, ("render_mode = {}", "allowed: None, rgb_array, ansi")),
+        ({"render_mode": True}, ("render_mode = True", "allowed: None, rgb_array, ansi")),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
@@ -192,6 +201,16 @@ def test_decision_that_does_not_fit_names_its_field(use, field, value):
     text = message(ValueError, getattr(env, use), replace(decision, **{field: value}))
     assert f"Decision.{field}" in text
     assert env.state.round == 0
+
+
+@pytest.mark.parametrize("use", ["play", "encode"])
+@pytest.mark.parametrize("decision", [None, "x", 3, {}, [1]])
+def test_what_is_no_decision_is_refused(use, decision):
+    env = make()
+    env.reset(seed=0)
+    assert message(ValueError, getattr(env, use), decision) == (
+        f"decision = {decision!r}, allowed: a splitgym.rounds.Decision"
+    )
 
 
 @pytest.mark.parametrize("preset", ["toy"])

@@ -6,6 +6,7 @@ import pytest
 import squares
 
 from experiments.running import run as running
+from splitgym.inputs import InputError
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
         for job in jobs:
             try:
                 yield job, measure(job.case, job.seed)
-            except ArithmeticError as error:
+            except (ArithmeticError, InputError) as error:
                 yield job, error
 
     monkeypatch.setattr(running, "workers", lambda text: perform)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.running import Experiment
+from splitgym.inputs import InputError
 
 FOLDER = "SQUARES"
 """Environment variable: where traces and mishaps lie."""
@@ -37,6 +38,8 @@ def measure(case, seed):
     text = mishap.read_text(encoding="utf-8") if mishap.exists() else ""
     if text == "raise":
         raise ArithmeticError(f"{case['number']} has no square")
+    if text == "refuse":
+        raise InputError("SQUARES names no squares")
     if text == "die once":
         mishap.unlink()
     if text.startswith("die"):

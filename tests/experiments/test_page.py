@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from command_lines import error_line
 from matplotlib.figure import Figure
 
 from experiments.__main__ import main
@@ -110,3 +111,25 @@ def test_results_of_the_repository_are_shown(tmp_path: Path) -> None:
 def test_a_folder_without_results_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(tmp_path)]) == 2
     assert "holds no results" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.md", "# x".encode("utf-16")),
+        ("a.md", "# \xfc".encode("latin-1")),
+        ("a.csv", b""),
+        ("a.csv", b"\xff\xfe"),
+        ("a.csv.gz", b"not packed"),
+        ("provenance.json", b"{"),
+        ("provenance.json", b"[1]"),
+        ("provenance.json", b'{"settings": 3, "versions": {}}'),
+        ("provenance.json", b'{"command": "x"}'),
+    ],
+)
+def test_a_broken_file_of_a_result_is_named(tmp_path, capsys, name, content):
+    (tmp_path / "a.md").write_text("# Title", encoding="utf-8-sig")
+    assert main(["report", str(tmp_path)]) == 0
+    capsys.readouterr()
+    (tmp_path / name).write_bytes(content)
+    assert error_line(main, capsys, "report", str(tmp_path)).startswith(f"error: {tmp_path / name} ")

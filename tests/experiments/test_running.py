@@ -22,6 +22,7 @@ from experiments.running.options import Options, command, parsed
 from experiments.running.run import JobsFailedError, run
 from experiments.running.workers import in_processes, workers
 from splitgym.evaluation.processes import TORCH_THREADS
+from splitgym.inputs import InputError
 
 
 def begun(out: Path) -> subprocess.Popen[bytes]:
@@ -101,9 +102,13 @@ def test_whatever_part_of_the_file_is_left_whole_lines_count(tmp_path: Path) -> 
         assert finished.rows == rows
 
 
-def test_a_broken_line_is_named(tmp_path: Path) -> None:
-    (tmp_path / "jobs.jsonl").write_text("{}\n")
-    with pytest.raises(ValueError, match=r"line 1 of .*jobs\.jsonl is broken"):
+@pytest.mark.parametrize(
+    "line",
+    ["{}", "3", "[]", "{", "\0", '{"job": "x"}', '{"job": "x", "rows": 3}', '{"job": "x", "rows": [3]}', "[" * 10_000],
+)
+def test_a_broken_line_is_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / "jobs.jsonl").write_text(f'{{"job": "x", "rows": []}}\n{line}\n')
+    with pytest.raises(InputError, match=r"line 2 of .*jobs\.jsonl is broken \(.*\): delete it to run its job again"):
         Finished(tmp_path / "jobs.jsonl")
 
 
@@ -137,6 +142,22 @@ def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=differs):
             run("squares", experiment, options)
     assert files(out) == before
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_jobs_that_fail_for_their_input_are_one_line_without_traces(
+    traces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = Options(out=tmp_path / "out")
+    for job in ("3-1", "5-0"):
+        (traces / f"{job}.mishap").write_text("refuse")
+    with pytest.raises(InputError, match=r"^2 of 6 jobs failed: SQUARES names no squares$"):
+        run("squares", squares.EXPERIMENT, options)
+    assert "Traceback" not in capsys.readouterr().err
+    (traces / "5-0.mishap").write_text("raise")
+    with pytest.raises(JobsFailedError, match=r"2 of 6 jobs failed.*5 has no square.*SQUARES names no squares"):
+        run("squares", squares.EXPERIMENT, options)
+    assert "Traceback" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("in_this_process")
@@ -179,7 +200,7 @@ def test_cases_that_are_the_same_are_refused() -> None:
         twice.jobs(quick=False, seeds=1)
 
 
-@pytest.mark.parametrize("text", ["local", "local:0", "ray:", "cloud:7", "2"])
+@pytest.mark.parametrize("text", ["local", "local:0", "local:-1", f"local:{'9' * 5000}", "ray:", "cloud:7", "2"])
 def test_workers_that_cannot_be_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=f"--workers '{text}', allowed: local:NUMBER, ray:auto, ray:ADDRESS"):
         workers(text)
@@ -195,3 +216,7 @@ def test_command_lists_and_names_what_is_unknown(capsys: pytest.CaptureFixture[s
     assert "experiment 'agregation' is unknown, did you mean 'aggregation'?" in capsys.readouterr().err
     assert main(["aggregation", "--seeds", "0"]) == 2
     assert "--seeds 0, allowed: 1 or more" in capsys.readouterr().err
+    assert main(["aggregation", "--seeds", "10000000000000"]) == 2
+    assert "--seeds 10000000000000, allowed: up to 1000000" in capsys.readouterr().err
+    assert main(["aggregation", "--workers", "local:1001"]) == 2
+    assert "--workers 1001, allowed: 1..1000" in capsys.readouterr().err

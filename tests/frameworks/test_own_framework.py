@@ -78,3 +78,19 @@ def test_what_is_no_framework_is_refused_in_one_line(module, name, message):
 def test_own_framework_has_no_calibration(module):
     with pytest.raises(ScenarioError, match=r"framework 'twin' .* not calibrated"):
         gym.make("SplitLearning-v0", scenario="toy", framework=f"{module}:TWIN", learner="surrogate")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("def f(:", "SyntaxError"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
+        ("x", "Name"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_says_why_in_one_line(module, tmp_path, text, fault):
+    (tmp_path / f"{module}_broken.py").write_text(text, encoding="utf-8")
+    with pytest.raises(ScenarioError, match=f"'{module}_broken:TWIN' cannot be imported: {fault}") as error:
+        get(f"{module}_broken:TWIN")
+    assert "\n" not in str(error.value)
