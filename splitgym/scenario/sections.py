@@ -121,7 +121,7 @@ class Radio(Section):
 class Clients(Section):
     """The devices that hold the data."""
 
-    count: int = Field(5, ge=1, le=10_000, description="Number of clients C.")
+    count: int = Field(5, ge=1, le=100_000, description="Number of clients C.")
     compute_min_hz: float = Field(1.0e9, gt=0, le=HUGE, description="Slowest client, cycles/s.")
     compute_max_hz: float = Field(1.6e9, gt=0, le=HUGE, description="Fastest client, cycles/s.")
     compute_spread: Literal["uniform", "log-uniform"] = Field(
@@ -267,7 +267,7 @@ class Training(Section):
     local_steps: int = Field(
         1, ge=1, le=100_000, description="Mini-batches of each client in a round of framework 'fl'."
     )
-    clusters: int = Field(2, ge=1, le=10_000, description="Number of clusters of framework 'cpsl'.")
+    clusters: int = Field(2, ge=1, le=100_000, description="Number of clusters of framework 'cpsl'.")
     switch_round: int | None = Field(
         None,
         ge=0,
