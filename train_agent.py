@@ -42,7 +42,7 @@ from splitgym.evaluation import (
 from splitgym.evaluation.processes import check_workers
 from splitgym.inputs import InputError, reading
 from splitgym.scenario import Scenario, build
-from splitgym.scenario.errors import suggest
+from splitgym.scenario.errors import in_one_line, suggest
 
 SEEDS = 100_000
 """Number of allowed seeds of a run.
@@ -208,7 +208,7 @@ def _continued(settings: Settings) -> tuple[RunFolder, Settings]:
         if field.name != "resume" and getattr(settings, field.name) != getattr(fresh, field.name):
             raise InputError(f"--{field.name} cannot be given with --resume: the run's own settings hold")
     own = {"settings": folder.path / "settings.yml", "out": None, "resume": None}
-    with reading(f"{folder.path / 'run.json'}"):
+    with reading(f"{folder.path / 'run.json'}"), in_one_line():
         saved = folder.settings()
         settings = Settings(**{**saved, "compare": tuple(saved["compare"]), **own})
         TypeAdapter(Settings).validate_python(asdict(settings))

@@ -24,7 +24,7 @@ def reading(what: str, error: type[InputError] = InputError) -> Iterator[None]:
     """
     try:
         yield
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except (OSError, UnicodeError) as fault:
         raise error(f"{what} cannot be read: {getattr(fault, 'strerror', None) or one_line(fault)}") from fault

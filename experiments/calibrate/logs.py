@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from itertools import repeat
 from pathlib import Path
@@ -140,7 +140,7 @@ class Log:
 
     def save(self, path: Path) -> None:
         """Written beside and renamed: a stopped run leaves no half file."""
-        arrays = {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        arrays = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "job"}
         unfinished = path.with_suffix(".unfinished")
         with unfinished.open("wb") as file:
             np.savez_compressed(file, job=np.array(json.dumps(self.job)), **arrays)

@@ -1,7 +1,8 @@
 """One clear line for everything that can be wrong with a scenario."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from pydantic import ValidationError
 
@@ -22,7 +23,16 @@ def suggest(name: object, allowed: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"allowed: {', '.join(names)}"
 
 
-def one_line(error: ValidationError) -> str:
+@contextmanager
+def in_one_line(error: type[ValueError] = ValueError) -> Iterator[None]:
+    """Around the making of pydantic's models: what they refuse is raised as an error of one line."""
+    try:
+        yield
+    except ValidationError as refused:
+        raise error(_one_line(refused)) from refused
+
+
+def _one_line(error: ValidationError) -> str:
     """Puts a pydantic error into one line: `section.field = value: what is wrong`."""
     parts = []
     for item in error.errors(include_url=False):

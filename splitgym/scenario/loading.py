@@ -6,10 +6,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from splitgym.inputs import read_text, reading
-from splitgym.scenario.errors import ScenarioError, one_line, suggest
+from splitgym.scenario.errors import ScenarioError, in_one_line, suggest
 from splitgym.scenario.scenario import Scenario
 
 _PRESETS = resources.files("splitgym.scenario") / "presets"
@@ -75,7 +73,5 @@ def _merge(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str,
 
 
 def _validate(values: Mapping[str, Any]) -> Scenario:
-    try:
+    with in_one_line(ScenarioError):
         return Scenario.model_validate(values)
-    except ValidationError as error:
-        raise ScenarioError(one_line(error)) from error

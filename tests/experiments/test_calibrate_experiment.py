@@ -117,6 +117,15 @@ def small_log(clients: int, number: int) -> Log:
     )
 
 
+def test_a_log_is_saved_whatever_was_asked_of_it(tmp_path):
+    log = small_log(3, 1)
+    asked = log.accuracy
+    log.save(tmp_path / "0001.npz")
+    read = Log.load(tmp_path / "0001.npz")
+    np.testing.assert_array_equal(read.accuracy, asked)
+    assert read.job == log.job
+
+
 def test_a_run_is_replayed_alike_beside_larger_ones():
     logs = [small_log(3, 0), small_log(5, 1)]
     together, alone = Replay(logs, 2, 8), Replay(logs[:1], 2, 8)

@@ -14,6 +14,7 @@ from splitgym import data
 from splitgym.inputs import read_text, reading
 from splitgym.learning.surrogate.parameters import BY_CLASS, BY_CUT, Parameters
 from splitgym.scenario import Scenario, ScenarioError, Task, Training
+from splitgym.scenario.errors import in_one_line
 
 FOLDER_VARIABLE = "SPLITGYM_CALIBRATIONS"
 """Environment variable with a folder of one's own calibrations."""
@@ -54,7 +55,7 @@ class Calibration:
         Raises:
             ScenarioError: it holds no calibration; the message names it.
         """
-        with reading(f"calibration {str(path)!r}", ScenarioError):
+        with reading(f"calibration {str(path)!r}", ScenarioError), in_one_line():
             values = tomllib.loads(read_text(path))
             for name in ("train_samples", "test_samples"):
                 values[name] = _numbers(name, values[name], (len(values["train_samples"]),)).astype(np.int64)
