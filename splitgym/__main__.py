@@ -1,4 +1,4 @@
-"""Looks at rounds of split learning: `python -m splitgym render --agent greedy --out round.gif`."""
+"""Looks at rounds of split learning, and compiles the simulator beforehand: `python -m splitgym render | warm-up`."""
 
 import inspect
 import sys
@@ -11,6 +11,7 @@ import gymnasium as gym
 
 from splitgym import command_line
 from splitgym.inputs import InputError, MissingExtraError
+from splitgym.warm_up import ENCODINGS, SHARING, Encoding, Sharing, warm_up
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,29 @@ class Render:
                 return
 
 
+@dataclass(frozen=True)
+class WarmUp:
+    """Compile the loops of the simulator now, so that no environment has to compile them at its first step.
+
+    The compiled code is kept in the user's cache folder, or in the folder that SPLITGYM_CACHE names.
+    """
+
+    encodings: tuple[Encoding, ...] = ENCODINGS
+    """Encodings of actions."""
+    sharing: tuple[Sharing, ...] = SHARING
+    """How clients share the band."""
+
+    def check(self) -> None:
+        """Every combination is allowed."""
+
+    def run(self) -> None:
+        """Compiles."""
+        from splitgym.kernels import cache_folder  # noqa: PLC0415 - help need not import numba
+
+        warm_up(self.encodings, self.sharing)
+        print(f"compiled kernels are in {cache_folder()}")
+
+
 def _agent(name: str, env: gym.Env[Any, Any]) -> Any:
     """The scheduler of that name."""
     try:
@@ -111,6 +135,7 @@ def _command(arguments: list[str]) -> None:
         raise MissingExtraError("the command line needs tyro, pip install 'splitgym[render]'") from error
     app = tyro.extras.SubcommandApp()
     app.command(name="render")(Render)
+    app.command(name="warm-up")(WarmUp)
     about = f"{inspect.getdoc(sys.modules[__name__])}\n\n{command_line.ABOUT_TRACEBACK}"
     command = app.cli(prog="python -m splitgym", description=about, args=arguments)
     command.check()

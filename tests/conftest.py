@@ -1,4 +1,10 @@
-"""What all tests share: one torch thread, so that results repeat and cores are not fought over; no deadlines."""
+"""What all tests share: one torch thread, so that results repeat and cores are not fought over; no deadlines.
+
+Tests in several processes begin when the kernels are compiled, so that no process does what another has done.
+"""
+
+import subprocess
+import sys
 
 import pytest
 from hypothesis import settings
@@ -6,6 +12,20 @@ from hypothesis import settings
 # The first example of a test may have to compile; how long an example takes is nobody's promise.
 settings.register_profile("without deadlines", deadline=None)
 settings.load_profile("without deadlines")
+
+
+WARM_UPS = (
+    ["--encodings", "schedule"],
+    ["--encodings", "discrete", "continuous", "priority", "--sharing", "on-demand"],
+)
+"""About as long as each other."""
+
+
+def pytest_configure(config):
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        commands = [[sys.executable, "-m", "splitgym", "warm-up", *options] for options in WARM_UPS]
+        for process in [subprocess.Popen(command, stdout=subprocess.DEVNULL) for command in commands]:
+            process.wait()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -71,6 +71,7 @@ def test_help_names_the_commands_and_their_options(capsys):
     for arguments, words in (
         (["--help"], ("render", "GIF")),
         (["render", "--help"], ("--agent", "--out", "--learner")),
+        (["warm-up", "--help"], ("--encodings", "--sharing", "SPLITGYM_CACHE")),
     ):
         with pytest.raises(SystemExit) as ended:
             main(arguments)

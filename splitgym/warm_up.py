@@ -1,14 +1,17 @@
 """Compiles kernels before they are needed."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import gymnasium as gym
 
-ENCODINGS = ("discrete", "continuous", "schedule", "priority")
-SHARING = ("static", "on-demand")
+Encoding = Literal["discrete", "continuous", "schedule", "priority"]
+Sharing = Literal["static", "on-demand"]
+ENCODINGS: tuple[Encoding, ...] = ("discrete", "continuous", "schedule", "priority")
+SHARING: tuple[Sharing, ...] = ("static", "on-demand")
 
 
-def warm_up(encodings: Sequence[str] = ENCODINGS, sharing: Sequence[str] = SHARING) -> None:
+def warm_up(encodings: Sequence[Encoding] = ENCODINGS, sharing: Sequence[Sharing] = SHARING) -> None:
     """Plays a round on the surrogate with each of these, so that later processes find their kernels compiled.
 
     The kernels are the same for every scenario, framework and learner, and for any number of environments.
