@@ -54,15 +54,14 @@ class Hyperparameters:
         for name, value in self.arguments.items():
             if name not in allowed:
                 raise InputError(f"{name!r} is no setting of {self.algorithm.name}, {suggest(name, allowed)}")
-            if isinstance(allowed[name], int | float) and not _is_like(value, allowed[name]):
+            if name in SCHEDULED and value is not None:
+                _start(name, value)
+            elif isinstance(allowed[name], int | float) and not _is_like(value, allowed[name]):
                 raise InputError(f"{name} = {value!r}, allowed: a value like {allowed[name]!r}")
-        for name in SCHEDULED:
-            if self.arguments.get(name) is not None:
-                _start(name, self.arguments[name])
         for name in NEEDED:
             value = self.arguments.get(name, 1)
             if not isinstance(value, int) or (value < 1 and (name, value) != AS_MANY_AS_STEPS):
-                raise InputError(f"{name} = {value!r}, allowed: a whole number from 1")
+                raise InputError(f"{name} = {value!r}, allowed: whole numbers from 1")
         warm_up = 0 if self.on_policy else self._setting("learning_starts")
         if self.steps <= warm_up:
             raise InputError(f"steps = {self.steps} with learning_starts = {warm_up} trains nothing, allowed: more")
@@ -171,14 +170,12 @@ def _start(name: str, value: Any) -> float:
 
 
 def _whole(name: str, value: Any) -> int:
-    """A whole number, which may be written as 1e6."""
+    """A whole number, which may be written as 1e6; a ValueError if it is none."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= MOST or value != int(value):
-        raise InputError(f"{name} = {value!r}, allowed: whole numbers from 1 to {MOST}")
+        raise ValueError(f"{name} = {value!r}, allowed: whole numbers from 1 to {MOST}")
     return int(value)
 
 
 def _is_like(value: Any, default: float) -> bool:
-    """Whether a value is true or false as its default, or a number, that may fall."""
-    if isinstance(value, bool) or isinstance(default, bool):
-        return isinstance(value, bool) and isinstance(default, bool)
-    return isinstance(value, int | float) or str(value).startswith(LINEAR)
+    """Whether a value is true or false as its default, or a number as its default."""
+    return isinstance(value, int | float) and isinstance(value, bool) == isinstance(default, bool)

@@ -232,12 +232,12 @@ def test_wrong_settings_are_one_clear_error(tmp_path, content, words):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"n_timesteps": 0}, "n_timesteps = 0, allowed: a whole number from 1"),
-        ({"n_timesteps": 2.5}, "n_timesteps = 2.5, allowed: a whole number from 1"),
+        ({"n_timesteps": 0}, "n_timesteps = 0, allowed: whole numbers from 1"),
+        ({"n_timesteps": 2.5}, "n_timesteps = 2.5, allowed: whole numbers from 1"),
         ({"n_timesteps": float("inf")}, "n_timesteps = inf, allowed"),
-        ({"n_envs": -1}, "n_envs = -1, allowed: a whole number from 1"),
-        ({"n_steps": 0}, "n_steps = 0, allowed: a whole number from 1"),
-        ({"n_epochs": 0}, "n_epochs = 0, allowed: a whole number from 1"),
+        ({"n_envs": -1}, "n_envs = -1, allowed: whole numbers from 1"),
+        ({"n_steps": 0}, "n_steps = 0, allowed: whole numbers from 1"),
+        ({"n_epochs": 0}, "n_epochs = 0, allowed: whole numbers from 1"),
         ({"learning_rate": 0}, "learning_rate = 0, allowed: a number above 0, or lin_ and such a number"),
         ({"learning_rate": "1e-3"}, "learning_rate = '1e-3', allowed: a number above 0"),
         ({"learning_rate": "lin_0"}, "learning_rate = 'lin_0', allowed"),

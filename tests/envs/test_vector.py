@@ -178,10 +178,9 @@ def test_masks_are_those_of_the_single_environments():
             masks = envs.action_masks()
             np.testing.assert_array_equal(masks, [single.action_masks() for single in singles])
         assert not masks.all()
-    envs = made(2, action="continuous", **settings)
     with pytest.raises(gym.error.ResetNeeded):
-        envs.action_masks()
-    envs.reset()
+        made(2, action="schedule", **settings).action_masks()
+    envs = made(2, action="continuous", **settings)
     with pytest.raises(AttributeError, match="has no masks"):
         envs.action_masks()
 
