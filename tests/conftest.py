@@ -28,8 +28,9 @@ def pytest_configure(config):
             process.wait()
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def one_torch_thread():
+    """Also after a test of something that sets another number: small networks train ten times slower with two."""
     import torch  # noqa: PLC0415 - slow to import, and collecting tests does not need it
 
     torch.set_num_threads(1)
