@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 import agents
 from agents import algorithms
 from splitgym.envs import SB3VecEnv
+from splitgym.evaluation.processes import START_METHOD, worker_context
 
 LEARNED = tuple(algorithms.ALGORITHMS)
 HEURISTICS = {
@@ -218,7 +219,8 @@ def test_learned_agents_act_in_other_processes(policies):
     """As in the own process, but that rewards are rounded in between; the environment of a heuristic is another one."""
     make = partial(toy, "ppo", **UNSTEADY, learner="surrogate")
     agent = agents.make("ppo", make(), policy=policies["ppo"])
-    there, here = SubprocVecEnv([make] * 2, start_method="spawn"), DummyVecEnv([make] * 2)
+    worker_context()  # its server, which the workers are forked from, has imported what they need
+    there, here = SubprocVecEnv([make] * 2, start_method=START_METHOD), DummyVecEnv([make] * 2)
     try:
         results = []
         for envs in (there, here):

@@ -27,6 +27,7 @@ from rollouts import (
 from stable_baselines3.common.env_checker import check_env as sb3_check
 from stable_baselines3.common.vec_env import SubprocVecEnv
 
+from splitgym.evaluation.processes import START_METHOD, worker_context
 from splitgym.scenario import Clients, load
 
 every_case = pytest.mark.parametrize(("preset", "framework", "action"), CASES)
@@ -219,11 +220,12 @@ def test_specification_of_the_caller_is_left_alone():
 
 
 def test_async_vector_environment_agrees_with_single_ones():
+    worker_context()  # its server, which the workers are forked from, has imported what they need
     vector = gym.make_vec(
         "splitgym:SplitLearning-v0",
         num_envs=2,
         vectorization_mode="async",
-        vector_kwargs={"context": "spawn"},
+        vector_kwargs={"context": START_METHOD},
         scenario="toy",
         action="schedule",
     )
@@ -249,19 +251,22 @@ def test_async_vector_environment_agrees_with_single_ones():
         vector.close()
 
 
-def test_sb3_subprocesses_agree_with_single_environments():
-    maker = partial(gym.make, "splitgym:SplitLearning-v0", scenario="toy", action="discrete")
-    vector = SubprocVecEnv([maker, maker], start_method="spawn")
+@pytest.mark.parametrize(("start_method", "count"), [("spawn", 1), (START_METHOD, 2)])
+def test_sb3_subprocesses_agree_with_single_environments(start_method, count):
+    """A process that is spawned has imported nothing."""
+    worker_context()
+    maker = partial(gym.make, "splitgym:SplitLearning-v0", scenario="toy", action="discrete", learner="surrogate")
+    vector = SubprocVecEnv([maker] * count, start_method=start_method)
     try:
         vector.seed(50)
         observations = vector.reset()
-        singles = [make() for _ in range(2)]
+        singles = [make(learner="surrogate") for _ in range(count)]
         for i, env in enumerate(singles):
             assert np.array_equal(env.reset(seed=50 + i)[0], observations[i])
-        actions = [sampled_actions(singles[0], 3, seed) for seed in (0, 1)]
+        actions = [sampled_actions(singles[0], 3, seed) for seed in range(count)]
         masks = vector.env_method("action_masks")
         for now in range(3):
-            observations, rewards, dones, infos = vector.step(np.stack([actions[0][now], actions[1][now]]))
+            observations, rewards, dones, infos = vector.step(np.stack([each[now] for each in actions]))
             for i, env in enumerate(singles):
                 observation, reward, terminated, truncated, info = env.step(actions[i][now])
                 assert np.array_equal(observation, observations[i])
