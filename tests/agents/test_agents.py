@@ -5,6 +5,7 @@ from functools import partial
 import gymnasium as gym
 import numpy as np
 import pytest
+from drawn import drawn
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 
@@ -36,50 +37,13 @@ def make(name, env, policies):
     return agents.make(name, env, **({"policy": policies[name]} if name in LEARNED else own.get(name, {})))
 
 
-def test_the_names_are_these():
-    assert sorted(agents.names()) == [
-        "ablation-a",
-        "ablation-b",
-        "ablation-c",
-        "ablation-c-random",
-        "ablation-d",
-        "best-fixed",
-        "deadline",
-        "equal-shares",
-        "fastest-k",
-        "fixed",
-        "greedy",
-        "highest-loss-k",
-        "look-ahead",
-        "loss-per-second-k",
-        "maskable-ppo",
-        "paper-greedy",
-        "ppo",
-        "ppo-equivariant",
-        "proportional-fair",
-        "random",
-        "random-k",
-        "received-signal-strength",
-        "recurrent-ppo",
-        "round-robin",
-        "round-robin-k",
-        "tqc",
-        "tuned",
-        "two-timescale",
-        "unified",
-    ]
-
-
-def own_encodings():
-    """Every agent with every encoding; those that learnt with their own."""
-    return [
-        (name, action)
-        for name in agents.names()
-        for action in (algorithms.get(name).actions[:1] if name in LEARNED else ENCODINGS)
-    ]
-
-
-@pytest.mark.parametrize(("name", "action"), own_encodings())
+@pytest.mark.parametrize(
+    ("name", "action"),
+    [
+        *((name, algorithms.get(name).actions[0]) for name in LEARNED),
+        *drawn(48, [name for name in agents.names() if name not in LEARNED], ENCODINGS),
+    ],
+)
 def test_agent_acts_inside_the_space(name, action, policies):
     env = make_env(action=action)
     agent = make(name, env, policies)
@@ -93,8 +57,7 @@ def test_agent_acts_inside_the_space(name, action, policies):
             assert info["participants"].any()
 
 
-@pytest.mark.parametrize("framework", ["epsl", "psl", "cpsl", "sl", "centralised"])
-@pytest.mark.parametrize("name", HEURISTICS)
+@pytest.mark.parametrize(("name", "framework"), drawn(50, HEURISTICS, ["epsl", "psl", "cpsl", "sl", "centralised"]))
 def test_heuristics_decide_within_the_budgets_for_clients_that_are_there(name, framework):
     env = started("iot", framework=framework, clients={"dropout_probability": 0.3}, seed=5).unwrapped
     agent = agents.make(name, env)

@@ -6,6 +6,7 @@ from functools import partial
 import gymnasium as gym
 import numpy as np
 import pytest
+from drawn import drawn
 
 import agents
 import splitgym  # noqa: F401 - registers the environment
@@ -36,9 +37,7 @@ def spent_w(state, decision):
     return np.array([power[decision.assignment == i].sum() for i in range(len(state.available))])
 
 
-@pytest.mark.parametrize("framework", ["epsl", "cpsl"])
-@pytest.mark.parametrize("allocation", ALLOCATIONS)
-@pytest.mark.parametrize("selection", SELECTIONS)
+@pytest.mark.parametrize(("selection", "allocation", "framework"), drawn(60, SELECTIONS, ALLOCATIONS, ["epsl", "cpsl"]))
 def test_every_selection_goes_with_every_allocation(selection, allocation, framework):
     env = started(seed=1, framework=framework, clients={"dropout_probability": 0.3})
     agent = Rule(env, selection, allocation)

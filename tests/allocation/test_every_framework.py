@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from drawn import drawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_cells import cell, check_budgets, random_assignment
@@ -112,8 +113,10 @@ def test_with_on_demand_sharing_the_round_takes_no_longer_than_expected(framewor
     assert cost.latency_s <= found.latency_s * (1 + 1e-9)
 
 
-@pytest.mark.parametrize("framework", names())
-@pytest.mark.parametrize("held", [{}, {"cut_layer": np.array([1, 2, 3])}, {"power": "even"}, {"search": False}])
+@pytest.mark.parametrize(
+    ("framework", "held"),
+    drawn(22, names(), [{}, {"cut_layer": np.array([1, 2, 3])}, {"power": "even"}, {"search": False}]),
+)
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=4)
 def test_worlds_of_a_batch_are_those_by_themselves(framework, held, seed):

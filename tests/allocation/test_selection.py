@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from drawn import drawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_cells import COSTS, cell
@@ -81,8 +82,7 @@ def sets(state):
     return [s for n in range(1, len(there(state)) + 1) for s in itertools.combinations(there(state), n)]
 
 
-@pytest.mark.parametrize("framework", names())
-@pytest.mark.parametrize("rule", RULES, ids=str)
+@pytest.mark.parametrize(("rule", "framework"), drawn(66, RULES, names()), ids=str)
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=3, deadline=None)
 def test_every_rule_takes_somebody_who_is_there(rule, framework, seed):

@@ -3,7 +3,7 @@
 import gymnasium as gym
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rollouts import differences, make
 
@@ -32,6 +32,7 @@ def message(call, *arguments, error=InputError, **options):
 # Seeds -------------------------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=16)
 @given(kind=st.sampled_from(WHOLE), seed=st.integers(0, 127))
 def test_whole_numbers_of_numpy_are_seeds_like_those_of_python(kind, seed):
     assert not differences(make(**SETTINGS).reset(seed=kind(seed)), make(**SETTINGS).reset(seed=seed))
@@ -44,6 +45,7 @@ def test_whole_numbers_of_numpy_are_seeds_like_those_of_python(kind, seed):
     np.testing.assert_array_equal(learner.reset(), other.reset())
 
 
+@settings(max_examples=20)
 @given(st.integers(0, 2**200))
 def test_seeds_have_no_largest_value(seed):
     single = make(**SETTINGS).reset(seed=seed)[0]

@@ -5,6 +5,7 @@ import json
 import gymnasium as gym
 import numpy as np
 import pytest
+from drawn import drawn
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from rollouts import ACTIONS, differences, make
 
@@ -60,14 +61,12 @@ def assert_equal_rollouts(num_envs, steps, seed=11, threads=None, **settings):
     ours.close()
 
 
-@pytest.mark.parametrize("action", ACTIONS)
-@pytest.mark.parametrize("preset", ["toy", "iot", "bandwidth-limited"])
+@pytest.mark.parametrize(("preset", "action"), drawn(6, ["toy", "iot", "bandwidth-limited"], ACTIONS))
 def test_real_training(preset, action):
     assert_equal_rollouts(2, 5, scenario=preset, action=action, episode=SHORT)
 
 
-@pytest.mark.parametrize("action", ACTIONS)
-@pytest.mark.parametrize("preset", presets())
+@pytest.mark.parametrize(("preset", "action"), drawn(14, presets(), ACTIONS))
 def test_surrogate(preset, action):
     episode = SHORT | {"max_rounds": 7}
     assert_equal_rollouts(5, 16, scenario=preset, action=action, learner="surrogate", episode=episode, threads=2)

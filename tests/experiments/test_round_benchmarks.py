@@ -1,7 +1,5 @@
 """The benchmark of rounds: its bound by hand, the work of its plain loop, its command. Nothing here depends on time."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -142,10 +140,3 @@ def test_every_framework_is_measured() -> None:
     assert {setting.clients for setting in small} == {5, 20, 100}
     assert len({setting.title for setting in all_settings()}) == len(all_settings())
     assert len(quick_settings()) < len(all_settings())
-
-
-def test_list_names_the_benchmark() -> None:
-    done = subprocess.run([sys.executable, "-m", "experiments", "list"], capture_output=True, text=True, check=True)
-    assert "benchmarks.rounds " in done.stdout
-    assert "aggregation " in done.stdout
-    assert "benchmarks.baselines" not in done.stdout

@@ -211,6 +211,8 @@ def test_command_lists_and_names_what_is_unknown(capsys: pytest.CaptureFixture[s
     listed = capsys.readouterr().out
     assert "aggregation" in listed
     assert "calibrate" in listed
+    assert "benchmarks.rounds " in listed
+    assert "benchmarks.baselines" not in listed
     assert "\nrunning" not in listed
     assert main(["agregation"]) == 2
     assert "experiment 'agregation' is unknown, did you mean 'aggregation'?" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from drawn import drawn
 from plain_programs import PlainProgram
 from small_parties import assert_close, differs, everything, exercise, held, one_by_one, parties, training
 from torch import Tensor
@@ -56,9 +57,16 @@ def assert_trains_as_the_plain_program(framework: str, made: Parties, tasks: Seq
     assert differs(held_by(made), start)
 
 
-@pytest.mark.parametrize(("kind", "cut"), [("cnn", 1), ("cnn", 3), ("mlp", 2), ("linear", 1), ("norm", 1), ("norm", 2)])
-@pytest.mark.parametrize("framework", [*SHARED, *OWN])
-def test_rounds_with_momentum_and_weight_decay(framework: str, kind: str, cut: int) -> None:
+@pytest.mark.parametrize(
+    ("framework", "network"),
+    drawn(
+        33,
+        [*SHARED, *OWN],
+        [("cnn", 1), ("cnn", 3), ("mlp", 2), ("linear", 1), ("norm", 1), ("norm", 2)],
+    ),
+)
+def test_rounds_with_momentum_and_weight_decay(framework: str, network: tuple[str, int]) -> None:
+    kind, cut = network
     made = parties(kind, SHARES, training(ROWS, momentum=0.9, weight_decay=1e-2), cut, framework)
     m = {"psl-drop": 2, "epsl": 3, "epsl-pt": ROWS}.get(framework, 0)
     assert_trains_as_the_plain_program(framework, made, exercises(framework, m))
@@ -105,10 +113,10 @@ def test_without_turns_all_clients_are_one_cluster() -> None:
     assert_close(*after, rtol=0)
 
 
-@pytest.mark.parametrize("statistics", ["joint", "per-client"])
-@pytest.mark.parametrize("reading", ["virtual", "inject"])
-@pytest.mark.parametrize("m", [0, 2, 4, ROWS])
-@pytest.mark.parametrize("cut", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("cut", "m", "reading", "statistics"),
+    drawn(24, [1, 2, 3], [0, 2, 4, ROWS], ["virtual", "inject"], ["joint", "per-client"]),
+)
 def test_aggregation_with_batch_norm(cut: int, m: int, reading: str, statistics: str) -> None:
     settings = training(ROWS, momentum=0.9, aggregation_reading=reading, batch_statistics=statistics)
     assert_trains_as_the_plain_program("epsl", parties("norm", SHARES, settings, cut), exercises("epsl", m))

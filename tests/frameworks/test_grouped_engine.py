@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pytest
 import torch
+from drawn import drawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_parties import exercise, held, network, parties, training
@@ -46,11 +47,14 @@ def one_by_one_autograd(clients: Sequence[Party], images: Tensor, at_cut: Tensor
     return torch.stack(smashed), gradients
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize("channels_last", [False, True])
-@pytest.mark.parametrize("count", [2, 5, 17])
-@pytest.mark.parametrize(("kind", "cut"), CUTS)
-def test_grouped_pass_is_the_loop(kind: str, cut: int, count: int, channels_last: bool, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize(
+    ("network_and_cut", "count", "channels_last", "dtype"),
+    drawn(24, CUTS, [2, 5, 17], [False, True], [torch.float64, torch.float32]),
+)
+def test_grouped_pass_is_the_loop(
+    network_and_cut: tuple[str, int], count: int, channels_last: bool, dtype: torch.dtype
+) -> None:
+    kind, cut = network_and_cut
     clients = different_clients(kind, cut, count, dtype)
     task = exercise([1 / count] * count, 6, 0, 3)
     images = task.images.to(dtype)
@@ -85,7 +89,7 @@ def small_units(layers: str, channels: int, height: int, width: int, generator: 
     return maps[layers]
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(
     layers=st.sampled_from(["convolutions", "pooled", "flat", "maps and rows"]),
     count=st.integers(1, 7),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from drawn import drawn
 from small_parties import assert_same, differs, exercise, held, one_by_one, parties, training
 from torch import Tensor
 
@@ -38,10 +39,9 @@ def prepared(framework: str, kind: str, optimizer: str = "sgd", **fields: object
     return made
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("client", [0, 1, 3])
-@pytest.mark.parametrize("kind", ["cnn", "norm"])
-@pytest.mark.parametrize("framework", names())
+@pytest.mark.parametrize(
+    ("framework", "kind", "client", "optimizer"), drawn(55, names(), ["cnn", "norm"], [0, 1, 3], ["sgd", "adam"])
+)
 def test_a_bad_image_of_any_client_changes_nothing(framework: str, kind: str, client: int, optimizer: str) -> None:
     made = prepared(framework, kind, optimizer)
     before = everything(made)

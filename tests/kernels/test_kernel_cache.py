@@ -16,7 +16,7 @@ from splitgym.kernels.sources import ROOT, dependencies
 
 CALLER = """
 from splitgym.kernels import COMPILED, kernel
-from splitgym.network.callee import FACTOR, times
+from splitgym.example.callee import FACTOR, times
 
 @kernel(COMPILED)
 def twice(x):
@@ -44,15 +44,17 @@ class Copy:
         shutil.copytree(
             Path(splitgym.__file__).parent, folder / "splitgym", ignore=shutil.ignore_patterns("__pycache__")
         )
+        (folder / "splitgym" / "example").mkdir()
+        self.write("__init__", "")
         self.write("caller", CALLER)
         self.write("callee", CALLEE)
 
     def write(self, name: str, source: str) -> None:
-        (self.folder / "splitgym" / "network" / f"{name}.py").write_text(source)
+        (self.folder / "splitgym" / "example" / f"{name}.py").write_text(source)
 
     def run(self, after: str = "", before: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
         """Result and cache hits in a new process, with some code before and after."""
-        code = f"{before}\nfrom splitgym.network.caller import outcome; print(*outcome())\n{after}"
+        code = f"{before}\nfrom splitgym.example.caller import outcome; print(*outcome())\n{after}"
         environment = {**os.environ, "PYTHONPATH": str(self.folder), "SPLITGYM_CACHE": str(self.cache), **variables}
         return subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True, cwd=self.folder
@@ -117,7 +119,7 @@ def test_where_nothing_can_be_kept_one_warning_says_so_and_children_share_a_temp
     (package.folder / "file").touch()
     unusable = str(package.folder / "file" / "cache")
     child = "import subprocess, sys; from splitgym.kernels import cache_folder; print(cache_folder(), flush=True);"
-    child += "subprocess.run([sys.executable, '-c', 'from splitgym.network.caller import *; print(*outcome())'])"
+    child += "subprocess.run([sys.executable, '-c', 'from splitgym.example.caller import *; print(*outcome())'])"
     process = package.run(child, SPLITGYM_CACHE=unusable)
     assert result(process) == (2.0, False)
     assert process.stderr.count("Warning") == 1

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from drawn import drawn
 from small_learners import (
     CLIENTS,
     SCHEDULE,
@@ -70,8 +71,7 @@ def assert_refused(learner: Learner, phi: float, message: str) -> None:
     assert learner.parties.cut_layer in {0, len(learner.parties.server.units)}
 
 
-@pytest.mark.parametrize("phi", [0.01, 0.5, 1.0, math.nan, -0.1])
-@pytest.mark.parametrize("framework", NEVER)
+@pytest.mark.parametrize(("framework", "phi"), drawn(14, NEVER, [0.01, 0.5, 1.0, math.nan, -0.1]))
 def test_frameworks_without_aggregation_take_only_zero(framework: str, phi: float) -> None:
     learner = Learner(scenario(), framework, 0, "cpu")
     assert_refused(learner, phi, rf"Decision\.aggregation_ratio = {phi}.*framework '{framework}': 0\.\.0$")

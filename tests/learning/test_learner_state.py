@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from drawn import drawn
 from small_learners import SCHEDULE, assert_equal_outcomes, assert_same, memories, play, scenario, weights
 
 from splitgym.frameworks import names
@@ -36,9 +37,7 @@ def assert_goes_on(settings: Scenario, framework: str, saved_after: int, rounds:
         assert_same(memories(learner), memories(loaded))
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("saved_after", [0, 2, 5])
-@pytest.mark.parametrize("framework", names())
+@pytest.mark.parametrize(("framework", "saved_after", "optimizer"), drawn(33, names(), [0, 2, 5], ["sgd", "adam"]))
 def test_a_saved_learner_goes_on_to_the_bit(framework: str, saved_after: int, optimizer: str) -> None:
     """Also before the first round, between two moves of the cut, and with clients that have not followed it."""
     assert_goes_on(scenario(training={"optimizer": optimizer}), framework, saved_after)

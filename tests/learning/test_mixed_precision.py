@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
+from drawn import drawn
 from small_learners import assert_equal_outcomes, assert_same, memories, play, scenario, weights
 from torch import Tensor, nn
 
@@ -100,8 +101,7 @@ def test_with_batch_statistics_per_client_too(framework: str) -> None:
 
 
 @needs_bf16
-@pytest.mark.parametrize("model", ["mlp", "cnn"])
-@pytest.mark.parametrize("framework", names())
+@pytest.mark.parametrize(("framework", "model"), drawn(11, names(), ["mlp", "cnn"]))
 def test_the_same_seed_repeats_everything_to_the_bit(framework: str, model: str) -> None:
     one, two = (
         Learner(scenario(task={"model": model}, training={"precision": "bf16"}), framework, 1, "cpu") for _ in range(2)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
+from drawn import drawn
 from small_learners import CLIENTS, SCHEDULE, allowed, decision, scenario
 
 from splitgym.envs.world import World
@@ -61,8 +62,7 @@ def test_a_round_hands_over_what_its_phases_charge(framework: str, model: str, r
     assert len(seen) > 3 or framework in {"centralised", "fl"}
 
 
-@pytest.mark.parametrize("cut", [1, 2, 3])
-@pytest.mark.parametrize("framework", names())
+@pytest.mark.parametrize(("framework", "cut"), drawn(18, names(), [1, 2, 3]))
 def test_a_model_that_moves_takes_its_running_statistics_along(framework: str, cut: int) -> None:
     """Network with batch norm: its counters of batches stay at home."""
     with torch.random.fork_rng():

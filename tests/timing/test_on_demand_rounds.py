@@ -37,7 +37,7 @@ def random_case(name: str, framework: str, seed: int, by_client: bool) -> tuple[
 @pytest.mark.parametrize("name", sorted(SCENARIOS))
 @pytest.mark.parametrize("framework", names())
 @given(seed=SEEDS, by_client=st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_nobody_is_later_than_with_static_shares(name: str, framework: str, seed: int, by_client: bool) -> None:
     state, lending, decision = random_case(name, framework, seed, by_client)
     static, cost = round_cost(state, decision), round_cost(lending, decision)
@@ -55,7 +55,7 @@ def test_nobody_is_later_than_with_static_shares(name: str, framework: str, seed
 @pytest.mark.parametrize("name", ["crowded", "edge6g"])
 @pytest.mark.parametrize("framework", names())
 @given(seed=SEEDS, by_client=st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_timeline_is_in_order_and_its_critical_path_sums_to_the_latency(
     name: str, framework: str, seed: int, by_client: bool
 ) -> None:
@@ -96,7 +96,7 @@ def assert_as_plain_python_says(state: RoundState, decision: Decision) -> tuple[
 @pytest.mark.parametrize("name", sorted(SCENARIOS))
 @pytest.mark.parametrize("framework", SIDE_BY_SIDE)
 @given(seed=SEEDS, by_client=st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_a_round_is_what_plain_python_says(name: str, framework: str, seed: int, by_client: bool) -> None:
     _, state, decision = random_round(name, framework, np.random.default_rng(seed))
     assert_as_plain_python_says(on_demand(state, by_client), decision)
@@ -122,7 +122,7 @@ def test_random_rounds_are_of_every_kind() -> None:
 
 @pytest.mark.parametrize("framework", names())
 @given(seed=SEEDS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_where_there_is_nothing_to_lend_it_is_as_with_static_shares(framework: str, seed: int) -> None:
     """One client has the whole band, in one turn."""
     state, lending, decision = random_case("iot", framework, seed, by_client=bool(seed % 2))
