@@ -2,8 +2,11 @@
 
 import importlib
 import json
+import os
 import subprocess
 import sys
+import sysconfig
+import venv
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
@@ -30,18 +33,9 @@ ROOMS = (
 )
 
 
-def python(code, cwd, **environment):
+def python(code, cwd):
     """What a fresh interpreter prints as JSON."""
-    import os  # noqa: PLC0415
-
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=cwd,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -57,11 +51,6 @@ def test_scenarios_can_be_read_without_torch(tmp_path):
         "print(json.dumps([m for m in ('torch', 'matplotlib', 'numba', 'sklearn') if m in sys.modules]))"
     )
     assert python(code, tmp_path) == []
-
-
-def test_import_takes_less_than_half_a_second(tmp_path):
-    code = "import time; t = time.perf_counter(); import splitgym; print(time.perf_counter() - t)"
-    assert min(python(code, tmp_path) for _ in range(3)) < 0.5
 
 
 def test_registration_is_idempotent():
@@ -120,20 +109,50 @@ def test_wheel_says_what_it_needs(wheel):
     assert "Provides-Extra: train" in metadata
 
 
-def test_installed_wheel_plays_a_round_away_from_the_checkout(wheel, tmp_path):
-    target, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(target)]
-    subprocess.run([*command, str(wheel)], check=True, capture_output=True)
-    code = """
-import json, gymnasium as gym, splitgym
+EPISODE = """
+import json, gymnasium as gym, numba, splitgym
 env = gym.make("SplitLearning-v0", scenario="toy")
 env.reset(seed=0)
-info = env.step(env.action_space.sample())[-1]
-print(json.dumps([splitgym.__file__, splitgym.envs.__file__, info["round"], list(splitgym.scenario.presets())]))
+env.action_space.seed(0)
+ended = False
+while not ended:
+    *_, terminated, truncated, info = env.step(env.action_space.sample())
+    ended = terminated or truncated
+places = [splitgym.__file__, splitgym.envs.__file__, str(splitgym.kernels.cache_folder())]
+print(json.dumps([places, numba.config.DISABLE_JIT, int(info["round"]), list(splitgym.scenario.presets())]))
 """
-    package, envs, rounds, presets = python(code, elsewhere, PYTHONPATH=str(target), NUMBA_DISABLE_JIT="1")
-    assert Path(package).is_relative_to(target)
-    assert Path(envs).is_relative_to(target)
-    assert rounds == 1
-    assert presets == ["bandwidth-limited", "edge6g", "epsl", "iot", "iot-family", "three-tier", "toy"]
+
+
+def test_installed_wheel_plays_a_compiled_episode_away_from_the_checkout(wheel, tmp_path):
+    """In an environment that holds the wheel alone, with nothing compiled before and a package that is not written to.
+
+    Its dependencies are those of this environment. Compiled without optimisation, which takes less time.
+    """
+    venv.create(tmp_path / "venv", symlinks=True)
+    site = Path(sysconfig.get_path("purelib", "venv", {"base": str(tmp_path / "venv")}))
+    (site / "dependencies.pth").write_text("\n".join(path for path in sys.path if path.endswith("site-packages")))
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(site)]
+    subprocess.run([*command, str(wheel)], check=True, capture_output=True)
+    installed = site / "splitgym"
+    for folder in (installed, *filter(Path.is_dir, installed.rglob("*"))):
+        folder.chmod(0o555)
+    before = sorted(installed.rglob("*"))
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "NUMBA_DISABLE_JIT")}
+    kept = tmp_path / "kernels"
+    done = subprocess.run(
+        [tmp_path / "venv/bin/python", "-B", "-c", EPISODE],
+        cwd=tmp_path,
+        env={**environment, "SPLITGYM_CACHE": str(kept), "NUMBA_OPT": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    (package, envs, cache), disabled, rounds, presets = json.loads(done.stdout)
+    assert Path(package).parent == Path(envs).parents[1] == installed
+    assert Path(cache) == kept
+    assert not disabled
+    assert any(kept.rglob("*.bin"))
+    assert 1 <= rounds <= 150
+    assert {f"{name}.toml" for name in presets} == {path.name for path in installed.glob("scenario/presets/*.toml")}
+    assert sorted(installed.rglob("*")) == before
