@@ -14,6 +14,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from agents.algorithms import Algorithm
 from splitgym.inputs import InputError, read_text, reading
+from splitgym.outputs import write_text
 from splitgym.scenario.errors import suggest
 
 KEYS: Mapping[str, str] = {"surrogate": "SplitLearning-v0", "train": "SplitLearning-v0/train"}
@@ -98,7 +99,7 @@ class Hyperparameters:
             "n_envs": self.environments,
             **self.arguments,
         }
-        path.write_text(yaml.safe_dump({KEYS[learner]: settings}, sort_keys=False), encoding="utf-8")
+        write_text(path, yaml.safe_dump({KEYS[learner]: settings}, sort_keys=False))
 
     def changed(self, **arguments: Any) -> Self:
         """The same with other arguments of the learner's class."""

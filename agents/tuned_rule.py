@@ -22,6 +22,7 @@ from agents.agent import Heuristic
 from agents.rule import Rule
 from splitgym import command_line
 from splitgym.inputs import InputError
+from splitgym.outputs import write_text
 from splitgym.rounds import Decision, RoundState
 from splitgym.scenario.errors import suggest
 
@@ -98,7 +99,7 @@ class Tuning:
                 "options": options,
             }
             ordered = {name: dict(sorted(rules.items())) for name, rules in sorted(table.items())}
-            TABLE.write_text(tomli_w.dumps(ordered), encoding="utf-8")
+            write_text(TABLE, tomli_w.dumps(ordered))
 
     def _best(self, candidates: list[dict[str, Any]]) -> tuple[dict[str, Any], float]:
         """Options of the best candidate and its mean time to target, s."""

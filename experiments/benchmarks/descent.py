@@ -7,7 +7,9 @@ import inspect
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -22,6 +24,7 @@ from splitgym.allocation import descend, descent, paper_descend
 from splitgym.evaluation.plots import COLOURS
 from splitgym.frameworks import get
 from splitgym.inputs import InputError
+from splitgym.outputs import write, write_text
 from splitgym.rounds import RoundState
 from splitgym.scenario import build
 
@@ -107,7 +110,7 @@ def table(runs: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def plot(runs: pd.DataFrame, path: Path) -> None:
+def plot(runs: pd.DataFrame, file: BinaryIO) -> None:
     """Log-log: time of a descent over clients x subchannels."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
@@ -137,7 +140,7 @@ def plot(runs: pd.DataFrame, path: Path) -> None:
     axes.title.set_fontsize(10)
     axes.grid(alpha=0.3, which="both")
     axes.legend()
-    figure.savefig(path, dpi=130)
+    figure.savefig(file, dpi=130)
 
 
 def main() -> None:
@@ -153,9 +156,9 @@ def main() -> None:
     text += table(runs) + "\n"
     folder = results_folder("benchmarks", options.quick, options.out)
     folder.mkdir(parents=True, exist_ok=True)
-    runs.to_csv(folder / "descent.csv", index=False, float_format="%.4g")
-    (folder / "descent.md").write_text(text, encoding="utf-8")
-    plot(runs, folder / "descent.png")
+    write_text(folder / "descent.csv", runs.to_csv(index=False, float_format="%.4g"))
+    write_text(folder / "descent.md", text)
+    write(folder / "descent.png", partial(plot, runs))
     print(text)
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from experiments.benchmarks.flops import flop_ratio
 from experiments.benchmarks.subjects import COPIES, LOOP, PLAIN, Setting, Subject
+from splitgym.outputs import write_text
 
 KEYS = ("model", "pixels", "clients", "batch", "cut")
 COLUMNS: Mapping[str, tuple[str, str]] = {
@@ -87,8 +88,8 @@ def markdown(table: pd.DataFrame) -> str:
 def save(folder: Path, table: pd.DataFrame, text: str) -> None:
     """Writes rounds.csv and rounds.md."""
     folder.mkdir(parents=True, exist_ok=True)
-    table.to_csv(folder / "rounds.csv", index=False)
-    (folder / "rounds.md").write_text(text, encoding="utf-8")
+    write_text(folder / "rounds.csv", table.to_csv(index=False))
+    write_text(folder / "rounds.md", text)
 
 
 def _of(table: pd.DataFrame, label: str) -> pd.Series:

@@ -8,8 +8,9 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import gymnasium as gym
 import numpy as np
@@ -28,6 +29,7 @@ from splitgym.envs import SB3VecEnv, SplitLearningVectorEnv
 from splitgym.envs.simulation import Settings, Simulation, account
 from splitgym.evaluation.plots import COLOURS
 from splitgym.inputs import InputError
+from splitgym.outputs import write, write_text
 
 SIZES = ((4, 4), (8, 8), (14, 14), (8, 32), (14, 50), (14, 100))
 """Clients, subchannels; as many clients as `iot` is calibrated for."""
@@ -232,7 +234,7 @@ def tables(runs: pd.DataFrame) -> str:
     return "\n".join(text)
 
 
-def plot(runs: pd.DataFrame, path: Path) -> None:
+def plot(runs: pd.DataFrame, file: BinaryIO) -> None:
     """Steps a second over environments at once, and over clients x subchannels."""
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     by_number, by_size = figure.subplots(1, 2)
@@ -248,7 +250,7 @@ def plot(runs: pd.DataFrame, path: Path) -> None:
         axes.set(xscale="log", yscale="log", ylabel="environment steps/s")
         axes.grid(alpha=0.3, which="both")
         axes.legend()
-    figure.savefig(path, dpi=130)
+    figure.savefig(file, dpi=130)
 
 
 def main() -> None:
@@ -263,8 +265,8 @@ def main() -> None:
     text = f"`{command}`: scenario `{options.scenario}`, learner `surrogate`, wall-clock time.\n\n{tables(runs)}"
     folder = results_folder("benchmarks", options.quick, options.out)
     folder.mkdir(parents=True, exist_ok=True)
-    runs.to_csv(folder / "throughput.csv", index=False, float_format="%.6g")
-    (folder / "throughput.md").write_text(text, encoding="utf-8")
-    plot(runs, folder / "throughput.png")
+    write_text(folder / "throughput.csv", runs.to_csv(index=False, float_format="%.6g"))
+    write_text(folder / "throughput.md", text)
+    write(folder / "throughput.png", partial(plot, runs))
     print(text)
     print(f"Saved throughput.csv, throughput.md and throughput.png in {folder}")

@@ -11,6 +11,7 @@ weights: such a twin shows how much of a run is chance, which no model can foret
 import inspect
 import re
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from splitgym import data, models
 from splitgym.inputs import InputError
 from splitgym.learning.surrogate.calibration import FOLDER_VARIABLE, key
 from splitgym.learning.surrogate.parameters import Parameters
+from splitgym.outputs import write, write_text
 from splitgym.scenario import Scenario, build
 
 HELD_OUT = ("held-out seeds", "held-out patterns")
@@ -126,7 +128,7 @@ def main() -> None:
     text = report.write(results)
     options.calibrations.mkdir(parents=True, exist_ok=True)
     path = options.calibrations / f"{name}.toml"
-    path.write_text(calibration(options, scenario, clients, cuts, report), encoding="utf-8")
+    write_text(path, calibration(options, scenario, clients, cuts, report))
     print(text)
     print(f"{path}: found by learner='surrogate' when {FOLDER_VARIABLE}={options.calibrations}")
 
@@ -176,8 +178,8 @@ class Report:
 
     def write(self, folder: Path) -> str:
         """Writes rows, plot and tables; returns the tables."""
-        self.rows.to_csv(folder / f"{self.name}.csv", index=False, float_format="%.5g")
-        plot(self.held_out, folder / f"{self.name}.png")
+        write_text(folder / f"{self.name}.csv", self.rows.to_csv(index=False, float_format="%.5g"))
+        write(folder / f"{self.name}.png", partial(plot, self.held_out))
         text = "\n\n".join(
             [
                 f"`{command_line('calibrate')}`",
@@ -191,7 +193,7 @@ class Report:
                 "",
             ]
         )
-        (folder / f"{self.name}.md").write_text(text, encoding="utf-8")
+        write_text(folder / f"{self.name}.md", text)
         return text
 
 

@@ -21,6 +21,7 @@ from splitgym.evaluation.processes import interrupts_ignored, worker_pool
 from splitgym.inputs import InputError, reading
 from splitgym.learning import Learner
 from splitgym.learning.surrogate.calibration import key
+from splitgym.outputs import write
 from splitgym.rounds import Decision
 from splitgym.scenario import Scenario, build
 
@@ -139,12 +140,9 @@ class Log:
             yield Decision(int(cut_layer), *NO_BAND, selected, float(ratio))
 
     def save(self, path: Path) -> None:
-        """Written beside and renamed: a stopped run leaves no half file."""
+        """Written as a whole: a stopped run leaves no half file."""
         arrays = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "job"}
-        unfinished = path.with_suffix(".unfinished")
-        with unfinished.open("wb") as file:
-            np.savez_compressed(file, job=np.array(json.dumps(self.job)), **arrays)
-        unfinished.rename(path)
+        write(path, lambda file: np.savez_compressed(file, job=np.array(json.dumps(self.job)), **arrays))
 
     @classmethod
     def load(cls, path: Path) -> "Log":

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
-from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -163,7 +163,7 @@ def where(rows: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def plot(comparison: Comparison, path: Path) -> None:
+def plot(comparison: Comparison, file: BinaryIO) -> None:
     """Held-out runs: real, expected, and two draws."""
     step = max(len(comparison.logs) // SHOWN, 1)
     shown = range(0, len(comparison.logs), step)[:SHOWN]
@@ -185,4 +185,4 @@ def plot(comparison: Comparison, path: Path) -> None:
     for axes in figure.axes[::4]:
         axes.set_ylabel("accuracy")
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    figure.savefig(path, dpi=110)
+    figure.savefig(file, dpi=110)

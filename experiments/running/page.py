@@ -11,10 +11,10 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
-from agents.policy_file import write
 from experiments.running import provenance
 from splitgym.evaluation.html import embedded, render
 from splitgym.inputs import InputError, read_text, reading
+from splitgym.outputs import write_text
 
 MOST_TABLES = 5
 """Named one by one; of more it is said how many there are."""
@@ -52,7 +52,7 @@ def write_page(folder: Path, path: Path) -> None:
         raise InputError(f"{folder} holds no results, expected: Markdown files as experiments write them")
     template = files("experiments.running").joinpath("page.html.jinja").read_text(encoding="utf-8")
     page = render(template, title="Experiments with splitgym", parts=found)
-    write(path, lambda unfinished: unfinished.write_text(page, encoding="utf-8"))
+    write_text(path, page)
 
 
 def parts(folder: Path) -> Iterator[Part]:

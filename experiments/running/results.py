@@ -3,14 +3,17 @@
 import gzip
 from collections.abc import Callable, Sequence
 from functools import partial
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from agents.policy_file import write
 from experiments.running.experiment import Experiment, Row
+from splitgym.evaluation.plots import text_as_it_is
+from splitgym.outputs import write, write_text
 
 LARGEST_BYTES = 250_000
 """Of a table that is saved as plain text, to nine digits; a larger one is packed, to five."""
@@ -28,7 +31,7 @@ def save_results(folder: Path, name: str, experiment: Experiment, rows: Sequence
     """
     table = pd.DataFrame(rows)
     for stem, draw in experiment.plots.items():
-        write(folder / f"{stem}.png", partial(_draw, draw=partial(draw, table)))
+        write(folder / f"{stem}.png", partial(_draw, partial(draw, table)))
     text = "\n\n".join(
         [
             f"# {experiment.title}",
@@ -43,16 +46,17 @@ def save_results(folder: Path, name: str, experiment: Experiment, rows: Sequence
         content = table.to_csv(index=False, float_format="%.5g").encode()
     (folder / f"{name}.csv{'' if packed else '.gz'}").unlink(missing_ok=True)
     if packed:
-        write(folder / f"{name}.csv.gz", partial(Path.write_bytes, data=gzip.compress(content, mtime=0)))
+        write(folder / f"{name}.csv.gz", lambda file: file.write(gzip.compress(content, mtime=0)))
     else:
-        write(folder / f"{name}.csv", partial(Path.write_bytes, data=content))
-    write(folder / f"{name}.md", partial(Path.write_text, data=f"{text}\n", encoding="utf-8"))
+        write(folder / f"{name}.csv", lambda file: file.write(content))
+    write_text(folder / f"{name}.md", f"{text}\n")
     return text
 
 
-def _draw(path: Path, draw: Callable[[Figure], None]) -> None:
-    figure = Figure(layout="constrained")
-    draw(figure)
-    figure.savefig(path, dpi=130)
+def _draw(draw: Callable[[Figure], None], file: BinaryIO) -> None:
+    figure, drawn = Figure(layout="constrained"), BytesIO()
+    with text_as_it_is():
+        draw(figure)
+        figure.savefig(drawn, dpi=130)
     # 256 colours are enough, and a third of the size.
-    Image.open(path).convert("RGB").quantize().save(path, optimize=True)
+    Image.open(drawn).convert("RGB").quantize().save(file, "PNG", optimize=True)

@@ -1,8 +1,10 @@
 """Plots of a comparison: accuracy over simulated time, times to target, performance profiles."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,10 @@ import pandas as pd
 from splitgym.evaluation.comparison import ALL, TIME, Comparison
 from splitgym.evaluation.episodes import Episode
 from splitgym.evaluation.statistics import Bootstrap, Floats, profile
+from splitgym.outputs import write
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, told apart by colour-blind readers; line styles tell them apart in print.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -22,10 +28,20 @@ IN_COLOUR = 5
 """Number of agents, the fastest ones, that profiles colour beside the baseline: more are hard to tell apart."""
 
 
+@contextmanager
+def text_as_it_is() -> Iterator[None]:
+    """Names that are drawn inside are shown as they are: a $ in them begins no formula."""
+    from matplotlib import rc_context  # noqa: PLC0415 - slow to import, only needed here
+
+    with rc_context({"text.parse_math": False, "text.usetex": False}):
+        yield
+
+
+@text_as_it_is()
 def plot_accuracy(episodes: Sequence[Episode], path: Path, title: str) -> None:
     """Draws each agent's mean test accuracy over simulated time, with the range over its episodes, to an image file."""
     # The object interface draws without a display and leaves the user's pyplot state alone.
-    from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import, only needed here
+    from matplotlib.figure import Figure  # noqa: PLC0415 - as above
 
     names = list(dict.fromkeys(e.agent for e in episodes))
     rows_of_legend = -(-len(names) // _side_by_side(names))
@@ -47,7 +63,7 @@ def plot_accuracy(episodes: Sequence[Episode], path: Path, title: str) -> None:
     figure.legend(
         loc="outside lower center", ncols=_side_by_side(names), title=f"mean, and range over {count} episodes"
     )
-    figure.savefig(path, dpi=150)
+    _save(figure, path, dpi=150)
 
 
 def _at(episode: Episode, time_s: np.ndarray) -> np.ndarray:
@@ -56,6 +72,7 @@ def _at(episode: Episode, time_s: np.ndarray) -> np.ndarray:
     return episode.accuracy[np.maximum(last_round, 0)]
 
 
+@text_as_it_is()
 def plot_times(comparison: Comparison, summary: pd.DataFrame, scenario: str, path: Path) -> None:
     """Draws times to target and what is saved of the baseline's, with intervals, to an image file.
 
@@ -98,9 +115,10 @@ def plot_times(comparison: Comparison, summary: pd.DataFrame, scenario: str, pat
         missed = "target missed too often: at least so long"
         marks.append(Line2D([], [], color="0.3", marker="o", markerfacecolor="white", linestyle="", label=missed))
     figure.legend(handles=marks, loc="outside lower center", ncols=len(columns) + 1, fontsize="small")
-    figure.savefig(path, dpi=130)
+    _save(figure, path, dpi=130)
 
 
+@text_as_it_is()
 def plot_profiles(comparison: Comparison, summary: pd.DataFrame, scenario: str, path: Path) -> None:
     """Draws each agent's share of episodes that reached the target by a time, to an image file.
 
@@ -136,7 +154,12 @@ def plot_profiles(comparison: Comparison, summary: pd.DataFrame, scenario: str, 
     )
     axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", ncols=_side_by_side(shown), title="95 % intervals shaded")
-    figure.savefig(path, dpi=130)
+    _save(figure, path, dpi=130)
+
+
+def _save(figure: "Figure", path: Path, dpi: int) -> None:
+    """In the format that the path ends with, or as PNG."""
+    write(path, partial(figure.savefig, dpi=dpi, format=path.suffix.removeprefix(".") or "png"))
 
 
 def _side_by_side(names: Sequence[str]) -> int:

@@ -10,6 +10,7 @@ from splitgym.evaluation.comparison import ALL, TIME, Comparison
 from splitgym.evaluation.html import embedded, render
 from splitgym.evaluation.statistics import RESAMPLES
 from splitgym.evaluation.tables import readable
+from splitgym.outputs import write_text
 
 
 def write_report(
@@ -44,7 +45,7 @@ def write_report(
         baseline=comparison.baseline,
         images=[(embedded(image), text) for image, text in images],
     )
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
 
 
 def findings(comparison: Comparison, summary: pd.DataFrame) -> list[str]:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from splitgym.evaluation.comparison import TIME
 from splitgym.evaluation.episodes import Episode
@@ -38,6 +39,12 @@ _FORMS = {
     "share_faster": (100, 0),
 }
 """Unit in which an estimate is written, and its digits."""
+
+
+NAMES = frozenset({"scenario", "agent"})
+"""Columns of what users have named."""
+MARKUP = r"[\\`*\[\]<>|~$&]|\b_|_\b"
+"""What Markdown would not show as it is: in the middle of a word an underscore is one."""
 
 
 def episode_table(episodes: Sequence[Episode]) -> pd.DataFrame:
@@ -91,9 +98,11 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """A summary or a paired table, readable, in Markdown."""
+    """A summary or a paired table, readable, in Markdown; names are shown as they are."""
     text = readable(table)
-    rule = ["---" if name in ("scenario", "agent") else "---:" for name in text.columns]
+    rule = ["---" if name in NAMES else "---:" for name in text.columns]
+    for name in NAMES & set(text.columns):
+        text[name] = text[name].str.replace(MARKUP, r"\\\g<0>", regex=True)
     return "\n".join(f"| {' | '.join(line)} |" for line in [list(text.columns), rule, *text.to_numpy().tolist()])
 
 
@@ -101,10 +110,11 @@ def on_screen(text: pd.DataFrame) -> Table:
     """A readable table for a terminal; columns keep their width, however narrow it is."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name, values in text.items():
-        left = name in ("scenario", "agent")
+        left = name in NAMES
         table.add_column(str(name), justify="left" if left else "right", min_width=values.str.len().max())
     for row in text.itertuples(index=False):
-        table.add_row(*row)
+        # A plain text would be read as markup.
+        table.add_row(*map(Text, row))
     return table
 
 

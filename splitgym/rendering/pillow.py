@@ -3,8 +3,8 @@
 from splitgym.inputs import MissingExtraError
 
 try:
-    from PIL import Image, ImageColor, ImageDraw, ImageFont
+    from PIL import GifImagePlugin, Image, ImageColor, ImageDraw, ImageFont
 except ImportError as error:
     raise MissingExtraError("drawing frames needs Pillow, pip install 'splitgym[render]'") from error
 
-__all__ = ["Image", "ImageColor", "ImageDraw", "ImageFont"]
+__all__ = ["GifImagePlugin", "Image", "ImageColor", "ImageDraw", "ImageFont"]
