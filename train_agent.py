@@ -4,10 +4,11 @@ import inspect
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,7 +22,8 @@ import agents
 from agents import algorithms
 from agents.hyperparameters import Hyperparameters
 from agents.policy_file import Card, copy, read_card
-from agents.run_folder import RunFolder, command
+from agents.provenance import made_by
+from agents.run_folder import SETTINGS, RunFolder, command
 from agents.training import Job, train_all
 from agents.tuning import Search
 from splitgym import command_line, frameworks
@@ -30,6 +32,8 @@ from splitgym.evaluation import (
     HELD_OUT,
     AgentFactory,
     Comparison,
+    KeptEpisodes,
+    OtherEpisodesError,
     compare,
     episode_table,
     markdown,
@@ -41,6 +45,7 @@ from splitgym.evaluation import (
 )
 from splitgym.evaluation.processes import check_workers
 from splitgym.inputs import InputError, reading
+from splitgym.outputs import write_text
 from splitgym.scenario import Scenario, build
 from splitgym.scenario.errors import in_one_line, suggest
 
@@ -69,7 +74,7 @@ class Settings:
 
     Everything goes to a run folder: settings, scenario, versions and command; of each training seed the TensorBoard
     log, the best policy and the last state; the best policy of all, comparison table and plot. Ctrl-C keeps what is
-    saved; --resume goes on.
+    saved, of the comparison every finished episode; --resume goes on.
     """
 
     scenario: str = "iot"
@@ -81,7 +86,7 @@ class Settings:
     """What the policy learns on: the surrogate, or real training in a process for each environment."""
     framework: str = "epsl"
     """Learning framework: centralised, fl, sl, sfl-v1, sfl-v2, psl, epsl, psl-drop, epsl-pt, cpsl or hierarchical; or
-    your own as module:NAME."""
+    your own as module:NAME, which is imported."""
     action: str | None = None
     """Action encoding of the policy: schedule, priority, continuous or discrete; None: the algorithm's own."""
     reward: str = "gain-latency"
@@ -116,7 +121,8 @@ class Settings:
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Run folder; None: the next free runs/ALGORITHM-SCENARIO-n."""
     resume: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """Go on with the run in this folder; its own settings hold."""
+    """Go on with the run in this folder; its own settings hold. They may name a framework as module:NAME, which is
+    imported, so that its code runs: resume only folders that you trust, or whose run.json you have read."""
 
     def check(self) -> None:
         """Raises an InputError that names the first setting which is not allowed."""
@@ -167,7 +173,7 @@ def _command(arguments: list[str]) -> None:
         settings.check()
         folder, settings = _continued(settings) if settings.resume else _begun(settings)
     try:
-        _run(folder, settings, Console(soft_wrap=True, highlight=False))
+        _run(folder, settings, Console(soft_wrap=True, highlight=False, markup=False, emoji=False))
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(_how_to_go_on(folder)) from stop
 
@@ -194,7 +200,7 @@ def _begun(settings: Settings) -> tuple[RunFolder, Settings]:
             raise InputError(f"--compare {agent}: {error}") from error
     folder = RunFolder.create(settings.out, f"{settings.algorithm}-{scenario.name}")
     settings = replace(settings, steps=hyperparameters.least_steps, environments=hyperparameters.environments)
-    folder.write("settings.yml", partial(hyperparameters.write, learner=settings.learner))
+    hyperparameters.write(folder.path / SETTINGS, settings.learner)
     folder.save_settings(command(), asdict(settings), {"scenario.toml": scenario.to_toml()})
     return folder, settings
 
@@ -207,7 +213,7 @@ def _continued(settings: Settings) -> tuple[RunFolder, Settings]:
     for field in fields(Settings):
         if field.name != "resume" and getattr(settings, field.name) != getattr(fresh, field.name):
             raise InputError(f"--{field.name} cannot be given with --resume: the run's own settings hold")
-    own = {"settings": folder.path / "settings.yml", "out": None, "resume": None}
+    own = {"settings": folder.path / SETTINGS, "out": None, "resume": None}
     with reading(f"{folder.path / 'run.json'}"), in_one_line():
         saved = folder.settings()
         settings = Settings(**{**saved, "compare": tuple(saved["compare"]), **own})
@@ -238,7 +244,7 @@ def _run(folder: RunFolder, settings: Settings, console: Console) -> None:
 
 def _tune(folder: RunFolder, settings: Settings, environment: dict[str, Any], console: Console) -> None:
     start = settings.hyperparameters()
-    console.print(f"[bold]1/1[/] {settings.tune} trials of {settings.algorithm}, {start.steps:,} rounds each")
+    _begin(console, "1/1", f"{settings.tune} trials of {settings.algorithm}, {start.steps:,} rounds each")
     _say_if_rounded(start, console)
     search = Search(folder.path, start, {**environment, "learner": "surrogate"}, settings.tune, settings.seed)
     with _bar(console) as bar:
@@ -247,17 +253,18 @@ def _tune(folder: RunFolder, settings: Settings, environment: dict[str, Any], co
             bar.update(task, completed=done)
     best, time_s = search.best()
     full = Hyperparameters.read(best.algorithm, settings.learner).steps
-    file = folder.write("tuned.yml", partial(replace(best, least_steps=full).write, learner=settings.learner))
-    console.print(f"best: {time_s:.1f} s to the target in validation; train with --settings {file}", markup=False)
+    file = folder.path / "tuned.yml"
+    replace(best, least_steps=full).write(file, settings.learner)
+    console.print(f"best: {time_s:.1f} s to the target in validation; train with --settings {file}")
 
 
 def _train(folder: RunFolder, settings: Settings, environment: dict[str, Any], console: Console) -> None:
     """Trains the policies, and keeps the best in the run's folder."""
     chosen = settings.hyperparameters()
     where = "on the surrogate" if settings.learner == "surrogate" else "of real split learning"
-    console.print(f"[bold]1/2[/] training {settings.algorithm} on {settings.scenario}: {chosen.steps:,} rounds {where}")
+    _begin(console, "1/2", f"training {settings.algorithm} on {settings.scenario}: {chosen.steps:,} rounds {where}")
     _say_if_rounded(chosen, console)
-    console.print(f"      {shlex.join(['tensorboard', '--logdir', str(folder.path)])}", markup=False)
+    console.print(f"      {shlex.join(['tensorboard', '--logdir', str(folder.path)])}")
     learning = {**environment, "learner": settings.learner}
     seeds = range(settings.seed, settings.seed + settings.seeds)
     jobs = [Job(folder.seed(seed).path, chosen, learning, seed, command()) for seed in seeds]
@@ -267,7 +274,8 @@ def _train(folder: RunFolder, settings: Settings, environment: dict[str, Any], c
             for task, done in zip(tasks, steps, strict=True):
                 bar.update(task, completed=min(done, chosen.steps))
     kept = [folder.seed(seed) for seed in seeds]
-    copy(min(kept, key=lambda seed: seed.progress().cost).policy, folder.policy)
+    costs = [inf if (cost := seed.cost()) is None else cost for seed in kept]
+    copy(kept[costs.index(min(costs))].policy, folder.policy)
     _say_what_was_kept(read_card(folder.policy, chosen.algorithm), console)
 
 
@@ -289,30 +297,50 @@ def _say_what_was_kept(card: Card, console: Console) -> None:
 
 
 def _compare(folder: RunFolder, settings: Settings, console: Console) -> None:
-    console.print(
-        f"[bold]2/2[/] comparing on {settings.episodes} held-out seeds, real training until the budget is spent"
-    )
+    about = f"comparing on {settings.episodes} held-out seeds, real training until the budget is spent"
+    _begin(console, "2/2", about)
     scenario = folder.path / "scenario.toml"
     trained = partial(agents.make, settings.algorithm, policy=folder.path)
     factories = {agent: _factory(agent) for agent in settings.compare} | {settings.algorithm: trained}
     seeds = range(HELD_OUT, HELD_OUT + settings.episodes)
-    running = compare(factories, [str(scenario)], seeds, settings.environment(), "budget", settings.workers)
+    kept = _kept(folder, settings, factories, console)
+    running = compare(factories, [str(scenario)], seeds, settings.environment(), "budget", settings.workers, kept)
     total = len(factories) * settings.episodes
     episodes = list(track(running, "      episodes", total=total, console=console))
-    episodes.sort(key=lambda episode: (episode.agent, episode.seed))
+    episodes.sort(key=lambda episode: episode.key)
     table = episode_table(episodes)
     baseline = "greedy" if "greedy" in settings.compare else settings.compare[0]
     comparison = Comparison(table, baseline, seed=settings.seed)
     summary = comparison.summary()
-    folder.write("episodes.csv", lambda path: table.to_csv(path, index=False))
-    folder.write("rounds.csv", lambda path: round_table(episodes).to_csv(path, index=False))
-    folder.write("table.csv", lambda path: summary.to_csv(path, index=False))
-    folder.write("table.md", lambda path: path.write_text(markdown(summary) + "\n", encoding="utf-8"))
+    write_text(folder.path / "episodes.csv", table.to_csv(index=False))
+    write_text(folder.path / "rounds.csv", round_table(episodes).to_csv(index=False))
+    write_text(folder.path / "table.csv", summary.to_csv(index=False))
+    write_text(folder.path / "table.md", markdown(summary) + "\n")
     title = f"Real split learning in scenario {build(scenario).name}"
-    folder.write("accuracy.png", lambda path: plot_accuracy(episodes, path, title))
+    plot_accuracy(episodes, folder.path / "accuracy.png", title)
     console.print(on_screen(readable(summary)))
-    console.print("\n".join(notes(comparison)), markup=False)
-    console.print(f"policy, table, plot and TensorBoard log: {folder.path}", markup=False)
+    console.print("\n".join(notes(comparison)))
+    console.print(f"policy, table, plot and TensorBoard log: {folder.path}")
+
+
+def _kept(
+    folder: RunFolder, settings: Settings, schedulers: Mapping[str, AgentFactory], console: Console
+) -> KeptEpisodes:
+    """The episodes of the comparison that are finished; none if it was one of another policy, or by other versions."""
+    path, scenario = folder.path / "episodes.jsonl", build(folder.path / "scenario.toml")
+    env = gym.make("SplitLearning-v0", **settings.environment(), scenario=scenario)
+    decides = {**settings.environment(), "learner": "train", "compare": settings.compare, "episodes": settings.episodes}
+    made_with = made_by(decides, {scenario.name: env}, schedulers)
+    try:
+        return KeptEpisodes(path, made_with)
+    except OtherEpisodesError as error:
+        console.print(f"      all episodes are played again: {error}")
+        path.unlink()
+        return KeptEpisodes(path, made_with)
+
+
+def _begin(console: Console, part: str, text: str) -> None:
+    console.print(f"{part} {text}", style="bold")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import time
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents import policy_file
-from agents.policy_file import Card, write
+from agents.learner_file import save_learner
+from agents.policy_file import Card
 from agents.run_folder import PolicyFolder, Progress
 from agents.validation import Score, Validation
 
@@ -77,7 +79,7 @@ class Checkpoints(BaseCallback):
         """How good the policy is now; None: nobody can tell yet."""
 
     def _on_training_start(self) -> None:
-        self._best = self._folder.progress().best
+        self._best = self._folder.cost()
         self._saved_at, self._noted_s = self.num_timesteps, -np.inf
 
     def _on_step(self) -> bool:
@@ -99,15 +101,16 @@ class Checkpoints(BaseCallback):
     def _save(self, score: Score | None) -> None:
         if score is not None and (self._best is None or score.cost < self._best):
             self._best = score.cost
-            policy_file.save(self._folder.policy, self.model.policy, self._card(self.model, score))
+            card = replace(self._card(self.model, score), cost=score.cost)
+            policy_file.save(self._folder.policy, self.model.policy, card)
         for name, value in (score.facts if score else {}).items():
             self.logger.record(f"validation/{name}", value)
-        write(self._folder.last, self.model.save)
+        save_learner(self._folder.last, self.model)
         self._saved_at = self.num_timesteps
         self._note()
 
     def _note(self) -> None:
-        self._folder.save_progress(Progress(self.num_timesteps, self._best))
+        self._folder.save_progress(Progress(self.num_timesteps))
         self._noted_s = time.monotonic()
 
 

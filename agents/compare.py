@@ -3,9 +3,8 @@
 import inspect
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,14 +14,17 @@ import tyro
 from rich.console import Console
 from rich.progress import track
 
+from agents.provenance import made_by, versions
 from agents.registry import factory, make, names
-from agents.run_folder import RunFolder, file_name, versions
+from agents.run_folder import RunFolder, file_name
 from splitgym import command_line
 from splitgym.evaluation import (
     ALL,
     HELD_OUT,
+    AgentFactory,
     Comparison,
     Episode,
+    KeptEpisodes,
     Until,
     compare,
     episode_table,
@@ -37,11 +39,15 @@ from splitgym.evaluation import (
 )
 from splitgym.evaluation.processes import TORCH_THREADS, check_workers
 from splitgym.inputs import InputError
+from splitgym.outputs import write_text
 from splitgym.scenario import Scenario, build
 
 SEEDS = 10_000
 """Held-out seeds of one `--seed`; the next one has others."""
 LARGEST_SEED = 10**9
+
+EPISODES, REPORT = "episodes.jsonl", "report.html"
+"""Files with the episodes as they end, and with everything."""
 
 DEAR = "look-ahead"
 """What is not compared unless it is named: an oracle that tries every rule in every round."""
@@ -65,7 +71,8 @@ class Settings:
 
     Prints a table of interquartile means with 95 % intervals and paired comparisons with a baseline, and writes a
     folder: episodes.csv, table.md, table.csv, paired.csv, plots, and report.html, one file that holds everything.
-    The same settings and seed give the same table.
+    The same settings and seed give the same table. Episodes are kept as they end: after a stop the same command goes
+    on.
     """
 
     scenarios: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]")] = ("iot",)
@@ -104,7 +111,8 @@ class Settings:
     device: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """Torch device of real training; None: cuda if there is one, else cpu."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """Folder of the results; None: the next free runs/compare-SCENARIO-n."""
+    """Folder of the results; None: the last runs/compare-SCENARIO-n if it holds this comparison unfinished, or else the
+    next one."""
 
     def check(self) -> None:
         """Raises an InputError that names the first setting which is not allowed."""
@@ -120,6 +128,10 @@ class Settings:
     def environment(self) -> dict[str, Any]:
         """Keyword arguments of the environment, without the scenario."""
         return {name: getattr(self, name) for name in ("learner", "framework", "action", "device")}
+
+    def deciding(self) -> dict[str, Any]:
+        """What decides the episodes and their table."""
+        return {name: value for name, value in asdict(self).items() if name not in ("scenarios", "workers", "out")}
 
     @property
     def seeds(self) -> range:
@@ -139,13 +151,20 @@ def _command(arguments: list[str]) -> None:
     with command_line.checking_input():
         settings.check()
         scenarios = _scenarios(settings)
-        compared = _agents(settings, list(scenarios.values()))
-        folder = RunFolder.create(settings.out, f"compare-{'-'.join(scenarios)}")
+        envs = {
+            name: gym.make("SplitLearning-v0", scenario=scenario, **settings.environment)
+            for name, scenario in scenarios.items()
+        }
+        compared = _agents(settings, list(envs.values()))
+        folder, kept = _folder(settings, made_by(settings.deciding(), envs, compared), list(scenarios))
     command = shlex.join(["python", "-m", "agents.compare", *arguments])
     files = {f"{file_name(name)}.toml": scenario.to_toml() for name, scenario in scenarios.items()}
     folder.save_settings(command, asdict(settings), files)
-    console = Console(soft_wrap=True, highlight=False)
-    episodes = _play(settings, compared, [str(folder.path / file) for file in files], console)
+    console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+    try:
+        episodes = _play(settings, compared, [str(folder.path / file) for file in files], kept, console)
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(f"{len(kept.episodes)} episodes are kept; the same command goes on.") from stop
     _write(folder, settings, command, episodes, console)
 
 
@@ -153,15 +172,33 @@ def _scenarios(settings: Settings) -> dict[str, Scenario]:
     scenarios: dict[str, Scenario] = {}
     for source in settings.scenarios:
         scenario = build(source)
-        if scenario.name in (*scenarios, ALL):
-            raise InputError(f"--scenarios {source}: the name {scenario.name!r} is taken, allowed: another name")
+        # Some file systems do not tell upper from lower case.
+        taken = {file_name(name).lower(): name for name in (*scenarios, ALL)}
+        if other := taken.get(file_name(scenario.name).lower()):
+            files = "" if other == scenario.name else f", files would be named as those of {other!r}"
+            raise InputError(f"--scenarios {source}: the name {scenario.name!r} is taken{files}, allowed: another name")
         scenarios[scenario.name] = scenario
     return scenarios
 
 
-def _agents(settings: Settings, scenarios: Sequence[Scenario]) -> list[str]:
+def _folder(
+    settings: Settings, made_with: Mapping[str, Any], scenarios: Sequence[str]
+) -> tuple[RunFolder, KeptEpisodes]:
+    """The folder of this comparison where it was stopped, or else a new one; and its finished episodes."""
+    name = f"compare-{'-'.join(scenarios)}"
+    before = settings.out or RunFolder.last(name)
+    if before is not None and (before / EPISODES).is_file() and (settings.out or not (before / REPORT).exists()):
+        try:
+            return RunFolder(before), KeptEpisodes(before / EPISODES, made_with)
+        except InputError as error:
+            if settings.out:
+                raise InputError(f"{error}; choose another --out") from error
+    folder = RunFolder.create(settings.out, name)
+    return folder, KeptEpisodes(folder.path / EPISODES, made_with)
+
+
+def _agents(settings: Settings, envs: Sequence[gym.Env[Any, Any]]) -> dict[str, AgentFactory]:
     """The agents to compare, after a look whether they can be made in every scenario."""
-    envs = [gym.make("SplitLearning-v0", scenario=scenario, **settings.environment) for scenario in scenarios]
     named = {"--agents": settings.agents or _without_options(envs), "--baseline": [settings.baseline]}
     if settings.reference is not None:
         named["--reference"] = [settings.reference]
@@ -172,7 +209,7 @@ def _agents(settings: Settings, scenarios: Sequence[Scenario]) -> list[str]:
                     factory(text)(env)
             except ValueError as error:
                 raise InputError(f"{option} {text}: {error}") from error
-    return list(dict.fromkeys(text for texts in named.values() for text in texts))
+    return {text: factory(text) for texts in named.values() for text in texts}
 
 
 def _without_options(envs: Sequence[gym.Env[Any, Any]]) -> list[str]:
@@ -188,11 +225,18 @@ def _without_options(envs: Sequence[gym.Env[Any, Any]]) -> list[str]:
     return [name for name in found if name != DEAR]
 
 
-def _play(settings: Settings, compared: Sequence[str], scenarios: Sequence[str], console: Console) -> list[Episode]:
-    factories = {text: factory(text) for text in compared}
-    running = compare(factories, scenarios, settings.seeds, settings.environment, settings.until, settings.workers)
-    total = len(factories) * len(scenarios) * settings.episodes
-    return list(track(running, f"{settings.learner}, {total} episodes", total=total, console=console))
+def _play(
+    settings: Settings,
+    compared: Mapping[str, AgentFactory],
+    scenarios: Sequence[str],
+    kept: KeptEpisodes,
+    console: Console,
+) -> list[Episode]:
+    running = compare(compared, scenarios, settings.seeds, settings.environment, settings.until, settings.workers, kept)
+    total = len(compared) * len(scenarios) * settings.episodes
+    played = list(track(running, f"{settings.learner}, {total} episodes", total=total, console=console))
+    # In an order that no chance decides, for sums over episodes are rounded.
+    return sorted(played, key=lambda episode: episode.key)
 
 
 def _write(folder: RunFolder, settings: Settings, command: str, episodes: list[Episode], console: Console) -> None:
@@ -202,10 +246,10 @@ def _write(folder: RunFolder, settings: Settings, command: str, episodes: list[E
         table = table.drop(columns="final_accuracy")
     comparison = Comparison(table, settings.baseline, settings.reference, settings.seed)
     summary, paired = comparison.summary(), comparison.paired()
-    folder.write("episodes.csv", lambda path: table.to_csv(path, index=False))
-    folder.write("table.csv", lambda path: summary.to_csv(path, index=False))
-    folder.write("table.md", lambda path: path.write_text(markdown(summary) + "\n", encoding="utf-8"))
-    folder.write("paired.csv", lambda path: paired.to_csv(path, index=False))
+    write_text(folder.path / "episodes.csv", table.to_csv(index=False))
+    write_text(folder.path / "table.csv", summary.to_csv(index=False))
+    write_text(folder.path / "table.md", markdown(summary) + "\n")
+    write_text(folder.path / "paired.csv", paired.to_csv(index=False))
     images = _draw(folder, comparison, summary, episodes, settings.until)
     facts = {
         "Command": command,
@@ -219,10 +263,11 @@ def _write(folder: RunFolder, settings: Settings, command: str, episodes: list[E
         "Torch threads": str(TORCH_THREADS),
     }
     title = f"Schedulers in {', '.join(comparison.scenarios)}"
-    folder.write("report.html", lambda path: write_report(path, title, facts, comparison, summary, paired, images))
+    # Last, for it says that the comparison is finished.
+    write_report(folder.path / REPORT, title, facts, comparison, summary, paired, images)
     console.print(on_screen(readable(summary)))
-    console.print("\n".join(notes(comparison)), markup=False)
-    console.print(f"everything is in {folder.path / 'report.html'}", markup=False)
+    console.print("\n".join(notes(comparison)))
+    console.print(f"everything is in {folder.path / REPORT}")
 
 
 def _draw(
@@ -231,15 +276,15 @@ def _draw(
     """Draws the plots of every scenario; returns each with what it shows."""
     images = []
     for scenario in summary["scenario"].unique():
-        times = partial(plot_times, comparison, summary, scenario)
-        images.append((folder.write(f"times-{file_name(scenario)}.png", times), TIMES))
+        images.append((folder.path / f"times-{file_name(scenario)}.png", TIMES))
+        plot_times(comparison, summary, scenario, images[-1][0])
     for scenario in comparison.scenarios:
-        profiles = partial(plot_profiles, comparison, summary, scenario)
-        images.append((folder.write(f"profiles-{file_name(scenario)}.png", profiles), PROFILES))
+        images.append((folder.path / f"profiles-{file_name(scenario)}.png", PROFILES))
+        plot_profiles(comparison, summary, scenario, images[-1][0])
         if until == "budget":
             own = [episode for episode in episodes if episode.scenario == scenario]
-            accuracy = partial(plot_accuracy, own, title=f"{scenario}: mean accuracy by when")
-            images.append((folder.write(f"accuracy-{file_name(scenario)}.png", accuracy), ACCURACY))
+            images.append((folder.path / f"accuracy-{file_name(scenario)}.png", ACCURACY))
+            plot_accuracy(own, images[-1][0], title=f"{scenario}: mean accuracy by when")
     return images
 
 

@@ -11,7 +11,7 @@ from agents import algorithms, given
 from agents.acting import answer
 from agents.agent import Agent, expect_one
 from agents.algorithms import Algorithm
-from agents.policy_file import Card, PolicyError, load, read_card
+from agents.policy_file import Card, PolicyError, digest, load, read_card
 from splitgym.envs import SplitLearningEnv
 from splitgym.envs.actions import ActionCodec, Masked
 from splitgym.rounds import Decision, RoundState
@@ -42,6 +42,7 @@ class Learned(Agent):
 
     Attributes:
         card: What the policy is: how it was trained, how good it was.
+        digest: SHA-256 of its weights.
         policy: The policy, of Stable-Baselines3.
 
     Raises:
@@ -62,7 +63,7 @@ class Learned(Agent):
         self._algorithm = algorithms.get(algorithm)
         self._deterministic = self._algorithm.deterministic if deterministic is None else deterministic
         stem = _find(self._algorithm, policy, self.env.scenario.name)
-        self.card = read_card(stem, self._algorithm)
+        self.card, self.digest = read_card(stem, self._algorithm), digest(stem)
         self._codec = _own_codec(self.env, self._algorithm, self.card)
         self.policy = load(stem, self.card, self.env.observation_space, self._codec.space)
         self._own_encoding = type(self._codec) is type(self.env.codec())

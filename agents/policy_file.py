@@ -1,23 +1,25 @@
 """A trained policy as two files: its weights, and a card that says what they are. Nothing in them is executed."""
 
-import shutil
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
-from functools import partial
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import MISSING, asdict, dataclass, fields, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
 import tomli_w
 import torch
 from gymnasium import spaces
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load as from_bytes
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from stable_baselines3.common.policies import BasePolicy
 
 from agents import algorithms
 from agents.algorithms import Algorithm
 from splitgym.inputs import InputError, read_text, reading
+from splitgym.outputs import unfinished, write, write_together
 
 
 class PolicyError(InputError):
@@ -54,6 +56,10 @@ class Card:
     """Of the process that trained it: with another number sums are rounded otherwise."""
     largest_change: float | None = None
     """Of any weight, by the training."""
+    cost: float | None = None
+    """Of two policies of a training the one with the lower is better."""
+    weights: str | None = None
+    """SHA-256 of the file of the weights."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -72,16 +78,25 @@ class Card:
 
 
 def save(stem: Path, policy: BasePolicy, card: Card) -> None:
-    """Writes `stem`.safetensors and `stem`.toml, each as a whole."""
-    facts = {name: value for name, value in asdict(card).items() if value is not None}
-    save_weights(stem.with_name(f"{stem.name}.safetensors"), policy)
-    write(stem.with_name(f"{stem.name}.toml"), lambda path: path.write_bytes(tomli_w.dumps(facts).encode()))
+    """Writes `stem`.safetensors and `stem`.toml; a kill leaves the former policy or the new one, see `card_file`."""
+    weights = _weights(policy)
+    facts = asdict(replace(card, weights=sha256(weights).hexdigest()))
+    text = tomli_w.dumps({name: value for name, value in facts.items() if value is not None})
+    _write_both(stem, weights, text.encode())
 
 
 def save_weights(path: Path, policy: BasePolicy) -> None:
     """Writes the weights of a policy, as a whole."""
-    weights = {name: value.detach().cpu().contiguous() for name, value in policy.state_dict().items()}
-    write(path, lambda unfinished: save_file(weights, unfinished))
+    weights = _weights(policy)
+    write(path, lambda file: file.write(weights))
+
+
+def _weights(policy: BasePolicy) -> bytes:
+    return to_bytes({name: value.detach().cpu().contiguous() for name, value in policy.state_dict().items()})
+
+
+def _write_both(stem: Path, weights: bytes, card: bytes) -> None:
+    write_together({weights_file(stem): lambda file: file.write(weights), _card(stem): lambda file: file.write(card)})
 
 
 def largest_change(since: Path, policy: BasePolicy) -> float | None:
@@ -94,8 +109,39 @@ def largest_change(since: Path, policy: BasePolicy) -> float | None:
 
 def copy(stem: Path, to: Path) -> None:
     """Copies the two files of a policy."""
-    for ending in (".safetensors", ".toml"):
-        write(to.with_name(to.name + ending), partial(shutil.copyfile, stem.with_name(stem.name + ending)))
+    _write_both(to, weights_file(stem).read_bytes(), card_file(stem).read_bytes())
+
+
+def weights_file(stem: Path) -> Path:
+    """Where the weights of a policy are."""
+    return stem.with_name(f"{stem.name}.safetensors")
+
+
+def card_file(stem: Path) -> Path:
+    """Where the card of a policy is.
+
+    It is unfinished by name only if the writer was killed after it had given the weights their name.
+    """
+    last = unfinished(_card(stem))
+    with suppress(PolicyError):
+        if last.exists() and Card.read(last).weights == digest(stem):
+            return last
+    return _card(stem)
+
+
+def _card(stem: Path) -> Path:
+    return stem.with_name(f"{stem.name}.toml")
+
+
+def digest(stem: Path) -> str:
+    """What tells a policy from others: SHA-256 of the file of its weights.
+
+    Raises:
+        PolicyError: it cannot be read.
+    """
+    path = weights_file(stem)
+    with reading(f"policy {str(path)!r}", PolicyError):
+        return sha256(path.read_bytes()).hexdigest()
 
 
 def read_card(stem: Path, of: Algorithm) -> Card:
@@ -108,7 +154,7 @@ def read_card(stem: Path, of: Algorithm) -> Card:
     Raises:
         PolicyError: the card is missing or broken, or that of another algorithm.
     """
-    card = Card.read(stem.with_name(f"{stem.name}.toml"))
+    card = Card.read(card_file(stem))
     if card.algorithm != of.name:
         raise PolicyError(f"policy {str(stem)!r} is of algorithm {card.algorithm!r}, not {of.name!r}")
     if card.action not in of.actions:
@@ -130,7 +176,7 @@ def load(stem: Path, card: Card, observation: spaces.Space[Any], action: spaces.
     Raises:
         PolicyError: the weights are missing or broken, or do not fit; the message says where.
     """
-    path, of = stem.with_name(f"{stem.name}.safetensors"), algorithms.get(card.algorithm)
+    path, of = weights_file(stem), algorithms.get(card.algorithm)
     needed = described(observation, action)
     for name in needed if not of.any_clients else ():
         if card.spaces[name] != needed[name]:
@@ -138,12 +184,11 @@ def load(stem: Path, card: Card, observation: spaces.Space[Any], action: spaces.
                 f"policy {str(path)!r} has {name} space {card.spaces[name]}, this environment has {needed[name]}"
                 f" with action={card.action!r}"
             )
-    try:
-        weights = load_file(path)
-    except OSError as error:
-        raise PolicyError(f"policy {str(path)!r} cannot be read: {error}") from error
-    except SafetensorError as error:
-        raise PolicyError(f"policy {str(path)!r} is broken: {error}") from error
+    with reading(f"policy {str(path)!r}", PolicyError):
+        content = path.read_bytes()
+        weights = from_bytes(content)
+    if card.weights not in (None, sha256(content).hexdigest()):
+        raise PolicyError(f"policy {str(path)!r} has other weights than those of its card")
     try:
         # Initial weights are drawn, which shall be nobody else's draws.
         with torch.random.fork_rng(devices=[]):
@@ -159,14 +204,6 @@ def load(stem: Path, card: Card, observation: spaces.Space[Any], action: spaces.
 def described(observation: spaces.Space[Any], action: spaces.Space[Any]) -> dict[str, str]:
     """The spaces as a card says them."""
     return {"observation": " ".join(str(observation).split()), "action": " ".join(str(action).split())}
-
-
-def write(path: Path, save: Callable[[Path], Any]) -> Path:
-    """Writes a file as a whole: until it is finished the former one stays."""
-    unfinished = path.with_name(f"unfinished-{path.name}")
-    save(unfinished)
-    unfinished.replace(path)
-    return path
 
 
 def _check(path: Path, weights: Mapping[str, torch.Tensor], needed: Mapping[str, torch.Tensor]) -> None:

@@ -1,28 +1,25 @@
 """The folder of a training run or a comparison: everything needed to repeat it, and what it made."""
 
 import json
-import platform
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
-from importlib.metadata import version
-from math import inf
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
-from agents.policy_file import write
+from agents.policy_file import Card, card_file, weights_file
+from agents.provenance import versions
 from splitgym.evaluation.processes import TORCH_THREADS
-from splitgym.inputs import read_text, reading
+from splitgym.inputs import InputError, read_text, reading
+from splitgym.outputs import write_text
 
-PACKAGES = ("splitgym", "gymnasium", "numpy", "scipy", "stable-baselines3", "sb3-contrib", "torch")
-
-
-def versions() -> dict[str, str]:
-    """Of Python and of the packages on which results depend."""
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+LONGEST = 150
+"""Letters of a folder's name, before its number."""
+SETTINGS = "settings.yml"
+"""The file of an algorithm's settings, which the folder of a training holds."""
 
 
 def command() -> str:
@@ -35,19 +32,16 @@ def file_name(name: str) -> str:
     return re.sub(r"[^\w.-]", "-", name)
 
 
+def _numbered(name: str, number: int) -> Path:
+    return Path("runs", f"{file_name(name)[:LONGEST]}-{number}")
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far the training of a policy is."""
 
     steps: int = 0
     """Environment steps done."""
-    best: float | None = None
-    """Cost of the policy that was kept; None as long as there is none."""
-
-    @property
-    def cost(self) -> float:
-        """That cost, or infinity."""
-        return inf if self.best is None else self.best
 
 
 class PolicyFolder:
@@ -62,15 +56,14 @@ class PolicyFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.last = path / "last.zip"
+        self.last = path / "last.safetensors"
         self.initial = path / "initial.safetensors"
         self.policy = path / "policy"
         self._progress = path / "progress.json"
 
     def save_progress(self, progress: Progress) -> None:
         """Notes how far the training is."""
-        text = json.dumps({"steps": progress.steps, "best": progress.best}) + "\n"
-        write(self._progress, lambda path: path.write_text(text, encoding="utf-8"))
+        write_text(self._progress, json.dumps(asdict(progress)) + "\n")
 
     def progress(self) -> Progress:
         """How far the training is."""
@@ -78,6 +71,14 @@ class PolicyFolder:
             return Progress()
         with reading(f"progress {str(self._progress)!r}"):
             return Progress(**json.loads(read_text(self._progress)))
+
+    def cost(self) -> float | None:
+        """Of the policy that was kept, which alone knows it, so that no kill parts the two; None: there is none.
+
+        Raises:
+            PolicyError: its card is broken.
+        """
+        return Card.read(card_file(self.policy)).cost if weights_file(self.policy).exists() else None
 
 
 class RunFolder:
@@ -107,17 +108,20 @@ class RunFolder:
             NotADirectoryError: it is a file.
         """
         if path is None:
-            name = file_name(name)
-            numbers = (n for n in range(1, 1_000_000) if not Path("runs", f"{name}-{n}").exists())
-            path = Path("runs", f"{name}-{next(numbers)}")
+            path = next(free for n in count(1) if not (free := _numbered(name, n)).exists())
         elif (path / "run.json").exists():
-            raise FileExistsError(
-                f"{path} holds a run already: choose another --out, or continue training with --resume {path}"
-            )
+            resumed = f", or continue training with --resume {path}" if (path / SETTINGS).exists() else ""
+            raise FileExistsError(f"{path} holds a run already: choose another --out{resumed}")
         elif path.exists() and not path.is_dir():
             raise NotADirectoryError(f"--out {path} is not a folder")
         path.mkdir(parents=True, exist_ok=True)
         return cls(path)
+
+    @staticmethod
+    def last(name: str) -> Path | None:
+        """The last `runs/NAME-n` without a gap before it; None: there is none."""
+        found = list(takewhile(Path.exists, (_numbered(name, n) for n in count(1))))
+        return found[-1] if found else None
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
@@ -126,9 +130,11 @@ class RunFolder:
         Raises:
             FileNotFoundError: it does not.
         """
-        for name in ("run.json", "scenario.toml", "settings.yml"):
+        for name in ("run.json", "scenario.toml", SETTINGS):
             if not (path / name).is_file():
                 raise FileNotFoundError(f"{path} holds no run that can be resumed: {name} is missing")
+        if old := sorted(path.glob("seed-*/last.zip")):
+            raise InputError(f"{old[0]} is of an earlier version, which could execute code: its run cannot be resumed")
         return cls(path)
 
     def save_settings(self, command: str, settings: Mapping[str, Any], scenarios: Mapping[str, str]) -> None:
@@ -143,9 +149,9 @@ class RunFolder:
             "torch_threads": TORCH_THREADS,
         }
         for name, toml in scenarios.items():
-            self.write(name, partial(Path.write_text, data=toml, encoding="utf-8"))
+            write_text(self.path / name, toml)
         # Last, for it says that there is a run.
-        self.write("run.json", lambda path: path.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8"))
+        write_text(self.path / "run.json", json.dumps(run, indent=2) + "\n")
 
     def settings(self) -> dict[str, Any]:
         """The settings of the run.
@@ -156,7 +162,3 @@ class RunFolder:
         path = self.path / "run.json"
         with reading(str(path)):
             return dict(json.loads(read_text(path))["settings"])
-
-    def write(self, name: str, save: Callable[[Path], Any]) -> Path:
-        """Writes a file as a whole: until it is finished the former one stays."""
-        return write(self.path / name, save)

@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import signal
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
 from contextlib import contextmanager
@@ -20,12 +19,13 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv,
 
 from agents.checkpoints import Checkpoints, KeepFastest, KeepHighestReturn, LogRounds
 from agents.hyperparameters import Hyperparameters
+from agents.learner_file import load_learner, steps_done
 from agents.policy_file import Card, described, largest_change, save_weights
-from agents.run_folder import PolicyFolder, versions
+from agents.provenance import versions
+from agents.run_folder import PolicyFolder
 from agents.validation import Score, Validation
 from splitgym.envs import SB3VecEnv
 from splitgym.evaluation.processes import START_METHOD, TORCH_THREADS, interrupts_ignored, worker_pool
-from splitgym.inputs import InputError
 
 TRAINING_SEEDS = 900_000
 """Episodes of the training begin with seeds from below; environment i adds i."""
@@ -34,10 +34,6 @@ VALIDATIONS = 12
 EXACT: Mapping[str, Any] = {"task": {"evaluation_samples": None}}
 """The surrogate knows the accuracy on the whole test set at no cost, as in comparisons."""
 POLL_S = 0.5
-
-
-class CheckpointError(InputError):
-    """A learner cannot go on from what was saved; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -106,41 +102,28 @@ def train(job: Job) -> None:
     """
     torch.set_num_threads(TORCH_THREADS)
     folder, steps = PolicyFolder(job.folder), job.hyperparameters.steps
+    if steps_done(folder.last) >= steps:
+        return
     with _environments(job) as envs:
         model = _begun_or_continued(job, folder, envs)
         model.tensorboard_log = str(folder.path / "tensorboard")
-        if model.num_timesteps < steps:
-            model.learn(
-                steps - model.num_timesteps,
-                callback=[LogRounds(), _checkpoints(job, folder, envs)],
-                reset_num_timesteps=False,
-                tb_log_name=job.hyperparameters.algorithm.name,
-            )
+        model.learn(
+            steps - model.num_timesteps,
+            callback=[LogRounds(), _checkpoints(job, folder, envs)],
+            reset_num_timesteps=False,
+            tb_log_name=job.hyperparameters.algorithm.name,
+        )
 
 
 def _begun_or_continued(job: Job, folder: PolicyFolder, envs: VecEnv) -> BaseAlgorithm:
-    chosen = job.hyperparameters
-    if not folder.last.exists():
-        model = chosen.model(envs, derived_seed(job.seed, 0))
+    # Its schedules are those of the whole training, whose steps may not be what they were.
+    model = job.hyperparameters.model(envs, derived_seed(job.seed, 0))
+    if folder.last.exists():
+        load_learner(folder.last, model)
+        # Episodes begin anew, with seeds of their own.
+        model.set_random_seed(derived_seed(job.seed, model.num_timesteps))
+    else:
         save_weights(folder.initial, model.policy)
-        return model
-    try:
-        # Its schedules are those of the whole training, whose steps may not be what they were.
-        model = chosen.algorithm.learner_class.load(folder.last, envs, device="cpu", **chosen.schedules)
-    except (
-        zipfile.BadZipFile,
-        AssertionError,
-        ValueError,
-        TypeError,
-        KeyError,
-        RuntimeError,
-        EOFError,
-        AttributeError,
-    ) as error:
-        reason = " ".join(str(error).split())
-        raise CheckpointError(f"training cannot go on from {str(folder.last)!r}: {reason}") from error
-    # Episodes begin anew, with seeds of their own.
-    model.set_random_seed(derived_seed(job.seed, model.num_timesteps))
     return model
 
 

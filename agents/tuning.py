@@ -71,7 +71,8 @@ class Search:
     def _study(self, seed: int) -> optuna.Study:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         return optuna.create_study(
-            storage=f"sqlite:///{self.folder / STUDY}",
+            # What has a meaning in URLs, as "?" has, is quoted.
+            storage=f"sqlite:///{(self.folder / STUDY).absolute().as_uri()}?uri=true",
             study_name=self.start.algorithm.name,
             sampler=optuna.samplers.TPESampler(seed=seed),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=self.start.steps // 3),

@@ -15,25 +15,21 @@ import optuna
 import pandas as pd
 import pytest
 from command_lines import error_line
-from stable_baselines3 import PPO
+from in_process import compare_in_this_process
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 import agents
 import train_agent
 from agents import algorithms, training
 from agents.hyperparameters import Hyperparameters
+from agents.learner_file import steps_done
 from agents.policy_file import Card
-from agents.run_folder import PolicyFolder, Progress, RunFolder
-from splitgym.evaluation import run_episodes
+from agents.run_folder import PolicyFolder, RunFolder
 from splitgym.scenario import build, load
 
 ROOT = Path(train_agent.__file__).parent
 SMALL = ["--scenario", "toy", "--environments", "2", "--seeds", "1", "--episodes", "1", "--workers", "1"]
 TINY = [*SMALL, "--steps", "64"]
-
-
-def timesteps(path):
-    return PPO.load(path, device="cpu").num_timesteps
 
 
 @pytest.fixture(scope="module")
@@ -59,17 +55,14 @@ def in_this_process(monkeypatch):
             training.train(job)
         yield [PolicyFolder(job.folder).progress().steps for job in jobs]
 
-    def compare(makers, scenarios, seeds, settings, until, workers=1):
-        for name, make in makers.items():
-            yield from run_episodes(name, make, seeds, {**settings, "scenario": scenarios[0]}, until)
-
     monkeypatch.setattr(train_agent, "train_all", train_all)
-    monkeypatch.setattr(train_agent, "compare", compare)
+    compare_in_this_process(monkeypatch)
 
 
 def test_run_leaves_everything_in_its_folder(run):
-    assert {"initial.safetensors", "last.zip", "policy.safetensors", "policy.toml", "progress.json", "tensorboard"} == {
-        path.name for path in (run / "seed-0").iterdir()
+    assert {path.name for path in (run / "seed-0").iterdir()} == {
+        *("initial.safetensors", "last.safetensors", "policy.safetensors", "policy.toml", "progress.json"),
+        "tensorboard",
     }
     assert {
         "run.json",
@@ -80,6 +73,7 @@ def test_run_leaves_everything_in_its_folder(run):
         "table.md",
         "table.csv",
         "episodes.csv",
+        "episodes.jsonl",
         "rounds.csv",
         "accuracy.png",
         "seed-0",
@@ -97,7 +91,7 @@ def test_run_folder_holds_what_is_needed_to_repeat_the_run(run):
 
 
 def test_a_rollout_is_finished_before_training_stops(run):
-    assert timesteps(run / "seed-0" / "last.zip") == 128
+    assert steps_done(run / "seed-0" / "last.safetensors") == 128
 
 
 def test_tables_of_a_run_agree_with_each_other(run):
@@ -160,8 +154,8 @@ def test_the_best_of_several_seeds_is_compared(tmp_path, monkeypatch):
     def train_all(jobs, workers):
         for job in jobs:
             training.train(job)
-            PolicyFolder(job.folder).save_progress(Progress(128, costs[job.seed]))
-            yield [128, 128, 128]
+        monkeypatch.setattr(PolicyFolder, "cost", lambda folder: costs[int(folder.path.name.removeprefix("seed-"))])
+        yield [128, 128, 128]
 
     monkeypatch.setattr(train_agent, "train_all", train_all)
     folder = tmp_path / "run"
@@ -298,6 +292,13 @@ def test_resume_refuses_other_settings(run, capsys, option):
     assert "--resume" in line
 
 
+def trained_on_in_iot(folder):
+    (folder / "scenario.toml").write_text(load("iot").to_toml())
+    record = json.loads((folder / "run.json").read_text())
+    record["settings"]["steps"] = 256
+    (folder / "run.json").write_text(json.dumps(record))
+
+
 @pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize(
     ("damage", "word"),
@@ -317,10 +318,11 @@ def test_resume_refuses_other_settings(run, capsys, option):
         (lambda folder: (folder / "seed-0" / "progress.json").write_text("[1]"), "progress.json"),
         (lambda folder: (folder / "seed-0" / "progress.json").write_text('{"steps": 1, "x": 2}'), "progress.json"),
         (lambda folder: (folder / "run.json").write_bytes(b"\xff\xfe"), "run.json"),
-        (lambda folder: (folder / "seed-0" / "last.zip").write_text("no checkpoint"), "last.zip"),
+        (lambda folder: (folder / "seed-0" / "last.safetensors").write_text("no checkpoint"), "last.safetensors"),
         (lambda folder: (folder / "settings.yml").unlink(), "settings.yml"),
         (lambda folder: (folder / "scenario.toml").unlink(), "scenario.toml"),
-        (lambda folder: (folder / "scenario.toml").write_text(load("iot").to_toml()), "last.zip"),
+        (lambda folder: (folder / "seed-0" / "last.zip").touch(), "last.zip is of an earlier version"),
+        (trained_on_in_iot, "last.safetensors"),
     ],
     ids=[
         "no run.json",
@@ -338,13 +340,14 @@ def test_resume_refuses_other_settings(run, capsys, option):
         "text as checkpoint",
         "no settings of the algorithm",
         "no scenario",
+        "earlier version",
         "other scenario",
     ],
 )
 def test_broken_run_folder_is_one_error_line(run, tmp_path, capsys, damage, word):
     folder = tmp_path / "run"
     (folder / "seed-0").mkdir(parents=True)
-    for name in ("run.json", "seed-0/last.zip", "scenario.toml", "settings.yml"):
+    for name in ("run.json", "seed-0/last.safetensors", "scenario.toml", "settings.yml"):
         (folder / name).write_bytes((run / name).read_bytes())
     damage(folder)
     assert word in fails(capsys, "--resume", str(folder))
@@ -428,11 +431,11 @@ def test_ctrl_c_in_training_keeps_what_was_saved_last_and_resume_goes_on(tmp_pat
     folder, small = tmp_path / "a run", tmp_path / "small.yml"
     settings = Hyperparameters.read(algorithms.get("ppo-equivariant"), "train")
     settings.changed(n_steps=32, batch_size=64).write(small, "train")
-    checkpoint = folder / "seed-0" / "last.zip"
+    checkpoint = folder / "seed-0" / "last.safetensors"
     options = ["--scenario", "toy", "--learner", "train", "--steps", "1000000", "--settings", str(small)]
     out = interrupted(folder, checkpoint.exists, *options, "--environments", "2", "--seeds", "1")
     assert shlex.join([str(ROOT / "train_agent.py"), "--resume", str(folder)]) in out
-    done = timesteps(checkpoint)
+    done = steps_done(checkpoint)
     assert done >= 64
     assert done % 64 == 0
     record = json.loads((folder / "run.json").read_text())
@@ -440,7 +443,7 @@ def test_ctrl_c_in_training_keeps_what_was_saved_last_and_resume_goes_on(tmp_pat
     (folder / "run.json").write_text(json.dumps(record))
     monkeypatch.setattr(training, "SubprocVecEnv", lambda makers, **_: DummyVecEnv(makers))
     assert train_agent.main(["--resume", str(folder)]) == 0
-    assert timesteps(checkpoint) == done + 64
+    assert steps_done(checkpoint) == done + 64
     assert (folder / "table.md").exists()
 
 
@@ -454,9 +457,9 @@ def test_ctrl_c_before_there_is_a_folder_says_so(capsys, monkeypatch):
 def test_ctrl_c_while_workers_begin_is_heard_and_the_run_can_be_resumed(tmp_path):
     folder = tmp_path / "run"
     interrupted(folder, (folder / "run.json").exists, *TINY, "--compare", "fixed")
-    assert not (folder / "seed-0" / "last.zip").exists()
+    assert not (folder / "seed-0" / "last.safetensors").exists()
     assert train_agent.main(["--resume", str(folder)]) == 0
-    assert timesteps(folder / "seed-0" / "last.zip") == 128
+    assert steps_done(folder / "seed-0" / "last.safetensors") == 128
 
 
 @pytest.mark.parametrize(

@@ -2,52 +2,39 @@
 
 import inspect
 import json
-import platform
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
-from functools import cache, partial
-from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import agents
 import experiments
-import splitgym
-from agents.policy_file import write
-from agents.run_folder import versions as packages_of_agents
+from agents.provenance import machine, sources
+from agents.provenance import versions as packages_of_agents
 from splitgym.inputs import read_text, reading
+from splitgym.outputs import write_text
 
 PACKAGES = ("matplotlib", "numba", "pandas", "scikit-learn")
 """On which results depend, beside those of `agents`."""
 FILE = "provenance.json"
+FOLDER = Path(experiments.__path__[0])
 
 
 def versions(measure: Callable[..., object]) -> dict[str, str]:
     """Of machine, Python and packages; of this project a digest of the sources that decide what is measured."""
     return {
-        "machine": f"{platform.system()} {platform.machine()}",
+        "machine": machine(),
         **packages_of_agents(),
         **{name: version(name) for name in PACKAGES},
-        "sources": _digest(Path(inspect.getfile(measure))),
+        "sources": sources(_own_sources(Path(inspect.getfile(measure)))),
     }
 
 
-@cache
-def _digest(measured_by: Path) -> str:
-    """Of the simulator, the schedulers, and the file of an experiment, or its folder if it has one of its own."""
-    own_folder = (measured_by.parent / "__init__.py").exists() and measured_by.parent != _folder(experiments)
-    digest = sha256()
-    for root in (_folder(splitgym), _folder(agents), measured_by.parent if own_folder else measured_by):
-        for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
-            if path.is_file() and "__pycache__" not in path.parts:
-                digest.update(f"{path.relative_to(root.parent).as_posix()}\n".encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _folder(package: Any) -> Path:
-    return Path(package.__path__[0])
+def _own_sources(measured_by: Path) -> Path:
+    """The file of an experiment, or its folder if it has one of its own."""
+    has_folder = (measured_by.parent / "__init__.py").exists() and measured_by.parent != FOLDER
+    return measured_by.parent if has_folder else measured_by
 
 
 def commit() -> str | None:
@@ -55,7 +42,7 @@ def commit() -> str | None:
     git = shutil.which("git")
     if git is None:
         return None
-    describe = [git, "-C", str(_folder(experiments)), "describe", "--always", "--dirty", "--abbrev=12"]
+    describe = [git, "-C", str(FOLDER), "describe", "--always", "--dirty", "--abbrev=12"]
     found = subprocess.run(describe, capture_output=True, text=True, check=False)
     return found.stdout.strip() or None
 
@@ -68,8 +55,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 def save(folder: Path, provenance: Mapping[str, Any]) -> None:
     """Writes it into the folder of a run."""
-    text = json.dumps(provenance, indent=2) + "\n"
-    write(folder / FILE, partial(Path.write_text, data=text, encoding="utf-8"))
+    write_text(folder / FILE, json.dumps(provenance, indent=2) + "\n")
 
 
 def saved(folder: Path) -> dict[str, Any] | None:

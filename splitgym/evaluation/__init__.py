@@ -9,6 +9,7 @@ except ModuleNotFoundError as error:
 
 from splitgym.evaluation.comparison import ALL, Comparison
 from splitgym.evaluation.episodes import Episode
+from splitgym.evaluation.kept import KeptEpisodes, OtherEpisodesError
 from splitgym.evaluation.plots import plot_accuracy, plot_profiles, plot_times
 from splitgym.evaluation.report import notes, write_report
 from splitgym.evaluation.runner import HELD_OUT, AgentFactory, Until, compare, run_episodes
@@ -20,6 +21,8 @@ __all__ = [
     "AgentFactory",
     "Comparison",
     "Episode",
+    "KeptEpisodes",
+    "OtherEpisodesError",
     "Until",
     "compare",
     "episode_table",

@@ -1,11 +1,17 @@
 """What a scheduler achieved in one episode."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+
+ROUNDS = ("elapsed_s", "accuracy", "round_latency_s", "energy_j")
+NUMBERS = ("target_accuracy", "time_budget_s", "initial_accuracy")
+"""Fields of an episode with a value for each round, and with one."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,31 @@ class Episode:
     """[R] of clients and server."""
     initial_accuracy: float
     """Test accuracy before the first round."""
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What tells it from the other episodes of a comparison: scenario, agent, seed."""
+        return self.scenario, self.agent, self.seed
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as texts, numbers and lists, from which `from_json` makes the same episode, to the bit."""
+        return {
+            name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in asdict(self).items()
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """The episode that `to_json` described.
+
+        Raises:
+            ValueError, TypeError, KeyError: it is none; the message says why.
+        """
+        rounds: dict[str, Any] = {name: np.array(content[name], np.float64) for name in ROUNDS}
+        ((count,),) = {values.shape for values in rounds.values()}
+        numbers: dict[str, Any] = {name: float(content[name]) for name in NUMBERS}
+        if not count or not all(np.isfinite(values).all() for values in rounds.values()):
+            raise ValueError("it has no rounds, or a number that is not finite")
+        return cls(str(content["scenario"]), str(content["agent"]), int(content["seed"]), **numbers, **rounds)
 
     @property
     def in_time(self) -> NDArray[np.bool_]:

@@ -1,7 +1,11 @@
 """Whole episodes of agents in scenarios, on common held-out seeds."""
 
+import pickle
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from functools import lru_cache
+from itertools import product
 from typing import Any, Literal, Protocol
 
 import gymnasium as gym
@@ -9,14 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.evaluation.episodes import Episode
+from splitgym.evaluation.kept import KeptEpisodes
 from splitgym.evaluation.processes import interrupts_ignored, worker_pool
+from splitgym.inputs import InputError
 from splitgym.rounds import Decision, RoundState
+from splitgym.scenario import build
 
 HELD_OUT = 1_000_000
 """The first seed of comparisons; training stays below."""
 
-JOBS_PER_WORKER = 4
-"""Into how many parts the seeds of an agent are split for each process: few, as each makes the environment anew."""
+IN_HAND = 2
+"""Episodes that are given out for each process, so that it never waits for the next one."""
 
 Until = Literal["target", "budget"]
 """When an episode ends: at the target or when a budget is spent, whichever comes first; or only with the budget."""
@@ -41,6 +48,7 @@ def compare(
     settings: Mapping[str, Any],
     until: Until = "target",
     workers: int = 1,
+    kept: KeptEpisodes | None = None,
 ) -> Iterator[Episode]:
     """Runs every scheduler in every scenario on every seed, in several processes; yields episodes as they end.
 
@@ -53,18 +61,48 @@ def compare(
         settings: Other keyword arguments of the environment.
         until: See `Until`.
         workers: Number of processes.
+        kept: Where episodes are kept as they end, so that a stopped comparison goes on; those that stand there are
+            not played again. None: nowhere.
+
+    Raises:
+        InputError: two scenarios have the same name.
     """
-    parts = np.array_split(np.asarray(seeds), min(len(seeds), JOBS_PER_WORKER * workers))
-    with worker_pool(workers) as pool:
-        with interrupts_ignored():
-            jobs = [
-                pool.submit(run_episodes, name, make, part.tolist(), {**settings, "scenario": scenario}, until)
-                for scenario in scenarios
-                for part in parts
-                for name, make in agents.items()
-            ]
-        for job in as_completed(jobs):
-            yield from job.result()
+    names = [build(scenario).name for scenario in scenarios]
+    if len(set(names)) < len(names):
+        raise InputError(f"scenarios are named {', '.join(map(repr, names))}, allowed: names that differ")
+    before = {episode.key: episode for episode in (kept.episodes if kept else ())}
+    made_with = [pickle.dumps(({**settings, "scenario": scenario}, until)) for scenario in scenarios]
+    left: deque[tuple[str, AgentFactory, int, bytes]] = deque()
+    for scenario, seed, agent in product(range(len(names)), seeds, agents):
+        episode = before.get((names[scenario], agent, int(seed)))
+        if episode is None:
+            left.append((agent, agents[agent], int(seed), made_with[scenario]))
+        else:
+            yield episode
+    if not left:
+        return
+    with worker_pool(min(workers, len(left))) as pool:
+        pending: set[Future[Episode]] = set()
+        while left or pending:
+            with interrupts_ignored():
+                while left and len(pending) < IN_HAND * workers:
+                    pending.add(pool.submit(_play, *left.popleft()))
+            ended, pending = wait(pending, return_when=FIRST_COMPLETED)
+            for job in ended:
+                if kept is not None:
+                    kept.add(job.result())
+                yield job.result()
+
+
+def _play(name: str, agent_factory: AgentFactory, seed: int, made_with: bytes) -> Episode:
+    """An episode in a process of its own, which makes the environment once for all agents and seeds."""
+    env = _environment(made_with)
+    return _run(name, agent_factory(env), seed, env)
+
+
+@lru_cache(maxsize=1)
+def _environment(made_with: bytes) -> gym.Env[Any, Any]:
+    return _made(*pickle.loads(made_with))
 
 
 def run_episodes(
@@ -81,10 +119,14 @@ def run_episodes(
         settings: Keyword arguments of the environment.
         until: See `Until`.
     """
+    env = _made(settings, until)
+    return [_run(name, agent_factory(env), seed, env) for seed in seeds]
+
+
+def _made(settings: Mapping[str, Any], until: Until) -> gym.Env[Any, Any]:
     episode = {**settings.get("episode", {}), "stop_at_target": until == "target"}
     task = {**settings.get("task", {}), "evaluation_samples": None, "evaluate_every": 1}
-    env = gym.make("SplitLearning-v0", **{**settings, "episode": episode, "task": task})
-    return [_run(name, agent_factory(env), seed, env) for seed in seeds]
+    return gym.make("SplitLearning-v0", **{**settings, "episode": episode, "task": task})
 
 
 def _run(name: str, agent: Acts, seed: int, env: gym.Env[Any, Any]) -> Episode:

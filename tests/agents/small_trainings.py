@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 import gymnasium as gym
+from stable_baselines3.common.vec_env import DummyVecEnv
 
 import splitgym  # noqa: F401 - registers the environment
 from agents import algorithms
 from agents.hyperparameters import Hyperparameters
+from agents.learner_file import load_learner
 from agents.training import Job, train
 
 SMALL = {
@@ -40,6 +42,14 @@ def trained(folder, name="ppo-equivariant", **options):
     """The folder of a policy that was trained a little."""
     train(job(folder, name, **options))
     return folder
+
+
+def learner(folder, name):
+    """Stable-Baselines3's own object as it was when its training ended."""
+    env = DummyVecEnv([lambda: toy(name)])
+    model = small(name).model(env, seed=0)
+    load_learner(folder / "last.safetensors", model)
+    return model
 
 
 def toy(algorithm, /, scenario="toy", **options):

@@ -9,13 +9,14 @@ from itertools import product
 import pandas as pd
 import pytest
 from command_lines import error_line
+from in_process import compare_in_this_process
 
 import agents
 from agents import compare as command
 from agents import learned
 from agents.algorithms import ALGORITHMS
 from agents.learned import GENERAL
-from splitgym.evaluation import HELD_OUT, run_episodes
+from splitgym.evaluation import HELD_OUT
 from splitgym.scenario import build, load
 
 TINY = ["--scenarios", "toy", "--episodes", "3", "--workers", "1"]
@@ -25,14 +26,7 @@ FILES = ("episodes.csv", "table.csv", "table.md", "paired.csv")
 
 @pytest.fixture
 def in_this_process(monkeypatch):
-    """Comparisons without the seconds that a new process takes to begin."""
-
-    def compare(makers, scenarios, seeds, settings, until="target", workers=1):
-        for scenario in scenarios:
-            for name, make in makers.items():
-                yield from run_episodes(name, make, list(seeds), {**settings, "scenario": scenario}, until)
-
-    monkeypatch.setattr(command, "compare", compare)
+    compare_in_this_process(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +38,7 @@ def folder(tmp_path_factory):
 
 
 def test_everything_is_in_the_folder(folder):
-    expected = {*FILES, "report.html", "run.json", "toy.toml", "times-toy.png", "profiles-toy.png"}
+    expected = {*FILES, "episodes.jsonl", "report.html", "run.json", "toy.toml", "times-toy.png", "profiles-toy.png"}
     assert {path.name for path in folder.iterdir()} == expected
 
 
@@ -230,7 +224,8 @@ def test_a_scenario_that_the_surrogate_is_not_calibrated_for_says_how_to_calibra
 def test_results_are_not_overwritten(folder, capsys):
     before = (folder / "table.csv").read_bytes()
     line = fails(capsys, *TINY, *FEW, "--out", str(folder))
-    assert f"{folder} holds a run already" in line
+    assert f"{folder / 'episodes.jsonl'} holds episodes of another comparison: agents is ['fixed', " in line
+    assert line.endswith("choose another --out")
     assert (folder / "table.csv").read_bytes() == before
 
 
@@ -249,7 +244,7 @@ def test_death_of_a_worker_is_one_error_line(tmp_path, capsys, monkeypatch):
 def test_ctrl_c_says_stopped(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(command, "compare", raising(KeyboardInterrupt))
     assert command.main([*TINY, *FEW, "--out", str(tmp_path / "run")]) == 130
-    assert capsys.readouterr().out.strip().endswith("Stopped.")
+    assert capsys.readouterr().out.strip().endswith("Stopped. 0 episodes are kept; the same command goes on.")
 
 
 def test_help_shows_defaults_and_units(capsys, monkeypatch):

@@ -5,6 +5,7 @@ import importlib
 import pickle
 import tomllib
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import tomli_w
 import torch
 from safetensors.torch import load_file, save_file
-from small_trainings import rounds, toy
+from small_trainings import learner, rounds, toy
 
 import agents
 from agents import algorithms, learned
@@ -31,16 +32,16 @@ def own(policies, tmp_path):
 
 @pytest.mark.parametrize("name", algorithms.ALGORITHMS)
 def test_policy_from_its_files_acts_as_the_learner_did(name, policies):
-    """The learner is read from the checkpoint of the same moment, by Stable-Baselines3 itself."""
+    """The learner is that of the same moment, an object of Stable-Baselines3."""
     agent = agents.make(name, toy(name), policy=policies[name])
-    learner = algorithms.get(name).learner_class.load(policies[name] / "last.zip", device="cpu")
-    if agent.card.steps != learner.num_timesteps:
+    model = learner(policies[name], name)
+    if agent.card.steps != model.num_timesteps:
         # The best policy was an earlier one: take its weights, which is what the file is about.
-        learner.policy.load_state_dict(load_file(policies[name] / "policy.safetensors"))
+        model.policy.load_state_dict(load_file(policies[name] / "policy.safetensors"))
     memory, begins = None, np.array([True])
     for observation, action in rounds(agent):
         masks = {"action_masks": agent.env.action_masks()} if name == "maskable-ppo" else {}
-        expected, memory = learner.policy.predict(observation[None], memory, begins, deterministic=True, **masks)
+        expected, memory = model.policy.predict(observation[None], memory, begins, deterministic=True, **masks)
         begins[:] = False
         assert np.array_equal(action, expected[0])
 
@@ -93,6 +94,7 @@ def changed_weights(folder, change):
     weights = load_file(path)
     change(weights)
     save_file(weights, path)
+    changed_card(folder, weights=sha256(path.read_bytes()).hexdigest())
 
 
 @pytest.mark.parametrize(
@@ -107,6 +109,7 @@ def changed_weights(folder, change):
         (lambda f: (f / "policy.toml").unlink(), ("policy.toml", "cannot be read")),
         (lambda f: (f / "policy.toml").write_text("= 3"), ("policy.toml", "broken")),
         (lambda f: (f / "policy.toml").write_bytes(b"\xff"), ("policy.toml", "cannot be read: it is not in UTF-8")),
+        (lambda f: changed_card(f, weights="0" * 64), ("other weights than those of its card",)),
         (lambda f: changed_card(f, seed=None), ("policy.toml", "seed is missing")),
         (lambda f: changed_card(f, mood="good"), ("policy.toml", "mood is not expected")),
         (lambda f: changed_card(f, algorithm="tqc"), ("of algorithm 'tqc', not 'ppo-equivariant'",)),
@@ -123,6 +126,7 @@ def changed_weights(folder, change):
         "no card",
         "card is no TOML",
         "card is binary",
+        "card of other weights",
         "card lacks a field",
         "card has one too many",
         "other algorithm",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 from sb3_contrib.common.maskable.evaluation import evaluate_policy as evaluate_masked
-from small_trainings import rounds, toy
+from small_trainings import learner, rounds, toy
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
@@ -109,9 +109,9 @@ def test_rules_refuse_states_of_another_scenario_or_framework(name, options):
 
 def learner_of(name, folder):
     """Stable-Baselines3's own object with the weights of the policy that was kept."""
-    learner = algorithms.get(name).learner_class.load(folder / "last.zip", device="cpu")
-    learner.policy.load_state_dict(load_file(folder / "policy.safetensors"))
-    return learner
+    model = learner(folder, name)
+    model.policy.load_state_dict(load_file(folder / "policy.safetensors"))
+    return model
 
 
 @pytest.mark.parametrize("vector", ["single", "SB3VecEnv", "DummyVecEnv"])

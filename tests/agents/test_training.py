@@ -10,7 +10,6 @@ import yaml
 from safetensors.torch import load_file
 from small_trainings import job, small, toy, trained
 from stable_baselines3.common import base_class
-from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -19,15 +18,16 @@ import train_agent
 from agents import algorithms, checkpoints, training, validation
 from agents.checkpoints import KeepFastest
 from agents.hyperparameters import KEYS, Hyperparameters
+from agents.learner_file import CheckpointError, steps_done
 from agents.policy_file import Card
 from agents.run_folder import PolicyFolder
-from agents.training import CheckpointError, derived_seed, train, train_all
+from agents.training import derived_seed, train, train_all
 from agents.validation import Score, Validation
 from splitgym.envs import SB3VecEnv
 
 
-def steps_of(folder, name="ppo-equivariant"):
-    return algorithms.get(name).learner_class.load(folder / "last.zip", device="cpu").num_timesteps
+def steps_of(folder):
+    return steps_done(folder / "last.safetensors")
 
 
 def same_weights(one, other):
@@ -69,16 +69,12 @@ def test_card_says_how_the_policy_came_about(policy):
 @pytest.mark.parametrize("name", algorithms.ALGORITHMS)
 def test_training_goes_on_from_what_was_saved(name, tmp_path):
     begun = trained(tmp_path / "run", name)
-    done = steps_of(begun, name)
-    weights = {key: value.clone() for key, value in learner_weights(begun, name).items()}
+    done, before = steps_of(begun), load_file(begun / "last.safetensors")
     train(job(begun, name, steps=2 * done))
-    assert steps_of(begun, name) == 2 * done
-    assert PolicyFolder(begun).progress().steps == 2 * done
-    assert any(not torch.equal(weights[key], value) for key, value in learner_weights(begun, name).items())
-
-
-def learner_weights(folder, name):
-    return algorithms.get(name).learner_class.load(folder / "last.zip", device="cpu").policy.state_dict()
+    assert steps_of(begun) == PolicyFolder(begun).progress().steps == 2 * done
+    after = load_file(begun / "last.safetensors")
+    assert after.keys() == before.keys()
+    assert any(not torch.equal(before[key], value) for key, value in after.items() if key.startswith("policy/"))
 
 
 def test_finished_training_is_not_repeated(policy, monkeypatch):
@@ -88,18 +84,33 @@ def test_finished_training_is_not_repeated(policy, monkeypatch):
     train(job(policy))
 
 
-@pytest.mark.parametrize("damage", [lambda content: b"no checkpoint", lambda content: content[:3000]])
-def test_broken_checkpoint_is_one_clear_error(policy, tmp_path, damage):
-    (tmp_path / "last.zip").write_bytes(damage((policy / "last.zip").read_bytes()))
-    with pytest.raises(CheckpointError, match=r"last\.zip") as caught:
-        train(job(tmp_path))
+def longer(folder, **options):
+    return job(folder, steps=256, **options)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda content: b"no checkpoint", "is broken"),
+        (lambda content: content[:3000], "is broken"),
+        (lambda content: content.replace(b"num_timesteps", b"num_timestepz"), "lacks 'num_timesteps'"),
+        (lambda content: content.replace(b'num_timesteps\\": ', b'num_timesteps\\":-'), "num_timesteps is -128"),
+        (lambda content: content.replace(b"policy/log_std", b"policy/log_stt"), "log_std"),
+        (lambda content: content[:-8] + np.array([np.nan] * 2, np.float32).tobytes(), "is not finite"),
+    ],
+)
+def test_broken_checkpoint_is_one_clear_error(policy, tmp_path, damage, words):
+    (tmp_path / "last.safetensors").write_bytes(damage((policy / "last.safetensors").read_bytes()))
+    with pytest.raises(CheckpointError, match=r"last\.safetensors") as caught:
+        train(longer(tmp_path))
+    assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_checkpoint_of_other_spaces_is_one_clear_error(policy, tmp_path):
-    (tmp_path / "last.zip").write_bytes((policy / "last.zip").read_bytes())
-    with pytest.raises(CheckpointError, match=r"(?i)spaces do not match"):
-        train(job(tmp_path, scenario="iot"))
+    (tmp_path / "last.safetensors").write_bytes((policy / "last.safetensors").read_bytes())
+    with pytest.raises(CheckpointError, match="its observation is 'Box"):
+        train(longer(tmp_path, scenario="iot"))
 
 
 def test_training_validation_and_comparison_have_seeds_of_their_own():
@@ -144,14 +155,14 @@ def test_the_best_policy_of_a_training_is_kept(tmp_path, monkeypatch):
     assert Card.read(folder / "policy.toml").score == {"made_up": 3.0}
     train(job(folder, steps=512))
     assert Card.read(folder / "policy.toml").score == {"made_up": 3.0}
-    assert PolicyFolder(folder).progress().best == 3.0
+    assert PolicyFolder(folder).cost() == 3.0
 
 
 def test_real_training_keeps_the_policy_of_the_highest_return(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "MINIMUM_EPISODES", 1)
     folder = trained(tmp_path / "run", learner="train", environments=1, steps=128)
     score = Card.read(folder / "policy.toml").score
-    assert score["mean_return"] == -PolicyFolder(folder).progress().best
+    assert score["mean_return"] == -PolicyFolder(folder).cost()
 
 
 def test_worker_that_is_killed_ends_real_training(tmp_path, monkeypatch):
@@ -314,7 +325,7 @@ def test_the_rate_falls_in_equal_steps_from_its_start_and_never_to_zero(name, st
     """A rollout is of 4 environments and 16 rounds."""
     train(falling(tmp_path, name, steps))
     assert rates == pytest.approx([0.002 * part for part in expected])
-    assert steps_of(tmp_path, name) == 64 * len(expected)
+    assert steps_of(tmp_path) == 64 * len(expected)
 
 
 def test_the_rate_of_an_off_policy_algorithm_falls_likewise(tmp_path, rates):
@@ -338,17 +349,6 @@ def test_a_training_that_goes_on_has_the_rates_of_one_that_was_not_stopped(tmp_p
 def folder(path):
     path.mkdir()
     return path
-
-
-def test_a_training_that_goes_on_from_an_old_checkpoint_has_rates_above_zero(tmp_path, rates):
-    """Rates fell to 0 in the last update, and steps were not whole rollouts."""
-    train(falling(tmp_path, "ppo", 64))
-    learner = algorithms.get("ppo").learner_class.load(tmp_path / "last.zip", device="cpu")
-    learner.learning_rate = LinearSchedule(0.002, 0.0, 1.0)
-    learner.save(tmp_path / "last.zip")
-    rates.clear()
-    train(falling(tmp_path, "ppo", 150))
-    assert rates == pytest.approx([0.002 * 2 / 3, 0.002 / 3])
 
 
 def test_other_schedules_fall_likewise():
@@ -384,6 +384,6 @@ def test_an_off_policy_algorithm_keeps_nothing_from_before_it_learnt(tmp_path, m
 def test_a_training_without_its_initial_weights_does_not_say_how_much_changed(tmp_path):
     trained(tmp_path, steps=64)
     (tmp_path / "initial.safetensors").unlink()
-    (tmp_path / "progress.json").unlink()
+    (tmp_path / "policy.safetensors").unlink()
     train(job(tmp_path, steps=128))
     assert Card.read(tmp_path / "policy.toml").largest_change is None
