@@ -2,11 +2,13 @@
 
 import inspect
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import inf, nan
 from pathlib import Path
 from typing import Any, Self
 
+import torch
 import yaml
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.utils import LinearSchedule
@@ -27,10 +29,39 @@ LINEAR = "lin_"
 """What begins so falls from the number behind it in equal steps, one for each update, and is above 0 in the last."""
 SCHEDULED = ("learning_rate", "clip_range", "clip_range_vf")
 """What may fall during the training."""
-NEEDED = ("n_steps", "train_freq", "batch_size", "n_epochs", "gradient_steps")
-"""Numbers without which nothing is trained."""
-AS_MANY_AS_STEPS = ("gradient_steps", -1)
-"""Stable-Baselines3's word for it."""
+MOST_TRANSITIONS = 10**8
+"""Of a replay buffer or a rollout."""
+BOUNDS: Mapping[str, tuple[float, float]] = {
+    "batch_size": (1, 10**6),
+    "buffer_size": (1, MOST_TRANSITIONS),
+    "clip_range": (0, 10**3),
+    "clip_range_vf": (0, 10**6),
+    "gae_lambda": (0, 1),
+    "gamma": (0, 1),
+    "gradient_steps": (-1, 10**6),
+    "learning_rate": (0, 1),
+    "max_grad_norm": (1e-9, 10**9),
+    "n_epochs": (1, 10**6),
+    "n_steps": (1, 10**6),
+    "sde_sample_freq": (-1, 10**6),
+    "stats_window_size": (1, 10**6),
+    "target_entropy": (-(10**6), 10**6),
+    "target_kl": (1e-9, 10**6),
+    "target_update_interval": (1, 10**6),
+    "tau": (1e-9, 1),
+    "train_freq": (1, 10**6),
+}
+"""Least and most of a number; of all others 0 and `MOST`."""
+BY_ITSELF = "auto"
+"""Stable-Baselines3's word for a value that is learnt, with an underscore and a number for its beginning."""
+ABSENT_ONLY = (
+    "action_noise",
+    "replay_buffer_class",
+    "replay_buffer_kwargs",
+    "rollout_buffer_class",
+    "rollout_buffer_kwargs",
+)
+"""What no file can say: objects of Python, and what they need."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +88,13 @@ class Hyperparameters:
                 raise InputError(f"{name!r} is no setting of {self.algorithm.name}, {suggest(name, allowed)}")
             if name in SCHEDULED and value is not None:
                 _start(name, value)
-            elif isinstance(allowed[name], int | float) and not _is_like(value, allowed[name]):
-                raise InputError(f"{name} = {value!r}, allowed: a value like {allowed[name]!r}")
-        for name in NEEDED:
-            value = self.arguments.get(name, 1)
-            if not isinstance(value, int) or (value < 1 and (name, value) != AS_MANY_AS_STEPS):
-                raise InputError(f"{name} = {value!r}, allowed: whole numbers from 1")
+            else:
+                _check(name, value, allowed[name])
+        if self.arguments.get("gradient_steps") == 0:
+            raise InputError("gradient_steps = 0, allowed: whole numbers from 1, or -1: as many as environment steps")
+        if self.rollout_steps > MOST_TRANSITIONS:
+            steps = f"{self.rollout_steps:,} steps of all environments from one update to the next"
+            raise InputError(f"{steps}, allowed: up to {MOST_TRANSITIONS:,}")
         warm_up = 0 if self.on_policy else self._setting("learning_starts")
         if self.steps <= warm_up:
             raise InputError(f"steps = {self.steps} with learning_starts = {warm_up} trains nothing, allowed: more")
@@ -147,7 +179,10 @@ class Hyperparameters:
             arguments["batch_size"] = min(arguments["batch_size"], self._setting("n_steps") * env.num_envs)
         if "policy_kwargs" in arguments:
             arguments["policy_kwargs"] = self.policy_arguments
-        return self.algorithm.learner_class(self.algorithm.policy_class, env, seed=seed, device="cpu", **arguments)
+        model = self.algorithm.learner_class(self.algorithm.policy_class, env, seed=seed, device="cpu", **arguments)
+        if not all(bool(torch.isfinite(weights).all()) for weights in model.policy.parameters()):
+            raise InputError(f"policy_kwargs = {self.policy_arguments!r} begin with weights that are not finite")
+        return model
 
     def _setting(self, name: str) -> Any:
         """An argument of the learner's class, or its default."""
@@ -165,8 +200,9 @@ def _start(name: str, value: Any) -> float:
         start = float(value.removeprefix(LINEAR) if falls else value)
     except (TypeError, ValueError):
         start = nan
-    if not 0 < start < inf or (isinstance(value, str) and not falls):
-        raise InputError(f"{name} = {value!r}, allowed: a number above 0, or {LINEAR} and such a number")
+    if not 0 < start <= BOUNDS[name][1] or isinstance(value, bool) or (isinstance(value, str) and not falls):
+        most = f"up to {BOUNDS[name][1]:g}"
+        raise InputError(f"{name} = {value!r}, allowed: a number above 0 and {most}, or {LINEAR} and such a number")
     return start
 
 
@@ -177,6 +213,30 @@ def _whole(name: str, value: Any) -> int:
     return int(value)
 
 
-def _is_like(value: Any, default: float) -> bool:
-    """Whether a value is true or false as its default, or a number as its default."""
-    return isinstance(value, int | float) and isinstance(value, bool) == isinstance(default, bool)
+def _check(name: str, value: Any, default: Any) -> None:
+    """Raises an InputError if a setting cannot have that value."""
+    if value is None or name in ABSENT_ONLY:
+        if value is not None or default is not None:
+            raise InputError(
+                f"{name} = {value!r}, allowed: {'null' if default is None else f'a value like {default!r}'}"
+            )
+    elif name == "policy_kwargs":
+        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+            raise InputError(f"{name} = {value!r}, allowed: values by name")
+    elif isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise InputError(f"{name} = {value!r}, allowed: true or false")
+    elif default != BY_ITSELF or not _is_learnt(value):
+        least, most = BOUNDS.get(name, (0, MOST))
+        kind: Any = int if isinstance(default, int) else int | float
+        if isinstance(value, bool) or not isinstance(value, kind) or not least <= value <= most:
+            numbers = "whole numbers" if kind is int else "numbers"
+            raise InputError(f"{name} = {value!r}, allowed: {numbers} from {least:g} to {most:g}")
+
+
+def _is_learnt(value: Any) -> bool:
+    """Whether it is `auto`, or `auto_` and a number above 0."""
+    word, _, number = str(value).partition("_")
+    with suppress(ValueError):
+        return word == BY_ITSELF and (value == BY_ITSELF or 0 < float(number) < inf)
+    return False

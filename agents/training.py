@@ -26,6 +26,7 @@ from agents.run_folder import PolicyFolder
 from agents.validation import Score, Validation
 from splitgym.envs import SB3VecEnv
 from splitgym.evaluation.processes import START_METHOD, TORCH_THREADS, interrupts_ignored, worker_pool
+from splitgym.inputs import InputError
 
 TRAINING_SEEDS = 900_000
 """Episodes of the training begin with seeds from below; environment i adds i."""
@@ -98,6 +99,7 @@ def train(job: Job) -> None:
 
     Raises:
         CheckpointError: the learner cannot go on from what was saved.
+        InputError: weights have become infinite or not a number.
         EOFError, ConnectionError: a process of an environment died.
     """
     torch.set_num_threads(TORCH_THREADS)
@@ -107,12 +109,25 @@ def train(job: Job) -> None:
     with _environments(job) as envs:
         model = _begun_or_continued(job, folder, envs)
         model.tensorboard_log = str(folder.path / "tensorboard")
-        model.learn(
-            steps - model.num_timesteps,
-            callback=[LogRounds(), _checkpoints(job, folder, envs)],
-            reset_num_timesteps=False,
-            tb_log_name=job.hyperparameters.algorithm.name,
-        )
+        with _naming_divergence(model):
+            model.learn(
+                steps - model.num_timesteps,
+                callback=[LogRounds(), _checkpoints(job, folder, envs)],
+                reset_num_timesteps=False,
+                tb_log_name=job.hyperparameters.algorithm.name,
+            )
+
+
+@contextmanager
+def _naming_divergence(model: BaseAlgorithm) -> Iterator[None]:
+    """Weights that are not finite fail anywhere: in a distribution, in an action."""
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:
+        if all(bool(torch.isfinite(weights).all()) for weights in model.policy.parameters()):
+            raise
+        said = f"the training has diverged after {model.num_timesteps:,} steps: weights are not finite"
+        raise InputError(f"{said}, allowed: settings with smaller changes, such as a lower learning_rate") from error
 
 
 def _begun_or_continued(job: Job, folder: PolicyFolder, envs: VecEnv) -> BaseAlgorithm:
