@@ -79,6 +79,7 @@ class Checkpoints(BaseCallback):
         """How good the policy is now; None: nobody can tell yet."""
 
     def _on_training_start(self) -> None:
+        policy_file.name_card(self._folder.policy)
         self._best = self._folder.cost()
         self._saved_at, self._noted_s = self.num_timesteps, -np.inf
 

@@ -129,6 +129,13 @@ def card_file(stem: Path) -> Path:
     return _card(stem)
 
 
+def name_card(stem: Path) -> None:
+    """Gives the card its name if the writer was killed before it could."""
+    found = card_file(stem)
+    if found != _card(stem):
+        found.replace(_card(stem))
+
+
 def _card(stem: Path) -> Path:
     return stem.with_name(f"{stem.name}.toml")
 

@@ -22,7 +22,7 @@ from agents.hyperparameters import Hyperparameters
 from agents.learner_file import load_learner, steps_done
 from agents.policy_file import Card, described, largest_change, save_weights
 from agents.provenance import versions
-from agents.run_folder import PolicyFolder
+from agents.run_folder import PolicyFolder, Progress
 from agents.validation import Score, Validation
 from splitgym.envs import SB3VecEnv
 from splitgym.evaluation.processes import START_METHOD, TORCH_THREADS, interrupts_ignored, worker_pool
@@ -104,7 +104,8 @@ def train(job: Job) -> None:
     """
     torch.set_num_threads(TORCH_THREADS)
     folder, steps = PolicyFolder(job.folder), job.hyperparameters.steps
-    if steps_done(folder.last) >= steps:
+    if (done := steps_done(folder.last)) >= steps:
+        folder.save_progress(Progress(done))
         return
     with _environments(job) as envs:
         model = _begun_or_continued(job, folder, envs)
