@@ -1,11 +1,19 @@
 """Summaries and paired tables, against numbers worked out by hand; how they are written."""
 
+import re
+from html import unescape
+from io import StringIO
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 from played import EPISODES, episode
+from rich.console import Console
 
-from splitgym.evaluation import ALL, Comparison, episode_table, markdown, notes, readable
+from splitgym.evaluation import ALL, Comparison, episode_table, markdown, notes, on_screen, readable
 
 
 def frame(scenario="s", budget=20.0, **times):
@@ -170,6 +178,27 @@ def test_bounds_over_several_scenarios():
     for table, bound in ((easy, False), (easier, True)):
         summary = Comparison(pd.concat([table, hard]), "other").summary()
         assert row(summary, "greedy", ALL)["baseline_bound"] == bound
+
+
+SUMMARY = Comparison(EIGHT, "greedy").summary()[["scenario", "agent", "baseline"]]
+
+
+def cells(html):
+    """Texts in the cells of a table."""
+    return [unescape(text) for text in re.findall(r"<td[^>]*>(.*?)</td>", html)]
+
+
+@settings(max_examples=30)
+@given(name=st.text("ab_*`[]()<>|\\\\$&;#!~:= ", min_size=1).map(str.strip).filter(bool))
+def test_names_are_shown_as_they_are_in_markdown_and_on_screen(name):
+    table = SUMMARY.replace({"agent": {"greedy": name}})
+    first = list(SUMMARY["agent"]).index("greedy")
+    rendered = MarkdownIt("commonmark").enable("table").render(markdown(table))
+    columns = len(readable(table).columns)
+    assert cells(rendered)[first * columns] == name
+    console = Console(file=StringIO(), width=500)
+    console.print(on_screen(readable(table)))
+    assert any(line.strip().startswith(name) for line in console.file.getvalue().splitlines())
 
 
 def test_markdown_is_a_table():

@@ -39,6 +39,20 @@ def test_accuracy_plot_names_agents_and_target(tmp_path):
     assert all(f"<!-- {words} -->" in text for words in ("A title", "fast", "slow", "target 90 %"))
 
 
+@pytest.mark.parametrize("name", ["a $x^2$", "${", "\\frac", "5 % & #_1 ~"])
+def test_names_are_drawn_as_they_are(tmp_path, name):
+    """A formula would be drawn as one, or refused."""
+    played = [episode(name if e.agent == "slow" else e.agent, e.seed, e.accuracy, scenario=name) for e in EPISODES]
+    comparison = Comparison(episode_table(played), name)
+    shown = name.replace("&", "&amp;")
+    for plot in (
+        partial(plot_accuracy, played, title=name),
+        partial(plot_times, comparison, comparison.summary(), name),
+        partial(plot_profiles, comparison, comparison.summary(), name),
+    ):
+        assert f"<!-- {shown} -->" in words_of(plot, tmp_path / "plot.svg")
+
+
 def test_times_plot_says_who_is_fastest_and_marks_bounds(tmp_path):
     text = words_of(PLOTS["times"], tmp_path / "plot.svg")
     expected = (
