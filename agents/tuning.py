@@ -1,8 +1,10 @@
 """Search for settings: which of them reach the target earliest in validation after a short training."""
 
+import sqlite3
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from splitgym.envs import SB3VecEnv
 from splitgym.evaluation.processes import TORCH_THREADS, interrupts_ignored, worker_pool
 
 STUDY = "study.db"
+LOCKED_S = 100
+"""So long a worker waits for the others to write to the study."""
 DONE = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
 
 
@@ -70,9 +74,11 @@ class Search:
 
     def _study(self, seed: int) -> optuna.Study:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
+        # In a URL some paths would mean something else, such as those with a question mark.
+        connect = partial(sqlite3.connect, self.folder / STUDY, timeout=LOCKED_S)
+        storage = optuna.storages.RDBStorage("sqlite://", {"creator": connect})
         return optuna.create_study(
-            # What has a meaning in URLs, as "?" has, is quoted.
-            storage=f"sqlite:///{(self.folder / STUDY).absolute().as_uri()}?uri=true",
+            storage=storage,
             study_name=self.start.algorithm.name,
             sampler=optuna.samplers.TPESampler(seed=seed),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=self.start.steps // 3),

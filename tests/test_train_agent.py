@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pandas as pd
 import pytest
 from command_lines import error_line
 from in_process import compare_in_this_process
+from safetensors.torch import load_file, save_file
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 import agents
@@ -23,8 +25,9 @@ import train_agent
 from agents import algorithms, training
 from agents.hyperparameters import Hyperparameters
 from agents.learner_file import steps_done
-from agents.policy_file import Card
+from agents.policy_file import Card, digest
 from agents.run_folder import PolicyFolder, RunFolder
+from splitgym.evaluation import runner
 from splitgym.scenario import build, load
 
 ROOT = Path(train_agent.__file__).parent
@@ -169,20 +172,67 @@ def test_the_best_of_several_seeds_is_compared(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("in_this_process")
 def test_default_folders_are_numbered_and_a_preset_may_be_a_file(here, capsys):
-    scenario = here / "small.toml"
+    scenario = here / "[b]small[x] :x: $.toml"
     scenario.write_text(build("toy", {"name": "small", "episode": {"max_rounds": 2}}).to_toml())
     arguments = [*TINY, "--scenario", str(scenario), "--compare", "fixed"]
     assert [train_agent.main(arguments), train_agent.main(arguments)] == [0, 0]
     assert sorted(path.name for path in (here / "runs").iterdir()) == [f"ppo-equivariant-small-{n}" for n in (1, 2)]
-    assert "runs/ppo-equivariant-small-2" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "runs/ppo-equivariant-small-2" in out
+    # Users' names are no markup.
+    assert f"training ppo-equivariant on {scenario}: 128 rounds" in out
     # The run does not need the file any more: it has its own copy of the scenario.
     scenario.unlink()
     assert train_agent.main(["--resume", "runs/ppo-equivariant-small-2"]) == 0
 
 
+def copied(run, to):
+    """A copy of the folder of a run."""
+    shutil.copytree(run, to)
+    return to
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_comparison_goes_on_with_the_episodes_that_are_missing(run, tmp_path, monkeypatch):
+    folder, played, play = copied(run, tmp_path / "run"), [], runner._play
+    monkeypatch.setattr(runner, "_play", lambda *arguments: played.append(arguments[0]) or play(*arguments))
+    kept = (folder / "episodes.jsonl").read_bytes().splitlines(keepends=True)
+    agent = json.loads(kept[1])["episode"]["agent"]
+    # One episode is whole, the other one torn; tables are made again.
+    (folder / "episodes.jsonl").write_bytes(b"".join(kept[:2]) + kept[2][:1000])
+    tables = ("table.md", "rounds.csv", "accuracy.png")
+    for name in tables:
+        (folder / name).unlink()
+    assert train_agent.main(["--resume", str(folder)]) == 0
+    assert played == [{"greedy": "ppo-equivariant", "ppo-equivariant": "greedy"}[agent]]
+    assert [(folder / name).read_bytes() for name in tables] == [(run / name).read_bytes() for name in tables]
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_episodes_of_another_policy_are_played_again(run, tmp_path, monkeypatch, capsys):
+    folder, stem = copied(run, tmp_path / "run"), tmp_path / "run" / "seed-0" / "policy"
+    weights = {name: value + 1 for name, value in load_file(f"{stem}.safetensors").items()}
+    save_file(weights, f"{stem}.safetensors")
+    card = Path(f"{stem}.toml").read_text().replace(digest(run / "policy"), digest(stem))
+    Path(f"{stem}.toml").write_text(card)
+    assert train_agent.main(["--resume", str(folder)]) == 0
+    assert "all episodes are played again: " in capsys.readouterr().out
+    assert len((folder / "episodes.jsonl").read_bytes().splitlines()) == 3
+    assert (folder / "rounds.csv").read_bytes() != (run / "rounds.csv").read_bytes()
+
+
+def test_nothing_is_loaded_of_a_learner_that_has_nothing_left_to_do(run, tmp_path, monkeypatch):
+    """What is loaded cannot execute anything either."""
+    monkeypatch.setattr(training, "load_learner", lambda *_: pytest.fail("loads"))
+    folder = PolicyFolder(copied(run, tmp_path / "run") / "seed-0")
+    environment = {"scenario": "toy", "learner": "surrogate"}
+    settings = Hyperparameters.read(algorithms.get("ppo-equivariant"), "surrogate", tmp_path / "run" / "settings.yml")
+    training.train(training.Job(folder.path, settings, environment, 0, "command"))
+
+
 def test_a_search_writes_settings_that_can_be_trained_with_and_goes_on(tmp_path):
     """One trial; then one more is asked for."""
-    folder = tmp_path / "run"
+    folder = tmp_path / "what? 100 % {run}#1"
     assert train_agent.main([*SMALL, "--steps", "192", "--tune", "1", "--out", str(folder)]) == 0
     equivariant = algorithms.get("ppo-equivariant")
     shipped, tuned = (Hyperparameters.read(equivariant, "surrogate", path) for path in (None, folder / "tuned.yml"))
@@ -193,7 +243,9 @@ def test_a_search_writes_settings_that_can_be_trained_with_and_goes_on(tmp_path)
     record["settings"] |= {"tune": 2}
     (folder / "run.json").write_text(json.dumps(record))
     assert train_agent.main(["--resume", str(folder)]) == 0
-    study = optuna.load_study(study_name="ppo-equivariant", storage=f"sqlite:///{folder / 'study.db'}")
+    assert {path.name for path in tmp_path.iterdir()} == {folder.name}
+    (folder / "study.db").rename(tmp_path / "study.db")
+    study = optuna.load_study(study_name="ppo-equivariant", storage=f"sqlite:///{tmp_path / 'study.db'}")
     assert len(study.trials) == 2
     assert all(0 < trial.value <= 20 for trial in study.trials if trial.value is not None)
     assert tuned_gamma(folder) == study.best_params["gamma"]

@@ -1,10 +1,12 @@
 """The command line of comparisons: what it leaves behind, that it repeats, and what it refuses."""
 
 import json
+import re
 import sys
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from itertools import product
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -13,10 +15,10 @@ from in_process import compare_in_this_process
 
 import agents
 from agents import compare as command
-from agents import learned
+from agents import learned, provenance
 from agents.algorithms import ALGORITHMS
 from agents.learned import GENERAL
-from splitgym.evaluation import HELD_OUT
+from splitgym.evaluation import HELD_OUT, runner
 from splitgym.scenario import build, load
 
 TINY = ["--scenarios", "toy", "--episodes", "3", "--workers", "1"]
@@ -168,6 +170,83 @@ def test_several_scenarios_with_a_reference_and_curves_by_real_training(tmp_path
         "times-all.png",
         *(f"{plot}-{name}.png" for plot in ("times", "profiles", "accuracy") for name in ("one", "a-b")),
     }
+
+
+def stopping(monkeypatch, after):
+    """Ctrl-C comes when so many episodes are played."""
+    play, played = runner._play, []
+
+    def counting(*arguments):
+        played.append(arguments[0])
+        if len(played) > after:
+            raise KeyboardInterrupt
+        return play(*arguments)
+
+    monkeypatch.setattr(runner, "_play", counting)
+    return played
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_the_same_command_goes_on_and_leaves_what_one_without_a_stop_leaves(tmp_path, monkeypatch, capsys):
+    arguments = [*TINY, *FEW]
+    for name in ("whole", "stopped"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "whole")
+    assert command.main(arguments) == 0
+    monkeypatch.chdir(tmp_path / "stopped")
+    with monkeypatch.context() as patch:
+        stopping(patch, after=6)
+        assert command.main(arguments) == 130
+    out = capsys.readouterr().out
+    (kept,) = re.findall(r"Stopped\. (\d) episodes are kept; the same command goes on\.$", out.strip())
+    assert 1 < int(kept) < 9
+    with monkeypatch.context() as patch:
+        played = stopping(patch, after=100)
+        assert command.main(arguments) == 0
+        assert len(played) == 9 - int(kept)
+    whole, stopped = (tmp_path / name / "runs" / "compare-toy-1" for name in ("whole", "stopped"))
+    for path in whole.iterdir():
+        # Episodes are kept in the order in which they end.
+        one, other = (sorted(each.read_bytes().split(b"\n")) for each in (path, stopped / path.name))
+        assert one == other, path.name
+    # What is finished is not begun again in its folder, unless this is asked for; then nothing is played again.
+    stopping(monkeypatch, after=0)
+    monkeypatch.setattr(command, "_write", lambda *_: None)
+    assert command.main([*arguments, "--out", "runs/compare-toy-1"]) == 0
+    assert command.main(arguments) == 130
+    assert {path.name for path in Path("runs").iterdir()} == {"compare-toy-1", "compare-toy-2"}
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_episodes_of_another_comparison_never_mix(tmp_path, monkeypatch, capsys):
+    scenario = tmp_path / "small.toml"
+    scenario.write_text(build("toy", {"name": "small", "episode": {"max_rounds": 4}}).to_toml())
+    out = ["--scenarios", str(scenario), "--episodes", "2", "--workers", "1", "--out", str(tmp_path / "run")]
+    with monkeypatch.context() as patch:
+        stopping(patch, after=3)
+        assert command.main([*out, *FEW]) == 130
+    capsys.readouterr()
+    for changed, words in (
+        ([*out, *FEW, "--seed", "1"], "seed is 1, was 0"),
+        ([*out, *FEW, "--episodes", "3"], "episodes is 3, was 2"),
+        ([*out, "--agents", "fixed"], "agents is ['fixed'], was ['fixed', 'fastest-k:k=1']"),
+        ([*out, *FEW, "--framework", "psl"], "framework is 'psl', was 'epsl'"),
+    ):
+        assert words in fails(capsys, *changed)
+    monkeypatch.setattr(provenance, "sources", lambda *_: "other code")
+    assert "sources is 'other code', was " in fails(capsys, *out, *FEW)
+    monkeypatch.undo()
+    scenario.write_text(build("toy", {"name": "small", "episode": {"max_rounds": 5}}).to_toml())
+    assert "scenario small is " in fails(capsys, *out, *FEW)
+
+
+def test_scenarios_whose_files_would_have_the_same_name_are_refused(tmp_path, capsys):
+    paths = []
+    for number, name in enumerate(("a b", "A-b")):
+        paths.append(tmp_path / f"{number}.toml")
+        paths[-1].write_text(build("toy", {"name": name}).to_toml())
+    line = fails(capsys, "--scenarios", *map(str, paths))
+    assert f"--scenarios {paths[1]}: the name 'A-b' is taken, files would be named as those of 'a b'" in line
 
 
 # What goes wrong ---------------------------------------------------------------------------------------------------
