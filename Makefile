@@ -1,7 +1,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup train compare docs test clean
+## Of `make fuzz`.
+SEED ?= $(shell date +%s)
+CASES ?= 2000
+
+.PHONY: setup train compare docs test fuzz clean
 
 ## Prepare .venv with everything; train and test do so by themselves.
 setup: .venv/ready
@@ -31,6 +35,10 @@ test: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+## Thousands of drawn scenarios, decisions, actions and files: make fuzz SEED=1 CASES=2000; without SEED new ones.
+fuzz: setup
+	FUZZ_CASES=$(CASES) $(BIN)/pytest tests/fuzz --hypothesis-seed=$(SEED) --numprocesses 2 --capture=no
 
 clean:
 	rm -rf .venv
