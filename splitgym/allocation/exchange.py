@@ -5,6 +5,8 @@ another power for that, and theirs is a water-filling over sums that change by o
 nanoseconds, and no trial needs power control.
 """
 
+from math import inf
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,11 +42,14 @@ def exchange(held: Holdings, links: Links, load: Load, ends: Floats, goal: Goal,
     Returns:
         Sum of the ends, s, and how many trials are left.
     """
-    total_s, improved, first = 0.0, True, 0
+    total_s, first = 0.0, 0
     for s in range(load.segments[0]):
         total_s += ends[s]
+    # Whoever never ends has no goal.
+    improved = total_s < inf
     clients, tried, receivers = held.number.shape[0], goal.tried, goal.order[0]
     while improved and trials > 0:
+        improved = False
         set_goal(goal, held, links, load, ends)
         tried[:] = False
         for receiver in receivers[: _list_receivers(goal)]:

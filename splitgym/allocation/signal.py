@@ -94,7 +94,7 @@ def _share_out(floor: Floats, served: Ints, heard: Heard) -> None:
             continue
         best = inf
         for k in range(owner.shape[0]):
-            if number[owner[k]] > 1 and floor[i, k] / handicap[i] / lowest[k] < best:
+            if owner[k] >= 0 and number[owner[k]] > 1 and floor[i, k] / handicap[i] / lowest[k] < best:
                 best = floor[i, k] / handicap[i] / lowest[k]
                 offer[n] = k
         if best == inf:
