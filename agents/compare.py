@@ -16,7 +16,7 @@ from rich.progress import track
 
 from agents.provenance import made_by, versions
 from agents.registry import factory, make, names
-from agents.run_folder import RunFolder, file_name
+from agents.run_folder import RunFolder
 from splitgym import command_line
 from splitgym.evaluation import (
     ALL,
@@ -40,7 +40,7 @@ from splitgym.evaluation import (
 from splitgym.evaluation.processes import TORCH_THREADS, check_workers
 from splitgym.inputs import InputError
 from splitgym.outputs import write_text
-from splitgym.scenario import Scenario, build
+from splitgym.scenario import Scenario, build, check_files_differ, file_name
 
 SEEDS = 10_000
 """Held-out seeds of one `--seed`; the next one has others."""
@@ -172,11 +172,7 @@ def _scenarios(settings: Settings) -> dict[str, Scenario]:
     scenarios: dict[str, Scenario] = {}
     for source in settings.scenarios:
         scenario = build(source)
-        # Some file systems do not tell upper from lower case.
-        taken = {file_name(name).lower(): name for name in (*scenarios, ALL)}
-        if other := taken.get(file_name(scenario.name).lower()):
-            files = "" if other == scenario.name else f", files would be named as those of {other!r}"
-            raise InputError(f"--scenarios {source}: the name {scenario.name!r} is taken{files}, allowed: another name")
+        check_files_differ((ALL, *scenarios, scenario.name))
         scenarios[scenario.name] = scenario
     return scenarios
 

@@ -1,7 +1,6 @@
 """The folder of a training run or a comparison: everything needed to repeat it, and what it made."""
 
 import json
-import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from agents.provenance import versions
 from splitgym.evaluation.processes import TORCH_THREADS
 from splitgym.inputs import InputError, read_text, reading
 from splitgym.outputs import write_text
+from splitgym.scenario import file_name
 
 LONGEST = 150
 """Letters of a folder's name, before its number."""
@@ -25,11 +25,6 @@ SETTINGS = "settings.yml"
 def command() -> str:
     """The command that is running."""
     return shlex.join(["python", *sys.argv])
-
-
-def file_name(name: str) -> str:
-    """The name without what has a meaning in paths."""
-    return re.sub(r"[^\w.-]", "-", name)
 
 
 def _numbered(name: str, number: int) -> Path:

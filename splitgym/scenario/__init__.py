@@ -2,6 +2,8 @@
 
 from splitgym.scenario.errors import ScenarioError
 from splitgym.scenario.loading import build, load, presets
+from splitgym.scenario.names import check_files_differ, file_name
+from splitgym.scenario.quantities import Range
 from splitgym.scenario.scenario import Scenario
 from splitgym.scenario.section import Section
 from splitgym.scenario.sections import (
@@ -13,7 +15,6 @@ from splitgym.scenario.sections import (
     Family,
     Knowledge,
     Radio,
-    Range,
     Server,
     Task,
     Training,
@@ -36,6 +37,8 @@ __all__ = [
     "Task",
     "Training",
     "build",
+    "check_files_differ",
+    "file_name",
     "load",
     "presets",
 ]

@@ -38,6 +38,9 @@ def _one_line(error: ValidationError) -> str:
     for item in error.errors(include_url=False):
         path = ".".join(str(step) for step in item["loc"])
         text = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "missing":
+            parts.append(f"{path} is missing")
+            continue
         whole_section = item["type"] == "value_error" and isinstance(item["input"], dict)
         shown = "" if whole_section else f" = {_shown(item['input'])}"
         parts.append(f"{path}{shown}: {text}" if path else text)

@@ -3,6 +3,7 @@
 import tomli_w
 from pydantic import Field, model_validator
 
+from splitgym.scenario.names import Name
 from splitgym.scenario.section import Section
 from splitgym.scenario.sections import (
     Actions,
@@ -19,7 +20,9 @@ from splitgym.scenario.sections import (
 )
 
 MOST_GAINS = 10_000_000
-"""Channel gains that a world keeps, 80 MB."""
+"""Channel gains or speeds that a world keeps, 80 MB."""
+MOST_ROWS = 10_000_000
+"""Samples in all mini-batches of a round."""
 
 
 class Scenario(Section):
@@ -30,8 +33,8 @@ class Scenario(Section):
         here and the one-line `ScenarioError` through `splitgym.scenario.load` and `build`.
     """
 
-    name: str = Field("custom", description="Name that tables and plots show.")
-    description: str = Field("", description="One sentence on what the scenario stands for.")
+    name: Name = Field("custom", description="Name that tables, plots and files have.")
+    description: str = Field("", max_length=2000, description="One sentence on what the scenario stands for.")
     cell: Cell = Field(Cell(), description="Geometry and path loss.")
     radio: Radio = Field(Radio(), description="Spectrum, powers, fading.")
     clients: Clients = Field(Clients(), description="The devices.")
@@ -69,6 +72,28 @@ class Scenario(Section):
                 f"clients.count = {clients} times radio.subchannels = {subchannels}, now and in the last "
                 f"knowledge.channel_delay_rounds = {delay} rounds, are {gains} channel gains, allowed: up to "
                 f"{MOST_GAINS}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _speeds_fit_into_memory(self) -> "Scenario":
+        clients, delay = self.clients.count, self.knowledge.compute_delay_rounds
+        if clients * (1 + delay) > MOST_GAINS:
+            raise ValueError(
+                f"clients.count = {clients}, now and in the last knowledge.compute_delay_rounds = {delay} rounds, are "
+                f"{clients * (1 + delay)} speeds, allowed: up to {MOST_GAINS}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _rows_fit_into_memory(self) -> "Scenario":
+        clients, training = self.clients.count, self.training
+        rows = clients * training.batch_size * training.local_steps
+        if rows > MOST_ROWS:
+            raise ValueError(
+                f"clients.count = {clients} times training.batch_size = {training.batch_size} times "
+                f"training.local_steps = {training.local_steps} are {rows} samples in a round, allowed: up to "
+                f"{MOST_ROWS}"
             )
         return self
 

@@ -9,17 +9,32 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from splitgym.scenario.errors import ScenarioError
+from splitgym.scenario.quantities import (
+    BatchSize,
+    BitsPerSecond,
+    Capacitance,
+    CyclesPerFlop,
+    Dbm,
+    Delay,
+    ErrorDb,
+    Factor,
+    Fraction,
+    Gain,
+    Hertz,
+    LearningRate,
+    LossDb,
+    Metres,
+    MetresPerSecond,
+    NoiseDbmPerHz,
+    Parties,
+    RatioDb,
+    Rounds,
+    Samples,
+    Seconds,
+    Subchannels,
+    Units,
+)
 from splitgym.scenario.section import Section
-
-MANY = 1_000_000_000
-"""Rounds or samples: more than any run has, and what arithmetic can still count."""
-HUGE = 1e30
-"""More than anything has, and a number whose powers and products are still finite."""
-FAR = 1e6
-"""Metres: a thousand kilometres."""
-
-Dbm = Annotated[float, Field(ge=-200, le=100)]
-"""A transmit power (dBm) or PSD (dBm/Hz) between nothing to be heard and more than any transmitter has."""
 
 
 def watts(dbm: float) -> float:
@@ -30,19 +45,17 @@ def watts(dbm: float) -> float:
 class Cell(Section):
     """Where the clients are and what the way to the base station does to a signal."""
 
-    radius_m: float = Field(200.0, gt=0, le=FAR, description="Radius of the cell, m.")
-    min_distance_m: float = Field(
-        10.0, gt=0, le=FAR, description="Smallest ground distance of a client to the base station, m."
-    )
-    base_station_height_m: float = Field(10.0, gt=0, le=FAR, description="Antenna height of the base station, m.")
-    client_height_m: float = Field(1.5, gt=0, le=FAR, description="Antenna height of the clients, m.")
-    speed_m_per_s: float = Field(0.0, ge=0, le=FAR, description="Speed of every client, m/s; 0: nobody moves.")
+    radius_m: Metres = Field(200.0, description="Radius of the cell, m.")
+    min_distance_m: Metres = Field(10.0, description="Smallest ground distance of a client to the base station, m.")
+    base_station_height_m: Metres = Field(10.0, description="Antenna height of the base station, m.")
+    client_height_m: Metres = Field(1.5, description="Antenna height of the clients, m.")
+    speed_m_per_s: MetresPerSecond = Field(0.0, description="Speed of every client, m/s; 0: nobody moves.")
     path_loss: Literal["umi", "mmwave-28ghz", "constant"] = Field(
         "umi",
         description="Path loss: 3GPP TR 38.901 UMi street canyon, the 28 GHz measurements of Akdeniz et al. (2014), "
         "or the same loss for everybody.",
     )
-    constant_loss_db: float = Field(100.0, gt=0, le=300, description="Path loss with path_loss='constant', dB.")
+    constant_loss_db: LossDb = Field(100.0, description="Path loss with path_loss='constant', dB.")
     line_of_sight: Literal["probabilistic", "always", "never"] = Field(
         "probabilistic", description="Whether a client sees the base station; probabilistic: by its distance."
     )
@@ -70,26 +83,20 @@ class Cell(Section):
 class Radio(Section):
     """Spectrum, powers, small-scale fading, and how clients share."""
 
-    carrier_hz: float = Field(3.5e9, gt=0, le=HUGE, description="Carrier frequency, Hz.")
-    subchannels: int = Field(20, ge=1, le=10_000, description="Number of subchannels M.")
-    subchannel_hz: float = Field(10e6, gt=0, le=HUGE, description="Bandwidth B of a subchannel, Hz.")
-    noise_psd_dbm_per_hz: float = Field(-174.0, ge=-250, le=0, description="Noise power spectral density N0, dBm/Hz.")
-    antenna_gain: float = Field(1.0, gt=0, le=HUGE, description="Product G of the antenna gains, linear (no unit).")
-    client_power_max_dbm: float = Field(
-        23.0, ge=-200, le=100, description="Transmit power budget p_max of each client, dBm."
-    )
-    total_power_max_dbm: float = Field(
-        40.0, ge=-200, le=100, description="Transmit power budget p_th of all clients together, dBm."
-    )
-    downlink_psd_dbm_per_hz: float = Field(
-        -50.0, ge=-200, le=100, description="Transmit PSD p_DL of the base station, dBm/Hz."
-    )
+    carrier_hz: Hertz = Field(3.5e9, description="Carrier frequency, Hz.")
+    subchannels: Subchannels = Field(20, description="Number of subchannels M.")
+    subchannel_hz: Hertz = Field(10e6, description="Bandwidth B of a subchannel, Hz.")
+    noise_psd_dbm_per_hz: NoiseDbmPerHz = Field(-174.0, description="Noise power spectral density N0, dBm/Hz.")
+    antenna_gain: Gain = Field(1.0, description="Product G of the antenna gains, linear (no unit).")
+    client_power_max_dbm: Dbm = Field(23.0, description="Transmit power budget p_max of each client, dBm.")
+    total_power_max_dbm: Dbm = Field(40.0, description="Transmit power budget p_th of all clients together, dBm.")
+    downlink_psd_dbm_per_hz: Dbm = Field(-50.0, description="Transmit PSD p_DL of the base station, dBm/Hz.")
     fading: Literal["none", "rayleigh", "rician"] = Field(
         "rayleigh", description="Block fading; rician: on links with line of sight, the others are Rayleigh."
     )
-    rician_factor_db: float = Field(9.0, ge=-100, le=100, description="Rician K factor, dB.")
-    fading_correlation: float = Field(
-        0.9, ge=0, le=1, description="Correlation of the complex fading coefficient from one round to the next."
+    rician_factor_db: RatioDb = Field(9.0, description="Rician K factor, dB.")
+    fading_correlation: Fraction = Field(
+        0.9, description="Correlation of the complex fading coefficient from one round to the next."
     )
     sharing: Literal["static", "on-demand"] = Field(
         "static",
@@ -121,23 +128,21 @@ class Radio(Section):
 class Clients(Section):
     """The devices that hold the data."""
 
-    count: int = Field(5, ge=1, le=100_000, description="Number of clients C.")
-    compute_min_hz: float = Field(1.0e9, gt=0, le=HUGE, description="Slowest client, cycles/s.")
-    compute_max_hz: float = Field(1.6e9, gt=0, le=HUGE, description="Fastest client, cycles/s.")
+    count: Parties = Field(5, description="Number of clients C.")
+    compute_min_hz: Hertz = Field(1.0e9, description="Slowest client, cycles/s.")
+    compute_max_hz: Hertz = Field(1.6e9, description="Fastest client, cycles/s.")
     compute_spread: Literal["uniform", "log-uniform"] = Field(
         "uniform", description="How the clients' speeds lie between slowest and fastest."
     )
-    cycles_per_flop: float = Field(1.0 / 16, gt=0, le=HUGE, description="kappa_c, cycles/FLOP.")
-    switched_capacitance: float = Field(
-        1e-28, ge=0, le=HUGE, description="Effective switched capacitance xi, J s^2/cycle^3 (energy xi f^2 per cycle)."
+    cycles_per_flop: CyclesPerFlop = Field(1.0 / 16, description="kappa_c, cycles/FLOP.")
+    switched_capacitance: Capacitance = Field(
+        1e-28, description="Effective switched capacitance xi, J s^2/cycle^3 (energy xi f^2 per cycle)."
     )
     load_max: float = Field(
         0.0, ge=0, lt=1, description="Other work takes a share of the processor between 0 and this, fluctuating."
     )
-    load_correlation: float = Field(
-        0.9, ge=0, le=1, description="Correlation of that share from one round to the next."
-    )
-    dropout_probability: float = Field(0.0, ge=0, le=1, description="Probability that an available client drops out.")
+    load_correlation: Fraction = Field(0.9, description="Correlation of that share from one round to the next.")
+    dropout_probability: Fraction = Field(0.0, description="Probability that an available client drops out.")
     return_probability: float = Field(0.5, gt=0, le=1, description="Probability that a client that is away comes back.")
 
     @model_validator(mode="after")
@@ -152,28 +157,26 @@ class Clients(Section):
 class Server(Section):
     """The edge server."""
 
-    compute_hz: float = Field(5e9, gt=0, le=HUGE, description="Speed f_s, cycles/s.")
-    cycles_per_flop: float = Field(1.0 / 32, gt=0, le=HUGE, description="kappa_s, cycles/FLOP.")
-    switched_capacitance: float = Field(
-        1e-29, ge=0, le=HUGE, description="Effective switched capacitance xi, J s^2/cycle^3 (energy xi f^2 per cycle)."
+    compute_hz: Hertz = Field(5e9, description="Speed f_s, cycles/s.")
+    cycles_per_flop: CyclesPerFlop = Field(1.0 / 32, description="kappa_s, cycles/FLOP.")
+    switched_capacitance: Capacitance = Field(
+        1e-29, description="Effective switched capacitance xi, J s^2/cycle^3 (energy xi f^2 per cycle)."
     )
 
 
 class Cloud(Section):
     """A cloud behind the edge server, which trains the last units with framework 'hierarchical'."""
 
-    compute_hz: float = Field(20e9, gt=0, le=HUGE, description="Speed, cycles/s.")
-    cycles_per_flop: float = Field(1.0 / 32, gt=0, le=HUGE, description="Cycles of the cloud per FLOP.")
-    switched_capacitance: float = Field(
-        1e-30, ge=0, le=HUGE, description="Effective switched capacitance xi, J s^2/cycle^3 (energy xi f^2 per cycle)."
+    compute_hz: Hertz = Field(20e9, description="Speed, cycles/s.")
+    cycles_per_flop: CyclesPerFlop = Field(1.0 / 32, description="Cycles of the cloud per FLOP.")
+    switched_capacitance: Capacitance = Field(
+        1e-30, description="Effective switched capacitance xi, J s^2/cycle^3 (energy xi f^2 per cycle)."
     )
-    link_bits_per_s: float = Field(
-        100e6, gt=0, le=HUGE, description="Rate of the link between edge server and cloud in each direction, bits/s."
+    link_bits_per_s: BitsPerSecond = Field(
+        100e6, description="Rate of the link between edge server and cloud in each direction, bits/s."
     )
-    cut_layer: int = Field(
+    cut_layer: Units = Field(
         2,
-        ge=0,
-        le=1000,
         description="Last unit on the edge server, which stays there; of a cut layer behind it all units are in the "
         "cloud, and the edge server only passes data on.",
     )
@@ -195,11 +198,9 @@ class Cloud(Section):
 class Knowledge(Section):
     """What the scheduler believes, where that differs from what the round runs on."""
 
-    channel_delay_rounds: int = Field(0, ge=0, le=1000, description="Age of the channel knowledge, rounds.")
-    channel_error_db: float = Field(0.0, ge=0, le=50, description="Standard deviation of the channel estimate, dB.")
-    compute_delay_rounds: int = Field(
-        0, ge=0, le=1000, description="Age of the knowledge of the clients' speeds, rounds."
-    )
+    channel_delay_rounds: Delay = Field(0, description="Age of the channel knowledge, rounds.")
+    channel_error_db: ErrorDb = Field(0.0, description="Standard deviation of the channel estimate, dB.")
+    compute_delay_rounds: Delay = Field(0, description="Age of the knowledge of the clients' speeds, rounds.")
 
 
 def _known_dataset(name: str) -> str:
@@ -219,38 +220,30 @@ class Task(Section):
     model: Literal["resnet18", "cnn", "mlp"] = Field("cnn", description="Network that is cut in two.")
     stem: Literal["7x7", "3x3"] = Field("7x7", description="First convolution of resnet18; 3x3: stride 1, no pooling.")
     partition: Literal["iid", "dirichlet", "shards"] = Field("iid", description="How the clients share the data.")
-    dirichlet_alpha: float = Field(
-        0.5, gt=0, le=HUGE, description="Concentration of partition='dirichlet'; smaller: more skew."
-    )
-    shards_per_client: int = Field(2, ge=1, le=MANY, description="Label shards a client gets with partition='shards'.")
+    dirichlet_alpha: Factor = Field(0.5, description="Concentration of partition='dirichlet'; smaller: more skew.")
+    shards_per_client: Samples = Field(2, description="Label shards a client gets with partition='shards'.")
     augmentation: Literal["none", "symmetries"] = Field(
         "none", description="symmetries: training images are mirrored and transposed by chance."
     )
-    train_samples: int | None = Field(
-        None, ge=1, le=MANY, description="Use at most so many training samples; absent: all."
-    )
+    train_samples: Samples | None = Field(None, description="Use at most so many training samples; absent: all.")
     test_fraction: float = Field(0.2, gt=0, lt=1, description="Share of the data kept for the test.")
-    evaluation_samples: int | None = Field(
+    evaluation_samples: Samples | None = Field(
         None,
-        ge=1,
-        le=MANY,
         description="Measure accuracy on a fixed part of the test set of so many samples; absent: all of it.",
     )
-    evaluate_every: int = Field(1, ge=1, le=MANY, description="Measure accuracy every so many rounds.")
+    evaluate_every: Rounds = Field(1, description="Measure accuracy every so many rounds.")
 
 
 class Training(Section):
     """How the parties train."""
 
-    batch_size: int = Field(64, ge=1, le=100_000, description="Samples b of a client's mini-batch.")
+    batch_size: BatchSize = Field(64, description="Samples b of a client's mini-batch.")
     optimizer: Literal["sgd", "adam"] = Field("sgd", description="Optimiser of the clients and of the server.")
-    client_learning_rate: float = Field(0.02, gt=0, le=HUGE, description="Learning rate of the clients' parts.")
-    server_learning_rate: float = Field(0.02, gt=0, le=HUGE, description="Learning rate of the server's part.")
+    client_learning_rate: LearningRate = Field(0.02, description="Learning rate of the clients' parts.")
+    server_learning_rate: LearningRate = Field(0.02, description="Learning rate of the server's part.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD (beta_1 of Adam).")
-    weight_decay: float = Field(0.0, ge=0, le=HUGE, description="Weight decay.")
-    aggregation_ratio: float = Field(
-        0.5, ge=0, le=1, description="phi that schedulers use which do not choose one themselves."
-    )
+    weight_decay: Annotated[float, Field(ge=0, le=1e6)] = Field(0.0, description="Weight decay.")
+    aggregation_ratio: Fraction = Field(0.5, description="phi that schedulers use which do not choose one themselves.")
     aggregation_reading: Literal["virtual", "inject"] = Field(
         "virtual",
         description="Aggregated gradients go back through the mean field of all clients' rows (virtual, m rows) or at "
@@ -264,26 +257,20 @@ class Training(Section):
         description="Batch norm on the server of psl, epsl and their kin normalises the rows of all clients together "
         "or each client's by themselves; the other frameworks leave no choice.",
     )
-    local_steps: int = Field(
-        1, ge=1, le=100_000, description="Mini-batches of each client in a round of framework 'fl'."
-    )
-    clusters: int = Field(2, ge=1, le=100_000, description="Number of clusters of framework 'cpsl'.")
-    switch_round: int | None = Field(
+    local_steps: BatchSize = Field(1, description="Mini-batches of each client in a round of framework 'fl'.")
+    clusters: Parties = Field(2, description="Number of clusters of framework 'cpsl'.")
+    switch_round: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = Field(
         None,
-        ge=0,
-        le=MANY,
         description="Framework 'epsl-pt' aggregates in so many rounds; absent: until the loss stands still.",
     )
-    plateau_rounds: int = Field(
+    plateau_rounds: Rounds = Field(
         20,
-        ge=1,
-        le=MANY,
         description="The loss stands still when its mean over so many rounds is not 1 % below that of as many before.",
     )
     learning_rate_schedule: Literal["constant", "one-cycle"] = Field(
         "constant", description="one-cycle: up to the learning rates and down to nothing within schedule_rounds."
     )
-    schedule_rounds: int = Field(600, ge=1, le=MANY, description="Rounds of learning_rate_schedule='one-cycle'.")
+    schedule_rounds: Rounds = Field(600, description="Rounds of learning_rate_schedule='one-cycle'.")
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", description="bf16: mixed precision, where the processor has it; weights stay in fp32."
     )
@@ -294,12 +281,10 @@ class Episode(Section):
 
     target_accuracy: float = Field(0.8, gt=0, le=1, description="Test accuracy that ends the episode (termination).")
     stop_at_target: bool = Field(True, description="False: go on after the target, until a budget is spent.")
-    max_rounds: int = Field(400, ge=1, le=MANY, description="Budget of rounds (truncation).")
-    time_budget_s: float = Field(600.0, gt=0, le=HUGE, description="Budget of simulated time, s (truncation).")
-    round_timeout_s: float = Field(
+    max_rounds: Rounds = Field(400, description="Budget of rounds (truncation).")
+    time_budget_s: Seconds = Field(600.0, description="Budget of simulated time, s (truncation).")
+    round_timeout_s: Seconds = Field(
         60.0,
-        gt=0,
-        le=HUGE,
         description="Who has not finished the uplink by then, counted from the begin of the round (of its turn, in "
         "frameworks with turns), is left out, s.",
     )
@@ -309,11 +294,12 @@ class Actions(Section):
     """What the discrete action encodings can say."""
 
     aggregation_levels: tuple[float, ...] = Field(
-        (0.0, 0.25, 0.5, 0.75, 1.0), min_length=1, description="Values of phi to choose from."
+        (0.0, 0.25, 0.5, 0.75, 1.0), min_length=1, max_length=1000, description="Values of phi to choose from."
     )
     power_levels: tuple[float, ...] = Field(
         (0.0625, 0.125, 0.25, 0.5, 1.0),
         min_length=1,
+        max_length=1000,
         description="Transmit powers on a subchannel to choose from, as shares of the client's power budget.",
     )
 
@@ -326,22 +312,22 @@ class Actions(Section):
         return self
 
 
-Range = tuple[Annotated[float, Field(le=HUGE)], Annotated[float, Field(le=HUGE)]]
-"""Lowest and highest value."""
-
-
 class Family(Section):
     """What every episode draws for itself; what is absent is as the other sections say."""
 
-    clients: tuple[int, int] | None = Field(
+    clients: tuple[Parties, Parties] | None = Field(
         None, description="Fewest and most clients, drawn uniformly; the others of clients.count are absent."
     )
-    compute_factor: Range | None = Field(
+    compute_factor: tuple[Factor, Factor] | None = Field(
         None, description="Factor on the speeds of all clients, drawn log-uniformly (no unit)."
     )
-    radius_m: Range | None = Field(None, description="Radius of the cell, drawn uniformly, m.")
-    subchannel_hz: Range | None = Field(None, description="Bandwidth of a subchannel, drawn log-uniformly, Hz.")
-    dirichlet_alpha: Range | None = Field(None, description="Concentration of the partition, drawn log-uniformly.")
+    radius_m: tuple[Metres, Metres] | None = Field(None, description="Radius of the cell, drawn uniformly, m.")
+    subchannel_hz: tuple[Hertz, Hertz] | None = Field(
+        None, description="Bandwidth of a subchannel, drawn log-uniformly, Hz."
+    )
+    dirichlet_alpha: tuple[Factor, Factor] | None = Field(
+        None, description="Concentration of the partition, drawn log-uniformly."
+    )
 
     @model_validator(mode="after")
     def _ranges_are_ordered(self) -> "Family":

@@ -141,6 +141,15 @@ def test_the_baseline_alone_is_summarised(tmp_path):
     assert "Episode by episode" not in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
 
 
+def test_scenarios_that_would_write_to_the_same_file_are_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a b", "a-b"):
+        Path(f"{name}.toml").write_text(build("toy", {"name": name}).to_toml())
+    assert command.main(["--scenarios", "a b.toml", "a-b.toml", *FEW, "--out", "run"]) != 0
+    assert "scenarios 'a b' and 'a-b' have the same file name 'a-b'" in " ".join(capsys.readouterr().err.split())
+    assert not Path("run").exists()
+
+
 @pytest.mark.usefixtures("in_this_process")
 def test_several_scenarios_with_a_reference_and_curves_by_real_training(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -246,7 +255,7 @@ def test_scenarios_whose_files_would_have_the_same_name_are_refused(tmp_path, ca
         paths.append(tmp_path / f"{number}.toml")
         paths[-1].write_text(build("toy", {"name": name}).to_toml())
     line = fails(capsys, "--scenarios", *map(str, paths))
-    assert f"--scenarios {paths[1]}: the name 'A-b' is taken, files would be named as those of 'a b'" in line
+    assert "scenarios 'a b' and 'A-b' have the same file name 'A-b'" in line
 
 
 # What goes wrong ---------------------------------------------------------------------------------------------------
@@ -259,7 +268,7 @@ fails = partial(error_line, command.main)
     ("arguments", "words"),
     [
         (["--scenarios", "iott"], ("'iott'", "did you mean 'iot'?")),
-        (["--scenarios", "toy", "toy"], ("--scenarios toy", "'toy' is taken")),
+        (["--scenarios", "toy", "toy"], ("scenarios 'toy' and 'toy'", "same file name")),
         (["--agents", "gredy"], ("--agents gredy", "did you mean 'greedy'?")),
         (["--agents", "fastest-k:n=3"], ("--agents fastest-k:n=3", "'n'", "allowed: allocation, cut_layer, k")),
         (["--agents", "fixed:cut_layer=9"], ("--agents fixed:cut_layer=9", "1..2")),

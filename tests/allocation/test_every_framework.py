@@ -197,7 +197,7 @@ def test_turns_have_a_row_each(framework):
 @pytest.mark.parametrize("power", ["control", "even"])
 @pytest.mark.parametrize("subchannels", [2, 6])
 def test_centralised_has_nothing_to_allocate_and_everybody_takes_part(subchannels, power):
-    _, state = cell(7, 4, subchannels, framework="centralised", timeout_s=1e-9)
+    _, state = cell(7, 4, subchannels, framework="centralised", timeout_s=1e-6)
     found = descent(state, np.ones(4, bool), 0.0, power=power)
     cost = round_cost(state, found.decision)
     assert cost.participants.all()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitgym.scenario import Cloud, Scenario, ScenarioError, Section, build, load
+from splitgym.scenario import Cloud, Scenario, ScenarioError, Section, build, check_files_differ, load
 
 
 def message(source="toy", overrides=None):
@@ -57,7 +57,7 @@ def test_unknown_field_like_no_other_lists_all():
         ({"clients": {"count": 2.5}}, "clients.count", "2.5", "integer"),
         ({"clients": {"count": "many"}}, "clients.count", "'many'", "integer"),
         ({"clients": {"load_max": 1.0}}, "clients.load_max", "1.0", "less than 1"),
-        ({"radio": {"carrier_hz": -1}}, "radio.carrier_hz", "-1", "greater than 0"),
+        ({"radio": {"carrier_hz": -1}}, "radio.carrier_hz", "-1", "greater than or equal to 1"),
         ({"radio": {"noise_psd_dbm_per_hz": float("nan")}}, "radio.noise_psd_dbm_per_hz", "nan", "finite"),
         ({"radio": {"subchannel_hz": float("inf")}}, "radio.subchannel_hz", "inf", "finite"),
         ({"radio": {"fading": "nakagami"}}, "radio.fading", "'nakagami'", "'none', 'rayleigh' or 'rician'"),
@@ -65,7 +65,7 @@ def test_unknown_field_like_no_other_lists_all():
         ({"task": {"test_fraction": 1}}, "task.test_fraction", "1", "less than 1"),
         ({"episode": {"target_accuracy": 80}}, "episode.target_accuracy", "80", "less than or equal to 1"),
         ({"cell": {"shadowing": "perhaps"}}, "cell.shadowing", "'perhaps'", "boolean"),
-        ({"cloud": {"link_bits_per_s": 0}}, "cloud.link_bits_per_s", "0", "greater than 0"),
+        ({"cloud": {"link_bits_per_s": 0}}, "cloud.link_bits_per_s", "0", "greater than or equal to 1"),
         ({"cloud": {"cut_layer": -1}}, "cloud.cut_layer", "-1", "greater than or equal to 0"),
         ({"clients": 5}, "clients", "5", "dictionary"),
         ({"actions": {"power_levels": []}}, "actions.power_levels", "[]", "at least 1"),
@@ -227,3 +227,39 @@ def test_second_cut_has_to_leave_a_unit_to_the_cloud():
 def test_scenario_errors_are_value_errors():
     with pytest.raises(ValueError, match="neither a preset nor"):
         load("nowhere")
+
+
+@pytest.mark.parametrize("name", ["", " ", "a ", "a\nb", "\x1b[0m", "-", "../x", "x" * 51, 3, None])
+def test_names_can_be_printed_and_are_short(name):
+    assert message(overrides={"name": name}).startswith("name = ")
+
+
+@pytest.mark.parametrize("names", [("a b", "a-b"), ("a", "A"), ("a/b", "b", "a:b")])
+def test_names_that_make_one_file_are_refused(names):
+    with pytest.raises(ScenarioError, match=f"^scenarios {names[0]!r} and {names[-1]!r} have the same file name"):
+        check_files_differ(names)
+    check_files_differ(["a b", "a_b", "a.b", "ab"])
+
+
+LIMITED = [
+    (name, field)
+    for name, section in Scenario.model_fields.items()
+    if isinstance(section.annotation, type) and issubclass(section.annotation, Section)
+    for field, info in section.annotation.model_fields.items()
+    if info.annotation in (int, float)
+]
+
+
+@pytest.mark.parametrize(("section", "field"), LIMITED)
+@pytest.mark.parametrize("number", [1e-308, 1e300, -1e300])
+def test_every_number_has_limits(section, field, number):
+    """0 is a speed, a power in dBm, a probability; it is no frequency, time or distance."""
+    if number != 1e-308 or field.endswith(("compute_hz", "subchannel_hz", "budget_s", "timeout_s", "_m", "rate")):
+        assert message(overrides={section: {field: number}}).startswith(f"{section}.{field} = ")
+
+
+def test_what_is_too_large_for_memory_is_refused():
+    too_many = {"clients": {"count": 100_000}, "training": {"batch_size": 64, "local_steps": 2}}
+    assert "12800000 samples in a round, allowed: up to 10000000" in message(overrides=too_many)
+    too_old = {"clients": {"count": 100_000}, "knowledge": {"compute_delay_rounds": 1000}}
+    assert "100100000 speeds, allowed: up to 10000000" in message(overrides=too_old)

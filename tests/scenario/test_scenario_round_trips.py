@@ -37,7 +37,7 @@ SECTIONS = {
         {},
         optional={
             "subchannels": st.integers(1, 300),
-            "subchannel_hz": st.floats(1e-3, 1e12),
+            "subchannel_hz": st.floats(1, 1e13),
             "noise_psd_dbm_per_hz": st.floats(-250, 0),
             "fading_correlation": share(),
         },
@@ -52,7 +52,7 @@ SECTIONS = {
         },
     ),
     "actions": st.fixed_dictionaries({}, optional={"aggregation_levels": LEVELS, "power_levels": LEVELS}),
-    "name": st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+    "name": st.text(st.characters(exclude_categories=["C", "Z"]), max_size=20).map("a {}b".format),
 }
 
 
