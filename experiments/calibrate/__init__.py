@@ -30,10 +30,11 @@ from experiments.command_line import command_line
 from experiments.running.options import results_folder
 from splitgym import data, models
 from splitgym.inputs import InputError
-from splitgym.learning.surrogate.calibration import FOLDER_VARIABLE, key
+from splitgym.learning.surrogate.calibration import FOLDER_VARIABLE
+from splitgym.learning.surrogate.calibration_file import key
 from splitgym.learning.surrogate.parameters import Parameters
 from splitgym.outputs import write, write_text
-from splitgym.scenario import Scenario, build
+from splitgym.scenario import Scenario, build, file_name
 
 HELD_OUT = ("held-out seeds", "held-out patterns")
 GROUPS = ("fitted", *HELD_OUT)
@@ -92,7 +93,7 @@ def main() -> None:
     options = tyro.cli(Options, description=inspect.getdoc(Options))
     options.check()
     scenario = build(options.scenario)
-    name = f"{scenario.name}-{options.framework}"
+    name = file_name(f"{scenario.name}-{options.framework}")
     count = scenario.clients.count
     clients = options.clients or (max(2, count // 2), max(6, int(1.75 * count)))
     runs, steady_runs = (15, 13) if options.quick else (options.runs, options.steady_runs)

@@ -20,8 +20,8 @@ from splitgym import data, models
 from splitgym.evaluation.processes import interrupts_ignored, worker_pool
 from splitgym.inputs import InputError, reading
 from splitgym.learning import Learner
-from splitgym.learning.surrogate.calibration import key
 from splitgym.outputs import write
+from splitgym.learning.surrogate.calibration_file import key
 from splitgym.rounds import Decision
 from splitgym.scenario import Scenario, build
 
@@ -182,7 +182,7 @@ def _decisions(learner: Learner, job: Job, batch_size: int, rng: Generator) -> I
         cuts, ratios = repeat(patterns.steady_cut_layer(count, rng)), repeat(0.0)
     else:
         cuts, ratios = patterns.cut_layers(count, rng), patterns.aggregation_ratios(rng)
-    highest = learner.framework.highest_ratio(batch_size) if learner.framework.aggregates else 0.0
+    highest = learner.framework.allowed_ratio(batch_size)
     for _ in range(job.rounds):
         cut_layer, selected = next(cuts), select(learner.outcome.client_loss)
         yield Decision(cut_layer, *NO_BAND, selected, min(next(ratios), highest))

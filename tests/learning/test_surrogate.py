@@ -180,37 +180,68 @@ def test_a_byte_order_mark_does_not_matter(own):
     assert calibration_for(build("iot", {"clients": {"count": 3}}), "epsl").clients == (2, 3)
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("", 'name = "toy"\n[cell]\n', "is broken"),
-        ("test_samples", "tests", "lacks 'test_samples'"),
-        ("clients = [2, 3]", "clients = 2", r"clients = 2, allowed: finite numbers of shape \(2,\)"),
-        ("clients = [2, 3]", 'clients = ["2", "3"]', r"clients = \['2', '3'\], allowed: finite numbers"),
-        ("train_samples = [142", "train_samples = [1, 142", r"test_samples = .* shape \(11,\)"),
-        ("luck = ", "lukc = ", "lukc"),
-        ("luck = ", "luck = inf # ", "luck = inf, allowed: finite numbers"),
-        ("ease = [1.185, ", "ease = [", r"ease = .* shape \(10,\)"),
-        ("cut_layers = 3", "cut_layers = [3]", r"cut_layers = \[3\], allowed"),
-        ("batch_size = 16", "batch_size = 0", "batch_size"),
-        ('model = "cnn"', "modle = 3", "modle"),
-        ("cut_layers = 3", "cut_layers = 3\ncolour = 1", "colour"),
-        ("cut_layers = 3", "cut_layers = ", "line"),
-    ],
-)
-@pytest.mark.parametrize("preset", ["iot", "toy"])
-def test_a_file_that_is_no_calibration_is_named(own, old, new, message, preset):
-    text = own.read_text(encoding="utf-8")
-    own.write_text(text.replace(old, new) if old else new, encoding="utf-8")
+BROKEN = [
+    ("test_samples", "tests", "unknown field 'tests'"),
+    ("test_samples =", "# ", "test_samples is missing"),
+    ("test_samples = [36, 36, ", "test_samples = [36, ", "test_samples has 9 values, allowed: 10, as many as train"),
+    ("test_samples = [36, 36, ", "test_samples = [36, -1, ", r"test_samples\.1 = -1: .* greater than or equal to 0"),
+    ("train_samples = [142, ", "train_samples = [0.5, ", r"train_samples\.0 = 0\.5: .* integer"),
+    ("clients = [2, 3]", "clients = 2", "clients = 2: .* tuple"),
+    ("clients = [2, 3]", "clients = [3, 2]", r"clients = \[3, 2\], allowed: the lower one first"),
+    ("clients = [2, 3]", 'clients = ["2", "3"]', r"clients = \['2', '3'\]: allowed: numbers"),
+    ("clients = [2, 3]", "clients = [2, 100_000]", "train_samples = 1438 in all, allowed: one for each of 100000"),
+    ("luck = ", "lukc = ", "lukc"),
+    ("luck = ", "luck = inf # ", r"parameters\.luck = inf: .* finite"),
+    ("openness = ", "openness = nan # ", r"parameters\.openness = nan: .* finite"),
+    ("openness = ", "openness = -1 # ", r"parameters\.openness = -1: .* greater than or equal to 0"),
+    ("ceiling = ", "ceiling = 1.5 # ", r"parameters\.ceiling = 1\.5: .* less than or equal to 1"),
+    ("ease = [1.185, ", "ease = [", "ease has 9 values, allowed: 10"),
+    ("server_speed = [0.1933, ", "server_speed = [", r"parameters\.server_speed"),
+    ("cut_layers = 3", "cut_layers = [3]", r"cut_layers = \[3\]"),
+    ("cut_layers = 3", "cut_layers = 0", "cut_layers = 0: .* greater than or equal to 1"),
+    ("cut_layers = 3", "cut_layers = 3\ncolour = 1", "colour"),
+]
+"""Of a file whose purpose can still be read."""
+ILLEGIBLE = [
+    ("", 'name = "toy"\n[cell]\n', "frameworks is missing"),
+    ("batch_size = 16", "batch_size = 0", r"training\.batch_size = 0"),
+    ('model = "cnn"', "modle = 3", "modle"),
+    ("cut_layers = 3", "cut_layers = ", "line"),
+    ('frameworks = ["epsl", "psl"]', "frameworks = 3", "frameworks = 3"),
+]
+"""Of a file of which nobody knows what it is for."""
+
+
+def rewrite(path, old, new):
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new) if old else new, encoding="utf-8")
+
+
+@pytest.mark.parametrize(("old", "new", "message"), BROKEN)
+def test_a_calibration_that_is_broken_is_named_where_it_would_be_used(own, old, new, message):
+    rewrite(own, old, new)
     with pytest.raises(ScenarioError, match=message) as raised:
-        calibration_for(build(preset), "epsl")
+        calibration_for(build("iot"), "epsl")
     assert str(raised.value).startswith(f"calibration {str(own)!r} is broken: ")
+    assert "\n" not in str(raised.value)
+    assert calibration_for(build("toy"), "epsl").cut_layers == 2
+
+
+@pytest.mark.parametrize(("old", "new", "message"), ILLEGIBLE)
+def test_a_file_that_is_no_calibration_is_passed_over_with_a_warning(own, old, new, message):
+    rewrite(own, old, new)
+    with pytest.warns(RuntimeWarning, match=message) as warned:
+        assert calibration_for(build("iot"), "epsl").clients == (4, 14)
+    assert str(warned[0].message).startswith(f"calibration {str(own)!r} is broken: ")
+    with pytest.raises(ScenarioError, match=f"is not calibrated.*; calibration .* is broken: .*{message}") as raised:
+        calibration_for(build("iot"), "fl")
     assert "\n" not in str(raised.value)
 
 
 def test_a_calibration_that_cannot_be_read_is_named(own):
     own.write_text(own.read_text(encoding="utf-8"), encoding="utf-16")
-    with pytest.raises(ScenarioError, match=f"calibration {str(own)!r} cannot be read: it is in UTF-16"):
+    with pytest.warns(RuntimeWarning, match=f"calibration {str(own)!r} cannot be read: it is in UTF-16"):
         calibration_for(build("iot"), "epsl")
 
 

@@ -2,7 +2,9 @@
 
 import os
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,17 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym import data
 from splitgym.inputs import read_text, reading
-from splitgym.learning.surrogate.parameters import BY_CLASS, BY_CUT, Parameters
-from splitgym.scenario import Scenario, ScenarioError, Task, Training
+from splitgym.learning.surrogate.calibration_file import CalibrationFile, Purpose
+from splitgym.learning.surrogate.parameters import Parameters
+from splitgym.scenario import Scenario, ScenarioError
 from splitgym.scenario.errors import in_one_line
 
 FOLDER_VARIABLE = "SPLITGYM_CALIBRATIONS"
 """Environment variable with a folder of one's own calibrations."""
-
-FREE = ("dirichlet_alpha", "evaluation_samples", "evaluate_every")
-"""Fields of `task` that a calibration does not depend on, or has a range of."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +27,6 @@ class Calibration:
     """What the surrogate knows of a task."""
 
     frameworks: tuple[str, ...]
-    task: dict[str, Any]
-    """Fields of the scenario's section `task` that it holds for."""
-    training: dict[str, Any]
-    """As `task`, of the section `training`."""
     clients: tuple[int, int]
     """Fewest and most."""
     dirichlet_alpha: tuple[float, float]
@@ -45,58 +40,26 @@ class Calibration:
     provenance: dict[str, Any]
     error: dict[str, Any]
     """On runs that the parameters were not fitted to."""
-    data_digest: str | None = None
-    """Of a data set of one's own, see `splitgym.data.digest`: another one may have its name."""
 
     @classmethod
-    def load(cls, path: Path) -> "Calibration":
-        """From a TOML file.
+    def of(cls, values: Mapping[str, Any]) -> "Calibration":
+        """From what a file holds.
 
         Raises:
-            ScenarioError: it holds no calibration; the message names it.
+            pydantic.ValidationError: it is no calibration.
         """
-        with reading(f"calibration {str(path)!r}", ScenarioError), in_one_line():
-            values = tomllib.loads(read_text(path))
-            for name in ("train_samples", "test_samples"):
-                values[name] = _numbers(name, values[name], (len(values["train_samples"]),)).astype(np.int64)
-            for name in ("clients", "dirichlet_alpha"):
-                values[name] = tuple(_numbers(name, values[name], (2,)).tolist())
-            _numbers("cut_layers", values["cut_layers"], ())
-            values["frameworks"] = tuple(values["frameworks"])
-            values["parameters"] = _parameters(values["parameters"], classes=len(values["test_samples"]))
-            # A field that is younger than the calibration has its default.
-            Task(**values["task"]), Training(**values["training"])
-            return cls(**values)
-
-    def fits(self, scenario: Scenario, framework: str) -> bool:
-        """Whether it is for that task, data, training and framework."""
-        own = Task(**self.task), Training(**self.training)
-        task, training = key(scenario)
-        return (
-            framework in self.frameworks
-            and own == (Task(**task), Training(**training))
-            and self.data_digest == data.digest(scenario.task.dataset)
+        valid = CalibrationFile.model_validate(values)
+        return cls(
+            frameworks=valid.frameworks,
+            clients=valid.clients,
+            dirichlet_alpha=valid.dirichlet_alpha,
+            cut_layers=valid.cut_layers,
+            train_samples=np.array(valid.train_samples),
+            test_samples=np.array(valid.test_samples),
+            parameters=valid.parameters.parameters(),
+            provenance=valid.provenance,
+            error=valid.error,
         )
-
-
-def _parameters(numbers: dict[str, Any], classes: int) -> Parameters:
-    shapes: dict[str, tuple[int, ...]] = {**dict.fromkeys(BY_CUT, (3,)), **dict.fromkeys(BY_CLASS, (classes,))}
-    found: dict[str, Any] = {name: _numbers(name, value, shapes.get(name, ()))[()] for name, value in numbers.items()}
-    return Parameters(**found)
-
-
-def _numbers(name: str, value: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    numbers = np.asarray(value)
-    if numbers.shape != shape or numbers.dtype.kind not in "iuf" or not np.isfinite(numbers).all():
-        raise ValueError(f"{name} = {value!r}, allowed: finite numbers of shape {shape}")
-    return numbers
-
-
-def key(scenario: Scenario) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The fields of task and training that learning depends on; absent ones (None) are left out."""
-    task = scenario.task.model_dump(mode="json", exclude=set(FREE), exclude_none=True)
-    training = scenario.training.model_dump(mode="json", exclude={"aggregation_ratio"}, exclude_none=True)
-    return task, training
 
 
 def calibration_for(scenario: Scenario, framework: str) -> Calibration:
@@ -106,12 +69,15 @@ def calibration_for(scenario: Scenario, framework: str) -> Calibration:
         ScenarioError: there is none, or the scenario is outside of its ranges; the message says how to make one.
     """
     command = f"python -m experiments calibrate --scenario {scenario.name} --framework {framework}"
-    found = next((each for each in _all() if each.fits(scenario, framework)), None)
+    found, faults = _find(scenario, framework)
+    for fault in faults if found is not None else ():
+        warnings.warn(f"{fault}; it is not used", RuntimeWarning, stacklevel=2)
     if found is None:
+        broken = "".join(f"; {fault}" for fault in faults[:1])
         raise ScenarioError(
             f"learner = 'surrogate': scenario {scenario.name!r} with framework {framework!r} and its settings of "
             f"task and training is not calibrated; `{command}` makes a calibration (your own scenario: the path of its "
-            f"TOML file), to be found through the folder in {FOLDER_VARIABLE}"
+            f"TOML file), to be found through the folder in {FOLDER_VARIABLE}{broken}"
         )
     task, family = scenario.task, scenario.family
     _check_range("clients.count", (scenario.clients.count,), found.clients, command)
@@ -122,16 +88,45 @@ def calibration_for(scenario: Scenario, framework: str) -> Calibration:
     return found
 
 
-def _all() -> Iterator[Calibration]:
+def _find(scenario: Scenario, framework: str) -> tuple[Calibration | None, list[ScenarioError]]:
+    """The first calibration for that scenario and framework, and what is wrong with files before it.
+
+    A file for something else is not looked into further; one of which nobody knows what it is for is passed over.
+
+    Raises:
+        ScenarioError: the calibration is broken; the message names its file.
+    """
+    faults: list[ScenarioError] = []
+    for path in _files():
+        try:
+            with _reading(path):
+                values = tomllib.loads(read_text(path))
+                purpose = Purpose.model_validate({n: values[n] for n in Purpose.model_fields if n in values})
+        except ScenarioError as fault:
+            faults.append(fault)
+            continue
+        if purpose.fits(scenario, framework):
+            with _reading(path):
+                return Calibration.of(values), faults
+    return None, faults
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    with reading(f"calibration {str(path)!r}", ScenarioError), in_one_line():
+        yield
+
+
+def _files() -> Iterator[Path]:
     if own := os.environ.get(FOLDER_VARIABLE):
         with reading(f"{FOLDER_VARIABLE} = {own!r}", ScenarioError):
             files = list(Path(own).iterdir())
-        yield from _of(files)
-    yield from _of(Path(__file__).with_name("calibrations").iterdir())
+        yield from _calibrations(files)
+    yield from _calibrations(Path(__file__).with_name("calibrations").iterdir())
 
 
-def _of(files: Iterable[Path]) -> Iterator[Calibration]:
-    yield from (Calibration.load(file) for file in sorted(files) if file.suffix == ".toml")
+def _calibrations(files: Iterable[Path]) -> list[Path]:
+    return sorted(file for file in files if file.suffix == ".toml")
 
 
 def _check_range(field: str, values: Sequence[float], allowed: tuple[float, float], command: str) -> None:

@@ -8,6 +8,8 @@ from splitgym.kernels import INLINED, UNCOUNTED, kernel
 Floats = NDArray[np.float64]
 
 DOUBLINGS = 10
+LARGEST = 400.0
+"""Logits of what is certain: products of two such odds are still finite."""
 
 
 @kernel(UNCOUNTED, fastmath=True)
@@ -18,7 +20,7 @@ def grow(logits: Floats) -> None:
     """
     flat = logits.reshape(logits.size)
     for i in range(len(flat)):
-        y = 1.0 + max(flat[i], -1000.0) * (1.0 / (1 << DOUBLINGS))
+        y = 1.0 + min(max(flat[i], -1000.0), LARGEST) * (1.0 / (1 << DOUBLINGS))
         for _ in range(DOUBLINGS):
             y *= y
         flat[i] = y

@@ -9,8 +9,8 @@ Floats = NDArray[np.float64]
 
 BY_CUT = ("server_speed", "client_speed", "client_share", "kept_by_server")
 """Numbers that differ from cut layer to cut layer; a calibration has them at the first, the middle and the last."""
-BY_CLASS = ("ease",)
-"""Numbers that differ from class to class."""
+LEAST_SHARE = 1e-6
+"""Of the network's skill, on either side of a cut."""
 
 
 class Parameters(NamedTuple):
@@ -77,6 +77,7 @@ class Parameters(NamedTuple):
         spread: dict[str, Any] = {
             name: np.concatenate([[0.0], np.interp(place, np.arange(3.0), getattr(self, name))]) for name in BY_CUT
         }
-        # No unit has less than nothing of the network's skill.
-        spread["client_share"] = np.maximum.accumulate(spread["client_share"])
+        # No unit has less than nothing of the network's skill, and on both sides of a cut there is some.
+        share = np.clip(spread["client_share"][1:], LEAST_SHARE, 1 - LEAST_SHARE)
+        spread["client_share"] = np.concatenate([[0.0], np.maximum.accumulate(share)])
         return self._replace(**spread)

@@ -113,7 +113,7 @@ class Surrogate:
         """
         play_round(
             self._worlds,
-            np.asarray(decision.cut_layer),
+            np.asarray(decision.cut_layer, np.int64),
             participants,
             aggregated_rows(decision.aggregation_ratio, self._batch_size) / self._batch_size,
             normals,

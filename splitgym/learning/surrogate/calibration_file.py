@@ -1,0 +1,120 @@
+"""What a calibration file may hold: lengths and ranges within which the law stays finite."""
+
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from splitgym import data
+from splitgym.learning.surrogate.parameters import Parameters
+from splitgym.scenario import Scenario, Section, Task, Training
+from splitgym.scenario.quantities import Factor, Fraction, Parties, Units
+
+FREE = ("dirichlet_alpha", "evaluation_samples", "evaluate_every")
+"""Fields of `task` that a calibration does not depend on, or has a range of."""
+
+Speed = Annotated[float, Field(ge=0.0, le=1e6)]
+Exponent = Annotated[float, Field(ge=0.0, le=50.0)]
+Spread = Annotated[float, Field(ge=0.0, le=5.0)]
+"""Standard deviation of a logarithm."""
+Logits = Annotated[float, Field(ge=0.0, le=1000.0)]
+Positive = Annotated[float, Field(ge=1e-9, le=1e6)]
+Counts = Annotated[tuple[Annotated[int, Field(ge=0, le=1_000_000_000)], ...], Field(min_length=2, max_length=100_000)]
+"""Samples of each class."""
+
+
+class Numbers(Section):
+    """The numbers of `Parameters`, those by cut at the first, the middle and the last cut layer."""
+
+    openness: Annotated[float, Field(ge=0.0, le=100.0)]
+    take_off: Exponent
+    server_speed: tuple[Speed, Speed, Speed]
+    client_speed: tuple[Speed, Speed, Speed]
+    client_share: tuple[Fraction, Fraction, Fraction]
+    habit_speed: Speed
+    kept_by_server: tuple[Speed, Speed, Speed]
+    kept_by_client: Speed
+    kept_by_number: Exponent
+    kept_by_evenness: Exponent
+    few: Speed
+    skew: Exponent
+    confusion: Speed
+    drift: Speed
+    returning: Fraction
+    decay: Fraction
+    ceiling: Fraction
+    sharpness: Speed
+    softness: Positive
+    ease: Annotated[tuple[Speed, ...], Field(min_length=2)]
+    luck: Spread
+    talent: Logits
+    wobble: Logits
+    persistence: Fraction
+    loss_noise: Spread
+
+    def parameters(self) -> Parameters:
+        """For the law."""
+        values: dict[str, Any] = {name: np.array(value) if isinstance(value, tuple) else value for name, value in self}
+        return Parameters(**values)
+
+
+class Purpose(Section):
+    """What a calibration is for: the fields of a file that are read before all others."""
+
+    frameworks: tuple[str, ...]
+    task: Task
+    """The fields that it depends on; younger ones have their defaults."""
+    training: Training
+    data_digest: str | None = None
+    """Of a data set of one's own, see `splitgym.data.digest`: another one may have its name."""
+
+    def fits(self, scenario: Scenario, framework: str) -> bool:
+        """Whether it is for that task, data, training and framework."""
+        task, training = key(scenario)
+        return (
+            framework in self.frameworks
+            and (self.task, self.training) == (Task(**task), Training(**training))
+            and self.data_digest == data.digest(scenario.task.dataset)
+        )
+
+
+class CalibrationFile(Purpose):
+    """All of it."""
+
+    clients: tuple[Parties, Parties]
+    """Fewest and most."""
+    dirichlet_alpha: tuple[Factor, Factor]
+    cut_layers: Annotated[Units, Field(ge=1)]
+    """Cut layers of the network, L - 1."""
+    train_samples: Counts
+    """[K] of each class."""
+    test_samples: Counts
+    """[K] of each class."""
+    parameters: Numbers
+    provenance: dict[str, Any]
+    error: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _parts_fit_each_other(self) -> "CalibrationFile":
+        classes = len(self.train_samples)
+        for name, values in (("test_samples", self.test_samples), ("parameters.ease", self.parameters.ease)):
+            if len(values) != classes:
+                raise ValueError(f"{name} has {len(values)} values, allowed: {classes}, as many as train_samples")
+        for name in ("clients", "dirichlet_alpha"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} = [{low:g}, {high:g}], allowed: the lower one first")
+        if sum(self.train_samples) < self.clients[1]:
+            raise ValueError(
+                f"train_samples = {sum(self.train_samples)} in all, allowed: one for each of {self.clients[1]} clients"
+            )
+        if sum(self.test_samples) == 0:
+            raise ValueError("test_samples = 0 in all, allowed: at least 1")
+        return self
+
+
+def key(scenario: Scenario) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields of task and training that learning depends on; absent ones (None) are left out."""
+    task = scenario.task.model_dump(mode="json", exclude=set(FREE), exclude_none=True)
+    training = scenario.training.model_dump(mode="json", exclude={"aggregation_ratio"}, exclude_none=True)
+    return task, training
