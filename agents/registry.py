@@ -13,6 +13,7 @@ from agents.agent import Agent
 from agents.algorithms import ALGORITHMS
 from agents.allocations import ALLOCATIONS
 from agents.rule import SELECTIONS, Rule
+from splitgym.inputs import InputError
 from splitgym.scenario.errors import suggest
 
 _CLASSES: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
@@ -103,6 +104,8 @@ def factory(text: str, **defaults: Any) -> Callable[[gym.Env[Any, Any]], Agent]:
 
 def _look_up(name: str) -> tuple[type[Agent], Mapping[str, str]]:
     """The agent's class, and the options of it that the name says."""
+    if not isinstance(name, str):
+        raise InputError(f"agent {name!r} is unknown, {suggest(name, names())}")
     if name in _CLASSES:
         module, class_name, said = _CLASSES[name]
         return getattr(import_module(module), class_name), said

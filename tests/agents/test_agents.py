@@ -222,6 +222,8 @@ def test_wrong_or_missing_option_is_one_clear_error(name, options, words):
         ("gredy", "did you mean 'greedy'?"),
         ("highest-loss", "did you mean 'highest-loss-k'?"),
         ("zzz", "ppo, ppo-equivariant"),
+        (["greedy"], "agent ['greedy'] is unknown"),
+        (None, "agent None is unknown"),
     ],
 )
 def test_unknown_agent_names_the_nearest_or_all(name, words):
