@@ -6,7 +6,7 @@ from splitgym.allocation.descent import Descent, allocate, descend, descent
 from splitgym.allocation.novelty import novelty
 from splitgym.allocation.optimum import Optimum, exact, exact_subchannels, exhaustive
 from splitgym.allocation.paper import Step, best_cut, descent_steps, paper_descend
-from splitgym.allocation.power import control_power, even_psd, spread_power
+from splitgym.allocation.power import control_power, even_psd
 from splitgym.allocation.relaxation import lower_bound
 from splitgym.allocation.search import BLOCKS
 from splitgym.allocation.selection import (
@@ -80,7 +80,6 @@ __all__ = [
     "proportional_fair",
     "round_robin",
     "slow_cut",
-    "spread_power",
     "strongest_signal",
     "unserved",
     "worth_most",

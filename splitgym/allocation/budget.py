@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from splitgym.kernels import COMPILED, kernel
 from splitgym.rounds import Decision, RoundState, with_axis
+from splitgym.rounds.legal import check_decision
 from splitgym.timing.turns import turn_of_client
 
 Floats = NDArray[np.float64]
@@ -35,9 +36,19 @@ def project_power(decision: Decision, state: RoundState) -> tuple[Decision, Any]
 
     Returns:
         The decision within the budgets, and whether a budget had been broken: a bool, or [N] of them.
+
+    Raises:
+        InputError: a field of the decision does not fit the state; the message names it.
     """
+    check_decision(decision, state)
+    return project_power_unchecked(decision, state)
+
+
+def project_power_unchecked(decision: Decision, state: RoundState) -> tuple[Decision, Any]:
+    """`project_power` of a decision that is known to fit."""
     system, one = state.system, not state.batched
-    owner, psd = with_axis(decision.assignment, one), np.array(with_axis(decision.power_w_per_hz, one), np.float64)
+    owner = with_axis(np.asarray(decision.assignment, np.int64), one)
+    psd = np.array(with_axis(decision.power_w_per_hz, one), np.float64)
     broken = np.zeros(len(psd), np.bool_)
     _keep_within(
         int(system.program.turns),
@@ -46,7 +57,7 @@ def project_power(decision: Decision, state: RoundState) -> tuple[Decision, Any]
         system.total_power_max_w,
         with_axis(state.subchannel_hz, one),
         with_axis(decision.selected, one),
-        with_axis(np.asarray(decision.cluster), one),
+        with_axis(np.asarray(decision.cluster, np.int64), one),
         owner if decision.by_turn else owner[:, None],
         psd if decision.by_turn else psd[:, None],
         broken,

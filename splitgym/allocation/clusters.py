@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from splitgym.allocation.load import own_seconds
 from splitgym.frameworks.phases import Turns
 from splitgym.rounds import RoundState
+from splitgym.rounds.legal import check_arguments
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -17,13 +18,24 @@ def clusters_for(state: RoundState, cut_layer: Any, selected: Bools, aggregation
     """[C] cluster of each client: formed for a framework whose clusters take turns, else 0 (see `form_clusters`).
 
     Of a batch likewise, with a leading axis N on all arguments.
+
+    Raises:
+        InputError: an argument does not fit the state; the message names it.
     """
+    check_arguments(state, one_world=False, cut_layer=cut_layer, selected=selected, aggregation_ratio=aggregation_ratio)
+    return clusters_for_unchecked(state, cut_layer, selected, aggregation_ratio)
+
+
+def clusters_for_unchecked(state: RoundState, cut_layer: Any, selected: Bools, aggregation_ratio: Any) -> Ints:
+    """`clusters_for` of arguments that are known to fit."""
     if state.system.program.turns is not Turns.CLUSTERS:
         return np.zeros(selected.shape, np.int64)
     if not state.batched:
-        return form_clusters(state, cut_layer, selected, aggregation_ratio)
-    worlds = zip(cut_layer, selected, np.broadcast_to(aggregation_ratio, len(selected)), strict=True)
-    return np.array([form_clusters(state.world(n), *world) for n, world in enumerate(worlds)])
+        return _form_clusters(state, cut_layer, selected, aggregation_ratio)
+    count = len(selected)
+    cuts, ratios = np.broadcast_to(cut_layer, count), np.broadcast_to(aggregation_ratio, count)
+    worlds = zip(cuts, selected, ratios, strict=True)
+    return np.array([_form_clusters(state.world(n), *world) for n, world in enumerate(worlds)])
 
 
 def form_clusters(state: RoundState, cut_layer: int, selected: Bools, aggregation_ratio: float) -> Ints:
@@ -41,7 +53,15 @@ def form_clusters(state: RoundState, cut_layer: int, selected: Bools, aggregatio
 
     Returns:
         [C] cluster, 0 for who does not take part.
+
+    Raises:
+        InputError: an argument does not fit the state; the message names it.
     """
+    check_arguments(state, cut_layer=cut_layer, selected=selected, aggregation_ratio=aggregation_ratio)
+    return _form_clusters(state, cut_layer, selected, aggregation_ratio)
+
+
+def _form_clusters(state: RoundState, cut_layer: int, selected: Bools, aggregation_ratio: float) -> Ints:
     cluster = np.zeros(len(selected), np.int64)
     clients = np.flatnonzero(selected & state.available)
     if len(clients) > 0:

@@ -15,6 +15,7 @@ from splitgym.allocation.links import own_links
 from splitgym.allocation.load import common_seconds, own_load
 from splitgym.frameworks.phases import Turns
 from splitgym.rounds import RoundState
+from splitgym.rounds.legal import check_arguments
 from splitgym.timing.rates import LN2
 
 Floats = NDArray[np.float64]
@@ -78,9 +79,10 @@ def served_clients(state: RoundState, selected: Bools) -> Ints:
     """Indices of the clients that have to be served: selected and available.
 
     Raises:
-        ValueError: there are none, or more than subchannels; or the round is another than that of the problem, one in
-            which clients take turns or idle subchannels are lent.
+        ValueError: there are none, or more than subchannels; the selection does not fit the state; or the round is
+            another than that of the problem, one in which clients take turns or idle subchannels are lent.
     """
+    check_arguments(state, selected=selected)
     if state.system.program.turns is not Turns.TOGETHER:
         raise ValueError(f"turns = {state.system.program.turns.name}, allowed: TOGETHER")
     if state.system.on_demand:

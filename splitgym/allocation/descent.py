@@ -6,13 +6,15 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.allocation.clusters import clusters_for
+from splitgym.allocation.clusters import clusters_for_unchecked
 from splitgym.allocation.links import radio_of
 from splitgym.allocation.load import work_of
 from splitgym.allocation.power import check_uplinks
 from splitgym.allocation.search import Worlds, descend_worlds
 from splitgym.frameworks.phases import Turns, aggregated_rows
+from splitgym.inputs import InputError
 from splitgym.rounds import Decision, RoundState, with_axis
+from splitgym.rounds.legal import check_arguments, shown
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -70,14 +72,33 @@ def descent(
         cluster: [C] or [N, C], for frameworks whose clusters take turns; None: formed by `form_clusters`.
 
     Raises:
-        ValueError: an argument has a value that is not allowed; the message names it.
+        InputError: an argument does not fit the state; the message names it.
     """
-    if power not in ("control", "even"):
-        raise ValueError(f"power = {power!r}, allowed: 'control', 'even'")
+    given: dict[str, Any] = {"cut_layer": cut_layer, "assignment": assignment, "cluster": cluster}
+    held = {name: value for name, value in given.items() if value is not None}
+    check_arguments(state, one_world=False, selected=selected, aggregation_ratio=aggregation_ratio, **held)
+    if not isinstance(power, str) or power not in ("control", "even"):
+        raise InputError(f"power = {shown(power)}, allowed: 'control', 'even'")
+    if assignment is not None and state.system.program.turns is not Turns.TOGETHER:
+        raise InputError(f"assignment of a round with turns ({state.system.program.turns.name}), allowed: None")
+    return descent_unchecked(state, selected, aggregation_ratio, power=power, search=search, **given)
+
+
+def descent_unchecked(
+    state: RoundState,
+    selected: Bools,
+    aggregation_ratio: Any,
+    *,
+    cut_layer: Any = None,
+    assignment: Ints | None = None,
+    power: str = "control",
+    search: bool = True,
+    cluster: Ints | None = None,
+) -> Descent:
+    """`descent` with arguments that are known to fit."""
     system, turns, one = state.system, state.system.program.turns, not state.batched
-    cuts = _held_cuts(cut_layer, 1 if one else len(state.channel_gain), system.cut_layers)
-    if assignment is not None and turns is not Turns.TOGETHER:
-        raise ValueError(f"assignment of a round with turns ({turns.name}), allowed: None")
+    # 0: to be chosen.
+    cuts = np.full(1 if one else len(state.channel_gain), 0 if cut_layer is None else cut_layer, np.int64)
     if turns is Turns.CLUSTERS and cluster is None:
         return _with_clusters(state, selected, aggregation_ratio, cut_layer, power, search)
     members = np.asarray(cluster if turns is Turns.CLUSTERS else np.zeros(selected.shape, np.int64))
@@ -131,16 +152,16 @@ def allocate(state: RoundState, cut_layer: Any, selected: Bools, aggregation_rat
         cut_layer: 1..L-1, or [N].
         selected: [C] or [N, C]; clients that are not available get nothing.
         aggregation_ratio: phi, or [N].
+
+    Raises:
+        InputError: an argument does not fit the state; the message names it.
     """
     return descend(state, selected, aggregation_ratio, cut_layer=cut_layer)
 
 
-def _held_cuts(cut_layer: Any, worlds: int, cut_layers: int) -> Ints:
-    """[N] cut layer to hold, 0: choose."""
-    cuts = np.full(worlds, 0 if cut_layer is None else cut_layer)
-    if cut_layer is not None and (np.any(cuts < 1) or np.any(cuts > cut_layers)):
-        raise ValueError(f"cut_layer = {cut_layer}, allowed: 1..{cut_layers}")
-    return cuts
+def allocate_unchecked(state: RoundState, cut_layer: Any, selected: Bools, aggregation_ratio: Any) -> Decision:
+    """`allocate` with arguments that are known to fit."""
+    return descent_unchecked(state, selected, aggregation_ratio, cut_layer=cut_layer).decision
 
 
 def _with_clusters(
@@ -150,9 +171,9 @@ def _with_clusters(
     if not state.batched:
         options = []
         for cut in range(1, state.system.cut_layers + 1) if cut_layer is None else (int(cut_layer),):
-            cluster = clusters_for(state, cut, selected, aggregation_ratio)
+            cluster = clusters_for_unchecked(state, cut, selected, aggregation_ratio)
             held = {"cut_layer": cut, "power": power, "search": search, "cluster": cluster}
-            options.append(descent(state, selected, aggregation_ratio, **held))
+            options.append(descent_unchecked(state, selected, aggregation_ratio, **held))
         return min(options, key=lambda option: (-option.participants, option.latency_s))
     worlds = range(len(selected))
     ratios, cuts = np.broadcast_to(aggregation_ratio, len(worlds)), np.broadcast_to(cut_layer, len(worlds))

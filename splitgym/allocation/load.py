@@ -18,6 +18,7 @@ from splitgym.allocation.budget import even_power_w
 from splitgym.frameworks.phases import Program, aggregated_rows
 from splitgym.kernels import COMPILED, UNCOUNTED, kernel
 from splitgym.rounds import RoundState, System
+from splitgym.rounds.legal import check_arguments
 from splitgym.timing.cell import Cloud, cloud_of
 from splitgym.timing.clock import (
     BROADCAST,
@@ -166,7 +167,12 @@ def uplinks(load: Load) -> int:
 
 
 def own_load(state: RoundState, cut_layer: int, aggregation_ratio: float) -> Load:
-    """The load at a cut layer; `state` is of one world."""
+    """The load at a cut layer; `state` is of one world.
+
+    Raises:
+        InputError: an argument does not fit the state; the message names it.
+    """
+    check_arguments(state, cut_layer=cut_layer, aggregation_ratio=aggregation_ratio)
     system = state.system
     work = work_of(system)
     load = no_load(len(work.resource), len(state.client_hz))

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from splitgym.kernels import INLINED, UNCOUNTED, kernel
 from splitgym.rounds import RoundState, with_axis
+from splitgym.rounds.legal import check_array, check_state
 
 Floats = NDArray[np.float64]
 
@@ -24,6 +25,11 @@ def novelty(state: RoundState) -> Floats:
     Args:
         state: Of one world or N, as the scheduler believes it.
     """
+    check_state(state)
+    shape = state.available.shape
+    check_array("state.class_share", state.class_share, "f", (*shape, np.shape(state.class_share)[-1]))
+    check_array("state.data_share", state.data_share, "f", shape)
+    check_array("state.experience", state.experience, "f", shape)
     one = not state.batched
     class_share = with_axis(state.class_share, one)
     found, rarity = np.zeros(class_share.shape[:2]), np.empty(class_share.shape[2])

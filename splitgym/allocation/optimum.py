@@ -23,6 +23,7 @@ from splitgym.allocation.relaxation import relax
 from splitgym.allocation.shares import strongest_signal
 from splitgym.kernels import COMPILED, kernel
 from splitgym.rounds import Decision, RoundState
+from splitgym.rounds.legal import check_arguments, check_array, check_range
 from splitgym.timing.clock import duration
 
 Floats = NDArray[np.float64]
@@ -89,8 +90,10 @@ def exact(
         time_limit_s: When to end with whatever gap there is.
 
     Raises:
-        ValueError: the round is none of this kind (see `served_clients`).
+        ValueError: the round is none of this kind (see `served_clients`), or an argument does not fit.
     """
+    check_range("tolerance", check_array("tolerance", tolerance, "iuf", ()), 0, 1)
+    check_range("time_limit_s", check_array("time_limit_s", time_limit_s, "iuf", ()), 0, inf)
     served, until_s = served_clients(state, selected), perf_counter() + time_limit_s
     problems = cut_problems(state, served, aggregation_ratio)
 
@@ -129,6 +132,7 @@ def exact_subchannels(
         ValueError: no owners keep within the budgets; or the round is none of this kind (see `served_clients`).
     """
     served = served_clients(state, selected)
+    check_arguments(state, power_w_per_hz=power_w_per_hz)
     programme = MixedInteger(cut_problem(state, served, cut_layer, aggregation_ratio))
     programme.send_with(power_w_per_hz)
     found = _solve(programme, lambda owner: np.where(owner >= 0, power_w_per_hz, 0.0))

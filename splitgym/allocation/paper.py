@@ -6,15 +6,17 @@ faster; this one is what that has to be compared with.
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.allocation.descent import descend
+from splitgym.allocation.descent import descent_unchecked
 from splitgym.allocation.shares import equal_shares
+from splitgym.inputs import InputError
 from splitgym.rounds import Decision, RoundState
-from splitgym.timing import round_cost
+from splitgym.rounds.legal import check_arguments, check_decision, check_state, shown
+from splitgym.timing.cost import round_cost_unchecked
 
 Bools = NDArray[np.bool_]
 
@@ -44,10 +46,19 @@ def best_cut(state: RoundState, decision: Decision) -> Step:
     Args:
         state: Of one world, as the scheduler believes it.
         decision: Of one world; its cut layer does not matter.
+
+    Raises:
+        InputError: an argument does not fit the state; the message names it.
     """
+    check_state(state, one_world=True)
+    check_decision(replace(decision, cut_layer=1), state)
+    return _best_cut(state, decision)
+
+
+def _best_cut(state: RoundState, decision: Decision) -> Step:
     cuts = range(1, state.system.cut_layers + 1)
     candidates = [replace(decision, cut_layer=cut) for cut in cuts]
-    cost = round_cost(state.repeat(len(cuts)), Decision.stack(candidates))
+    cost = round_cost_unchecked(state.repeat(len(cuts)), Decision.stack(candidates))
     participants = cost.participants.sum(1)
     best = int(np.lexsort((cost.latency_s, -participants))[0])
     return Step("cut", candidates[best], int(participants[best]), float(cost.latency_s[best]))
@@ -65,19 +76,29 @@ def descent_steps(
         state: Of one world, as the scheduler believes it.
         selected: [C] who shall take part.
         aggregation_ratio: phi.
-        tolerance: eps of the paper, relative to the latency.
+        tolerance: eps of the paper, relative to the latency, 0..1.
+
+    Raises:
+        InputError: an argument does not fit the state; the message names it.
     """
+    check_arguments(state, selected=selected, aggregation_ratio=aggregation_ratio)
+    if not isinstance(tolerance, float | int) or not 0 <= tolerance <= 1:
+        raise InputError(f"tolerance = {shown(tolerance)}, allowed: 0..1")
+    return _steps(state, selected, aggregation_ratio, tolerance)
+
+
+def _steps(state: RoundState, selected: Bools, aggregation_ratio: float, tolerance: float) -> Iterator[Step]:
     shares = replace(equal_shares(state, 1, selected & state.available, aggregation_ratio), selected=selected.copy())
-    now = best_cut(state, shares)._replace(block="start")
+    now = _best_cut(state, shares)._replace(block="start")
     yield now
     while True:
         before = now
         for block in ("subchannels", "power", "cut"):
-            step = best_cut(state, now.decision) if block == "cut" else _allocation(state, now.decision, block)
+            step = _best_cut(state, now.decision) if block == "cut" else _allocation(state, now.decision, block)
             now = step if step.better_than(now) else now._replace(block=block)
             yield now
         gained = before.latency_s - now.latency_s
-        if now.participants == before.participants and gained <= tolerance * before.latency_s:
+        if now.participants == before.participants and not gained > tolerance * before.latency_s:
             return
 
 
@@ -87,9 +108,9 @@ def _allocation(state: RoundState, decision: Decision, block: str) -> Step:
     Exact powers are for the subchannels of the greedy, also where with even powers these were no better than before.
     """
     power = "control" if block == "power" else "even"
-    held = {"cut_layer": int(decision.cut_layer), "search": False, "power": power}
-    allocated = descend(state, decision.selected, decision.aggregation_ratio, **held)
-    cost = round_cost(state, allocated)
+    held: dict[str, Any] = {"cut_layer": int(decision.cut_layer), "search": False, "power": power}
+    allocated = descent_unchecked(state, decision.selected, decision.aggregation_ratio, **held).decision
+    cost = round_cost_unchecked(state, allocated)
     return Step(block, allocated, int(cost.participants.sum()), float(cost.latency_s))
 
 
@@ -100,6 +121,9 @@ def paper_descend(state: RoundState, selected: Bools, aggregation_ratio: float) 
         state: Of one world, as the scheduler believes it.
         selected: [C] who shall take part.
         aggregation_ratio: phi.
+
+    Raises:
+        InputError: an argument does not fit the state; the message names it.
     """
     *_, last = descent_steps(state, selected, aggregation_ratio)
     return last.decision

@@ -17,6 +17,7 @@ from splitgym.allocation.links import Links, own_links
 from splitgym.allocation.load import Load, own_load, uplinks
 from splitgym.kernels import INLINED, UNCOUNTED, kernel
 from splitgym.rounds import RoundState
+from splitgym.rounds.legal import check_arguments
 from splitgym.timing.clock import duration
 from splitgym.timing.rates import LN2
 
@@ -25,6 +26,8 @@ Ints = NDArray[np.int64]
 
 PRECISION = 1e-13
 """Relative precision of a segment's end."""
+MOST_STEPS = 2200
+"""Halvings from the largest number to the smallest: more than any search for an end takes."""
 GOLDEN = 0.6180339887498949
 SPLITS = 45
 """Steps of the search over two uplinks: the bracket shrinks to 4e-10 of its width, the time's error to far less."""
@@ -43,8 +46,10 @@ def control_power(state: RoundState, cut_layer: int, assignment: Ints, aggregati
         [M] W/Hz; 0 on unused subchannels.
 
     Raises:
-        ValueError: the round has more than two uplinks with a wait for everybody between them.
+        ValueError: the round has more than two uplinks with a wait for everybody between them; or an argument does not
+            fit the state.
     """
+    check_arguments(state, assignment=assignment)
     load = own_load(state, cut_layer, aggregation_ratio)
     check_uplinks(uplinks(load))
     links = own_links(state)
@@ -64,7 +69,17 @@ def check_uplinks(count: int) -> None:
 
 
 def even_psd(state: RoundState, assignment: Ints) -> Floats:
-    """[M] W/Hz: every owner spends min(p_max, p_th / n), spread evenly over its subchannels."""
+    """[M] W/Hz: every owner spends min(p_max, p_th / n), spread evenly over its subchannels.
+
+    Args:
+        state: Of one world.
+        assignment: [M] owner of each subchannel, -1: unused.
+
+    Raises:
+        InputError: an argument does not fit the state; the message names it.
+    """
+    check_arguments(state, assignment=assignment)
+    assignment = np.asarray(assignment, np.int64)
     owners = len(np.unique(assignment[assignment >= 0]))
     power_w = np.full(len(state.client_hz), even_power_w(state, owners))
     psd = np.empty(len(assignment))
@@ -202,7 +217,9 @@ def _earliest_end(held: Holdings, links: Links, load: Load, s: int, floor: Float
         while high < inf and _power_for_end(held, links, load, s, high, floor)[0] > links.total_max_w:
             high *= 2.0
     end = low
-    while high - low > PRECISION * high:
+    for _ in range(MOST_STEPS):
+        if not high - low > PRECISION * high:
+            break
         power_w, slope = _power_for_end(held, links, load, s, end, floor)
         excess = log(power_w / links.total_max_w)
         if abs(excess) <= PRECISION or (end == low and excess < 0.0):

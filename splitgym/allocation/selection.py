@@ -16,6 +16,7 @@ from splitgym.allocation.load import own_seconds
 from splitgym.allocation.novelty import novelty
 from splitgym.allocation.worth import worth_most_first
 from splitgym.rounds import Decision, RoundState
+from splitgym.rounds.legal import check_arguments
 from splitgym.scenario.errors import suggest
 from splitgym.timing import round_cost
 
@@ -43,6 +44,9 @@ class Prospect:
     rng: np.random.Generator
     """For rules that draw."""
 
+    def __post_init__(self) -> None:
+        check_arguments(self.state, aggregation_ratio=self.aggregation_ratio)
+
     @property
     def clients(self) -> Ints:
         """Indices of the available clients."""
@@ -57,6 +61,7 @@ class Prospect:
     def own_seconds(self, sharing: int) -> Floats:
         """Own seconds of the available clients if so many share the band, at the cut layer chosen for all of them."""
         everybody = self.allocation(self.state, self.state.available.copy(), self.aggregation_ratio)
+        check_arguments(self.state, cut_layer=everybody.cut_layer)
         return own_seconds(self.state, int(everybody.cut_layer), sharing, self.aggregation_ratio)[self.clients]
 
     def latency_s(self, clients: Ints) -> float:

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.allocation.budget import even_power_w
-from splitgym.allocation.clusters import clusters_for
+from splitgym.allocation.clusters import clusters_for_unchecked
 from splitgym.allocation.power import even_psd
 from splitgym.allocation.signal import best_heard, no_heard
 from splitgym.frameworks.phases import Turns
 from splitgym.kernels import COMPILED, kernel
 from splitgym.rounds import Decision, RoundState
+from splitgym.rounds.legal import check_arguments
 from splitgym.timing import round_cost
 from splitgym.timing.rates import subchannel_rate
 
@@ -37,7 +38,11 @@ def in_turn(state: RoundState, selected: Bools, first: int = 0) -> Ints:
 
     Returns:
         [M] owner of each subchannel; -1 if there is nobody to serve.
+
+    Raises:
+        InputError: an argument does not fit the state; the message names it.
     """
+    check_arguments(state, selected=selected)
     clients = np.flatnonzero(selected & state.available)
     turns = first + np.arange(state.system.subchannels)
     return clients[turns % len(clients)] if len(clients) else np.full(len(turns), -1)
@@ -63,7 +68,11 @@ def strongest_signal(state: RoundState, selected: Bools) -> Ints:
 
     Returns:
         [M] owner of each subchannel; -1 if there is nobody to serve.
+
+    Raises:
+        InputError: an argument does not fit the state; the message names it.
     """
+    check_arguments(state, selected=selected)
     clients = np.flatnonzero(selected & state.available)
     heard = no_heard(*state.channel_gain.shape)
     best_heard(1.0 / state.channel_gain, clients, heard)
@@ -84,7 +93,11 @@ def proportional_fair(state: RoundState, selected: Bools) -> Ints:
 
     Returns:
         [M] owner of each subchannel; -1 if there is nobody to serve.
+
+    Raises:
+        InputError: an argument does not fit the state; the message names it.
     """
+    check_arguments(state, selected=selected)
     system, clients = state.system, np.flatnonzero(selected & state.available)
     if len(clients) == 0:
         return np.full(system.subchannels, -1)
@@ -126,7 +139,11 @@ def by_chance(state: RoundState, selected: Bools, rng: np.random.Generator) -> I
 
     Returns:
         [M] owner of each subchannel; -1 if there is nobody to serve.
+
+    Raises:
+        InputError: an argument does not fit the state; the message names it.
     """
+    check_arguments(state, selected=selected)
     clients, subchannels = np.flatnonzero(selected & state.available), state.system.subchannels
     if len(clients) == 0:
         return np.full(subchannels, -1)
@@ -147,9 +164,13 @@ def deal_evenly(state: RoundState, cut_layer: int, selected: Bools, aggregation_
 
     Returns:
         A decision of one world, with a band for each turn where clients take turns.
+
+    Raises:
+        InputError: an argument does not fit the state; the message names it.
     """
+    check_arguments(state, cut_layer=cut_layer, selected=selected, aggregation_ratio=aggregation_ratio)
     turns = state.system.program.turns
-    cluster = clusters_for(state, cut_layer, selected, aggregation_ratio)
+    cluster = clusters_for_unchecked(state, cut_layer, selected, aggregation_ratio)
     if turns is Turns.TOGETHER:
         assignment = deal(state, selected)
         psd = even_psd(state, assignment)

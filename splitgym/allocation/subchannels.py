@@ -12,6 +12,7 @@ from splitgym.allocation.load import Load, own_load
 from splitgym.allocation.serving import line, sort_by
 from splitgym.kernels import COMPILED, INLINED, kernel
 from splitgym.rounds import RoundState
+from splitgym.rounds.legal import check_arguments
 from splitgym.timing.clock import duration
 
 Floats = NDArray[np.float64]
@@ -57,13 +58,17 @@ def greedy_subchannels(state: RoundState, cut_layer: int, selected: Bools, aggre
 
     Returns:
         [M] owner of each subchannel, -1: unused (only if nobody is selected or all were dropped).
+
+    Raises:
+        InputError: an argument does not fit the state; the message names it.
     """
+    check_arguments(state, selected=selected)
     load = own_load(state, cut_layer, aggregation_ratio)
     links = own_links(state)
     held = no_holdings(*state.channel_gain.shape)
     (segments, clients), order = load.compute_s.shape, np.zeros(len(selected), np.int64)
     least_s = np.zeros((segments + 1, clients))
-    count = line(load, links, np.asarray(selected), state.system.round_timeout_s, least_s, order)
+    count = line(load, links, selected, state.system.round_timeout_s, least_s, order)
     deal(held, links, load, order[: min(count, state.system.subchannels)], no_dealing(clients))
     return held.owner
 

@@ -8,17 +8,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from math import exp
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.allocation.clusters import form_clusters
-from splitgym.allocation.descent import descend, descent
+from splitgym.allocation.descent import descend, descent, descent_unchecked
 from splitgym.frameworks.phases import Turns
 from splitgym.rounds import Decision, RoundState
+from splitgym.rounds.legal import check_arguments, check_array, check_range
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+
+
+MOST_SWAPS = 1_000_000
+"""Some minutes."""
+LEAST_TEMPERATURE = 1e-12
+"""So low that only what is better is taken."""
 
 
 def gibbs_clusters(
@@ -43,18 +51,25 @@ def gibbs_clusters(
         aggregation_ratio: phi.
         rng: Draws the swaps.
         swaps: How many are proposed.
-        temperature: At the beginning, as a share of the latency.
+        temperature: At the beginning, as a share of the latency, 1e-12..1.
 
     Returns:
         [C] cluster, 0 for who does not take part.
+
+    Raises:
+        InputError: an argument does not fit the state; the message names it.
     """
+    check_arguments(state, cut_layer=cut_layer, selected=selected, aggregation_ratio=aggregation_ratio)
+    check_range("swaps", check_array("swaps", swaps, "iu", ()), 0, MOST_SWAPS)
+    check_range("temperature", check_array("temperature", temperature, "iuf", ()), LEAST_TEMPERATURE, 1)
     system = state.system
     side_by_side = replace(state, system=replace(system, program=replace(system.program, turns=Turns.TOGETHER)))
 
     @cache
     def turn_s(members: bytes) -> float:
         present = np.frombuffer(members, bool)
-        return float(descent(side_by_side, present, aggregation_ratio, cut_layer=cut_layer, search=False).latency_s)
+        held: dict[str, Any] = {"cut_layer": cut_layer, "search": False}
+        return float(descent_unchecked(side_by_side, present, aggregation_ratio, **held).latency_s)
 
     cluster = form_clusters(state, cut_layer, selected, aggregation_ratio)
     taking_part = selected & state.available
@@ -98,7 +113,11 @@ def fast_decision(
         aggregation_ratio: phi.
         rng: Draws the swaps.
         swaps: See `gibbs_clusters`.
+
+    Raises:
+        InputError: an argument does not fit the state; the message names it.
     """
+    check_arguments(state, cut_layer=cut_layer, selected=selected, aggregation_ratio=aggregation_ratio)
     if state.system.program.turns is not Turns.CLUSTERS:
         return descend(state, selected, aggregation_ratio, cut_layer=cut_layer)
     cluster = gibbs_clusters(state, cut_layer, selected, aggregation_ratio, rng, swaps)

@@ -6,6 +6,7 @@ from splitgym.allocation.links import own_links
 from splitgym.allocation.load import common_seconds, own_load
 from splitgym.allocation.serving import least_seconds
 from splitgym.rounds import Decision, RoundState
+from splitgym.rounds.legal import check_state
 from splitgym.timing import round_cost
 
 
@@ -18,7 +19,11 @@ def unserved(state: RoundState, decision: Decision) -> dict[int, str]:
 
     Returns:
         The reason by client; empty if everybody is served.
+
+    Raises:
+        InputError: an argument does not fit the state; the message names it.
     """
+    check_state(state, one_world=True)
     cost, system = round_cost(state, decision), state.system
     links, load = own_links(state), own_load(state, int(decision.cut_layer), float(decision.aggregation_ratio))
     everybody = np.ones(len(decision.selected), bool)

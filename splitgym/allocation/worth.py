@@ -3,14 +3,17 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.allocation.descent import descent
+from splitgym.allocation.descent import descent_unchecked
 from splitgym.allocation.load import own_seconds
 from splitgym.rounds import RoundState
+from splitgym.rounds.legal import check_arguments, check_array, check_range
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+MOST = 1e6
+"""Greatest worth and patience."""
 ALL_SIZES = 16
 """Sets of up to so many clients are all looked at; of larger ones every size that is a fifth larger."""
 
@@ -30,11 +33,25 @@ def worth_most(state: RoundState, worth: Floats, patience: Floats, cut_layer: In
 
     Args:
         state: Of N worlds, as the scheduler believes it.
-        worth: [N, C], 0 or more; who is worth nothing is left out.
-        patience: [N] exponent of the latency, 0 or more; 0: everybody who is worth something.
+        worth: [N, C], 0 to 1e6; who is worth nothing is left out.
+        patience: [N] exponent of the latency, 0 to 1e6; 0: everybody who is worth something.
         cut_layer: [N] 1..L-1.
         aggregation_ratio: [N] phi.
+
+    Raises:
+        InputError: an argument does not fit the state; the message names it.
     """
+    check_arguments(state, one_world=False, cut_layer=cut_layer, aggregation_ratio=aggregation_ratio)
+    shape = state.available.shape
+    check_range("worth", check_array("worth", worth, "iuf", shape), 0, MOST)
+    check_range("patience", check_array("patience", patience, "iuf", shape[:1]), 0, MOST)
+    return worth_most_unchecked(state, worth, patience, cut_layer, aggregation_ratio)
+
+
+def worth_most_unchecked(
+    state: RoundState, worth: Floats, patience: Floats, cut_layer: Ints, aggregation_ratio: Floats
+) -> Bools:
+    """`worth_most` of arguments that are known to fit."""
     worth = np.where(state.available, worth, 0.0)
     counts = (worth > 0).sum(-1)
     seconds = own_seconds(state, cut_layer, np.maximum(counts, 1), aggregation_ratio)
@@ -43,7 +60,7 @@ def worth_most(state: RoundState, worth: Floats, patience: Floats, cut_layer: In
     best, most = np.zeros(worth.shape, bool), np.full(len(worth), -np.inf)
     for size in sizes(int(counts.max(initial=0))):
         chosen = (place < size) & (worth > 0)
-        found = descent(state, chosen, aggregation_ratio, cut_layer=cut_layer, search=False)
+        found = descent_unchecked(state, chosen, aggregation_ratio, cut_layer=cut_layer, search=False)
         value = np.where(chosen, worth, 0.0).sum(-1) / found.latency_s**patience
         better = (found.participants == chosen.sum(-1)) & (value > most)
         best[better], most[better] = chosen[better], value[better]

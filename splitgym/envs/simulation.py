@@ -107,7 +107,7 @@ class Simulation:
 
     def play(self, decision: Decision, idle: Bools | None = None) -> Step:
         """Plays the decisions of N worlds, which must fit; idle ones, [N], play none and are to be reset."""
-        played, episode = self.world.play(decision, idle), self.scenario.episode
+        played, episode = self.world.play_unchecked(decision, idle), self.scenario.episode
         state, outcome = self.world.state, played.outcome
         in_time = state.elapsed_s <= episode.time_budget_s
         reached = in_time & outcome.evaluated & (outcome.accuracy >= episode.target_accuracy)

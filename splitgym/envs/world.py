@@ -1,5 +1,6 @@
 """The worlds behind the environment: cell, clock and learner, moved on by decisions. They know nothing of Gymnasium."""
 
+import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from splitgym import data, models
-from splitgym.allocation import project_power
+from splitgym.allocation.budget import project_power_unchecked
 from splitgym.envs.history import History
 from splitgym.frameworks import Framework, Program, Workload
 from splitgym.learning import learners
@@ -18,7 +19,13 @@ from splitgym.network.family import draw_scale
 from splitgym.network.worlds import Bools, Floats, Generators, Ints, Row, Stock
 from splitgym.rounds import Decision, RoundOutcome, RoundState, System
 from splitgym.scenario import Scenario
-from splitgym.timing import RoundCost, round_cost
+from splitgym.timing import RoundCost
+from splitgym.timing.cost import round_cost_unchecked
+
+MANY_GAINS = 1_000_000
+"""Channel gains with which a scenario is called large."""
+GAIN_MB = 160e-6
+"""Megabytes that a channel gain needs, with all that is worked out from it."""
 
 
 class Round(NamedTuple):
@@ -56,6 +63,7 @@ class World:
         worlds: int = 1,
         device: str | None = None,
     ) -> None:
+        _say_if_large(scenario, worlds)
         self.scenario = scenario
         self.framework = framework
         self.system = system_of(scenario, framework)
@@ -121,8 +129,21 @@ class World:
         """What the last round taught."""
         return self._learner.outcome
 
-    def play(self, decision: Decision, idle: Bools | None = None) -> Round:
-        """Plays one round in every world, with decisions that fit.
+    def play(self, decision: Decision) -> Round:
+        """Plays one round in every world.
+
+        Args:
+            decision: Of N worlds.
+
+        Raises:
+            InputError: a field of the decision does not fit; then nothing has moved.
+        """
+        for world in range(len(self._elapsed_s)):
+            decision.world(world).check(self.truth.world(world))
+        return self.play_unchecked(decision)
+
+    def play_unchecked(self, decision: Decision, idle: Bools | None = None) -> Round:
+        """As `play`, with decisions that are known to fit.
 
         Args:
             decision: Of N worlds.
@@ -131,8 +152,8 @@ class World:
         truth = self.truth
         if idle is not None:
             decision = replace(decision, selected=decision.selected & ~idle[:, None])
-        decision, projected = project_power(decision, truth)
-        cost = round_cost(truth, decision)
+        decision, projected = project_power_unchecked(decision, truth)
+        cost = round_cost_unchecked(truth, decision)
         before = self._learner.outcome
         numbers = self._stock.next(idle)
         self._network.advance(numbers, cost.latency_s)
@@ -175,6 +196,19 @@ class World:
         )
 
 
+def _say_if_large(scenario: Scenario, worlds: int) -> None:
+    """Warns before memory and time are spent on a size that may be a mistake."""
+    clients, subchannels = scenario.clients.count, scenario.radio.subchannels
+    gains = worlds * clients * subchannels * (1 + scenario.knowledge.channel_delay_rounds)
+    if gains > MANY_GAINS:
+        warnings.warn(
+            f"scenario {scenario.name!r} is large: clients.count = {clients} times radio.subchannels = {subchannels} "
+            f"are {gains} channel gains in {worlds} worlds and their past, about {gains * GAIN_MB:.0f} MB",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
 def system_of(scenario: Scenario, framework: Framework) -> System:
     """What stays the same over an episode of a scenario with a framework."""
     task = scenario.task
@@ -183,7 +217,7 @@ def system_of(scenario: Scenario, framework: Framework) -> System:
     one_batch = batch_norm and framework.joint_batch and scenario.training.batch_statistics == "joint"
     phases = framework.phases(workload)
     program = Program.compile(phases, workload, framework.turns, server_by_client=not one_batch)
-    return System.of(scenario, profile, program)
+    return System.of(scenario, profile, program, framework.allowed_ratio(scenario.training.batch_size))
 
 
 @lru_cache(maxsize=32)

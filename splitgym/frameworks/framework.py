@@ -55,6 +55,10 @@ class Framework:
     prescribe: Callable[[Sequence[float], Training], float] | None = None
     """phi of the next round, from the training losses of the rounds so far; absent: the scheduler's choice."""
 
+    def allowed_ratio(self, batch_size: int) -> float:
+        """The largest phi that may be chosen; 0: it does not aggregate."""
+        return self.highest_ratio(batch_size) if self.aggregates else 0.0
+
 
 def names() -> tuple[str, ...]:
     """Names of the frameworks that come with the package."""

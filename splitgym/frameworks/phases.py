@@ -185,5 +185,7 @@ def aggregated_rows(aggregation_ratio: float | Array, batch_size: int) -> NDArra
 
     The product is rounded to nine decimals first, so that phi = 0.28 of 25 rows is 7 and not 8.
     """
-    rows: NDArray[np.int64] = np.ceil(np.rint(np.asarray(aggregation_ratio) * batch_size * 1e9) / 1e9).astype(np.int64)
+    rows: NDArray[np.int64] = np.ceil(
+        np.rint(np.asarray(aggregation_ratio, np.float64) * batch_size * 1e9) / 1e9
+    ).astype(np.int64)
     return rows

@@ -17,6 +17,7 @@ from splitgym.learning.batches import BatchOrder
 from splitgym.learning.memory import keep_freed_memory
 from splitgym.learning.rates import rate_factor
 from splitgym.rounds import Decision, RoundOutcome
+from splitgym.rounds.legal import check_allowed_ratio, check_array, check_range
 from splitgym.scenario import Scenario, ScenarioError, build
 
 
@@ -260,18 +261,13 @@ class Learner:
         }
 
     def _check(self, decision: Decision) -> None:
-        cuts, count = self._cuts, len(self._orders)
-        if not 1 <= int(decision.cut_layer) <= cuts:
-            raise ValueError(f"Decision.cut_layer = {decision.cut_layer}, allowed: 1..{cuts}")
-        if np.shape(decision.selected) != (count,):
-            raise ValueError(f"Decision.selected has shape {np.shape(decision.selected)}, allowed: ({count},)")
-        ratio, prescribed = float(decision.aggregation_ratio), self.prescribed_ratio
-        highest = self.framework.highest_ratio(self._training.batch_size) if self.framework.aggregates else 0.0
-        if not (0.0 <= ratio <= highest if np.isnan(prescribed) else ratio == prescribed):
-            allowed = f"0..{highest:g}" if np.isnan(prescribed) else f"{prescribed:g} in this round"
-            raise ValueError(
-                f"Decision.aggregation_ratio = {ratio}, allowed with framework {self.framework.name!r}: {allowed}"
-            )
+        cut_layer = check_array("Decision.cut_layer", decision.cut_layer, "iu", ())
+        check_range("Decision.cut_layer", cut_layer, 1, self._cuts)
+        check_array("Decision.selected", decision.selected, "b", (len(self._orders),))
+        check_array("Decision.cluster", decision.cluster, "iu", (len(self._orders),))
+        ratio = check_array("Decision.aggregation_ratio", decision.aggregation_ratio, "iuf", ())
+        check_range("Decision.aggregation_ratio", ratio, 0, 1)
+        check_allowed_ratio(ratio, self.framework.allowed_ratio(self._training.batch_size), self.prescribed_ratio)
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from splitgym.frameworks.phases import aggregated_rows
 from splitgym.rounds import Decision, RoundState, System, with_axis
+from splitgym.rounds.legal import check_decision
 from splitgym.timing.cell import Constants, cloud_of
 from splitgym.timing.clock import MIGRATION_ROWS
 from splitgym.timing.turns import Decided, Rules, Walked, Worlds, walk_turns
@@ -75,7 +76,16 @@ def round_cost(state: RoundState, decision: Decision) -> RoundCost:
 
     Returns:
         The cost, of as many worlds. The latency is finite for every decision.
+
+    Raises:
+        InputError: a field of the decision does not fit the state; the message names it.
     """
+    check_decision(decision, state)
+    return round_cost_unchecked(state, decision)
+
+
+def round_cost_unchecked(state: RoundState, decision: Decision) -> RoundCost:
+    """`round_cost` of a decision that is known to fit."""
     one, by_turn = not state.batched, decision.by_turn
     constants, rules, server_by_client, stages = _fixed(state.system)
     worlds, clients = (1, len(state.client_hz)) if one else state.client_hz.shape
@@ -97,8 +107,8 @@ def round_cost(state: RoundState, decision: Decision) -> RoundCost:
             with_axis(aggregated_rows(decision.aggregation_ratio, state.system.batch_size), one),
             with_axis(decision.selected, one),
             with_axis(np.asarray(decision.cluster, np.int64), one),
-            _with_turns(with_axis(decision.assignment, one), by_turn),
-            _with_turns(with_axis(decision.power_w_per_hz, one), by_turn),
+            _with_turns(with_axis(np.asarray(decision.assignment, np.int64), one), by_turn),
+            _with_turns(with_axis(np.asarray(decision.power_w_per_hz, np.float64), one), by_turn),
             by_turn,
         ),
         walked,

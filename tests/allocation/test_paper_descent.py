@@ -20,6 +20,7 @@ from splitgym.allocation import (
 )
 from splitgym.frameworks import names
 from splitgym.rounds import Decision
+from splitgym.rounds.legal import check_decision
 from splitgym.timing import round_cost
 
 EVERYBODY = np.ones(3, bool)
@@ -74,7 +75,7 @@ def test_steps_go_round_the_blocks_and_never_get_worse(framework, seed, subchann
     for earlier, later in itertools.pairwise(steps):
         assert not earlier.better_than(later)
     for step in steps:
-        step.decision.check(state)
+        check_decision(step.decision, state)
         check_budgets(state, step.decision)
         np.testing.assert_array_equal(step.decision.selected, selected)
         cost = round_cost(state, step.decision)

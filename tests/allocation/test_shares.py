@@ -20,6 +20,7 @@ from splitgym.allocation.shares import (
     round_robin,
     strongest_signal,
 )
+from splitgym.rounds.legal import check_decision
 from splitgym.timing import round_cost
 
 RULES = {
@@ -151,7 +152,7 @@ def test_even_powers_spend_the_budget_of_each_turn(rule, framework):
     scenario, state = cell(5, 5, 8, framework=framework, total_dbm=16.0)
     selected = np.array([True, True, False, True, True])
     decision = deal_evenly(state, 2, selected, 0.5, RULES[rule])
-    decision.check(state)
+    check_decision(decision, state)
     cluster = form_clusters(state, 2, selected, 0.5)
     turns = {"epsl": [[0, 1, 3, 4]], "sl": [[0], [1], [], [3], [4]]}.get(
         framework, [[i for i in (0, 1, 3, 4) if cluster[i] == t] for t in (0, 1)]

@@ -11,6 +11,7 @@ from small_cells import cell, check_budgets, latency, with_timeout
 
 from splitgym.allocation import control_power, descend, descent, equal_shares, unserved
 from splitgym.rounds import Decision
+from splitgym.rounds.legal import check_decision
 from splitgym.timing import round_cost
 
 TWO, THREE = np.ones(2, bool), np.ones(3, bool)
@@ -68,7 +69,7 @@ def most_in_time(state, phi):
 def test_with_a_timeout_it_expects_what_happens(framework, power, seed, clients):
     state, phi = tight(seed, clients, framework=framework)
     found = descent(state, np.ones(clients, bool), phi, power=power)
-    found.decision.check(state)
+    check_decision(found.decision, state)
     check_expectations(state, found)
 
 
@@ -139,7 +140,7 @@ def test_the_free_cut_layer_is_the_best_of_those_held(seed):
 def test_nobody_in_time(framework):
     _, state = cell(0, framework=framework, timeout_s=1e-6)
     found = descent(state, THREE, 0.0)
-    found.decision.check(state)
+    check_decision(found.decision, state)
     cost = check_expectations(state, found)
     assert found.participants == 0
     assert cost.latency_s == pytest.approx(1e-6 * {"sl": 3, "cpsl": 2}.get(framework, 1))

@@ -12,8 +12,11 @@ from hypothesis import HealthCheck, settings
 
 MANY = int(os.environ.get("FUZZ_CASES", "0"))
 """Cases of each test in the long form; 0: the short form."""
-HANGS_S = 60
+HANGS_S = 240
 """No case takes so long, not even one that has to compile."""
+
+LONGEST_LINE = 600
+"""Characters of a message."""
 
 
 def cases(few, share=1.0):
@@ -37,6 +40,17 @@ def watchdog(case):
         yield
     finally:
         timer.cancel()
+
+
+def attempt(call):
+    """What a call answers and None, or None and the line with which it refuses."""
+    try:
+        return call(), None
+    except ValueError as error:
+        line = str(error)
+    assert "\n" not in line
+    assert len(line) < LONGEST_LINE, line
+    return None, line
 
 
 def _end(case):

@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 from splitgym.frameworks import Framework
 from splitgym.rounds import Decision, RoundState, System
+from splitgym.rounds.legal import ROUNDING
 from splitgym.scenario import Scenario
-
-ROUNDING = 1e-12
-"""By so much may a level of phi exceed the highest allowed: both are rounded."""
 
 
 class ActionCodec(ABC):
@@ -34,7 +32,7 @@ class ActionCodec(ABC):
         self._subchannels = system.subchannels
         self._cuts = system.cut_layers
         self._client_power_max_w = system.client_power_max_w
-        self._highest_ratio = framework.highest_ratio(system.batch_size) if framework.aggregates else 0.0
+        self._highest_ratio = system.highest_ratio
         levels = np.array(scenario.actions.aggregation_levels)
         allowed = levels[levels <= self._highest_ratio + ROUNDING] if framework.aggregates else levels[:0]
         self.aggregation_levels = allowed if len(allowed) else np.zeros(1)

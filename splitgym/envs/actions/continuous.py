@@ -6,7 +6,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from splitgym.allocation import clusters_for, spread_power
+from splitgym.allocation.clusters import clusters_for_unchecked
+from splitgym.allocation.power import spread_power
 from splitgym.envs.actions.codec import ActionCodec
 from splitgym.frameworks import Framework
 from splitgym.kernels import INLINED, UNCOUNTED, kernel
@@ -56,7 +57,7 @@ class ContinuousCodec(ActionCodec):
             power_w_per_hz=psd,
             selected=selected,
             aggregation_ratio=ratio,
-            cluster=clusters_for(state, cut_layer, selected, ratio),
+            cluster=clusters_for_unchecked(state, cut_layer, selected, ratio),
         )
 
     def encode(self, decision: Decision, state: RoundState) -> NDArray[Any]:

@@ -6,7 +6,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from splitgym.allocation import clusters_for
+from splitgym.allocation.clusters import clusters_for_unchecked
 from splitgym.envs.actions.codec import ActionCodec, in_or_out_masks, nearest
 from splitgym.frameworks import Framework
 from splitgym.rounds import Decision, RoundState, System
@@ -42,7 +42,7 @@ class DiscreteCodec(ActionCodec):
             power_w_per_hz=self._power_levels[level] * self._client_power_max_w / state.subchannel_hz,
             selected=selected,
             aggregation_ratio=ratio,
-            cluster=clusters_for(state, cut_layer, selected, ratio),
+            cluster=clusters_for_unchecked(state, cut_layer, selected, ratio),
         )
 
     def encode(self, decision: Decision, state: RoundState) -> NDArray[Any]:

@@ -6,7 +6,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from splitgym.allocation import allocate, worth_most
+from splitgym.allocation.descent import allocate_unchecked
+from splitgym.allocation.worth import worth_most_unchecked
 from splitgym.envs.actions.codec import ActionCodec
 from splitgym.frameworks import Framework
 from splitgym.rounds import Decision, RoundState, System
@@ -37,8 +38,8 @@ class PriorityCodec(ActionCodec):
         worth = np.where(values[:, 1 : 1 + c] > -1, HIGHEST_WORTH ** values[:, 1 : 1 + c], 0.0)
         phi = np.maximum(values[:, -1], 0.0) * self._highest_ratio if self._aggregates else np.zeros(len(values))
         ratio = state.ratio(phi)
-        selected = worth_most(state, worth, 1 + values[:, 1 + c], cut_layer, ratio)
-        return allocate(state, cut_layer, selected, ratio)
+        selected = worth_most_unchecked(state, worth, 1 + values[:, 1 + c], cut_layer, ratio)
+        return allocate_unchecked(state, cut_layer, selected, ratio)
 
     def encode(self, decision: Decision, state: RoundState) -> NDArray[Any]:
         """Worth for those who are in, none for the others, no patience needed; subchannels and powers are lost."""

@@ -6,7 +6,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from splitgym.allocation import allocate
+from splitgym.allocation.descent import allocate_unchecked
 from splitgym.envs.actions.codec import ActionCodec, in_or_out_masks, nearest
 from splitgym.frameworks import Framework
 from splitgym.rounds import Decision, RoundState, System
@@ -23,7 +23,7 @@ class ScheduleCodec(ActionCodec):
     def decode(self, actions: NDArray[Any], state: RoundState) -> Decision:
         """Greedy subchannels and exact power control for what the actions say."""
         ratio = state.ratio(self.aggregation_levels[actions[:, -1]])
-        return allocate(state, actions[:, 0] + 1, actions[:, 1:-1].astype(bool), ratio)
+        return allocate_unchecked(state, actions[:, 0] + 1, actions[:, 1:-1].astype(bool), ratio)
 
     def encode(self, decision: Decision, state: RoundState) -> NDArray[Any]:
         """Subchannels and powers of the decision are lost: decoding allocates anew."""
