@@ -6,15 +6,15 @@ In the suite a test draws a few cases, the same ones in every run; `make fuzz` d
 import os
 import sys
 from contextlib import contextmanager
-from threading import Timer
+from threading import Event, Thread
+from time import monotonic, process_time
 
 from hypothesis import HealthCheck, settings
 
 MANY = int(os.environ.get("FUZZ_CASES", "0"))
 """Cases of each test in the long form; 0: the short form."""
-HANGS_S = 240
-"""No case takes so long, not even one that has to compile."""
-
+MOST_CPU_S, MOST_S = 120, 1200
+"""No case takes so long, not even one that has to compile: seconds of the processor, and by the clock."""
 LONGEST_LINE = 600
 """Characters of a message."""
 
@@ -33,13 +33,20 @@ def cases(few, share=1.0):
 @contextmanager
 def watchdog(case):
     """Ends the process with a line that shows the case if it hangs: a compiled loop hears neither Ctrl-C nor errors."""
-    timer = Timer(HANGS_S, _end, [case])
-    timer.daemon = True
-    timer.start()
+    done = Event()
+    Thread(target=_watch, args=(case, done), daemon=True).start()
     try:
         yield
     finally:
-        timer.cancel()
+        done.set()
+
+
+def _watch(case, done):
+    began_cpu, began = process_time(), monotonic()
+    while not done.wait(1.0):
+        if process_time() - began_cpu > MOST_CPU_S or monotonic() - began > MOST_S:
+            print(f"\nhangs: {case}", file=sys.__stderr__, flush=True)
+            os._exit(1)
 
 
 def attempt(call):
@@ -51,8 +58,3 @@ def attempt(call):
     assert "\n" not in line
     assert len(line) < LONGEST_LINE, line
     return None, line
-
-
-def _end(case):
-    print(f"\nhangs for {HANGS_S} s: {case}", file=sys.__stderr__, flush=True)
-    os._exit(1)
