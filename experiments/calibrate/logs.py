@@ -20,8 +20,8 @@ from splitgym import data, models
 from splitgym.evaluation.processes import interrupts_ignored, worker_pool
 from splitgym.inputs import InputError, reading
 from splitgym.learning import Learner
-from splitgym.outputs import write
 from splitgym.learning.surrogate.calibration_file import key
+from splitgym.outputs import write
 from splitgym.rounds import Decision
 from splitgym.scenario import Scenario, build
 
