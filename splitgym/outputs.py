@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, TypeVar
 
@@ -40,7 +40,7 @@ def write_together(files: Mapping[Path, Callable[[BinaryIO], Any]]) -> None:
     """
     try:
         for path, save in files.items():
-            with unfinished(path).open("wb") as file:
+            with _naming(path), unfinished(path).open("wb") as file:
                 save(file)
                 file.flush()
                 os.fsync(file.fileno())
@@ -91,7 +91,7 @@ class Journal(Generic[Entry]):
         """
         line = f"{json.dumps(content, default=_plain)}\n".encode()
         try:
-            with self.path.open("ab") as file:
+            with _naming(self.path), self.path.open("ab") as file:
                 file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
@@ -111,6 +111,16 @@ class Journal(Generic[Entry]):
             raise InputError(
                 f"line {number} of {self.path} is broken ({said}): delete it to run its job again"
             ) from error
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors of the system say which file they are about."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def _plain(value: object) -> object:
