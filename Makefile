@@ -1,11 +1,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
+## What `make lowest` tests: all but commands, experiments and pages.
+LOWEST := $(addprefix tests/,agents allocation data envs frameworks learning models network scenario timing)
 
 ## Of `make fuzz`.
 SEED ?= $(shell date +%s)
 CASES ?= 2000
 
-.PHONY: setup train compare docs test fuzz clean
+.PHONY: setup train compare docs test fuzz coverage lowest clean
 
 ## Prepare .venv with everything; train and test do so by themselves.
 setup: .venv/ready
@@ -38,7 +40,22 @@ test: setup
 
 ## Thousands of drawn scenarios, decisions, actions and files: make fuzz SEED=1 CASES=2000; without SEED new ones.
 fuzz: setup
-	FUZZ_CASES=$(CASES) $(BIN)/pytest tests/fuzz --hypothesis-seed=$(SEED) --numprocesses 2 --capture=no
+	SPLITGYM_FUZZ_CASES=$(CASES) SPLITGYM_FUZZ_SEED=$(SEED) $(BIN)/pytest tests/fuzz --hypothesis-seed=$(SEED) --numprocesses 2 --capture=no
+
+## Lines and branches that tests run. Of compiled kernels none are seen, so those of timing and network also run as Python.
+coverage: setup
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --cov --cov-report=
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --cov --cov-append tests/timing tests/network
+
+## Tests with the lowest versions that pyproject.toml allows, in an environment of their own (two gigabytes).
+lowest: .venv-lowest/ready
+	.venv-lowest/bin/pytest --numprocesses 2 --dist loadfile $(LOWEST)
+
+.venv-lowest/ready: pyproject.toml
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable '.[dev]'
+	touch $@
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-lowest

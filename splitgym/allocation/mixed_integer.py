@@ -118,9 +118,10 @@ class MixedInteger:
         """
         at_most = (below_s - self.problem.common_s) / self.unit_s
         rows = [*self._rows, (self.end, np.ones(len(self.end)), at_most)]
-        starts = np.cumsum([0, *(len(columns) for columns, _, _ in rows)])
+        # HiGHS counts in 32 bits, and not every version of SciPy converts other indices.
+        starts = np.cumsum([0, *(len(columns) for columns, _, _ in rows)], dtype=np.int32)
         columns, values = (np.concatenate([row[part] for row in rows]) for part in (0, 1))
-        matrix = csr_array((values, columns, starts), shape=(len(rows), self._columns))
+        matrix = csr_array((values, columns.astype(np.int32), starts), shape=(len(rows), self._columns))
         upper, whole, cost = np.full(self._columns, np.inf), np.zeros(self._columns), np.zeros(self._columns)
         upper[self.owns], whole[self.owns], cost[self.end] = 1.0, 1.0, OBJECTIVE
         solved = milp(
