@@ -208,6 +208,8 @@ def test_wrappers_see_what_they_see_around_single_environments(wrap):
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
 def test_statistics_are_those_of_the_episodes(mode):
     """Returns and lengths, added up by hand."""
+    if mode is AutoresetMode.SAME_STEP and gym.__version__.startswith("1.2."):
+        pytest.skip("the wrapper of Gymnasium 1.2 does not know this mode")
     episode = {"max_rounds": 4, "target_accuracy": 0.13}
     envs = RecordEpisodeStatistics(
         SplitLearningVectorEnv(3, learner="surrogate", autoreset_mode=mode, episode=episode, **CALIBRATED)
