@@ -450,11 +450,11 @@ def interrupted(folder, until, *arguments):
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         try:
-            give_up = time.monotonic() + 120
+            give_up = time.monotonic() + 600
             while not until() and process.poll() is None and time.monotonic() < give_up:
                 time.sleep(0.05)
             os.killpg(process.pid, signal.SIGINT)
-            out, errors = process.communicate(timeout=60)
+            out, errors = process.communicate(timeout=300)
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
             raise
@@ -467,7 +467,7 @@ def interrupted(folder, until, *arguments):
 
 def nobody_is_left(group):
     """Whether all processes of a group have ended, given some seconds."""
-    give_up = time.monotonic() + 20
+    give_up = time.monotonic() + 60
     while time.monotonic() < give_up:
         try:
             os.killpg(group, 0)

@@ -73,7 +73,7 @@ def finished(code):
         | {"PYTHONPATH": str(ROOT)},
     )
     try:
-        out, errors = process.communicate(timeout=120)
+        out, errors = process.communicate(timeout=300)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, 9)
         out, _ = process.communicate()
