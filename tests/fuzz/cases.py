@@ -11,7 +11,7 @@ from time import monotonic, process_time
 
 from hypothesis import HealthCheck, settings
 
-MANY = int(os.environ.get("FUZZ_CASES", "0"))
+MANY = int(os.environ.get("SPLITGYM_FUZZ_CASES", "0"))
 """Cases of each test in the long form; 0: the short form."""
 MOST_CPU_S, MOST_S = 120, 1200
 """No case takes so long, not even one that has to compile: seconds of the processor, and by the clock."""
