@@ -98,7 +98,7 @@ def walk_on_demand(
         times_out = then > timeout and np.any(late)
         if times_out:
             then = timeout
-        if then == np.inf:
+        if not then < np.inf:
             now = np.inf  # over links that carry nothing, and no timeout ahead
             break
         _note(spectrum.subchannel_hz, sends, receives, then - now, loans, links, sending_s, receiving_s)

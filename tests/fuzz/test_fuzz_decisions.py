@@ -208,3 +208,29 @@ def test_a_world_that_is_played_by_itself_refuses_too(envs):
     with pytest.raises(InputError, match=r"^Decision\.cut_layer = 99, allowed: 1\.\.2$"):
         world.play(replace(decision, cut_layer=np.array([99])))
     np.testing.assert_array_equal(world.truth.channel_gain[0], env.truth.channel_gain)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda s, all_in: allocation.descent(s, all_in, 2.0), r"aggregation_ratio = 2\.0, allowed: 0\.\.1"),
+        (lambda s, all_in: allocation.paper_descend(s, all_in, 2.0), r"aggregation_ratio = 2\.0, allowed: 0\.\.1"),
+        (lambda s, _: allocation.descend(s, [True, True], 0.0), r"selected = \[True, True\], allowed: a numpy array"),
+        (lambda s, all_in: allocation.allocate(s, 2.0, all_in, 0.0), r"cut_layer = 2\.0, allowed: 1\.\.2"),
+        (lambda s, all_in: allocation.descend(s.batch(), all_in, 0.0), r"selected has shape \(2,\), allowed: \(1, 2\)"),
+        (lambda s, all_in: allocation.exact(s.batch(), all_in, 0.0), r"state is of 1 worlds, allowed: of one"),
+        (lambda s, all_in: allocation.descent(s, all_in, 0.0, power="most"), r"power = 'most', allowed: 'control'"),
+        (
+            lambda _, all_in: allocation.descend(None, all_in, 0.0),
+            r"state = None, allowed: a splitgym\.rounds\.RoundState",
+        ),
+        (
+            lambda s, all_in: allocation.descend(replace(s, client_hz=s.client_hz[:1]), all_in, 0.0),
+            r"state\.client_hz has shape \(1,\), allowed: \(2,\)",
+        ),
+        (lambda s, all_in: next(allocation.descent_steps(s, all_in, 0.0, -1.0)), r"tolerance = -1\.0, allowed: 0\.\.1"),
+    ],
+)
+def test_allocation_names_argument_value_and_what_is_allowed(envs, call, message):
+    with pytest.raises(InputError, match=f"^{message}"):
+        call(envs["psl", "surrogate"].state, np.ones(2, bool))
