@@ -111,3 +111,16 @@ def test_whom_nobody_hears_leaves_the_round_to_the_timeout(change):
         *_, info = env.step(everybody)
     assert info["round_latency_s"] == env.scenario.episode.round_timeout_s
     assert not info["participants"].any()
+
+
+def test_a_large_scenario_says_how_large_it_is():
+    with pytest.warns(
+        RuntimeWarning, match=r"'toy' is large: .* are 1260000 channel gains in 1 worlds .*, about 202 MB"
+    ):
+        gym.make(
+            "SplitLearning-v0",
+            scenario="toy",
+            clients={"count": 6},
+            radio={"subchannels": 10_000},
+            knowledge={"channel_delay_rounds": 20},
+        )
