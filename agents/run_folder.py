@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from agents.policy_file import write
+from agents.records import record
 from splitgym.evaluation.processes import TORCH_THREADS
-from splitgym.inputs import read_text, reading
+from splitgym.files import read_json
+from splitgym.inputs import reading
 
 PACKAGES = ("splitgym", "gymnasium", "numpy", "scipy", "stable-baselines3", "sb3-contrib", "torch")
 
@@ -77,7 +79,7 @@ class PolicyFolder:
         if not self._progress.exists():
             return Progress()
         with reading(f"progress {str(self._progress)!r}"):
-            return Progress(**json.loads(read_text(self._progress)))
+            return record(Progress, read_json(self._progress))
 
 
 class RunFolder:
@@ -155,7 +157,7 @@ class RunFolder:
         """
         path = self.path / "run.json"
         with reading(str(path)):
-            return dict(json.loads(read_text(path))["settings"])
+            return dict(read_json(path)["settings"])
 
     def write(self, name: str, save: Callable[[Path], Any]) -> Path:
         """Writes a file as a whole: until it is finished the former one stays."""

@@ -5,7 +5,6 @@
 
 import inspect
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +20,8 @@ import tyro
 from agents.agent import Heuristic
 from agents.rule import Rule
 from splitgym import command_line
-from splitgym.inputs import InputError
+from splitgym.files import read_toml
+from splitgym.inputs import InputError, reading
 from splitgym.rounds import Decision, RoundState
 from splitgym.scenario.errors import suggest
 
@@ -57,7 +57,8 @@ class TunedRule(Heuristic):
                 f"{rule!r} is not tuned for scenario {name!r}, allowed: {', '.join(tuned)};"
                 f" tune it with: python -m agents.tuned_rule --scenario {name} --rules {rule}"
             )
-        self._rule = Rule(self.env, **tuned[name][rule]["options"])
+        with reading(f"rule {rule!r} of scenario {name!r} in {str(TABLE)!r}"):
+            self._rule = Rule(self.env, **tuned[name][rule]["options"])
 
     def decide(self, state: RoundState) -> Decision:
         """What the rule says."""
@@ -86,6 +87,7 @@ class Tuning:
                 raise InputError(f"--rules names none, allowed: {', '.join(RULES)}")
             for rule in self.rules:
                 _check_rule(rule)
+            _table()
             env: Any = gym.make("splitgym:SplitLearning-v0", scenario=self.scenario, learner="surrogate").unwrapped
         for rule in self.rules:
             options, time_s = self._best(list(_candidates(rule, env)))
@@ -160,7 +162,15 @@ def _check_rule(rule: str) -> None:
 
 def _table() -> dict[str, Any]:
     """What was tuned: by scenario, by rule."""
-    return tomllib.loads(TABLE.read_text(encoding="utf-8")) if TABLE.exists() else {}
+    if not TABLE.exists():
+        return {}
+    with reading(f"table of rules {str(TABLE)!r}"):
+        table = read_toml(TABLE)
+        for scenario, rules in table.items():
+            for rule, found in rules.items():
+                if not isinstance(found, dict):
+                    raise TypeError(f"{scenario}.{rule} = {found!r}, allowed: a table")
+    return table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

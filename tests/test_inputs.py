@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitgym.inputs import InputError, is_whole, read_text, reading
+from splitgym.files import read_text
+from splitgym.inputs import InputError, is_whole, reading
 
 TEXTS = st.text(st.characters(exclude_characters="\0\ufeff", exclude_categories=["Cs"]))
 

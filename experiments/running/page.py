@@ -14,7 +14,8 @@ from markupsafe import Markup
 from agents.policy_file import write
 from experiments.running import provenance
 from splitgym.evaluation.html import embedded, render
-from splitgym.inputs import InputError, read_text, reading
+from splitgym.files import read_text
+from splitgym.inputs import InputError, reading
 
 MOST_TABLES = 5
 """Named one by one; of more it is said how many there are."""

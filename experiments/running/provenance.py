@@ -17,11 +17,13 @@ import experiments
 import splitgym
 from agents.policy_file import write
 from agents.run_folder import versions as packages_of_agents
-from splitgym.inputs import read_text, reading
+from splitgym.files import read_json
+from splitgym.inputs import reading
 
 PACKAGES = ("matplotlib", "numba", "pandas", "scikit-learn")
 """On which results depend, beside those of `agents`."""
 FILE = "provenance.json"
+NAMES_OF_KINDS = {str: "text", dict: "an object in braces"}
 
 
 def versions(measure: Callable[..., object]) -> dict[str, str]:
@@ -82,5 +84,8 @@ def saved(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     with reading(str(path)):
-        found = dict(json.loads(read_text(path)))
-        return {**found, "settings": dict(found["settings"]), "versions": dict(found["versions"])}
+        found = read_json(path)
+        for name, kind in (("command", str), ("settings", dict), ("versions", dict)):
+            if not isinstance(found[name], kind):
+                raise TypeError(f"{name} = {found[name]!r}, allowed: {NAMES_OF_KINDS[kind]}")
+        return found

@@ -6,7 +6,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from splitgym.inputs import read_text, reading
+from splitgym.files import read_toml
+from splitgym.inputs import reading
 from splitgym.scenario.errors import ScenarioError, in_one_line, suggest
 from splitgym.scenario.scenario import Scenario
 
@@ -58,7 +59,7 @@ def _read(name_or_path: str | Path) -> dict[str, Any]:
             f"{suggest(str(name_or_path), presets())}"
         )
     with reading(f"scenario file {str(path)!r}", ScenarioError):
-        return tomllib.loads(read_text(path))
+        return read_toml(path)
 
 
 def _merge(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def test_class_counts_are_those_of_the_learner():
 def small_log(clients: int, number: int) -> Log:
     rng = np.random.default_rng(number)
     return Log(
-        job={"number": number, "pattern": "random_k"},
+        job={"number": number, "pattern": "random_k", "clients": clients, "dirichlet_alpha": 0.5},
         class_counts=rng.integers(1, 20, (clients, 10)),
         test_counts=np.full(10, 5),
         cut_layer=np.full(6, 2),

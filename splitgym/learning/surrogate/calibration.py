@@ -1,7 +1,6 @@
 """Calibrations: the numbers of the law for one task, with the runs that they come from and their error."""
 
 import os
-import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym import data
-from splitgym.inputs import read_text, reading
+from splitgym.files import read_toml
+from splitgym.inputs import reading
 from splitgym.learning.surrogate.parameters import BY_CLASS, BY_CUT, Parameters
 from splitgym.scenario import Scenario, ScenarioError, Task, Training
 from splitgym.scenario.errors import in_one_line
@@ -56,7 +56,7 @@ class Calibration:
             ScenarioError: it holds no calibration; the message names it.
         """
         with reading(f"calibration {str(path)!r}", ScenarioError), in_one_line():
-            values = tomllib.loads(read_text(path))
+            values = read_toml(path)
             for name in ("train_samples", "test_samples"):
                 values[name] = _numbers(name, values[name], (len(values["train_samples"]),)).astype(np.int64)
             for name in ("clients", "dirichlet_alpha"):
