@@ -1,5 +1,11 @@
 """Trains a scheduler, then compares it with the heuristics on held-out seeds with real split learning."""
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Imports take seconds: until the command runs, Ctrl-C ends it without a trace.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import inspect
 import os
 import shlex
@@ -161,8 +167,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: list[str]) -> None:
-    about = f"{inspect.getdoc(Settings)}\n\n{command_line.ABOUT_TRACEBACK}"
-    settings = tyro.cli(Settings, args=arguments, description=about)
+    about = command_line.about(inspect.getdoc(Settings))
+    with command_line.parsing():
+        settings = tyro.cli(Settings, args=arguments, description=about)
     with command_line.checking_input():
         settings.check()
         folder, settings = _continued(settings) if settings.resume else _begun(settings)

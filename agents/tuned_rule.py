@@ -3,6 +3,12 @@
 `python -m agents.tuned_rule --scenario iot` tunes them and notes what it found in `agents/tuned/rules.toml`.
 """
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Imports take seconds: until the command runs, Ctrl-C ends it without a trace.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -179,8 +185,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: list[str]) -> None:
-    about = f"{inspect.getdoc(Tuning)}\n\n{command_line.ABOUT_TRACEBACK}"
-    tyro.cli(Tuning, prog="python -m agents.tuned_rule", args=arguments, description=about).run()
+    about = command_line.about(inspect.getdoc(Tuning))
+    with command_line.parsing():
+        tuning = tyro.cli(Tuning, prog="python -m agents.tuned_rule", args=arguments, description=about)
+    tuning.run()
 
 
 if __name__ == "__main__":

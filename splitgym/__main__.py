@@ -1,5 +1,11 @@
 """Looks at rounds of split learning, and compiles the simulator beforehand: `python -m splitgym render | warm-up`."""
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Imports take seconds: until the command runs, Ctrl-C ends it without a trace.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import inspect
 import sys
 from collections.abc import Iterator, Sequence
@@ -136,8 +142,9 @@ def _command(arguments: list[str]) -> None:
     app = tyro.extras.SubcommandApp()
     app.command(name="render")(Render)
     app.command(name="warm-up")(WarmUp)
-    about = f"{inspect.getdoc(sys.modules[__name__])}\n\n{command_line.ABOUT_TRACEBACK}"
-    command = app.cli(prog="python -m splitgym", description=about, args=arguments)
+    about = command_line.about(inspect.getdoc(sys.modules[__name__]))
+    with command_line.parsing():
+        command = app.cli(prog="python -m splitgym", description=about, args=arguments)
     command.check()
     command.run()
 

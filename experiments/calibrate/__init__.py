@@ -28,6 +28,7 @@ from experiments.calibrate.report import Comparison, errors, plot, table, twins,
 from experiments.command_line import command_line
 from experiments.running.options import results_folder
 from splitgym import data, models
+from splitgym.command_line import about, parsing
 from splitgym.inputs import InputError
 from splitgym.learning.surrogate.calibration import FOLDER_VARIABLE, key
 from splitgym.learning.surrogate.parameters import Parameters
@@ -87,7 +88,8 @@ class Options:
 
 def main() -> None:
     """Logs what is not logged yet, fits, writes calibration and report."""
-    options = tyro.cli(Options, description=inspect.getdoc(Options))
+    with parsing():
+        options = tyro.cli(Options, description=about(inspect.getdoc(Options)))
     options.check()
     scenario = build(options.scenario)
     name = f"{scenario.name}-{options.framework}"
