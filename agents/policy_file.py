@@ -183,7 +183,7 @@ def _check_size(path: Path, card: Card, weights: int) -> None:
     numbers = list(_numbers(card.policy))
     if sum(number**2 for number in numbers) > TIMES_THE_WEIGHTS * weights:
         raise PolicyError(
-            f"policy {str(path)!r} does not fit: it has {weights} weights, its card says layers of {max(numbers):g}"
+            f"policy {str(path)!r} does not fit: it has {weights} weights, its card says layers of {max(numbers)}"
         )
 
 

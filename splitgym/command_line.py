@@ -80,15 +80,17 @@ def parsing() -> Iterator[None]:
 def _unboxed(box: str) -> str:
     """What stands in a box of lines, without the part that repeats the help."""
     parts = [""]
-    for line in box.splitlines():
-        inside = line.strip().strip("│╭╮╰╯|+").strip()
-        if line.lstrip().startswith(("╭", "╰", "+")):
-            continue
-        if inside and not inside.strip("─-"):
-            parts.append("")
-        else:
+    for line in box.splitlines()[1:]:  # The first has the title.
+        inside = line.strip(" │╰╯")
+        if inside.strip("─-"):
             parts[-1] += f" {inside}"
-    told = [part.strip() for part in parts if not part.strip().startswith(("Argument helptext", "For full helptext"))]
+        else:
+            parts.append("")
+    told = [
+        part.strip().rstrip(".")
+        for part in parts
+        if not part.strip().startswith(("Argument helptext", "For full helptext"))
+    ]
     return f"{'; '.join(filter(None, told))}; --help says what is allowed"
 
 

@@ -34,7 +34,7 @@ MOST_HEADER_BYTES = 10_000
 DEEPEST = 20
 """Lists and tables within each other."""
 LARGEST_WHOLE = 2**63 - 1
-"""Of whole numbers in text."""
+"""Of whole numbers in JSON."""
 
 MOST_VALUES = 2**18
 """Values in lists and tables of one depth."""
@@ -108,22 +108,27 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def parse_json(text: str | bytes) -> dict[str, Any]:
     """The values of one object of JSON; errors as those of `read_json`."""
-    values = json.loads(text)
+    values = json.loads(text, parse_int=_whole)
     if not isinstance(values, dict):
         raise TypeError(f"it holds {type(values).__name__}, allowed: an object in braces")
     check_plain(values)
     return values
 
 
+def _whole(digits: str) -> int:
+    """A whole number of 64 bits at most."""
+    number = int(digits)
+    if abs(number) > LARGEST_WHOLE:
+        raise ValueError(f"a whole number has {len(digits)} digits, allowed: up to {LARGEST_WHOLE}")
+    return number
+
+
 def check_plain(values: object) -> None:
-    """Raises a ValueError for values too many or within each other too deep, and for whole numbers beyond 64 bits."""
+    """Raises a ValueError for values too many or within each other too deep."""
     layer = [values]
     for _ in range(DEEPEST):
         if not layer:
             return
-        for value in layer:
-            if isinstance(value, int) and abs(value) > LARGEST_WHOLE:
-                raise ValueError(f"a whole number has {value.bit_length()} bits, allowed: up to 63")
         layer = list(islice((inner for value in layer for inner in _inside(value)), MOST_VALUES + 1))
         if len(layer) > MOST_VALUES:
             raise ValueError(f"it holds more than {MOST_VALUES} values")

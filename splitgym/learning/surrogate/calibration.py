@@ -13,11 +13,14 @@ from splitgym import data
 from splitgym.files import read_toml
 from splitgym.inputs import reading
 from splitgym.learning.surrogate.parameters import BY_CLASS, BY_CUT, Parameters
-from splitgym.scenario import Scenario, ScenarioError, Task, Training
+from splitgym.scenario import Scenario, ScenarioError, Task, Training, load, presets
 from splitgym.scenario.errors import in_one_line
 
 FOLDER_VARIABLE = "SPLITGYM_CALIBRATIONS"
 """Environment variable with a folder of one's own calibrations."""
+
+FRAMEWORKS = ("epsl", "psl", "psl-drop")
+"""Those that can be calibrated; others learn otherwise than the surrogate does, or as one of these."""
 
 FREE = ("dirichlet_alpha", "evaluation_samples", "evaluate_every")
 """Fields of `task` that a calibration does not depend on, or has a range of."""
@@ -68,6 +71,17 @@ class Calibration:
             Task(**values["task"]), Training(**values["training"])
             return cls(**values)
 
+    def differences(self, scenario: Scenario) -> list[str]:
+        """What a scenario has otherwise than this calibration, in words."""
+        found = []
+        for section, has, own in zip(
+            ("task", "training"), key(scenario), _fields(Task(**self.task), Training(**self.training)), strict=True
+        ):
+            for name in sorted({**has, **own}):
+                if has.get(name) != own.get(name):
+                    found.append(f"{section}.{name} = {has.get(name)!r}, calibrated: {own.get(name)!r}")
+        return found or [f"other data in {scenario.task.dataset!r}"]
+
     def fits(self, scenario: Scenario, framework: str) -> bool:
         """Whether it is for that task, data, training and framework."""
         own = Task(**self.task), Training(**self.training)
@@ -94,24 +108,29 @@ def _numbers(name: str, value: Any, shape: tuple[int, ...]) -> NDArray[np.float6
 
 def key(scenario: Scenario) -> tuple[dict[str, Any], dict[str, Any]]:
     """The fields of task and training that learning depends on; absent ones (None) are left out."""
-    task = scenario.task.model_dump(mode="json", exclude=set(FREE), exclude_none=True)
-    training = scenario.training.model_dump(mode="json", exclude={"aggregation_ratio"}, exclude_none=True)
-    return task, training
+    return _fields(scenario.task, scenario.training)
+
+
+def _fields(task: Task, training: Training) -> tuple[dict[str, Any], dict[str, Any]]:
+    return (
+        task.model_dump(mode="json", exclude=set(FREE), exclude_none=True),
+        training.model_dump(mode="json", exclude={"aggregation_ratio"}, exclude_none=True),
+    )
 
 
 def calibration_for(scenario: Scenario, framework: str) -> Calibration:
     """The calibration of that scenario and framework: one's own (`FOLDER_VARIABLE`) before those of the package.
 
     Raises:
-        ScenarioError: there is none, or the scenario is outside of its ranges; the message says how to make one.
+        ScenarioError: there is none, or the scenario is outside of its ranges; the message says what differs, and how
+            to make one if that is possible.
     """
-    command = f"python -m experiments calibrate --scenario {scenario.name} --framework {framework}"
+    command = f"python -m experiments calibrate --scenario {_source(scenario)} --framework {framework}"
     found = next((each for each in _all() if each.fits(scenario, framework)), None)
     if found is None:
         raise ScenarioError(
-            f"learner = 'surrogate': scenario {scenario.name!r} with framework {framework!r} and its settings of "
-            f"task and training is not calibrated; `{command}` makes a calibration (your own scenario: the path of its "
-            f"TOML file), to be found through the folder in {FOLDER_VARIABLE}"
+            f"learner = 'surrogate': scenario {scenario.name!r} with framework {framework!r} is not calibrated"
+            + _why_not(scenario, framework, command)
         )
     task, family = scenario.task, scenario.family
     _check_range("clients.count", (scenario.clients.count,), found.clients, command)
@@ -120,6 +139,22 @@ def calibration_for(scenario: Scenario, framework: str) -> Calibration:
         _check_range("task.dirichlet_alpha", (task.dirichlet_alpha,), found.dirichlet_alpha, command)
         _check_range("family.dirichlet_alpha", family.dirichlet_alpha or (), found.dirichlet_alpha, command)
     return found
+
+
+def _source(scenario: Scenario) -> str:
+    """How a command names a scenario with this task and training."""
+    is_preset = scenario.name in presets() and key(load(scenario.name)) == key(scenario)
+    return scenario.name if is_preset else "FILE.toml"
+
+
+def _why_not(scenario: Scenario, framework: str, command: str) -> str:
+    """What differs from the nearest calibration, and what can be done."""
+    if framework not in FRAMEWORKS:
+        return f", nor can it be, allowed: learner = 'train', or framework {', '.join(map(repr, FRAMEWORKS))}"
+    near = [each.differences(scenario) for each in _all() if framework in each.frameworks]
+    differ = f": it has {'; '.join(sorted(near, key=len)[0])}" if near else " for any scenario"
+    file = " (FILE.toml: where you save scenario.to_toml())" if "FILE.toml" in command else ""
+    return f"{differ}; `{command}`{file} makes a calibration, to be found through the folder in {FOLDER_VARIABLE}"
 
 
 def _all() -> Iterator[Calibration]:
