@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from math import inf, nan
 from pathlib import Path
 from typing import Any, Self
@@ -13,7 +14,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from agents.algorithms import Algorithm
-from splitgym.files import check_plain, read_text
+from splitgym.files import DEEPEST, check_plain, read_text
 from splitgym.inputs import InputError, reading
 from splitgym.scenario.errors import suggest
 
@@ -161,6 +162,8 @@ class Hyperparameters:
 def _yaml(path: Path) -> Any:
     """The values of a YAML file."""
     text = read_text(path, MOST_BYTES)
+    if max(accumulate((sign in "[{") - (sign in "]}") for sign in text), default=0) > DEEPEST:
+        raise ValueError(f"its lists are within each other more than {DEEPEST} times deep")
     if sum(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)) > MOST_ALIASES:
         raise ValueError(f"it has more aliases than allowed: up to {MOST_ALIASES}")
     values = yaml.safe_load(text)

@@ -20,9 +20,9 @@ from splitgym.evaluation.html import embedded, render
 from splitgym.files import read_bytes, read_text
 from splitgym.inputs import InputError, reading
 
-MOST_TEXT_BYTES = 2**20
-"""Of a Markdown file."""
-MOST_TABLE_BYTES = 2**26
+MOST_SIGNS = 5000
+"""Of a paragraph: the time to read one may grow with the square of its length."""
+MOST_TABLE_BYTES = 2**25
 """Of a table, unpacked."""
 MOST_TABLES = 5
 """Named one by one; of more it is said how many there are."""
@@ -150,7 +150,12 @@ class _Text:
         markdown.add_render_rule("table_open", lambda *_: '<div class="wide"><table>')
         markdown.add_render_rule("table_close", lambda *_: "</table></div>")
         with reading(str(path)):
-            tokens = markdown.parse(read_text(path, MOST_TEXT_BYTES))
+            text = read_text(path)
+            with markdown.reset_rules():
+                longest = max((len(block.content) for block in markdown.disable("inline").parse(text)), default=0)
+            if longest > MOST_SIGNS:
+                raise ValueError(f"a paragraph has {longest} signs, allowed: up to {MOST_SIGNS}")
+            tokens = markdown.parse(text)
         self.title = _title(tokens)
         self.images: set[Path] = set()
         for token in tokens:

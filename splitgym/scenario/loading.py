@@ -43,7 +43,7 @@ def build(source: str | Path | Mapping[str, Any] | Scenario, overrides: Mapping[
     elif isinstance(source, Mapping):
         values = dict(source)
     elif isinstance(source, str | Path):
-        values = _read(source)
+        return _from_file(source, overrides or {})
     else:
         raise ScenarioError(f"scenario = {source!r}, allowed: preset name, path of a TOML file, mapping or Scenario")
     return _validate(_merge(values, overrides or {}))
@@ -60,6 +60,16 @@ def _read(name_or_path: str | Path) -> dict[str, Any]:
         )
     with reading(f"scenario file {str(path)!r}", ScenarioError):
         return read_toml(path)
+
+
+def _from_file(source: str | Path, overrides: Mapping[str, Any]) -> Scenario:
+    values = _merge(_read(source), overrides)
+    try:
+        return _validate(values)
+    except ScenarioError as error:
+        if str(source) in presets():
+            raise
+        raise ScenarioError(f"scenario file {str(source)!r}: {error}") from error
 
 
 def _merge(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
