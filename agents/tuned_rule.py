@@ -29,6 +29,7 @@ from splitgym import command_line
 from splitgym.files import read_toml
 from splitgym.inputs import InputError, reading
 from splitgym.rounds import Decision, RoundState
+from splitgym.scenario import in_commands
 from splitgym.scenario.errors import suggest
 
 TABLE = Path(__file__).parent / "tuned" / "rules.toml"
@@ -50,7 +51,8 @@ class TunedRule(Heuristic):
         scenario: For which it was tuned; None: the environment's.
 
     Raises:
-        ValueError: there is no such rule, or it was not tuned for a scenario of that name; the message says how to.
+        ValueError: there is no such rule.
+        InputError: it was not tuned for a scenario of that name, the message says how to; or the table is broken.
     """
 
     def __init__(self, env: gym.Env[Any, Any], rule: str, scenario: str | None = None) -> None:
@@ -59,9 +61,9 @@ class TunedRule(Heuristic):
         name = scenario or self.env.scenario.name
         tuned = {of: rules for of, rules in _table().items() if rule in rules}
         if name not in tuned:
-            raise ValueError(
-                f"{rule!r} is not tuned for scenario {name!r}, allowed: {', '.join(tuned)};"
-                f" tune it with: python -m agents.tuned_rule --scenario {name} --rules {rule}"
+            raise InputError(
+                f"{rule!r} is not tuned for scenario {name!r} in {str(TABLE)!r}, allowed: {', '.join(tuned) or 'none'};"
+                f" tune it with: python -m agents.tuned_rule --scenario {in_commands(name)} --rules {rule}"
             )
         with reading(f"rule {rule!r} of scenario {name!r} in {str(TABLE)!r}"):
             self._rule = Rule(self.env, **tuned[name][rule]["options"])

@@ -126,12 +126,12 @@ def _whole(digits: str) -> int:
 def check_plain(values: object) -> None:
     """Raises a ValueError for values too many or within each other too deep."""
     layer = [values]
-    for _ in range(DEEPEST):
-        if not layer:
-            return
+    for _ in range(DEEPEST + 1):
         layer = list(islice((inner for value in layer for inner in _inside(value)), MOST_VALUES + 1))
         if len(layer) > MOST_VALUES:
             raise ValueError(f"it holds more than {MOST_VALUES} values")
+        if not layer:
+            return
     raise ValueError(f"its values are within each other more than {DEEPEST} times deep")
 
 

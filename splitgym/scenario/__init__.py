@@ -1,7 +1,7 @@
 """What world: a validated, frozen description of the cell, its devices, the task and the episode."""
 
 from splitgym.scenario.errors import ScenarioError
-from splitgym.scenario.loading import build, load, presets
+from splitgym.scenario.loading import build, in_commands, load, presets
 from splitgym.scenario.scenario import Scenario
 from splitgym.scenario.section import Section
 from splitgym.scenario.sections import (
@@ -36,6 +36,7 @@ __all__ = [
     "Task",
     "Training",
     "build",
+    "in_commands",
     "load",
     "presets",
 ]

@@ -62,6 +62,11 @@ def _read(name_or_path: str | Path) -> dict[str, Any]:
         return read_toml(path)
 
 
+def in_commands(name: str) -> str:
+    """How a command names the scenario of that name: as a preset, or else by a file that has to be there first."""
+    return name if name in presets() else "FILE.toml"
+
+
 def _from_file(source: str | Path, overrides: Mapping[str, Any]) -> Scenario:
     values = _merge(_read(source), overrides)
     try:
