@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager, redirect_stderr
 from io import StringIO, TextIOWrapper
+from pathlib import Path
 from typing import TextIO
 
 from splitgym.inputs import InputError, one_line
@@ -39,6 +40,7 @@ def run(command: Callable[[list[str]], int | None], arguments: Sequence[str] | N
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     _hear_ctrl_c()
+    _replace_closed_streams()
     with _only_signs_that_the_console_has():
         try:
             status = command([argument for argument in given if argument != TRACEBACK])
@@ -115,13 +117,18 @@ def _hear_ctrl_c() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _say(text: str, stream: TextIO | None) -> None:
+def _replace_closed_streams() -> None:
+    """Lets what is written to a stream that was closed before Python began (`>&-`) vanish, where it would fail."""
+    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")
+
+
+def _say(text: str, stream: TextIO) -> None:
     """Prints a last line, if somebody still reads it."""
     try:
         print(text, file=stream, flush=True)
     except OSError:
-        if stream is not None:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _said(error: BaseException) -> str:

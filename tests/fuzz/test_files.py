@@ -120,6 +120,9 @@ def good(tmp_path_factory):
 def env():
     made = gym.make("SplitLearning-v0", scenario="toy", learner="surrogate", action="schedule")
     made.reset(seed=0)
+    for name in ("best-fixed", "ppo-equivariant"):
+        # What it has to compile and import counts for no case.
+        agents.make(name, made).decide(made.unwrapped.state)
     return made
 
 
