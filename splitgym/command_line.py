@@ -119,8 +119,8 @@ def _hear_ctrl_c() -> None:
 
 def _replace_closed_streams() -> None:
     """Lets what is written to a stream that was closed before Python began (`>&-`) vanish, where it would fail."""
-    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")
-    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")
+    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
 
 
 def _say(text: str, stream: TextIO) -> None:
