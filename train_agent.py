@@ -1,5 +1,11 @@
 """Trains a scheduler, then compares it with the heuristics on held-out seeds with real split learning."""
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Imports take seconds: until the command runs, Ctrl-C ends it without a trace.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import inspect
 import os
 import shlex
@@ -86,7 +92,7 @@ class Settings:
     """What the policy learns on: the surrogate, or real training in a process for each environment."""
     framework: str = "epsl"
     """Learning framework: centralised, fl, sl, sfl-v1, sfl-v2, psl, epsl, psl-drop, epsl-pt, cpsl or hierarchical; or
-    your own as module:NAME, which is imported."""
+    your own as module:NAME, for which that module is imported: whatever code it holds is executed."""
     action: str | None = None
     """Action encoding of the policy: schedule, priority, continuous or discrete; None: the algorithm's own."""
     reward: str = "gain-latency"
@@ -167,8 +173,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: list[str]) -> None:
-    about = f"{inspect.getdoc(Settings)}\n\n{command_line.ABOUT_TRACEBACK}"
-    settings = tyro.cli(Settings, args=arguments, description=about)
+    about = command_line.about(inspect.getdoc(Settings))
+    with command_line.parsing():
+        settings = tyro.cli(Settings, args=arguments, description=about)
     with command_line.checking_input():
         settings.check()
         folder, settings = _continued(settings) if settings.resume else _begun(settings)

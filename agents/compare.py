@@ -1,5 +1,11 @@
 """Compares schedulers on common held-out seeds: `python -m agents.compare --help`."""
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Imports take seconds: until the command runs, Ctrl-C ends it without a trace.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import inspect
 import shlex
 import sys
@@ -96,7 +102,7 @@ class Settings:
     (seconds an episode)."""
     framework: str = "epsl"
     """Learning framework: centralised, fl, sl, sfl-v1, sfl-v2, psl, epsl, psl-drop, epsl-pt, cpsl or hierarchical; or
-    your own as module:NAME."""
+    your own as module:NAME, for which that module is imported: whatever code it holds is executed."""
     action: str = "schedule"
     """Action encoding of the environment: all decisions are played exactly, whatever the encoding of a policy; but
     those that learnt with discrete see more and need it, and the others need another one."""
@@ -146,8 +152,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: list[str]) -> None:
-    about = f"{inspect.getdoc(Settings)}\n\n{command_line.ABOUT_TRACEBACK}"
-    settings = tyro.cli(Settings, prog="python -m agents.compare", args=arguments, description=about)
+    about = command_line.about(inspect.getdoc(Settings))
+    with command_line.parsing():
+        settings = tyro.cli(Settings, prog="python -m agents.compare", args=arguments, description=about)
     with command_line.checking_input():
         settings.check()
         scenarios = _scenarios(settings)

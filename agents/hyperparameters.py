@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from math import inf, nan
 from pathlib import Path
 from typing import Any, Self
@@ -15,7 +16,8 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from agents.algorithms import Algorithm
-from splitgym.inputs import InputError, read_text, reading
+from splitgym.files import DEEPEST, check_plain, read_text
+from splitgym.inputs import InputError, reading
 from splitgym.outputs import write_text
 from splitgym.scenario.errors import suggest
 
@@ -25,6 +27,10 @@ OURS = ("policy", "env", "seed", "device", "tensorboard_log", "_init_setup_model
 """Arguments of learners that no file says."""
 MOST = 10**12
 """Environment steps of a training."""
+MOST_BYTES = 2**16
+"""Of a file of settings."""
+MOST_ALIASES = 20
+"""Places in a file that repeat what stands elsewhere in it: of few places that repeat each other grows a bomb."""
 LINEAR = "lin_"
 """What begins so falls from the number behind it in equal steps, one for each update, and is above 0 in the last."""
 SCHEDULED = ("learning_rate", "clip_range", "clip_range_vf")
@@ -113,7 +119,7 @@ class Hyperparameters:
         """
         path = path or algorithm.settings
         with reading(f"settings file {str(path)!r}"):
-            settings = dict(yaml.safe_load(read_text(path))[KEYS[learner]])
+            settings = dict(_yaml(path)[KEYS[learner]])
             steps, environments = (_whole(name, settings.pop(name)) for name in ("n_timesteps", "n_envs"))
             policy = settings.pop("policy")
         if policy != algorithm.policy:
@@ -187,6 +193,18 @@ class Hyperparameters:
     def _setting(self, name: str) -> Any:
         """An argument of the learner's class, or its default."""
         return self.arguments.get(name, inspect.signature(self.algorithm.learner_class).parameters[name].default)
+
+
+def _yaml(path: Path) -> Any:
+    """The values of a YAML file."""
+    text = read_text(path, MOST_BYTES)
+    if max(accumulate((sign in "[{") - (sign in "]}") for sign in text), default=0) > DEEPEST:
+        raise ValueError(f"its lists are within each other more than {DEEPEST} times deep")
+    if sum(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)) > MOST_ALIASES:
+        raise ValueError(f"it has more aliases than allowed: up to {MOST_ALIASES}")
+    values = yaml.safe_load(text)
+    check_plain(values)
+    return values
 
 
 def _start(name: str, value: Any) -> float:

@@ -15,6 +15,7 @@ from agents.policy_file import Card, PolicyError, digest, load, read_card
 from splitgym.envs import SplitLearningEnv
 from splitgym.envs.actions import ActionCodec, Masked
 from splitgym.rounds import Decision, RoundState
+from splitgym.scenario import in_commands
 
 TRAINED = Path(__file__).parent / "trained"
 """The shipped policies: `ALGORITHM/SCENARIO.safetensors`, and what they are in `ALGORITHM/SCENARIO.toml`."""
@@ -189,7 +190,7 @@ def _find(of: Algorithm, policy: str | Path | None, scenario: str) -> Path:
         for name in (scenario, GENERAL):
             if name in shipped:
                 return shipped[name]
-        command = f"python train_agent.py --algorithm {of.name} --scenario {scenario}"
+        command = f"python train_agent.py --algorithm {of.name} --scenario {in_commands(scenario)}"
         raise PolicyError(
             f"no policy {of.name!r} for scenario {scenario!r} is shipped (there are: {', '.join(shipped) or 'none'});"
             f" train one with: {command}"

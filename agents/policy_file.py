@@ -1,7 +1,6 @@
 """A trained policy as two files: its weights, and a card that says what they are. Nothing in them is executed."""
 
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from hashlib import sha256
@@ -11,15 +10,21 @@ from typing import Any, Self
 import tomli_w
 import torch
 from gymnasium import spaces
-from safetensors.torch import load as from_bytes
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from stable_baselines3.common.policies import BasePolicy
 
 from agents import algorithms
 from agents.algorithms import Algorithm
-from splitgym.inputs import InputError, read_text, reading
+from agents.records import record
+from splitgym.files import check_is_file, read_toml
+from splitgym.inputs import InputError, reading
 from splitgym.outputs import unfinished, write, write_together
+
+MOST_WEIGHTS_BYTES = 2**32
+"""Of a file of weights."""
+TIMES_THE_WEIGHTS = 16
+"""Weights between layers as wide as a policy's arguments say are at most so many times those in its file."""
 
 
 class PolicyError(InputError):
@@ -69,12 +74,16 @@ class Card:
             PolicyError: it is missing or broken.
         """
         with reading(f"card {str(path)!r}", PolicyError):
-            content = tomllib.loads(read_text(path))
+            content = read_toml(path)
         expected = {field.name for field in fields(cls)}
         needed = {field.name for field in fields(cls) if field.default is MISSING}
         if wrong := sorted((needed - set(content)) | (set(content) - expected)):
             raise PolicyError(f"card {str(path)!r} is broken: {wrong[0]} is {_fault(wrong[0] in expected)}")
-        return cls(**content)
+        with reading(f"card {str(path)!r}", PolicyError):
+            card = record(cls, content)
+            if missing := sorted({"observation", "action"} - set(card.spaces)):
+                raise ValueError(f"spaces.{missing[0]} is missing")
+        return card
 
 
 def save(stem: Path, policy: BasePolicy, card: Card) -> None:
@@ -103,8 +112,25 @@ def largest_change(since: Path, policy: BasePolicy) -> float | None:
     """Largest difference between any weight of a policy and what it was in a file; None: there is no such file."""
     if not since.exists():
         return None
-    before = load_file(since)
+    before = read_weights(since)
     return max(float((value.cpu() - before[name]).abs().max()) for name, value in policy.state_dict().items())
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The weights in a safetensors file, by name.
+
+    Raises:
+        PolicyError: the file is missing, broken or too large, or a weight is not finite; the message names it.
+    """
+    with reading(f"policy {str(path)!r}", PolicyError):
+        check_is_file(path)
+        if path.stat().st_size > MOST_WEIGHTS_BYTES:
+            raise ValueError(f"it has {path.stat().st_size} bytes, allowed: up to {MOST_WEIGHTS_BYTES}")
+        weights = load_file(path)
+        for name, value in weights.items():
+            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+                raise ValueError(f"{name} holds NaN or infinity, allowed: finite numbers")
+    return weights
 
 
 def copy(stem: Path, to: Path) -> None:
@@ -191,21 +217,37 @@ def load(stem: Path, card: Card, observation: spaces.Space[Any], action: spaces.
                 f"policy {str(path)!r} has {name} space {card.spaces[name]}, this environment has {needed[name]}"
                 f" with action={card.action!r}"
             )
-    with reading(f"policy {str(path)!r}", PolicyError):
-        content = path.read_bytes()
-        weights = from_bytes(content)
-    if card.weights not in (None, sha256(content).hexdigest()):
+    weights = read_weights(path)
+    if card.weights not in (None, digest(stem)):
         raise PolicyError(f"policy {str(path)!r} has other weights than those of its card")
+    _check_size(path, card, sum(value.numel() for value in weights.values()))
     try:
         # Initial weights are drawn, which shall be nobody else's draws.
         with torch.random.fork_rng(devices=[]):
             policy = of.policy_class(observation, action, lambda _: 0.0, **card.policy)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # Whatever a policy's class makes of the arguments in a card.
         raise PolicyError(f"policy {str(path)!r} cannot be built for this environment: {error}") from error
     _check(path, weights, policy.state_dict())
     policy.load_state_dict(weights)
     policy.set_training_mode(False)
     return policy
+
+
+def _check_size(path: Path, card: Card, weights: int) -> None:
+    """Raises a PolicyError if the card says layers that are far too wide for so many weights, before they are made."""
+    numbers = list(_numbers(card.policy))
+    if sum(number**2 for number in numbers) > TIMES_THE_WEIGHTS * weights:
+        raise PolicyError(
+            f"policy {str(path)!r} does not fit: it has {weights} weights, its card says layers of {max(numbers)}"
+        )
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """All numbers in lists and tables."""
+    if isinstance(value, int | float):
+        yield value
+    for inner in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+        yield from _numbers(inner)
 
 
 def described(observation: spaces.Space[Any], action: spaces.Space[Any]) -> dict[str, str]:
@@ -221,6 +263,10 @@ def _check(path: Path, weights: Mapping[str, torch.Tensor], needed: Mapping[str,
         if has != should:
             raise PolicyError(
                 f"policy {str(path)!r} does not fit: {name} has shape {has}, this environment needs {should}"
+            )
+        if weights[name].dtype != needed[name].dtype:
+            raise PolicyError(
+                f"policy {str(path)!r} does not fit: {name} is {weights[name].dtype}, needed: {needed[name].dtype}"
             )
 
 

@@ -11,8 +11,10 @@ from typing import Any
 
 from agents.policy_file import Card, card_file, weights_file
 from agents.provenance import versions
+from agents.records import record
 from splitgym.evaluation.processes import TORCH_THREADS
-from splitgym.inputs import InputError, read_text, reading
+from splitgym.files import read_json
+from splitgym.inputs import InputError, reading
 from splitgym.outputs import write_text
 from splitgym.scenario import file_name
 
@@ -65,7 +67,7 @@ class PolicyFolder:
         if not self._progress.exists():
             return Progress()
         with reading(f"progress {str(self._progress)!r}"):
-            return Progress(**json.loads(read_text(self._progress)))
+            return record(Progress, read_json(self._progress))
 
     def cost(self) -> float | None:
         """Of the policy that was kept, which alone knows it, so that no kill parts the two; None: there is none.
@@ -156,4 +158,4 @@ class RunFolder:
         """
         path = self.path / "run.json"
         with reading(str(path)):
-            return dict(json.loads(read_text(path))["settings"])
+            return dict(read_json(path)["settings"])

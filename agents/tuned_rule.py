@@ -3,9 +3,14 @@
 `python -m agents.tuned_rule --scenario iot` tunes them and notes what it found in `agents/tuned/rules.toml`.
 """
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Imports take seconds: until the command runs, Ctrl-C ends it without a trace.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import inspect
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,9 +26,11 @@ import tyro
 from agents.agent import Heuristic
 from agents.rule import Rule
 from splitgym import command_line
-from splitgym.inputs import InputError
+from splitgym.files import read_toml
+from splitgym.inputs import InputError, reading
 from splitgym.outputs import write_text
 from splitgym.rounds import Decision, RoundState
+from splitgym.scenario import in_commands
 from splitgym.scenario.errors import suggest
 
 TABLE = Path(__file__).parent / "tuned" / "rules.toml"
@@ -45,7 +52,8 @@ class TunedRule(Heuristic):
         scenario: For which it was tuned; None: the environment's.
 
     Raises:
-        ValueError: there is no such rule, or it was not tuned for a scenario of that name; the message says how to.
+        ValueError: there is no such rule.
+        InputError: it was not tuned for a scenario of that name, the message says how to; or the table is broken.
     """
 
     def __init__(self, env: gym.Env[Any, Any], rule: str, scenario: str | None = None) -> None:
@@ -54,11 +62,12 @@ class TunedRule(Heuristic):
         name = scenario or self.env.scenario.name
         tuned = {of: rules for of, rules in _table().items() if rule in rules}
         if name not in tuned:
-            raise ValueError(
-                f"{rule!r} is not tuned for scenario {name!r}, allowed: {', '.join(tuned)};"
-                f" tune it with: python -m agents.tuned_rule --scenario {name} --rules {rule}"
+            raise InputError(
+                f"{rule!r} is not tuned for scenario {name!r} in {str(TABLE)!r}, allowed: {', '.join(tuned) or 'none'};"
+                f" tune it with: python -m agents.tuned_rule --scenario {in_commands(name)} --rules {rule}"
             )
-        self._rule = Rule(self.env, **tuned[name][rule]["options"])
+        with reading(f"rule {rule!r} of scenario {name!r} in {str(TABLE)!r}"):
+            self._rule = Rule(self.env, **tuned[name][rule]["options"])
 
     def decide(self, state: RoundState) -> Decision:
         """What the rule says."""
@@ -87,6 +96,7 @@ class Tuning:
                 raise InputError(f"--rules names none, allowed: {', '.join(RULES)}")
             for rule in self.rules:
                 _check_rule(rule)
+            _table()
             env: Any = gym.make("splitgym:SplitLearning-v0", scenario=self.scenario, learner="surrogate").unwrapped
         for rule in self.rules:
             options, time_s = self._best(list(_candidates(rule, env)))
@@ -161,7 +171,15 @@ def _check_rule(rule: str) -> None:
 
 def _table() -> dict[str, Any]:
     """What was tuned: by scenario, by rule."""
-    return tomllib.loads(TABLE.read_text(encoding="utf-8")) if TABLE.exists() else {}
+    if not TABLE.exists():
+        return {}
+    with reading(f"table of rules {str(TABLE)!r}"):
+        table = read_toml(TABLE)
+        for scenario, rules in table.items():
+            for rule, found in rules.items():
+                if not isinstance(found, dict):
+                    raise TypeError(f"{scenario}.{rule} = {found!r}, allowed: a table")
+    return table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -170,8 +188,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: list[str]) -> None:
-    about = f"{inspect.getdoc(Tuning)}\n\n{command_line.ABOUT_TRACEBACK}"
-    tyro.cli(Tuning, prog="python -m agents.tuned_rule", args=arguments, description=about).run()
+    about = command_line.about(inspect.getdoc(Tuning))
+    with command_line.parsing():
+        tuning = tyro.cli(Tuning, prog="python -m agents.tuned_rule", args=arguments, description=about)
+    tuning.run()
 
 
 if __name__ == "__main__":

@@ -1,9 +1,16 @@
 """`python -m experiments list` names the experiments, `NAME [options]` runs one, `report DIR` shows all results."""
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Imports take seconds: until the command runs, Ctrl-C ends it without a trace.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import importlib
 import importlib.util
 import pkgutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated
@@ -48,7 +55,9 @@ def _command(arguments: list[str]) -> int:
             print(f"{each:22} {title}")
         return 0
     if name == "report":
-        tyro.cli(report, args=others, prog="python -m experiments report")
+        with command_line.parsing():
+            wanted = tyro.cli(Report, args=others, prog="python -m experiments report")
+        wanted.write()
         return 0
     try:
         _run(name, others)
@@ -60,16 +69,20 @@ def _command(arguments: list[str]) -> int:
     return 0
 
 
-def report(folder: Annotated[Path, tyro.conf.Positional], out: Path | None = None) -> None:
-    """Shows all finished experiments of a folder on one HTML page that needs no other file.
+@dataclass(frozen=True)
+class Report:
+    """Show all finished experiments of a folder on one HTML page that needs no other file."""
 
-    Args:
-        folder: Where results are, at any depth.
-        out: The page; none: report.html in that folder.
-    """
-    page = out or folder / "report.html"
-    write_page(folder, page)
-    print(f"Saved {page}")
+    folder: Annotated[Path, tyro.conf.Positional]
+    """Where results are, at any depth."""
+    out: Path | None = None
+    """The page; none: report.html in that folder."""
+
+    def write(self) -> None:
+        """Writes the page."""
+        page = self.out or self.folder / "report.html"
+        write_page(self.folder, page)
+        print(f"Saved {page}")
 
 
 def _run(name: str, arguments: list[str]) -> None:
@@ -103,7 +116,7 @@ def _runs(name: str, module: ModuleType) -> bool:
 def _title(module: ModuleType) -> str:
     if hasattr(module, "EXPERIMENT"):
         return str(module.EXPERIMENT.title)
-    return (module.__doc__ or "").splitlines()[0]
+    return (module.__doc__ or module.__name__).splitlines()[0]
 
 
 if __name__ == "__main__":

@@ -1,5 +1,11 @@
 """Looks at rounds of split learning, and compiles the simulator beforehand: `python -m splitgym render | warm-up`."""
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Imports take seconds: until the command runs, Ctrl-C ends it without a trace.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import inspect
 import sys
 from collections.abc import Iterator, Sequence
@@ -28,7 +34,8 @@ class Render:
     scenario: str = "iot"
     """Preset name or path of a TOML file."""
     framework: str = "epsl"
-    """Learning framework: centralised, fl, sl, sfl-v1, sfl-v2, psl, epsl, psl-drop, epsl-pt, cpsl or hierarchical."""
+    """Learning framework: centralised, fl, sl, sfl-v1, sfl-v2, psl, epsl, psl-drop, epsl-pt, cpsl or hierarchical;
+    or your own as module:NAME, for which that module is imported: whatever code it holds is executed."""
     learner: Literal["train", "surrogate"] = "train"
     """What a round teaches: train, real training, or surrogate, a model of it."""
     rounds: int = 40
@@ -136,8 +143,9 @@ def _command(arguments: list[str]) -> None:
     app = tyro.extras.SubcommandApp()
     app.command(name="render")(Render)
     app.command(name="warm-up")(WarmUp)
-    about = f"{inspect.getdoc(sys.modules[__name__])}\n\n{command_line.ABOUT_TRACEBACK}"
-    command = app.cli(prog="python -m splitgym", description=about, args=arguments)
+    about = command_line.about(inspect.getdoc(sys.modules[__name__]))
+    with command_line.parsing():
+        command = app.cli(prog="python -m splitgym", description=about, args=arguments)
     command.check()
     command.run()
 

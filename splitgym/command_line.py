@@ -3,12 +3,16 @@
 import codecs
 import os
 import select
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
-from io import TextIOWrapper
+from contextlib import ExitStack, contextmanager, redirect_stderr
+from io import StringIO, TextIOWrapper
+from pathlib import Path
+from typing import TextIO
 
 from splitgym.inputs import InputError, one_line
 
@@ -35,21 +39,61 @@ def run(command: Callable[[list[str]], int | None], arguments: Sequence[str] | N
         arguments: None: those of the process.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    _hear_ctrl_c()
+    _replace_closed_streams()
     with _only_signs_that_the_console_has():
         try:
             status = command([argument for argument in given if argument != TRACEBACK])
             print(end="", flush=True)
         except KeyboardInterrupt as stop:
-            print(f"\nStopped. {stop}".rstrip())
+            _say(f"\nStopped. {stop}".rstrip(), sys.stdout)
             return 130
         except (InputError, OSError, MemoryError, EOFError, BrokenProcessPool) as error:
             if _output_is_gone():
                 return 1
-            if TRACEBACK in given:
-                traceback.print_exc()
-            print(f"error: {_said(error)}", file=sys.stderr)
+            trace = traceback.format_exc() if TRACEBACK in given else ""
+            _say(f"{trace}error: {_said(error)}", sys.stderr)
             return 2
     return status or 0
+
+
+def about(text: str | None) -> str:
+    """What the help of a command begins with: its text, which `python -OO` leaves out, and what every command has."""
+    return "\n\n".join(filter(None, (text, ABOUT_TRACEBACK)))
+
+
+@contextmanager
+def parsing() -> Iterator[None]:
+    """Around the reading of options by tyro.
+
+    Raises:
+        InputError: instead of the box that tyro prints about options that are not allowed.
+    """
+    said = StringIO()
+    try:
+        with redirect_stderr(said):
+            yield
+    except SystemExit as end:
+        if not end.code:
+            raise
+        raise InputError(_unboxed(said.getvalue()) or f"options are not allowed ({end.code})") from None
+
+
+def _unboxed(box: str) -> str:
+    """What stands in a box of lines, without the part that repeats the help."""
+    parts = [""]
+    for line in box.splitlines()[1:]:  # The first has the title.
+        inside = line.strip(" │╰╯")
+        if inside.strip("─-"):
+            parts[-1] += f" {inside}"
+        else:
+            parts.append("")
+    told = [
+        part.strip().rstrip(".")
+        for part in parts
+        if not part.strip().startswith(("Argument helptext", "For full helptext"))
+    ]
+    return f"{'; '.join(filter(None, told))}; --help says what is allowed"
 
 
 @contextmanager
@@ -65,6 +109,26 @@ def checking_input() -> Iterator[None]:
         raise
     except (ValueError, OverflowError) as error:
         raise InputError(one_line(error)) from error
+
+
+def _hear_ctrl_c() -> None:
+    """Makes Ctrl-C a KeyboardInterrupt, which it is not while a command is imported."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _replace_closed_streams() -> None:
+    """Lets what is written to a stream that was closed before Python began (`>&-`) vanish, where it would fail."""
+    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+
+
+def _say(text: str, stream: TextIO) -> None:
+    """Prints a last line, if somebody still reads it."""
+    try:
+        print(text, file=stream, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _said(error: BaseException) -> str:

@@ -1,13 +1,18 @@
-"""What users give: the error of all input that is not allowed, and how their files are read."""
+"""What users give: the error of all input that is not allowed, and the line that it is."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral
-from pathlib import Path
+
+LONGEST_LINE = 1000
+"""Characters of a message; a longer one is cut in the middle, where it quotes what a user gave."""
 
 
 class InputError(ValueError):
     """Something that a user gave is not allowed; the message is one line that names it and what is allowed."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(one_line(message))
 
 
 class MissingExtraError(InputError, ModuleNotFoundError):
@@ -34,27 +39,13 @@ def reading(what: str, error: type[InputError] = InputError) -> Iterator[None]:
         raise error(f"{what} is broken: {one_line(fault) or type(fault).__name__}") from fault
 
 
-def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, with or without a byte order mark.
-
-    Raises:
-        UnicodeError: it is in another encoding.
-        OSError: it cannot be read.
-    """
-    content = path.read_bytes()
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content:
-        raise UnicodeError("it is in UTF-16 or no text, allowed: UTF-8")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as fault:
-        raise UnicodeError(f"it is not in UTF-8 (byte {fault.start}), allowed: UTF-8") from fault
-
-
 def is_whole(value: object) -> bool:
     """Whether it is a whole number, of Python or numpy, and no truth value."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def one_line(fault: BaseException) -> str:
-    """The message of an error without line breaks."""
-    return " ".join(str(fault).split())
+def one_line(said: object) -> str:
+    """A message, or that of an error, as one line: without line breaks and control characters, and not too long."""
+    text = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in " ".join(str(said).split()))
+    half = LONGEST_LINE // 2
+    return text if len(text) <= LONGEST_LINE else f"{text[:half]} [...] {text[-half:]}"

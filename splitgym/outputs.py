@@ -2,6 +2,7 @@
 
 import json
 import os
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -9,9 +10,15 @@ from typing import Any, BinaryIO, Generic, TypeVar
 
 import numpy as np
 
-from splitgym.inputs import InputError, one_line
+from splitgym.files import parse_json, read_bytes
+from splitgym.inputs import InputError, one_line, reading
 
 Entry = TypeVar("Entry")
+
+MOST_JOURNAL_BYTES = 2**30
+"""Of a journal."""
+SUM = "sum"
+"""Under which a line of a journal says its checksum."""
 
 
 def write(path: Path, save: Callable[[BinaryIO], Any]) -> Path:
@@ -75,7 +82,10 @@ class Journal(Generic[Entry]):
 
     def __init__(self, path: Path, read: Callable[[Any], Entry]) -> None:
         self.path, self._read = path, read
-        content = path.read_bytes() if path.exists() else b""
+        content = b""
+        if path.exists():
+            with reading(str(path)):
+                content = read_bytes(path, MOST_JOURNAL_BYTES)
         # What has no end is of a writer that was killed.
         *whole, rest = content.split(b"\n")
         self.entries = [self._entry(number, line) for number, line in enumerate(whole, 1)]
@@ -83,13 +93,14 @@ class Journal(Generic[Entry]):
         if rest:
             os.truncate(path, self._bytes)
 
-    def add(self, content: Any) -> Entry:
+    def add(self, content: dict[str, Any]) -> Entry:
         """Adds an entry, given what JSON says of it; when this returns, it is on the disk.
 
         Raises:
             OSError: it cannot be written; the file is as it was.
         """
-        line = f"{json.dumps(content, default=_plain)}\n".encode()
+        content = json.loads(json.dumps(content, default=_plain))
+        line = f"{json.dumps({**content, SUM: _sum(content)})}\n".encode()
         try:
             with _naming(self.path), self.path.open("ab") as file:
                 file.write(line)
@@ -100,12 +111,12 @@ class Journal(Generic[Entry]):
                 os.truncate(self.path, self._bytes)
             raise
         self._bytes += len(line)
-        self.entries.append(self._read(json.loads(line)))
+        self.entries.append(self._read(content))
         return self.entries[-1]
 
     def _entry(self, number: int, line: bytes) -> Entry:
         try:
-            return self._read(json.loads(line))
+            return self._read(_summed(parse_json(line)))
         except Exception as error:
             said = one_line(error) or type(error).__name__
             raise InputError(
@@ -121,6 +132,18 @@ def _naming(path: Path) -> Iterator[None]:
     except OSError as error:
         error.filename = error.filename or str(path)
         raise
+
+
+def _summed(content: dict[str, Any]) -> dict[str, Any]:
+    """A line without its checksum, which it fits; lines of before have none."""
+    if content.pop(SUM, None) not in (None, _sum(content)):
+        raise ValueError("its sum is another")
+    return content
+
+
+def _sum(content: Any) -> int:
+    """By which a line that was damaged is told from a whole one."""
+    return zlib.crc32(json.dumps(content).encode())
 
 
 def _plain(value: object) -> object:

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitgym.inputs import InputError, is_whole, read_text, reading
+from splitgym.files import read_text
+from splitgym.inputs import LONGEST_LINE, InputError, is_whole, reading
 
 TEXTS = st.text(st.characters(exclude_characters="\0\ufeff", exclude_categories=["Cs"]))
 
@@ -54,6 +55,21 @@ def test_what_says_enough_itself_is_left_alone(fault):
     with pytest.raises(type(fault)) as raised, reading("file x", OwnError):
         raise fault
     assert raised.value is fault
+
+
+@given(st.text(max_size=3000))
+def test_a_message_is_one_printable_line_that_is_not_too_long(text):
+    line = str(InputError(text))
+    assert line.isprintable()
+    assert len(line) <= LONGEST_LINE + len(" [...] ")
+    if text.isprintable() and len(text) <= LONGEST_LINE:
+        assert line.split() == text.split()
+
+
+def test_a_message_that_is_too_long_keeps_its_ends():
+    line = str(OwnError("file.npz: " + "x" * 10**6 + " allowed: 1..3"))
+    assert line.startswith("file.npz: xxx")
+    assert line.endswith("xxx allowed: 1..3")
 
 
 def test_whole_numbers():

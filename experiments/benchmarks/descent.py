@@ -21,6 +21,7 @@ from experiments.cells import random_states
 from experiments.command_line import command_line
 from experiments.running.options import results_folder
 from splitgym.allocation import descend, descent, paper_descend
+from splitgym.command_line import about, parsing
 from splitgym.evaluation.plots import COLOURS
 from splitgym.frameworks import get
 from splitgym.inputs import InputError
@@ -145,7 +146,8 @@ def plot(runs: pd.DataFrame, file: BinaryIO) -> None:
 
 def main() -> None:
     """Measures all sizes, prints and saves."""
-    options = tyro.cli(Options, description=inspect.getdoc(Options))
+    with parsing():
+        options = tyro.cli(Options, description=about(inspect.getdoc(Options)))
     options.check()
     if options.quick:
         options = replace(options, cells=1, seconds=0.02)

@@ -40,6 +40,7 @@ from experiments.benchmarks.tables import LEGEND, key_of, markdown, save, summar
 from experiments.command_line import command_line
 from experiments.running.options import results_folder
 from splitgym import data
+from splitgym.command_line import about, parsing
 from splitgym.data.sources import read
 from splitgym.inputs import InputError
 from splitgym.learning.learner import has_bf16
@@ -169,7 +170,8 @@ def _processor() -> str:
 
 def main() -> None:
     """Measures, prints and saves the tables."""
-    options = tyro.cli(Options, description=inspect.getdoc(Options))
+    with parsing():
+        options = tyro.cli(Options, description=about(inspect.getdoc(Options)))
     options.check()
     if options.quick:
         options = replace(options, passes=1)

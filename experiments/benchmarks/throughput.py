@@ -25,6 +25,7 @@ from tqdm import tqdm
 from experiments.benchmarks.costless import Costless, Ends
 from experiments.command_line import command_line
 from experiments.running.options import results_folder
+from splitgym.command_line import about, parsing
 from splitgym.envs import SB3VecEnv, SplitLearningVectorEnv
 from splitgym.envs.simulation import Settings, Simulation, account
 from splitgym.evaluation.plots import COLOURS
@@ -255,7 +256,8 @@ def plot(runs: pd.DataFrame, file: BinaryIO) -> None:
 
 def main() -> None:
     """Measures everything, prints and saves."""
-    options = tyro.cli(Options, description=inspect.getdoc(Options))
+    with parsing():
+        options = tyro.cli(Options, description=about(inspect.getdoc(Options)))
     options.check()
     if options.quick:
         options = replace(options, **SHORT)

@@ -29,8 +29,10 @@ from experiments.calibrate.report import Comparison, errors, plot, table, twins,
 from experiments.command_line import command_line
 from experiments.running.options import results_folder
 from splitgym import data, models
+from splitgym.command_line import about, parsing
+from splitgym.evaluation.processes import check_workers
 from splitgym.inputs import InputError
-from splitgym.learning.surrogate.calibration import FOLDER_VARIABLE
+from splitgym.learning.surrogate.calibration import FOLDER_VARIABLE, FRAMEWORKS
 from splitgym.learning.surrogate.calibration_file import key
 from splitgym.learning.surrogate.parameters import Parameters
 from splitgym.outputs import write, write_text
@@ -40,6 +42,16 @@ HELD_OUT = ("held-out seeds", "held-out patterns")
 GROUPS = ("fitted", *HELD_OUT)
 EARLY = 0.75
 """Share of the target that is looked at as well: more runs reach it."""
+ALLOWED = {
+    "runs": (15, 10_000),
+    "steady_runs": (0, 10_000),
+    "rounds": (1, 100_000),
+    "evaluate_every": (1, 100_000),
+    "evaluation_samples": (1, 10**9),
+}
+"""Least and most of an option."""
+RANGES = {"clients": (1, 100_000), "dirichlet_alpha": (1e-3, 1e6)}
+"""Least and most of both ends of a range."""
 DIGITS = 4
 """Significant, of the numbers in a calibration."""
 
@@ -79,23 +91,35 @@ class Options:
 
     def check(self) -> None:
         """Raises an InputError that names the first setting which is not allowed."""
-        for name, least in (("runs", 15), ("steady_runs", 0), ("rounds", 1), ("evaluate_every", 1), ("workers", 1)):
-            if getattr(self, name) < least:
-                raise InputError(f"--{name.replace('_', '-')} {getattr(self, name)}, allowed: {least} or more")
+        for name, (least, most) in ALLOWED.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                raise InputError(f"--{name.replace('_', '-')} {value}, allowed: {least} to {most}")
+        check_workers(self.workers)
+        for name, (least, most) in RANGES.items():
+            low, high = getattr(self, name) or (least, most)
+            if not least <= low <= high <= most:
+                raise InputError(
+                    f"--{name.replace('_', '-')} {low} {high}, allowed: the least, then the most, of {least} to {most}"
+                )
         if self.evaluate_every > self.rounds:
             raise InputError(f"--evaluate-every {self.evaluate_every}, allowed: 1 to {self.rounds}, the rounds")
-        if self.framework not in ("epsl", "psl", "psl-drop"):
-            raise InputError(f"--framework {self.framework!r}, allowed: epsl, psl, psl-drop")
+        if self.framework not in FRAMEWORKS:
+            raise InputError(f"--framework {self.framework!r}, allowed: {', '.join(FRAMEWORKS)}")
 
 
 def main() -> None:
     """Logs what is not logged yet, fits, writes calibration and report."""
-    options = tyro.cli(Options, description=inspect.getdoc(Options))
+    with parsing():
+        options = tyro.cli(Options, description=about(inspect.getdoc(Options)))
     options.check()
     scenario = build(options.scenario)
     name = file_name(f"{scenario.name}-{options.framework}")
     count = scenario.clients.count
     clients = options.clients or (max(2, count // 2), max(6, int(1.75 * count)))
+    for number, alpha in zip(clients, options.dirichlet_alpha, strict=True):
+        task = {"dirichlet_alpha": alpha, "evaluation_samples": options.evaluation_samples}
+        build(options.scenario, {"clients": {"count": number}, "task": task})
     runs, steady_runs = (15, 13) if options.quick else (options.runs, options.steady_runs)
     rounds, every = (16, 4) if options.quick else (options.rounds, options.evaluate_every)
     folder = options.logs / (f"{name}-quick" if options.quick else name)

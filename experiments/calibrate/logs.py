@@ -1,7 +1,7 @@
 """Logs of real runs: decisions of many patterns, and what each client's network then knows of each class."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
@@ -18,6 +18,7 @@ from experiments.calibrate import patterns
 from experiments.running.provenance import differences
 from splitgym import data, models
 from splitgym.evaluation.processes import interrupts_ignored, worker_pool
+from splitgym.files import parse_json, read_arrays
 from splitgym.inputs import InputError, reading
 from splitgym.learning import Learner
 from splitgym.learning.surrogate.calibration_file import key
@@ -29,6 +30,17 @@ Generator = np.random.Generator
 
 NEVER = 1_000_000
 """Rounds: the learner measures nothing by itself."""
+ARRAYS = {
+    "class_counts": ("iu", "CK"),
+    "test_counts": ("iu", "K"),
+    "cut_layer": ("iu", "R"),
+    "selected": ("b", "RC"),
+    "aggregation_ratio": ("f", "R"),
+    "client_loss": ("f", "RC"),
+    "evaluated": ("iu", "E"),
+    "correct": ("iu", "ECK"),
+}
+"""Kinds of numbers and axes of the arrays of a log: R rounds, E evaluations, C clients, K classes."""
 NO_BAND = (np.zeros(0, np.int64), np.zeros(0))
 """Subchannels and powers: a learner reads nothing of them."""
 
@@ -146,16 +158,48 @@ class Log:
 
     @classmethod
     def load(cls, path: Path) -> "Log":
-        """What `save` wrote."""
-        with np.load(path) as arrays:
-            read = {name: array for name, array in arrays.items() if name != "job"}
-        return cls(job=cls.job_of(path), **read)
+        """What `save` wrote.
+
+        Raises:
+            InputError: the file is missing or broken; the message names it.
+        """
+        with reading(f"log {str(path)!r}"):
+            arrays = read_arrays(path)
+            job = _job(arrays.pop("job"))
+            _check_arrays(arrays)
+            return cls(job=job, **arrays)
 
     @staticmethod
     def job_of(path: Path) -> dict[str, Any]:
         """The job of the log in a file."""
-        with reading(f"log {str(path)!r}"), np.load(path) as arrays:
-            return dict(json.loads(str(arrays["job"])))
+        with reading(f"log {str(path)!r}"):
+            return _job(read_arrays(path)["job"])
+
+
+def _job(array: NDArray[Any]) -> dict[str, Any]:
+    """The job of a log."""
+    job = parse_json(str(array))
+    for name, kind in (("number", int), ("pattern", str), ("clients", int), ("dirichlet_alpha", float)):
+        if not isinstance(job[name], kind):
+            raise TypeError(f"job.{name} = {job[name]!r}, allowed: {kind.__name__}")
+    return job
+
+
+def _check_arrays(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Raises a ValueError or a KeyError if they are not those of a log."""
+    lengths: dict[str, int] = {}
+    for name, (kinds, axes) in ARRAYS.items():
+        array = arrays[name]
+        shape = tuple(lengths.setdefault(axis, length) for axis, length in zip(axes, array.shape, strict=False))
+        if array.dtype.kind not in kinds or array.shape != shape or array.ndim != len(axes):
+            raise ValueError(f"{name} is {array.dtype} of shape {array.shape}, which is not that of the others")
+        if not np.isfinite(array).all() or (array < 0).any():
+            raise ValueError(f"{name} is negative or not finite")
+    for name in ("class_counts", "test_counts", "evaluated"):
+        if not arrays[name].size or (name != "evaluated" and not arrays[name].any()):
+            raise ValueError(f"{name} holds nothing")
+    if arrays["cut_layer"].min(initial=1) < 1 or arrays["aggregation_ratio"].max(initial=0.0) > 1:
+        raise ValueError("a cut layer is below 1, or a ratio above 1")
 
 
 def run(job: Job, folder: Path) -> None:
@@ -234,6 +278,16 @@ def finish(jobs: Sequence[Job], folder: Path, workers: int) -> None:
 
 
 def finished(folder: Path, again: bool = False) -> list[Log]:
-    """All logs of the folder in the order of their numbers, or those of second trainings."""
+    """All logs of the folder in the order of their numbers, or those of second trainings.
+
+    Raises:
+        InputError: one is broken, or has other rounds, evaluations or classes than the first.
+    """
     paths = sorted(path for path in folder.glob("*.npz") if path.stem.endswith("-again") == again)
-    return [Log.load(path) for path in paths]
+    logs = [Log.load(path) for path in paths]
+    for path, log in zip(paths, logs, strict=True):
+        for name in ("cut_layer", "evaluated", "test_counts"):
+            has, first = getattr(log, name).shape, getattr(logs[0], name).shape
+            if has != first:
+                raise InputError(f"log {str(path)!r}: {name} has shape {has}, that of {paths[0].name} has {first}")
+    return logs

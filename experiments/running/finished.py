@@ -27,4 +27,9 @@ class Finished:
 
 
 def _job_and_rows(line: Any) -> tuple[str, list[Row]]:
-    return str(line["job"]), [dict(row) for row in line["rows"]]
+    job, rows = str(line["job"]), [dict(row) for row in line["rows"]]
+    for row in rows:
+        for name, value in row.items():
+            if isinstance(value, dict | list):
+                raise TypeError(f"{name} = {value!r}, allowed: text, numbers, true and false")
+    return job, rows

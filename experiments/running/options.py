@@ -9,6 +9,7 @@ from typing import Any
 import tyro
 
 from experiments.running.experiment import Experiment, at_least
+from splitgym import command_line
 from splitgym.inputs import InputError
 
 RESULTS, QUICK_RESULTS = Path("experiments/results"), Path("runs/quick")
@@ -56,11 +57,13 @@ def parsed(name: str, experiment: Experiment, arguments: Sequence[str]) -> tuple
     """Options from the command line, and the experiment with the cases that they ask for."""
     about = {"args": arguments, "prog": f"python -m experiments {name}", "description": experiment.title}
     if not is_dataclass(experiment.cases):
-        return experiment, tyro.cli(Options, **about)
+        with command_line.parsing():
+            return experiment, tyro.cli(Options, **about)
     # The names of the two are the headings of the help.
     both = make_dataclass("Both", [("run", Options), ("cases", type(experiment.cases))])
     default = both(Options(), experiment.cases)
-    chosen = tyro.cli(both, default=default, config=(tyro.conf.OmitArgPrefixes,), **about)
+    with command_line.parsing():
+        chosen = tyro.cli(both, default=default, config=(tyro.conf.OmitArgPrefixes,), **about)
     return replace(experiment, cases=chosen.cases), chosen.run
 
 

@@ -12,13 +12,15 @@ from typing import Any
 import experiments
 from agents.provenance import machine, sources
 from agents.provenance import versions as packages_of_agents
-from splitgym.inputs import read_text, reading
+from splitgym.files import read_json
+from splitgym.inputs import reading
 from splitgym.outputs import write_text
 
 PACKAGES = ("matplotlib", "numba", "pandas", "scikit-learn")
 """On which results depend, beside those of `agents`."""
 FILE = "provenance.json"
 FOLDER = Path(experiments.__path__[0])
+NAMES_OF_KINDS = {str: "text", dict: "an object in braces"}
 
 
 def versions(measure: Callable[..., object]) -> dict[str, str]:
@@ -68,5 +70,8 @@ def saved(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     with reading(str(path)):
-        found = dict(json.loads(read_text(path)))
-        return {**found, "settings": dict(found["settings"]), "versions": dict(found["versions"])}
+        found = read_json(path)
+        for name, kind in (("command", str), ("settings", dict), ("versions", dict)):
+            if not isinstance(found[name], kind):
+                raise TypeError(f"{name} = {found[name]!r}, allowed: {NAMES_OF_KINDS[kind]}")
+        return found

@@ -49,7 +49,8 @@ def load(
     channels], `labels`, whole numbers [n], and `classes`, the name of each; if it has `groups` [n], images of the same
     group (a person, a device) are not split between training and test, and if it has `test`, bool [n], that is the
     test set, whatever `test_fraction`. `layout`, "NHWC" or "NCHW", says where the channels of images with four axes
-    are: images with more than 4 channels or with 4 rows at most need it.
+    are: images with more than 4 channels or with 4 rows at most need it. A file holds up to 4 GiB of arrays, of which
+    more than 64 MiB are at most 100 times the size of the file; objects of Python are not read.
 
     Args:
         name: "digits" (1,797 images of 8 x 8, inside scikit-learn), "mnist" or "ham10000" (files in SPLITGYM_DATA), or

@@ -2,7 +2,6 @@
 
 import os
 import time
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.data.errors import DataError
+from splitgym.files import read_arrays
 from splitgym.inputs import reading
 from splitgym.scenario.errors import suggest
 
@@ -21,6 +21,9 @@ PUBLISHED = {"digits": ((1, 8, 8), 10), "mnist": ((1, 28, 28), 10), "ham10000": 
 """((channels, height, width), classes) of the data sets that have a name."""
 MOST_CHANNELS = 4
 """Of images whose file does not name its layout: grey or colour, with or without transparency."""
+LONGEST_SIDE = 4096
+"""Rows, columns or channels of an image."""
+MOST_CLASSES = 100_000
 JUST_NOW_NS = 100_000_000
 """A file that was written so shortly ago may be written again without a later time stamp."""
 
@@ -211,16 +214,14 @@ _FILES = {
 
 
 def _arrays(path: Path, keys: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, NDArray]:
-    if not zipfile.is_zipfile(path):
-        raise DataError(f"{path} is not a complete .npz file")
-    with np.load(path) as file:
-        missing = [key for key in keys if key not in file.files]
-        if missing:
-            raise DataError(f"{path}: lacks {', '.join(missing)}; has {', '.join(file.files)}")
-        for name in set(file.files) - {*keys, *optional}:
-            if meant := get_close_matches(name.lower(), optional, n=1, cutoff=0.8):
-                raise DataError(f"{path}: unknown entry {name!r}, did you mean {meant[0]!r}?")
-        return {key: np.asarray(file[key]) for key in (*keys, *optional) if key in file.files}
+    found = read_arrays(path)
+    missing = [key for key in keys if key not in found]
+    if missing:
+        raise DataError(f"{path}: lacks {', '.join(missing)}; has {', '.join(found)}")
+    for name in sorted(set(found) - {*keys, *optional}):
+        if meant := get_close_matches(name.lower(), optional, n=1, cutoff=0.8):
+            raise DataError(f"{path}: unknown entry {name!r}, did you mean {meant[0]!r}?")
+    return {key: found[key] for key in (*keys, *optional) if key in found}
 
 
 def _source(
@@ -234,10 +235,19 @@ def _source(
     """The data set of a file: images [n, height, width, channels], labels and groups [n], names of the classes."""
     if images.dtype != np.uint8:
         raise DataError(f"{path}: images are {images.dtype}, expected uint8")
-    if not all(images.shape[1:]):
-        raise DataError(f"{path}: images have shape {images.shape}, expected at least one pixel and one channel")
-    if classes.ndim != 1 or len(classes) < 2:
-        raise DataError(f"{path}: classes have shape {classes.shape}, expected the names of two or more, [classes]")
+    if not all(1 <= length <= LONGEST_SIDE for length in images.shape[1:]):
+        raise DataError(
+            f"{path}: images have shape {images.shape}, expected at least one pixel and one channel, and up to "
+            f"{LONGEST_SIDE} of each"
+        )
+    if classes.ndim != 1 or not 2 <= len(classes) <= MOST_CLASSES:
+        raise DataError(
+            f"{path}: classes have shape {classes.shape}, expected the names of two or more, [classes], up to "
+            f"{MOST_CLASSES}"
+        )
+    for what, names in (("classes", classes), ("groups", groups)):
+        if names.dtype.kind not in "biufSU" or (names.dtype.kind == "f" and not np.isfinite(names).all()):
+            raise DataError(f"{path}: {what} are {names.dtype}, expected text or finite numbers")
     if not labels.shape == groups.shape == images.shape[:1]:
         raise DataError(f"{path}: {len(images)} images, labels of shape {labels.shape}, groups of shape {groups.shape}")
     if labels.dtype.kind not in "iu":

@@ -1,7 +1,7 @@
 """What world: a validated, frozen description of the cell, its devices, the task and the episode."""
 
 from splitgym.scenario.errors import ScenarioError
-from splitgym.scenario.loading import build, load, presets
+from splitgym.scenario.loading import build, in_commands, load, presets
 from splitgym.scenario.names import check_files_differ, file_name
 from splitgym.scenario.quantities import Range
 from splitgym.scenario.scenario import Scenario
@@ -39,6 +39,7 @@ __all__ = [
     "build",
     "check_files_differ",
     "file_name",
+    "in_commands",
     "load",
     "presets",
 ]

@@ -6,7 +6,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from splitgym.inputs import read_text, reading
+from splitgym.files import read_toml
+from splitgym.inputs import reading
 from splitgym.scenario.errors import ScenarioError, in_one_line, suggest
 from splitgym.scenario.scenario import Scenario
 
@@ -42,7 +43,7 @@ def build(source: str | Path | Mapping[str, Any] | Scenario, overrides: Mapping[
     elif isinstance(source, Mapping):
         values = dict(source)
     elif isinstance(source, str | Path):
-        values = _read(source)
+        return _from_file(source, overrides or {})
     else:
         raise ScenarioError(f"scenario = {source!r}, allowed: preset name, path of a TOML file, mapping or Scenario")
     return _validate(_merge(values, overrides or {}))
@@ -58,7 +59,22 @@ def _read(name_or_path: str | Path) -> dict[str, Any]:
             f"{suggest(str(name_or_path), presets())}"
         )
     with reading(f"scenario file {str(path)!r}", ScenarioError):
-        return tomllib.loads(read_text(path))
+        return read_toml(path)
+
+
+def in_commands(name: str) -> str:
+    """How a command names the scenario of that name: as a preset, or else by a file that has to be there first."""
+    return name if name in presets() else "FILE.toml"
+
+
+def _from_file(source: str | Path, overrides: Mapping[str, Any]) -> Scenario:
+    values = _merge(_read(source), overrides)
+    try:
+        return _validate(values)
+    except ScenarioError as error:
+        if str(source) in presets():
+            raise
+        raise ScenarioError(f"scenario file {str(source)!r}: {error}") from error
 
 
 def _merge(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -207,7 +207,7 @@ def one_line(error, call):
         (
             "best-fixed",
             {"scenario": "x"},
-            ("'best-fixed' is not tuned for scenario 'x'", "agents.tuned_rule --scenario x"),
+            ("'best-fixed' is not tuned for scenario 'x'", "agents.tuned_rule --scenario FILE.toml"),
         ),
     ],
 )

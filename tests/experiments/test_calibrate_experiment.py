@@ -105,7 +105,7 @@ def test_class_counts_are_those_of_the_learner():
 def small_log(clients: int, number: int) -> Log:
     rng = np.random.default_rng(number)
     return Log(
-        job={"number": number, "pattern": "random_k"},
+        job={"number": number, "pattern": "random_k", "clients": clients, "dirichlet_alpha": 0.5},
         class_counts=rng.integers(1, 20, (clients, 10)),
         test_counts=np.full(10, 5),
         cut_layer=np.full(6, 2),
@@ -176,7 +176,13 @@ def test_the_short_form_makes_a_calibration_that_is_found(tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--runs", "3"], "--runs 3, allowed: 15 or more"),
+        (["--runs", "3"], "--runs 3, allowed: 15 to 10000"),
+        (["--clients", "9", "3"], "--clients 9 3, allowed: the least, then the most, of 1 to 100000"),
+        (["--dirichlet-alpha", "1", "0.1"], "--dirichlet-alpha 1.0 0.1, allowed: the least, then the most"),
+        (["--dirichlet-alpha", "nan", "1"], "--dirichlet-alpha nan 1.0, allowed"),
+        (["--evaluation-samples", "0"], "--evaluation-samples 0, allowed: 1 to 1000000000"),
+        (["--workers", "0"], "--workers 0, allowed: 1.."),
+        (["--runs", "x"], "Error parsing --runs: .* 'x'; --help says what is allowed"),
         (["--evaluate-every", "300"], "--evaluate-every 300, allowed: 1 to 200"),
         (["--framework", "fl"], "--framework 'fl', allowed: epsl, psl, psl-drop"),
     ],

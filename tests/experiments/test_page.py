@@ -1,5 +1,6 @@
 """The page of all results: it needs no other file, and shows every text, image and table beside what made it."""
 
+import gzip
 import json
 from base64 import b64decode
 from html.parser import HTMLParser
@@ -133,3 +134,99 @@ def test_a_broken_file_of_a_result_is_named(tmp_path, capsys, name, content):
     capsys.readouterr()
     (tmp_path / name).write_bytes(content)
     assert error_line(main, capsys, "report", str(tmp_path)).startswith(f"error: {tmp_path / name} ")
+
+
+SECRET = b"nobody's business"
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    """A folder of results, beside which a secret lies, as itself and as what begins as a picture."""
+    for name in ("secret", "secret.png"):
+        (tmp_path / name).write_bytes(b"\x89PNG\r\n\x1a\n" + SECRET)
+    folder = tmp_path / "results"
+    (folder / "sub").mkdir(parents=True)
+    png(folder / "own.png", "own")
+    (folder / "link.png").symlink_to(tmp_path / "secret.png")
+    return folder
+
+
+def shown(folder: Path, text: str) -> str:
+    (folder / "sub" / "a.md").write_text(text, encoding="utf-8")
+    (folder / "link.png").unlink()
+    assert main(["report", str(folder)]) == 0
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "../../secret",
+        "../../secret.png",
+        "..%2f..%2fsecret.png",
+        "%2e%2e/%2e%2e/secret.png",
+        "{}/secret.png",
+        "file://{}/secret.png",
+        "file:../../secret.png",
+        "https://example.org/spy.png",
+        "//example.org/spy.png",
+        "data:image/png;base64,AAAA",
+        "a.md",
+        "nothing.png",
+        ".",
+    ],
+)
+def test_only_pictures_of_the_folder_are_embedded(hostile: Path, source: str) -> None:
+    source = source.format(hostile.parent)
+    page = shown(hostile, f"# Title\n\n![one]({source})\n\n[![two][r]](x)\n\n[r]: {source}\n\n![own](../own.png)\n")
+    assert Page(page).images == [(hostile / "own.png").read_bytes()]
+    assert page.count("is not shown, allowed: PNG files among the results") == 2 or source.startswith("file:")
+    assert "src=" not in page.replace('src="data:image/png', "")
+
+
+@pytest.mark.parametrize("name", ["link.png", "b.md", "b.csv", "sub/provenance.json"])
+def test_a_file_that_is_a_link_out_of_the_folder_is_refused(hostile: Path, capsys, name: str) -> None:
+    (hostile / "sub" / "a.md").write_text("# Title", encoding="utf-8")
+    if name != "link.png":
+        (hostile / "link.png").unlink()
+        (hostile / name).symlink_to(hostile.parent / "secret")
+    assert str(hostile / name) in error_line(main, capsys, "report", str(hostile))
+    assert not (hostile / "report.html").exists()
+
+
+def test_what_is_no_picture_is_refused(hostile: Path, capsys) -> None:
+    (hostile / "link.png").unlink()
+    (hostile / "sub" / "a.md").write_text("![x](../fake.png)", encoding="utf-8")
+    (hostile / "fake.png").write_bytes(SECRET)
+    assert "fake.png is broken: it does not begin as a PNG file does" in error_line(
+        main, capsys, "report", str(hostile)
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>alert(1)</script>",
+        "# <img src=x onerror=alert(1)>",
+        "[x](javascript:alert(1)) ![x](javascript:alert(1))",
+        "[x](data:text/html;base64,PHNjcmlwdD4=)",
+        "`</code><script>alert(1)</script>`",
+        '![" onerror="alert(1)](../own.png)',
+        '<a href="javascript:alert(1)">x</a>',
+    ],
+)
+def test_texts_of_results_are_never_script(hostile: Path, text: str) -> None:
+    class Tags(Page):
+        def handle_starttag(self, tag, attributes):
+            super().handle_starttag(tag, attributes)
+            assert tag != "script"
+            assert not any(name.startswith("on") for name, _ in attributes)
+            assert not str(dict(attributes).get("href", "#")).startswith(("javascript", "data"))
+
+    Tags(shown(hostile, text))
+
+
+def test_a_packed_table_is_not_unpacked_without_end(tmp_path, capsys):
+    (tmp_path / "a.md").write_text("# Title")
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(bytes(2**25 + 1)))
+    assert "allowed: up to 33554432" in error_line(main, capsys, "report", str(tmp_path))

@@ -138,7 +138,7 @@ def test_presets_are_calibrated(preset, framework):
 def test_what_learns_as_psl_has_its_calibration():
     made = Surrogate(build("three-tier"), get("hierarchical"), 1)
     assert made.calibration.provenance == calibration_for(build("three-tier"), "psl").provenance
-    with pytest.raises(ScenarioError, match="calibrate --scenario three-tier --framework psl"):
+    with pytest.raises(ScenarioError, match=r"calibrate --scenario FILE\.toml --framework psl"):
         Surrogate(build("three-tier", {"training": {"batch_size": 8}}), get("hierarchical"), 1)
 
 
@@ -149,8 +149,18 @@ def test_radio_does_not_matter():
 @pytest.mark.parametrize(
     ("changed", "framework", "message"),
     [
-        ({"training": {"batch_size": 8}}, "epsl", "'iot' with framework 'epsl' and its settings .* is not calibrated"),
-        ({}, "fl", "calibrate --scenario iot --framework fl"),
+        (
+            {"training": {"batch_size": 8}},
+            "epsl",
+            r"'iot' with framework 'epsl' is not calibrated: it has training.batch_size = 8, calibrated: \d+; `python "
+            r"-m experiments calibrate --scenario FILE.toml --framework epsl` \(FILE.toml: where you save",
+        ),
+        (
+            {},
+            "psl-drop",
+            "not calibrated for any scenario; `.* calibrate --scenario iot --framework psl-drop` makes",
+        ),
+        ({}, "fl", "'fl' is not calibrated, nor can it be, allowed: learner = 'train', or framework 'epsl', 'psl'"),
         ({"clients": {"count": 40}}, "epsl", r"clients.count = 40: .* calibrated for 4 to 14; .* --clients 4 40`"),
         ({"family": {"clients": [3, 8]}}, "epsl", r"family.clients = 3: .* 4 to 14"),
         ({"family": {"dirichlet_alpha": [0.2, 2.0]}}, "epsl", r"family.dirichlet_alpha = 2: .* 0.1 to 1"),

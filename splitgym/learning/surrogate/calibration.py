@@ -1,7 +1,6 @@
 """Calibrations: the numbers of the law for one task, with the runs that they come from and their error."""
 
 import os
-import tomllib
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,14 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.inputs import read_text, reading
-from splitgym.learning.surrogate.calibration_file import CalibrationFile, Purpose
+from splitgym.files import read_toml
+from splitgym.inputs import reading
+from splitgym.learning.surrogate.calibration_file import CalibrationFile, Purpose, key
 from splitgym.learning.surrogate.parameters import Parameters
-from splitgym.scenario import Scenario, ScenarioError
+from splitgym.scenario import Scenario, ScenarioError, load, presets
 from splitgym.scenario.errors import in_one_line
 
 FOLDER_VARIABLE = "SPLITGYM_CALIBRATIONS"
 """Environment variable with a folder of one's own calibrations."""
+FRAMEWORKS = ("epsl", "psl", "psl-drop")
+"""Those that can be calibrated; others learn otherwise than the surrogate does, or as one of these."""
 
 
 @dataclass(frozen=True)
@@ -66,18 +68,19 @@ def calibration_for(scenario: Scenario, framework: str) -> Calibration:
     """The calibration of that scenario and framework: one's own (`FOLDER_VARIABLE`) before those of the package.
 
     Raises:
-        ScenarioError: there is none, or the scenario is outside of its ranges; the message says how to make one.
+        ScenarioError: there is none, or the scenario is outside of its ranges; the message says what differs, and how
+            to make one if that is possible.
     """
-    command = f"python -m experiments calibrate --scenario {scenario.name} --framework {framework}"
+    command = f"python -m experiments calibrate --scenario {_source(scenario)} --framework {framework}"
     found, faults = _find(scenario, framework)
     for fault in faults if found is not None else ():
         warnings.warn(f"{fault}; it is not used", RuntimeWarning, stacklevel=2)
     if found is None:
         broken = "".join(f"; {fault}" for fault in faults[:1])
         raise ScenarioError(
-            f"learner = 'surrogate': scenario {scenario.name!r} with framework {framework!r} and its settings of "
-            f"task and training is not calibrated; `{command}` makes a calibration (your own scenario: the path of its "
-            f"TOML file), to be found through the folder in {FOLDER_VARIABLE}{broken}"
+            f"learner = 'surrogate': scenario {scenario.name!r} with framework {framework!r} is not calibrated"
+            + _why_not(scenario, framework, command)
+            + broken
         )
     task, family = scenario.task, scenario.family
     _check_range("clients.count", (scenario.clients.count,), found.clients, command)
@@ -97,18 +100,40 @@ def _find(scenario: Scenario, framework: str) -> tuple[Calibration | None, list[
         ScenarioError: the calibration is broken; the message names its file.
     """
     faults: list[ScenarioError] = []
-    for path in _files():
-        try:
-            with _reading(path):
-                values = tomllib.loads(read_text(path))
-                purpose = Purpose.model_validate({n: values[n] for n in Purpose.model_fields if n in values})
-        except ScenarioError as fault:
-            faults.append(fault)
-            continue
+    for path, values, purpose in _purposes(faults):
         if purpose.fits(scenario, framework):
             with _reading(path):
                 return Calibration.of(values), faults
     return None, faults
+
+
+def _purposes(faults: list[ScenarioError]) -> Iterator[tuple[Path, dict[str, Any], Purpose]]:
+    """All files, what they hold, and what for; those of which nobody knows that are added to the faults."""
+    for path in _files():
+        try:
+            with _reading(path):
+                values = read_toml(path)
+                purpose = Purpose.model_validate({n: values[n] for n in Purpose.model_fields if n in values})
+        except ScenarioError as fault:
+            faults.append(fault)
+            continue
+        yield path, values, purpose
+
+
+def _source(scenario: Scenario) -> str:
+    """How a command names a scenario with this task and training."""
+    is_preset = scenario.name in presets() and key(load(scenario.name)) == key(scenario)
+    return scenario.name if is_preset else "FILE.toml"
+
+
+def _why_not(scenario: Scenario, framework: str, command: str) -> str:
+    """What differs from the nearest calibration, and what can be done."""
+    if framework not in FRAMEWORKS:
+        return f", nor can it be, allowed: learner = 'train', or framework {', '.join(map(repr, FRAMEWORKS))}"
+    near = [purpose.differences(scenario) for *_, purpose in _purposes([]) if framework in purpose.frameworks]
+    differ = f": it has {'; '.join(sorted(near, key=len)[0])}" if near else " for any scenario"
+    file = " (FILE.toml: where you save scenario.to_toml())" if "FILE.toml" in command else ""
+    return f"{differ}; `{command}`{file} makes a calibration, to be found through the folder in {FOLDER_VARIABLE}"
 
 
 @contextmanager

@@ -77,6 +77,16 @@ class Purpose(Section):
             and self.data_digest == data.digest(scenario.task.dataset)
         )
 
+    def differences(self, scenario: Scenario) -> list[str]:
+        """What a scenario has otherwise, in words."""
+        found = []
+        own_fields = _fields(self.task, self.training)
+        for section, has, own in zip(("task", "training"), key(scenario), own_fields, strict=True):
+            for name in sorted({**has, **own}):
+                if has.get(name) != own.get(name):
+                    found.append(f"{section}.{name} = {has.get(name)!r}, calibrated: {own.get(name)!r}")
+        return found or [f"other data in {scenario.task.dataset!r}"]
+
 
 class CalibrationFile(Purpose):
     """All of it."""
@@ -115,6 +125,11 @@ class CalibrationFile(Purpose):
 
 def key(scenario: Scenario) -> tuple[dict[str, Any], dict[str, Any]]:
     """The fields of task and training that learning depends on; absent ones (None) are left out."""
-    task = scenario.task.model_dump(mode="json", exclude=set(FREE), exclude_none=True)
-    training = scenario.training.model_dump(mode="json", exclude={"aggregation_ratio"}, exclude_none=True)
-    return task, training
+    return _fields(scenario.task, scenario.training)
+
+
+def _fields(task: Task, training: Training) -> tuple[dict[str, Any], dict[str, Any]]:
+    return (
+        task.model_dump(mode="json", exclude=set(FREE), exclude_none=True),
+        training.model_dump(mode="json", exclude={"aggregation_ratio"}, exclude_none=True),
+    )
