@@ -38,7 +38,7 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 """A part of a whole, or a probability."""
 Factor = Annotated[float, Field(ge=1e-6, le=1e6)]
 """A factor on a speed, or a concentration."""
-LearningRate = Annotated[float, Field(ge=1e-12, le=1e6)]
+LearningRate = Annotated[float, Field(ge=1e-12, le=1e30)]
 """A step of an optimiser; large ones are not finite soon, and then train nothing."""
 
 Range = tuple[float, float]

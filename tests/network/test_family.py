@@ -77,7 +77,7 @@ def test_worlds_of_a_family_are_as_they_were_drawn() -> None:
         ({"clients": [1, 7]}, r"clients = \[1, 7\] must not exceed clients.count = 6"),
         ({"radius_m": [5.0, 20.0]}, "must exceed cell.min_distance_m"),
         ({"dirichlet_alpha": [0.1, 1.0]}, "needs task.partition = 'dirichlet'"),
-        ({"subchannel_hz": [0.0, 1.0]}, "two positive values"),
+        ({"subchannel_hz": [0.0, 1.0]}, "greater than or equal to 1"),
         ({"client": [1, 2]}, "clients"),
     ],
 )
