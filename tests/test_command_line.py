@@ -16,7 +16,6 @@ from experiments import __main__ as experiments
 from splitgym import __main__ as render
 from splitgym.command_line import checking_input, run
 from splitgym.inputs import InputError
-from splitgym.learning.surrogate.calibration import FOLDER_VARIABLE
 from splitgym.scenario import build
 
 ROOT = Path(splitgym.__file__).parents[1]
@@ -139,19 +138,6 @@ def test_wrong_input_is_one_line_everywhere(scenario_with, tmp_path, monkeypatch
     assert len(errors) == 1, errors
     assert errors[0].startswith("error: ")
     assert words in errors[0]
-
-
-@pytest.mark.parametrize("name", [name for name in MAINS if name != "experiments calibrate"])
-@pytest.mark.parametrize("content", ["", 'name = "toy"\n', "[", "\0"])
-def test_a_stray_calibration_is_one_line_everywhere(tmp_path, monkeypatch, capsys, name, content):
-    module, arguments = MAINS[name]
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "stray.toml").write_text(content, encoding="utf-8")
-    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
-    assert module.main([argument.format("toy") for argument in arguments]) == 2
-    errors = capsys.readouterr().err.splitlines()
-    assert len(errors) == 1, errors
-    assert errors[0].startswith(f"error: calibration {str(tmp_path / 'stray.toml')!r} ")
 
 
 @pytest.mark.parametrize("name", MAINS)

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 from itertools import count
+from operator import itemgetter
 
 import pytest
 from dying import Died, Steps
@@ -74,31 +75,39 @@ JSON = st.recursive(
 @given(entries=st.lists(JSON, max_size=5), data=st.data())
 def test_whatever_part_of_a_journal_is_left_its_whole_lines_count(entries, data, tmp_path_factory):
     path = tmp_path_factory.mktemp("journal") / "journal"
-    journal = Journal(path, lambda entry: entry)
+    journal = Journal(path, itemgetter("is"))
     for entry in entries:
-        journal.add(entry)
+        journal.add({"is": entry})
     whole = path.read_bytes() if entries else b""
-    assert [json.loads(line) for line in whole.split(b"\n")[:-1]] == entries
+    assert [json.loads(line)["is"] for line in whole.split(b"\n")[:-1]] == entries
     path.write_bytes(whole[: data.draw(st.integers(0, len(whole)))])
-    again = Journal(path, lambda entry: entry)
+    again = Journal(path, itemgetter("is"))
     assert again.entries == entries[: path.read_bytes().count(b"\n")]
     for entry in entries[len(again.entries) :]:
-        again.add(entry)
+        again.add({"is": entry})
     assert path.read_bytes() == whole
 
 
 def test_a_line_that_does_not_fit_on_the_disk_spoils_no_other(tmp_path, monkeypatch):
-    journal = Journal(tmp_path / "journal", int)
-    journal.add(1)
+    journal = Journal(tmp_path / "journal", itemgetter("is"))
+    journal.add({"is": 1})
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
         with pytest.raises(OSError, match=r"No space left on device: '.*journal'"):
-            journal.add(2)
-    journal.add(3)
-    assert Journal(journal.path, int).entries == journal.entries == [1, 3]
+            journal.add({"is": 2})
+    journal.add({"is": 3})
+    assert Journal(journal.path, itemgetter("is")).entries == journal.entries == [1, 3]
 
 
 def test_a_broken_line_is_named(tmp_path):
-    path = write_text(tmp_path / "journal", "1\nx\n")
+    path = write_text(tmp_path / "journal", '{"is": 1}\nx\n')
     with pytest.raises(InputError, match=r"^line 2 of .*journal is broken \(.*\): delete it to run its job again$"):
-        Journal(path, int)
+        Journal(path, itemgetter("is"))
+
+
+def test_a_damaged_line_does_not_fit_its_checksum(tmp_path):
+    path = tmp_path / "journal"
+    Journal(path, itemgetter("is")).add({"is": 5})
+    path.write_bytes(path.read_bytes().replace(b'"is": 5', b'"is": 6'))
+    with pytest.raises(InputError, match=r"^line 1 of .*journal is broken \(its sum is another\)"):
+        Journal(path, itemgetter("is"))
