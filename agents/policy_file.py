@@ -5,11 +5,12 @@ from contextlib import suppress
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import tomli_w
 import torch
 from gymnasium import spaces
+from pydantic import Field
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from stable_baselines3.common.policies import BasePolicy
@@ -29,6 +30,10 @@ TIMES_THE_WEIGHTS = 16
 
 class PolicyError(InputError):
     """A trained policy is missing, broken, or of another environment; the message says which."""
+
+
+Cost = Annotated[float, Field(ge=-1e300, allow_inf_nan=True)]
+"""Infinite: the target was never reached."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class Card:
     """Of the process that trained it: with another number sums are rounded otherwise."""
     largest_change: float | None = None
     """Of any weight, by the training."""
-    cost: float | None = None
+    cost: Cost | None = None
     """Of two policies of a training the one with the lower is better."""
     weights: str | None = None
     """SHA-256 of the file of the weights."""

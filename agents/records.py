@@ -17,7 +17,7 @@ def record(kind: type[Record], values: Mapping[str, Any]) -> Record:
     Raises:
         ValueError: one is missing, not expected, not finite or of another type; the message is one line that names it.
     """
-    hints, listed = get_type_hints(kind), fields(kind)  # type: ignore[arg-type]
+    hints, listed = get_type_hints(kind, include_extras=True), fields(kind)  # type: ignore[arg-type]
     needed: dict[str, Any] = {
         field.name: (hints[field.name], ... if field.default is MISSING else field.default) for field in listed
     }

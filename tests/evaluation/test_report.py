@@ -47,7 +47,7 @@ class Page(HTMLParser):
 def page(tmp_path):
     comparison = Comparison(episode_table(EPISODES), "slow")
     image = tmp_path / "plot.png"
-    image.write_bytes(b"\x89PNG bits")
+    image.write_bytes(b"\x89PNG\r\n\x1a\n bits")
     path = tmp_path / "report.html"
     facts = {"Command": "python -m agents.compare --agents 'a<b'"}
     summary, paired = comparison.summary(), comparison.paired()
@@ -61,7 +61,7 @@ def test_report_needs_no_other_file(page):
     assert parsed.outside == []
     assert not re.search(r"https?://|<script|@import", text)
     (image,) = parsed.images
-    assert b64decode(image.removeprefix("data:image/png;base64,")) == b"\x89PNG bits"
+    assert b64decode(image.removeprefix("data:image/png;base64,")) == b"\x89PNG\r\n\x1a\n bits"
 
 
 def test_report_holds_every_cell_of_the_tables(page):

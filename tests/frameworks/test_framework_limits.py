@@ -58,13 +58,13 @@ def whole(made: Parties, client: int = 0) -> list[Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("framework", "network", "optimizer"),
+    ("framework", "kind_and_cut", "optimizer"),
     drawn(33, ALL_ALIKE, [("cnn", 2), ("norm", 1), ("norm", 3)], ["sgd", "adam"]),
 )
 def test_with_one_client_every_framework_is_plain_training(
-    framework: str, network: tuple[str, int], optimizer: str
+    framework: str, kind_and_cut: tuple[str, int], optimizer: str
 ) -> None:
-    kind, cut = network
+    kind, cut = kind_and_cut
     settings = training(8, momentum=0.9, weight_decay=1e-3, optimizer=optimizer, **RATE)
     made, losses = trained(framework, kind, (1.0,), settings, cut, lambda seed: exercise((1.0,), 8, 0, seed))
     net = nn.Sequential(*network(kind).units)

@@ -35,10 +35,11 @@ from experiments.running.experiment import Job
 from experiments.running.finished import Finished
 from experiments.running.page import parts
 from splitgym.data.sources import read
-from splitgym.files import read_arrays
-from splitgym.inputs import InputError
+from splitgym.files import read_arrays, read_toml
+from splitgym.inputs import InputError, reading
 from splitgym.learning.surrogate.calibration import Calibration
-from splitgym.scenario import build, load
+from splitgym.scenario import ScenarioError, build, load
+from splitgym.scenario.errors import in_one_line
 
 PACKAGE = Path(splitgym.__file__).parent
 ODD = (
@@ -100,7 +101,7 @@ def good(tmp_path_factory):
     for ending in ("toml", "safetensors"):
         shipped = learned.TRAINED / "ppo-equivariant" / f"iot.{ending}"
         (folder / f"policy.{ending}").write_bytes(shipped.read_bytes())
-    (folder / "progress.json").write_text('{"steps": 128, "best": 3.5}\n')
+    (folder / "progress.json").write_text('{"steps": 128}\n')
     settings = {"scenario": "toy", "seeds": 2, "compare": ["greedy"], "device": None}
     (folder / "run.json").write_text(json.dumps({"command": "python train_agent.py", "settings": settings}))
     (folder / "settings.yml").write_bytes(algorithms.get("ppo-equivariant").settings.read_bytes())
@@ -151,6 +152,11 @@ def read_data(path, env):
     assert source.labels.max(initial=0) < len(source.classes)
 
 
+def read_calibration(path, env):
+    with reading(f"calibration {str(path)!r}", ScenarioError), in_one_line():
+        Calibration.of(read_toml(path))
+
+
 def read_settings(path, env):
     found = Hyperparameters.read(algorithms.get("ppo-equivariant"), "surrogate", path)
     assert found.steps >= 1
@@ -158,12 +164,12 @@ def read_settings(path, env):
 
 READERS = {
     "scenario.toml": lambda path, env: load(path),
-    "calibration.toml": lambda path, env: Calibration.load(path),
+    "calibration.toml": read_calibration,
     "data.npz": read_data,
     "log.npz": lambda path, env: Log.load(path).accuracy,
     "policy.toml": read_policy,
     "policy.safetensors": read_policy,
-    "progress.json": lambda path, env: PolicyFolder(path.parent).progress().cost + 1,
+    "progress.json": lambda path, env: PolicyFolder(path.parent).progress().steps + 1,
     "run.json": lambda path, env: RunFolder(path.parent).settings(),
     "settings.yml": read_settings,
     "provenance.json": lambda path, env: provenance.differences(provenance.saved(path.parent)["settings"], {}),
@@ -404,7 +410,7 @@ HOSTILE = {
         "long": lambda: b"#" * 2**24,
     },
     "run.json": {"deep": lambda: b"[" * DEEP, "digits": lambda: b'{"settings": ' + b"9" * 100_000 + b"}"},
-    "progress.json": {"deep": lambda: b'{"a":' * DEEP, "inf": lambda: b'{"steps": 1, "best": 1e999}'},
+    "progress.json": {"deep": lambda: b'{"a":' * DEEP, "inf": lambda: b'{"steps": 1e999}'},
     "provenance.json": {"deep": lambda: b"[" * DEEP},
     "jobs.jsonl": {"deep": lambda: b"[" * DEEP + b"\n", "digits": lambda: b'{"job": ' + b"9" * 5000 + b"}\n"},
     "a.md": {
