@@ -27,7 +27,8 @@ from experiments.tables import estimate, markdown
 from experiments.watched import of_server, watched
 from splitgym.evaluation.plots import COLOURS
 from splitgym.frameworks import get
-from splitgym.frameworks.parties import Exercise, Parties
+from splitgym.frameworks.exercise import Exercise
+from splitgym.frameworks.parties import Parties
 from splitgym.frameworks.server_pass import inject, virtual
 from splitgym.frameworks.side_by_side import run_clients
 from splitgym.learning import Learner

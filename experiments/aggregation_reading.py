@@ -26,7 +26,8 @@ from experiments.running import Case, Experiment, Row, at_least
 from experiments.tables import estimate, markdown
 from experiments.watched import of_server, watched
 from splitgym.frameworks import get
-from splitgym.frameworks.parties import Exercise, Parties
+from splitgym.frameworks.exercise import Exercise
+from splitgym.frameworks.parties import Parties
 from splitgym.frameworks.server_pass import CutGradients, inject, virtual
 from splitgym.frameworks.side_by_side import run_clients
 from splitgym.frameworks.snapshots import Snapshot, buffers_of

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from splitgym.frameworks import Framework
-from splitgym.frameworks.parties import Exercise, Parties
+from splitgym.frameworks.exercise import Exercise
+from splitgym.frameworks.parties import Parties
 from splitgym.frameworks.server_pass import CutGradients
 
 

@@ -13,7 +13,8 @@ from experiments.everybody import everybody
 from splitgym import models
 from splitgym.data.dimensions import dimensions
 from splitgym.frameworks import aggregated_rows, get, names
-from splitgym.frameworks.parties import Exercise, Parties
+from splitgym.frameworks.exercise import Exercise
+from splitgym.frameworks.parties import Parties
 from splitgym.learning import Learner
 from splitgym.learning.memory import keep_freed_memory
 from splitgym.models import CuttableNetwork, Profile
@@ -162,9 +163,8 @@ def _bare_framework(setting: Setting, subject: Subject) -> Callable[[], object]:
         network,
         n,
         training,
-        framework.network_at,
-        framework.server_copies,
-        Cloud().cut_layer if framework.cloud else None,
+        framework.segments,
+        Cloud().cut_layer if framework.cuts_twice else None,
     )
     parties.move_cut(setting.cut, range(n), np.full(n, 1 / n))
     images, labels = _random_data(setting)

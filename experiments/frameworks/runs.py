@@ -8,6 +8,7 @@ from experiments.running import Case, Row
 from splitgym.allocation import allocate
 from splitgym.envs import SplitLearningEnv
 from splitgym.frameworks import get
+from splitgym.frameworks.segments import Node
 
 ALPHA = 0.5
 """Dirichlet concentration of the non-IID runs."""
@@ -33,7 +34,7 @@ def _overrides(case: Case, method: Method) -> dict[str, dict[str, Any]]:
     task, training = TASKS[case["task"]], dict(method.training)
     if case["batch_size"] is not None:
         training["batch_size"] = case["batch_size"]
-    if get(method.framework).network_at == "clients":
+    if not get(method.framework).cuts and get(method.framework).segments[0].node is Node.CLIENT:
         # Who trains the whole network does so at the rate that most of it has elsewhere.
         training["client_learning_rate"] = task["training"]["server_learning_rate"]
     schedule = {

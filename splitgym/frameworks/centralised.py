@@ -3,6 +3,7 @@
 from splitgym.frameworks.alone import train_joint
 from splitgym.frameworks.framework import Framework
 from splitgym.frameworks.phases import Phase, Resource, Workload
+from splitgym.frameworks.segments import Node, Segment
 
 
 def phases(w: Workload) -> tuple[Phase, ...]:
@@ -13,4 +14,6 @@ def phases(w: Workload) -> tuple[Phase, ...]:
     )
 
 
-FRAMEWORK = Framework(name="centralised", phases=phases, train=train_joint, network_at="server", joint_batch=True)
+FRAMEWORK = Framework(
+    name="centralised", phases=phases, train=train_joint, segments=(Segment(Node.SERVER),), joint_batch=True
+)

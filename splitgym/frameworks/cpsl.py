@@ -8,9 +8,11 @@ whole band in their turn.
 import torch
 
 from splitgym.frameworks import sfl_v1
+from splitgym.frameworks.exercise import Exercise
 from splitgym.frameworks.framework import Framework
-from splitgym.frameworks.parties import Exercise, Parties, model_state
+from splitgym.frameworks.parties import Parties, model_state
 from splitgym.frameworks.phases import Turns
+from splitgym.frameworks.segments import Bound, Node, Segment, Weights
 from splitgym.frameworks.server_pass import server_pass
 from splitgym.frameworks.side_by_side import ClientPass, run_clients
 from splitgym.frameworks.snapshots import MeanStatistics, Snapshot, WeightedMean, buffers_of, state_of
@@ -82,5 +84,10 @@ def _run_members(parties: Parties, cluster: Exercise) -> list[ClientPass]:
 
 
 FRAMEWORK = Framework(
-    name="cpsl", phases=sfl_v1.phases, train=train, network_at="shared", turns=Turns.CLUSTERS, joint_batch=True
+    name="cpsl",
+    phases=sfl_v1.phases,
+    train=train,
+    segments=(Segment(Node.CLIENT, Bound.CUT, Weights.AVERAGED), Segment(Node.SERVER)),
+    turns=Turns.CLUSTERS,
+    joint_batch=True,
 )

@@ -10,8 +10,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from splitgym.frameworks import mixed_cuts
+from splitgym.frameworks.exercise import Exercise
 from splitgym.frameworks.framework import Framework
-from splitgym.frameworks.parties import Exercise, Parties
+from splitgym.frameworks.parties import Parties
 from splitgym.frameworks.phases import Phase, Resource, Workload
 from splitgym.frameworks.server_pass import CutGradients, server_pass
 from splitgym.frameworks.side_by_side import run_clients
@@ -38,7 +40,9 @@ def phases(w: Workload) -> tuple[Phase, ...]:
 
 
 def train(parties: Parties, exercise: Exercise) -> bool:
-    """One EPSL round; see `train_with`."""
+    """One EPSL round; see `train_with`, and with different cut layers, where phi = 0, `mixed_cuts.train`."""
+    if len(set(parties.cut_layers[list(exercise.participants)])) > 1:
+        return mixed_cuts.train(parties, exercise)
     return train_with(server_pass, parties, exercise)
 
 
@@ -77,4 +81,4 @@ def train_with(
     return True
 
 
-FRAMEWORK = Framework(name="epsl", phases=phases, train=train, aggregates=True, joint_batch=True)
+FRAMEWORK = Framework(name="epsl", phases=phases, train=train, aggregates=True, joint_batch=True, cuts_by_client=True)

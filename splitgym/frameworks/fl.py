@@ -5,9 +5,11 @@ takes the mean, weighted by data.
 """
 
 from splitgym.frameworks.alone import train_alone
+from splitgym.frameworks.exercise import Exercise
 from splitgym.frameworks.framework import Framework
-from splitgym.frameworks.parties import Exercise, Parties
+from splitgym.frameworks.parties import Parties
 from splitgym.frameworks.phases import Phase, Resource, Workload
+from splitgym.frameworks.segments import Node, Segment, Weights
 from splitgym.scenario import Training
 
 
@@ -24,7 +26,7 @@ def phases(w: Workload) -> tuple[Phase, ...]:
 
 def train(parties: Parties, exercise: Exercise) -> bool:
     """One round; see `splitgym.frameworks.alone.train_alone`."""
-    return train_alone(parties, exercise, averaged=len(parties.server.units))
+    return train_alone(parties, exercise, averaged=[len(parties.server.units)] * len(exercise.participants))
 
 
 def steps(training: Training) -> int:
@@ -36,6 +38,6 @@ FRAMEWORK = Framework(
     name="fl",
     phases=phases,
     train=train,
-    network_at="clients",
+    segments=(Segment(Node.CLIENT, weights=Weights.AVERAGED),),
     steps=steps,
 )

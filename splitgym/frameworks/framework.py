@@ -3,15 +3,17 @@
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from splitgym.frameworks.phases import Phase, Turns, Workload
+from splitgym.frameworks.segments import SPLIT, Bound, Segments, has_bound
 from splitgym.inputs import one_line
 from splitgym.scenario import ScenarioError, Training
 from splitgym.scenario.errors import suggest
 
 if TYPE_CHECKING:
-    from splitgym.frameworks.parties import Exercise, Parties
+    from splitgym.frameworks.exercise import Exercise
+    from splitgym.frameworks.parties import Parties
 
 NAMES = ("centralised", "fl", "sl", "sfl-v1", "sfl-v2", "psl", "epsl", "psl-drop", "epsl-pt", "cpsl", "hierarchical")
 
@@ -35,15 +37,12 @@ class Framework:
     """Trains one round; False: something was not finite and no weight was changed."""
     aggregates: bool = False
     """Whether a scheduler may choose the aggregation ratio phi; if not, it must be 0 or what is prescribed."""
-    network_at: Literal["own-clients", "shared", "clients", "server"] = "own-clients"
-    """Who holds the units: clients their own first ones (own-clients); one client model and a server (shared); the
-    whole network at the clients or at the server."""
+    segments: Segments = SPLIT
+    """Who trains which units of the network."""
+    cuts_by_client: bool = False
+    """Whether clients may have different cut layers, with phi = 0."""
     joint_batch: bool = False
     """Whether the server takes the rows of all clients (of a turn) in one batch."""
-    server_copies: bool = False
-    """Whether the server trains a copy for each client."""
-    cloud: bool = False
-    """Whether the units behind the scenario's `cloud.cut_layer` are trained in the cloud."""
     learns_as: str | None = None
     """A framework whose training gives the same weights; absent: there is none that a calibration may stand for."""
     turns: Turns = Turns.TOGETHER
@@ -58,6 +57,16 @@ class Framework:
     def allowed_ratio(self, batch_size: int) -> float:
         """The largest phi that may be chosen; 0: it does not aggregate."""
         return self.highest_ratio(batch_size) if self.aggregates else 0.0
+
+    @property
+    def cuts(self) -> bool:
+        """Whether the network is cut between clients and server."""
+        return has_bound(self.segments, Bound.CUT)
+
+    @property
+    def cuts_twice(self) -> bool:
+        """Whether there is a second cut."""
+        return has_bound(self.segments, Bound.SECOND_CUT)
 
 
 def names() -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from splitgym.frameworks.parties import Party, mixed_precision
+from splitgym.frameworks.party import Party, mixed_precision
 
 _FEW_INPUTS = 32
 """Up to so many inputs of a convolution's output a product of patches is faster than a grouped convolution."""

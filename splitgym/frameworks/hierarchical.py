@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from splitgym.frameworks import epsl
+from splitgym.frameworks.exercise import Exercise
 from splitgym.frameworks.framework import Framework
-from splitgym.frameworks.parties import Exercise, Parties
+from splitgym.frameworks.parties import Parties
 from splitgym.frameworks.phases import Phase, Resource, Workload
+from splitgym.frameworks.segments import Bound, Node, Segment, Weights
 from splitgym.frameworks.server_pass import CutGradients, add_losses, loss_gradients, per_client, run_rows
 
 
@@ -76,4 +78,15 @@ def edge_and_cloud_pass(parties: Parties, smashed: Tensor, exercise: Exercise) -
     return CutGradients(smashed[0, :0], own / per_client(weights, own), [*of_edge, *of_cloud])
 
 
-FRAMEWORK = Framework(name="hierarchical", phases=phases, train=train, joint_batch=True, cloud=True, learns_as="psl")
+FRAMEWORK = Framework(
+    name="hierarchical",
+    phases=phases,
+    train=train,
+    segments=(
+        Segment(Node.CLIENT, Bound.CUT, Weights.OWN),
+        Segment(Node.SERVER, Bound.SECOND_CUT),
+        Segment(Node.CLOUD),
+    ),
+    joint_batch=True,
+    learns_as="psl",
+)

@@ -6,8 +6,9 @@ What aggregation is worth shows only beside leaving the same rows out.
 from dataclasses import replace
 
 from splitgym.frameworks import epsl, psl
+from splitgym.frameworks.exercise import Exercise
 from splitgym.frameworks.framework import Framework
-from splitgym.frameworks.parties import Exercise, Parties
+from splitgym.frameworks.parties import Parties
 from splitgym.frameworks.phases import Phase, Workload
 
 ROWS_LEFT = 2

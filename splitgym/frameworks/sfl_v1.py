@@ -5,9 +5,11 @@ averaged; likewise the server's copies.
 """
 
 from splitgym.frameworks.alone import train_alone
+from splitgym.frameworks.exercise import Exercise
 from splitgym.frameworks.framework import Framework
-from splitgym.frameworks.parties import Exercise, Parties
+from splitgym.frameworks.parties import Parties
 from splitgym.frameworks.phases import Phase, Resource, Workload
+from splitgym.frameworks.segments import Bound, Node, Segment, Weights
 
 
 def phases(w: Workload) -> tuple[Phase, ...]:
@@ -27,7 +29,13 @@ def phases(w: Workload) -> tuple[Phase, ...]:
 
 def train(parties: Parties, exercise: Exercise) -> bool:
     """One round; see `splitgym.frameworks.alone.train_alone`."""
-    return train_alone(parties, exercise, averaged=len(parties.server.units))
+    return train_alone(parties, exercise, averaged=[len(parties.server.units)] * len(exercise.participants))
 
 
-FRAMEWORK = Framework(name="sfl-v1", phases=phases, train=train, network_at="shared", server_copies=True)
+FRAMEWORK = Framework(
+    name="sfl-v1",
+    phases=phases,
+    train=train,
+    segments=(Segment(Node.CLIENT, Bound.CUT, Weights.AVERAGED), Segment(Node.SERVER, weights=Weights.AVERAGED)),
+    cuts_by_client=True,
+)

@@ -6,13 +6,21 @@ the order of their indices. What is computed and sent is that of version 1.
 
 from splitgym.frameworks import sfl_v1
 from splitgym.frameworks.alone import train_alone
+from splitgym.frameworks.exercise import Exercise
 from splitgym.frameworks.framework import Framework
-from splitgym.frameworks.parties import Exercise, Parties
+from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.segments import Bound, Node, Segment, Weights
 
 
 def train(parties: Parties, exercise: Exercise) -> bool:
     """One round; see `splitgym.frameworks.alone.train_alone`."""
-    return train_alone(parties, exercise, averaged=parties.cut_layer)
+    return train_alone(parties, exercise, averaged=parties.cut_layers[list(exercise.participants)].tolist())
 
 
-FRAMEWORK = Framework(name="sfl-v2", phases=sfl_v1.phases, train=train, network_at="shared")
+FRAMEWORK = Framework(
+    name="sfl-v2",
+    phases=sfl_v1.phases,
+    train=train,
+    segments=(Segment(Node.CLIENT, Bound.CUT, Weights.AVERAGED), Segment(Node.SERVER)),
+    cuts_by_client=True,
+)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from splitgym.frameworks.grouped import GroupedPass, groupable
-from splitgym.frameworks.parties import Party
+from splitgym.frameworks.party import Party
 
 
 class ClientPass(Protocol):

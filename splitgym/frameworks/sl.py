@@ -5,14 +5,23 @@ The client model is handed from client to client by way of the server; a turn is
 
 from splitgym.frameworks import sfl_v1
 from splitgym.frameworks.alone import train_alone
+from splitgym.frameworks.exercise import Exercise
 from splitgym.frameworks.framework import Framework
-from splitgym.frameworks.parties import Exercise, Parties
+from splitgym.frameworks.parties import Parties
 from splitgym.frameworks.phases import Turns
+from splitgym.frameworks.segments import Bound, Node, Segment
 
 
 def train(parties: Parties, exercise: Exercise) -> bool:
     """One round; see `splitgym.frameworks.alone.train_alone`."""
-    return train_alone(parties, exercise, averaged=0)
+    return train_alone(parties, exercise, averaged=[0] * len(exercise.participants))
 
 
-FRAMEWORK = Framework(name="sl", phases=sfl_v1.phases, train=train, network_at="shared", turns=Turns.ONE_BY_ONE)
+FRAMEWORK = Framework(
+    name="sl",
+    phases=sfl_v1.phases,
+    train=train,
+    segments=(Segment(Node.CLIENT, Bound.CUT), Segment(Node.SERVER)),
+    cuts_by_client=True,
+    turns=Turns.ONE_BY_ONE,
+)

@@ -54,6 +54,38 @@ class WeightedMean:
         _write(self._sums, self._start.tensors)
 
 
+class MixedMean:
+    """Tensors that some parties begin as they were and average, and that are handed on between the others.
+
+    Each party: `begin`, change them, `add`. `finish` writes the mean of what the first made of them and of what the
+    last of the others left, which counts for all of these.
+    """
+
+    def __init__(self, tensors: Iterable[Tensor]) -> None:
+        self._tensors = list(tensors)
+        self._start = [tensor.clone() for tensor in self._tensors]
+        self._handed_on = self._start
+        self._sums = [torch.zeros_like(tensor) for tensor in self._tensors]
+        self._served: Tensor | float = 0.0
+
+    def begin(self, averaged: bool) -> None:
+        """Puts the values there with which the next party begins."""
+        _write(self._start if averaged else self._handed_on, self._tensors)
+
+    def add(self, weight: Tensor | float, averaged: bool) -> None:
+        """Counts the present values with a weight; weights are to sum to 1."""
+        if averaged:
+            _add_weighted(self._sums, self._tensors, weight)
+        else:
+            self._handed_on = [tensor.clone() for tensor in self._tensors]
+            self._served = self._served + weight
+
+    def finish(self) -> None:
+        """Writes the mean."""
+        _add_weighted(self._sums, self._handed_on, self._served)
+        _write(self._sums, self._tensors)
+
+
 class MeanStatistics:
     """Running statistics that several passes move, each from the same start, averaged.
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from splitgym.frameworks.grouped import groupable, grouped_forward
-from splitgym.frameworks.parties import Parties, mixed_precision
+from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.party import mixed_precision
 
 ROWS_AT_ONCE = {"cpu": 512, "cuda": 16_384}
 """Test samples in one pass: few enough for a processor's cache, many enough to fill a GPU."""

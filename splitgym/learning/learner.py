@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from splitgym import data, models
 from splitgym.frameworks import Framework, Turns, aggregated_rows, get
-from splitgym.frameworks.parties import Exercise, Parties, Traffic
+from splitgym.frameworks.exercise import Exercise, Traffic
+from splitgym.frameworks.parties import Parties
 from splitgym.learning.accuracy import Evaluator
 from splitgym.learning.augmentation import random_symmetries
 from splitgym.learning.batches import BatchOrder
@@ -105,9 +106,8 @@ class Learner:
             network,
             len(parts),
             scenario.training,
-            self.framework.network_at,
-            self.framework.server_copies,
-            scenario.cloud.second_cut(len(network)) if self.framework.cloud else None,
+            self.framework.segments,
+            scenario.cloud.second_cut(len(network)) if self.framework.cuts_twice else None,
         )
         self.outcome = self._untrained(len(dataset.classes))
         self.traffic_bits: dict[str, int] = vars(Traffic())
@@ -236,8 +236,7 @@ class Learner:
             **(self._measure() if evaluated else {}),
             loss=loss,
             client_loss=client_loss,
-            # A framework that does not cut the network stands at no cut.
-            cut_layer=self.parties.cut_layer % (self._cuts + 1),
+            cut_layer=self.parties.cut_layer if self.framework.cuts else 0,
             client_cut_layer=self.parties.client_cut_layer,
             trained=taught is not None,
             finite=finite,

@@ -1,5 +1,6 @@
 """What was decided and what it cost, in words and numbers."""
 
+from splitgym.frameworks.segments import units_on_clients as units_on_clients_of
 from splitgym.rendering.scene import Played, Scene
 from splitgym.rendering.units import quantity
 
@@ -7,8 +8,7 @@ from splitgym.rendering.units import quantity
 def units_on_clients(scene: Scene, played: Played) -> int:
     """How many units are trained on the clients."""
     units = scene.state.system.cut_layers + 1
-    whole = {"clients": units, "server": 0}
-    return whole.get(scene.framework.network_at, int(played.decision.cut_layer))
+    return units_on_clients_of(scene.framework.segments, int(played.decision.cut_layer), units)
 
 
 def facts(scene: Scene, played: Played) -> list[tuple[str, str]]:

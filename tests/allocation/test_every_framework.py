@@ -21,11 +21,12 @@ from splitgym.allocation import (
 )
 from splitgym.frameworks import get, names
 from splitgym.frameworks.phases import Turns
+from splitgym.frameworks.segments import Weights
 from splitgym.timing import round_cost
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-OWN_CLIENTS = [name for name in names() if get(name).network_at == "own-clients"]
+OWN_CLIENTS = [name for name in names() if get(name).segments[0].weights is Weights.OWN]
 """Frameworks whose clients keep a part of the network from round to round."""
 ROUNDING = 1e-8
 """Relative; the golden-section search over two uplinks is about as exact."""

@@ -20,7 +20,8 @@ from experiments.activations import (
 from experiments.everybody import everybody
 from experiments.watched import watched
 from splitgym.frameworks import get
-from splitgym.frameworks.parties import Exercise, Parties
+from splitgym.frameworks.exercise import Exercise
+from splitgym.frameworks.parties import Parties
 from splitgym.frameworks.server_pass import server_pass
 from splitgym.frameworks.side_by_side import run_clients
 from splitgym.learning import Learner

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from splitgym.frameworks import get
-from splitgym.frameworks.parties import Exercise, Parties
+from splitgym.frameworks.exercise import Exercise
+from splitgym.frameworks.parties import Parties
 from splitgym.models import CuttableNetwork, build
 from splitgym.scenario import Training
 
@@ -47,8 +48,8 @@ def parties(
 ) -> Parties:
     """Parties that stand at a cut; clients that have first units of their own begin with different ones."""
     chosen = get(framework)
-    edge_units = second_cut if chosen.cloud else None
-    made = Parties(network(kind), len(shares), settings, chosen.network_at, chosen.server_copies, edge_units)
+    second = second_cut if chosen.cuts_twice else None
+    made = Parties(network(kind), len(shares), settings, chosen.segments, second)
     made.move_cut(cut, range(len(shares)), np.array(shares))
     for seed, client in enumerate(made.clients if made.own_units else ()):
         for unit, other in zip(client.units, network(kind, 100 + seed).units[:cut], strict=True):

@@ -8,7 +8,8 @@ from small_parties import assert_close, assert_same, differs, everything, exerci
 from torch import Tensor, nn
 
 from splitgym.frameworks import get
-from splitgym.frameworks.parties import Exercise, Parties
+from splitgym.frameworks.exercise import Exercise
+from splitgym.frameworks.parties import Parties
 
 EPSL = get("epsl")
 SHARES = (0.5, 0.3, 0.2)

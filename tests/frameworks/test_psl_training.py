@@ -19,7 +19,8 @@ from small_parties import (
 from torch import nn
 
 from splitgym.frameworks import get
-from splitgym.frameworks.parties import Exercise, Parties
+from splitgym.frameworks.exercise import Exercise
+from splitgym.frameworks.parties import Parties
 
 
 class PlainSplitLearning:

@@ -13,7 +13,8 @@ from torch import nn
 
 from splitgym import data
 from splitgym.frameworks import Framework, get
-from splitgym.frameworks.parties import Exercise, Parties
+from splitgym.frameworks.exercise import Exercise
+from splitgym.frameworks.parties import Parties
 from splitgym.learning import Learner
 from splitgym.rounds import Decision, RoundOutcome
 from splitgym.scenario import Scenario, build

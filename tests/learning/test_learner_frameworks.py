@@ -20,7 +20,9 @@ from small_learners import (
 )
 
 from splitgym.frameworks import get, names
-from splitgym.frameworks.parties import Exercise, Parties
+from splitgym.frameworks.exercise import Exercise
+from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.segments import Weights
 from splitgym.learning import Learner
 from splitgym.scenario import Scenario
 
@@ -173,7 +175,7 @@ def test_outcomes_speak_of_those_who_took_part(framework: str) -> None:
 @pytest.mark.parametrize("framework", names())
 def test_only_clients_with_units_of_their_own_are_behind_a_cut(framework: str) -> None:
     learner = Learner(scenario(), framework, 0, "cpu")
-    own = learner.framework.network_at == "own-clients"
+    own = learner.framework.segments[0].weights is Weights.OWN
     outcomes = play(learner, range(3))
     cuts = [outcome.cut_layer for outcome in outcomes]
     assert cuts == ([0, 0, 0] if framework in {"fl", "centralised"} else [1, 2, 2])

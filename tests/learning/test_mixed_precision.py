@@ -11,7 +11,8 @@ from small_learners import assert_equal_outcomes, assert_same, memories, play, s
 from torch import Tensor, nn
 
 from splitgym.frameworks import get, names
-from splitgym.frameworks.parties import Exercise, Parties
+from splitgym.frameworks.exercise import Exercise
+from splitgym.frameworks.parties import Parties
 from splitgym.learning import Learner
 from splitgym.models import CuttableNetwork, build
 from splitgym.scenario import Scenario, ScenarioError
@@ -45,9 +46,7 @@ def settings(**fields: object) -> Scenario:
 def a_round(framework: str, kind: str, m: int, **fields: object) -> tuple[Tensor, Tensor, Parties]:
     """Losses, all steps that weights made, joined, and the parties."""
     chosen, training = get(framework), settings(**fields).training
-    made = Parties(
-        copy.deepcopy(network(kind)), 3, training, chosen.network_at, chosen.server_copies, 2 if chosen.cloud else None
-    )
+    made = Parties(copy.deepcopy(network(kind)), 3, training, chosen.segments, 2 if chosen.cuts_twice else None)
     made.move_cut(1, range(3), np.array(SHARES))
     before = [p.detach().clone() for p in all_weights(made)]
     generator = torch.Generator().manual_seed(2)

@@ -10,7 +10,9 @@ from small_learners import CLIENTS, SCHEDULE, allowed, decision, scenario
 
 from splitgym.envs.world import World
 from splitgym.frameworks import Program, Resource, Workload, aggregated_rows, get, names
-from splitgym.frameworks.parties import Exercise, Parties
+from splitgym.frameworks.exercise import Exercise
+from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.segments import Weights
 from splitgym.learning import Learner
 from splitgym.models import CuttableNetwork, build, profile
 from splitgym.rounds import Decision
@@ -77,9 +79,7 @@ def test_a_model_that_moves_takes_its_running_statistics_along(framework: str, c
         )
     settings, chosen = scenario(), get(framework)
     share = np.full(CLIENTS, 1 / CLIENTS)
-    made = Parties(
-        network, CLIENTS, settings.training, chosen.network_at, chosen.server_copies, 2 if chosen.cloud else None
-    )
+    made = Parties(network, CLIENTS, settings.training, chosen.segments, 2 if chosen.cuts_twice else None)
     who, rows = (0, 2, 3), 8 * chosen.steps(settings.training)
     made.move_cut(cut, who, share)
     turns = {"sl": ((0,), (1,), (2,)), "cpsl": ((0, 2), (1,))}.get(framework)
@@ -135,4 +135,4 @@ def test_a_world_charges_what_its_learner_handed_over(framework: str) -> None:
             moving = sum(abs(prefix[cut] - prefix[held[i]]) for i in selected if held[i] > 0)
             assert played.cost.migration_bits[0] == pytest.approx(moving, rel=1e-9)
             moved.append(moving)
-    assert any(moved) == (get(framework).network_at == "own-clients")
+    assert any(moved) == (get(framework).segments[0].weights is Weights.OWN)

@@ -1,0 +1,76 @@
+"""The mini-batches of a round, and the bits that the parties hand over in it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+BITS = 32
+"""Of a number that is sent, whatever precision computes with it."""
+
+
+@dataclass
+class Traffic:
+    """Bits that the parties hand over in a round."""
+
+    uplink: int = 0
+    unicast: int = 0
+    broadcast: int = 0
+    backhaul: int = 0
+
+    def up(self, tensors: Iterable[Tensor]) -> None:
+        """From one client to the server."""
+        self.uplink += _bits(tensors)
+
+    def down(self, tensors: Iterable[Tensor]) -> None:
+        """From the server to one client."""
+        self.unicast += _bits(tensors)
+
+    def to_all(self, tensors: Iterable[Tensor]) -> None:
+        """From the server to everybody who listens, sent once."""
+        self.broadcast += _bits(tensors)
+
+    def over_backhaul(self, tensors: Iterable[Tensor]) -> None:
+        """Between the server and the cloud, either way."""
+        self.backhaul += _bits(tensors)
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """The mini-batches of one round: n clients that take part, b samples each."""
+
+    participants: tuple[int, ...]
+    """Indices of the n clients."""
+    weights: Tensor
+    """[n] lambda_i: share of client i in the data of those that take part; sums to 1."""
+    images: Tensor
+    """[n, b, ...]; a client that trains several steps has all of their mini-batches in it."""
+    labels: Tensor
+    """[n, b] class indices."""
+    aggregated_rows: int
+    """m: the first m positions of the mini-batch have their last-layer gradients averaged over clients."""
+    losses: Tensor
+    """[n] to be filled: mean cross-entropy of each client's mini-batch."""
+    turns: tuple[tuple[int, ...], ...] | None = None
+    """Who works at the same time: positions among the participants, turn by turn; absent: all together."""
+    traffic: Traffic = field(default_factory=Traffic)
+    """To be filled."""
+
+    def of(self, members: Sequence[int]) -> "Exercise":
+        """The exercise of some of the participants, by their positions; traffic is counted in common."""
+        index = torch.tensor(members, device=self.weights.device)
+        weights = self.weights[index]
+        return replace(
+            self,
+            participants=tuple(self.participants[k] for k in members),
+            weights=weights / weights.sum(),
+            images=self.images[index],
+            labels=self.labels[index],
+            losses=torch.zeros_like(weights),
+            turns=None,
+        )
+
+
+def _bits(tensors: Iterable[Tensor]) -> int:
+    return BITS * sum(tensor.numel() for tensor in tensors)

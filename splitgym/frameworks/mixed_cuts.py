@@ -1,0 +1,93 @@
+"""Parallel split learning with a cut layer of each client's own.
+
+The server runs its units in order, and a client's rows join at the unit behind the client's cut. As in PSL the server
+learns from all rows, weighted by the clients' data, and a unit from those that reach it.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from splitgym.frameworks.exercise import Exercise
+from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.server_pass import loss_gradients, per_client, run_rows
+from splitgym.frameworks.side_by_side import run_clients
+from splitgym.frameworks.snapshots import Snapshot, buffers_of
+
+
+class Group(NamedTuple):
+    """Clients with the same cut layer."""
+
+    cut_layer: int
+    members: list[int]
+    """Positions among the participants."""
+
+
+def train(parties: Parties, exercise: Exercise) -> bool:
+    """One round with m = 0; compare `splitgym.frameworks.epsl.train_with`.
+
+    Returns:
+        False if a loss or a gradient at a cut is not finite; then all weights and running statistics are as before.
+    """
+    groups = _groups(parties, exercise.participants)
+    order = [k for group in groups for k in group.members]
+    clients = [[parties.clients[exercise.participants[k]] for k in group.members] for group in groups]
+    everybody = [*(client for group in clients for client in group), parties.server]
+    for party in everybody:
+        party.set_mode(True)
+    statistics = Snapshot(buffers_of([unit for party in everybody for unit in party.units]))
+    forward = [run_clients(group, exercise.images[k.members]) for group, k in zip(clients, groups, strict=True)]
+    exercise.traffic.up([each.smashed for each in forward])
+    at_cuts = [each.smashed.detach().requires_grad_() for each in forward]
+    weights, labels = exercise.weights[order], exercise.labels[order]
+    logits = _behind_the_cuts(parties, groups, at_cuts, exercise.weights)
+    n, b = labels.shape
+    rows = F.cross_entropy(logits.detach().flatten(0, 1), labels.flatten(), reduction="none").view(n, b)
+    exercise.losses[order] = rows.mean(1)
+    z = loss_gradients(logits.detach(), labels) * weights.view(n, 1, 1) / b
+    # Units in front of the shallowest cut of those that take part learn nothing.
+    gradients = torch.autograd.grad(logits, [*at_cuts, *parties.server.parameters], z, allow_unused=True)
+    own = [
+        gradient / per_client(exercise.weights[group.members], gradient)
+        for gradient, group in zip(gradients, groups, strict=False)
+    ]
+    if not (torch.isfinite(exercise.losses).all() and torch.isfinite(torch.stack([g.sum() for g in own])).all()):
+        statistics.restore()
+        return False
+    exercise.traffic.down(own)
+    for group, each, gradient in zip(clients, forward, own, strict=True):
+        for client, of_client in zip(group, each.backward(gradient), strict=True):
+            client.step(of_client)
+    parties.server.step(gradients[len(groups) :])
+    return True
+
+
+def _groups(parties: Parties, participants: Sequence[int]) -> list[Group]:
+    """Participants by cut layer, the shallowest first."""
+    cuts = parties.cut_layers[list(participants)]
+    return [Group(int(cut), np.flatnonzero(cuts == cut).tolist()) for cut in np.unique(cuts)]
+
+
+def _behind_the_cuts(parties: Parties, groups: Sequence[Group], at_cuts: Sequence[Tensor], weights: Tensor) -> Tensor:
+    """[n, b, classes] logits of the rows of all groups, one group after the other."""
+    server, present = parties.server, list[int]()
+    x: Tensor | None = None
+    for (group, following), rows in zip(pairwise([*groups, None]), at_cuts, strict=True):
+        assert group is not None
+        present += group.members
+        x = rows if x is None else torch.cat([x, rows])
+        if following is None:
+            units, run = server.units[group.cut_layer :], partial(server.logits, first=group.cut_layer)
+        else:
+            units = server.units[group.cut_layer : following.cut_layer]
+            run = partial(server.forward, first=group.cut_layer, last=following.cut_layer)
+        own = weights[present]
+        x = run_rows(run, units, x, parties.training, own / own.sum())
+    assert x is not None
+    return x

@@ -1,0 +1,94 @@
+"""A party of split learning: consecutive units of a network, and an optimiser for some of them."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from splitgym.scenario import Training
+
+
+class Party:
+    """Somebody who holds consecutive units of the network and trains some of them.
+
+    Attributes:
+        units: The units it holds; several parties may hold the same ones.
+        parameters: The weights it trains.
+    """
+
+    def __init__(self, units: Sequence[nn.Module], learning_rate: float, training: Training) -> None:
+        self.units = list(units)
+        self.parameters: list[nn.Parameter] = []
+        self._learning_rate = learning_rate
+        self.training = training
+        self.optimizer: torch.optim.Optimizer
+        self.train_units(0)
+
+    def forward(self, x: Tensor, first: int = 0, last: int | None = None) -> Tensor:
+        """Runs the held units first..last-1."""
+        # A context of its own for each pass: within one, weights stay cast after an optimiser has changed them.
+        with mixed_precision(x, self.training):
+            for unit in self.units[first:last]:
+                x = unit(x)
+        return x
+
+    def logits(self, x: Tensor, first: int = 0) -> Tensor:
+        """The output of all held units from `first` on, never in half precision."""
+        logits = self.forward(x, first)
+        return logits.float() if logits.dtype is torch.bfloat16 else logits
+
+    def train_units(self, first: int, last: int | None = None) -> None:
+        """From now on trains its units first..last-1; what the optimiser remembers of them stays."""
+        self.parameters = [p for unit in self.units[first:last] for p in unit.parameters()]
+        before = self.optimizer.state if hasattr(self, "optimizer") else {}
+        self.optimizer = _optimizer(self.parameters, self._learning_rate, self.training)
+        for parameter in self.parameters:
+            if parameter in before:
+                self.optimizer.state[parameter] = before[parameter]
+        if self.optimizer.state and self.training.optimizer == "sgd" and self.training.momentum > 0:
+            # A fused optimiser wants the momentum of all weights or of none.
+            for parameter in self.parameters:
+                self.optimizer.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
+
+    def step(self, gradients: Sequence[Tensor | None]) -> None:
+        """One step of the optimiser with a gradient for each of `parameters`; a weight without one stays."""
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            if gradient is None:
+                continue
+            # Fused optimisers take the memory formats for equal.
+            same = gradient.stride() == parameter.stride()
+            parameter.grad = gradient if same else torch.empty_like(parameter).copy_(gradient)
+        self.optimizer.step()
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def forget(self) -> None:
+        """Drops what the optimiser remembers."""
+        self.optimizer.state.clear()
+
+    def scale_rate(self, factor: float) -> None:
+        """Trains with `factor` times its learning rate until told otherwise."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = factor * self._learning_rate
+
+    def set_mode(self, training: bool) -> None:
+        """Puts all held units in training or evaluation mode."""
+        for unit in self.units:
+            unit.train(training)
+
+
+def mixed_precision(x: Tensor, training: Training) -> torch.autocast:
+    """The precision in which units compute."""
+    return torch.autocast(x.device.type, torch.bfloat16, enabled=training.precision == "bf16")
+
+
+def _optimizer(parameters: list[nn.Parameter], learning_rate: float, training: Training) -> torch.optim.Optimizer:
+    # A party that holds nothing yet gets an optimiser over an empty group, which torch allows only as a group.
+    groups = [{"params": parameters}]
+    fused = all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
+    if training.optimizer == "adam":
+        betas = (training.momentum, 0.999)
+        decay = training.weight_decay
+        return torch.optim.Adam(groups, lr=learning_rate, betas=betas, weight_decay=decay, fused=fused)
+    momentum, decay = training.momentum, training.weight_decay
+    return torch.optim.SGD(groups, lr=learning_rate, momentum=momentum, weight_decay=decay, fused=fused)

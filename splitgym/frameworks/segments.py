@@ -1,0 +1,68 @@
+"""Who trains which units of the network: consecutive segments, from the first unit to the last."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Node(Enum):
+    """Where a segment is trained."""
+
+    CLIENT = "client"
+    SERVER = "server"
+    CLOUD = "cloud"
+
+
+class Bound(Enum):
+    """Where a segment ends."""
+
+    CUT = "cut layer"
+    SECOND_CUT = "second cut"
+    END = "last unit"
+
+
+class Weights(Enum):
+    """How many models of a segment there are."""
+
+    OWN = "own"
+    """Each client has its own, which stays with it from round to round."""
+    AVERAGED = "averaged"
+    """Each client begins the round with a common one and trains it with its own optimiser; the round ends with the
+    mean."""
+    COMMON = "common"
+    """One for all."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Consecutive units: from where the segment before ends (the first one: from the first unit) to a bound."""
+
+    node: Node
+    until: Bound = Bound.END
+    weights: Weights = Weights.COMMON
+
+
+Segments = Sequence[Segment]
+"""All segments of a network, in the order of its units; the last one ends with the last unit."""
+
+
+SPLIT: Segments = (Segment(Node.CLIENT, Bound.CUT, Weights.OWN), Segment(Node.SERVER))
+"""Parallel split learning: first units of each client's own, the others at the server."""
+
+
+def segment_at(segments: Segments, node: Node) -> Segment | None:
+    """The first segment at a node; None: there is none."""
+    return next((segment for segment in segments if segment.node is node), None)
+
+
+def has_bound(segments: Segments, bound: Bound) -> bool:
+    """Whether a segment ends there."""
+    return any(segment.until is bound for segment in segments)
+
+
+def units_on_clients(segments: Segments, cut_layer: int, units: int) -> int:
+    """How many first units of a network of so many are trained on the clients."""
+    first = segments[0]
+    if first.node is not Node.CLIENT:
+        return 0
+    return cut_layer if first.until is Bound.CUT else units
