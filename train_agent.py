@@ -52,8 +52,9 @@ from splitgym.evaluation import (
 from splitgym.evaluation.processes import check_workers
 from splitgym.inputs import InputError, reading
 from splitgym.outputs import write_text
+from splitgym.parts import suggest
 from splitgym.scenario import Scenario, build
-from splitgym.scenario.errors import in_one_line, suggest
+from splitgym.scenario.errors import in_one_line
 
 SEEDS = 100_000
 """Number of allowed seeds of a run.

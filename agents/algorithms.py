@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from splitgym.scenario.errors import suggest
+from splitgym.parts import suggest
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm

@@ -19,7 +19,7 @@ from agents.algorithms import Algorithm
 from splitgym.files import DEEPEST, check_plain, read_text
 from splitgym.inputs import InputError, reading
 from splitgym.outputs import write_text
-from splitgym.scenario.errors import suggest
+from splitgym.parts import suggest
 
 KEYS: Mapping[str, str] = {"surrogate": "SplitLearning-v0", "train": "SplitLearning-v0/train"}
 """Under which key of a file the settings for a learner of the environment stand; RL Zoo reads the first."""

@@ -14,7 +14,7 @@ from agents.algorithms import ALGORITHMS
 from agents.allocations import ALLOCATIONS
 from agents.rule import SELECTIONS, Rule
 from splitgym.inputs import InputError
-from splitgym.scenario.errors import suggest
+from splitgym.parts import suggest
 
 _CLASSES: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
     "best-fixed": ("agents.tuned_rule", "TunedRule", {"rule": "best-fixed"}),

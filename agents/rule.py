@@ -22,8 +22,8 @@ from splitgym.allocation.selection import (
     Selection,
     Unified,
 )
+from splitgym.parts import suggest
 from splitgym.rounds import Decision, RoundState
-from splitgym.scenario.errors import suggest
 
 SELECTIONS: Mapping[str, type[Selection]] = {
     "everybody": Everybody,

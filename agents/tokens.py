@@ -7,8 +7,24 @@ from gymnasium import spaces
 from torch import Tensor
 
 from agents.given import AS_THEY_ARE
-from splitgym.envs.observation import PER_CLIENT, SCALARS
 
+PER_CLIENT = (
+    "channel",
+    "compute",
+    "loss",
+    "data_share",
+    "available",
+    "took_part",
+    "client_cut_layer",
+    "absence",
+    "experience",
+    "diversity",
+    "novelty",
+)
+"""Features of clients that it reads; `present` too, where that is shown."""
+SCALARS = ("accuracy", "cut_layer", "aggregation_ratio", "round_latency", "rounds_left", "time_left")
+"""Features of the cell that it reads; `bandwidth` too, where that is shown."""
+NEEDED = (*PER_CLIENT, *SCALARS)
 COMPARED = ("channel", "compute", "loss")
 """What is also told relative to the other clients."""
 FEATURES = 4 * len(COMPARED) + 8
@@ -25,8 +41,8 @@ class Layout(NamedTuple):
     """Where clients and cell stand in the observations of an environment with `action="priority"`."""
 
     clients: int
-    shows_present: bool
-    shows_bandwidth: bool
+    first: dict[str, int]
+    """Index of a feature's first entry."""
 
     @classmethod
     def of(cls, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> "Layout":
@@ -34,24 +50,33 @@ class Layout(NamedTuple):
 
         Raises:
             ValueError: they are not those of action='priority' with a framework that aggregates, or a wrapper
-                has normalised the observations.
+                has changed the observations.
         """
         if isinstance(observation_space, spaces.Box) and not (
             (observation_space.low == 0).all() and (observation_space.high == 1).all()
         ):
             low, high = observation_space.low.min(), observation_space.high.max()
             raise ValueError(f"observation_space has values from {low:g} to {high:g}, allowed: {AS_THEY_ARE}")
-        seen, acted = observation_space.shape or (0,), action_space.shape or (0,)
-        clients = acted[0] - CELL_COMPONENTS
-        extra = seen[0] - len(PER_CLIENT) * clients - len(SCALARS)
-        if not isinstance(action_space, spaces.Box) or clients < 1 or extra not in (0, 1, clients, clients + 1):
+        names: tuple[str, ...] = getattr(observation_space, "names", ())
+        clients = (action_space.shape or (0,))[0] - CELL_COMPONENTS
+        first = {
+            name.removesuffix("[0]"): index for index, name in enumerate(names) if "[" not in name or "[0]" in name
+        }
+        shown = sum(name.startswith("available[") for name in names)
+        if not isinstance(action_space, spaces.Box) or not 1 <= clients == shown or not {*NEEDED} <= {*first}:
             raise ValueError(
                 f"action_space = {action_space} with observation_space = {observation_space}, allowed: those of"
-                " action='priority' and a framework that aggregates"
+                " action='priority', observation='standard' and a framework that aggregates"
             )
-        # One more entry of a single client is the bandwidth: it cannot be absent.
-        present = extra > 1 and extra >= clients
-        return cls(clients, shows_present=present, shows_bandwidth=extra in (1, clients + 1))
+        return cls(clients, first)
+
+    def entries(self, observation: Tensor, feature: str) -> Tensor:
+        """[B, C] of a feature of clients."""
+        return observation[:, self.first[feature] : self.first[feature] + self.clients]
+
+    def entry(self, observation: Tensor, feature: str) -> Tensor:
+        """[B, 1] of a feature of the cell."""
+        return observation[:, self.first[feature], None]
 
 
 class Tokens(NamedTuple):
@@ -82,13 +107,12 @@ def tokens(observation: Tensor, layout: Layout) -> Tokens:
     low, high = observation.aminmax()
     if not (low >= 0 and high <= 1):
         raise ValueError(f"observation has values from {low:g} to {high:g}, allowed: {AS_THEY_ARE}")
-    c, first = layout.clients, len(PER_CLIENT) * layout.clients
-    of_clients = dict(zip(PER_CLIENT, observation[:, :first].view(-1, len(PER_CLIENT), c).unbind(1), strict=True))
-    scalars = observation[:, first : first + len(SCALARS)]
-    start = first + len(SCALARS)
-    there = of_clients["available"] * (observation[:, start : start + c] if layout.shows_present else 1.0)
+    of_clients = {name: layout.entries(observation, name) for name in PER_CLIENT}
+    scalars = torch.cat([layout.entry(observation, name) for name in SCALARS], 1)
+    there = of_clients["available"] * (layout.entries(observation, "present") if "present" in layout.first else 1.0)
     count = there.sum(1, keepdim=True).clamp(min=1.0)
-    bandwidth = _log(observation[:, -1:]) if layout.shows_bandwidth else torch.zeros_like(count)
+    shows_bandwidth = "bandwidth" in layout.first
+    bandwidth = _log(layout.entry(observation, "bandwidth")) if shows_bandwidth else torch.zeros_like(count)
     compared = {name: _log(of_clients[name]) for name in COMPARED}
     compared["channel"] = compared["channel"] + bandwidth
     loss = compared["loss"]
@@ -96,8 +120,8 @@ def tokens(observation: Tensor, layout: Layout) -> Tokens:
     features += [of_clients["took_part"], of_clients["client_cut_layer"], of_clients["diversity"]]
     features += [_log(of_clients[name]) / 2 for name in ("data_share", "absence", "experience", "novelty")]
     features += [loss * of_clients["took_part"] / 2]
-    latency = _log(scalars[:, SCALARS.index("round_latency"), None]) / 2
-    accuracy = _log(scalars[:, SCALARS.index("accuracy"), None]) / 2
+    latency = _log(layout.entry(observation, "round_latency")) / 2
+    accuracy = _log(layout.entry(observation, "accuracy")) / 2
     cell = torch.cat([scalars, bandwidth, torch.log(count) - 2, accuracy, latency], 1)
     return Tokens(torch.stack(features, 2), cell, there)
 

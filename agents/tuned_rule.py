@@ -29,9 +29,9 @@ from splitgym import command_line
 from splitgym.files import read_toml
 from splitgym.inputs import InputError, reading
 from splitgym.outputs import write_text
+from splitgym.parts import suggest
 from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import in_commands
-from splitgym.scenario.errors import suggest
 
 TABLE = Path(__file__).parent / "tuned" / "rules.toml"
 FIXED = "best-fixed"

@@ -24,7 +24,7 @@ from experiments.running.page import write_page
 from experiments.running.run import JobsFailedError, run
 from splitgym import command_line
 from splitgym.inputs import InputError
-from splitgym.scenario.errors import suggest
+from splitgym.parts import suggest
 
 USAGE = f"""usage: python -m experiments list
        python -m experiments NAME --help

@@ -32,8 +32,8 @@ from splitgym.frameworks.server_pass import CutGradients, inject, virtual
 from splitgym.frameworks.side_by_side import run_clients
 from splitgym.frameworks.snapshots import Snapshot, buffers_of
 from splitgym.learning import Learner
+from splitgym.parts import suggest
 from splitgym.scenario import build
-from splitgym.scenario.errors import suggest
 
 CUT = 1
 METHODS = ("PSL", "PSL-drop(0.5)", "EPSL(0.5)", "EPSL(0.5) inject", "EPSL(1)", "EPSL(1) inject")

@@ -67,7 +67,7 @@ def measure(case: Mapping[str, Any], seed: int) -> list[dict[str, Any]]:
 
 def _own_seconds(state: RoundState, decision: Decision) -> np.ndarray:
     clients = len(state.available)
-    return own_seconds(state, decision.cut_layer, clients, decision.aggregation_ratio)
+    return own_seconds(state, decision.plan, clients)
 
 
 def _by_rank(name: str, value: np.ndarray, decision: Decision) -> dict[str, int]:

@@ -19,7 +19,7 @@ import agents
 from experiments.running import Case, Experiment, Row
 from splitgym.evaluation import HELD_OUT, Comparison, episode_table, markdown, run_episodes
 from splitgym.inputs import InputError
-from splitgym.scenario.errors import suggest
+from splitgym.parts import suggest
 
 OF_PRESET = {"ppo-equivariant": "policy", "tuned": "scenario", "best-fixed": "scenario"}
 """Schedulers that are made for a scenario, and the option that says which: the preset, as no cell has its own."""

@@ -14,7 +14,7 @@ from experiments.frameworks.report import plot, report
 from experiments.frameworks.runs import measure
 from experiments.running import Case, Experiment, at_least
 from splitgym.inputs import InputError
-from splitgym.scenario.errors import suggest
+from splitgym.parts import suggest
 
 
 @dataclass(frozen=True)

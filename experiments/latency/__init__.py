@@ -19,7 +19,7 @@ from experiments.latency.rounds import measure, points
 from experiments.latency.sweeps import SWEEPS
 from experiments.running import Case, Experiment, at_least
 from splitgym.inputs import InputError
-from splitgym.scenario.errors import suggest
+from splitgym.parts import suggest
 
 QUICK_CELLS = 3
 

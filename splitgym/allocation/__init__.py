@@ -2,6 +2,7 @@
 
 from splitgym.allocation.budget import project_power
 from splitgym.allocation.clusters import clusters_for, form_clusters
+from splitgym.allocation.cuts_by_client import descend_cuts, exact_cuts
 from splitgym.allocation.descent import Descent, allocate, descend, descent
 from splitgym.allocation.novelty import novelty
 from splitgym.allocation.optimum import Optimum, exact, exact_subchannels, exhaustive
@@ -61,11 +62,13 @@ __all__ = [
     "deal_best_cut",
     "deal_evenly",
     "descend",
+    "descend_cuts",
     "descent",
     "descent_steps",
     "equal_shares",
     "even_psd",
     "exact",
+    "exact_cuts",
     "exact_subchannels",
     "exhaustive",
     "fast_decision",

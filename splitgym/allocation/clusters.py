@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from splitgym.allocation.load import own_seconds
 from splitgym.frameworks.phases import Turns
-from splitgym.rounds import RoundState
+from splitgym.rounds import Plan, RoundState
 from splitgym.rounds.legal import check_arguments
 
 Ints = NDArray[np.int64]
@@ -65,7 +65,7 @@ def _form_clusters(state: RoundState, cut_layer: int, selected: Bools, aggregati
     cluster = np.zeros(len(selected), np.int64)
     clients = np.flatnonzero(selected & state.available)
     if len(clients) > 0:
-        seconds = own_seconds(state, cut_layer, len(clients), aggregation_ratio)
+        seconds = own_seconds(state, Plan(cut_layer, aggregation_ratio), len(clients))
         order = clients[np.argsort(seconds[clients], kind="stable")]
         for index, group in enumerate(np.array_split(order, min(state.system.clusters, len(clients)))):
             cluster[group] = index

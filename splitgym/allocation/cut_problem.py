@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from splitgym.allocation.links import own_links
 from splitgym.allocation.load import common_seconds, own_load
 from splitgym.frameworks.phases import Turns
-from splitgym.rounds import RoundState
+from splitgym.rounds import Plan, RoundState
 from splitgym.rounds.legal import check_arguments
 from splitgym.timing.rates import LN2
 
@@ -107,7 +107,7 @@ def cut_problems(state: RoundState, served: Ints, aggregation_ratio: float) -> l
 
 def cut_problem(state: RoundState, served: Ints, cut_layer: int, aggregation_ratio: float) -> CutProblem:
     """The problem at one cut layer, 1..L-1; otherwise as `cut_problems`."""
-    links, load = own_links(state), own_load(state, cut_layer, aggregation_ratio)
+    links, load = own_links(state), own_load(state, Plan(cut_layer, aggregation_ratio))
     segments, slowest_band = load.segments[0], float(links.band[served].min())
     return CutProblem(
         cut_layer,
@@ -115,7 +115,7 @@ def cut_problem(state: RoundState, served: Ints, cut_layer: int, aggregation_rat
         load.compute_s[:segments, served],
         load.uplink_bits[:segments, served],
         load.downlink_bits[:segments, served],
-        sum(common_seconds(load, part, len(served), slowest_band) for part in (0, 1)),
+        sum(common_seconds(load, part, served, slowest_band) for part in (0, 1)),
         links.hz,
         links.floor[served],
         links.downlink[served],

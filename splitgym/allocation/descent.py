@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from splitgym.allocation.clusters import clusters_for_unchecked
 from splitgym.allocation.links import radio_of
-from splitgym.allocation.load import work_of
+from splitgym.allocation.load import round_of
 from splitgym.allocation.power import check_uplinks
 from splitgym.allocation.search import Worlds, descend_worlds
 from splitgym.frameworks.phases import Turns, aggregated_rows
@@ -45,25 +45,28 @@ def descent(
     aggregation_ratio: Any,
     *,
     cut_layer: Any = None,
+    second_cut: Any = None,
     assignment: Ints | None = None,
     power: Literal["control", "even"] = "control",
     search: bool = True,
     cluster: Ints | None = None,
 ) -> Descent:
-    """Chooses cut layer, subchannels and powers for the shortest round in which as many as can take part.
+    """Chooses plan, subchannels and powers for the shortest round in which as many as can take part.
 
-    At a cut layer: subchannels by the two-phase greedy, exact power control, then exchanges of subchannels until none
-    helps. The cut layer is enumerated, those left out that a lower bound shows to be no better; at a cut layer to hold,
-    exchanges begin at one deal of subchannels instead of several, which takes a fraction of the time and on average
-    costs less than a percent of the latency. Where clients take turns, each turn has the whole band and is a problem of
-    its own; the cut layer is common to all.
+    Under a plan: subchannels by the two-phase greedy, exact power control, then exchanges of subchannels until none
+    helps. All plans are enumerated that have this phi, those left out that a lower bound shows to be no better: cut
+    layers, and second cuts where a scenario lets these be decided. Under a plan to hold, exchanges begin at one deal of
+    subchannels instead of several, which takes a fraction of the time and on average costs less than a percent of the
+    latency. Where clients take turns, each turn has the whole band and is a problem of its own; the plan is common to
+    all.
 
     Args:
         state: Of one world or N, as the scheduler believes it.
         selected: [C] or [N, C] who shall take part. Who is away gets nothing; nor does who cannot be in time for the
             round's timeout, or the last in line if there are fewer subchannels than clients (see `unserved`).
         aggregation_ratio: phi, or [N].
-        cut_layer: Hold it at this one, or [N]; None: choose.
+        cut_layer: Hold it at this one, or [N]; or hold each client's at its own, [C] or [N, C]; None: choose.
+        second_cut: Hold it at this one, or [N]; None: choose, where it may be decided.
         assignment: Hold the owners of the subchannels, [M] or [N, M] (-1: unused), in rounds without turns; None:
             choose.
         power: "control", or "even": every served client spends min(p_max, p_th / n) evenly over its subchannels, which
@@ -74,7 +77,12 @@ def descent(
     Raises:
         InputError: an argument does not fit the state; the message names it.
     """
-    given: dict[str, Any] = {"cut_layer": cut_layer, "assignment": assignment, "cluster": cluster}
+    given: dict[str, Any] = {
+        "cut_layer": cut_layer,
+        "second_cut": second_cut,
+        "assignment": assignment,
+        "cluster": cluster,
+    }
     held = {name: value for name, value in given.items() if value is not None}
     check_arguments(state, one_world=False, selected=selected, aggregation_ratio=aggregation_ratio, **held)
     if not isinstance(power, str) or power not in ("control", "even"):
@@ -90,6 +98,7 @@ def descent_unchecked(
     aggregation_ratio: Any,
     *,
     cut_layer: Any = None,
+    second_cut: Any = None,
     assignment: Ints | None = None,
     power: str = "control",
     search: bool = True,
@@ -97,8 +106,7 @@ def descent_unchecked(
 ) -> Descent:
     """`descent` with arguments that are known to fit."""
     system, turns, one = state.system, state.system.program.turns, not state.batched
-    # 0: to be chosen.
-    cuts = np.full(1 if one else len(state.channel_gain), 0 if cut_layer is None else cut_layer, np.int64)
+    plans, hold = _plans(state, aggregation_ratio, cut_layer, second_cut)
     if turns is Turns.CLUSTERS and cluster is None:
         return _with_clusters(state, selected, aggregation_ratio, cut_layer, power, search)
     members = np.asarray(cluster if turns is Turns.CLUSTERS else np.zeros(selected.shape, np.int64))
@@ -113,15 +121,16 @@ def descent_unchecked(
         with_axis(state.client_hz, one),
         with_axis(np.asarray(state.server_hz, np.float64), one),
         with_axis(state.client_cut_layer, one),
+        with_axis(np.asarray(state.second_cut, np.int64), one),
         with_axis(taking_part, one),
         with_axis(turn, one),
         with_axis(given, one),
-        np.full(len(cuts), aggregated_rows(aggregation_ratio, system.batch_size)),
-        cuts,
+        plans,
+        hold,
     )
     found = descend_worlds(
         radio_of(system),
-        work_of(system),
+        round_of(system),
         worlds,
         1 if turns is Turns.TOGETHER else int(turn.max()) + 1,
         power == "even",
@@ -131,11 +140,16 @@ def descent_unchecked(
     owner, psd = found.owner, found.psd
     if turns is Turns.TOGETHER:
         owner, psd = owner[:, 0], psd[:, 0]
+    grid, plan = system.program.plans, plans if hold else np.take_along_axis(plans, found.plan[:, None], axis=1)
+    cut, second = grid.cut_layer[plan], grid.second_cut[plan[:, 0]]
+    if plan.shape[1] == 1:
+        cut = cut[:, 0]
     if one:
-        decision = Decision(int(found.cut[0]), owner[0], psd[0], selected.copy(), aggregation_ratio, members)
+        of_one: Any = cut[0] if cut.ndim > 1 else int(cut[0])
+        decision = Decision(of_one, owner[0], psd[0], selected.copy(), aggregation_ratio, members, int(second[0]))
         return Descent(decision, int(found.participants[0]), float(found.latency_s[0]), found.steps_s[0])
-    ratio = np.broadcast_to(np.asarray(aggregation_ratio, np.float64), len(cuts))
-    decision = Decision(found.cut, owner, psd, selected.copy(), ratio, members)
+    ratio = np.broadcast_to(np.asarray(aggregation_ratio, np.float64), len(plans))
+    decision = Decision(cut, owner, psd, selected.copy(), ratio, members, second)
     return Descent(decision, found.participants, found.latency_s, found.steps_s)
 
 
@@ -162,6 +176,30 @@ def allocate(state: RoundState, cut_layer: Any, selected: Bools, aggregation_rat
 def allocate_unchecked(state: RoundState, cut_layer: Any, selected: Bools, aggregation_ratio: Any) -> Decision:
     """`allocate` with arguments that are known to fit."""
     return descent_unchecked(state, selected, aggregation_ratio, cut_layer=cut_layer).decision
+
+
+def _plans(state: RoundState, aggregation_ratio: Any, cut_layer: Any, second_cut: Any) -> tuple[Ints, bool]:
+    """[N, K] plans to choose from; or, and True, what is held: [N, 1] common ones, [N, C] those of each client."""
+    system, worlds = state.system, len(state.channel_gain) if state.batched else 1
+    grid, cuts = system.program.plans, system.cut_layers
+    rows = np.full(worlds, aggregated_rows(aggregation_ratio, system.batch_size))
+    if cut_layer is None and second_cut is None:
+        return grid.candidates(rows), False
+    every_cut = np.arange(1, cuts + 1) if cut_layer is None else _by_world(cut_layer, worlds)
+    if second_cut is not None:
+        second: Any = _by_world(second_cut, worlds)
+    else:
+        second = np.arange(1, grid.second_cuts + 1)
+    plans = np.broadcast_arrays(grid.index(every_cut, rows[:, None], second), np.empty((worlds, 1)))[0]
+    return np.array(plans), cut_layer is not None and (second_cut is not None or grid.second_cuts == 1)
+
+
+def _by_world(value: Any, worlds: int) -> Ints:
+    """[N, 1] from one number or [N]; [N, C] from [C] or [N, C]."""
+    value = np.asarray(value, np.int64)
+    if value.ndim == 2 or (value.ndim == 1 and worlds == 1 and len(value) != 1):
+        return np.broadcast_to(value, (worlds, value.shape[-1]))
+    return np.broadcast_to(value.reshape(-1, 1), (worlds, 1))
 
 
 def _with_clusters(

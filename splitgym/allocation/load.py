@@ -15,12 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.allocation.budget import even_power_w
-from splitgym.frameworks.phases import Program, aggregated_rows
-from splitgym.kernels import COMPILED, UNCOUNTED, kernel
-from splitgym.rounds import RoundState, System
-from splitgym.rounds.legal import check_arguments
+from splitgym.frameworks.phases import Program
+from splitgym.kernels import COMPILED, INLINED, UNCOUNTED, kernel
+from splitgym.rounds import Plan, RoundState, System, with_axis
+from splitgym.rounds.legal import check_plan
+from splitgym.timing.amounts import Work, bits_between, move_bits, once_amount, plan_of
 from splitgym.timing.cell import Cloud, cloud_of
 from splitgym.timing.clock import (
+    BACKHAUL,
     BROADCAST,
     CLIENT,
     SERVER,
@@ -28,23 +30,25 @@ from splitgym.timing.clock import (
     common_speed,
     deadline_barrier,
     duration,
-    move_bits,
 )
 from splitgym.timing.rates import subchannel_rate
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 
-class Work(NamedTuple):
+class Round(NamedTuple):
     """What `Program` and `System` say of the work in a turn, for kernels."""
 
     resource: Ints
     """[P]."""
-    work: Floats
-    """[L - 1, b + 1, P] cycles or bits."""
-    per_participant: Floats
-    """[L - 1, b + 1, P]."""
+    work: Work
+    """Of each phase under each plan."""
+    cut_layer: Ints
+    """[G] of each plan."""
+    second_cut: Ints
+    """[G] of each plan, 0: nobody decides it."""
     prefix_bits: Floats
     """[L] model bits of units 1..j."""
     timeout_s: float
@@ -52,7 +56,7 @@ class Work(NamedTuple):
 
 
 class Load(NamedTuple):
-    """The load of C clients in up to S segments, at one cut layer; filled by `fill_load`."""
+    """The load of C clients in up to S segments, under one plan or one of each client's own; filled by `fill_load`."""
 
     compute_s: Floats
     """[S, C]."""
@@ -65,15 +69,20 @@ class Load(NamedTuple):
     common: Floats
     """[2, 3] common phases before the timeout applies, and after: seconds, seconds for each participant, broadcast
     bits."""
+    common_s: Floats
+    """[2, C] what each participant adds to the seconds of common phases, where plans differ."""
+    differs: Bools
+    """[1] whether plans differ: then `common_s` counts."""
 
 
-def work_of(system: System) -> Work:
-    """The work of a system's program."""
+def round_of(system: System) -> Round:
+    """The round of a system's program."""
     program: Program = system.program
-    return Work(
+    return Round(
         program.resource,
-        program.work,
-        program.per_participant,
+        Work(program.work, program.per_participant),
+        program.plans.cut_layer,
+        program.plans.second_cut,
         system.prefix_bits,
         system.round_timeout_s,
         cloud_of(system),
@@ -90,44 +99,53 @@ def no_load(phases: int, clients: int) -> Load:
         np.zeros((segments, clients)),
         np.zeros(2, np.int64),
         np.zeros((2, 3)),
+        np.zeros((2, clients)),
+        np.zeros(1, np.bool_),
     )
 
 
 @kernel(UNCOUNTED)
 def fill_load(
-    load: Load, work: Work, cut: int, rows: int, client_hz: Floats, server_hz: float, client_cut_layer: Ints
+    load: Load,
+    of: Round,
+    plans: Ints,
+    members: Bools,
+    client_hz: Floats,
+    server_hz: float,
+    client_cut_layer: Ints,
+    second_cut: int,
 ) -> None:
-    """Fills in the load at a cut layer (1..L-1) with so many aggregated rows, moved parts of the network included.
+    """Fills in the load under a plan or plans, moved parts of the network included.
+
+    Where plans differ, what a common phase does once is that of the members' largest, also if that one is not served.
 
     Args:
         load: Overwritten.
-        work: Of the program.
-        cut: Cut layer.
-        rows: m = ceil(phi b).
+        of: Of the program.
+        plans: [1] the common plan, or [C] that of each client.
+        members: [C] who may take part.
         client_hz: [C] cycles/s.
         server_hz: Cycles/s.
         client_cut_layer: [C] cut layer that each client holds, 0: none yet.
+        second_cut: Last unit at the edge server before the round, 0: none yet.
     """
-    amounts, each = work.work[cut - 1, rows], work.per_participant[cut - 1, rows]
+    resource = of.resource
+    between = bits_between(second_cut, of.second_cut[plans[0]], of.prefix_bits)
+    load.differs[0] = plans.shape[0] > 1
+    load.common_s[:] = 0.0
     load.compute_s[0], load.uplink_bits[0], load.downlink_bits[0] = 0.0, 0.0, 0.0
     load.common[:] = 0.0
-    barrier = deadline_barrier(work.resource)
+    barrier = deadline_barrier(resource)
     segment, open_segment, timed = 0, False, -1
     for i in range(client_hz.shape[0]):
-        down, up = move_bits(client_cut_layer[i], cut, work.prefix_bits)
+        down, up = move_bits(client_cut_layer[i], of.cut_layer[plan_of(plans, i)], of.prefix_bits)
         load.downlink_bits[0, i], load.uplink_bits[0, i] = down, up
         open_segment |= down + up > 0.0
-    for phase in range(work.resource.shape[0]):
-        kind = work.resource[phase]
+    for phase in range(resource.shape[0]):
+        kind = resource[phase]
         if kind < SERVER:
             open_segment = True
-            for i in range(client_hz.shape[0]):
-                if kind == CLIENT:
-                    load.compute_s[segment, i] += amounts[phase] / client_hz[i]
-                elif kind == UPLINK:
-                    load.uplink_bits[segment, i] += amounts[phase]
-                else:
-                    load.downlink_bits[segment, i] += amounts[phase]
+            _add_own(load, of.work, plans, phase, kind, segment, client_hz)
             continue
         if phase == barrier:
             timed = segment
@@ -135,23 +153,57 @@ def fill_load(
             segment += 1
             open_segment = False
             load.compute_s[segment], load.uplink_bits[segment], load.downlink_bits[segment] = 0.0, 0.0, 0.0
-        common = load.common[0 if phase < barrier else 1]
-        if kind == BROADCAST:
-            common[2] += amounts[phase]
-        else:
-            speed = common_speed(kind, server_hz, inf, work.cloud)
-            common[0] += amounts[phase] / speed
-            common[1] += each[phase] / speed
-    if barrier == work.resource.shape[0]:
+        speed = common_speed(kind, server_hz, inf, of.cloud)
+        part = 0 if phase < barrier else 1
+        _add_common(load, of.work, plans, phase, kind, part, speed, members)
+        if kind == BACKHAUL:
+            # What moves goes with the first of what is sent.
+            load.common[part, 0] += between / speed
+            between = 0.0
+    if barrier == resource.shape[0]:
         timed = segment
     load.segments[0], load.segments[1] = segment + open_segment, timed
 
 
+@kernel(INLINED)
+def _add_own(load: Load, work: Work, plans: Ints, phase: int, kind: int, segment: int, client_hz: Floats) -> None:
+    """Adds what clients do by themselves in a phase of a segment."""
+    for i in range(client_hz.shape[0]):
+        amount = work.work[plan_of(plans, i), phase]
+        if kind == CLIENT:
+            load.compute_s[segment, i] += amount / client_hz[i]
+        elif kind == UPLINK:
+            load.uplink_bits[segment, i] += amount
+        else:
+            load.downlink_bits[segment, i] += amount
+
+
+@kernel(INLINED)
+def _add_common(
+    load: Load, work: Work, plans: Ints, phase: int, kind: int, part: int, speed: float, members: Bools
+) -> None:
+    """Adds a common phase before (part 0) or after (1) the timeout applies, at a speed that broadcasts do not need."""
+    once = once_amount(work, plans, phase, members)
+    if kind == BROADCAST:
+        load.common[part, 2] += once
+        return
+    load.common[part, 0] += once / speed
+    if plans.shape[0] == 1:
+        load.common[part, 1] += work.per_participant[plans[0], phase] / speed
+        return
+    for i in range(members.shape[0]):
+        load.common_s[part, i] += work.per_participant[plans[i], phase] / speed
+
+
 @kernel(UNCOUNTED)
-def common_seconds(load: Load, part: int, participants: int, slowest_band: float) -> float:
-    """Seconds of the common phases before (part 0) or after (1) the timeout applies."""
+def common_seconds(load: Load, part: int, served: Ints, slowest_band: float) -> float:
+    """Seconds of the common phases before (part 0) or after (1) the timeout applies, for some clients ([n] indices)."""
     seconds, each, bits = load.common[part]
-    return seconds + each * participants + duration(bits, slowest_band)
+    of_all = each * served.shape[0]
+    if load.differs[0]:
+        for i in served:
+            of_all += load.common_s[part, i]
+    return seconds + of_all + duration(bits, slowest_band)
 
 
 @kernel(UNCOUNTED)
@@ -166,40 +218,37 @@ def uplinks(load: Load) -> int:
     return count
 
 
-def own_load(state: RoundState, cut_layer: int, aggregation_ratio: float) -> Load:
-    """The load at a cut layer; `state` is of one world.
+def own_load(state: RoundState, plan: Plan) -> Load:
+    """The load under a plan; `state` is of one world.
 
     Raises:
-        InputError: an argument does not fit the state; the message names it.
+        InputError: the plan does not fit the state; the message names what does not.
     """
-    check_arguments(state, cut_layer=cut_layer, aggregation_ratio=aggregation_ratio)
-    system = state.system
-    work = work_of(system)
-    load = no_load(len(work.resource), len(state.client_hz))
-    rows = int(aggregated_rows(aggregation_ratio, system.batch_size))
-    fill_load(load, work, cut_layer, rows, state.client_hz, float(state.server_hz), state.client_cut_layer)
+    check_plan(state, plan)
+    of, everybody = round_of(state.system), np.ones(len(state.client_hz), np.bool_)
+    load, plans = no_load(len(of.resource), len(state.client_hz)), plan.indices(state)
+    held, second_cut = state.client_cut_layer, int(state.second_cut)
+    fill_load(load, of, plans, everybody, state.client_hz, float(state.server_hz), held, second_cut)
     return load
 
 
-def own_seconds(state: RoundState, cut_layer: Any, sharing: Any, aggregation_ratio: Any) -> Floats:
+def own_seconds(state: RoundState, plan: Plan, sharing: Any) -> Floats:
     """[C] or [N, C] seconds for all that a client does by itself, if `sharing` clients share band and power evenly.
 
     Args:
         state: Of one world or N, as the scheduler believes it; a client's link is its mean gain.
-        cut_layer: 1..L-1, or [N].
+        plan: Of one world or N.
         sharing: Number of clients, or [N].
-        aggregation_ratio: phi, or [N].
     """
     system, gain = state.system, np.atleast_2d(state.channel_gain.mean(-1))
-    worlds = len(gain)
     hz = np.atleast_1d(state.subchannel_hz.sum(-1)) / sharing
     seconds: Floats = _own_seconds(
-        work_of(system),
-        np.broadcast_to(cut_layer, worlds),
-        np.broadcast_to(aggregated_rows(aggregation_ratio, system.batch_size), worlds),
+        round_of(system),
+        with_axis(plan.indices(state), not state.batched),
         np.atleast_2d(state.client_hz),
         np.atleast_1d(state.server_hz),
         np.atleast_2d(state.client_cut_layer),
+        np.atleast_1d(state.second_cut),
         gain,
         hz,
         even_power_w(state, sharing) / hz,
@@ -210,12 +259,12 @@ def own_seconds(state: RoundState, cut_layer: Any, sharing: Any, aggregation_rat
 
 @kernel(COMPILED)
 def _own_seconds(
-    work: Work,
-    cuts: Ints,
-    rows: Ints,
+    of: Round,
+    plans: Ints,
     client_hz: Floats,
     server_hz: Floats,
     client_cut_layer: Ints,
+    second_cut: Ints,
     gain: Floats,
     hz: Floats,
     uplink_psd: Floats,
@@ -223,10 +272,11 @@ def _own_seconds(
 ) -> Floats:
     """[N, C]; `gain` is [N, C], `hz` and `uplink_psd` are [N]."""
     worlds, clients = gain.shape
-    seconds, load = np.zeros((worlds, clients)), no_load(len(work.resource), clients)
+    seconds, load = np.zeros((worlds, clients)), no_load(len(of.resource), clients)
+    everybody = np.ones(clients, np.bool_)
     downlink_psd, noise = downlink_and_noise_psd
     for n in range(worlds):
-        fill_load(load, work, cuts[n], rows[n], client_hz[n], server_hz[n], client_cut_layer[n])
+        fill_load(load, of, plans[n], everybody, client_hz[n], server_hz[n], client_cut_layer[n], second_cut[n])
         for i in range(clients):
             up, down = 0.0, 0.0
             for s in range(load.segments[0]):

@@ -22,7 +22,7 @@ from splitgym.allocation.power import check_uplinks, control, control_power, rea
 from splitgym.allocation.relaxation import relax
 from splitgym.allocation.shares import strongest_signal
 from splitgym.kernels import COMPILED, kernel
-from splitgym.rounds import Decision, RoundState
+from splitgym.rounds import Decision, Plan, RoundState
 from splitgym.rounds.legal import check_arguments, check_array, check_range
 from splitgym.timing.clock import duration
 
@@ -65,7 +65,7 @@ def exhaustive(state: RoundState, selected: Bools, aggregation_ratio: float) -> 
     links, best_s = own_links(state), inf
     cut_layer, owner = 0, np.full(subchannels, -1)
     for problem in cut_problems(state, served, aggregation_ratio):
-        load = own_load(state, problem.cut_layer, aggregation_ratio)
+        load = own_load(state, Plan(problem.cut_layer, aggregation_ratio))
         check_uplinks(uplinks(load))
         latency_s = _try_all(links, load, problem.common_s, served, best_s, owner)
         if latency_s < best_s:

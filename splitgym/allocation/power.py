@@ -16,7 +16,7 @@ from splitgym.allocation.holdings import LARGEST_EXPONENT, Holdings, greatest_ra
 from splitgym.allocation.links import Links, own_links
 from splitgym.allocation.load import Load, own_load, uplinks
 from splitgym.kernels import INLINED, UNCOUNTED, kernel
-from splitgym.rounds import RoundState
+from splitgym.rounds import Plan, RoundState
 from splitgym.rounds.legal import check_arguments
 from splitgym.timing.clock import duration
 from splitgym.timing.rates import LN2
@@ -50,7 +50,7 @@ def control_power(state: RoundState, cut_layer: int, assignment: Ints, aggregati
             fit the state.
     """
     check_arguments(state, assignment=assignment)
-    load = own_load(state, cut_layer, aggregation_ratio)
+    load = own_load(state, Plan(cut_layer, aggregation_ratio))
     check_uplinks(uplinks(load))
     links = own_links(state)
     held = no_holdings(*state.channel_gain.shape)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from splitgym.allocation.holdings import Holdings, no_holdings
 from splitgym.allocation.links import Links, Radio, fill_links, room_for_links
-from splitgym.allocation.load import Load, Work, fill_load, no_load, uplinks
+from splitgym.allocation.load import Load, Round, fill_load, no_load, uplinks
 from splitgym.allocation.power import write_psd
 from splitgym.allocation.serving import servable
 from splitgym.allocation.turn import STARTS, Room, allocate_turn, room_for
@@ -35,23 +35,25 @@ class Worlds(NamedTuple):
     """[N] cycles/s."""
     client_cut_layer: Ints
     """[N, C]."""
+    second_cut: Ints
+    """[N]."""
     members: Bools
     """[N, C] who is selected and there."""
     turn: Ints
     """[N, C] turn of each client."""
     given: Ints
     """[N, M] owners to hold, or [N, 0]: choose."""
-    rows: Ints
-    """[N] aggregated rows m."""
-    held_cut: Ints
-    """[N] cut layer to hold, 0: choose."""
+    plans: Ints
+    """[N, K] plans to choose from; or to hold, [N, 1] the common one, [N, C] that of each client."""
+    hold: bool
+    """Whether plans are held."""
 
 
 class Found(NamedTuple):
     """What the kernel found in N worlds, with T turns."""
 
-    cut: Ints
-    """[N]."""
+    plan: Ints
+    """[N] index among the plans to choose from."""
     owner: Ints
     """[N, T, M] -1: unused."""
     psd: Floats
@@ -63,11 +65,11 @@ class Found(NamedTuple):
     steps_s: Floats
     """[N, 4] expected latency after each of `BLOCKS`."""
     uplinks: Ints
-    """[1] the most segments with an uplink in any world and at any cut layer."""
+    """[1] the most segments with an uplink in any world and under any plan."""
 
 
-class AtCut(NamedTuple):
-    """Room for what is done at one cut layer, with T turns."""
+class UnderPlan(NamedTuple):
+    """Room for what is done under one plan, with T turns."""
 
     held: Holdings
     load: Load
@@ -81,11 +83,11 @@ class AtCut(NamedTuple):
 
 
 @kernel(COMPILED)
-def descend_worlds(radio: Radio, work: Work, of: Worlds, turns: int, even_power: bool, trials: int) -> Found:
+def descend_worlds(radio: Radio, rules: Round, of: Worlds, turns: int, even_power: bool, trials: int) -> Found:
     """The descent of every world."""
-    (worlds, clients, subchannels), cut_layers = of.gain.shape, work.work.shape[0]
+    (worlds, clients, subchannels), choices = of.gain.shape, of.plans.shape[1]
     found = Found(
-        np.ones(worlds, np.int64),
+        np.zeros(worlds, np.int64),
         np.full((worlds, turns, subchannels), -1),
         np.zeros((worlds, turns, subchannels)),
         np.full(worlds, -1),
@@ -94,36 +96,36 @@ def descend_worlds(radio: Radio, work: Work, of: Worlds, turns: int, even_power:
         np.zeros(1, np.int64),
     )
     links = room_for_links(clients, subchannels, radio)
-    at = AtCut(
+    at = UnderPlan(
         no_holdings(clients, subchannels),
-        no_load(work.resource.shape[0], clients),
+        no_load(rules.resource.shape[0], clients),
         np.zeros(clients, np.bool_),
-        room_for(work.resource.shape[0] + 1, clients, subchannels),
+        room_for(rules.resource.shape[0] + 1, clients, subchannels),
         np.empty((turns, subchannels), np.int64),
         np.empty((turns, subchannels)),
     )
-    most, least_s = np.zeros(cut_layers + 1, np.int64), np.zeros(cut_layers + 1)
+    most, least_s = np.zeros(choices, np.int64), np.zeros(choices)
     for n in range(worlds):
         fill_links(links, radio, of.hz[n], of.gain[n], of.members[n])
-        if of.held_cut[n] > 0:
+        if of.hold:
             starts = 1 if trials > 0 else 0
-            _try_cut(found, at, links, work, of, n, of.held_cut[n], even_power, starts, trials)
+            _try_plan(found, at, links, rules, of, n, 0, even_power, starts, trials)
             found.steps_s[n, 2] = found.steps_s[n, 1]
             found.steps_s[n, 3] = found.latency_s[n]
         else:
-            _search_cuts(found, at, links, work, of, n, even_power, trials, most, least_s)
+            _search_plans(found, at, links, rules, of, n, even_power, trials, most, least_s)
         if not np.any(of.members[n]):
             # A turn of nobody takes no time, a round of nobody lasts until the timeout.
-            found.latency_s[n], found.steps_s[n] = work.timeout_s, work.timeout_s
+            found.latency_s[n], found.steps_s[n] = rules.timeout_s, rules.timeout_s
     return found
 
 
 @kernel(COMPILED)
-def _search_cuts(
+def _search_plans(
     found: Found,
-    at: AtCut,
+    at: UnderPlan,
     links: Links,
-    work: Work,
+    rules: Round,
     of: Worlds,
     n: int,
     even_power: bool,
@@ -131,46 +133,45 @@ def _search_cuts(
     most: Ints,
     least_s: Floats,
 ) -> None:
-    """All cut layers of world n that may be the best; `most` and `least_s` are room for bounds, [L] each."""
-    cuts = np.arange(1, most.shape[0])
-    for j in cuts:
-        fill_load(at.load, work, j, of.rows[n], of.client_hz[n], of.server_hz[n], of.client_cut_layer[n])
+    """All plans of world n that may be the best; `most` and `least_s` are room for bounds, [K] each."""
+    for j in range(most.shape[0]):
+        _fill_load(at.load, rules, of, n, j)
         most[j], least_s[j] = 0, 0.0
         for t in range(at.owner.shape[0]):
             _find_members(at.members, links, of, n, t)
-            served, seconds = servable(at.load, links, at.members, work.timeout_s, at.room.least_s, at.room.order)
+            served, seconds = servable(at.load, links, at.members, rules.timeout_s, at.room.least_s, at.room.order)
             most[j] += served
             least_s[j] += seconds
     serves, latency_s = most.copy(), least_s.copy()
-    # First without exchanges, then with them at the cut layers that may still be better, the best one first.
+    # First without exchanges, then with them under the plans that may still be better, the best one first.
     for last_block in range(2, 4 if trials > 0 else 3):
         left = trials if last_block == 3 else 0
-        for j in cuts[_best_first(serves[cuts], latency_s[cuts])]:
+        for j in _best_first(serves, latency_s):
             if _better(found, n, most[j], least_s[j]) and (last_block == 2 or left > 0):
                 starts = STARTS if trials > 0 else 0
-                serves[j], latency_s[j], left = _try_cut(found, at, links, work, of, n, j, even_power, starts, left)
+                serves[j], latency_s[j], left = _try_plan(found, at, links, rules, of, n, j, even_power, starts, left)
         found.steps_s[n, last_block:] = found.latency_s[n]
 
 
 @kernel(UNCOUNTED)
-def _try_cut(
+def _try_plan(
     found: Found,
-    at: AtCut,
+    at: UnderPlan,
     links: Links,
-    work: Work,
+    rules: Round,
     of: Worlds,
     n: int,
-    cut: int,
+    choice: int,
     even_power: bool,
     starts: int,
     trials: int,
 ) -> tuple[int, float, int]:
-    """The blocks of all turns of world n at a cut layer, kept in `found` if that is better.
+    """The blocks of all turns of world n under a plan, kept in `found` if that is better.
 
     Returns:
         How many clients are expected to take part, the latency, s, and how many trials are left.
     """
-    fill_load(at.load, work, cut, of.rows[n], of.client_hz[n], of.server_hz[n], of.client_cut_layer[n])
+    _fill_load(at.load, rules, of, n, choice)
     found.uplinks[0] = max(found.uplinks[0], uplinks(at.load))
     serves, latency_s, first = 0, 0.0, found.participants[n] < 0
     for t in range(at.owner.shape[0]):
@@ -181,7 +182,7 @@ def _try_cut(
             at.load,
             at.members,
             anybody,
-            work.timeout_s,
+            rules.timeout_s,
             of.given[n],
             even_power,
             starts,
@@ -197,11 +198,20 @@ def _try_cut(
             at.owner[t, k] = at.held.owner[k]
         write_psd(at.held, links, at.load, at.room.ends, even_power, at.psd[t])
     if _better(found, n, serves, latency_s):
-        found.cut[n], found.participants[n], found.latency_s[n] = cut, serves, latency_s
+        found.plan[n], found.participants[n], found.latency_s[n] = choice, serves, latency_s
         for t in range(at.owner.shape[0]):
             for k in range(at.owner.shape[1]):
                 found.owner[n, t, k], found.psd[n, t, k] = at.owner[t, k], at.psd[t, k]
     return serves, latency_s, trials
+
+
+@kernel(UNCOUNTED)
+def _fill_load(load: Load, rules: Round, of: Worlds, n: int, choice: int) -> None:
+    """The load of world n under one of its plans."""
+    plans = of.plans[n] if of.hold else of.plans[n, choice : choice + 1]
+    fill_load(
+        load, rules, plans, of.members[n], of.client_hz[n], of.server_hz[n], of.client_cut_layer[n], of.second_cut[n]
+    )
 
 
 @kernel(UNCOUNTED)

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from splitgym.allocation.load import own_seconds
 from splitgym.allocation.novelty import novelty
 from splitgym.allocation.worth import worth_most_first
+from splitgym.parts import suggest
 from splitgym.rounds import Decision, RoundState
-from splitgym.rounds.legal import check_arguments
-from splitgym.scenario.errors import suggest
+from splitgym.rounds.legal import check_arguments, check_plan
 from splitgym.timing import round_cost
 
 Floats = NDArray[np.float64]
@@ -61,8 +61,8 @@ class Prospect:
     def own_seconds(self, sharing: int) -> Floats:
         """Own seconds of the available clients if so many share the band, at the cut layer chosen for all of them."""
         everybody = self.allocation(self.state, self.state.available.copy(), self.aggregation_ratio)
-        check_arguments(self.state, cut_layer=everybody.cut_layer)
-        return own_seconds(self.state, int(everybody.cut_layer), sharing, self.aggregation_ratio)[self.clients]
+        check_plan(self.state, everybody.plan)
+        return own_seconds(self.state, everybody.plan, sharing)[self.clients]
 
     def latency_s(self, clients: Ints) -> float:
         """Expected latency T of these clients' round, s; infinite if it leaves one of them out."""

@@ -48,8 +48,8 @@ def least_latency(load: Load, links: Links, served: Ints, least_s: Floats) -> tu
     slowest_band = inf
     for i in served:
         slowest_band = min(slowest_band, links.band[i])
-    before = common_seconds(load, 0, served.shape[0], slowest_band)
-    total = before + common_seconds(load, 1, served.shape[0], slowest_band)
+    before = common_seconds(load, 0, served, slowest_band)
+    total = before + common_seconds(load, 1, served, slowest_band)
     for s in range(load.segments[0]):
         last = 0.0
         for i in served:

@@ -11,7 +11,7 @@ from splitgym.allocation.links import Links, own_links
 from splitgym.allocation.load import Load, own_load
 from splitgym.allocation.serving import line, sort_by
 from splitgym.kernels import COMPILED, INLINED, kernel
-from splitgym.rounds import RoundState
+from splitgym.rounds import Plan, RoundState
 from splitgym.rounds.legal import check_arguments
 from splitgym.timing.clock import duration
 
@@ -63,7 +63,7 @@ def greedy_subchannels(state: RoundState, cut_layer: int, selected: Bools, aggre
         InputError: an argument does not fit the state; the message names it.
     """
     check_arguments(state, selected=selected)
-    load = own_load(state, cut_layer, aggregation_ratio)
+    load = own_load(state, Plan(cut_layer, aggregation_ratio))
     links = own_links(state)
     held = no_holdings(*state.channel_gain.shape)
     (segments, clients), order = load.compute_s.shape, np.zeros(len(selected), np.int64)

@@ -216,7 +216,7 @@ def _with_powers(
 def _common_seconds(links: Links, load: Load, served: Ints) -> float:
     """Seconds of all common phases."""
     band = _slowest_band(links, served)
-    return common_seconds(load, 0, served.shape[0], band) + common_seconds(load, 1, served.shape[0], band)
+    return common_seconds(load, 0, served, band) + common_seconds(load, 1, served, band)
 
 
 @kernel(INLINED)
@@ -272,7 +272,7 @@ def _timely(links: Links, load: Load, served: Ints, ends: Floats, timeout_s: flo
     timed = load.segments[1]
     if timed < 0:
         return True
-    seconds = common_seconds(load, 0, served.shape[0], _slowest_band(links, served))
+    seconds = common_seconds(load, 0, served, _slowest_band(links, served))
     for s in range(timed + 1):
         seconds += ends[s]
     return bool(seconds <= timeout_s)

@@ -25,11 +25,11 @@ def unserved(state: RoundState, decision: Decision) -> dict[int, str]:
     """
     check_state(state, one_world=True)
     cost, system = round_cost(state, decision), state.system
-    links, load = own_links(state), own_load(state, int(decision.cut_layer), float(decision.aggregation_ratio))
+    links, load = own_links(state), own_load(state, decision.plan)
     everybody = np.ones(len(decision.selected), bool)
     alone_s = np.zeros_like(load.compute_s)
     least_seconds(load, links, everybody, 1, alone_s)
-    before_s = [common_seconds(load, 0, 1, float(band)) for band in links.band]
+    before_s = [common_seconds(load, 0, np.array([i]), float(band)) for i, band in enumerate(links.band)]
     alone_s = alone_s[: load.segments[1] + 1].sum(0) + before_s
     turn, timeout_s = system.program.turns.of_clients(decision.cluster), system.round_timeout_s
     reasons = {}

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from splitgym.allocation.descent import descent_unchecked
 from splitgym.allocation.load import own_seconds
-from splitgym.rounds import RoundState
+from splitgym.rounds import Plan, RoundState
 from splitgym.rounds.legal import check_arguments, check_array, check_range
 
 Floats = NDArray[np.float64]
@@ -54,7 +54,7 @@ def worth_most_unchecked(
     """`worth_most` of arguments that are known to fit."""
     worth = np.where(state.available, worth, 0.0)
     counts = (worth > 0).sum(-1)
-    seconds = own_seconds(state, cut_layer, np.maximum(counts, 1), aggregation_ratio)
+    seconds = own_seconds(state, Plan(cut_layer, aggregation_ratio), np.maximum(counts, 1))
     order = worth_most_first(worth, seconds ** patience[:, None])
     place = np.argsort(order, axis=-1)
     best, most = np.zeros(worth.shape, bool), np.full(len(worth), -np.inf)

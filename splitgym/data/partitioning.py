@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from splitgym.data.errors import DataError
 from splitgym.kernels import COMPILED, kernel
-from splitgym.scenario.errors import suggest
+from splitgym.parts import suggest
 
 MINIMUM_SAMPLES = 8
 """Samples that partition="dirichlet" leaves every client, or an equal share where the data are fewer."""

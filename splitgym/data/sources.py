@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from splitgym.data.errors import DataError
 from splitgym.files import read_arrays
 from splitgym.inputs import reading
-from splitgym.scenario.errors import suggest
+from splitgym.parts import suggest
 
 PUBLISHED = {"digits": ((1, 8, 8), 10), "mnist": ((1, 28, 28), 10), "ham10000": ((3, 32, 32), 7)}
 """((channels, height, width), classes) of the data sets that have a name."""

@@ -10,7 +10,7 @@ from splitgym.envs.info import Info, of_worlds
 from splitgym.envs.simulation import Simulation, Step, account
 from splitgym.inputs import InputError
 from splitgym.network.worlds import Bools, Generators
-from splitgym.scenario.errors import suggest
+from splitgym.parts import suggest
 
 MODES = {mode.value: mode for mode in AutoresetMode} | {mode.name: mode for mode in AutoresetMode}
 """By the two names that Gymnasium has for each."""

@@ -1,6 +1,6 @@
 """`SplitLearning-v0`: the Gymnasium environment. The class docstring is the manual."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from splitgym.envs.actions import ActionCodec, codec
 from splitgym.envs.asked import check_options, seed_of
 from splitgym.envs.camera import Camera
+from splitgym.envs.features import STANDARD, Feature
 from splitgym.envs.info import one_by_one
 from splitgym.envs.simulation import Settings, Simulation, account
 from splitgym.envs.spec import JsonableSpec
-from splitgym.envs.world import World
+from splitgym.envs.world import Round, World
 from splitgym.inputs import InputError
+from splitgym.network.worlds import Floats
 from splitgym.rendering import RENDER_MODES
 from splitgym.rounds import Decision, RoundState, System
 from splitgym.scenario import Scenario
@@ -235,12 +237,13 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
         framework: str = "epsl",
         learner: str = "train",
         action: str = "discrete",
-        reward: str = "gain-latency",
+        reward: str | Mapping[str, float] | Callable[[Round], Floats] = "gain-latency",
         render_mode: str | None = None,
         device: str | None = None,
+        observation: str | Sequence[str | Feature] = STANDARD,
         **overrides: Mapping[str, Any],
     ) -> None:
-        settings = Settings(scenario, framework, learner, action, reward, render_mode, device)
+        settings = Settings(scenario, framework, learner, action, reward, render_mode, device, observation)
         self.scenario = settings.build(overrides, RENDER_MODES)
         self.render_mode = render_mode
         self._learner = learner

@@ -1,12 +1,15 @@
 """What a policy sees: the believed state as numbers between 0 and 1."""
 
 from math import log, log2, sqrt
+from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
 from splitgym.allocation.novelty import fill_rarity, novelty_of_client
+from splitgym.envs.features import INDEX, SHIPPED, STANDARD, Feature, ObservationSpace, features_of
+from splitgym.inputs import InputError
 from splitgym.kernels import INLINED, UNCOUNTED, kernel
 from splitgym.network.worlds import Bools, Floats, Ints
 from splitgym.rounds import RoundState, System
@@ -18,20 +21,30 @@ HALF_ABSENCE = 4.0
 """Rounds without a client that are shown as 0.5."""
 HALF_EXPERIENCE = 16.0
 """Rounds with a client that are shown as 0.5."""
-PER_CLIENT = (
-    "channel",
-    "compute",
-    "loss",
-    "data_share",
-    "available",
-    "took_part",
-    "client_cut_layer",
-    "absence",
-    "experience",
-    "diversity",
-    "novelty",
-)
-SCALARS = ("accuracy", "cut_layer", "aggregation_ratio", "round_latency", "rounds_left", "time_left")
+HIDDEN = -1
+"""Instead of the first entry of a feature that is not shown."""
+(
+    CHANNEL,
+    COMPUTE,
+    LOSS,
+    DATA_SHARE,
+    AVAILABLE,
+    TOOK_PART,
+    CLIENT_CUT_LAYER,
+    ABSENCE,
+    EXPERIENCE,
+    DIVERSITY,
+    NOVELTY,
+    ACCURACY,
+    CUT_LAYER,
+    AGGREGATION_RATIO,
+    ROUND_LATENCY,
+    ROUNDS_LEFT,
+    TIME_LEFT,
+    PRESENT,
+    BANDWIDTH,
+    SUBCHANNEL,
+) = range(len(SHIPPED))
 
 
 class ObservationCodec:
@@ -40,28 +53,32 @@ class ObservationCodec:
     Quantities without an upper end are squashed, x / (x + reference), so that the reference gives 0.5.
 
     Attributes:
+        features: What is shown.
         space: Box(0, 1) of one world.
         names: What stands at each index.
     """
 
-    def __init__(self, scenario: Scenario, system: System, classes: int, subchannel_estimates: bool) -> None:
+    def __init__(
+        self, scenario: Scenario, system: System, classes: int, subchannel_estimates: bool, asked: Any = STANDARD
+    ) -> None:
         self._system = system
-        self._subchannel_estimates = subchannel_estimates
-        episode, family = scenario.episode, scenario.family
-        self._shows_present = family.clients is not None
-        self._shows_bandwidth = family.subchannel_hz is not None
+        episode = scenario.episode
         reference_hz = sqrt(scenario.clients.compute_min_hz * scenario.clients.compute_max_hz)
         reference_latency_s = episode.time_budget_s / episode.max_rounds
         self._references = (reference_hz, log(classes), reference_latency_s, scenario.radio.subchannel_hz)
-        clients, subchannels = range(scenario.clients.count), range(system.subchannels)
-        self.names = (
-            *(f"{name}[{i}]" for name in PER_CLIENT for i in clients),
-            *SCALARS,
-            *(f"present[{i}]" for i in clients if self._shows_present),
-            *(["bandwidth"] if self._shows_bandwidth else []),
-            *(f"subchannel[{i},{k}]" for i in clients for k in subchannels if subchannel_estimates),
-        )
-        self.space = spaces.Box(0.0, 1.0, (len(self.names),), np.float32)
+        self.features = features_of(asked, scenario, subchannel_estimates)
+        self._first = np.full(len(SHIPPED), HIDDEN)
+        self._own: list[tuple[Feature, int, int]] = []
+        names: list[str] = []
+        for feature in self.features:
+            added = feature.names(scenario.clients.count, system.subchannels)
+            if feature.of is None:
+                self._first[INDEX[feature.name]] = len(names)
+            else:
+                self._own.append((feature, len(names), len(names) + len(added)))
+            names += added
+        self.names = tuple(names)
+        self.space: spaces.Space[Any] = ObservationSpace(names)
 
     def encode(self, state: RoundState, which: Ints) -> NDArray[np.float32]:
         """[W, observation] of some of N worlds; of clients that are not present all is 0.
@@ -76,13 +93,11 @@ class ObservationCodec:
             observed,
             np.empty(state.class_share.shape[2]),
             which,
+            self._first,
             self._references,
             (system.max_rounds, system.time_budget_s),
             (system.client_power_max_w, system.noise_psd_w_per_hz),
             system.cut_layers,
-            self._shows_present,
-            self._shows_bandwidth,
-            self._subchannel_estimates,
             state.channel_gain,
             state.subchannel_hz,
             state.client_hz,
@@ -102,7 +117,27 @@ class ObservationCodec:
             state.round,
             state.elapsed_s,
         )
+        for feature, start, stop in self._own:
+            observed[:, start:stop] = _own_values(feature, state, stop - start)[which]
         return observed
+
+
+def _own_values(feature: Feature, state: RoundState, entries: int) -> NDArray[np.float64]:
+    """[N, entries] values of one's own feature.
+
+    Raises:
+        InputError: they have another shape, or are not 0..1.
+    """
+    assert feature.of is not None
+    values = np.asarray(feature.of(state), np.float64)
+    worlds = len(state.channel_gain)
+    if values.size != worlds * entries or values.shape[:1] != (worlds,):
+        expected = {"client": "[N, C]", "cell": "[N]", "link": "[N, C, M]"}[feature.per]
+        raise InputError(f"observation: feature {feature.name!r} gives shape {values.shape}, allowed: {expected}")
+    if not ((values >= 0) & (values <= 1)).all():
+        low, high = values.min(), values.max()
+        raise InputError(f"observation: feature {feature.name!r} gives {low:g} to {high:g}, allowed: 0..1")
+    return values.reshape(worlds, entries)
 
 
 @kernel(INLINED)
@@ -110,18 +145,23 @@ def _squash(value: float, reference: float) -> float:
     return value / (value + reference)
 
 
+@kernel(INLINED)
+def _show(row: NDArray[np.float32], first: Ints, feature: int, place: int, value: float) -> None:
+    """Writes an entry of a feature, unless it is hidden."""
+    if first[feature] != HIDDEN:
+        row[first[feature] + place] = value
+
+
 @kernel(UNCOUNTED)
 def _observe(
     observed: NDArray[np.float32],
     rarity: Floats,
     which: Ints,
+    first: Ints,
     references: tuple[float, float, float, float],
     budgets: tuple[int, float],
     power: tuple[float, float],
     cut_layers: int,
-    shows_present: bool,
-    shows_bandwidth: bool,
-    shows_subchannels: bool,
     channel_gain: Floats,
     subchannel_hz: Floats,
     client_hz: Floats,
@@ -141,14 +181,13 @@ def _observe(
     rounds: Ints,
     elapsed_s: Floats,
 ) -> None:
-    """The observations of the worlds `which`, into zeros; the order of the entries is that of `ObservationCodec.names`.
+    """The observations of the worlds `which`, into zeros; `first` is the first entry of each shipped feature or HIDDEN.
 
     The channel is the spectral efficiency with the power budget spread over the whole band.
     """
     _, clients, subchannels = channel_gain.shape
     reference_hz, reference_loss, reference_s, reference_band_hz = references
     power_max_w, noise = power
-    first = (len(PER_CLIENT) * clients) + len(SCALARS)
     for index, n in enumerate(which):
         row = observed[index]
         band_hz = 0.0
@@ -159,37 +198,33 @@ def _observe(
         for i in range(clients):
             count += present[n, i]
         fill_rarity(rarity, class_share[n], data_share[n], experience[n])
-        at = first + clients * shows_present + shows_bandwidth
         for i in range(clients):
-            if present[n, i]:
-                total = 0.0
-                for k in range(subchannels):
-                    channel = _squash(log2(1 + snr * channel_gain[n, i, k]), HALF_EFFICIENCY)
-                    total += channel
-                    if shows_subchannels:
-                        row[at + i * subchannels + k] = channel
-                row[i] = total / subchannels
-                row[clients + i] = _squash(client_hz[n, i], reference_hz)
-                row[2 * clients + i] = _squash(client_loss[n, i], reference_loss)
-                row[3 * clients + i] = _squash(data_share[n, i] * count, 1.0)
-                row[4 * clients + i] = available[n, i]
-                row[5 * clients + i] = participated[n, i]
-                row[6 * clients + i] = client_cut_layer[n, i] / cut_layers
-                row[7 * clients + i] = _squash(absence[n, i], HALF_ABSENCE)
-                row[8 * clients + i] = _squash(experience[n, i], HALF_EXPERIENCE)
-                squares = 0.0
-                for k in range(len(rarity)):
-                    squares += class_share[n, i, k] * class_share[n, i, k]
-                row[9 * clients + i] = 1 / (len(rarity) * squares)
-                row[10 * clients + i] = _squash(novelty_of_client(class_share[n, i], rarity), 1.0)
-                if shows_present:
-                    row[first + i] = 1
-        at = len(PER_CLIENT) * clients
-        row[at] = accuracy[n]
-        row[at + 1] = cut_layer[n] / cut_layers
-        row[at + 2] = aggregation_ratio[n]
-        row[at + 3] = _squash(latency_s[n], reference_s)
-        row[at + 4] = 1 - rounds[n] / budgets[0]
-        row[at + 5] = max(0.0, 1 - elapsed_s[n] / budgets[1])
-        if shows_bandwidth:
-            row[first + clients * shows_present] = _squash(subchannel_hz[n, 0], reference_band_hz)
+            if not present[n, i]:
+                continue
+            total = 0.0
+            for k in range(subchannels):
+                channel = _squash(log2(1 + snr * channel_gain[n, i, k]), HALF_EFFICIENCY)
+                total += channel
+                _show(row, first, SUBCHANNEL, i * subchannels + k, channel)
+            squares = 0.0
+            for k in range(len(rarity)):
+                squares += class_share[n, i, k] * class_share[n, i, k]
+            _show(row, first, CHANNEL, i, total / subchannels)
+            _show(row, first, COMPUTE, i, _squash(client_hz[n, i], reference_hz))
+            _show(row, first, LOSS, i, _squash(client_loss[n, i], reference_loss))
+            _show(row, first, DATA_SHARE, i, _squash(data_share[n, i] * count, 1.0))
+            _show(row, first, AVAILABLE, i, available[n, i])
+            _show(row, first, TOOK_PART, i, participated[n, i])
+            _show(row, first, CLIENT_CUT_LAYER, i, client_cut_layer[n, i] / cut_layers)
+            _show(row, first, ABSENCE, i, _squash(absence[n, i], HALF_ABSENCE))
+            _show(row, first, EXPERIENCE, i, _squash(experience[n, i], HALF_EXPERIENCE))
+            _show(row, first, DIVERSITY, i, 1 / (len(rarity) * squares))
+            _show(row, first, NOVELTY, i, _squash(novelty_of_client(class_share[n, i], rarity), 1.0))
+            _show(row, first, PRESENT, i, 1.0)
+        _show(row, first, ACCURACY, 0, accuracy[n])
+        _show(row, first, CUT_LAYER, 0, cut_layer[n] / cut_layers)
+        _show(row, first, AGGREGATION_RATIO, 0, aggregation_ratio[n])
+        _show(row, first, ROUND_LATENCY, 0, _squash(latency_s[n], reference_s))
+        _show(row, first, ROUNDS_LEFT, 0, 1 - rounds[n] / budgets[0])
+        _show(row, first, TIME_LEFT, 0, max(0.0, 1 - elapsed_s[n] / budgets[1]))
+        _show(row, first, BANDWIDTH, 0, _squash(subchannel_hz[n, 0], reference_band_hz))

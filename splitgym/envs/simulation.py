@@ -3,7 +3,7 @@
 The single environment is N = 1, the vector environment N; both only translate to and from Gymnasium.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,16 +12,17 @@ from numpy.typing import NDArray
 
 from splitgym import data
 from splitgym.envs.actions import Masked, codec
+from splitgym.envs.features import STANDARD, Feature
 from splitgym.envs.info import Info
 from splitgym.envs.observation import ObservationCodec
-from splitgym.envs.rewards import reward_terms, reward_weights, weighted
+from splitgym.envs.rewards import reward_of
 from splitgym.envs.world import Round, World
 from splitgym.frameworks import get
 from splitgym.learning import LEARNERS
 from splitgym.network.worlds import Bools, Floats, Generators, Ints
+from splitgym.parts import suggest
 from splitgym.rounds import Decision
 from splitgym.scenario import Scenario, ScenarioError, build
-from splitgym.scenario.errors import suggest
 
 
 class Settings(NamedTuple):
@@ -31,9 +32,10 @@ class Settings(NamedTuple):
     framework: str = "epsl"
     learner: str = "train"
     action: str = "discrete"
-    reward: str = "gain-latency"
+    reward: str | Mapping[str, float] | Callable[[Round], Floats] = "gain-latency"
     render_mode: str | None = None
     device: str | None = None
+    observation: str | Sequence[str | Feature] = STANDARD
 
     def build(self, overrides: Mapping[str, Any], render_modes: Sequence[str] = ()) -> Scenario:
         """The scenario with its overrides.
@@ -94,9 +96,9 @@ class Simulation:
         self.actions = codec(settings.action, scenario, self.world.system, self.framework)
         _, classes = data.dimensions(scenario.task.dataset)
         self.observations = ObservationCodec(
-            scenario, self.world.system, classes, subchannel_estimates=self.actions.decides_subchannels
+            scenario, self.world.system, classes, self.actions.decides_subchannels, settings.observation
         )
-        self._weights = reward_weights(settings.reward)
+        self._reward = reward_of(settings.reward)
         self._reached = np.zeros(worlds, bool)
         self._all = np.arange(worlds)
 
@@ -113,9 +115,10 @@ class Simulation:
         reached = in_time & outcome.evaluated & (outcome.accuracy >= episode.target_accuracy)
         terminated = reached & episode.stop_at_target
         spent = (state.round >= episode.max_rounds) | (state.elapsed_s >= episode.time_budget_s)
-        terms = reward_terms(self.scenario, played, reached & ~self._reached)
+        played = played._replace(first_reached=reached & ~self._reached)
+        terms = self._reward.terms_of(played)
         self._reached = self._reached | reached
-        return Step(played, weighted(terms, self._weights), terminated, spent & ~terminated, terms)
+        return Step(played, self._reward.total(played, terms), terminated, spent & ~terminated, terms)
 
     def observe(self, which: Ints | None = None) -> NDArray[np.float32]:
         """[N, observation]; of the worlds with these indices only, if given."""

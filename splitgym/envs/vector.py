@@ -1,7 +1,7 @@
 """N environments at once: Gymnasium's vector environment over the simulation, slices of worlds in threads."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from splitgym.envs.asked import reset_mask, seeds_of
 from splitgym.envs.autoreset import Moved, mode_of, move
+from splitgym.envs.features import STANDARD, Feature
 from splitgym.envs.info import joined, only, spread, with_masks
 from splitgym.envs.simulation import Settings, Simulation
 from splitgym.envs.spec import JsonableSpec
 from splitgym.envs.threads import Threads
+from splitgym.envs.world import Round
 from splitgym.inputs import InputError, is_whole
-from splitgym.network.worlds import Bools
+from splitgym.network.worlds import Bools, Floats
 from splitgym.scenario import Scenario
 
 MOST = 1_000_000_000
@@ -67,9 +69,10 @@ class SplitLearningVectorEnv(JsonableSpec, VectorEnv[NDArray[np.float32], NDArra
         framework: str = "epsl",
         learner: str = "train",
         action: str = "discrete",
-        reward: str = "gain-latency",
+        reward: str | Mapping[str, float] | Callable[[Round], Floats] = "gain-latency",
         render_mode: None = None,
         device: str | None = None,
+        observation: str | Sequence[str | Feature] = STANDARD,
         threads: int | None = None,
         autoreset_mode: str | AutoresetMode = AutoresetMode.SAME_STEP,
         **overrides: Mapping[str, Any],
@@ -77,7 +80,7 @@ class SplitLearningVectorEnv(JsonableSpec, VectorEnv[NDArray[np.float32], NDArra
         num_envs = _count("num_envs", num_envs)
         self._mode = mode_of(autoreset_mode)
         self.metadata = {**type(self).metadata, "autoreset_mode": self._mode}
-        settings = Settings(scenario, framework, learner, action, reward, render_mode, device)
+        settings = Settings(scenario, framework, learner, action, reward, render_mode, device, observation)
         self.num_envs = num_envs
         self.scenario = settings.build(overrides)
         self.render_mode = render_mode

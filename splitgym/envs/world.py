@@ -12,7 +12,7 @@ import numpy as np
 from splitgym import data, models
 from splitgym.allocation.budget import project_power_unchecked
 from splitgym.envs.history import History
-from splitgym.frameworks import Framework, Program, Workload
+from splitgym.frameworks import Framework, PlanGrid, Program, Workload
 from splitgym.learning import learners
 from splitgym.network import Network
 from splitgym.network.family import draw_scale
@@ -39,6 +39,10 @@ class Round(NamedTuple):
     before: RoundOutcome
     """Of the round before."""
     outcome: RoundOutcome
+    truth: RoundState
+    """What the round ran on."""
+    first_reached: Bools
+    """[N] whether the round reached the target accuracy in time, for the first time in the episode."""
 
 
 class World:
@@ -73,7 +77,7 @@ class World:
         self._server_hz = np.full(worlds, scenario.server.compute_hz)
         self._state: RoundState | None = None
         self._truth: RoundState | None = None
-        self._history = History(worlds, scenario.clients.count)
+        self._history = History(worlds, scenario.clients.count, self.system.program.plans.second_cuts > 1)
         self._round = np.zeros(worlds, np.int64)
         self._elapsed_s = np.zeros(worlds)
 
@@ -159,11 +163,11 @@ class World:
         self._network.advance(numbers, cost.latency_s)
         normals = numbers.take((self._learner.normals_per_round,))
         self._learner.round(decision, cost.participants, normals)
-        self._history.remember(cost.participants, decision.aggregation_ratio, cost.latency_s)
+        self._history.remember(cost, decision)
         self._round += 1
         self._elapsed_s += cost.latency_s
         self._state = self._truth = None
-        return Round(decision, projected, cost, before, self._learner.outcome)
+        return Round(decision, projected, cost, before, self._learner.outcome, truth, np.zeros(len(projected), bool))
 
     def fork(self) -> "World":
         """A copy that goes its own way: what is played in it would happen here too, to the bit."""
@@ -193,6 +197,7 @@ class World:
             last_latency_s=history.latency_s,
             system=self.system,
             prescribed_ratio=outcome.prescribed_ratio,
+            second_cut=history.second_cut,
         )
 
 
@@ -213,7 +218,13 @@ def system_of(scenario: Scenario, framework: Framework) -> System:
     """What stays the same over an episode of a scenario with a framework."""
     task = scenario.task
     profile, batch_norm = _network_costs(*data.dimensions(task.dataset), task.model, task.stem)
-    workload = Workload.of(profile, scenario)
+    cuts, decided = len(profile) - 1, framework.cuts_twice and scenario.plan.second_cut == "decided"
+    chooses_phi = framework.aggregates or framework.prescribe is not None
+    by_client = framework.cuts_by_client and scenario.plan.cut_layer == "by-client"
+    rows = scenario.training.batch_size + 1 if chooses_phi else 1
+    plans = PlanGrid(cuts, rows, cuts if decided else 1, by_client)
+    second_cut = scenario.cloud.second_cut(len(profile)) if framework.cuts_twice else None
+    workload = Workload.of(profile, scenario, plans, second_cut)
     one_batch = batch_norm and framework.joint_batch and scenario.training.batch_statistics == "joint"
     phases = framework.phases(workload)
     program = Program.compile(phases, workload, framework.turns, server_by_client=not one_batch)

@@ -23,7 +23,7 @@ from splitgym.evaluation.statistics import (
     saving,
     share_faster,
 )
-from splitgym.scenario.errors import suggest
+from splitgym.parts import suggest
 
 TIME = "time_to_target_s"
 MEASURES = (TIME, "energy_to_target_j", "round_latency_s", "final_accuracy")

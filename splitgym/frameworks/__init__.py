@@ -2,5 +2,17 @@
 
 from splitgym.frameworks.framework import Framework, get, names
 from splitgym.frameworks.phases import Phase, Program, Resource, Turns, Workload, aggregated_rows
+from splitgym.frameworks.plans import PlanGrid
 
-__all__ = ["Framework", "Phase", "Program", "Resource", "Turns", "Workload", "aggregated_rows", "get", "names"]
+__all__ = [
+    "Framework",
+    "Phase",
+    "PlanGrid",
+    "Program",
+    "Resource",
+    "Turns",
+    "Workload",
+    "aggregated_rows",
+    "get",
+    "names",
+]

@@ -1,15 +1,13 @@
 """What every framework offers, and the frameworks by name."""
 
-import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from splitgym.frameworks.phases import Phase, Turns, Workload
 from splitgym.frameworks.segments import SPLIT, Bound, Segments, has_bound
-from splitgym.inputs import one_line
+from splitgym.parts import Parts
 from splitgym.scenario import ScenarioError, Training
-from splitgym.scenario.errors import suggest
 
 if TYPE_CHECKING:
     from splitgym.frameworks.exercise import Exercise
@@ -69,38 +67,28 @@ class Framework:
         return has_bound(self.segments, Bound.SECOND_CUT)
 
 
+FRAMEWORKS: Parts[Framework] = Parts(
+    "Framework",
+    lambda part: isinstance(part, Framework),
+    {name: f"splitgym.frameworks.{name.replace('-', '_')}:FRAMEWORK" for name in NAMES},
+    ScenarioError,
+)
+"""All frameworks; what is asked for is imported."""
+
+
 def names() -> tuple[str, ...]:
     """Names of the frameworks that come with the package."""
     return NAMES
 
 
-def get(name: str) -> Framework:
-    """The framework of that name, or one's own by `module:NAME`, which any process can import.
+def get(name: str | Framework) -> Framework:
+    """The framework of that name; one's own by `module:NAME`, which any process can import, or itself.
 
     Raises:
         ScenarioError: there is none (the message suggests the nearest), or one's own has the name of another.
     """
-    if isinstance(name, str) and ":" in name:
-        return _own(name)
-    if not isinstance(name, str) or name not in NAMES:
-        raise ScenarioError(f"framework = {name!r} is unknown, {suggest(name, NAMES)} (your own: 'module:NAME')")
-    module = importlib.import_module("splitgym.frameworks." + name.replace("-", "_"))
-    framework: Framework = module.FRAMEWORK
-    return framework
-
-
-def _own(name: str) -> Framework:
-    """The `Framework` that stands under `NAME` in a module outside of the package."""
-    module, _, attribute = name.partition(":")
-    try:
-        framework = getattr(importlib.import_module(module), attribute, None)
-    except (Exception, SystemExit) as error:  # It is a user's module, and may raise anything.
-        raise ScenarioError(
-            f"framework = {name!r} cannot be imported: {type(error).__name__}: {one_line(error)}"
-        ) from error
-    if not isinstance(framework, Framework):
-        raise ScenarioError(f"framework = {name!r}: module {module!r} has no Framework {attribute!r}")
-    if framework.name in NAMES:
+    framework = FRAMEWORKS.get(name, "framework")
+    if framework.name in NAMES and framework is not FRAMEWORKS.get(framework.name):
         raise ScenarioError(
             f"framework = {name!r}: its name {framework.name!r} is that of a framework of the package, allowed: another"
         )

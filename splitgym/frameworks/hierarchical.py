@@ -23,16 +23,11 @@ def phases(w: Workload) -> tuple[Phase, ...]:
     """The PSL round, with the way to the cloud and back between the edge server's passes.
 
     Over the link between edge and cloud the rows of all clients go together, one direction after the other.
-
-    Raises:
-        ScenarioError: the second cut leaves nothing to the cloud.
     """
-    b, cuts = w.batch_size, np.arange(1, len(w.smashed_bits) + 1)
-    # Row j - 1 of a table stands for the cut layer j.
-    behind_edge = np.maximum(cuts, w.cloud.second_cut(len(cuts) + 1)) - 1
+    b, behind_edge = w.batch_size, np.maximum(w.cut_layer, w.second_cut)
     cloud_cycles = w.cloud.cycles_per_flop / w.server_cycles_per_flop
     narrow_bits, forward, backward = (
-        table[behind_edge] for table in (w.smashed_bits, w.server_forward, w.server_backward)
+        w.at(table, behind_edge) for table in (w.smashed_bits, w.server_forward, w.server_backward)
     )
     return (
         Phase("client_fp", Resource.CLIENT, b * w.client_forward),

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from splitgym.frameworks.plans import PlanGrid
 from splitgym.models import Profile
 from splitgym.scenario import Cloud, Scenario
 
@@ -57,7 +58,8 @@ class Turns(IntEnum):
 class Phase(NamedTuple):
     """One phase of a round; its work is `work + per_participant * n` for n clients that take part.
 
-    Work is given for every cut layer and number of aggregated rows at once: arrays that broadcast to [L - 1, b + 1].
+    Work is given for all plans at once: arrays that broadcast to `PlanGrid.shape`. Where clients have plans of their
+    own, a common phase has the largest of their `work` to do, and the sum of their `per_participant`.
     """
 
     stage: str
@@ -72,12 +74,14 @@ class Phase(NamedTuple):
 
 @dataclass(frozen=True)
 class Workload:
-    """What a sample costs at each cut layer j = 1..L-1; all arrays [L - 1, 1] but `aggregated_rows`, [1, b + 1].
+    """What a sample costs at each cut layer j = 1..L-1, and the other factors of a plan, each along its own axis.
 
-    Cycles are FLOPs times kappa (cycles/FLOP) of the party; bits are of smashed data, of its gradient, or of weights
-    and running statistics.
+    Arrays are [L - 1, 1, 1] but `aggregated_rows`, [1, R, 1], and `second_cut`, [1, 1, S]. Cycles are FLOPs times kappa
+    (cycles/FLOP) of the party; bits are of smashed data, of its gradient, or of weights and running statistics.
     """
 
+    plans: PlanGrid
+    """All plans."""
     batch_size: Array | int
     """b, samples of a client's mini-batch."""
     local_steps: int
@@ -100,20 +104,39 @@ class Workload:
     server_network_forward: float
     """The whole network on the server."""
     server_network_backward: float
+    cut_layer: NDArray[np.int64]
+    """j = 1..L-1."""
     aggregated_rows: Array
-    """m = 0..b."""
+    """m = 0..b, or 0 alone."""
+    second_cut: NDArray[np.int64]
+    """Last unit in front of the cloud's: all that may be decided, or that of the scenario; L: there is no cloud."""
     server_cycles_per_flop: float
     """kappa_s, cycles/FLOP."""
     cloud: Cloud
     """Of the scenario."""
 
+    def at(self, values: Array, cuts: NDArray[np.int64]) -> Array:
+        """What a quantity by cut layer is at other layers than the cut, 1..L-1; of the shape of these."""
+        return values[cuts - 1, 0, 0]
+
     @classmethod
-    def of(cls, profile: Profile, scenario: Scenario) -> "Workload":
-        """The workload of a profiled network in a scenario."""
+    def of(cls, profile: Profile, scenario: Scenario, plans: PlanGrid, second_cut: int | None = None) -> "Workload":
+        """The workload of a profiled network in a scenario.
+
+        Args:
+            profile: Of the network.
+            scenario: Speeds and training settings.
+            plans: All plans.
+            second_cut: Where nobody decides it; None: there is none.
+        """
         units, training = len(profile), scenario.training
-        cuts = np.arange(1, units)[:, None]
+        cuts = np.arange(1, units)[:, None, None]
+        second_cuts = (
+            np.arange(1, units) if plans.second_cuts > 1 else np.array([units if second_cut is None else second_cut])
+        )
         kappa_c, kappa_s = scenario.clients.cycles_per_flop, scenario.server.cycles_per_flop
         return cls(
+            plans=plans,
             batch_size=training.batch_size,
             local_steps=training.local_steps,
             client_forward=kappa_c * profile.client_forward(cuts),
@@ -129,7 +152,9 @@ class Workload:
             client_network_backward=kappa_c * float(profile.client_backward(units)),
             server_network_forward=kappa_s * float(profile.client_forward(units)),
             server_network_backward=kappa_s * float(profile.client_backward(units)),
-            aggregated_rows=np.arange(training.batch_size + 1, dtype=np.float64)[None, :],
+            cut_layer=cuts,
+            aggregated_rows=np.arange(plans.row_counts, dtype=np.float64)[None, :, None],
+            second_cut=second_cuts[None, None, :],
             server_cycles_per_flop=kappa_s,
             cloud=scenario.cloud,
         )
@@ -137,16 +162,17 @@ class Workload:
 
 @dataclass(frozen=True)
 class Program:
-    """Phases as tables: P phases, each cut layer, each number of aggregated rows.
+    """Phases as tables: P phases under each of G plans.
 
     With turns, every turn goes through all phases, with the clients of that turn. `work` and `per_participant` have
-    shape [L - 1, b + 1, P]: cycles or bits at cut layer j with m aggregated rows stand at index [j - 1, m].
+    shape [G, P]: cycles or bits under a plan stand at its index.
     """
 
     stages: tuple[str, ...]
     resource: NDArray[np.int64]
     work: Array
     per_participant: Array
+    plans: PlanGrid
     turns: Turns = Turns.TOGETHER
     server_by_client: bool = True
     """Whether the server can work for one client before the rows of another are there."""
@@ -159,17 +185,19 @@ class Program:
         turns: Turns = Turns.TOGETHER,
         server_by_client: bool = True,
     ) -> "Program":
-        """Tabulates phases over all cut layers and aggregated rows."""
-        shape = (len(workload.smashed_bits), workload.aggregated_rows.size)
+        """Tabulates phases over all plans."""
+        plans = workload.plans
 
         def table(amounts: list[Array | float]) -> Array:
-            return np.stack([np.broadcast_to(np.asarray(amount, np.float64), shape) for amount in amounts], axis=-1)
+            whole = [np.broadcast_to(np.asarray(amount, np.float64), plans.shape) for amount in amounts]
+            return np.stack([amount.ravel() for amount in whole], axis=-1)
 
         return cls(
             stages=tuple(phase.stage for phase in phases),
             resource=np.array([phase.resource for phase in phases], np.int64),
             work=table([phase.work for phase in phases]),
             per_participant=table([phase.per_participant for phase in phases]),
+            plans=plans,
             turns=turns,
             server_by_client=server_by_client,
         )

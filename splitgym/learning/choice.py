@@ -8,9 +8,9 @@ from splitgym.learning.learner import training_device
 from splitgym.learning.real import RealLearners
 from splitgym.learning.surrogate import Surrogate
 from splitgym.network.worlds import Generators
+from splitgym.parts import suggest
 from splitgym.rounds import Bools, Decision, Floats, Ints, RoundOutcome
 from splitgym.scenario import Scenario, ScenarioError
-from splitgym.scenario.errors import suggest
 
 LEARNERS = ("train", "surrogate")
 """Real training; a model of it that was calibrated on its logs."""

@@ -18,7 +18,7 @@ from splitgym.learning.batches import BatchOrder
 from splitgym.learning.memory import keep_freed_memory
 from splitgym.learning.rates import rate_factor
 from splitgym.rounds import Decision, RoundOutcome
-from splitgym.rounds.legal import check_allowed_ratio, check_array, check_range
+from splitgym.rounds.legal import check_allowed_ratio, check_array, check_common_cut, check_range
 from splitgym.scenario import Scenario, ScenarioError, build
 
 
@@ -169,7 +169,9 @@ class Learner:
         taught: Exercise | None = None
         finite = True
         if participants:
-            self.parties.move_cut(int(decision.cut_layer), participants, self.data_share)
+            self.parties.move_cut(
+                np.asarray(decision.cut_layer), participants, self.data_share, int(decision.second_cut) or None
+            )
             self.parties.scale_rates(rate_factor(self._training, self._rounds))
             exercise = self._exercise(participants, decision)
             finite = self.framework.train(self.parties, exercise)
@@ -260,13 +262,18 @@ class Learner:
         }
 
     def _check(self, decision: Decision) -> None:
-        cut_layer = check_array("Decision.cut_layer", decision.cut_layer, "iu", ())
+        clients = len(self._orders)
+        cut_layer = np.asarray(decision.cut_layer)
+        check_array("Decision.cut_layer", cut_layer, "iu", (clients,) if cut_layer.ndim else ())
         check_range("Decision.cut_layer", cut_layer, 1, self._cuts)
-        check_array("Decision.selected", decision.selected, "b", (len(self._orders),))
-        check_array("Decision.cluster", decision.cluster, "iu", (len(self._orders),))
+        check_array("Decision.selected", decision.selected, "b", (clients,))
+        check_array("Decision.cluster", decision.cluster, "iu", (clients,))
+        second_cut = check_array("Decision.second_cut", decision.second_cut, "iu", ())
+        check_range("Decision.second_cut", second_cut, 0, self._cuts * self.framework.cuts_twice)
         ratio = check_array("Decision.aggregation_ratio", decision.aggregation_ratio, "iuf", ())
         check_range("Decision.aggregation_ratio", ratio, 0, 1)
         check_allowed_ratio(ratio, self.framework.allowed_ratio(self._training.batch_size), self.prescribed_ratio)
+        check_common_cut(cut_layer, decision.selected, ratio, self.framework.cuts_by_client)
 
 
 def has_bf16(device: torch.device) -> bool:

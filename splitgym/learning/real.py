@@ -103,7 +103,8 @@ class RealLearners:
         for world, learner in enumerate(self.learners):
             assert learner is not None, "reset all worlds first"
             one, clients = decision.world(world), len(learner.data_share)
-            own = replace(one, selected=participants[world, :clients], cluster=one.cluster[:clients])
+            cut = one.cut_layer[:clients] if one.cut_by_client else one.cut_layer
+            own = replace(one, cut_layer=cut, selected=participants[world, :clients], cluster=one.cluster[:clients])
             self._put(world, learner.round(own))
         self._stack()
 

@@ -1,18 +1,20 @@
 """Networks by name, with initial weights that one generator determines."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import nn
 
 from splitgym.inputs import InputError
-from splitgym.models.cnn import cnn
-from splitgym.models.mlp import mlp
 from splitgym.models.network import CuttableNetwork
-from splitgym.models.resnet import resnet18
-from splitgym.scenario.errors import suggest
+from splitgym.parts import Parts
+from splitgym.scenario.parts import NETWORKS
 
-_NETWORKS = ("cnn", "mlp", "resnet18")
+Builder = Callable[..., CuttableNetwork]
+"""Makes a network for images (channels, height, width) and a number of classes; `resnet18` reads a stem, too."""
+BUILDERS: Parts[Builder] = Parts("network", callable, NETWORKS)
+"""All networks; what is asked for is imported."""
 
 
 def build(
@@ -25,7 +27,7 @@ def build(
     """Builds a network on the CPU, in training mode.
 
     Args:
-        name: "resnet18" (L = 10), "cnn" (L = 4) or "mlp" (L = 3).
+        name: "resnet18" (L = 10), "cnn" (L = 4), "mlp" (L = 3), or `module:NAME` of one's own `Builder`.
         input_shape: (channels, height, width) of one image.
         classes: Number of classes, at least 2.
         generator: CPU generator of the initial weights; None: a new one with seed 0. The global one is never used.
@@ -34,30 +36,37 @@ def build(
     Raises:
         InputError: unknown name or stem, or a shape or number of classes that the network cannot have.
     """
-    if name not in _NETWORKS:
-        raise InputError(f"model {name!r} is unknown: {suggest(name, _NETWORKS)}")
+    builder = BUILDERS.get(name, "model")
     if len(input_shape) != 3 or min(input_shape) < 1:
         raise InputError(f"input_shape = {input_shape}: must be (channels, height, width), each at least 1")
     if classes < 2:
         raise InputError(f"classes = {classes}: at least 2")
     # Layers draw their own weights from the global generator when they are made; on the meta device they draw nothing.
     with torch.device("meta"):
-        network = _architecture(name, input_shape, classes, stem)
+        network = builder(input_shape, classes, stem) if name == "resnet18" else builder(input_shape, classes)
+    if not isinstance(network, CuttableNetwork):
+        raise InputError(f"model = {name!r} gives {type(network).__name__}, allowed: CuttableNetwork")
+    _refuse_what_cannot_be_drawn(name, network)
     network.to_empty(device="cpu")
     _initialise(network, torch.Generator().manual_seed(0) if generator is None else generator)
     return network
 
 
-def _architecture(name: str, input_shape: tuple[int, int, int], classes: int, stem: str) -> CuttableNetwork:
-    if name == "resnet18":
-        return resnet18(input_shape, classes, stem)
-    return cnn(input_shape, classes) if name == "cnn" else mlp(input_shape, classes)
+def _refuse_what_cannot_be_drawn(name: str, network: nn.Module) -> None:
+    """Raises an InputError if a layer has weights whose initial values and costs nobody here knows."""
+    for layer in network.modules():
+        own = [*layer.parameters(recurse=False), *layer.buffers(recurse=False)]
+        if own and not isinstance(layer, nn.Conv2d | nn.Linear | nn.BatchNorm2d | nn.BatchNorm1d):
+            raise InputError(
+                f"model = {name!r}: layer {type(layer).__name__} has weights, allowed: Conv2d, Linear, BatchNorm1d, "
+                "BatchNorm2d, and layers without weights"
+            )
 
 
 def _initialise(network: nn.Module, generator: torch.Generator) -> None:
     """Draws weights as PyTorch does by default, and as He et al. (2015) for convolutions that batch norm follows."""
     for layer in network.modules():
-        if isinstance(layer, nn.BatchNorm2d):
+        if isinstance(layer, nn.BatchNorm2d | nn.BatchNorm1d):
             layer.reset_parameters()  # ones and zeros: no chance in it
         elif isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is None:
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu", generator=generator)

@@ -8,7 +8,7 @@ from splitgym.network import fading, shadowing
 from splitgym.network.fading import draw_scatter, faded_gain, next_scatter
 from splitgym.network.family import draw_scale, draw_value
 from splitgym.network.geometry import ground_distance_m, place, walk
-from splitgym.network.path_loss import line_of_sight_probability, path_loss_db, shadowing_deviation_db
+from splitgym.network.path_loss import is_shadowed, line_of_sight_probability, path_loss_db, shadowing_deviation_db
 from splitgym.network.shadowing import draw_shadow, next_shadow
 from splitgym.network.worlds import Bools, Floats, Generators, Row, uniform
 from splitgym.scenario import Cell, Scenario
@@ -51,7 +51,7 @@ def numbers_per_round(scenario: Scenario) -> int:
 def numbers_at_first(scenario: Scenario) -> int:
     """Standard normal numbers that a world's channels need at the start of an episode."""
     cell, family, clients = scenario.cell, scenario.family, scenario.clients.count
-    per_client = 2 + (cell.line_of_sight == "probabilistic") + shadowing.is_shadowed(cell) + (cell.speed_m_per_s > 0)
+    per_client = 2 + (cell.line_of_sight == "probabilistic") + is_shadowed(cell) + (cell.speed_m_per_s > 0)
     drawn = (family.subchannel_hz is not None) + (family.radius_m is not None)
     return clients * per_client + fading.numbers_per_round(scenario.radio, clients) + drawn
 

@@ -2,16 +2,12 @@
 
 import numpy as np
 
+from splitgym.network.path_loss import is_shadowed
 from splitgym.network.worlds import Bools, Floats, Generators, Row, gauss_markov, standard_normal
 from splitgym.scenario import Cell
 
 CORRELATION_DISTANCE_M = (10.0, 13.0)
 """With and without line of sight, m: UMi of 3GPP TR 38.901 Table 7.5-6; for the 28 GHz model too, which states none."""
-
-
-def is_shadowed(cell: Cell) -> bool:
-    """Whether the scenario has shadowing at all; the constant path loss has none."""
-    return cell.shadowing and cell.path_loss != "constant"
 
 
 def numbers_per_round(cell: Cell, clients: int) -> int:

@@ -4,8 +4,8 @@ The numeric rooms work on N worlds at once: there every array has a leading axis
 speak for one world; `world`, `batch` and `Decision.stack` go from one form to the other.
 """
 
-from splitgym.rounds.decision import Decision
+from splitgym.rounds.decision import Decision, Plan
 from splitgym.rounds.outcome import RoundOutcome
 from splitgym.rounds.state import Bools, Floats, Ints, RoundState, System, with_axis
 
-__all__ = ["Bools", "Decision", "Floats", "Ints", "RoundOutcome", "RoundState", "System", "with_axis"]
+__all__ = ["Bools", "Decision", "Floats", "Ints", "Plan", "RoundOutcome", "RoundState", "System", "with_axis"]

@@ -6,9 +6,35 @@ from typing import Any
 
 import numpy as np
 
-from splitgym.frameworks.phases import Turns
+from splitgym.frameworks.phases import Turns, aggregated_rows
 from splitgym.rounds.legal import check_allowed_ratio, check_decision, check_state
 from splitgym.rounds.state import Bools, Floats, Ints, RoundState
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How clients train in a round. Shapes are those of one world; a batch has a leading axis N.
+
+    Fields are as in `Decision`.
+    """
+
+    cut_layer: Any
+    """1..L-1, or [C]."""
+    aggregation_ratio: Any = 0.0
+    """phi."""
+    second_cut: Any = 0
+    """1..L-1, or 0: that of the scenario."""
+
+    def indices(self, state: RoundState) -> Ints:
+        """[1] index of the common plan in the system's grid, or [C] that of each client; of a batch [N, 1], [N, C]."""
+        rows = np.asarray(aggregated_rows(self.aggregation_ratio, state.system.batch_size))
+        cuts, second = np.asarray(self.cut_layer), np.asarray(self.second_cut)
+        if cuts.ndim <= state.batched:
+            cuts = cuts[..., None]
+        plans = state.system.program.plans.index(cuts, rows[..., None], second[..., None])
+        if state.batched and plans.ndim == 1:
+            return np.broadcast_to(plans, (len(state.channel_gain), len(plans)))
+        return plans
 
 
 @dataclass(frozen=True)
@@ -16,7 +42,8 @@ class Decision:
     """What a scheduler answers. Shapes are those of one world; a batch has a leading axis N."""
 
     cut_layer: Any
-    """Last unit on the client, 1..L-1."""
+    """Last unit on the client, 1..L-1; or [C], where clients may have cut layers of their own: then of a client that
+    takes no part the last unit that it keeps."""
     assignment: Ints
     """[M] index of the client that uses the subchannel, -1: unused; the band is dealt anew in each of several turns.
 
@@ -31,12 +58,26 @@ class Decision:
     """phi, 0..1: share of the mini-batch whose last-layer gradients are averaged over clients."""
     cluster: Any = 0
     """[C] cluster of each client; clusters take their turns in increasing order. Read by frameworks with clusters."""
+    second_cut: Any = 0
+    """Last unit at the edge server, 1..L-1, where a scenario lets it be decided; 0: that of the scenario."""
 
     def __post_init__(self) -> None:
         for name in ("assignment", "power_w_per_hz", "selected"):
             object.__setattr__(self, name, np.asarray(getattr(self, name)))
         if np.ndim(self.cluster) < 1:
             object.__setattr__(self, "cluster", np.full(self.selected.shape, self.cluster))
+        if np.ndim(self.second_cut) == 0 and self.selected.ndim > 1:
+            object.__setattr__(self, "second_cut", np.full(len(self.selected), self.second_cut))
+
+    @property
+    def plan(self) -> Plan:
+        """How clients train."""
+        return Plan(self.cut_layer, self.aggregation_ratio, self.second_cut)
+
+    @property
+    def cut_by_client(self) -> bool:
+        """Whether each client has a cut layer of its own."""
+        return np.ndim(self.cut_layer) == self.selected.ndim
 
     @property
     def by_turn(self) -> bool:

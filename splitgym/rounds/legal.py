@@ -14,7 +14,7 @@ from splitgym.inputs import InputError
 from splitgym.rounds.state import RoundState
 
 if TYPE_CHECKING:
-    from splitgym.rounds.decision import Decision
+    from splitgym.rounds.decision import Decision, Plan
 
 MOST_PSD = 1e9
 """W/Hz: a hundred times all power that a scenario allows, on one hertz."""
@@ -49,6 +49,8 @@ def check_state(state: RoundState, one_world: bool = False) -> None:
     check_array("state.server_hz", state.server_hz, "iuf", of_worlds)
     cuts = check_array("state.client_cut_layer", state.client_cut_layer, "iu", of_clients)
     check_range("state.client_cut_layer", cuts, 0, system.cut_layers)
+    second_cut = check_array("state.second_cut", state.second_cut, "iu", of_worlds)
+    check_range("state.second_cut", second_cut, 0, system.cut_layers)
 
 
 def check_decision(decision: "Decision", state: RoundState) -> None:
@@ -56,7 +58,6 @@ def check_decision(decision: "Decision", state: RoundState) -> None:
     check_state(state)
     worlds, turns = state.channel_gain.shape[:-2], state.system.program.turns
     clients, subchannels = state.channel_gain.shape[-2:]
-    _check_number("Decision.cut_layer", decision.cut_layer, "iu", (1, state.system.cut_layers), worlds)
     check_selected(state, decision.selected, "Decision.selected")
     owner = np.asarray(decision.assignment)
     rows = {Turns.TOGETHER: None, Turns.CLUSTERS: "turns", Turns.ONE_BY_ONE: clients}[turns]
@@ -80,7 +81,44 @@ def check_decision(decision: "Decision", state: RoundState) -> None:
                 f"Decision.cluster = {shown(cluster)}, allowed for selected clients: 0..{bands - 1}, "
                 "the rows of Decision.assignment"
             )
-    _check_number("Decision.aggregation_ratio", decision.aggregation_ratio, "iuf", (0, 1), worlds)
+    check_plan(state, decision.plan, "Decision.", worlds)
+    by_client = state.system.program.plans.by_client
+    check_common_cut(decision.cut_layer, decision.selected, decision.aggregation_ratio, by_client)
+
+
+def check_plan(state: RoundState, plan: "Plan", prefix: str = "", *shapes: tuple[int, ...]) -> None:
+    """Raises an InputError that names the first factor of a plan which does not fit the state.
+
+    Args:
+        state: Of one world or N.
+        plan: Of as many.
+        prefix: Before the factor's name.
+        shapes: That numbers may have; none: of one for all, or of one for each world.
+    """
+    worlds = state.channel_gain.shape[:-2]
+    grid, cuts, numbers = state.system.program.plans, state.system.cut_layers, shapes or ((), worlds)
+    clients = ((state.channel_gain.shape[-2],), state.channel_gain.shape[:-1]) if grid.by_client else ()
+    _check_number(f"{prefix}cut_layer", plan.cut_layer, "iu", (1, cuts), *numbers, *clients)
+    _check_number(f"{prefix}second_cut", plan.second_cut, "iu", (0, cuts * (grid.second_cuts > 1)), *numbers)
+    _check_number(f"{prefix}aggregation_ratio", plan.aggregation_ratio, "iuf", (0, 1), *numbers)
+
+
+def check_common_cut(cut_layer: Any, selected: Any, aggregation_ratio: Any, by_client: bool) -> None:
+    """Raises an InputError if clients that take part have different cut layers and must not.
+
+    Args:
+        cut_layer: [C] or [N, C], or numbers for all clients.
+        selected: [C] or [N, C].
+        aggregation_ratio: phi, or [N].
+        by_client: Whether they may with phi = 0.
+    """
+    cuts = np.asarray(cut_layer)
+    if cuts.ndim != np.ndim(selected):
+        return
+    most, least = np.where(selected, cuts, 0).max(-1), np.where(selected, cuts, cuts.max()).min(-1)
+    if np.any((most > least) & (not by_client or np.asarray(aggregation_ratio) > 0)):
+        allowed = "one for all with aggregation_ratio > 0" if by_client else "one for all"
+        raise InputError(f"Decision.cut_layer = {shown(cut_layer)}, allowed: {allowed}")
 
 
 def check_arguments(state: RoundState, one_world: bool = True, **values: Any) -> None:
@@ -99,8 +137,17 @@ def check_arguments(state: RoundState, one_world: bool = True, **values: Any) ->
 
 
 def check_cut_layer(state: RoundState, value: Any) -> None:
-    """Raises an InputError if it is no cut layer 1..L-1, one for all or one for each world."""
-    _check_number("cut_layer", value, "iu", (1, state.system.cut_layers), (), state.channel_gain.shape[:-2])
+    """Raises an InputError if it is no cut layer 1..L-1, one for all, one for each world, or one for each client."""
+    worlds, clients = state.channel_gain.shape[:-2], state.channel_gain.shape[:-1]
+    shapes = (clients[-1:], clients) if state.system.program.plans.by_client else ()
+    _check_number("cut_layer", value, "iu", (1, state.system.cut_layers), (), worlds, *shapes)
+
+
+def check_second_cut(state: RoundState, value: Any) -> None:
+    """Raises an InputError if it is no second cut 1..L-1, one for all or one for each world, or nobody decides it."""
+    if state.system.program.plans.second_cuts == 1:
+        raise InputError(f"second_cut = {shown(value)}, allowed: None, as nobody decides it here")
+    _check_number("second_cut", value, "iu", (1, state.system.cut_layers), (), state.channel_gain.shape[:-2])
 
 
 def check_selected(state: RoundState, value: Any, name: str = "selected") -> None:
@@ -212,6 +259,7 @@ def _check_cluster(state: RoundState, value: Any) -> None:
 
 _ARGUMENTS = {
     "cut_layer": check_cut_layer,
+    "second_cut": check_second_cut,
     "selected": check_selected,
     "aggregation_ratio": check_ratio,
     "assignment": _check_assignment,

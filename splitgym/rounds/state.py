@@ -131,10 +131,13 @@ class RoundState:
     system: System
     prescribed_ratio: Any = np.nan
     """phi that the framework prescribes for this round; NaN: whoever decides may choose it."""
+    second_cut: Any = 0
+    """Last unit at the edge server in the last round, where it may be decided; 0: it may not, or no round was yet."""
 
     def __post_init__(self) -> None:
-        if self.batched and np.ndim(self.prescribed_ratio) == 0:
-            object.__setattr__(self, "prescribed_ratio", np.full(len(self.channel_gain), self.prescribed_ratio))
+        for name in ("prescribed_ratio", "second_cut"):
+            if self.batched and np.ndim(getattr(self, name)) == 0:
+                object.__setattr__(self, name, np.full(len(self.channel_gain), getattr(self, name)))
 
     def ratio(self, choice: Any) -> Any:
         """Aggregation ratio of this round (of a batch: [N]): what the framework prescribes, else the choice."""

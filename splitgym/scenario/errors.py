@@ -1,7 +1,6 @@
 """One clear line for everything that can be wrong with a scenario."""
 
-import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pydantic import ValidationError
@@ -14,13 +13,6 @@ LONGEST_VALUE = 300
 
 class ScenarioError(InputError):
     """A scenario, or a part of it, is not valid; the message names field, value and what is allowed."""
-
-
-def suggest(name: object, allowed: Iterable[str]) -> str:
-    """Ends a message about an unknown `name` with the nearest allowed one, or with all of them."""
-    names = sorted(allowed)
-    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else f"allowed: {', '.join(names)}"
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from typing import Any
 
 from splitgym.files import read_toml
 from splitgym.inputs import reading
-from splitgym.scenario.errors import ScenarioError, in_one_line, suggest
+from splitgym.parts import suggest
+from splitgym.scenario.errors import ScenarioError, in_one_line
 from splitgym.scenario.scenario import Scenario
 
 _PRESETS = resources.files("splitgym.scenario") / "presets"

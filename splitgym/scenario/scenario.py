@@ -4,6 +4,7 @@ import tomli_w
 from pydantic import Field, model_validator
 
 from splitgym.scenario.names import Name
+from splitgym.scenario.plan import Plan
 from splitgym.scenario.section import Section
 from splitgym.scenario.sections import (
     Actions,
@@ -41,6 +42,7 @@ class Scenario(Section):
     server: Server = Field(Server(), description="The edge server.")
     cloud: Cloud = Field(Cloud(), description="The cloud behind it, with framework 'hierarchical'.")
     knowledge: Knowledge = Field(Knowledge(), description="What the scheduler believes.")
+    plan: Plan = Field(Plan(), description="Factors of the plan that may be decided.")
     task: Task = Field(Task(), description="Data, network, partition.")
     training: Training = Field(Training(), description="Optimisers and gradient aggregation.")
     episode: Episode = Field(Episode(), description="Target and budgets.")

@@ -6,7 +6,7 @@ from typing import Any, get_args
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 
-from splitgym.scenario.errors import suggest
+from splitgym.parts import suggest
 
 
 class Section(BaseModel):

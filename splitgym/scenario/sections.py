@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from splitgym.scenario.errors import ScenarioError
+from splitgym.scenario.parts import NETWORKS, PATH_LOSSES, known
 from splitgym.scenario.quantities import (
     BatchSize,
     BitsPerSecond,
@@ -50,10 +51,10 @@ class Cell(Section):
     base_station_height_m: Metres = Field(10.0, description="Antenna height of the base station, m.")
     client_height_m: Metres = Field(1.5, description="Antenna height of the clients, m.")
     speed_m_per_s: MetresPerSecond = Field(0.0, description="Speed of every client, m/s; 0: nobody moves.")
-    path_loss: Literal["umi", "mmwave-28ghz", "constant"] = Field(
+    path_loss: Annotated[str, AfterValidator(known(PATH_LOSSES))] = Field(
         "umi",
-        description="Path loss: 3GPP TR 38.901 UMi street canyon, the 28 GHz measurements of Akdeniz et al. (2014), "
-        "or the same loss for everybody.",
+        description="Path loss: umi: 3GPP TR 38.901 UMi street canyon; mmwave-28ghz: the measurements of Akdeniz et "
+        "al. (2014); constant: the same loss for everybody; or module:NAME of one's own.",
     )
     constant_loss_db: LossDb = Field(100.0, description="Path loss with path_loss='constant', dB.")
     line_of_sight: Literal["probabilistic", "always", "never"] = Field(
@@ -217,7 +218,9 @@ class Task(Section):
         description="digits: inside scikit-learn; mnist, ham10000: files under SPLITGYM_DATA; or the path of an .npz "
         "file, see `splitgym.data.load`.",
     )
-    model: Literal["resnet18", "cnn", "mlp"] = Field("cnn", description="Network that is cut in two.")
+    model: Annotated[str, AfterValidator(known(NETWORKS))] = Field(
+        "cnn", description="Network that is cut in two: resnet18, cnn, mlp, or module:NAME of one's own."
+    )
     stem: Literal["7x7", "3x3"] = Field("7x7", description="First convolution of resnet18; 3x3: stride 1, no pooling.")
     partition: Literal["iid", "dirichlet", "shards"] = Field("iid", description="How the clients share the data.")
     dirichlet_alpha: Factor = Field(0.5, description="Concentration of partition='dirichlet'; smaller: more skew.")

@@ -71,6 +71,8 @@ class Cell(NamedTuple):
     """[C] model bits the client has to fetch."""
     move_up: Floats
     """[C] model bits the client has to give up."""
+    move_between: float
+    """Model bits that move between server and cloud, either way."""
 
 
 class Links(NamedTuple):

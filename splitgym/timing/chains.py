@@ -6,15 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.kernels import COMPILED, kernel
+from splitgym.timing.amounts import Work, plan_of
 from splitgym.timing.cell import Cell
-from splitgym.timing.clock import BROADCAST, CLIENT, MIGRATION_ROWS, SERVER, Timeline, common_speed, duration
+from splitgym.timing.clock import BROADCAST, CLIENT, MIGRATION_ROWS, SERVER, Rows, Timeline, common_speed, duration
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
-class Work(NamedTuple):
+class Tasks(NamedTuple):
     """What there is to do in the R rows of a turn's timeline."""
 
     kind: Ints
@@ -43,31 +44,39 @@ class Chains(NamedTuple):
 
 
 @kernel(COMPILED)
-def work_of(kind: Ints, work: Floats, per_participant: Floats, by_client: bool, cell: Cell) -> Work:
-    """Lays out phases ([P] each, see `splitgym.timing.clock.walk`) as rows ([R + 1] kinds).
+def tasks_of(table: Rows, work: Work, plans: Ints, takes_part: Bools, by_client: bool, cell: Cell) -> Tasks:
+    """Lays out phases under plans ([1] or [C], see `splitgym.timing.clock.walk`) as the rows of a table.
 
     With `by_client` the server can work for one client before the rows of another are there; then it waits for all
-    only before what it does once. Nobody waits for a phase without work.
+    only before what it does once. Nobody waits for a phase without tasks.
     """
+    kind = table.kind
     rows = kind.shape[0] - 1
     own, once = np.zeros((rows, cell.client_hz.shape[0])), np.zeros(rows)
     waits, in_pieces = np.zeros(rows, np.bool_), np.zeros(rows, np.bool_)
     own[0], own[1] = cell.move_down, cell.move_up
     for row in range(MIGRATION_ROWS, rows):
         phase = row - MIGRATION_ROWS
-        if kind[row] < SERVER:
-            own[row] = work[phase]
-        else:
-            own[row], once[row] = per_participant[phase], work[phase]
+        common, each = kind[row] >= SERVER, 0.0
+        for i in range(own.shape[1]):
+            plan = plan_of(plans, i)
+            own[row, i] = work.per_participant[plan, phase] if common else work.work[plan, phase]
+            if takes_part[i]:
+                once[row], each = max(once[row], work.work[plan, phase]), max(each, own[row, i])
+        if row == table.backhaul_row:
+            once[row] += cell.move_between
+        if common:
             in_pieces[row] = kind[row] == SERVER and by_client
-            waits[row] = once[row] > 0.0 or (per_participant[phase] > 0.0 and not in_pieces[row])
-    return Work(kind, own, once, waits, in_pieces)
+            waits[row] = once[row] > 0.0 or (each > 0.0 and not in_pieces[row])
+        else:
+            once[row] = 0.0
+    return Tasks(kind, own, once, waits, in_pieces)
 
 
 @kernel(COMPILED)
-def go_on(work: Work, cell: Cell, takes_part: Bools, now: float, chains: Chains, timeline: Timeline) -> bool:
+def go_on(tasks: Tasks, cell: Cell, takes_part: Bools, now: float, chains: Chains, timeline: Timeline) -> bool:
     """Everybody who is done with a row enters the next, and passes what is nothing to do; whether there was one."""
-    rows, moved = work.own.shape[0], False
+    rows, moved = tasks.own.shape[0], False
     for i in range(takes_part.shape[0]):
         while takes_part[i] and chains.end[i] <= now:
             moved = True
@@ -79,22 +88,22 @@ def go_on(work: Work, cell: Cell, takes_part: Bools, now: float, chains: Chains,
             if row == rows:
                 break
             timeline.start[row, i] = now
-            chains.left[i] = work.own[row, i]
-            if work.kind[row] == CLIENT or (work.own[row, i] == 0.0 and not work.waits[row]):
-                chains.end[i] = now + duration(work.own[row, i], cell.client_hz[i])
-            if work.kind[row] == SERVER and work.kind[row - 1] != SERVER:
+            chains.left[i] = tasks.own[row, i]
+            if tasks.kind[row] == CLIENT or (tasks.own[row, i] == 0.0 and not tasks.waits[row]):
+                chains.end[i] = now + duration(tasks.own[row, i], cell.client_hz[i])
+            if tasks.kind[row] == SERVER and tasks.kind[row - 1] != SERVER:
                 chains.came[i] = now
     return moved
 
 
 @kernel(COMPILED)
-def row_that_all_wait_for(work: Work, takes_part: Bools, begun: Bools, chains: Chains) -> int:
+def row_that_all_wait_for(tasks: Tasks, takes_part: Bools, begun: Bools, chains: Chains) -> int:
     """The row at which everybody waits for it to begin, -1: there is none; `begun`: [R] which did."""
     common = -1
     for i in range(takes_part.shape[0]):
         if takes_part[i]:
             row = chains.row[i]
-            if row == work.own.shape[0] or not work.waits[row] or begun[row] or (common >= 0 and row != common):
+            if row == tasks.own.shape[0] or not tasks.waits[row] or begun[row] or (common >= 0 and row != common):
                 return -1
             common = row
     return common
@@ -102,7 +111,7 @@ def row_that_all_wait_for(work: Work, takes_part: Bools, begun: Bools, chains: C
 
 @kernel(COMPILED)
 def work_for_all(
-    work: Work,
+    tasks: Tasks,
     cell: Cell,
     row: int,
     takes_part: Bools,
@@ -116,9 +125,9 @@ def work_for_all(
     Returns:
         When it is done and pieces may follow, s, and the bits that are broadcast.
     """
-    kind, amount = work.kind[row], work.once[row]
-    if not work.in_pieces[row]:
-        amount += work.own[row, 0] * np.sum(takes_part)
+    kind, amount = tasks.kind[row], tasks.once[row]
+    if not tasks.in_pieces[row]:
+        amount += tasks.own[row, 0] * np.sum(takes_part)
     slowest_band = np.min(cell.band[takes_part]) if kind == BROADCAST else 0.0
     speed = common_speed(kind, cell.server_hz, slowest_band, cell.cloud)
     seconds = duration(amount, speed)
@@ -127,7 +136,7 @@ def work_for_all(
     for i in range(takes_part.shape[0]):
         if takes_part[i]:
             timeline.start[row, i] = now
-            if not work.in_pieces[row]:
+            if not tasks.in_pieces[row]:
                 chains.end[i] = now + seconds
     sent = 0.0
     if kind == BROADCAST:
@@ -136,37 +145,37 @@ def work_for_all(
 
 
 @kernel(COMPILED)
-def first_come(work: Work, takes_part: Bools, begun: Bools, chains: Chains) -> int:
+def first_come(tasks: Tasks, takes_part: Bools, begun: Bools, chains: Chains) -> int:
     """The client whose data has been at the server longest and is not being worked on, -1: there is none."""
     first = -1
     for i in range(takes_part.shape[0]):
-        if takes_part[i] and chains.end[i] == np.inf and chains.row[i] < work.own.shape[0]:
+        if takes_part[i] and chains.end[i] == np.inf and chains.row[i] < tasks.own.shape[0]:
             row = chains.row[i]
-            ready = work.in_pieces[row] and (begun[row] or not work.waits[row])
+            ready = tasks.in_pieces[row] and (begun[row] or not tasks.waits[row])
             if ready and (first < 0 or chains.came[i] < chains.came[first]):
                 first = i
     return first
 
 
 @kernel(COMPILED)
-def work_for_one(work: Work, cell: Cell, client: int, now: float, chains: Chains, timeline: Timeline) -> float:
+def work_for_one(tasks: Tasks, cell: Cell, client: int, now: float, chains: Chains, timeline: Timeline) -> float:
     """The server takes up a client's piece; returns when it is done, s."""
     row = chains.row[client]
-    seconds = duration(work.own[row, client], cell.server_hz)
+    seconds = duration(tasks.own[row, client], cell.server_hz)
     timeline.common_s[row] += seconds
     chains.end[client] = now + seconds
-    if not work.waits[row]:
+    if not tasks.waits[row]:
         timeline.start[row, client] = now
     return chains.end[client]
 
 
 @kernel(COMPILED)
-def leave_out(work: Work, late: Bools, deadline_row: int, now: float, chains: Chains, timeline: Timeline) -> None:
+def leave_out(tasks: Tasks, late: Bools, deadline_row: int, now: float, chains: Chains, timeline: Timeline) -> None:
     """Ends what late clients ([C]) are doing, and all that they should have done before the deadline's row."""
     for i in range(late.shape[0]):
         if late[i]:
             row = chains.row[i]
-            if work.kind[row] >= SERVER and chains.end[i] == np.inf:
+            if tasks.kind[row] >= SERVER and chains.end[i] == np.inf:
                 timeline.start[row, i] = now
             timeline.stop[row, i] = now
             timeline.start[row + 1 : deadline_row, i] = now

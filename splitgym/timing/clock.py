@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from splitgym.frameworks.phases import Resource
 from splitgym.kernels import COMPILED, INLINED, UNCOUNTED, kernel
+from splitgym.timing.amounts import Work, common_amount, plan_of
 from splitgym.timing.cell import Cell, Cloud, Links
 
 Floats = NDArray[np.float64]
@@ -41,20 +42,11 @@ def common_speed(kind: int, server_hz: float, slowest_band: float, cloud: Cloud)
     return cloud.hz if kind == CLOUD else cloud.backhaul
 
 
-@kernel(INLINED)
-def move_bits(held: int, cut: int, prefix_bits: Floats) -> tuple[float, float]:
-    """Model bits that a client loads down and up when the cut moves from the one it holds (0: none yet) to `cut`."""
-    if held == 0:
-        return 0.0, 0.0
-    difference = prefix_bits[cut] - prefix_bits[held]
-    return max(difference, 0.0), max(-difference, 0.0)
-
-
 @kernel(UNCOUNTED)
-def first_uplink(resource: Ints) -> int:
-    """Index of the first uplink among the phases ([P] who is busy in each), -1: there is none."""
+def first_of(resource: Ints, kind: int) -> int:
+    """Index of the first phase of a kind among the phases ([P] who is busy in each), -1: there is none."""
     for phase in range(resource.shape[0]):
-        if resource[phase] == UPLINK:
+        if resource[phase] == kind:
             return phase
     return -1
 
@@ -69,7 +61,7 @@ def deadline_barrier(resource: Ints) -> int:
     Returns:
         0..P-1; P: at the end of the phases; P + 1: never, as there is no uplink.
     """
-    phases, phase = resource.shape[0], first_uplink(resource)
+    phases, phase = resource.shape[0], first_of(resource, UPLINK)
     if phase < 0:
         return phases + 1
     while phase < phases and resource[phase] < SERVER:
@@ -77,7 +69,7 @@ def deadline_barrier(resource: Ints) -> int:
     return phase
 
 
-class Plan(NamedTuple):
+class Rows(NamedTuple):
     """The rows of a turn's timeline, R = MIGRATION_ROWS + P for P phases, and what may end it."""
 
     kind: Ints
@@ -86,6 +78,8 @@ class Plan(NamedTuple):
     """The row before which the timeout applies; above R: never."""
     waiting_row: int
     """The row in which the server waits if nobody is left: the first uplink, or that of what moves."""
+    backhaul_row: int
+    """The first row in which something goes between server and cloud, and with it what moves there; -1: none."""
     timeout_s: float
     """Counted from the begin of the turn."""
 
@@ -104,11 +98,16 @@ class Timeline(NamedTuple):
 
 
 @kernel(COMPILED)
-def plan_of(resource: Ints, timeout_s: float) -> Plan:
-    """The plan of a framework's phases ([P] who is busy in each)."""
+def rows_of(resource: Ints, timeout_s: float) -> Rows:
+    """The rows of a framework's phases ([P] who is busy in each)."""
     kind = np.concatenate((np.array([UNICAST, UPLINK]), resource, np.array([END])))
-    return Plan(
-        kind, MIGRATION_ROWS + deadline_barrier(resource), MIGRATION_ROWS + first_uplink(resource), float(timeout_s)
+    backhaul = first_of(resource, BACKHAUL)
+    return Rows(
+        kind,
+        MIGRATION_ROWS + deadline_barrier(resource),
+        MIGRATION_ROWS + first_of(resource, UPLINK),
+        MIGRATION_ROWS + backhaul if backhaul >= 0 else -1,
+        float(timeout_s),
     )
 
 
@@ -120,9 +119,9 @@ def no_timeline(rows: int, clients: int) -> Timeline:
 
 @kernel(INLINED)
 def walk(
-    plan: Plan,
-    work: Floats,
-    per_participant: Floats,
+    table: Rows,
+    work: Work,
+    plans: Ints,
     takes_part: Bools,
     cell: Cell,
     links: Links,
@@ -136,9 +135,9 @@ def walk(
     has then waited until the timeout.
 
     Args:
-        plan: Of the framework and the scenario.
-        work: [P] cycles or bits.
-        per_participant: [P] cycles or bits more for each client that takes part.
+        table: Of the framework and the scenario.
+        work: Of the framework.
+        plans: [1] the common plan, or [C] that of each client.
         takes_part: [C]; who is left out is set to False here.
         cell: Of the world.
         links: Of the turn.
@@ -149,11 +148,10 @@ def walk(
         The latency of the turn, s, and the bits that were broadcast.
     """
     # Taken out of their tuples once: each time counts references.
-    kinds, start, stop, stage_s = plan.kind, timeline.start, timeline.stop, timeline.stage_s
-    client_hz, uplink, downlink = cell.client_hz, links.uplink, links.downlink
-    band, move_down, move_up = cell.band, cell.move_down, cell.move_up
+    kinds, start, stop, stage_s = table.kind, timeline.start, timeline.stop, timeline.stage_s
+    band = cell.band
     rows, clients = start.shape
-    deadline = plan.timeout_s if plan.deadline_row <= rows else np.inf
+    deadline = table.timeout_s if table.deadline_row <= rows else np.inf
     now[:] = 0.0
     start[:] = 0.0
     stop[:] = 0.0
@@ -163,28 +161,23 @@ def walk(
     for row in range(rows + 1):
         kind = kinds[row]
         if kind < SERVER:
-            common = work[row - MIGRATION_ROWS] if row >= MIGRATION_ROWS else 0.0
-            for i in range(clients):
-                if takes_part[i]:
-                    amount = move_down[i] if row == 0 else move_up[i] if row == 1 else common
-                    speed = client_hz[i] if kind == CLIENT else uplink[i] if kind == UPLINK else downlink[i]
-                    start[row, i] = now[i]
-                    now[i] += duration(amount, speed)
-                    stop[row, i] = now[i]
+            _work_apart(row, kind, work, plans, takes_part, cell, links, now, start, stop)
             continue
-        if row == plan.deadline_row:
-            _leave_out_late(now, takes_part, start, stop, row, plan.timeout_s)
+        if row == table.deadline_row:
+            _leave_out_late(now, takes_part, start, stop, row, table.timeout_s)
         barrier = _close_segment(now, start, stop, stage_s, segment, row, deadline)
         participants, slowest_band = _participants(takes_part, band)
         if participants == 0:
-            stage_s[plan.waiting_row] += plan.timeout_s - barrier
-            barrier = plan.timeout_s
+            stage_s[table.waiting_row] += table.timeout_s - barrier
+            barrier = table.timeout_s
             break
         if kind == END:
             break
-        if row == plan.deadline_row:
+        if row == table.deadline_row:
             deadline = np.inf
-        common = work[row - MIGRATION_ROWS] + per_participant[row - MIGRATION_ROWS] * participants
+        common = common_amount(work, plans, row - MIGRATION_ROWS, takes_part, participants)
+        if row == table.backhaul_row:
+            common += cell.move_between
         speed = common_speed(kind, cell.server_hz, slowest_band, cell.cloud)
         seconds = duration(common, speed)
         stage_s[row] = min(seconds, max(deadline - barrier, 0.0))
@@ -199,6 +192,34 @@ def walk(
     for row in range(rows):
         timeline.common_s[row] = stage_s[row]
     return barrier, broadcast_bits
+
+
+@kernel(INLINED)
+def _work_apart(
+    row: int,
+    kind: int,
+    work: Work,
+    plans: Ints,
+    takes_part: Bools,
+    cell: Cell,
+    links: Links,
+    now: Floats,
+    start: Floats,
+    stop: Floats,
+) -> None:
+    """A row in which every client works by itself; clocks go on."""
+    client_hz, uplink, downlink = cell.client_hz, links.uplink, links.downlink
+    move_down, move_up = cell.move_down, cell.move_up
+    for i in range(now.shape[0]):
+        if takes_part[i]:
+            if row >= MIGRATION_ROWS:
+                amount = work.work[plan_of(plans, i), row - MIGRATION_ROWS]
+            else:
+                amount = move_down[i] if row == 0 else move_up[i]
+            speed = client_hz[i] if kind == CLIENT else uplink[i] if kind == UPLINK else downlink[i]
+            start[row, i] = now[i]
+            now[i] += duration(amount, speed)
+            stop[row, i] = now[i]
 
 
 @kernel(INLINED)

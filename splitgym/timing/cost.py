@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.frameworks.phases import aggregated_rows
 from splitgym.rounds import Decision, RoundState, System, with_axis
 from splitgym.rounds.legal import check_decision
 from splitgym.timing.cell import Constants, cloud_of
@@ -100,11 +99,11 @@ def round_cost_unchecked(state: RoundState, decision: Decision) -> RoundCost:
             with_axis(state.client_hz, one),
             with_axis(np.asarray(state.server_hz, np.float64), one),
             with_axis(state.client_cut_layer, one),
+            with_axis(np.asarray(state.second_cut, np.int64), one),
             with_axis(state.available, one),
         ),
         Decided(
-            with_axis(np.asarray(decision.cut_layer, np.int64), one),
-            with_axis(aggregated_rows(decision.aggregation_ratio, state.system.batch_size), one),
+            with_axis(decision.plan.indices(state), one),
             with_axis(decision.selected, one),
             with_axis(np.asarray(decision.cluster, np.int64), one),
             _with_turns(with_axis(np.asarray(decision.assignment, np.int64), one), by_turn),
@@ -133,6 +132,8 @@ def _fixed(system: System) -> tuple[Constants, Rules, bool | None, tuple[str, ..
         program.resource,
         program.work,
         program.per_participant,
+        program.plans.cut_layer,
+        program.plans.second_cut,
         system.prefix_bits,
         int(program.turns),
         program.uses_own_subchannels,

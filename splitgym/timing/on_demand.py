@@ -12,7 +12,7 @@ from splitgym.kernels import COMPILED, kernel
 from splitgym.timing.cell import Cell, Links, Spectrum
 from splitgym.timing.chains import (
     Chains,
-    Work,
+    Tasks,
     first_come,
     go_on,
     leave_out,
@@ -29,7 +29,7 @@ Bools = NDArray[np.bool_]
 
 @kernel(COMPILED)
 def walk_on_demand(
-    work: Work,
+    tasks: Tasks,
     deadline_row: int,
     timeout_s: float,
     takes_part: Bools,
@@ -47,7 +47,7 @@ def walk_on_demand(
     it at every event. Who has not come to the deadline's row by the timeout is left out.
 
     Args:
-        work: What there is to do.
+        tasks: What there is to do.
         deadline_row: The row before which the timeout applies; above R: never.
         timeout_s: Counted from the begin of the turn.
         takes_part: [C]; who is left out is set to False here.
@@ -60,7 +60,7 @@ def walk_on_demand(
     Returns:
         The latency of the turn, s, and the bits that were broadcast.
     """
-    rows, clients = work.own.shape
+    rows, clients = tasks.own.shape
     timeout = timeout_s if deadline_row <= rows else np.inf
     chains = Chains(np.full(clients, -1), np.zeros(clients), np.zeros(clients), np.zeros(clients))
     loans = Loans(np.full(band.owner.shape[0], -1), np.zeros(band.owner.shape[0]), np.zeros(clients))
@@ -75,22 +75,22 @@ def walk_on_demand(
     while True:
         again = True
         while again:
-            again = go_on(work, cell, takes_part, now, chains, timeline)
-            row = row_that_all_wait_for(work, takes_part, begun, chains)
+            again = go_on(tasks, cell, takes_part, now, chains, timeline)
+            row = row_that_all_wait_for(tasks, takes_part, begun, chains)
             if row >= 0:
                 again = begun[row] = True
                 horizon = timeout if row < deadline_row else np.inf
-                server_free, bits = work_for_all(work, cell, row, takes_part, now, horizon, chains, timeline)
+                server_free, bits = work_for_all(tasks, cell, row, takes_part, now, horizon, chains, timeline)
                 broadcast_bits += bits
             elif server_free <= now:
-                client = first_come(work, takes_part, begun, chains)
+                client = first_come(tasks, takes_part, begun, chains)
                 if client >= 0:
                     again = True
-                    server_free = work_for_one(work, cell, client, now, chains, timeline)
+                    server_free = work_for_one(tasks, cell, client, now, chains, timeline)
         if np.all(chains.row[takes_part] == rows):
             break
-        sends = takes_part & (work.kind[chains.row] == UPLINK)
-        receives = takes_part & (work.kind[chains.row] == UNICAST)
+        sends = takes_part & (tasks.kind[chains.row] == UPLINK)
+        receives = takes_part & (tasks.kind[chains.row] == UNICAST)
         if np.any(sends | receives):
             _share(band, sends, receives, now, spectrum, chains, loans)
         late = takes_part & (chains.row < deadline_row)
@@ -104,7 +104,7 @@ def walk_on_demand(
         _note(spectrum.subchannel_hz, sends, receives, then - now, loans, links, sending_s, receiving_s)
         now = then
         if times_out:
-            leave_out(work, late, deadline_row, now, chains, timeline)
+            leave_out(tasks, late, deadline_row, now, chains, timeline)
             takes_part &= ~late
     _take_means(began, links, sending_s, receiving_s)
     _trace_back(began, begun, timeline)

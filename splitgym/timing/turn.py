@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.kernels import COMPILED, INLINED, kernel
+from splitgym.timing.amounts import Work
 from splitgym.timing.cell import Cell, Links, Spectrum, no_links
-from splitgym.timing.chains import work_of
-from splitgym.timing.clock import Plan, Timeline, no_timeline, walk
+from splitgym.timing.chains import tasks_of
+from splitgym.timing.clock import Rows, Timeline, no_timeline, walk
 from splitgym.timing.lending import band_as_decided
 from splitgym.timing.on_demand import walk_on_demand
 from splitgym.timing.rates import fill_own_links
@@ -51,24 +52,24 @@ def room_for_turn(rows: int, clients: int, subchannels: int) -> Turn:
 
 @kernel(INLINED)
 def walk_turn(
-    plan: Plan,
+    table: Rows,
     server_by_client: bool | None,
     spectrum: Spectrum,
     cell: Cell,
-    work: Floats,
-    per_participant: Floats,
+    work: Work,
+    plans: Ints,
     turn: Turn,
 ) -> tuple[float, float]:
     """Runs one turn of one world.
 
     Args:
-        plan: Of framework and scenario.
+        table: Of framework and scenario.
         server_by_client: On demand: whether the server can work for one client before the rows of another are there.
             None: with static shares.
         spectrum: Of the world.
         cell: Of the world.
-        work: [P] cycles or bits.
-        per_participant: [P] cycles or bits more for each client that takes part.
+        work: Of the framework.
+        plans: [1] the common plan, or [C] that of each client.
         turn: Its owners, powers and `takes_part` are read, and who is left out is set to False there; the timeline and
             the links are filled.
 
@@ -77,19 +78,19 @@ def walk_turn(
     """
     # By itself, so that the compiler sees that without on-demand sharing nothing else is left to do.
     if server_by_client is None:
-        return _walk_statically(plan, spectrum, cell, work, per_participant, turn)
+        return _walk_statically(table, spectrum, cell, work, plans, turn)
     if not np.any(turn.takes_part):
-        return _walk_statically(plan, spectrum, cell, work, per_participant, turn)
-    todo = work_of(plan.kind, work, per_participant, server_by_client, cell)
+        return _walk_statically(table, spectrum, cell, work, plans, turn)
+    tasks = tasks_of(table, work, plans, turn.takes_part, server_by_client, cell)
     band = band_as_decided(cell.gain, turn.owner, turn.psd, turn.takes_part, spectrum)
     return walk_on_demand(
-        todo, plan.deadline_row, plan.timeout_s, turn.takes_part, cell, band, spectrum, turn.timeline, turn.links
+        tasks, table.deadline_row, table.timeout_s, turn.takes_part, cell, band, spectrum, turn.timeline, turn.links
     )
 
 
 @kernel(INLINED)
 def _walk_statically(
-    plan: Plan, spectrum: Spectrum, cell: Cell, work: Floats, per_participant: Floats, turn: Turn
+    table: Rows, spectrum: Spectrum, cell: Cell, work: Work, plans: Ints, turn: Turn
 ) -> tuple[float, float]:
     fill_own_links(spectrum, cell.gain, turn.owner, turn.psd, turn.links)
-    return walk(plan, work, per_participant, turn.takes_part, cell, turn.links, turn.now, turn.timeline)
+    return walk(table, work, plans, turn.takes_part, cell, turn.links, turn.now, turn.timeline)

@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from splitgym.frameworks.phases import Turns
 from splitgym.kernels import COMPILED, INLINED, UNCOUNTED, kernel
+from splitgym.timing.amounts import Work, bits_between, move_bits, plan_of
 from splitgym.timing.band import band_of_turn
 from splitgym.timing.cell import Cell, Constants, Spectrum
-from splitgym.timing.clock import BACKHAUL, BROADCAST, CLIENT, CLOUD, SERVER, UNICAST, UPLINK, Plan, move_bits, plan_of
+from splitgym.timing.clock import BACKHAUL, BROADCAST, CLIENT, CLOUD, SERVER, UNICAST, UPLINK, Rows, rows_of
 from splitgym.timing.rates import fill_band_rates
 from splitgym.timing.turn import Turn, room_for_turn, walk_turn
 
@@ -28,9 +29,13 @@ class Rules(NamedTuple):
     resource: Ints
     """[P] who is busy in each phase."""
     work: Floats
-    """[L - 1, b + 1, P] cycles or bits."""
+    """[G, P] cycles or bits under each plan."""
     per_participant: Floats
-    """[L - 1, b + 1, P] cycles or bits more for each client that takes part in the turn."""
+    """[G, P] cycles or bits more for each client that takes part in the turn."""
+    cut_layer: Ints
+    """[G] of each plan."""
+    second_cut: Ints
+    """[G] of each plan, 0: nobody decides it."""
     prefix_bits: Floats
     """[L] model bits of units 1..j."""
     turns: int
@@ -54,6 +59,8 @@ class Worlds(NamedTuple):
     """[N] cycles/s."""
     client_cut: Ints
     """[N, C] cut layer that each client holds, 0: none yet."""
+    second_cut: Ints
+    """[N] last unit in front of the cloud's, 0: none yet."""
     available: Bools
     """[N, C] who is there."""
 
@@ -61,10 +68,8 @@ class Worlds(NamedTuple):
 class Decided(NamedTuple):
     """The decisions in N worlds."""
 
-    cut: Ints
-    """[N] cut layer."""
-    rows: Ints
-    """[N] aggregated rows m."""
+    plan: Ints
+    """[N, 1] the common plan, or [N, C] that of each client."""
     selected: Bools
     """[N, C] who shall take part."""
     cluster: Ints
@@ -115,7 +120,7 @@ def turn_of_client(turns: int, cluster: int, client: int) -> int:
 
 
 def _walk_worlds(
-    plan: Plan,
+    rows: Rows,
     constants: Constants,
     rules: Rules,
     server_by_client: bool | None,
@@ -125,6 +130,7 @@ def _walk_worlds(
     room: Room,
 ) -> None:
     """As `walk_turns`."""
+    work = Work(rules.work, rules.per_participant)
     turn, order, members, band = room.turn, room.order, room.members, room.band
     down, up, began, prefix_bits = room.down, room.up, turn.began, rules.prefix_bits
     selected, available, client_cut, cluster = decided.selected, worlds.available, worlds.client_cut, decided.cluster
@@ -134,15 +140,15 @@ def _walk_worlds(
         spectrum = Spectrum(
             worlds.hz[n], constants.noise, constants.downlink_psd, constants.client_max_w, constants.total_max_w
         )
-        cell = Cell(worlds.client_hz[n], worlds.server_hz[n], constants.cloud, worlds.gain[n], band, down, up)
-        cut, rows = decided.cut[n], decided.rows[n]
-        work, per_participant = rules.work[cut - 1, rows], rules.per_participant[cut - 1, rows]
+        plans = decided.plan[n]
         for i in range(clients):
-            down[i], up[i] = move_bits(client_cut[n, i], cut, prefix_bits)
+            down[i], up[i] = move_bits(client_cut[n, i], rules.cut_layer[plan_of(plans, i)], prefix_bits)
             order[i] = turn_of_client(rules.turns, cluster[n, i], i)
             members[i] = without_subchannel[n, i] = selected[n, i] and available[n, i]
             unavailable[n, i] = selected[n, i] and not available[n, i]
-        fill_band_rates(spectrum, cell.gain, members, band)
+        fill_band_rates(spectrum, worlds.gain[n], members, band)
+        between = bits_between(worlds.second_cut[n], rules.second_cut[plans[0]], prefix_bits)
+        cell = Cell(worlds.client_hz[n], worlds.server_hz[n], constants.cloud, worlds.gain[n], band, down, up, between)
         current = _next_turn(order, members, BEFORE)
         following = _next_turn(order, members, current)
         anew = not decided.by_turn and current < BEHIND and (following < BEHIND or rules.turns == ONE_BY_ONE)
@@ -154,8 +160,8 @@ def _walk_worlds(
                 decided.owner[n, row], decided.psd[n, row], began, anew, spectrum, turn.now, turn.owner, turn.psd
             )
             _find_who_begins(turn, rules.uses_own_subchannels)
-            seconds, broadcast_bits = walk_turn(plan, server_by_client, spectrum, cell, work, per_participant, turn)
-            _note_turn(walked, n, constants, plan.kind, spectrum, cell, turn, broadcast_bits)
+            seconds, broadcast_bits = walk_turn(rows, server_by_client, spectrum, cell, work, plans, turn)
+            _note_turn(walked, n, constants, rows.kind, spectrum, cell, turn, broadcast_bits)
             latency_s[n] += seconds
             if following == BEHIND:
                 break
@@ -192,8 +198,8 @@ def walk_turns(
         walked: Filled.
     """
     _, clients, subchannels = worlds.gain.shape
-    plan = plan_of(rules.resource, rules.timeout_s)
-    turn = room_for_turn(plan.kind.shape[0] - 1, clients, subchannels)
+    rows = rows_of(rules.resource, rules.timeout_s)
+    turn = room_for_turn(rows.kind.shape[0] - 1, clients, subchannels)
     room = Room(
         turn,
         np.zeros(clients, np.int64),
@@ -203,9 +209,9 @@ def walk_turns(
         np.zeros(clients),
     )
     if server_by_client is None:
-        _with_static_shares(plan, constants, rules, None, worlds, decided, walked, room)
+        _with_static_shares(rows, constants, rules, None, worlds, decided, walked, room)
     else:
-        _on_demand(plan, constants, rules, server_by_client, worlds, decided, walked, room)
+        _on_demand(rows, constants, rules, server_by_client, worlds, decided, walked, room)
 
 
 @kernel(INLINED)
@@ -278,6 +284,6 @@ def _note_turn(
             server_j += cell.cloud.capacitance * cell.cloud.hz**3 * common_s[row]
         elif kinds[row] == BACKHAUL:
             bits += cell.cloud.backhaul * common_s[row]
-    walked.migration_bits[n] += moved_bits
+    walked.migration_bits[n] += moved_bits + cell.move_between
     walked.server_energy_j[n] += server_j
     walked.traffic_bits[n] += bits

@@ -13,7 +13,7 @@ from splitgym.allocation.links import own_links
 from splitgym.allocation.load import own_load
 from splitgym.allocation.power import control
 from splitgym.allocation.trial import no_goal
-from splitgym.rounds import Decision
+from splitgym.rounds import Decision, Plan
 
 TOLERANCE = 1e-6
 """Of the latency: an exchange that wins less may be left undone."""
@@ -22,7 +22,7 @@ ENDLESS = 10**5
 
 def exchanged(state, cut, owner, phi, trials=ENDLESS):
     """[M] owners after the exchanges, seconds that all segments take by their account, and how many trials are left."""
-    links, load = own_links(state), own_load(state, cut, phi)
+    links, load = own_links(state), own_load(state, Plan(cut, phi))
     held, ends = no_holdings(*state.channel_gain.shape), np.zeros(len(load.compute_s))
     hold(held, links, owner)
     control(held, links, load, ends)

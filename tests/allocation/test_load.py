@@ -11,6 +11,7 @@ from small_cells import COSTS, cell, latency, random_bands, with_timeout
 from splitgym.allocation.load import own_load, own_seconds
 from splitgym.frameworks import names
 from splitgym.frameworks.phases import Turns
+from splitgym.rounds import Plan
 from splitgym.timing import round_cost
 
 
@@ -59,7 +60,7 @@ def turn_s(state, load, band, psd):
 @given(seed=st.integers(0, 2**32 - 1))
 def test_load_and_rates_make_the_latency(framework, seed):
     state, decision = some(seed, framework)
-    load = own_load(state, decision.cut_layer, decision.aggregation_ratio)
+    load = own_load(state, Plan(decision.cut_layer, decision.aggregation_ratio))
     bands = zip(np.atleast_2d(decision.assignment), np.atleast_2d(decision.power_w_per_hz), strict=True)
     expected = sum(turn_s(state, load, *band)[1] for band in bands if (band[0] >= 0).any())
     assert latency(state, decision) == pytest.approx(expected, rel=1e-12)
@@ -69,7 +70,7 @@ def test_load_and_rates_make_the_latency(framework, seed):
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_timeout_applies_behind_the_segment_that_the_load_says(framework, seed):
     state, decision = some(seed, framework)
-    load = own_load(state, decision.cut_layer, decision.aggregation_ratio)
+    load = own_load(state, Plan(decision.cut_layer, decision.aggregation_ratio))
     if framework == "centralised":
         assert load.segments[1] == -1
         assert round_cost(with_timeout(state, 1e-9), decision).participants.any()
@@ -87,7 +88,7 @@ def test_load_of_epsl_and_psl_drop_by_hand():
     """A quarter of the 16 rows: EPSL computes and sends all of them up and gets 12 back, PSL-drop has 12 throughout."""
     for framework, rows in (("epsl", 16), ("psl-drop", 12)):
         scenario, state = cell(0, client_cut_layer=np.array([1, 2, 3]), framework=framework)
-        load, per_flop = own_load(state, 2, 0.25), rows * scenario.clients.cycles_per_flop / state.client_hz
+        load, per_flop = own_load(state, Plan(2, 0.25)), rows * scenario.clients.cycles_per_flop / state.client_hz
         assert load.segments.tolist() == [2, 0]
         forward, backward = COSTS.forward_flops[:2].sum(), COSTS.backward_flops[:2].sum()
         np.testing.assert_allclose(load.compute_s[:2], [per_flop * forward, per_flop * backward])
@@ -100,10 +101,10 @@ def test_load_of_epsl_and_psl_drop_by_hand():
 def test_common_load_of_epsl_by_hand():
     """All of it comes after the uplink: m rows of the server's backward pass once, the rest for each client."""
     scenario, state = cell(0)
-    (seconds, each, bits), per_flop = own_load(state, 1, 0.25).common[1], scenario.server.cycles_per_flop
+    (seconds, each, bits), per_flop = own_load(state, Plan(1, 0.25)).common[1], scenario.server.cycles_per_flop
     backward = COSTS.backward_flops[1:-1].sum()
     flops = 16 * COSTS.forward_flops[1:].sum() + 12 * backward + 16 * COSTS.backward_flops[-1]
-    assert not own_load(state, 1, 0.25).common[0].any()
+    assert not own_load(state, Plan(1, 0.25)).common[0].any()
     assert seconds == pytest.approx(4 * backward * per_flop / state.server_hz)
     assert each == pytest.approx(flops * per_flop / state.server_hz)
     assert bits == 4 * COSTS.activation_bits[0]
@@ -111,7 +112,7 @@ def test_common_load_of_epsl_by_hand():
 
 def test_load_of_fl_is_all_in_one_segment_by_hand():
     scenario, state = cell(0, framework="fl")
-    load = own_load(state, 1, 0.0)
+    load = own_load(state, Plan(1, 0.0))
     flops = COSTS.forward_flops.sum() + COSTS.backward_flops.sum()
     assert load.segments.tolist() == [1, 0]
     np.testing.assert_allclose(load.compute_s[0], 16 * scenario.clients.cycles_per_flop * flops / state.client_hz)
@@ -123,7 +124,7 @@ def test_load_of_fl_is_all_in_one_segment_by_hand():
 @pytest.mark.parametrize("framework", ["sl", "sfl-v1", "sfl-v2", "cpsl"])
 def test_load_of_sfl_has_a_second_uplink_by_hand(framework):
     scenario, state = cell(0, framework=framework)
-    load, per_flop = own_load(state, 2, 0.0), 16 * scenario.clients.cycles_per_flop / state.client_hz
+    load, per_flop = own_load(state, Plan(2, 0.0)), 16 * scenario.clients.cycles_per_flop / state.client_hz
     smashed, model = 16 * COSTS.activation_bits[1], COSTS.model_bits[:2].sum()
     assert load.segments.tolist() == [2, 0]
     forward, backward = COSTS.forward_flops[:2].sum(), COSTS.backward_flops[:2].sum()
@@ -136,7 +137,7 @@ def test_load_of_sfl_has_a_second_uplink_by_hand(framework):
 def test_what_moves_before_a_broadcast_is_a_segment_of_its_own():
     """SFL broadcasts the model first: whoever gives units up is waited for before that, but no timeout applies yet."""
     _, state = cell(0, framework="sfl-v1", client_cut_layer=np.array([1, 2, 3]))
-    load = own_load(state, 2, 0.0)
+    load = own_load(state, Plan(2, 0.0))
     assert load.segments.tolist() == [3, 1]
     assert load.uplink_bits[0].tolist() == [0, 0, COSTS.model_bits[2]]
     assert load.downlink_bits[0].tolist() == [COSTS.model_bits[1], 0, 0]
@@ -144,7 +145,7 @@ def test_what_moves_before_a_broadcast_is_a_segment_of_its_own():
 
 def test_centralised_has_no_load_of_its_own():
     scenario, state = cell(0, framework="centralised")
-    load = own_load(state, 1, 0.0)
+    load = own_load(state, Plan(1, 0.0))
     assert load.segments.tolist() == [0, -1]
     flops = 16 * (COSTS.forward_flops.sum() + COSTS.backward_flops.sum())
     each = flops * scenario.server.cycles_per_flop / state.server_hz
@@ -167,4 +168,4 @@ def test_own_seconds_are_those_of_an_even_share(total_share):
         + 12 * COSTS.activation_bits[1] / downlink
     )
     assert scenario.radio.subchannel_hz == 180e3
-    np.testing.assert_allclose(own_seconds(state, 2, 3, 0.25), expected, rtol=1e-12)
+    np.testing.assert_allclose(own_seconds(state, Plan(2, 0.25), 3), expected, rtol=1e-12)

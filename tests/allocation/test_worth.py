@@ -13,6 +13,7 @@ import splitgym  # noqa: F401 - registers the environment
 from splitgym.allocation import Prospect, Unified, descend, descent, worth_most
 from splitgym.allocation.load import own_seconds
 from splitgym.allocation.worth import sizes
+from splitgym.rounds import Plan
 
 
 def states(count, preset="iot", **overrides):
@@ -63,7 +64,7 @@ def test_no_prefix_of_the_order_is_worth_more(seed, patience):
         return mine[selected].sum() / found.latency_s**patience if found.participants == selected.sum() else -np.inf
 
     clients = np.flatnonzero(state.available)
-    each = mine / own_seconds(state, 1, len(clients), 0.0) ** patience
+    each = mine / own_seconds(state, Plan(1, 0.0), len(clients)) ** patience
     order = sorted(clients, key=lambda i: -each[i])
     values = [value(np.isin(np.arange(8), order[:size])) for size in range(1, len(order) + 1)]
     assert got[n].sum() == 1 + int(np.argmax(values))

@@ -14,7 +14,7 @@ from dataclasses import replace
 from splitgym.frameworks import get
 
 TWIN = replace(get("epsl"), name="twin")
-TAKEN = get("epsl")
+TAKEN = replace(get("epsl"), joint_batch=False)
 NUMBER = 3
 """
 

@@ -67,7 +67,7 @@ def test_small_networks_start_as_pytorch_starts_its_layers(name):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("resnet", (3, 32, 32), 10), "model 'resnet' is unknown: did you mean 'resnet18'?"),
+        (("resnet", (3, 32, 32), 10), "model = 'resnet' is unknown, did you mean 'resnet18'?"),
         (("mlp", (8, 8), 10), r"input_shape = \(8, 8\)"),
         (("mlp", (1, 0, 8), 10), r"input_shape = \(1, 0, 8\)"),
         (("cnn", (1, 1, 8), 10), "at least 2 x 2"),

@@ -1,0 +1,115 @@
+"""What an observation is made of: named features, those of the package and one's own."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from splitgym.parts import Parts
+from splitgym.rounds import RoundState
+from splitgym.scenario import Scenario, ScenarioError
+
+STANDARD = "standard"
+"""All features of the package that a scenario and an encoding of actions show."""
+VERSION = 1
+"""Of the shipped features and their order; a policy is of the version that it was trained on."""
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A quantity that a policy sees, 0..1."""
+
+    name: str
+    per: Literal["client", "cell", "link"]
+    """One number for each client, for the cell, or for each client and subchannel."""
+    text: str
+    """What it is, with unit and reference."""
+    of: Callable[[RoundState], Values] | None = None
+    """[N, C], [N] or [N, C, M] values in the states of N worlds; None: of the package, computed with all others in one
+    compiled loop."""
+
+    def names(self, clients: int, subchannels: int) -> list[str]:
+        """What stands at each of its indices."""
+        if self.per == "cell":
+            return [self.name]
+        if self.per == "client":
+            return [f"{self.name}[{i}]" for i in range(clients)]
+        return [f"{self.name}[{i},{k}]" for i in range(clients) for k in range(subchannels)]
+
+
+SHIPPED = (
+    Feature(
+        "channel", "client", "spectral efficiency with p_max over the whole band, squashed at 4 bit/s/Hz; mean over k"
+    ),
+    Feature("compute", "client", "compute to spare, squashed at the geometric mean of slowest and fastest client"),
+    Feature("loss", "client", "training loss of the client's last mini-batch, squashed at ln(classes)"),
+    Feature("data_share", "client", "data share times C, squashed at 1"),
+    Feature("available", "client", "1 if available, as announced before the last round"),
+    Feature("took_part", "client", "1 if the client took part in the last round"),
+    Feature("client_cut_layer", "client", "cut layer up to which the client's own part is valid, over L - 1"),
+    Feature("absence", "client", "rounds since the client took part, or since the episode began, squashed at 4"),
+    Feature("experience", "client", "rounds in which the client took part, squashed at 16"),
+    Feature("diversity", "client", "effective number of the client's classes, 1 / sum p^2, over K"),
+    Feature("novelty", "client", "novelty of the client's classes, squashed at 1"),
+    Feature("accuracy", "cell", "test accuracy"),
+    Feature("cut_layer", "cell", "cut layer of the last round that trained, over L - 1"),
+    Feature("aggregation_ratio", "cell", "phi of the last round"),
+    Feature("round_latency", "cell", "latency of the last round, squashed at time budget / round budget"),
+    Feature("rounds_left", "cell", "fraction of the round budget that is left"),
+    Feature("time_left", "cell", "fraction of the time budget that is left"),
+    Feature("present", "client", "1 for clients that belong to the episode"),
+    Feature("bandwidth", "cell", "bandwidth of a subchannel, squashed at the scenario's"),
+    Feature("subchannel", "link", "channel of the client on the subchannel, squashed at 4 bit/s/Hz"),
+)
+"""In the order of the observation."""
+INDEX = {feature.name: index for index, feature in enumerate(SHIPPED)}
+FEATURES: Parts[Feature] = Parts(
+    "Feature", lambda part: isinstance(part, Feature), {feature.name: feature for feature in SHIPPED}, ScenarioError
+)
+"""All features."""
+
+
+class ObservationSpace(spaces.Box):
+    """Box(0, 1) of one world that says what stands at each index.
+
+    Attributes:
+        names: What stands at each index.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(0.0, 1.0, (len(names),), np.float32)
+        self.names = tuple(names)
+
+
+def features_of(asked: Any, scenario: Scenario, subchannel_estimates: bool) -> tuple[Feature, ...]:
+    """The features that are asked for, each once, in that order.
+
+    Args:
+        asked: "standard"; or a sequence of that, names in `FEATURES`, `module:NAME` of one's own, and `Feature`.
+        scenario: Says which features of the package there is something to see of.
+        subchannel_estimates: Whether "standard" shows every subchannel.
+
+    Raises:
+        ScenarioError: there is none; the message suggests the nearest.
+    """
+    hidden = {
+        "present": scenario.family.clients is None,
+        "bandwidth": scenario.family.subchannel_hz is None,
+        "subchannel": not subchannel_estimates,
+    }
+    standard = tuple(feature for feature in SHIPPED if not hidden.get(feature.name, False))
+    chosen: dict[str, Feature] = {}
+    for each in (asked,) if isinstance(asked, str | Feature) else tuple(asked):
+        found = standard if isinstance(each, str) and each == STANDARD else (FEATURES.get(each, "observation"),)
+        for feature in found:
+            if feature.name in chosen or (feature.name in INDEX and feature is not SHIPPED[INDEX[feature.name]]):
+                raise ScenarioError(f"observation: feature {feature.name!r} is there twice, allowed: once")
+            chosen[feature.name] = feature
+    if not chosen:
+        raise ScenarioError("observation = (), allowed: at least one feature")
+    return tuple(chosen.values())

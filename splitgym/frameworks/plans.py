@@ -1,0 +1,66 @@
+"""The plan of a round: how a client trains in it, and all plans that a framework and a scenario allow."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class PlanGrid:
+    """All plans, the product of the values of their factors; a plan is known by its index 0..G-1.
+
+    A factor that nobody decides has one value.
+    """
+
+    cut_layers: int
+    """Cut layers 1..L-1."""
+    row_counts: int = 1
+    """Numbers of aggregated rows 0..b, or 1: always 0."""
+    second_cuts: int = 1
+    """Second cuts 1..L-1, or 1: that of the scenario, if there is one."""
+    by_client: bool = False
+    """Whether clients may have different cut layers, with phi = 0."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Values of each factor: cut layer, aggregated rows, second cut; index order is row-major."""
+        return self.cut_layers, self.row_counts, self.second_cuts
+
+    def index(self, cut_layer: Any, aggregated_rows: Any, second_cut: Any = 0) -> NDArray[np.int64]:
+        """Index of a plan, or of many.
+
+        Args:
+            cut_layer: 1..L-1.
+            aggregated_rows: m = ceil(phi b); this and the next do not matter where nobody decides them.
+            second_cut: 1..L-1.
+        """
+        rows = np.asarray(aggregated_rows) * (self.row_counts > 1)
+        second = (np.asarray(second_cut) - 1) * (self.second_cuts > 1)
+        return np.asarray(((np.asarray(cut_layer) - 1) * self.row_counts + rows) * self.second_cuts + second, np.int64)
+
+    @cached_property
+    def cut_layer(self) -> NDArray[np.int64]:
+        """[G] cut layer of each plan."""
+        return np.repeat(np.arange(1, self.cut_layers + 1), self.row_counts * self.second_cuts)
+
+    @cached_property
+    def second_cut(self) -> NDArray[np.int64]:
+        """[G] second cut of each plan, no unit before its cut layer; 0: nobody decides it."""
+        if self.second_cuts == 1:
+            return np.zeros(self.cut_layers * self.row_counts, np.int64)
+        values = np.tile(np.arange(1, self.second_cuts + 1), self.cut_layers * self.row_counts)
+        return np.maximum(values, self.cut_layer)
+
+    def candidates(self, aggregated_rows: Any) -> NDArray[np.int64]:
+        """[..., K] the plans with so many aggregated rows (of each world, if an array) that differ in what they do.
+
+        A second cut in front of the cut layer is the same as one at it.
+        """
+        cuts, seconds = np.meshgrid(
+            np.arange(1, self.cut_layers + 1), np.arange(1, self.second_cuts + 1), indexing="ij"
+        )
+        different = (seconds >= cuts) | (self.second_cuts == 1)
+        return self.index(cuts[different], np.asarray(aggregated_rows)[..., None], seconds[different])

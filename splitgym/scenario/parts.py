@@ -1,0 +1,27 @@
+"""Names that a scenario may say of parts that are made elsewhere, and where that is; one's own are `module:NAME`."""
+
+from collections.abc import Callable, Mapping
+
+from splitgym.parts import suggest
+
+PATH_LOSSES: Mapping[str, str] = {
+    "umi": "splitgym.network.path_loss.umi:MODEL",
+    "mmwave-28ghz": "splitgym.network.path_loss.mmwave_28ghz:MODEL",
+    "constant": "splitgym.network.path_loss.constant:MODEL",
+}
+NETWORKS: Mapping[str, str] = {
+    "resnet18": "splitgym.models.resnet:resnet18",
+    "cnn": "splitgym.models.cnn:cnn",
+    "mlp": "splitgym.models.mlp:mlp",
+}
+
+
+def known(names: Mapping[str, str]) -> Callable[[str], str]:
+    """A check that a name is one of these or `module:NAME`; whether that is there is seen when it is used."""
+
+    def check(name: str) -> str:
+        if name not in names and not all(name.partition(":")):
+            raise ValueError(f"{suggest(name, names)} (your own: 'module:NAME')")
+        return name
+
+    return check

@@ -1,0 +1,77 @@
+"""How much there is to do in a phase, by the framework's tables, under a common plan or one of each client's own."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitgym.kernels import INLINED, kernel
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+class Work(NamedTuple):
+    """The tables of a framework's phases, see `splitgym.frameworks.Program`."""
+
+    work: Floats
+    """[G, P] cycles or bits."""
+    per_participant: Floats
+    """[G, P] cycles or bits more of a common phase for each client that takes part."""
+
+
+@kernel(INLINED)
+def plan_of(plans: Ints, client: int) -> int:
+    """The plan of a client: its own if there are [C], else the common one of [1]."""
+    return plans[client] if plans.shape[0] > 1 else plans[0]
+
+
+@kernel(INLINED)
+def common_amount(work: Work, plans: Ints, phase: int, takes_part: Bools, participants: int) -> float:
+    """Cycles or bits of a common phase: the largest of the participants' `work`, and the sum of what each adds.
+
+    Args:
+        work: Of the framework.
+        plans: [1] or [C].
+        phase: 0..P-1.
+        takes_part: [C].
+        participants: How many take part, at least one.
+    """
+    if plans.shape[0] == 1:
+        return work.work[plans[0], phase] + work.per_participant[plans[0], phase] * participants
+    largest = total = 0.0
+    for i in range(takes_part.shape[0]):
+        if takes_part[i]:
+            largest = max(largest, work.work[plans[i], phase])
+            total += work.per_participant[plans[i], phase]
+    return largest + total
+
+
+@kernel(INLINED)
+def once_amount(work: Work, plans: Ints, phase: int, takes_part: Bools) -> float:
+    """Cycles or bits that a common phase has to do once: the largest of those that take part ([C])."""
+    if plans.shape[0] == 1:
+        return work.work[plans[0], phase]
+    largest = 0.0
+    for i in range(takes_part.shape[0]):
+        if takes_part[i]:
+            largest = max(largest, work.work[plans[i], phase])
+    return largest
+
+
+@kernel(INLINED)
+def move_bits(held: int, cut: int, prefix_bits: Floats) -> tuple[float, float]:
+    """Model bits that a client loads down and up when the cut moves from the one it holds (0: none yet) to `cut`."""
+    if held == 0:
+        return 0.0, 0.0
+    difference = prefix_bits[cut] - prefix_bits[held]
+    return max(difference, 0.0), max(-difference, 0.0)
+
+
+@kernel(INLINED)
+def bits_between(held: int, second_cut: int, prefix_bits: Floats) -> float:
+    """Model bits that move between server and cloud when the second cut moves (0: none yet, or nobody decides it)."""
+    if held == 0 or second_cut == 0:
+        return 0.0
+    return abs(prefix_bits[second_cut] - prefix_bits[held])
