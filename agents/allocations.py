@@ -1,6 +1,6 @@
 """Allocations by name: the descent, the ablations of its paper, and simple rules that deal subchannels."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from splitgym.allocation.cuts_by_client import descend_cuts
 from splitgym.allocation.descent import descend
 from splitgym.allocation.paper import paper_descend
 from splitgym.allocation.shares import (
@@ -21,6 +22,7 @@ from splitgym.allocation.shares import (
     strongest_signal,
 )
 from splitgym.frameworks.phases import Turns
+from splitgym.parts import Parts
 from splitgym.rounds import Decision, RoundState
 
 Bools = NDArray[np.bool_]
@@ -73,18 +75,31 @@ class Allocation:
         return None if self.cut_layer == "best" else self.cut_layer
 
 
-ALLOCATIONS: Mapping[str, Allocation] = {
-    "descent": Allocation(),
-    "paper-greedy": Allocation(search=False),
-    "ablation-a": Allocation(cut_layer="random", deal="random", power="even"),
-    "ablation-b": Allocation(cut_layer="random"),
-    "ablation-c": Allocation(deal=strongest_signal),
-    "ablation-c-random": Allocation(deal="random"),
-    "ablation-d": Allocation(power="even"),
-    "equal-shares": Allocation(deal=in_turn, power="even"),
-    "round-robin": Allocation(deal=round_robin, power="even"),
-    "received-signal-strength": Allocation(deal=strongest_signal, power="even"),
-    "proportional-fair": Allocation(deal=proportional_fair, power="even"),
-    "fixed": Allocation(cut_layer=1, deal=in_turn, power="even"),
-}
+def exact_cuts(state: RoundState, selected: Bools, aggregation_ratio: float, rng: np.random.Generator) -> Decision:
+    """The descent with the best cut layer of each client, see `splitgym.allocation.descend_cuts`."""
+    return descend_cuts(state, selected, aggregation_ratio)
+
+
+Allocate = Callable[[RoundState, Bools, float, np.random.Generator], Decision]
+"""What is called as `Allocation` is."""
+
+ALLOCATIONS: Parts[Allocate] = Parts(
+    "allocation",
+    callable,
+    {
+        "descent": Allocation(),
+        "paper-greedy": Allocation(search=False),
+        "exact-cuts": exact_cuts,
+        "ablation-a": Allocation(cut_layer="random", deal="random", power="even"),
+        "ablation-b": Allocation(cut_layer="random"),
+        "ablation-c": Allocation(deal=strongest_signal),
+        "ablation-c-random": Allocation(deal="random"),
+        "ablation-d": Allocation(power="even"),
+        "equal-shares": Allocation(deal=in_turn, power="even"),
+        "round-robin": Allocation(deal=round_robin, power="even"),
+        "received-signal-strength": Allocation(deal=strongest_signal, power="even"),
+        "proportional-fair": Allocation(deal=proportional_fair, power="even"),
+        "fixed": Allocation(cut_layer=1, deal=in_turn, power="even"),
+    },
+)
 """The descent is e) of the ablations in arXiv 2303.15991; of equal shares and all below only the cut is the best."""

@@ -14,7 +14,7 @@ from agents.algorithms import ALGORITHMS
 from agents.allocations import ALLOCATIONS
 from agents.rule import SELECTIONS, Rule
 from splitgym.inputs import InputError
-from splitgym.parts import suggest
+from splitgym.parts import Parts, suggest
 
 _CLASSES: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
     "best-fixed": ("agents.tuned_rule", "TunedRule", {"rule": "best-fixed"}),
@@ -33,12 +33,15 @@ _RULES = {
 """What the name of a rule says of it; the rest is its option."""
 
 
+OWN: Parts[type[Agent]] = Parts("Agent", lambda part: isinstance(part, type) and issubclass(part, Agent))
+"""Classes of one's own."""
+
 _LEARNED = {name: {"algorithm": name} for name in ALGORITHMS}
 """What the name of a trained policy says of it; imported only when asked for, which takes seconds."""
 
 
 def names() -> tuple[str, ...]:
-    """Names of all agents."""
+    """Names of the agents that come with the project."""
     return (*_CLASSES, *_LEARNED, *_RULES)
 
 
@@ -46,7 +49,7 @@ def make(name: str, env: gym.Env[Any, Any], **options: Any) -> Agent:
     """Makes the agent of that name for an environment.
 
     Args:
-        name: See `names`.
+        name: See `names`; or `module:NAME` of a class of one's own that is derived from `Agent`.
         env: A SplitLearning environment, wrapped or not.
         options: Of the agent, as its class says: `policy` and `deterministic` of a learned one; of every rule
             `cut_layer`, `aggregation_ratio`, its `selection` or its `allocation` (whichever its name does not say), and
@@ -69,12 +72,17 @@ def make(name: str, env: gym.Env[Any, Any], **options: Any) -> Agent:
 def parse(text: str) -> tuple[str, dict[str, Any]]:
     """Reads `name:option=value,option=value`: name and options of an agent for `make`.
 
+    The name of one's own is `module:NAME`.
+
     Numbers, true, false and null are read as in JSON, everything else is text: "highest-loss-k:k=3,allocation=fixed".
 
     Raises:
         ValueError: there is no such agent or option, or an option is given twice or without a value.
     """
     name, colon, listed = text.partition(":")
+    if colon and "=" not in listed.partition(":")[0]:
+        own, colon, listed = listed.partition(":")
+        name = f"{name}:{own}"
     options: dict[str, Any] = {}
     for item in listed.split(",") if colon else ():
         option, _, value = item.partition("=")
@@ -113,6 +121,8 @@ def _look_up(name: str) -> tuple[type[Agent], Mapping[str, str]]:
         return import_module("agents.learned").Learned, _LEARNED[name]
     if name in _RULES:
         return Rule, _RULES[name]
+    if ":" in name:
+        return OWN.find(name, "agent"), {}
     raise ValueError(f"agent {name!r} is unknown, {suggest(name, names())}")
 
 

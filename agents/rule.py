@@ -1,15 +1,14 @@
 """Rules: who takes part by one table, what they get by another, every pair of them."""
 
-from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.agent import Heuristic
-from agents.allocations import ALLOCATIONS
+from agents.allocations import ALLOCATIONS, Allocate, Allocation
 from splitgym.allocation.selection import (
     Deadline,
     Everybody,
@@ -22,21 +21,24 @@ from splitgym.allocation.selection import (
     Selection,
     Unified,
 )
-from splitgym.parts import suggest
+from splitgym.parts import Parts
 from splitgym.rounds import Decision, RoundState
 
-SELECTIONS: Mapping[str, type[Selection]] = {
-    "everybody": Everybody,
-    "random-k": RandomK,
-    "round-robin-k": RoundRobinK,
-    "fastest-k": FastestK,
-    "highest-loss-k": HighestLossK,
-    "loss-per-second-k": LossPerSecondK,
-    "deadline": Deadline,
-    "unified": Unified,
-}
-
-Entry = TypeVar("Entry")
+SELECTIONS: Parts[type[Selection]] = Parts(
+    "Selection",
+    lambda part: isinstance(part, type) and issubclass(part, Selection),
+    {
+        "everybody": Everybody,
+        "random-k": RandomK,
+        "round-robin-k": RoundRobinK,
+        "fastest-k": FastestK,
+        "highest-loss-k": HighestLossK,
+        "loss-per-second-k": LossPerSecondK,
+        "deadline": Deadline,
+        "unified": Unified,
+    },
+)
+"""Who takes part, by name."""
 
 
 class Rule(Heuristic):
@@ -47,8 +49,8 @@ class Rule(Heuristic):
 
     Args:
         env: The environment.
-        selection: Name in `SELECTIONS`.
-        allocation: Name in `ALLOCATIONS`.
+        selection: Name in `SELECTIONS`, `module:NAME` of one's own, or a class of `Selection`.
+        allocation: Name in `ALLOCATIONS`, `module:NAME` of one's own, or what is called as `Allocation` is.
         cut_layer: Held in every round, 1..L-1; None: as the allocation finds it.
         aggregation_ratio: phi of every round, unless the framework prescribes it; None: the scenario's.
         parameters: Of the selection: the fields of its class.
@@ -60,18 +62,20 @@ class Rule(Heuristic):
     def __init__(
         self,
         env: gym.Env[Any, Any],
-        selection: str = "everybody",
-        allocation: str = "descent",
+        selection: str | type[Selection] = "everybody",
+        allocation: str | Allocate = "descent",
         cut_layer: int | None = None,
         aggregation_ratio: float | None = None,
         **parameters: Any,
     ) -> None:
         super().__init__(env)
-        self._select = _named("selection", selection, SELECTIONS)(**parameters)
-        self._allocation = _named("allocation", allocation, ALLOCATIONS)
+        self._select = SELECTIONS.find(selection, "selection")(**parameters)
+        self._allocation = ALLOCATIONS.find(allocation, "allocation")
         if cut_layer is not None:
             if isinstance(cut_layer, bool) or cut_layer not in range(1, self.env.cut_layers + 1):
                 raise ValueError(f"cut_layer = {cut_layer!r}, allowed: 1..{self.env.cut_layers}")
+            if not isinstance(self._allocation, Allocation):
+                raise ValueError(f"cut_layer = {cut_layer!r} with allocation = {allocation!r}, allowed: None")
             self._allocation = replace(self._allocation, cut_layer=int(cut_layer))
         if aggregation_ratio is not None and not (
             isinstance(aggregation_ratio, int | float) and 0 <= aggregation_ratio <= 1
@@ -82,7 +86,7 @@ class Rule(Heuristic):
     @classmethod
     def options(cls, **chosen: Any) -> tuple[str, ...]:
         """Names of the options that may be given beside `env`; the chosen selection adds its parameters."""
-        selection = _named("selection", chosen.get("selection", "everybody"), SELECTIONS)
+        selection = SELECTIONS.find(chosen.get("selection", "everybody"), "selection")
         parameters = (field.name for field in fields(selection))
         return ("selection", "allocation", "cut_layer", *parameters, "aggregation_ratio")
 
@@ -105,9 +109,3 @@ class Rule(Heuristic):
             return self._allocation(state, selected, aggregation_ratio, rng)
 
         return allocate(state, self._select(Prospect(state, ratio, allocate, rng)), ratio)
-
-
-def _named(kind: str, name: str, table: Mapping[str, Entry]) -> Entry:
-    if name not in table:
-        raise ValueError(f"{kind} = {name!r} is unknown, {suggest(name, table)}")
-    return table[name]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agents.allocations import ALLOCATIONS, Allocation
+from agents.allocations import ALLOCATIONS, Allocate
 from splitgym import data
 from splitgym.envs.world import system_of
 from splitgym.frameworks import Framework
@@ -61,7 +61,7 @@ def random_states(scenario: Scenario, framework: Framework, seeds: Sequence[int 
 
 
 def mean_latency_s(
-    states: Sequence[RoundState], aggregation_ratio: float, allocation: Allocation = ALLOCATIONS["descent"]
+    states: Sequence[RoundState], aggregation_ratio: float, allocation: Allocate = ALLOCATIONS["descent"]
 ) -> float:
     """Mean latency of a round with everybody, s; of allocations that leave nothing to chance."""
     rng = np.random.default_rng(0)

@@ -3,14 +3,14 @@
 import difflib
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from splitgym.inputs import InputError, one_line
 
 Part = TypeVar("Part")
 
 
-class Parts(Generic[Part]):
+class Parts(Mapping[str, Part]):
     """All parts of one kind.
 
     A part is asked for by its name; by `module:NAME`, which any process can import; or it is given itself.
@@ -38,12 +38,16 @@ class Parts(Generic[Part]):
         """Names of the parts of the package."""
         return iter(self._shipped)
 
-    def add(self, name: str, part: Part) -> Part:
-        """Registers a part of the package where it is defined."""
-        self._shipped[name] = part
-        return part
+    def __getitem__(self, name: str) -> Part:
+        """The part of the package with that name."""
+        part = self._shipped[name]
+        return self._imported(part, self.kind) if isinstance(part, str) else part
 
-    def get(self, asked: Any, argument: str | None = None) -> Part:
+    def __len__(self) -> int:
+        """How many parts the package has."""
+        return len(self._shipped)
+
+    def find(self, asked: Any, argument: str | None = None) -> Part:
         """The part of that name, or the one that is given.
 
         Args:
@@ -60,8 +64,7 @@ class Parts(Generic[Part]):
                 return given
             raise self._error(f"{argument} = {asked!r} is no {self.kind}, allowed: {', '.join(self)}, 'module:NAME'")
         if asked in self._shipped:
-            shipped = self._shipped[asked]
-            return self._imported(shipped, argument) if isinstance(shipped, str) else shipped
+            return self[asked]
         if ":" in asked:
             return self._imported(asked, argument)
         raise self._error(f"{argument} = {asked!r} is unknown, {suggest(asked, self)} (your own: 'module:NAME')")

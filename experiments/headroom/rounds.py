@@ -56,6 +56,7 @@ def measure(case: Case, seed: int) -> list[Row]:
     found = {
         name: allocation(state, state.available, phi, np.random.default_rng(seed))
         for name, allocation in ALLOCATIONS.items()
+        if name != "exact-cuts"  # the descent, where all have one cut layer
     }
     latency_s = {name: float(round_cost(state, decision).latency_s) for name, decision in found.items()}
     rng, steps = np.random.default_rng(seed), case["steps"]

@@ -173,9 +173,12 @@ def allocate(state: RoundState, cut_layer: Any, selected: Bools, aggregation_rat
     return descend(state, selected, aggregation_ratio, cut_layer=cut_layer)
 
 
-def allocate_unchecked(state: RoundState, cut_layer: Any, selected: Bools, aggregation_ratio: Any) -> Decision:
-    """`allocate` with arguments that are known to fit."""
-    return descent_unchecked(state, selected, aggregation_ratio, cut_layer=cut_layer).decision
+def allocate_unchecked(
+    state: RoundState, cut_layer: Any, selected: Bools, aggregation_ratio: Any, second_cut: Any = None
+) -> Decision:
+    """`allocate` with arguments that are known to fit, and with a second cut, where one is decided."""
+    held = second_cut if state.system.program.plans.second_cuts > 1 else None
+    return descent_unchecked(state, selected, aggregation_ratio, cut_layer=cut_layer, second_cut=held).decision
 
 
 def _plans(state: RoundState, aggregation_ratio: Any, cut_layer: Any, second_cut: Any) -> tuple[Ints, bool]:

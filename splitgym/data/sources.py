@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from splitgym.data.errors import DataError
 from splitgym.files import read_arrays
 from splitgym.inputs import reading
-from splitgym.parts import suggest
+from splitgym.parts import Parts, suggest
 
 PUBLISHED = {"digits": ((1, 8, 8), 10), "mnist": ((1, 28, 28), 10), "ham10000": ((3, 32, 32), 7)}
 """((channels, height, width), classes) of the data sets that have a name."""
@@ -61,6 +61,8 @@ class Source:
 def read(name: str | Path) -> Source:
     """Reads a data set: "digits" from scikit-learn, "mnist" and "ham10000" from files in SPLITGYM_DATA, or one's own.
 
+    One's own is the path of an .npz file, or `module:NAME` of a function without arguments that makes a `Source`.
+
     Raises:
         DataError: unknown name, SPLITGYM_DATA not set, file missing or not in the expected layout.
     """
@@ -69,6 +71,8 @@ def read(name: str | Path) -> Source:
     name = str(name)
     if name == "digits":
         return _digits()
+    if is_part(name):
+        return _made(name)
     if name.endswith(".npz"):
         with reading(f"dataset {name!r}", DataError):
             path = Path(name).resolve()
@@ -92,6 +96,24 @@ def read(name: str | Path) -> Source:
     return source
 
 
+def is_part(name: str) -> bool:
+    """Whether a data set is made by a function of one's own, `module:NAME`; a drive letter is none."""
+    return ":" in name and not name.endswith(".npz")
+
+
+@cache
+def _made(name: str) -> Source:
+    """The data set that a function of one's own makes.
+
+    Raises:
+        DataError: there is no such function, or it makes none.
+    """
+    made = MAKERS.find(name, "dataset")()
+    if not isinstance(made, Source):
+        raise DataError(f"dataset = {name!r} gives {type(made).__name__}, allowed: splitgym.data.Source")
+    return made
+
+
 def located(name: str) -> str:
     """The data set's name, or the absolute path of one's own file: it means the same in every folder."""
     return str(Path(name).resolve()) if name.endswith(".npz") else name
@@ -103,7 +125,7 @@ def digest(name: str) -> str | None:
     Raises:
         DataError: it cannot be read.
     """
-    if not name.endswith(".npz"):
+    if not (name.endswith(".npz") or is_part(name)):
         return None
     source, found = read(name), sha256()
     for array in (source.images, source.labels, source.groups, source.published_test):
@@ -125,6 +147,9 @@ def _newest(path: Path, decode: Callable[[Path], Source]) -> Source:
         _kept[path] = written, source
     return source
 
+
+MAKERS: Parts[Callable[[], Source]] = Parts("data set", callable, error=DataError)
+"""Functions of one's own that make a data set."""
 
 _kept: dict[Path, tuple[tuple[int, ...], Source]] = {}
 """By file: when it was written, its size and its number, and what it held."""

@@ -105,7 +105,7 @@ def features_of(asked: Any, scenario: Scenario, subchannel_estimates: bool) -> t
     standard = tuple(feature for feature in SHIPPED if not hidden.get(feature.name, False))
     chosen: dict[str, Feature] = {}
     for each in (asked,) if isinstance(asked, str | Feature) else tuple(asked):
-        found = standard if isinstance(each, str) and each == STANDARD else (FEATURES.get(each, "observation"),)
+        found = standard if isinstance(each, str) and each == STANDARD else (FEATURES.find(each, "observation"),)
         for feature in found:
             if feature.name in chosen or (feature.name in INDEX and feature is not SHIPPED[INDEX[feature.name]]):
                 raise ScenarioError(f"observation: feature {feature.name!r} is there twice, allowed: once")

@@ -105,8 +105,8 @@ def reward_of(asked: Any) -> Reward:
         return Reward(SHIPPED, {}, asked)
     weights: dict[str, float] = {}
     own: list[RewardTerm] = []
-    for name, weight in NAMED.get(asked).items():
-        term = TERMS.get(name, "reward term")
+    for name, weight in NAMED.find(asked).items():
+        term = TERMS.find(name, "reward term")
         if isinstance(weight, bool) or not isinstance(weight, Real) or not isfinite(weight):
             raise ScenarioError(f"reward: weight of {name!r} = {weight!r}, allowed: a finite number")
         if name not in TERMS:

@@ -18,7 +18,7 @@ from splitgym.network import Network
 from splitgym.network.family import draw_scale
 from splitgym.network.worlds import Bools, Floats, Generators, Ints, Row, Stock
 from splitgym.rounds import Decision, RoundOutcome, RoundState, System
-from splitgym.scenario import Scenario
+from splitgym.scenario import Scenario, ScenarioError
 from splitgym.timing import RoundCost
 from splitgym.timing.cost import round_cost_unchecked
 
@@ -67,6 +67,11 @@ class World:
         worlds: int = 1,
         device: str | None = None,
     ) -> None:
+        if learner == "surrogate" and scenario.plan.cut_layer == "by-client":
+            raise ScenarioError(
+                "plan.cut_layer = 'by-client' with learner = 'surrogate', which is calibrated for common cut layers, "
+                "allowed: learner = 'train'"
+            )
         _say_if_large(scenario, worlds)
         self.scenario = scenario
         self.framework = framework

@@ -87,8 +87,8 @@ def get(name: str | Framework) -> Framework:
     Raises:
         ScenarioError: there is none (the message suggests the nearest), or one's own has the name of another.
     """
-    framework = FRAMEWORKS.get(name, "framework")
-    if framework.name in NAMES and framework is not FRAMEWORKS.get(framework.name):
+    framework = FRAMEWORKS.find(name, "framework")
+    if framework.name in NAMES and framework is not FRAMEWORKS[framework.name]:
         raise ScenarioError(
             f"framework = {name!r}: its name {framework.name!r} is that of a framework of the package, allowed: another"
         )

@@ -67,6 +67,10 @@ class Parties:
         """Units in front of the server's: of the client that has the fewest."""
         return int(self.cut_layers.min())
 
+    def cut_of(self, participants: Sequence[int]) -> int:
+        """Units in front of the server's for some clients, which have the same cut layer."""
+        return int(self.cut_layers[list(participants)].min())
+
     @property
     def client_cut_layer(self) -> NDArray[np.int64]:
         """[C] how many units of each client's own are valid; 0 before the first round, and if it has none."""

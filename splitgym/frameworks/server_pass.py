@@ -22,8 +22,8 @@ class CutGradients:
     """[m, ...] gradients at the cut of aggregated rows, the same for all clients."""
     own: Tensor
     """[n, b - m, ...] gradients at the cut of the other rows."""
-    of_server: Sequence[Tensor]
-    """Gradient of each weight that the server trains."""
+    of_server: Sequence[Tensor | None]
+    """Gradient of each weight that the server trains; None in front of the cut, where it trains for others."""
 
     @property
     def finite(self) -> bool:
@@ -66,7 +66,7 @@ def virtual(parties: Parties, smashed: Tensor, exercise: Exercise) -> CutGradien
     # A single row of a client has no statistics of its own.
     together = parties.training.batch_statistics == "joint" or b < 2
     field = MeanField.at_cut(smashed, m, Clients(weights, together))
-    logits = server.logits(field, parties.cut_layer)
+    logits = server.logits(field, parties.cut_of(exercise.participants))
     assert isinstance(logits, MeanField)
     aggregated = logits.aggregated.unflatten(0, (n, m))
     add_losses(exercise, aggregated, exercise.labels[:, :m])
@@ -75,7 +75,8 @@ def virtual(parties: Parties, smashed: Tensor, exercise: Exercise) -> CutGradien
         others = logits.others.detach().unflatten(0, (n, b - m))
         add_losses(exercise, others, exercise.labels[:, m:])
         z_of_rows.append((loss_gradients(others, exercise.labels[:, m:]) * weights.view(n, 1, 1) / b).flatten(0, 1))
-    common, *gradients = torch.autograd.grad(logits.nodes, [*field.nodes, *server.parameters], z_of_rows)
+    wanted = [*field.nodes, *server.parameters]
+    common, *gradients = torch.autograd.grad(logits.nodes, wanted, z_of_rows, allow_unused=True)
     if logits.others is None:
         return CutGradients(common, smashed[:, m:], gradients)
     own = gradients.pop(0).unflatten(0, (n, b - m))
@@ -91,13 +92,12 @@ def inject(parties: Parties, smashed: Tensor, exercise: Exercise) -> CutGradient
     n, b = exercise.labels.shape
     exercise.losses.zero_()
     rows = smashed.detach().requires_grad_()
-    logits = _logits(parties, rows, weights)
+    logits = _logits(parties, rows, exercise)
     add_losses(exercise, logits.detach(), exercise.labels)
     z = loss_gradients(logits.detach(), exercise.labels)
     z[:, :m] = _mean_over_clients(z[:, :m], parties, weights)
-    weighted, *gradients = torch.autograd.grad(
-        logits, [rows, *parties.server.parameters], z * weights.view(n, 1, 1) / b
-    )
+    wanted, z = [rows, *parties.server.parameters], z * weights.view(n, 1, 1) / b
+    weighted, *gradients = torch.autograd.grad(logits, wanted, z, allow_unused=True)
     return CutGradients(weighted[:, :m].sum(0), weighted[:, m:] / per_client(weights, weighted), gradients)
 
 
@@ -120,10 +120,10 @@ def run_rows(
     return torch.cat(outputs).unflatten(0, rows.shape[:2])
 
 
-def _logits(parties: Parties, smashed: Tensor, weights: Tensor) -> Tensor:
+def _logits(parties: Parties, smashed: Tensor, exercise: Exercise) -> Tensor:
     """[n, rows, classes] logits of [n, rows, ...] activations."""
-    server, cut = parties.server, parties.cut_layer
-    return run_rows(lambda x: server.logits(x, cut), server.units[cut:], smashed, parties.training, weights)
+    server, cut = parties.server, parties.cut_of(exercise.participants)
+    return run_rows(lambda x: server.logits(x, cut), server.units[cut:], smashed, parties.training, exercise.weights)
 
 
 def loss_gradients(logits: Tensor, labels: Tensor) -> Tensor:

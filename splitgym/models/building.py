@@ -36,7 +36,7 @@ def build(
     Raises:
         InputError: unknown name or stem, or a shape or number of classes that the network cannot have.
     """
-    builder = BUILDERS.get(name, "model")
+    builder = BUILDERS.find(name, "model")
     if len(input_shape) != 3 or min(input_shape) < 1:
         raise InputError(f"input_shape = {input_shape}: must be (channels, height, width), each at least 1")
     if classes < 2:

@@ -205,8 +205,8 @@ class Knowledge(Section):
 
 
 def _known_dataset(name: str) -> str:
-    if name not in ("digits", "mnist", "ham10000") and not name.endswith(".npz"):
-        raise ValueError("allowed: 'digits', 'mnist' or 'ham10000', or the path of an .npz file")
+    if name not in ("digits", "mnist", "ham10000") and not name.endswith(".npz") and not all(name.partition(":")):
+        raise ValueError("allowed: 'digits', 'mnist' or 'ham10000', the path of an .npz file, or 'module:NAME'")
     return name
 
 
@@ -215,8 +215,8 @@ class Task(Section):
 
     dataset: Annotated[str, AfterValidator(_known_dataset)] = Field(
         "digits",
-        description="digits: inside scikit-learn; mnist, ham10000: files under SPLITGYM_DATA; or the path of an .npz "
-        "file, see `splitgym.data.load`.",
+        description="digits: inside scikit-learn; mnist, ham10000: files under SPLITGYM_DATA; the path of an .npz "
+        "file, see `splitgym.data.load`; or module:NAME of a function that makes one's own `splitgym.data.Source`.",
     )
     model: Annotated[str, AfterValidator(known(NETWORKS))] = Field(
         "cnn", description="Network that is cut in two: resnet18, cnn, mlp, or module:NAME of one's own."

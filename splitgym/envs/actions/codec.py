@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from splitgym.envs.actions.cuts import CutComponent
 from splitgym.frameworks import Framework
 from splitgym.rounds import Decision, RoundState, System
 from splitgym.rounds.legal import ROUNDING
@@ -30,7 +31,7 @@ class ActionCodec(ABC):
     def __init__(self, scenario: Scenario, system: System, framework: Framework) -> None:
         self._clients = scenario.clients.count
         self._subchannels = system.subchannels
-        self._cuts = system.cut_layers
+        self._cuts = CutComponent(system, self._clients)
         self._client_power_max_w = system.client_power_max_w
         self._highest_ratio = system.highest_ratio
         levels = np.array(scenario.actions.aggregation_levels)

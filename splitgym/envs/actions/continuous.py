@@ -28,7 +28,8 @@ class ContinuousCodec(ActionCodec):
     def __init__(self, scenario: Scenario, system: System, framework: Framework) -> None:
         super().__init__(scenario, system, framework)
         self._aggregates = framework.aggregates
-        self.space = spaces.Box(-1.0, 1.0, (1 + 3 * self._clients + int(self._aggregates),), np.float32)
+        entries = self._cuts.entries + 3 * self._clients + int(self._aggregates)
+        self.space = spaces.Box(-1.0, 1.0, (entries,), np.float32)
 
     def decode(self, actions: NDArray[Any], state: RoundState) -> Decision:
         """Turns demands into numbers of subchannels (at least one each), and takes the best for each.
@@ -37,27 +38,28 @@ class ContinuousCodec(ActionCodec):
         with the highest gain that is left. A client's power, as a share of its budget, is spread evenly.
         """
         worlds, clients, subchannels = state.channel_gain.shape
-        cut_layer, ratio, selected = np.empty(worlds, np.int64), np.empty(worlds), np.empty((worlds, clients), np.bool_)
+        cuts = self._cuts.from_shares(actions[:, : self._cuts.entries])
+        ratio, selected = np.empty(worlds), np.empty((worlds, clients), np.bool_)
         assignment, psd = np.full((worlds, subchannels), -1), np.empty((worlds, subchannels))
         _decide(
-            (cut_layer, selected, assignment, psd, ratio),
+            (selected, assignment, psd, ratio),
             (np.empty((2, clients), np.int64), np.empty((2, clients))),
-            actions,
+            np.ascontiguousarray(actions[:, self._cuts.entries :]),
             state.available,
             state.channel_gain,
             state.subchannel_hz,
-            self._cuts,
             self._client_power_max_w,
             self._highest_ratio,
         )
-        ratio = state.ratio(ratio)
+        ratio = cuts.allowed(state.ratio(ratio), selected)
         return Decision(
-            cut_layer=cut_layer,
+            cut_layer=cuts.cut_layer,
             assignment=assignment,
             power_w_per_hz=psd,
             selected=selected,
             aggregation_ratio=ratio,
-            cluster=clusters_for_unchecked(state, cut_layer, selected, ratio),
+            cluster=clusters_for_unchecked(state, cuts.cut_layer, selected, ratio),
+            second_cut=cuts.second_cut,
         )
 
     def encode(self, decision: Decision, state: RoundState) -> NDArray[Any]:
@@ -69,13 +71,13 @@ class ContinuousCodec(ActionCodec):
         ratio = decision.aggregation_ratio / self._highest_ratio if self._highest_ratio > 0 else 0.0
         spent_w = np.bincount(owner, (decision.power_w_per_hz * state.subchannel_hz)[owned], minlength=c)
         parts: list[Any] = [
-            [(decision.cut_layer - 0.5) / self._cuts],
             decision.selected.astype(float),
             counts / max(int(counts.max(initial=0)), 1),
             np.minimum(spent_w / self._client_power_max_w, 1.0),
             [min(ratio, 1.0)] if self._aggregates else [],
         ]
-        return (2 * np.concatenate(parts) - 1).astype(np.float32)
+        shares = 2 * np.concatenate(parts) - 1
+        return np.concatenate([self._cuts.to_shares(decision), shares]).astype(np.float32)
 
 
 @kernel(INLINED)
@@ -86,30 +88,28 @@ def _share(component: float) -> float:
 
 @kernel(UNCOUNTED)
 def _decide(
-    decision: tuple[Ints, Bools, Ints, Floats, Floats],
+    decision: tuple[Bools, Ints, Floats, Floats],
     room: tuple[Ints, Floats],
     actions: NDArray[np.float32],
     available: Bools,
     gain: Floats,
     subchannel_hz: Floats,
-    cuts: int,
     power_max_w: float,
     highest_ratio: float,
 ) -> None:
     """Of N worlds, what the actions [N, ...] say with these gains [N, C, M].
 
-    Fills in the decision: [N] cut layers, [N, C] who is selected, [N, M] owners (so far -1), [N, M] W/Hz, and [N] phi;
+    Fills in the decision: [N, C] who is selected, [N, M] owners (so far -1), [N, M] W/Hz, and [N] phi;
     with room for [2, C] indices and [2, C] numbers.
     """
-    (worlds, clients, subchannels), (cut_layer, selected, assignment, psd, ratio) = gain.shape, decision
+    (worlds, clients, subchannels), (selected, assignment, psd, ratio) = gain.shape, decision
     (order, counts), (demand, power_w) = room
     for n in range(worlds):
-        cut_layer[n] = 1 + min(int(_share(actions[n, 0]) * cuts), cuts - 1)
         ratio[n] = _share(actions[n, -1]) * highest_ratio if highest_ratio > 0 else 0.0
         for i in range(clients):
-            selected[n, i] = actions[n, 1 + i] > 0
-            demand[i] = _share(actions[n, 1 + clients + i])
-            power_w[i] = _share(actions[n, 1 + 2 * clients + i]) * power_max_w
+            selected[n, i] = actions[n, i] > 0
+            demand[i] = _share(actions[n, clients + i])
+            power_w[i] = _share(actions[n, 2 * clients + i]) * power_max_w
         served = _by_demand(selected[n], available[n], demand, order)
         _deal_counts(order[: min(served, subchannels)], demand, subchannels, counts)
         _choose(order[: min(served, subchannels)], gain[n], counts, assignment[n])

@@ -16,6 +16,7 @@ from splitgym.scenario import Scenario
 class DiscreteCodec(ActionCodec):
     """MultiDiscrete: cut layer - 1; owner of each subchannel; its power level; each client out or in; phi level.
 
+    Where clients have cut layers of their own there is one for each; where the second cut is decided, it follows.
     Owner C means unused. A power level is a share of the client's whole power budget, put on that one subchannel.
     """
 
@@ -27,22 +28,29 @@ class DiscreteCodec(ActionCodec):
         owners = [self._clients + 1] * self._subchannels
         powers = [len(self._power_levels)] * self._subchannels
         self.space = spaces.MultiDiscrete(
-            [self._cuts, *owners, *powers, *[2] * self._clients, len(self.aggregation_levels)]
+            [
+                *[self._cuts.cut_layers] * self._cuts.entries,
+                *owners,
+                *powers,
+                *[2] * self._clients,
+                len(self.aggregation_levels),
+            ]
         )
 
     def decode(self, actions: NDArray[Any], state: RoundState) -> Decision:
         """Reads every part as it stands; clusters are formed where the framework has them."""
-        m = self._subchannels
-        owner, level = actions[:, 1 : 1 + m], actions[:, 1 + m : 1 + 2 * m]
-        cut_layer, selected = actions[:, 0] + 1, actions[:, 1 + 2 * m : -1].astype(bool)
-        ratio = state.ratio(self.aggregation_levels[actions[:, -1]])
+        first, m = self._cuts.entries, self._subchannels
+        owner, level = actions[:, first : first + m], actions[:, first + m : first + 2 * m]
+        cuts, selected = self._cuts.from_levels(actions[:, :first]), actions[:, first + 2 * m : -1].astype(bool)
+        ratio = cuts.allowed(state.ratio(self.aggregation_levels[actions[:, -1]]), selected)
         return Decision(
-            cut_layer=cut_layer,
+            cut_layer=cuts.cut_layer,
             assignment=np.where(owner == self._clients, -1, owner),
             power_w_per_hz=self._power_levels[level] * self._client_power_max_w / state.subchannel_hz,
             selected=selected,
             aggregation_ratio=ratio,
-            cluster=clusters_for_unchecked(state, cut_layer, selected, ratio),
+            cluster=clusters_for_unchecked(state, cuts.cut_layer, selected, ratio),
+            second_cut=cuts.second_cut,
         )
 
     def encode(self, decision: Decision, state: RoundState) -> NDArray[Any]:
@@ -56,7 +64,7 @@ class DiscreteCodec(ActionCodec):
         share = power_w_per_hz * state.subchannel_hz / self._client_power_max_w
         level = nearest(self._power_levels, share)
         phi = nearest(self.aggregation_levels, decision.aggregation_ratio)
-        parts: list[Any] = [[decision.cut_layer - 1], owner, level, decision.selected, [phi]]
+        parts: list[Any] = [self._cuts.to_levels(decision), owner, level, decision.selected, [phi]]
         return np.concatenate(parts).astype(np.int64)
 
     def masks(self, available: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -64,5 +72,5 @@ class DiscreteCodec(ActionCodec):
         m, worlds = self._subchannels, len(available)
         owner = np.concatenate([available, np.ones((worlds, 1), bool)], axis=1)
         free = np.ones((worlds, m * len(self._power_levels)), bool)
-        cuts, phi = np.ones((worlds, self._cuts), bool), np.ones((worlds, len(self.aggregation_levels)), bool)
+        cuts, phi = np.ones((worlds, self._cuts.values), bool), np.ones((worlds, len(self.aggregation_levels)), bool)
         return np.concatenate([cuts, np.tile(owner, m), free, in_or_out_masks(available), phi], axis=1)

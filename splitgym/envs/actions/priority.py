@@ -20,6 +20,8 @@ HIGHEST_WORTH = 8.0
 class PriorityCodec(ActionCodec):
     """Box(-1, 1): cut layer; worth of each client; patience; phi.
 
+    Where clients have cut layers of their own there is one for each; where the second cut is decided, it follows.
+
     A client at a is worth 8^a, at -1 nothing. Patience p is 1 + its component: the clients in are those of the largest
     sum of worth over T^p, T the expected latency of their round (see `worth_most`); subchannels and power are the
     descent's. Phi is 0 up to 0, from there to 1 what the framework allows; its component is absent with a framework
@@ -29,23 +31,25 @@ class PriorityCodec(ActionCodec):
     def __init__(self, scenario: Scenario, system: System, framework: Framework) -> None:
         super().__init__(scenario, system, framework)
         self._aggregates = framework.aggregates
-        self.space = spaces.Box(-1.0, 1.0, (2 + self._clients + int(self._aggregates),), np.float32)
+        self.space = spaces.Box(
+            -1.0, 1.0, (self._cuts.entries + self._clients + 1 + int(self._aggregates),), np.float32
+        )
 
     def decode(self, actions: NDArray[Any], state: RoundState) -> Decision:
         """Searches the set of clients, then allocates."""
-        values, c = actions.astype(np.float64), self._clients
-        cut_layer = 1 + np.minimum(((values[:, 0] + 1) / 2 * self._cuts).astype(np.int64), self._cuts - 1)
-        worth = np.where(values[:, 1 : 1 + c] > -1, HIGHEST_WORTH ** values[:, 1 : 1 + c], 0.0)
+        cuts = self._cuts.from_shares(actions[:, : self._cuts.entries])
+        values, c = actions[:, self._cuts.entries :].astype(np.float64), self._clients
+        worth = np.where(values[:, :c] > -1, HIGHEST_WORTH ** values[:, :c], 0.0)
         phi = np.maximum(values[:, -1], 0.0) * self._highest_ratio if self._aggregates else np.zeros(len(values))
-        ratio = state.ratio(phi)
-        selected = worth_most_unchecked(state, worth, 1 + values[:, 1 + c], cut_layer, ratio)
-        return allocate_unchecked(state, cut_layer, selected, ratio)
+        ratio = cuts.allowed(state.ratio(phi), worth > 0)
+        selected = worth_most_unchecked(state, worth, 1 + values[:, c], cuts.cut_layer, ratio)
+        return allocate_unchecked(state, cuts.cut_layer, selected, ratio, cuts.second_cut)
 
     def encode(self, decision: Decision, state: RoundState) -> NDArray[Any]:
         """Worth for those who are in, none for the others, no patience needed; subchannels and powers are lost."""
         ratio = decision.aggregation_ratio / self._highest_ratio if self._highest_ratio > 0 else 0.0
         parts: list[Any] = [
-            [(2 * decision.cut_layer - 1) / self._cuts - 1],
+            self._cuts.to_shares(decision),
             np.where(decision.selected, 0.0, -1.0),
             [-1.0],
             [min(ratio, 1.0)] if self._aggregates else [],

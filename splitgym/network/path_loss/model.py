@@ -32,4 +32,4 @@ def model_of(name: str) -> PathLoss:
     Raises:
         ScenarioError: there is none.
     """
-    return MODELS.get(name, "cell.path_loss")
+    return MODELS.find(name, "cell.path_loss")
