@@ -9,6 +9,7 @@ TUTORIAL = ROOT / "docs/tutorial"
 PRINTED = {
     "first-environment": ("8 clients", "the round took", "uplink", "owner of each subchannel", "the policy would play"),
     "own-scheduler": ("| hungry |", "| greedy |", "| unified |"),
+    "own-parts": ("thrift -", "uplink", "backup", "speed_rank[7]", "rewards of two environments"),
     "own-scenario": ("took part", "did you mean 'count'?", "kHz a subchannel"),
 }
 """What pages print, among other things."""
