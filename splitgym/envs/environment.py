@@ -48,7 +48,7 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
     | `"psl-drop"` | PSL without that share of the rows: the control of EPSL |
     | `"epsl-pt"` | EPSL with phi = 1 first, then PSL; it prescribes phi |
     | `"cpsl"` | clusters one after the other (`training.clusters`); inside, client models averaged, one server model |
-    | `"hierarchical"` | PSL in three parts: the units behind `cloud.cut_layer` are trained in a cloud |
+    | `"hierarchical"` | PSL in three parts: the units behind a second cut are trained in a cloud |
 
     In `"sl"` and `"cpsl"` the band is dealt anew in each turn: whoever works keeps its own subchannels and gets those
     of the others, with an even share of the power budgets. Clusters are formed of clients that need about as long. A
@@ -104,6 +104,13 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
     round's timeout passes and nothing is learnt. An action outside the space raises a ValueError.
     `env.unwrapped.action_masks()` serves MaskablePPO.
 
+    A scenario may open two more factors of the plan, each with entries behind the cut of the action. With
+    `plan={"cut_layer": "by-client"}` every client has a cut layer of its own (C entries instead of one): `"psl"`, and
+    with phi = 0 `"epsl"` (where cuts differ, phi is 0), `"sl"`, `"sfl-v1"` and `"sfl-v2"` train so, rows join the
+    server behind their client's cut, and a client that is out keeps its units up to its entry. With
+    `plan={"second_cut": "decided"}` `"hierarchical"` has one more entry, the last unit at the edge server - 1, no
+    smaller than the cut; units that move between edge server and cloud go over the link between them.
+
     ## Observation Space
     Box(0, 1), float32, of what the scheduler *believes* (channel knowledge may be stale or noisy). "squashed at r" is
     x / (x + r). `env.unwrapped.observation_names` names every index.
@@ -136,8 +143,13 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
     Before that last row, if the scenario's `family` draws them: `present[i]`, C values, 1 for clients that belong to
     the episode (all that is said of the others is 0), and `bandwidth` of a subchannel, squashed at the scenario's.
 
+    `observation=` takes other features: a sequence of `"standard"` (all of the above), names without their index, and
+    `module:NAME` of a `splitgym.envs.features.Feature` of one's own, whose values lie between 0 and 1.
+
     ## Rewards
-    `reward=` names a weighted sum of terms; `info["reward_terms"]` holds the unweighted terms of the round:
+    `reward=` names a weighted sum of terms, or holds weights by term, `{"accuracy_gain": 10.0}`, also by `module:NAME`
+    of a `splitgym.envs.rewards.RewardTerm` of one's own, or is a function that gives the [N] rewards of a
+    `splitgym.envs.world.Round` in N worlds; `info["reward_terms"]` holds the unweighted terms of the round:
     `accuracy_gain` (test accuracy now minus before), `latency` (minus the share of the time budget that the round
     took), `energy` (minus the joules spent), `target_reached` (1 in the round that reaches the target).
 
@@ -174,6 +186,7 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
     | `reward` | `"gain-latency"` | see Rewards |
     | `render_mode` | `None` | `None`; `"rgb_array"`: pixels, needs the extra "render"; `"ansi"`: text |
     | `device` | `None` | torch device to train on; None: cuda if there is one, else cpu |
+    | `observation` | `"standard"` | see Observation Space |
     | anything else | | a section of the scenario, whose fields are replaced: `clients={"count": 20}` |
 
     ## Info
@@ -185,7 +198,7 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
     |---|---|
     | `round_latency_s` | seconds the round took |
     | `stages` | seconds on the critical path by stage (below); they sum to the latency |
-    | `cut_layer`, `aggregation_ratio`, `selected` | as decided; `selected` is bool [C] |
+    | `cut_layer`, `aggregation_ratio`, `selected` | as decided; `selected` bool [C], `cut_layer` with own cuts int [C] |
     | `participants` | bool [C]: who really took part |
     | `without_subchannel`, `unavailable`, `timed_out` | bool [C]: who was selected and did not, by reason |
     | `energy_j`, `client_energy_j`, `server_energy_j` | joules in all, per client [C], of server and cloud |
