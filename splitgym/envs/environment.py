@@ -198,7 +198,7 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
     |---|---|
     | `round_latency_s` | seconds the round took |
     | `stages` | seconds on the critical path by stage (below); they sum to the latency |
-    | `cut_layer`, `aggregation_ratio`, `selected` | as decided; `selected` bool [C], `cut_layer` with own cuts int [C] |
+    | `cut_layer`, `aggregation_ratio`, `selected` | as decided; bool [C] `selected`, own cuts are int [C] |
     | `participants` | bool [C]: who really took part |
     | `without_subchannel`, `unavailable`, `timed_out` | bool [C]: who was selected and did not, by reason |
     | `energy_j`, `client_energy_j`, `server_energy_j` | joules in all, per client [C], of server and cloud |
