@@ -80,7 +80,7 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
         ValueError: there is no such agent or option, or an option is given twice or without a value.
     """
     name, colon, listed = text.partition(":")
-    if colon and "=" not in listed.partition(":")[0]:
+    if colon and name not in names() and "=" not in listed.partition(":")[0]:
         own, colon, listed = listed.partition(":")
         name = f"{name}:{own}"
     options: dict[str, Any] = {}

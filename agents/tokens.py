@@ -58,6 +58,8 @@ class Layout(NamedTuple):
             low, high = observation_space.low.min(), observation_space.high.max()
             raise ValueError(f"observation_space has values from {low:g} to {high:g}, allowed: {AS_THEY_ARE}")
         names: tuple[str, ...] = getattr(observation_space, "names", ())
+        if not names:
+            raise ValueError(f"observation_space = {observation_space} is that of a wrapper, allowed: {AS_THEY_ARE}")
         clients = (action_space.shape or (0,))[0] - CELL_COMPONENTS
         first = {
             name.removesuffix("[0]"): index for index, name in enumerate(names) if "[" not in name or "[0]" in name

@@ -62,7 +62,7 @@ class Parts(Mapping[str, Part]):
             if self._fits(asked):
                 given: Part = asked
                 return given
-            raise self._error(f"{argument} = {asked!r} is no {self.kind}, allowed: {', '.join(self)}, 'module:NAME'")
+            raise self._error(f"{argument} = {asked!r} is unknown, {suggest(asked, self)} (your own: 'module:NAME')")
         if asked in self._shipped:
             return self[asked]
         if ":" in asked:

@@ -116,4 +116,6 @@ def reward_of(asked: Any) -> Reward:
                 f"reward: term {name!r} has the name {term.name!r} of another one, allowed: another name"
             )
         weights[term.name] = float(weight)
+    if not weights:
+        raise ScenarioError(f"reward = {asked!r}, allowed: weights of one term or more, or {', '.join(REWARDS)}")
     return Reward((*SHIPPED, *own), weights)

@@ -27,7 +27,7 @@ LONGEST = 100
 
 WORDS = {"b": "bool array", "iu": "whole numbers", "iuf": "numbers"}
 """What arrays of these kinds hold."""
-NUMBERS = ("cut_layer", "aggregation_ratio")
+NUMBERS = ("cut_layer", "aggregation_ratio", "second_cut")
 """Arguments that are one number, or one for each world."""
 
 

@@ -13,9 +13,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNorm
 
 import splitgym  # noqa: F401 - registers the environment
 from agents.equivariant import EquivariantPolicy
-from agents.tokens import LIMIT, Layout, tokens
+from agents.tokens import LIMIT, PER_CLIENT, SCALARS, Layout, tokens
 from splitgym.envs import SB3VecEnv
-from splitgym.envs.observation import PER_CLIENT, SCALARS
+from splitgym.envs.features import Feature
 
 FLAGS = ("available", "took_part")
 FAMILY = {"family": {"clients": (2, 5), "subchannel_hz": (1e5, 3e5)}}
@@ -220,7 +220,18 @@ def test_tokens_by_hand():
 )
 def test_layout_is_read_off_the_spaces(clients, family, expected):
     env = make_env(clients, family=family)
-    assert Layout.of(env.observation_space, env.action_space) == expected
+    layout = Layout.of(env.observation_space, env.action_space)
+    assert (layout.clients, "present" in layout.first, "bandwidth" in layout.first) == expected
+
+
+def test_a_feature_of_one_s_own_does_not_shift_the_others():
+    own = Feature("own", "cell", "nothing", lambda state: np.full(len(state.round), 0.25))
+    env, other = make_env(), make_env(observation=[own, "standard"])
+    one, two = (Layout.of(each.observation_space, each.action_space) for each in (env, other))
+    seen = torch.rand(2, len(env.unwrapped.observation_names))
+    shifted = torch.cat([torch.full((2, 1), 0.25), seen], 1)
+    for a, b in zip(tokens(seen, one), tokens(shifted, two), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +240,7 @@ def test_layout_is_read_off_the_spaces(clients, family, expected):
 )
 def test_spaces_of_another_kind_are_refused(action, framework):
     env = make_env(action=action, framework=framework)
-    with pytest.raises(ValueError, match=r"allowed: those of action='priority' and a framework that aggregates"):
+    with pytest.raises(ValueError, match=r"action='priority', observation='standard' and a framework"):
         PPO(EquivariantPolicy, env)
 
 

@@ -27,7 +27,7 @@ def some(seed: int, framework: str, clients: int = 3) -> tuple[RoundState, Decis
     rng = np.random.default_rng(seed)
     held = rng.integers(0, 4, clients) if framework == "psl" else np.zeros(clients, np.int64)
     hz = 10 ** rng.uniform(7, 10, clients)
-    _, state = cell(seed, clients, 5, framework=framework, timeout_s=1e12, client_hz=hz, client_cut_layer=held)
+    _, state = cell(seed, clients, 5, framework=framework, timeout_s=1e9, client_hz=hz, client_cut_layer=held)
     owner = random_assignment(rng, clients, 5)
     psd = state.system.client_power_max_w / state.subchannel_hz.sum() * rng.uniform(0.1, 1, 5)
     return by_client(state), Decision(1, owner, psd, np.ones(clients, bool), 0.0)

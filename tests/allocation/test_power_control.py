@@ -13,6 +13,7 @@ from splitgym.allocation import control_power, even_psd
 from splitgym.allocation.holdings import Holdings, give, greatest_rate, hold, least_power, no_holdings, take
 from splitgym.allocation.links import Links, own_links
 from splitgym.allocation.power import spread_power
+from splitgym.frameworks import PlanGrid
 from splitgym.frameworks.phases import Program, Resource
 from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import Scenario
@@ -159,8 +160,9 @@ def test_more_than_two_uplinks_are_one_clear_error() -> None:
     """As when a model that moves goes up before the broadcast with which SFL begins; or in a made-up program."""
     _, state = cell(0, 3, 4, framework="sfl-v1", client_cut_layer=np.full(3, 3))
     kinds = np.array([Resource.UPLINK, Resource.SERVER] * 3, np.int64)
-    work = np.ones((3, 17, 6))
-    made_up = Program(("uplink", "server") * 3, kinds, work, np.zeros_like(work))
+    plans = PlanGrid(3, 17)
+    work = np.ones((3 * 17, 6))
+    made_up = Program(("uplink", "server") * 3, kinds, work, np.zeros_like(work), plans)
     _, other = cell(0, 3, 4)
     for three in (state, replace(other, system=replace(other.system, program=made_up))):
         with pytest.raises(ValueError, match=r"^the round has 3 uplinks .* allowed: 2$"):

@@ -9,7 +9,7 @@ from drawn import drawn
 from small_learners import CLIENTS, SCHEDULE, allowed, decision, scenario
 
 from splitgym.envs.world import World
-from splitgym.frameworks import Program, Resource, Workload, aggregated_rows, get, names
+from splitgym.frameworks import PlanGrid, Program, Resource, Workload, aggregated_rows, get, names
 from splitgym.frameworks.exercise import Exercise
 from splitgym.frameworks.parties import Parties
 from splitgym.frameworks.segments import Weights
@@ -32,9 +32,10 @@ def charged(
     framework: str, settings: Scenario, network: CuttableNetwork, cut: int, m: int, participants: int, turns: int
 ) -> dict[str, int]:
     """Bits by the program: a client's own phases once for each, common ones once in every turn."""
-    chosen, workload = get(framework), Workload.of(profile(network, (1, 8, 8)), settings)
-    program = Program.compile(chosen.phases(workload), workload, chosen.turns)
-    work, more = program.work[cut - 1, m], program.per_participant[cut - 1, m]
+    chosen, plans = get(framework), PlanGrid(len(network) - 1, settings.training.batch_size + 1)
+    workload = Workload.of(profile(network, (1, 8, 8)), settings, plans, settings.cloud.second_cut(len(network)))
+    program, plan = Program.compile(chosen.phases(workload), workload, chosen.turns), plans.index(cut, m)
+    work, more = program.work[plan], program.per_participant[plan]
     bits = {}
     for name, resource in CHARGED.items():
         mine = program.resource == resource

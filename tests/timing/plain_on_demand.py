@@ -33,7 +33,8 @@ class Turn:
     def __init__(self, state: RoundState, decision: Decision) -> None:
         self.state, self.decision, self.system, program = state, decision, state.system, state.system.program
         rows = math.ceil(float(decision.aggregation_ratio) * self.system.batch_size)
-        work, each = (t[int(decision.cut_layer) - 1, rows].tolist() for t in (program.work, program.per_participant))
+        plan = program.plans.index(decision.cut_layer, rows)
+        work, each = (table[plan].tolist() for table in (program.work, program.per_participant))
         self.phases = [(Resource(kind), w, e) for kind, w, e in zip(program.resource, work, each, strict=True)]
         self.own = {
             i: [k for k in range(self.system.subchannels) if decision.assignment[k] == i]
