@@ -130,6 +130,17 @@ def test_aggregation_slows_learning_but_not_of_one_client_alone():
     np.testing.assert_array_equal(alone.skill[0], alone.skill[1])
 
 
+def test_the_server_takes_over_what_one_of_four_clients_knows():
+    still = parameters(server_speed=np.zeros(3), client_speed=np.zeros(3), habit_speed=0.0, decay=0.0, drift=0.0)
+    made = worlds([[10, 10, 10]] * 4)
+    play(made, 1, [True] * 4, numbers=still)
+    play(made, 3, [True, False, False, False], numbers=still)
+    made.own_skill[0, 0], before = [1.0, 2.0, 3.0], made.skill[0].copy()
+    play(made, 1, [True] * 4, numbers=still)
+    # Units behind the first cut are 0.8 of the network; 0.6 of it stood on client 0.
+    np.testing.assert_allclose(made.skill[0], 0.25 * before + 0.75 * np.array([1.0, 2.0, 3.0]))
+
+
 def test_who_stays_away_falls_behind_and_returns():
     made = worlds([[10, 10, 10], [10, 10, 10]])
     for _ in range(10):
