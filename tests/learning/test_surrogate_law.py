@@ -152,6 +152,15 @@ def test_who_stays_away_falls_behind_and_returns():
     np.testing.assert_allclose(made.behind[0, 1], 0.75 * away)
 
 
+def test_who_is_away_falls_behind_by_the_mean_step_of_the_server():
+    numbers = parameters(decay=0.0)
+    made = worlds([[10, 10, 20], [10, 15, 15]])
+    play(made, 1, [True, True], numbers=numbers)
+    before = made.skill[0].copy()
+    play(made, 1, [True, False], numbers=numbers)
+    np.testing.assert_allclose(made.behind[0], [0.0, 0.3 * np.abs(made.skill[0] - before).mean()])
+
+
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=20)
 def test_a_world_does_not_hear_of_the_others(seed):
