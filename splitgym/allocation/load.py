@@ -132,7 +132,8 @@ def fill_load(
     resource = of.resource
     between = bits_between(second_cut, of.second_cut[plans[0]], of.prefix_bits)
     load.differs[0] = plans.shape[0] > 1
-    load.common_s[:] = 0.0
+    if load.differs[0]:
+        load.common_s[:] = 0.0
     load.compute_s[0], load.uplink_bits[0], load.downlink_bits[0] = 0.0, 0.0, 0.0
     load.common[:] = 0.0
     barrier = deadline_barrier(resource)
@@ -168,8 +169,10 @@ def fill_load(
 @kernel(INLINED)
 def _add_own(load: Load, work: Work, plans: Ints, phase: int, kind: int, segment: int, client_hz: Floats) -> None:
     """Adds what clients do by themselves in a phase of a segment."""
+    differs, amount = plans.shape[0] > 1, work.work[plans[0], phase]
     for i in range(client_hz.shape[0]):
-        amount = work.work[plan_of(plans, i), phase]
+        if differs:
+            amount = work.work[plans[i], phase]
         if kind == CLIENT:
             load.compute_s[segment, i] += amount / client_hz[i]
         elif kind == UPLINK:

@@ -59,8 +59,15 @@ class PlanGrid:
 
         A second cut in front of the cut layer is the same as one at it.
         """
+        rows = np.asarray(aggregated_rows)[..., None] * (self.row_counts > 1)
+        found: NDArray[np.int64] = self._without_rows + rows * self.second_cuts
+        return found
+
+    @cached_property
+    def _without_rows(self) -> NDArray[np.int64]:
+        """[K] `candidates` with no aggregated rows."""
         cuts, seconds = np.meshgrid(
             np.arange(1, self.cut_layers + 1), np.arange(1, self.second_cuts + 1), indexing="ij"
         )
         different = (seconds >= cuts) | (self.second_cuts == 1)
-        return self.index(cuts[different], np.asarray(aggregated_rows)[..., None], seconds[different])
+        return self.index(cuts[different], 0, seconds[different])

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from splitgym.frameworks.phases import Resource
 from splitgym.kernels import COMPILED, INLINED, UNCOUNTED, kernel
-from splitgym.timing.amounts import Work, common_amount, plan_of
+from splitgym.timing.amounts import Work, common_amount
 from splitgym.timing.cell import Cell, Cloud, Links
 
 Floats = NDArray[np.float64]
@@ -210,12 +210,13 @@ def _work_apart(
     """A row in which every client works by itself; clocks go on."""
     client_hz, uplink, downlink = cell.client_hz, links.uplink, links.downlink
     move_down, move_up = cell.move_down, cell.move_up
+    differs, amount = plans.shape[0] > 1, work.work[plans[0], max(row - MIGRATION_ROWS, 0)]
     for i in range(now.shape[0]):
         if takes_part[i]:
-            if row >= MIGRATION_ROWS:
-                amount = work.work[plan_of(plans, i), row - MIGRATION_ROWS]
-            else:
+            if row < MIGRATION_ROWS:
                 amount = move_down[i] if row == 0 else move_up[i]
+            elif differs:
+                amount = work.work[plans[i], row - MIGRATION_ROWS]
             speed = client_hz[i] if kind == CLIENT else uplink[i] if kind == UPLINK else downlink[i]
             start[row, i] = now[i]
             now[i] += duration(amount, speed)
