@@ -41,7 +41,10 @@ class Parts(Mapping[str, Part]):
     def __getitem__(self, name: str) -> Part:
         """The part of the package with that name."""
         part = self._shipped[name]
-        return self._imported(part, self.kind) if isinstance(part, str) else part
+        if isinstance(part, str):
+            # Kept, as some parts are asked for in every round.
+            part = self._shipped[name] = self._imported(part, self.kind)
+        return part
 
     def __len__(self) -> int:
         """How many parts the package has."""

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from experiments.calibrate import patterns
-from experiments.running.provenance import differences
 from splitgym import data, models
+from splitgym.evaluation.kept import differences
 from splitgym.evaluation.processes import interrupts_ignored, worker_pool
 from splitgym.files import parse_json, read_arrays
 from splitgym.inputs import InputError, reading

@@ -49,12 +49,6 @@ def commit() -> str | None:
     return found.stdout.strip() or None
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """In words; empty if there are none."""
-    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-    return "; ".join(f"{name} is {now.get(name)!r}, was {before.get(name)!r}" for name in names)
-
-
 def save(folder: Path, provenance: Mapping[str, Any]) -> None:
     """Writes it into the folder of a run."""
     write_text(folder / FILE, json.dumps(provenance, indent=2) + "\n")

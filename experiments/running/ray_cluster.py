@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import torch
 
 from experiments.running.experiment import Case, Job, Row
-from experiments.running.provenance import differences, versions
+from experiments.running.provenance import versions
 from experiments.running.workers import ATTEMPTS, Measure, Outcomes
+from splitgym.evaluation.kept import differences
 from splitgym.evaluation.processes import TORCH_THREADS
 
 

@@ -15,6 +15,7 @@ from experiments.running.options import Options, command, settings
 from experiments.running.results import save_results
 from experiments.running.workers import Workers, workers
 from splitgym.command_line import checking_input
+from splitgym.evaluation.kept import differences
 from splitgym.evaluation.processes import TORCH_THREADS
 from splitgym.inputs import InputError, one_line
 
@@ -69,9 +70,9 @@ def _agreed(folder: Path, made_by: dict[str, Any], begins: bool, ends: bool) -> 
         InputError: the folder holds another run, or what is left would be measured by something else.
     """
     before = provenance.saved(folder)
-    differ = before is not None and provenance.differences(before["settings"], made_by["settings"])
+    differ = before is not None and differences(before["settings"], made_by["settings"])
     if before is not None and not differ and not begins and not ends:
-        differ = provenance.differences(before["versions"], made_by["versions"])
+        differ = differences(before["versions"], made_by["versions"])
     if differ:
         raise InputError(f"{folder} holds another run ({differ}): choose another --out, or delete that folder")
     if before is None or begins:

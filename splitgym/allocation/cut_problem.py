@@ -50,7 +50,7 @@ class CutProblem(NamedTuple):
 
     def ends(self, uplink: Floats, downlink: Floats) -> Floats:
         """[S, n] seconds of each client in each segment at these rates ([n], bits/s); no bits need no rate."""
-        return self.compute_s + _seconds(self.uplink_bits, uplink) + _seconds(self.downlink_bits, downlink)
+        return self.compute_s + seconds_for(self.uplink_bits, uplink) + seconds_for(self.downlink_bits, downlink)
 
     def latency_s(self, uplink: Floats, downlink: Floats) -> float:
         """T at these rates."""
@@ -58,8 +58,7 @@ class CutProblem(NamedTuple):
 
     def rates(self, owner: Ints, psd: Floats) -> tuple[Floats, Floats]:
         """Uplink and downlink, each [n] bits/s, of owners ([M] 0..n-1, -1: unused) with these powers ([M] W/Hz)."""
-        owns = np.arange(len(self.served))[:, None] == owner
-        return (owns * self.hz * np.log1p(psd / self.floor) / LN2).sum(1), (owns * self.downlink).sum(1)
+        return rates_of_owners(owner, psd, self.hz, self.floor, self.downlink)
 
     def even_power_w(self) -> float:
         """What each client may spend if all spend the same, W."""
@@ -124,7 +123,13 @@ def cut_problem(state: RoundState, served: Ints, cut_layer: int, aggregation_rat
     )
 
 
-def _seconds(bits: Floats, rates: Floats) -> Floats:
-    """[S, n] seconds for bits [S, n] at rates [n]."""
+def rates_of_owners(owner: Ints, psd: Floats, hz: Floats, floor: Floats, downlink: Floats) -> tuple[Floats, Floats]:
+    """Uplink and downlink of n clients, each [n] bits/s; arguments are as in `CutProblem` and its `rates`."""
+    owns = np.arange(len(floor))[:, None] == owner
+    return (owns * hz * np.log1p(psd / floor) / LN2).sum(1), (owns * downlink).sum(1)
+
+
+def seconds_for(bits: Floats, rates: Floats) -> Floats:
+    """[S, n] seconds for bits [S, n] at rates [n]; none for no bits."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(bits > 0.0, bits / rates, 0.0)

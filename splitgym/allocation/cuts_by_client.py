@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.allocation.descent import Descent, descent
+from splitgym.allocation.cut_problem import rates_of_owners, seconds_for
+from splitgym.allocation.descent import Descent, descent, descent_unchecked, rank
 from splitgym.allocation.links import own_links
 from splitgym.allocation.load import own_load
 from splitgym.frameworks.phases import Turns
 from splitgym.rounds import Decision, Plan, RoundState
-from splitgym.timing import round_cost
-from splitgym.timing.rates import LN2
+from splitgym.timing.cost import round_cost_unchecked
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -90,9 +90,8 @@ def cut_costs(state: RoundState, decision: Decision, served: Ints) -> Costs:
         ValueError: the round has another form than the module's text: more than two parts in which clients are alone.
     """
     links = own_links(state)
-    owns = np.arange(len(links.band))[:, None] == decision.assignment
-    uplink = (owns * links.hz * np.log1p(decision.power_w_per_hz / links.floor) / LN2).sum(1)
-    downlink, slowest_band = (owns * links.downlink).sum(1), float(links.band[served].min())
+    psd, slowest_band = decision.power_w_per_hz, links.band[served].min(keepdims=True)
+    uplink, downlink = rates_of_owners(decision.assignment, psd, links.hz, links.floor, links.downlink)
     cuts = range(1, state.system.cut_layers + 1)
     alone = np.zeros((2, len(served), len(cuts)))
     each, once = np.zeros((len(served), len(cuts))), np.zeros(len(cuts))
@@ -101,12 +100,11 @@ def cut_costs(state: RoundState, decision: Decision, served: Ints) -> Costs:
         segments = int(load.segments[0])
         if segments > len(alone):
             raise ValueError(f"the round has {segments} parts in which clients are alone, allowed: {len(alone)}")
-        for s in range(segments):
-            alone[s, :, column] = (
-                load.compute_s[s] + _seconds(load.uplink_bits[s], uplink) + _seconds(load.downlink_bits[s], downlink)
-            )[served]
-        each[:, column] = load.common[:, 1].sum()
-        once[column] = load.common[:, 0].sum() + _seconds(load.common[:, 2].sum(), slowest_band)
+        up, down = load.uplink_bits[:segments], load.downlink_bits[:segments]
+        ends = load.compute_s[:segments] + seconds_for(up, uplink) + seconds_for(down, downlink)
+        alone[:segments, :, column] = ends[:, served]
+        once_s, each[:, column], broadcast_bits = load.common.sum(0)
+        once[column] = once_s + seconds_for(broadcast_bits, slowest_band)[0]
     return Costs(alone[0], each, alone[1], np.maximum.accumulate(once))
 
 
@@ -126,7 +124,7 @@ def descend_cuts(state: RoundState, selected: Bools, aggregation_ratio: Any) -> 
         return best.decision
     for _ in range(MOST_STEPS):
         found = _step(state, best.decision)
-        if found is None or not _better(found, best):
+        if found is None or rank(found.participants, found.latency_s) >= rank(best.participants, best.latency_s):
             break
         best = found
     return best.decision
@@ -134,7 +132,7 @@ def descend_cuts(state: RoundState, selected: Bools, aggregation_ratio: Any) -> 
 
 def _step(state: RoundState, decision: Decision) -> Descent | None:
     """Exact cuts with the links of a decision, then links for these; None: nobody takes part."""
-    served = np.flatnonzero(round_cost(state, decision).participants)
+    served = np.flatnonzero(round_cost_unchecked(state, decision).participants)
     if len(served) == 0:
         return None
     if state.system.program.turns is Turns.ONE_BY_ONE:
@@ -143,25 +141,14 @@ def _step(state: RoundState, decision: Decision) -> Descent | None:
         cuts = exact_cuts(cut_costs(state, decision, served))
     every = np.where(state.client_cut_layer > 0, state.client_cut_layer, cuts.min())
     every[served] = cuts
-    return descent(state, decision.selected, 0.0, cut_layer=every)
+    return descent_unchecked(state, decision.selected, 0.0, cut_layer=every)
 
 
 def _best_alone(state: RoundState, decision: Decision, served: Ints) -> Ints:
     """[n] the best cut layers where clients go one by one."""
     seconds = []
     for cut in range(1, state.system.cut_layers + 1):
-        cost = round_cost(state, replace(decision, cut_layer=cut))
+        cost = round_cost_unchecked(state, replace(decision, cut_layer=cut))
         busy = cost.stop_s - cost.start_s
         seconds.append(busy.sum(0)[served])
     return 1 + np.argmin(seconds, axis=0)
-
-
-def _better(one: Descent, other: Descent) -> bool:
-    """Whether more clients take part, or as many in less time."""
-    return (-one.participants, one.latency_s) < (-other.participants, other.latency_s)
-
-
-def _seconds(bits: Any, rate: Any) -> Any:
-    """Seconds for bits at a rate; none for no bits."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(np.asarray(bits) > 0.0, bits / np.asarray(rate), 0.0)

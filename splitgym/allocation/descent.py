@@ -26,6 +26,14 @@ LEAST_TRIALS = 300
 """Enough for small cells to end where no single exchange helps."""
 
 
+def rank(participants: Any, latency_s: Any) -> tuple[Any, Any]:
+    """Sorts expected rounds, the better first: those in which more clients take part, then the shorter.
+
+    A round that leaves clients out at the timeout may be short, but does not do what was decided.
+    """
+    return -participants, latency_s
+
+
 class Descent(NamedTuple):
     """A decision, and how the descent came to it; of one world, or of N with a leading axis."""
 
@@ -215,7 +223,7 @@ def _with_clusters(
             cluster = clusters_for_unchecked(state, cut, selected, aggregation_ratio)
             held = {"cut_layer": cut, "power": power, "search": search, "cluster": cluster}
             options.append(descent_unchecked(state, selected, aggregation_ratio, **held))
-        return min(options, key=lambda option: (-option.participants, option.latency_s))
+        return min(options, key=lambda option: rank(option.participants, option.latency_s))
     worlds = range(len(selected))
     ratios, cuts = np.broadcast_to(aggregation_ratio, len(worlds)), np.broadcast_to(cut_layer, len(worlds))
     best = [_with_clusters(state.world(n), selected[n], ratios[n], cuts[n], power, search) for n in worlds]

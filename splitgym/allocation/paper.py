@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.allocation.descent import descent_unchecked
+from splitgym.allocation.descent import descent_unchecked, rank
 from splitgym.allocation.shares import equal_shares
 from splitgym.inputs import InputError
 from splitgym.rounds import Decision, RoundState
@@ -33,11 +33,8 @@ class Step(NamedTuple):
     """Expected round latency after the step."""
 
     def better_than(self, other: "Step") -> bool:
-        """Whether more clients take part, or as many in less time.
-
-        A round that leaves clients out at the timeout may be short, but does not do what was decided.
-        """
-        return (-self.participants, self.latency_s) < (-other.participants, other.latency_s)
+        """Whether more clients take part, or as many in less time, see `splitgym.allocation.descent.rank`."""
+        return rank(self.participants, self.latency_s) < rank(other.participants, other.latency_s)
 
 
 def best_cut(state: RoundState, decision: Decision) -> Step:

@@ -14,8 +14,6 @@ from splitgym.scenario import Scenario, ScenarioError
 
 STANDARD = "standard"
 """All features of the package that a scenario and an encoding of actions show."""
-VERSION = 1
-"""Of the shipped features and their order; a policy is of the version that it was trained on."""
 
 Values = NDArray[np.float64]
 

@@ -10,6 +10,12 @@ from splitgym.inputs import InputError
 from splitgym.outputs import Journal, write_text
 
 
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """In words; empty if there are none."""
+    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    return "; ".join(f"{name} is {now.get(name)!r}, was {before.get(name)!r}" for name in names)
+
+
 class OtherEpisodesError(InputError):
     """A file holds episodes that something else has made; the message says in what that differs."""
 
@@ -34,9 +40,8 @@ class KeptEpisodes:
         if not isinstance(before, dict):
             raise InputError(f"{path} is broken: its first line does not say what made the episodes")
         now = json.loads(json.dumps(made_by))
-        if differ := [name for name in {**before, **now} if before.get(name) != now.get(name)]:
-            said = "; ".join(f"{name} is {now.get(name)!r}, was {before.get(name)!r}" for name in differ)
-            raise OtherEpisodesError(f"{path} holds episodes of another comparison: {said}")
+        if differ := differences(before, now):
+            raise OtherEpisodesError(f"{path} holds episodes of another comparison: {differ}")
 
         self.episodes = [entry for entry in self._journal.entries if isinstance(entry, Episode)]
         """All of them."""

@@ -115,10 +115,15 @@ def check_common_cut(cut_layer: Any, selected: Any, aggregation_ratio: Any, by_c
     cuts = np.asarray(cut_layer)
     if cuts.ndim != np.ndim(selected):
         return
-    most, least = np.where(selected, cuts, 0).max(-1), np.where(selected, cuts, cuts.max()).min(-1)
-    if np.any((most > least) & (not by_client or np.asarray(aggregation_ratio) > 0)):
+    if np.any(cuts_differ(cuts, selected) & (not by_client or np.asarray(aggregation_ratio) > 0)):
         allowed = "one for all with aggregation_ratio > 0" if by_client else "one for all"
         raise InputError(f"Decision.cut_layer = {shown(cut_layer)}, allowed: {allowed}")
+
+
+def cuts_differ(cut_layer: NDArray[np.integer], selected: NDArray[np.bool_]) -> Any:
+    """Whether clients that are selected have different cut layers: of [C] one bool, of [N, C] [N]."""
+    most = np.where(selected, cut_layer, 0).max(-1)
+    return most > np.where(selected, cut_layer, cut_layer.max()).min(-1)
 
 
 def check_arguments(state: RoundState, one_world: bool = True, **values: Any) -> None:

@@ -28,6 +28,18 @@ def plan_of(plans: Ints, client: int) -> int:
 
 
 @kernel(INLINED)
+def once_amount(work: Work, plans: Ints, phase: int, takes_part: Bools) -> float:
+    """Cycles or bits that a common phase has to do once: the largest of those that take part ([C])."""
+    if plans.shape[0] == 1:
+        return work.work[plans[0], phase]
+    largest = 0.0
+    for i in range(takes_part.shape[0]):
+        if takes_part[i]:
+            largest = max(largest, work.work[plans[i], phase])
+    return largest
+
+
+@kernel(INLINED)
 def common_amount(work: Work, plans: Ints, phase: int, takes_part: Bools, participants: int) -> float:
     """Cycles or bits of a common phase: the largest of the participants' `work`, and the sum of what each adds.
 
@@ -38,26 +50,14 @@ def common_amount(work: Work, plans: Ints, phase: int, takes_part: Bools, partic
         takes_part: [C].
         participants: How many take part, at least one.
     """
+    once = once_amount(work, plans, phase, takes_part)
     if plans.shape[0] == 1:
-        return work.work[plans[0], phase] + work.per_participant[plans[0], phase] * participants
-    largest = total = 0.0
+        return once + work.per_participant[plans[0], phase] * participants
+    total = 0.0
     for i in range(takes_part.shape[0]):
         if takes_part[i]:
-            largest = max(largest, work.work[plans[i], phase])
             total += work.per_participant[plans[i], phase]
-    return largest + total
-
-
-@kernel(INLINED)
-def once_amount(work: Work, plans: Ints, phase: int, takes_part: Bools) -> float:
-    """Cycles or bits that a common phase has to do once: the largest of those that take part ([C])."""
-    if plans.shape[0] == 1:
-        return work.work[plans[0], phase]
-    largest = 0.0
-    for i in range(takes_part.shape[0]):
-        if takes_part[i]:
-            largest = max(largest, work.work[plans[i], phase])
-    return largest
+    return once + total
 
 
 @kernel(INLINED)

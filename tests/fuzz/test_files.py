@@ -35,6 +35,7 @@ from experiments.running.experiment import Job
 from experiments.running.finished import Finished
 from experiments.running.page import parts
 from splitgym.data.sources import read
+from splitgym.evaluation.kept import differences
 from splitgym.files import read_arrays, read_toml
 from splitgym.inputs import InputError, reading
 from splitgym.learning.surrogate.calibration import Calibration
@@ -172,7 +173,7 @@ READERS = {
     "progress.json": lambda path, env: PolicyFolder(path.parent).progress().steps + 1,
     "run.json": lambda path, env: RunFolder(path.parent).settings(),
     "settings.yml": read_settings,
-    "provenance.json": lambda path, env: provenance.differences(provenance.saved(path.parent)["settings"], {}),
+    "provenance.json": lambda path, env: differences(provenance.saved(path.parent)["settings"], {}),
     "jobs.jsonl": lambda path, env: Finished(path).rows,
     "rules.toml": read_rules,
     "a.md": read_results,

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.rounds import Decision, System
+from splitgym.rounds.legal import cuts_differ
 
 Ints = NDArray[np.int64]
 
@@ -22,9 +23,7 @@ class Cuts(NamedTuple):
         """[N] phi that goes with them: 0 where clients that take part are cut differently."""
         if self.cut_layer.ndim == 1:
             return aggregation_ratio
-        most = np.where(selected, self.cut_layer, 0).max(1)
-        least = np.where(selected, self.cut_layer, np.iinfo(np.int64).max).min(1)
-        return np.where(most > least, 0.0, aggregation_ratio)
+        return np.where(cuts_differ(self.cut_layer, selected), 0.0, aggregation_ratio)
 
 
 class CutComponent:
