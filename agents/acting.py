@@ -9,14 +9,16 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.policies import BasePolicy
 
+from splitgym.arrays import Bools
+
 
 def answer(
     policy: BasePolicy,
     observations: NDArray[np.float32],
     memory: Any,
-    begins: NDArray[np.bool_],
+    begins: Bools,
     deterministic: bool,
-    masks: NDArray[np.bool_] | None = None,
+    masks: Bools | None = None,
     seed: int = 0,
 ) -> tuple[NDArray[Any], Any]:
     """[N, ...] actions of a policy in N environments, and its memory after them.

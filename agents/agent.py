@@ -9,8 +9,9 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from splitgym.arrays import Bools
 from splitgym.envs import SplitLearningEnv
-from splitgym.rounds import Decision, RoundState
+from splitgym.types import Decision, RoundState
 
 EACH_ITS_OWN = "make an agent for each environment"
 
@@ -45,7 +46,7 @@ class Agent(ABC):
         self,
         observation: NDArray[np.float32],
         state: Any = None,
-        episode_start: NDArray[np.bool_] | None = None,
+        episode_start: Bools | None = None,
         deterministic: bool = False,
     ) -> tuple[NDArray[Any], Any]:
         """As Stable-Baselines3's `predict`, so that `evaluate_policy` runs all; heuristics know no `deterministic`.

@@ -6,12 +6,8 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from splitgym.allocation.cuts_by_client import descend_cuts
-from splitgym.allocation.descent import descend
-from splitgym.allocation.paper import paper_descend
-from splitgym.allocation.shares import (
+from splitgym.allocation.baselines.allocators import (
     Deal,
     by_chance,
     deal_best_cut,
@@ -21,11 +17,13 @@ from splitgym.allocation.shares import (
     round_robin,
     strongest_signal,
 )
+from splitgym.allocation.baselines.block_coordinate import paper_descend
+from splitgym.allocation.descent.cuts_by_client import descend_cuts
+from splitgym.allocation.descent.descent import descend
+from splitgym.arrays import Bools
 from splitgym.frameworks.phases import Turns
 from splitgym.parts import Parts
-from splitgym.rounds import Decision, RoundState
-
-Bools = NDArray[np.bool_]
+from splitgym.types import Decision, RoundState
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from agents.agent import EACH_ITS_OWN
-
-Bools = NDArray[np.bool_]
+from splitgym.arrays import Bools
 
 AS_THEY_ARE = (
     "0..1, as the environment shows them: they need no normalisation, only rewards may have it"

@@ -12,10 +12,11 @@ from agents.acting import answer
 from agents.agent import Agent, expect_one
 from agents.algorithms import Algorithm
 from agents.policy_file import Card, PolicyError, digest, load, read_card
+from splitgym.arrays import Bools
 from splitgym.envs import SplitLearningEnv
 from splitgym.envs.actions import ActionCodec, Masked
-from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import in_commands
+from splitgym.types import Decision, RoundState
 
 TRAINED = Path(__file__).parent / "trained"
 """The shipped policies: `ALGORITHM/SCENARIO.safetensors`, and what they are in `ALGORITHM/SCENARIO.toml`."""
@@ -97,9 +98,9 @@ class Learned(Agent):
         self,
         observation: NDArray[np.float32],
         state: Any = None,
-        episode_start: NDArray[np.bool_] | None = None,
+        episode_start: Bools | None = None,
         deterministic: bool = False,
-        action_masks: NDArray[np.bool_] | None = None,
+        action_masks: Bools | None = None,
     ) -> tuple[NDArray[Any], Any]:
         """As Stable-Baselines3's `predict` of a policy.
 
@@ -144,7 +145,7 @@ class Learned(Agent):
         self,
         seen: NDArray[np.float32],
         memory: Any,
-        begins: NDArray[np.bool_],
+        begins: Bools,
         deterministic: bool,
         masks: Any = None,
     ) -> tuple[NDArray[Any], Any]:

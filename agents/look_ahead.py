@@ -6,15 +6,13 @@ from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
-from numpy.typing import NDArray
 
 from agents.agent import Heuristic
 from agents.registry import make, parse
 from agents.rule import Rule
+from splitgym.arrays import Floats
 from splitgym.envs import SplitLearningEnv
-from splitgym.rounds import Decision, RoundState
-
-Floats = NDArray[np.float64]
+from splitgym.types import Decision, RoundState
 
 SHARES = (0.25, 0.5, 0.75)
 """The default candidates select about so many of all clients."""

@@ -4,8 +4,8 @@ import numpy as np
 
 from agents.agent import Heuristic
 from splitgym.allocation import even_psd
-from splitgym.allocation.shares import by_chance
-from splitgym.rounds import Decision, RoundState
+from splitgym.allocation.baselines.allocators import by_chance
+from splitgym.types import Decision, RoundState
 
 
 class Random(Heuristic):

@@ -4,12 +4,10 @@ from dataclasses import fields, replace
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
-from numpy.typing import NDArray
 
 from agents.agent import Heuristic
 from agents.allocations import ALLOCATIONS, Allocate, Allocation
-from splitgym.allocation.selection import (
+from splitgym.allocation.selection.rules import (
     Deadline,
     Everybody,
     FastestK,
@@ -21,8 +19,9 @@ from splitgym.allocation.selection import (
     Selection,
     Unified,
 )
+from splitgym.arrays import Bools
 from splitgym.parts import Parts
-from splitgym.rounds import Decision, RoundState
+from splitgym.types import Decision, RoundState
 
 SELECTIONS: Parts[type[Selection]] = Parts(
     "Selection",
@@ -105,7 +104,7 @@ class Rule(Heuristic):
         self.expect_own_system(state)
         rng, ratio = self.env.action_space.np_random, state.ratio(self.aggregation_ratio)
 
-        def allocate(state: RoundState, selected: NDArray[np.bool_], aggregation_ratio: float) -> Decision:
+        def allocate(state: RoundState, selected: Bools, aggregation_ratio: float) -> Decision:
             return self._allocation(state, selected, aggregation_ratio, rng)
 
         return allocate(state, self._select(Prospect(state, ratio, allocate, rng)), ratio)

@@ -30,8 +30,8 @@ from splitgym.files import read_toml
 from splitgym.inputs import InputError, reading
 from splitgym.outputs import write_text
 from splitgym.parts import suggest
-from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import in_commands
+from splitgym.types import Decision, RoundState
 
 TABLE = Path(__file__).parent / "tuned" / "rules.toml"
 FIXED = "best-fixed"

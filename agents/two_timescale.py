@@ -6,8 +6,8 @@ from typing import Any
 import gymnasium as gym
 
 from agents.agent import Heuristic
-from splitgym.allocation.timescales import fast_decision, slow_cut
-from splitgym.rounds import Decision, RoundState
+from splitgym.allocation.baselines.two_timescale import fast_decision, slow_cut
+from splitgym.types import Decision, RoundState
 
 
 class TwoTimescale(Heuristic):

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from stable_baselines3.common.policies import BasePolicy
 
 from agents.acting import answer
 from agents.algorithms import Algorithm
+from splitgym.arrays import Floats
 from splitgym.envs import SB3VecEnv
 
 SEEDS = 950_000
@@ -48,7 +48,7 @@ class Validation:
         reached = float(np.isfinite(time_s).mean())
         return Score(mean_s, {"time_to_target_s": mean_s, "reached": reached, "episodes": len(time_s)})
 
-    def time_to_target_s(self, policy: BasePolicy) -> NDArray[np.float64]:
+    def time_to_target_s(self, policy: BasePolicy) -> Floats:
         """[episodes] seconds until the target was reached; infinite where it was not."""
         envs, of = self._envs, self._algorithm
         memory: Any = None

@@ -27,10 +27,10 @@ from experiments.tables import estimate, markdown
 from experiments.watched import of_server, watched
 from splitgym.evaluation.plots import COLOURS
 from splitgym.frameworks import get
-from splitgym.frameworks.exercise import Exercise
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.parallel import run_clients
+from splitgym.frameworks.round_batch import Exercise
 from splitgym.frameworks.server_pass import inject, virtual
-from splitgym.frameworks.side_by_side import run_clients
 from splitgym.learning import Learner
 from splitgym.scenario import build
 

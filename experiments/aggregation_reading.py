@@ -26,10 +26,10 @@ from experiments.running import Case, Experiment, Row, at_least
 from experiments.tables import estimate, markdown
 from experiments.watched import of_server, watched
 from splitgym.frameworks import get
-from splitgym.frameworks.exercise import Exercise
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.parallel import run_clients
+from splitgym.frameworks.round_batch import Exercise
 from splitgym.frameworks.server_pass import CutGradients, inject, virtual
-from splitgym.frameworks.side_by_side import run_clients
 from splitgym.frameworks.snapshots import Snapshot, buffers_of
 from splitgym.learning import Learner
 from splitgym.parts import suggest

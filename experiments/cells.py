@@ -9,9 +9,9 @@ from splitgym import data
 from splitgym.envs.world import system_of
 from splitgym.frameworks import Framework
 from splitgym.network import Network
-from splitgym.rounds import RoundState
 from splitgym.scenario import Scenario
 from splitgym.timing import round_cost
+from splitgym.types import RoundState
 
 ENDLESS_S = 1e9
 """A round timeout, s, beyond every round: nobody is left out."""

@@ -25,7 +25,7 @@ from experiments.latency.sweeps import endless, with_compute_ratio
 from experiments.running import Case, Experiment, Row
 from experiments.tables import estimate, markdown
 from splitgym.frameworks import get
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
 from splitgym.learning import Learner
 from splitgym.scenario import build
 

@@ -19,10 +19,10 @@ from matplotlib.figure import Figure
 import agents
 from experiments.running import Experiment
 from experiments.tables import markdown
-from splitgym.allocation.load import own_seconds
+from splitgym.allocation.workload import own_seconds
 from splitgym.evaluation import HELD_OUT
 from splitgym.evaluation.plots import COLOURS
-from splitgym.rounds import Decision, RoundState
+from splitgym.types import Decision, RoundState
 
 SCENARIO = "iot"
 AGENTS = ("greedy", "tuned:rule=fastest-k", "tuned:rule=unified", "ppo-equivariant")

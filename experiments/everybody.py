@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from splitgym.rounds import Decision
 from splitgym.scenario import Scenario
+from splitgym.types import Decision
 
 
 def everybody(scenario: Scenario, cut_layer: int, aggregation_ratio: float, clusters: int = 1) -> Decision:

@@ -19,13 +19,13 @@ from matplotlib.figure import Figure
 from experiments.cells import ENDLESS_S, random_states
 from experiments.running import Case, Experiment, Row, at_least
 from splitgym.allocation import by_chance, descend, paper_descend, strongest_signal
-from splitgym.allocation.optimum import exact, exhaustive
-from splitgym.allocation.relaxation import lower_bound
+from splitgym.allocation.bounds.optimum import exact, exhaustive
+from splitgym.allocation.bounds.relaxation import lower_bound
 from splitgym.evaluation.plots import COLOURS, STYLES
 from splitgym.frameworks import get
-from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import build
 from splitgym.timing import round_cost
+from splitgym.types import Decision, RoundState
 
 KINDS = tuple(product(("iot", "epsl", "edge6g", "bandwidth-limited"), ("cell", "independent"), ("client", "common")))
 """Preset, gains, budget that binds."""

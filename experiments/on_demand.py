@@ -19,9 +19,9 @@ from splitgym.allocation import descend
 from splitgym.evaluation.plots import COLOURS
 from splitgym.frameworks import Framework, Resource, get, names
 from splitgym.inputs import InputError
-from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import build
 from splitgym.timing import RoundCost, round_cost
+from splitgym.types import Decision, RoundState
 
 PRESETS = ("iot", "bandwidth-limited", "edge6g", "epsl")
 

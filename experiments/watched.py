@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from splitgym.frameworks import Framework
-from splitgym.frameworks.exercise import Exercise
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.round_batch import Exercise
 from splitgym.frameworks.server_pass import CutGradients
 
 

@@ -22,9 +22,9 @@ _ROOMS = (
     "models",
     "network",
     "rendering",
-    "rounds",
     "scenario",
     "timing",
+    "types",
 )
 
 use_one_torch_thread_in_forks()

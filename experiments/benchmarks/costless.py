@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
+from splitgym.arrays import Bools
+
 
 class Ends(BaseCallback):
     """Counts how many steps of a training end an episode."""
@@ -59,7 +61,7 @@ class Costless(VecEnvWrapper):
     def step_async(self, actions: NDArray[Any]) -> None:
         """Forgets the actions."""
 
-    def step_wait(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
+    def step_wait(self) -> tuple[NDArray[np.float32], NDArray[np.float32], Bools, list[dict[str, Any]]]:
         """Other observations."""
         self._moves += 1
         observation, chance = self._drawn[self._moves % len(self._drawn)], self._rng.random(self.num_envs)

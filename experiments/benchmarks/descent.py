@@ -26,8 +26,8 @@ from splitgym.evaluation.plots import COLOURS
 from splitgym.frameworks import get
 from splitgym.inputs import InputError
 from splitgym.outputs import write, write_text
-from splitgym.rounds import RoundState
 from splitgym.scenario import build
+from splitgym.types import RoundState
 
 SIZES = ((2, 4), (3, 8), (5, 20), (10, 50), (20, 100), (50, 300), (200, 200), (100, 1000))
 """Clients, subchannels."""

@@ -13,8 +13,8 @@ from experiments.everybody import everybody
 from splitgym import models
 from splitgym.data.dimensions import dimensions
 from splitgym.frameworks import aggregated_rows, get, names
-from splitgym.frameworks.exercise import Exercise
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.round_batch import Exercise
 from splitgym.learning import Learner
 from splitgym.learning.memory import keep_freed_memory
 from splitgym.models import CuttableNetwork, Profile

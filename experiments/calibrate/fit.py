@@ -1,13 +1,11 @@
 """Fits the numbers of the law to logged runs: first what is expected, then the spread around it."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from experiments.calibrate.replays import Replay
+from splitgym.arrays import Floats
 from splitgym.learning.surrogate.parameters import Parameters
-
-Floats = NDArray[np.float64]
 
 RUN_WEIGHT = 3.0
 """Weight of the error of a run's accuracy; that of a client's accuracy has 1."""

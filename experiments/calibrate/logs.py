@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from experiments.calibrate import patterns
 from splitgym import data, models
+from splitgym.arrays import Bools, Floats, Ints
 from splitgym.evaluation.kept import differences
 from splitgym.evaluation.processes import interrupts_ignored, worker_pool
 from splitgym.files import parse_json, read_arrays
@@ -23,8 +24,8 @@ from splitgym.inputs import InputError, reading
 from splitgym.learning import Learner
 from splitgym.learning.surrogate.calibration_file import key
 from splitgym.outputs import write
-from splitgym.rounds import Decision
 from splitgym.scenario import Scenario, build
+from splitgym.types import Decision
 
 Generator = np.random.Generator
 
@@ -117,33 +118,33 @@ class Log:
     """One run: R rounds, E evaluations, C clients, K classes."""
 
     job: dict[str, Any]
-    class_counts: NDArray[np.int64]
+    class_counts: Ints
     """[C, K] training samples of each class that each client has."""
-    test_counts: NDArray[np.int64]
+    test_counts: Ints
     """[K] test samples of each class."""
-    cut_layer: NDArray[np.int64]
+    cut_layer: Ints
     """[R]"""
-    selected: NDArray[np.bool_]
+    selected: Bools
     """[R, C]"""
-    aggregation_ratio: NDArray[np.float64]
+    aggregation_ratio: Floats
     """[R]"""
-    client_loss: NDArray[np.float64]
+    client_loss: Floats
     """[R, C] after each round."""
-    evaluated: NDArray[np.int64]
+    evaluated: Ints
     """[E] rounds, counted from 0, after which accuracy was measured."""
-    correct: NDArray[np.int64]
+    correct: Ints
     """[E, C, K] test samples that each client's network classifies correctly."""
 
     @cached_property
-    def client_accuracy(self) -> NDArray[np.float64]:
+    def client_accuracy(self) -> Floats:
         """Accuracy of each client, [E, C]."""
-        accuracy: NDArray[np.float64] = self.correct.sum(2) / self.test_counts.sum()
+        accuracy: Floats = self.correct.sum(2) / self.test_counts.sum()
         return accuracy
 
     @cached_property
-    def accuracy(self) -> NDArray[np.float64]:
+    def accuracy(self) -> Floats:
         """Mean over the clients, weighted by their data, [E]."""
-        accuracy: NDArray[np.float64] = self.client_accuracy @ (self.class_counts.sum(1) / self.class_counts.sum())
+        accuracy: Floats = self.client_accuracy @ (self.class_counts.sum(1) / self.class_counts.sum())
         return accuracy
 
     def decisions(self) -> Iterator[Decision]:

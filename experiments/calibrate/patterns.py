@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from splitgym.arrays import Bools, Floats
+
 Generator = np.random.Generator
 
 PHI_LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)

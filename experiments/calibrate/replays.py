@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.calibrate.logs import Log
+from splitgym.arrays import Floats
 from splitgym.frameworks import aggregated_rows
-from splitgym.learning.surrogate.law import play_round
+from splitgym.learning.surrogate.dynamics import play_round
 from splitgym.learning.surrogate.parameters import Parameters
 from splitgym.learning.surrogate.worlds import Worlds, settle
 
-Floats = NDArray[np.float64]
 Generator = np.random.Generator
 
 

@@ -8,15 +8,13 @@ from typing import BinaryIO
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from experiments.calibrate.jobs import group
 from experiments.calibrate.logs import Log
 from experiments.calibrate.replays import Replay
+from splitgym.arrays import Floats, Ints
 from splitgym.learning.surrogate.parameters import Parameters
-
-Floats = NDArray[np.float64]
 
 MISSED = 1.2
 """A run that misses the target counts, in a rank, as so many times its rounds."""
@@ -81,7 +79,7 @@ class Comparison:
         )
 
 
-def rounds_to(accuracy: Floats, rounds: NDArray[np.int64], target: float) -> float:
+def rounds_to(accuracy: Floats, rounds: Ints, target: float) -> float:
     """Rounds until [E] accuracy is at the target, measured after `rounds`, by linear interpolation; inf: never."""
     reached = np.flatnonzero(accuracy >= target)
     if not len(reached):

@@ -7,19 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from agents.allocations import ALLOCATIONS
 from experiments.cells import ENDLESS_S, random_states
 from experiments.headroom.methods import PRESETS, Preset
 from experiments.running import Case, Experiment, Row
-from splitgym.allocation.descent import descent
+from splitgym.allocation.descent.descent import descent
+from splitgym.arrays import Floats, Ints
 from splitgym.frameworks import get
-from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import build
 from splitgym.timing import round_cost
+from splitgym.types import Decision, RoundState
 
-Ints = NDArray[np.int64]
 Generator = np.random.Generator
 
 NEIGHBOURS = 128
@@ -76,7 +75,7 @@ def search(state: RoundState, start: Decision, rng: Generator, steps: int) -> fl
     return best_s
 
 
-def _latency_s(state: RoundState, start: Decision, assignments: Ints) -> NDArray[np.float64]:
+def _latency_s(state: RoundState, start: Decision, assignments: Ints) -> Floats:
     """[N] latency with each assignment [N, M]; infinite if somebody is left without a subchannel."""
     states = state.repeat(len(assignments))
     held = {"cut_layer": start.cut_layer, "assignment": assignments}

@@ -13,8 +13,8 @@ from experiments.latency.comparisons import PRESETS, methods_of
 from experiments.latency.sweeps import SWEEPS, endless
 from experiments.running import Case, Row
 from splitgym.frameworks import get
-from splitgym.rounds import RoundState
 from splitgym.timing import round_cost
+from splitgym.types import RoundState
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from experiments.cells import ENDLESS_S, random_states
+from splitgym.arrays import Floats
 from splitgym.frameworks import Framework, get
-from splitgym.rounds import RoundState
 from splitgym.scenario import Scenario, build
+from splitgym.types import RoundState
 
-Floats = NDArray[np.float64]
 Fields = dict[str, dict[str, Any]]
 
 

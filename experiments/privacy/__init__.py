@@ -26,7 +26,7 @@ from experiments.privacy.pictures import Scale, opened, quality, strip
 from experiments.running import Case, Experiment, Row
 from experiments.tables import estimate, markdown
 from splitgym import data
-from splitgym.frameworks.party import Party
+from splitgym.frameworks.node import Party
 from splitgym.learning import Learner
 from splitgym.scenario import build
 

@@ -1,16 +1,30 @@
 """The paper's resource management: who takes part, with which subchannels, powers and cut layer."""
 
+from splitgym.allocation.baselines.allocators import (
+    Deal,
+    by_chance,
+    deal_best_cut,
+    deal_evenly,
+    equal_shares,
+    in_turn,
+    proportional_fair,
+    round_robin,
+    strongest_signal,
+)
+from splitgym.allocation.baselines.block_coordinate import Step, best_cut, descent_steps, paper_descend
+from splitgym.allocation.baselines.two_timescale import fast_decision, gibbs_clusters, slow_cut
+from splitgym.allocation.bounds.optimum import Optimum, exact, exact_subchannels, exhaustive
+from splitgym.allocation.bounds.relaxation import lower_bound
 from splitgym.allocation.budget import project_power
 from splitgym.allocation.clusters import clusters_for, form_clusters
-from splitgym.allocation.cuts_by_client import descend_cuts, exact_cuts
-from splitgym.allocation.descent import Descent, allocate, descend, descent
-from splitgym.allocation.novelty import novelty
-from splitgym.allocation.optimum import Optimum, exact, exact_subchannels, exhaustive
-from splitgym.allocation.paper import Step, best_cut, descent_steps, paper_descend
+from splitgym.allocation.descent.cuts_by_client import descend_cuts, exact_cuts
+from splitgym.allocation.descent.descent import Descent, allocate, descend, descent
+from splitgym.allocation.descent.greedy import greedy_subchannels
+from splitgym.allocation.descent.search import BLOCKS
+from splitgym.allocation.diagnostics import unserved
 from splitgym.allocation.power import control_power, even_psd
-from splitgym.allocation.relaxation import lower_bound
-from splitgym.allocation.search import BLOCKS
-from splitgym.allocation.selection import (
+from splitgym.allocation.selection.novelty import novelty
+from splitgym.allocation.selection.rules import (
     Deadline,
     Everybody,
     FastestK,
@@ -22,21 +36,7 @@ from splitgym.allocation.selection import (
     Selection,
     Unified,
 )
-from splitgym.allocation.shares import (
-    Deal,
-    by_chance,
-    deal_best_cut,
-    deal_evenly,
-    equal_shares,
-    in_turn,
-    proportional_fair,
-    round_robin,
-    strongest_signal,
-)
-from splitgym.allocation.subchannels import greedy_subchannels
-from splitgym.allocation.timescales import fast_decision, gibbs_clusters, slow_cut
-from splitgym.allocation.unserved import unserved
-from splitgym.allocation.worth import worth_most
+from splitgym.allocation.selection.utility import worth_most
 
 __all__ = [
     "BLOCKS",

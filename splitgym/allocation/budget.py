@@ -4,16 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import COMPILED, kernel
-from splitgym.rounds import Decision, RoundState, with_axis
-from splitgym.rounds.legal import check_decision
-from splitgym.timing.turns import turn_of_client
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
+from splitgym.timing.slots import turn_of_client
+from splitgym.types import Decision, RoundState, with_axis
+from splitgym.types.legal import check_decision
 
 TOLERANCE = 1e-9
 """Relative excess over a budget that counts as rounding."""

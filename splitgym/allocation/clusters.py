@@ -3,15 +3,12 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from splitgym.allocation.load import own_seconds
+from splitgym.allocation.workload import own_seconds
+from splitgym.arrays import Bools, Ints
 from splitgym.frameworks.phases import Turns
-from splitgym.rounds import Plan, RoundState
-from splitgym.rounds.legal import check_arguments
-
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
+from splitgym.types import Plan, RoundState
+from splitgym.types.legal import check_arguments
 
 
 def clusters_for(state: RoundState, cut_layer: Any, selected: Bools, aggregation_ratio: Any) -> Ints:

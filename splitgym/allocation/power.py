@@ -9,20 +9,17 @@ round (SFL gives the model back) adds a search over how the two share the time.
 from math import inf, log
 
 import numpy as np
-from numpy.typing import NDArray
 
+from splitgym.allocation.assignment import LARGEST_EXPONENT, Holdings, greatest_rate, hold, log_level, no_holdings
 from splitgym.allocation.budget import even_power_w
-from splitgym.allocation.holdings import LARGEST_EXPONENT, Holdings, greatest_rate, hold, log_level, no_holdings
-from splitgym.allocation.links import Links, own_links
-from splitgym.allocation.load import Load, own_load, uplinks
+from splitgym.allocation.link_budget import Links, own_links
+from splitgym.allocation.workload import Load, own_load, uplinks
+from splitgym.arrays import Floats, Ints
 from splitgym.kernels import INLINED, UNCOUNTED, kernel
-from splitgym.rounds import Plan, RoundState
-from splitgym.rounds.legal import check_arguments
-from splitgym.timing.clock import duration
+from splitgym.timing.barrier import duration
 from splitgym.timing.rates import LN2
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from splitgym.types import Plan, RoundState
+from splitgym.types.legal import check_arguments
 
 PRECISION = 1e-13
 """Relative precision of a segment's end."""

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from splitgym.arrays import Bools, Ints
 from splitgym.data.errors import DataError
 from splitgym.data.sources import Source, read
 from splitgym.inputs import is_whole
@@ -25,9 +26,9 @@ class Dataset:
     """
 
     train_images: NDArray[np.float32]
-    train_labels: NDArray[np.int64]
+    train_labels: Ints
     test_images: NDArray[np.float32]
-    test_labels: NDArray[np.int64]
+    test_labels: Ints
     classes: tuple[str, ...]
 
     @property
@@ -77,7 +78,7 @@ def load(
     return Dataset(train_images, source.labels[train], test_images, source.labels[test], source.classes)
 
 
-def _split(source: Source, test_fraction: float, generator: Generator) -> NDArray[np.bool_]:
+def _split(source: Source, test_fraction: float, generator: Generator) -> Bools:
     """Which images are for the test, bool [n]: of every class about the same share, and whole groups only.
 
     A group counts, with all its images, for the class that is most frequent in it.

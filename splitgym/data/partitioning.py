@@ -10,6 +10,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from splitgym.arrays import Floats, Ints
 from splitgym.data.errors import DataError
 from splitgym.kernels import COMPILED, kernel
 from splitgym.parts import suggest
@@ -20,9 +21,6 @@ MINIMUM_SAMPLES = 8
 LEAST_GAMMA_SHAPE = 0.1
 """With smaller shapes gammas are so small that all of a class may be 0; `Generator.dirichlet` then goes another way."""
 
-Counts = NDArray[np.int64]
-Shares = NDArray[np.float64]
-
 
 def partition(
     labels: NDArray[np.integer],
@@ -32,7 +30,7 @@ def partition(
     *,
     dirichlet_alpha: float = 0.5,
     shards_per_client: int = 2,
-) -> list[NDArray[np.int64]]:
+) -> list[Ints]:
     """Gives every sample to exactly one client, and every client at least one sample.
 
     Args:
@@ -66,14 +64,14 @@ def partition(
 
 
 def class_counts(
-    class_sizes: Counts,
+    class_sizes: Ints,
     clients: int,
     method: str,
     generator: Generator,
     *,
     dirichlet_alpha: float = 0.5,
     shards_per_client: int = 2,
-) -> Counts:
+) -> Ints:
     """Draws how many samples of each class every client gets.
 
     Args:
@@ -106,7 +104,7 @@ def class_counts(
     raise DataError(f"partition {method!r} is unknown: {suggest(method, ('iid', 'dirichlet', 'shards'))}")
 
 
-def _equal_counts(class_sizes: Counts, clients: int, generator: Generator) -> Counts:
+def _equal_counts(class_sizes: Ints, clients: int, generator: Generator) -> Ints:
     left, samples = class_sizes.copy(), int(class_sizes.sum())
     counts = np.empty((clients, len(left)), np.int64)
     for client in range(clients):
@@ -117,14 +115,14 @@ def _equal_counts(class_sizes: Counts, clients: int, generator: Generator) -> Co
 
 
 def class_counts_of_worlds(
-    class_sizes: Counts,
-    clients: Counts,
+    class_sizes: Ints,
+    clients: Ints,
     most_clients: int,
     method: str,
     generators: Sequence[Generator],
-    dirichlet_alpha: Shares,
+    dirichlet_alpha: Floats,
     shards_per_client: int,
-) -> Counts:
+) -> Ints:
     """`class_counts` of W worlds, each from its own generator, to the bit; fast for "dirichlet".
 
     Args:
@@ -151,7 +149,7 @@ def class_counts_of_worlds(
     return counts
 
 
-def _draw_shares(classes: int, clients: int, generator: Generator, alpha: float) -> Shares:
+def _draw_shares(classes: int, clients: int, generator: Generator, alpha: float) -> Floats:
     """[K, C] shares of each class, up to a factor for each class: Dir(alpha) are gammas over their sum."""
     if alpha <= 0:
         raise DataError(f"dirichlet_alpha = {alpha}: must be above 0")
@@ -160,7 +158,7 @@ def _draw_shares(classes: int, clients: int, generator: Generator, alpha: float)
     return generator.standard_gamma(alpha, (classes, clients))
 
 
-def _dirichlet_counts(class_sizes: Counts, clients: Counts, generators: Sequence[Generator], shares: Shares) -> Counts:
+def _dirichlet_counts(class_sizes: Ints, clients: Ints, generators: Sequence[Generator], shares: Floats) -> Ints:
     """[W, C, K] counts by shares [W, K, C], with the minimum for everybody."""
     counts, poorest = _divide(shares, clients, class_sizes)
     minimum = np.minimum(MINIMUM_SAMPLES, int(class_sizes.sum()) // clients)
@@ -170,7 +168,7 @@ def _dirichlet_counts(class_sizes: Counts, clients: Counts, generators: Sequence
 
 
 @kernel(COMPILED)
-def _divide(shares: Shares, clients: Counts, class_sizes: Counts) -> tuple[Counts, Counts]:
+def _divide(shares: Floats, clients: Ints, class_sizes: Ints) -> tuple[Ints, Ints]:
     """[W, C, K] counts of clients with shares [W, K, C], and [W] how many samples the poorest client of a world has."""
     worlds, classes, most_clients = shares.shape
     counts, poorest = np.zeros((worlds, most_clients, classes), np.int64), np.empty(worlds, np.int64)
@@ -192,7 +190,7 @@ def _divide(shares: Shares, clients: Counts, class_sizes: Counts) -> tuple[Count
     return counts, poorest
 
 
-def _raise_to(minimum: int, counts: Counts, generator: Generator) -> None:
+def _raise_to(minimum: int, counts: Ints, generator: Generator) -> None:
     """Moves single samples, in place, from the richest client to the poorest until all have the minimum.
 
     Drawing again until all have it, as NIID-Bench does, may never end with many clients and a small alpha.
@@ -208,7 +206,7 @@ def _raise_to(minimum: int, counts: Counts, generator: Generator) -> None:
         sizes[richest] -= 1
 
 
-def _shard_counts(class_sizes: Counts, clients: int, generator: Generator, shards_per_client: int) -> Counts:
+def _shard_counts(class_sizes: Ints, clients: int, generator: Generator, shards_per_client: int) -> Ints:
     samples, shards = int(class_sizes.sum()), clients * shards_per_client
     if shards_per_client < 1 or shards > samples:
         raise DataError(

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from splitgym.arrays import Bools, Ints
 from splitgym.data.errors import DataError
 from splitgym.files import read_arrays
 from splitgym.inputs import reading
@@ -41,10 +42,10 @@ class Source:
     """
 
     images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-    groups: NDArray[np.int64]
+    labels: Ints
+    groups: Ints
     classes: tuple[str, ...]
-    published_test: NDArray[np.bool_] | None = None
+    published_test: Bools | None = None
 
     def __post_init__(self) -> None:
         for array in (self.images, self.labels, self.groups, self.published_test):
@@ -255,7 +256,7 @@ def _source(
     labels: NDArray,
     groups: NDArray,
     classes: NDArray,
-    published_test: NDArray[np.bool_] | None = None,
+    published_test: Bools | None = None,
 ) -> Source:
     """The data set of a file: images [n, height, width, channels], labels and groups [n], names of the classes."""
     if images.dtype != np.uint8:

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from splitgym.arrays import Bools
 from splitgym.inputs import InputError, is_whole
-from splitgym.network.worlds import Bools
 
 
 def seed_of(seed: Any, name: str = "seed") -> int | None:

@@ -6,10 +6,11 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
+from splitgym.arrays import Bools
 from splitgym.envs.info import Info, of_worlds
 from splitgym.envs.simulation import Simulation, Step, account
 from splitgym.inputs import InputError
-from splitgym.network.worlds import Bools, Generators
+from splitgym.network.worlds import Generators
 from splitgym.parts import suggest
 
 MODES = {mode.value: mode for mode in AutoresetMode} | {mode.name: mode for mode in AutoresetMode}

@@ -8,19 +8,19 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from splitgym.arrays import Bools, Floats
 from splitgym.envs.actions import ActionCodec, codec
 from splitgym.envs.asked import check_options, seed_of
-from splitgym.envs.camera import Camera
 from splitgym.envs.features import STANDARD, Feature
 from splitgym.envs.info import one_by_one
+from splitgym.envs.recorder import Recorder
 from splitgym.envs.simulation import Settings, Simulation, account
 from splitgym.envs.spec import JsonableSpec
 from splitgym.envs.world import Round, World
 from splitgym.inputs import InputError
-from splitgym.network.worlds import Floats
 from splitgym.rendering import RENDER_MODES
-from splitgym.rounds import Decision, RoundState, System
 from splitgym.scenario import Scenario
+from splitgym.types import Decision, RoundState, System
 
 
 class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]]):
@@ -260,7 +260,7 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
         self.scenario = settings.build(overrides, RENDER_MODES)
         self.render_mode = render_mode
         self._learner = learner
-        self._camera: Camera | None = None
+        self._recorder: Recorder | None = None
         self._simulation = Simulation(settings, self.scenario, worlds=1)
         self.framework = self._simulation.framework
         self.action_space = self._simulation.actions.space
@@ -288,7 +288,7 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
         self._simulation.reset([self.np_random], [0])
         self._begun = self._running = True
         if self.render_mode is not None:
-            self._camera = Camera(self._simulation.world, self._learner, self.render_mode)
+            self._recorder = Recorder(self._simulation.world, self._learner, self.render_mode)
         (info,) = one_by_one(self._simulation.progress())
         return self._simulation.observe()[0], info
 
@@ -323,10 +323,10 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
             gymnasium.error.Error: there is no render mode.
         """
         self._need_reset()
-        if self._camera is None:
+        if self._recorder is None:
             modes = " or ".join(map(repr, RENDER_MODES))
             raise gym.error.Error(f"render_mode = None renders nothing, allowed: gym.make(..., render_mode={modes})")
-        return self._camera.frame()
+        return self._recorder.frame()
 
     def observe(self) -> NDArray[np.float32]:
         """The observation that `reset` or the last step returned; `gymnasium.error.ResetNeeded` before a reset."""
@@ -343,7 +343,7 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
             return self._simulation.actions
         return codec(action, self.scenario, self.system, self.framework)
 
-    def action_masks(self) -> NDArray[np.bool_]:
+    def action_masks(self) -> Bools:
         """Flat bool mask over the values of the MultiDiscrete action, for MaskablePPO: who is away cannot come in.
 
         Raises:
@@ -426,8 +426,8 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
         step = self._simulation.play(decision)
         terminated, truncated = bool(step.terminated[0]), bool(step.truncated[0])
         self._running = not (terminated or truncated)
-        if self._camera is not None:
-            self._camera.follow(self._simulation.world, step.played)
+        if self._recorder is not None:
+            self._recorder.follow(self._simulation.world, step.played)
         (info,) = one_by_one({**self._simulation.progress(), **account(step)})
         return self._simulation.observe()[0], float(step.reward[0]), terminated, truncated, info
 
@@ -453,6 +453,6 @@ def _checked(decision: Any, state: RoundState) -> Decision:
         ValueError: it does not, or is none.
     """
     if not isinstance(decision, Decision):
-        raise InputError(f"decision = {decision!r}, allowed: a splitgym.rounds.Decision")
+        raise InputError(f"decision = {decision!r}, allowed: a splitgym.types.Decision")
     decision.check(state)
     return decision

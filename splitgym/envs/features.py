@@ -6,16 +6,14 @@ from typing import Any, Literal
 
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import NDArray
 
+from splitgym.arrays import Floats
 from splitgym.parts import Parts
-from splitgym.rounds import RoundState
 from splitgym.scenario import Scenario, ScenarioError
+from splitgym.types import RoundState
 
 STANDARD = "standard"
 """All features of the package that a scenario and an encoding of actions show."""
-
-Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Feature:
     """One number for each client, for the cell, or for each client and subchannel."""
     text: str
     """What it is, with unit and reference."""
-    of: Callable[[RoundState], Values] | None = None
+    of: Callable[[RoundState], Floats] | None = None
     """[N, C], [N] or [N, C, M] values in the states of N worlds; None: of the package, computed with all others in one
     compiled loop."""
 

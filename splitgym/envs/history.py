@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from splitgym.network.worlds import Ints
-from splitgym.rounds import Decision
+from splitgym.arrays import Ints
 from splitgym.timing import RoundCost
+from splitgym.types import Decision
 
 
 class History:

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from splitgym.arrays import Bools, Ints
+
 Info = dict[str, Any]
-Bools = NDArray[np.bool_]
 
 
 def one_by_one(info: Info) -> list[dict[str, Any]]:
@@ -21,7 +22,7 @@ def one_by_one(info: Info) -> list[dict[str, Any]]:
     return [dict(zip(info, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
-def of_worlds(info: Info, which: NDArray[np.int64]) -> Info:
+def of_worlds(info: Info, which: Ints) -> Info:
     """The information of the worlds with these indices, as arrays of their own."""
     return _map(lambda values: values[which], info)
 

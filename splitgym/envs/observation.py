@@ -7,13 +7,13 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from splitgym.allocation.novelty import fill_rarity, novelty_of_client
+from splitgym.allocation.selection.novelty import fill_rarity, novelty_of_client
+from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.features import INDEX, SHIPPED, STANDARD, Feature, ObservationSpace, features_of
 from splitgym.inputs import InputError
 from splitgym.kernels import INLINED, UNCOUNTED, kernel
-from splitgym.network.worlds import Bools, Floats, Ints
-from splitgym.rounds import RoundState, System
 from splitgym.scenario import Scenario
+from splitgym.types import RoundState, System
 
 HALF_EFFICIENCY = 4.0
 """bit/s/Hz that a squashed channel shows as 0.5."""
@@ -122,7 +122,7 @@ class ObservationCodec:
         return observed
 
 
-def _own_values(feature: Feature, state: RoundState, entries: int) -> NDArray[np.float64]:
+def _own_values(feature: Feature, state: RoundState, entries: int) -> Floats:
     """[N, entries] values of one's own feature.
 
     Raises:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from splitgym.arrays import Floats
 from splitgym.envs.world import Round
-from splitgym.network.worlds import Floats
 from splitgym.parts import Parts
 from splitgym.scenario import ScenarioError
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym import data
+from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.actions import Masked, codec
 from splitgym.envs.features import STANDARD, Feature
 from splitgym.envs.info import Info
@@ -19,10 +20,10 @@ from splitgym.envs.rewards import reward_of
 from splitgym.envs.world import Round, World
 from splitgym.frameworks import get
 from splitgym.learning import LEARNERS
-from splitgym.network.worlds import Bools, Floats, Generators, Ints
+from splitgym.network.worlds import Generators
 from splitgym.parts import suggest
-from splitgym.rounds import Decision
 from splitgym.scenario import Scenario, ScenarioError, build
+from splitgym.types import Decision
 
 
 class Settings(NamedTuple):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
+from splitgym.arrays import Bools
 from splitgym.envs.asked import check_options, seed_of
 from splitgym.envs.info import one_by_one
 from splitgym.envs.spec import jsonable
@@ -88,7 +89,7 @@ class SB3VecEnv(VecEnv):
         """Keeps the actions for `step_wait`."""
         self._actions = actions
 
-    def step_wait(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
+    def step_wait(self) -> tuple[NDArray[np.float32], NDArray[np.float32], Bools, list[dict[str, Any]]]:
         """Plays a round everywhere; rewards are float32, as Stable-Baselines3 keeps them."""
         moved = self.envs.move(self._actions)
         reward = np.concatenate([part.step.reward for part in moved])
@@ -170,7 +171,7 @@ class SB3VecEnv(VecEnv):
         (answer,) = METHODS[name](self, [i], *arguments, **named)
         return answer
 
-    def _action_masks(self, which: Sequence[int]) -> list[NDArray[np.bool_]]:
+    def _action_masks(self, which: Sequence[int]) -> list[Bools]:
         """Of each, as MaskablePPO asks for them."""
         masks = self.envs.action_masks()
         return [masks[i] for i in which]

@@ -13,6 +13,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from splitgym.arrays import Bools, Floats
 from splitgym.envs.asked import reset_mask, seeds_of
 from splitgym.envs.autoreset import Moved, mode_of, move
 from splitgym.envs.features import STANDARD, Feature
@@ -22,7 +23,6 @@ from splitgym.envs.spec import JsonableSpec
 from splitgym.envs.threads import Threads
 from splitgym.envs.world import Round
 from splitgym.inputs import InputError, is_whole
-from splitgym.network.worlds import Bools, Floats
 from splitgym.scenario import Scenario
 
 MOST = 1_000_000_000
@@ -129,9 +129,7 @@ class SplitLearningVectorEnv(JsonableSpec, VectorEnv[NDArray[np.float32], NDArra
         info = joined([simulation.progress() for _, simulation in self._simulations])
         return observation, with_masks(only(info, marked), marked)
 
-    def step(
-        self, actions: NDArray[Any]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float64], Bools, Bools, dict[str, Any]]:
+    def step(self, actions: NDArray[Any]) -> tuple[NDArray[np.float32], Floats, Bools, Bools, dict[str, Any]]:
         """Plays a round in every environment.
 
         Raises:

@@ -11,16 +11,17 @@ import numpy as np
 
 from splitgym import data, models
 from splitgym.allocation.budget import project_power_unchecked
+from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.history import History
 from splitgym.frameworks import Framework, PlanGrid, Program, Workload
 from splitgym.learning import learners
 from splitgym.network import Network
 from splitgym.network.family import draw_scale
-from splitgym.network.worlds import Bools, Floats, Generators, Ints, Row, Stock
-from splitgym.rounds import Decision, RoundOutcome, RoundState, System
+from splitgym.network.worlds import Generators, Row, Stock
 from splitgym.scenario import Scenario, ScenarioError
 from splitgym.timing import RoundCost
 from splitgym.timing.cost import round_cost_unchecked
+from splitgym.types import Decision, RoundOutcome, RoundState, System
 
 MANY_GAINS = 1_000_000
 """Channel gains with which a scenario is called large."""

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from splitgym.arrays import Bools
 from splitgym.evaluation.statistics import (
     Bootstrap,
     Estimate,
@@ -170,7 +171,7 @@ class _Block:
     scenarios: list[str]
     bootstrap: Bootstrap
     times: dict[str, Strata]
-    missed: dict[str, list[NDArray[np.bool_]]]
+    missed: dict[str, list[Bools]]
     baseline: str
 
     def is_lower_bound(self, agent: str) -> bool:

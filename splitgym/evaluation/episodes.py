@@ -5,9 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from splitgym.arrays import Bools, Floats
 
 ROUNDS = ("elapsed_s", "accuracy", "round_latency_s", "energy_j")
 NUMBERS = ("target_accuracy", "time_budget_s", "initial_accuracy")
@@ -63,7 +62,7 @@ class Episode:
         return cls(str(content["scenario"]), str(content["agent"]), int(content["seed"]), **numbers, **rounds)
 
     @property
-    def in_time(self) -> NDArray[np.bool_]:
+    def in_time(self) -> Bools:
         """[R] whether the round ended within the time budget; the last one may not."""
         return self.elapsed_s <= self.time_budget_s
 

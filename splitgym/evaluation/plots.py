@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from splitgym.arrays import Floats
 from splitgym.evaluation.comparison import ALL, TIME, Comparison
 from splitgym.evaluation.episodes import Episode
-from splitgym.evaluation.statistics import Bootstrap, Floats, profile
+from splitgym.evaluation.statistics import Bootstrap, profile
 from splitgym.outputs import write
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from splitgym.evaluation.episodes import Episode
 from splitgym.evaluation.kept import KeptEpisodes
 from splitgym.evaluation.processes import interrupts_ignored, worker_pool
 from splitgym.inputs import InputError
-from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import build
+from splitgym.types import Decision, RoundState
 
 HELD_OUT = 1_000_000
 """The first seed of comparisons; training stays below."""

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
-Floats = NDArray[np.float64]
+from splitgym.arrays import Bools, Floats
+
 Strata = Sequence[Floats]
 
 TRIMMED = 0.25
@@ -64,7 +64,7 @@ def interquartile_mean(sample: Strata) -> Floats:
     return np.asarray(stats.trim_mean(np.concatenate(sample, axis=-1), TRIMMED, axis=-1))
 
 
-def is_lower_bound(sample: Strata, missed: Sequence[NDArray[np.bool_]]) -> bool:
+def is_lower_bound(sample: Strata, missed: Sequence[Bools]) -> bool:
     """Whether the interquartile mean would rise with the values of missed episodes: not all are in the top quarter."""
     values, censored = np.concatenate(sample), np.concatenate(missed)
     top = int(TRIMMED * len(values))

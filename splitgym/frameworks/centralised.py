@@ -1,9 +1,9 @@
 """All data in one place: the reference for accuracy and speed. Nothing is sent, nothing runs on the clients."""
 
-from splitgym.frameworks.alone import train_joint
 from splitgym.frameworks.framework import Framework
 from splitgym.frameworks.phases import Phase, Resource, Workload
 from splitgym.frameworks.segments import Node, Segment
+from splitgym.frameworks.sequential import train_joint
 
 
 def phases(w: Workload) -> tuple[Phase, ...]:

@@ -8,13 +8,13 @@ whole band in their turn.
 import torch
 
 from splitgym.frameworks import sfl_v1
-from splitgym.frameworks.exercise import Exercise
 from splitgym.frameworks.framework import Framework
-from splitgym.frameworks.parties import Parties, model_state
+from splitgym.frameworks.nodes import Parties, model_state
+from splitgym.frameworks.parallel import ClientPass, run_clients
 from splitgym.frameworks.phases import Turns
+from splitgym.frameworks.round_batch import Exercise
 from splitgym.frameworks.segments import Bound, Node, Segment, Weights
 from splitgym.frameworks.server_pass import server_pass
-from splitgym.frameworks.side_by_side import ClientPass, run_clients
 from splitgym.frameworks.snapshots import MeanStatistics, Snapshot, WeightedMean, buffers_of, state_of
 
 

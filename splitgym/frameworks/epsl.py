@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from splitgym.frameworks import mixed_cuts
-from splitgym.frameworks.exercise import Exercise
 from splitgym.frameworks.framework import Framework
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.parallel import run_clients
 from splitgym.frameworks.phases import Phase, Resource, Workload
+from splitgym.frameworks.round_batch import Exercise
 from splitgym.frameworks.server_pass import CutGradients, server_pass
-from splitgym.frameworks.side_by_side import run_clients
 from splitgym.frameworks.snapshots import Snapshot, buffers_of
 
 

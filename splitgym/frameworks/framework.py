@@ -10,8 +10,8 @@ from splitgym.parts import Parts
 from splitgym.scenario import ScenarioError, Training
 
 if TYPE_CHECKING:
-    from splitgym.frameworks.exercise import Exercise
-    from splitgym.frameworks.parties import Parties
+    from splitgym.frameworks.nodes import Parties
+    from splitgym.frameworks.round_batch import Exercise
 
 NAMES = ("centralised", "fl", "sl", "sfl-v1", "sfl-v2", "psl", "epsl", "psl-drop", "epsl-pt", "cpsl", "hierarchical")
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from splitgym.frameworks import epsl
-from splitgym.frameworks.exercise import Exercise
 from splitgym.frameworks.framework import Framework
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
 from splitgym.frameworks.phases import Phase, Resource, Workload
+from splitgym.frameworks.round_batch import Exercise
 from splitgym.frameworks.segments import Bound, Node, Segment, Weights
 from splitgym.frameworks.server_pass import CutGradients, add_losses, loss_gradients, per_client, run_rows
 

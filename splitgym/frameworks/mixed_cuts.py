@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from splitgym.frameworks.exercise import Exercise
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.parallel import run_clients
+from splitgym.frameworks.round_batch import Exercise
 from splitgym.frameworks.server_pass import loss_gradients, per_client, run_rows
-from splitgym.frameworks.side_by_side import run_clients
 from splitgym.frameworks.snapshots import Snapshot, buffers_of
 
 

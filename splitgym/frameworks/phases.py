@@ -10,13 +10,11 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from splitgym.arrays import Floats, Ints
 from splitgym.frameworks.plans import PlanGrid
 from splitgym.models import Profile
 from splitgym.scenario import Cloud, Scenario
-
-Array = NDArray[np.float64]
 
 
 class Resource(IntEnum):
@@ -48,7 +46,7 @@ class Turns(IntEnum):
     ONE_BY_ONE = 2
     """One client after the other, in the order of their indices."""
 
-    def of_clients(self, cluster: NDArray[np.int64]) -> NDArray[np.int64]:
+    def of_clients(self, cluster: Ints) -> Ints:
         """Turn of each client (lower: earlier), from a decision's clusters; both of shape [..., C]."""
         if self is Turns.CLUSTERS:
             return cluster
@@ -66,9 +64,9 @@ class Phase(NamedTuple):
     """Name under which the phase is reported."""
     resource: Resource
     """Who is busy."""
-    work: Array | float = 0.0
+    work: Floats | float = 0.0
     """Cycles or bits; for a per-client phase, of each client."""
-    per_participant: Array | float = 0.0
+    per_participant: Floats | float = 0.0
     """Cycles or bits that a common phase needs more for each client."""
 
 
@@ -82,19 +80,19 @@ class Workload:
 
     plans: PlanGrid
     """All plans."""
-    batch_size: Array | int
+    batch_size: Floats | int
     """b, samples of a client's mini-batch."""
     local_steps: int
     """Mini-batches that a client trains on by itself before models are averaged, where a framework does that."""
-    client_forward: Array
-    client_backward: Array
-    server_forward: Array
-    server_backward: Array
+    client_forward: Floats
+    client_backward: Floats
+    server_forward: Floats
+    server_backward: Floats
     """Without the last layer."""
     last_layer_backward: float
-    smashed_bits: Array
-    cut_gradient_bits: Array
-    client_model_bits: Array
+    smashed_bits: Floats
+    cut_gradient_bits: Floats
+    client_model_bits: Floats
     """Bits of the client's part of the network."""
     network_bits: float
     """Bits of the whole network."""
@@ -104,18 +102,18 @@ class Workload:
     server_network_forward: float
     """The whole network on the server."""
     server_network_backward: float
-    cut_layer: NDArray[np.int64]
+    cut_layer: Ints
     """j = 1..L-1."""
-    aggregated_rows: Array
+    aggregated_rows: Floats
     """m = 0..b, or 0 alone."""
-    second_cut: NDArray[np.int64]
+    second_cut: Ints
     """Last unit in front of the cloud's: all that may be decided, or that of the scenario; L: there is no cloud."""
     server_cycles_per_flop: float
     """kappa_s, cycles/FLOP."""
     cloud: Cloud
     """Of the scenario."""
 
-    def at(self, values: Array, cuts: NDArray[np.int64]) -> Array:
+    def at(self, values: Floats, cuts: Ints) -> Floats:
         """What a quantity by cut layer is at other layers than the cut, 1..L-1; of the shape of these."""
         return values[cuts - 1, 0, 0]
 
@@ -169,9 +167,9 @@ class Program:
     """
 
     stages: tuple[str, ...]
-    resource: NDArray[np.int64]
-    work: Array
-    per_participant: Array
+    resource: Ints
+    work: Floats
+    per_participant: Floats
     plans: PlanGrid
     turns: Turns = Turns.TOGETHER
     server_by_client: bool = True
@@ -188,7 +186,7 @@ class Program:
         """Tabulates phases over all plans."""
         plans = workload.plans
 
-        def table(amounts: list[Array | float]) -> Array:
+        def table(amounts: list[Floats | float]) -> Floats:
             whole = [np.broadcast_to(np.asarray(amount, np.float64), plans.shape) for amount in amounts]
             return np.stack([amount.ravel() for amount in whole], axis=-1)
 
@@ -208,12 +206,10 @@ class Program:
         return bool(np.isin(self.resource, (Resource.UPLINK, Resource.UNICAST)).any())
 
 
-def aggregated_rows(aggregation_ratio: float | Array, batch_size: int) -> NDArray[np.int64]:
+def aggregated_rows(aggregation_ratio: float | Floats, batch_size: int) -> Ints:
     """Rows of a mini-batch whose last-layer gradients are averaged over clients, m = ceil(phi b).
 
     The product is rounded to nine decimals first, so that phi = 0.28 of 25 rows is 7 and not 8.
     """
-    rows: NDArray[np.int64] = np.ceil(
-        np.rint(np.asarray(aggregation_ratio, np.float64) * batch_size * 1e9) / 1e9
-    ).astype(np.int64)
+    rows: Ints = np.ceil(np.rint(np.asarray(aggregation_ratio, np.float64) * batch_size * 1e9) / 1e9).astype(np.int64)
     return rows

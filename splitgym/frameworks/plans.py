@@ -5,7 +5,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from splitgym.arrays import Ints
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class PlanGrid:
         """Values of each factor: cut layer, aggregated rows, second cut; index order is row-major."""
         return self.cut_layers, self.row_counts, self.second_cuts
 
-    def index(self, cut_layer: Any, aggregated_rows: Any, second_cut: Any = 0) -> NDArray[np.int64]:
+    def index(self, cut_layer: Any, aggregated_rows: Any, second_cut: Any = 0) -> Ints:
         """Index of a plan, or of many.
 
         Args:
@@ -42,29 +43,29 @@ class PlanGrid:
         return np.asarray(((np.asarray(cut_layer) - 1) * self.row_counts + rows) * self.second_cuts + second, np.int64)
 
     @cached_property
-    def cut_layer(self) -> NDArray[np.int64]:
+    def cut_layer(self) -> Ints:
         """[G] cut layer of each plan."""
         return np.repeat(np.arange(1, self.cut_layers + 1), self.row_counts * self.second_cuts)
 
     @cached_property
-    def second_cut(self) -> NDArray[np.int64]:
+    def second_cut(self) -> Ints:
         """[G] second cut of each plan, no unit before its cut layer; 0: nobody decides it."""
         if self.second_cuts == 1:
             return np.zeros(self.cut_layers * self.row_counts, np.int64)
         values = np.tile(np.arange(1, self.second_cuts + 1), self.cut_layers * self.row_counts)
         return np.maximum(values, self.cut_layer)
 
-    def candidates(self, aggregated_rows: Any) -> NDArray[np.int64]:
+    def candidates(self, aggregated_rows: Any) -> Ints:
         """[..., K] the plans with so many aggregated rows (of each world, if an array) that differ in what they do.
 
         A second cut in front of the cut layer is the same as one at it.
         """
         rows = np.asarray(aggregated_rows)[..., None] * (self.row_counts > 1)
-        found: NDArray[np.int64] = self._without_rows + rows * self.second_cuts
+        found: Ints = self._without_rows + rows * self.second_cuts
         return found
 
     @cached_property
-    def _without_rows(self) -> NDArray[np.int64]:
+    def _without_rows(self) -> Ints:
         """[K] `candidates` with no aggregated rows."""
         cuts, seconds = np.meshgrid(
             np.arange(1, self.cut_layers + 1), np.arange(1, self.second_cuts + 1), indexing="ij"

@@ -6,10 +6,10 @@ What aggregation is worth shows only beside leaving the same rows out.
 from dataclasses import replace
 
 from splitgym.frameworks import epsl, psl
-from splitgym.frameworks.exercise import Exercise
 from splitgym.frameworks.framework import Framework
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
 from splitgym.frameworks.phases import Phase, Workload
+from splitgym.frameworks.round_batch import Exercise
 
 ROWS_LEFT = 2
 """Batch norm needs two rows."""

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from splitgym.frameworks.exercise import Exercise
 from splitgym.frameworks.mean_field import Clients, MeanField
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.round_batch import Exercise
 from splitgym.frameworks.snapshots import MeanStatistics, buffers_of
 from splitgym.scenario import Training
 

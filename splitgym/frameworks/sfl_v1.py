@@ -4,12 +4,12 @@ Clients begin the round with the same model, train it side by side on their own 
 averaged; likewise the server's copies.
 """
 
-from splitgym.frameworks.alone import train_alone
-from splitgym.frameworks.exercise import Exercise
 from splitgym.frameworks.framework import Framework
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
 from splitgym.frameworks.phases import Phase, Resource, Workload
+from splitgym.frameworks.round_batch import Exercise
 from splitgym.frameworks.segments import Bound, Node, Segment, Weights
+from splitgym.frameworks.sequential import train_alone
 
 
 def phases(w: Workload) -> tuple[Phase, ...]:
@@ -28,7 +28,7 @@ def phases(w: Workload) -> tuple[Phase, ...]:
 
 
 def train(parties: Parties, exercise: Exercise) -> bool:
-    """One round; see `splitgym.frameworks.alone.train_alone`."""
+    """One round; see `splitgym.frameworks.sequential.train_alone`."""
     return train_alone(parties, exercise, averaged=[len(parties.server.units)] * len(exercise.participants))
 
 

@@ -5,15 +5,15 @@ the order of their indices. What is computed and sent is that of version 1.
 """
 
 from splitgym.frameworks import sfl_v1
-from splitgym.frameworks.alone import train_alone
-from splitgym.frameworks.exercise import Exercise
 from splitgym.frameworks.framework import Framework
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.round_batch import Exercise
 from splitgym.frameworks.segments import Bound, Node, Segment, Weights
+from splitgym.frameworks.sequential import train_alone
 
 
 def train(parties: Parties, exercise: Exercise) -> bool:
-    """One round; see `splitgym.frameworks.alone.train_alone`."""
+    """One round; see `splitgym.frameworks.sequential.train_alone`."""
     return train_alone(parties, exercise, averaged=parties.cut_layers[list(exercise.participants)].tolist())
 
 

@@ -4,16 +4,16 @@ The client model is handed from client to client by way of the server; a turn is
 """
 
 from splitgym.frameworks import sfl_v1
-from splitgym.frameworks.alone import train_alone
-from splitgym.frameworks.exercise import Exercise
 from splitgym.frameworks.framework import Framework
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
 from splitgym.frameworks.phases import Turns
+from splitgym.frameworks.round_batch import Exercise
 from splitgym.frameworks.segments import Bound, Node, Segment
+from splitgym.frameworks.sequential import train_alone
 
 
 def train(parties: Parties, exercise: Exercise) -> bool:
-    """One round; see `splitgym.frameworks.alone.train_alone`."""
+    """One round; see `splitgym.frameworks.sequential.train_alone`."""
     return train_alone(parties, exercise, averaged=[0] * len(exercise.participants))
 
 

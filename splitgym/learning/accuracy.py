@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from splitgym.arrays import Floats, Ints
 from splitgym.frameworks.grouped import groupable, grouped_forward
-from splitgym.frameworks.parties import Parties
-from splitgym.frameworks.party import mixed_precision
+from splitgym.frameworks.node import mixed_precision
+from splitgym.frameworks.nodes import Parties
 
 ROWS_AT_ONCE = {"cpu": 512, "cuda": 16_384}
 """Test samples in one pass: few enough for a processor's cache, many enough to fill a GPU."""
@@ -30,22 +30,22 @@ class Evaluator:
     def __len__(self) -> int:
         return len(self._labels)
 
-    def client_accuracy(self, parties: Parties) -> NDArray[np.float64]:
+    def client_accuracy(self, parties: Parties) -> Floats:
         """[C] test accuracy of (client's own units, then the server's)."""
         return self.accuracy(self.correct(parties))
 
-    def accuracy(self, correct: NDArray[np.int64]) -> NDArray[np.float64]:
+    def accuracy(self, correct: Ints) -> Floats:
         """[C] share of all samples, from what `correct` gives."""
         return correct.sum(1) / len(self)
 
-    def balanced_accuracy(self, correct: NDArray[np.int64]) -> NDArray[np.float64]:
+    def balanced_accuracy(self, correct: Ints) -> Floats:
         """[C] mean over the classes of the share of their samples, from what `correct` gives."""
         there = self.class_counts > 0
-        shares: NDArray[np.float64] = correct[:, there] / self.class_counts[there]
+        shares: Floats = correct[:, there] / self.class_counts[there]
         return shares.mean(1)
 
     @torch.no_grad()
-    def correct(self, parties: Parties) -> NDArray[np.int64]:
+    def correct(self, parties: Parties) -> Ints:
         """[C, classes] test samples of each class that (client's own units, then the server's) classify correctly.
 
         A client that has not followed a deeper cut yet uses the server's copies of the units in between.
@@ -59,7 +59,7 @@ class Evaluator:
             return self._grouped(parties)
         return np.stack([self._looped(parties, client) for client in range(len(parties.clients))])
 
-    def _looped(self, parties: Parties, client: int) -> NDArray[np.int64]:
+    def _looped(self, parties: Parties, client: int) -> Ints:
         party = parties.clients[client]
         counts = [
             self._count(parties.server.logits(party.forward(x), len(party.units)), y)
@@ -67,7 +67,7 @@ class Evaluator:
         ]
         return torch.stack(counts).sum(0).cpu().numpy()
 
-    def _grouped(self, parties: Parties) -> NDArray[np.int64]:
+    def _grouped(self, parties: Parties) -> Ints:
         """All clients' small networks at once."""
         units = [client.units for client in parties.clients]
         clients, cut = len(units), len(units[0])

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Indices = NDArray[np.int64]
+from splitgym.arrays import Ints
 
 
 class BatchOrder:
@@ -15,7 +14,7 @@ class BatchOrder:
     A client with fewer samples than a mini-batch has some of them in it several times.
     """
 
-    def __init__(self, samples: Indices, rng: np.random.Generator) -> None:
+    def __init__(self, samples: Ints, rng: np.random.Generator) -> None:
         self._samples = samples
         self._rng = rng
         self._pending = np.empty(0, np.int64)
@@ -29,9 +28,9 @@ class BatchOrder:
         self._pending = np.array(state["pending"], np.int64)
         self._rng.bit_generator.state = state["rng"]
 
-    def draw(self, size: int) -> Indices:
+    def draw(self, size: int) -> Ints:
         """[size] indices of the next mini-batch."""
-        parts: Sequence[Indices] = [self._pending]
+        parts: Sequence[Ints] = [self._pending]
         while sum(map(len, parts)) < size:
             parts = [*parts, self._rng.permutation(self._samples)]
         order = np.concatenate(parts)

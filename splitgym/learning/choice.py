@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks import Framework
 from splitgym.learning.learner import training_device
 from splitgym.learning.real import RealLearners
 from splitgym.learning.surrogate import Surrogate
 from splitgym.network.worlds import Generators
 from splitgym.parts import suggest
-from splitgym.rounds import Bools, Decision, Floats, Ints, RoundOutcome
 from splitgym.scenario import Scenario, ScenarioError
+from splitgym.types import Decision, RoundOutcome
 
 LEARNERS = ("train", "surrogate")
 """Real training; a model of it that was calibrated on its logs."""

@@ -9,17 +9,18 @@ import torch
 from numpy.typing import NDArray
 
 from splitgym import data, models
+from splitgym.arrays import Ints
 from splitgym.frameworks import Framework, Turns, aggregated_rows, get
-from splitgym.frameworks.exercise import Exercise, Traffic
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.round_batch import Exercise, Traffic
 from splitgym.learning.accuracy import Evaluator
 from splitgym.learning.augmentation import random_symmetries
 from splitgym.learning.batches import BatchOrder
 from splitgym.learning.memory import keep_freed_memory
 from splitgym.learning.rates import rate_factor
-from splitgym.rounds import Decision, RoundOutcome
-from splitgym.rounds.legal import check_allowed_ratio, check_array, check_common_cut, check_range
 from splitgym.scenario import Scenario, ScenarioError, build
+from splitgym.types import Decision, RoundOutcome
+from splitgym.types.legal import check_allowed_ratio, check_array, check_common_cut, check_range
 
 
 def training_device(name: str | torch.device | None) -> torch.device:
@@ -180,7 +181,7 @@ class Learner:
         self.outcome = self._look(taught, finite)
         return self.outcome
 
-    def _on_device(self, images: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _on_device(self, images: NDArray[np.float32], labels: Ints) -> tuple[torch.Tensor, torch.Tensor]:
         on_device = torch.from_numpy(images).to(self.device)
         return on_device.contiguous(memory_format=torch.channels_last), torch.from_numpy(labels).to(self.device)
 

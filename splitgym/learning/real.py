@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym import data
+from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks import Framework
 from splitgym.learning.learner import Learner, training_device
-from splitgym.network.worlds import Generators, Ints
-from splitgym.rounds import Decision, RoundOutcome
+from splitgym.network.worlds import Generators
 from splitgym.scenario import Family, Scenario
+from splitgym.types import Decision, RoundOutcome
 
 
 class RealLearners:
@@ -48,8 +49,8 @@ class RealLearners:
         which: Sequence[int] | Ints,
         rngs: Generators,
         clients: Ints,
-        dirichlet_alpha: NDArray[np.float64],
-        normals: NDArray[np.float64],
+        dirichlet_alpha: Floats,
+        normals: Floats,
     ) -> None:
         """Begins episodes in some worlds, with data and weights drawn from their generators.
 
@@ -92,7 +93,7 @@ class RealLearners:
         self.class_share[world, :clients] = learner.class_counts / learner.class_counts.sum(1, keepdims=True)
         self._put(world, learner.outcome)
 
-    def round(self, decision: Decision, participants: NDArray[np.bool_], normals: NDArray[np.float64]) -> None:
+    def round(self, decision: Decision, participants: Bools, normals: Floats) -> None:
         """Trains a round in every world.
 
         Args:

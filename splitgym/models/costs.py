@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from splitgym.arrays import Floats, Ints
+
 
 @dataclass(frozen=True, eq=False)
 class Profile:
@@ -23,10 +25,10 @@ class Profile:
         ValueError: the four arrays do not have one common length of at least two units.
     """
 
-    forward_flops: NDArray[np.float64]
-    backward_flops: NDArray[np.float64]
-    activation_bits: NDArray[np.float64]
-    model_bits: NDArray[np.float64]
+    forward_flops: Floats
+    backward_flops: Floats
+    activation_bits: Floats
+    model_bits: Floats
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -42,7 +44,7 @@ class Profile:
         return len(self.forward_flops)
 
     @property
-    def cut_layers(self) -> NDArray[np.int64]:
+    def cut_layers(self) -> Ints:
         """The cut layers 1..L-1 that leave both sides something to do, int64 [L-1]."""
         return np.arange(1, len(self), dtype=np.int64)
 
@@ -51,28 +53,28 @@ class Profile:
         """Phi_s^last: FLOPs of the last layer's backward pass, which EPSL runs for every sample."""
         return float(self.backward_flops[-1])
 
-    def client_forward(self, cut_layer: int | NDArray[np.integer]) -> NDArray[np.float64]:
+    def client_forward(self, cut_layer: int | NDArray[np.integer]) -> Floats:
         """Phi_c^F(j): FLOPs of the client's forward pass."""
         return _sum_until(self.forward_flops, self._checked(cut_layer))
 
-    def client_backward(self, cut_layer: int | NDArray[np.integer]) -> NDArray[np.float64]:
+    def client_backward(self, cut_layer: int | NDArray[np.integer]) -> Floats:
         """Phi_c^B(j): FLOPs of the client's backward pass."""
         return _sum_until(self.backward_flops, self._checked(cut_layer))
 
-    def server_forward(self, cut_layer: int | NDArray[np.integer]) -> NDArray[np.float64]:
+    def server_forward(self, cut_layer: int | NDArray[np.integer]) -> Floats:
         """Phi_s^F(j): FLOPs of the server's forward pass, last layer included."""
         return self.forward_flops.sum() - _sum_until(self.forward_flops, self._checked(cut_layer))
 
-    def server_backward(self, cut_layer: int | NDArray[np.integer]) -> NDArray[np.float64]:
+    def server_backward(self, cut_layer: int | NDArray[np.integer]) -> Floats:
         """Phi_s^B(j): FLOPs of the server's backward pass *without* the last layer (see `last_layer_backward`)."""
         hidden = self.backward_flops[:-1]
         return hidden.sum() - _sum_until(hidden, np.minimum(self._checked(cut_layer), len(hidden)))
 
-    def smashed_bits(self, cut_layer: int | NDArray[np.integer]) -> NDArray[np.float64]:
+    def smashed_bits(self, cut_layer: int | NDArray[np.integer]) -> Floats:
         """psi_j, j >= 1: bits of the activations at the cut; their gradient chi_j has as many."""
         return self.activation_bits[self._checked(cut_layer, lowest=1) - 1]
 
-    def prefix_bits(self, cut_layer: int | NDArray[np.integer]) -> NDArray[np.float64]:
+    def prefix_bits(self, cut_layer: int | NDArray[np.integer]) -> Floats:
         """Bits of the client's part of the model."""
         return _sum_until(self.model_bits, self._checked(cut_layer))
 
@@ -83,6 +85,6 @@ class Profile:
         return cuts
 
 
-def _sum_until(values: NDArray[np.float64], count: NDArray[np.integer]) -> NDArray[np.float64]:
+def _sum_until(values: Floats, count: NDArray[np.integer]) -> Floats:
     """Sum of the first `count` values, for every element of `count`."""
     return np.concatenate(([0.0], np.cumsum(values)))[count]

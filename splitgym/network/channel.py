@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from splitgym.arrays import Bools, Floats
 from splitgym.network import fading, shadowing
 from splitgym.network.fading import draw_scatter, faded_gain, next_scatter
 from splitgym.network.family import draw_scale, draw_value
 from splitgym.network.geometry import ground_distance_m, place, walk
 from splitgym.network.path_loss import is_shadowed, line_of_sight_probability, path_loss_db, shadowing_deviation_db
 from splitgym.network.shadowing import draw_shadow, next_shadow
-from splitgym.network.worlds import Bools, Floats, Generators, Row, uniform
+from splitgym.network.worlds import Generators, Row, uniform
 from splitgym.scenario import Cell, Scenario
 
 

@@ -6,9 +6,10 @@ from math import erfc, sqrt
 
 import numpy as np
 
+from splitgym.arrays import Bools, Floats
 from splitgym.kernels import COMPILED, kernel
 from splitgym.network.family import draw_count, draw_scale
-from splitgym.network.worlds import Bools, Floats, Generators, Row, gauss_markov, standard_normal, uniform
+from splitgym.network.worlds import Generators, Row, gauss_markov, standard_normal, uniform
 from splitgym.scenario import Clients, Family
 
 

@@ -4,8 +4,9 @@ from math import sqrt
 
 import numpy as np
 
+from splitgym.arrays import Bools, Floats
 from splitgym.kernels import UNCOUNTED, kernel
-from splitgym.network.worlds import Bools, Floats, Generators, Row, gauss_markov, standard_normal
+from splitgym.network.worlds import Generators, Row, gauss_markov, standard_normal
 from splitgym.scenario import Radio
 
 

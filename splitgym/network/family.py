@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from splitgym.network.worlds import Floats, Generators, Ints, Row, uniform
+from splitgym.arrays import Floats, Ints
+from splitgym.network.worlds import Generators, Row, uniform
 from splitgym.scenario import Range
 
 

@@ -6,7 +6,8 @@ draw the clients towards the middle. And it has a closed form, so that a long ro
 
 import numpy as np
 
-from splitgym.network.worlds import Floats, Generators, Row, uniform
+from splitgym.arrays import Floats
+from splitgym.network.worlds import Generators, Row, uniform
 
 TANGENT = 1 - 1e-12
 """A walk along the outer border would be all reflections; this share of the radius is the nearest to it we allow."""

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from splitgym.arrays import Bools, Floats
 from splitgym.network.channel import Channel
 from splitgym.network.devices import Devices
-from splitgym.network.worlds import Bools, Floats, Generators, Row, standard_normal
+from splitgym.network.worlds import Generators, Row, standard_normal
 from splitgym.scenario import Knowledge, Scenario
 
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from splitgym.arrays import Bools, Floats, Ints
 from splitgym.network import channel, devices, knowledge
 from splitgym.network.channel import Channel, first_channel, next_channel
 from splitgym.network.devices import Devices, first_devices, next_devices
 from splitgym.network.knowledge import Belief, first_belief, next_belief
-from splitgym.network.worlds import Bools, Floats, Generators, Ints, Row, put
+from splitgym.network.worlds import Generators, Row, put
 from splitgym.scenario import Scenario
 
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from splitgym.arrays import Bools, Floats
 from splitgym.network.path_loss import is_shadowed
-from splitgym.network.worlds import Bools, Floats, Generators, Row, gauss_markov, standard_normal
+from splitgym.network.worlds import Generators, Row, gauss_markov, standard_normal
 from splitgym.scenario import Cell
 
 CORRELATION_DISTANCE_M = (10.0, 13.0)

@@ -5,14 +5,11 @@ from math import prod, sqrt
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import COMPILED, kernel
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 Generators = Sequence[np.random.Generator]
 
 State = TypeVar("State")

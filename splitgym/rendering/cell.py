@@ -3,12 +3,12 @@
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from splitgym.arrays import Floats
 from splitgym.frameworks.phases import Turns
 from splitgym.rendering.canvas import Box, Canvas, Point, text_width
 from splitgym.rendering.palette import ALERT, BLUE, CARD, FAINT, GRID, GROUND, INK, MUTED, SOFT_BLUE
-from splitgym.rendering.scene import Floats, Role, Scene, owned
+from splitgym.rendering.scene import Role, Scene, owned
 from splitgym.rendering.timeline import straggler
 
 FAILED = (Role.TIMED_OUT, Role.WITHOUT_SUBCHANNEL)
@@ -78,7 +78,7 @@ def moved_apart(places: Floats, apart: float, from_origin: float, rounds: int = 
     return places
 
 
-def _at(centre: Point, offset: NDArray[np.float64]) -> list[Point]:
+def _at(centre: Point, offset: Floats) -> list[Point]:
     return [(centre[0] + x, centre[1] + y) for x, y in offset.tolist()]
 
 

@@ -8,6 +8,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from splitgym.arrays import Bools
 from splitgym.outputs import write
 from splitgym.rendering.palette import COLOURS
 from splitgym.rendering.pillow import GifImagePlugin, Image, ImageColor
@@ -87,7 +88,7 @@ def _change(before: Image.Image, image: Image.Image, shown_ms: int) -> list[byte
     return GifImagePlugin.getdata(changed, (left, top), duration=shown_ms, transparency=TRANSPARENT)
 
 
-def _first_and_end(differs: NDArray[np.bool_]) -> tuple[int, int]:
+def _first_and_end(differs: Bools) -> tuple[int, int]:
     """Where differences begin and end; one place where there are none."""
     places = np.flatnonzero(differs)
     return (int(places[0]), int(places[-1]) + 1) if len(places) else (0, 1)

@@ -5,14 +5,12 @@ from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from splitgym.arrays import Floats
 from splitgym.frameworks import Framework
-from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import Scenario
 from splitgym.timing import RoundCost
-
-Floats = NDArray[np.float64]
+from splitgym.types import Decision, RoundState
 
 
 class Role(StrEnum):

@@ -4,10 +4,10 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from splitgym.arrays import Bools, Floats
 from splitgym.frameworks.phases import Resource
-from splitgym.rendering.scene import Floats, Scene
+from splitgym.rendering.scene import Scene
 from splitgym.timing import RoundCost
 
 SERVER = -1
@@ -98,7 +98,7 @@ def straggler(scene: Scene) -> int | None:
     return max(seconds, key=lambda client: seconds[client], default=None)
 
 
-def _who_began(cost: RoundCost) -> NDArray[np.bool_]:
+def _who_began(cost: RoundCost) -> Bools:
     return cost.participants | cost.timed_out
 
 

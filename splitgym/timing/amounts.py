@@ -2,14 +2,8 @@
 
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import INLINED, kernel
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 
 class Work(NamedTuple):

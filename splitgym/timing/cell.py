@@ -3,12 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from splitgym.arrays import Floats
 from splitgym.kernels import COMPILED, kernel
-from splitgym.rounds import System
-
-Floats = NDArray[np.float64]
+from splitgym.types import System
 
 
 class Cloud(NamedTuple):

@@ -7,14 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.rounds import Decision, RoundState, System, with_axis
-from splitgym.rounds.legal import check_decision
+from splitgym.arrays import Bools, Floats
+from splitgym.timing.barrier import MIGRATION_ROWS
 from splitgym.timing.cell import Constants, cloud_of
-from splitgym.timing.clock import MIGRATION_ROWS
-from splitgym.timing.turns import Decided, Rules, Walked, Worlds, walk_turns
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from splitgym.timing.slots import Decided, Rules, Walked, Worlds, walk_turns
+from splitgym.types import Decision, RoundState, System, with_axis
+from splitgym.types.legal import check_decision
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,13 @@ than one that waits for the last before it begins (its phases follow each other,
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from splitgym.arrays import Bools, Floats
 from splitgym.kernels import COMPILED, kernel
+from splitgym.timing.barrier import UNICAST, UPLINK, Timeline, duration
 from splitgym.timing.cell import Cell, Links, Spectrum
-from splitgym.timing.chains import (
+from splitgym.timing.dynamic_sharing import Band, Loans, lend
+from splitgym.timing.events import (
     Chains,
     Tasks,
     first_come,
@@ -20,11 +22,6 @@ from splitgym.timing.chains import (
     work_for_all,
     work_for_one,
 )
-from splitgym.timing.clock import UNICAST, UPLINK, Timeline, duration
-from splitgym.timing.lending import Band, Loans, lend
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 
 @kernel(COMPILED)
@@ -39,12 +36,13 @@ def walk_on_demand(
     timeline: Timeline,
     links: Links,
 ) -> tuple[float, float]:
-    """Runs one turn of one world in which somebody takes part; compare `splitgym.timing.clock.walk`.
+    """Runs one turn of one world in which somebody takes part; compare `splitgym.timing.barrier.walk`.
 
     A client's phase begins when its last one is done. The server takes clients in the order in which their data came,
     each with all phases that follow each other there; what it does once for all waits for the last of them, and so do
-    a broadcast, the link to a cloud, and the cloud. Who sends or receives has what `splitgym.timing.lending.lend` gives
-    it at every event. Who has not come to the deadline's row by the timeout is left out.
+    a broadcast, the link to a cloud, and the cloud. Who sends or receives has what
+    `splitgym.timing.dynamic_sharing.lend` gives it at every event. Who has not come to the deadline's row by the
+    timeout is left out.
 
     Args:
         tasks: What there is to do.

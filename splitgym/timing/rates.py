@@ -2,15 +2,9 @@
 
 from math import log, log1p
 
-import numpy as np
-from numpy.typing import NDArray
-
+from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import INLINED, kernel
 from splitgym.timing.cell import Links, Spectrum
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 LN2 = log(2.0)
 LARGEST_SNR = 1e150

@@ -1,13 +1,8 @@
 """Water-filling: the largest rate that a power can buy on some subchannels."""
 
-import numpy as np
-from numpy.typing import NDArray
-
+from splitgym.arrays import Floats, Ints
 from splitgym.kernels import COMPILED, kernel
 from splitgym.timing.rates import subchannel_rate
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @kernel(COMPILED)

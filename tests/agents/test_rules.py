@@ -12,8 +12,8 @@ import agents
 import splitgym  # noqa: F401 - registers the environment
 from agents.allocations import ALLOCATIONS
 from agents.rule import SELECTIONS, Rule
-from splitgym.allocation.descent import descend
-from splitgym.allocation.shares import equal_shares, strongest_signal
+from splitgym.allocation.baselines.allocators import equal_shares, strongest_signal
+from splitgym.allocation.descent.descent import descend
 from splitgym.timing import round_cost
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import agents
 import splitgym  # noqa: F401 - registers the environment
-from splitgym.allocation.timescales import slow_cut
+from splitgym.allocation.baselines.two_timescale import slow_cut
 
 
 def started(scenario="iot", seed=0, **options):

@@ -8,10 +8,10 @@ from splitgym.envs.world import system_of
 from splitgym.frameworks import get
 from splitgym.frameworks.phases import Turns
 from splitgym.models import build, profile
-from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import Scenario
 from splitgym.scenario import build as build_scenario
 from splitgym.timing import round_cost
+from splitgym.types import Decision, RoundState
 
 COSTS = profile(build("cnn", (1, 8, 8), 10), (1, 8, 8))
 """The network of the presets `iot` and `bandwidth-limited`, which the cells here are made from."""

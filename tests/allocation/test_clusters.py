@@ -11,9 +11,9 @@ from small_cells import COSTS, cell
 
 from splitgym.allocation import allocate, clusters_for, descend, descent, equal_shares, form_clusters
 from splitgym.frameworks import names
-from splitgym.rounds import RoundState
 from splitgym.scenario import Scenario
 from splitgym.timing import round_cost
+from splitgym.types import RoundState
 
 
 def own_seconds(scenario: Scenario, state: RoundState, cut: int, sharing: int) -> np.ndarray:

@@ -8,9 +8,9 @@ import pytest
 from small_cells import COSTS, cell, random_assignment
 
 from splitgym.allocation import allocate, descend, descend_cuts
-from splitgym.allocation.cuts_by_client import Costs, cut_costs, exact_cuts
-from splitgym.rounds import Decision, RoundState
+from splitgym.allocation.descent.cuts_by_client import Costs, cut_costs, exact_cuts
 from splitgym.timing import round_cost
+from splitgym.types import Decision, RoundState
 
 CUTS = range(1, 4)
 

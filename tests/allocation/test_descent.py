@@ -11,12 +11,12 @@ from small_cells import cell, check_budgets, latency
 
 from experiments.cells import random_states
 from splitgym.allocation import BLOCKS, allocate, control_power, descend, descent, equal_shares, even_psd
-from splitgym.allocation.shares import strongest_signal
-from splitgym.allocation.subchannels import greedy_subchannels
+from splitgym.allocation.baselines.allocators import strongest_signal
+from splitgym.allocation.descent.greedy import greedy_subchannels
 from splitgym.frameworks import get
-from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import build
 from splitgym.timing import round_cost
+from splitgym.types import Decision, RoundState
 
 EVERYBODY = np.ones(3, bool)
 

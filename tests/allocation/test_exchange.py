@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from small_cells import cell, latency, random_assignment
 
 from splitgym.allocation import control_power
-from splitgym.allocation.exchange import exchange
-from splitgym.allocation.holdings import hold, no_holdings
-from splitgym.allocation.links import own_links
-from splitgym.allocation.load import own_load
+from splitgym.allocation.assignment import hold, no_holdings
+from splitgym.allocation.descent.local_search import exchange
+from splitgym.allocation.descent.swap import no_goal
+from splitgym.allocation.link_budget import own_links
 from splitgym.allocation.power import control
-from splitgym.allocation.trial import no_goal
-from splitgym.rounds import Decision, Plan
+from splitgym.allocation.workload import own_load
+from splitgym.types import Decision, Plan
 
 TOLERANCE = 1e-6
 """Of the latency: an exchange that wins less may be left undone."""

@@ -8,11 +8,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from small_cells import COSTS, cell, latency, random_bands, with_timeout
 
-from splitgym.allocation.load import own_load, own_seconds
+from splitgym.allocation.workload import own_load, own_seconds
 from splitgym.frameworks import names
 from splitgym.frameworks.phases import Turns
-from splitgym.rounds import Plan
 from splitgym.timing import round_cost
+from splitgym.types import Plan
 
 
 def some(seed, framework):
@@ -33,7 +33,7 @@ def some(seed, framework):
 
 
 def turn_s(state, load, band, psd):
-    """The equation of `splitgym.allocation.load` for one turn with [M] owners and powers.
+    """The equation of `splitgym.allocation.workload` for one turn with [M] owners and powers.
 
     Returns seconds until the timeout applies, and all seconds.
     """

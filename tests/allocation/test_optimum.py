@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from small_cells import cell
 
-from splitgym.allocation.cut_problem import CutProblem, cut_problem, cut_problems, served_clients
-from splitgym.allocation.optimum import exact, exact_subchannels, exhaustive
+from splitgym.allocation.bounds.cut_problem import CutProblem, cut_problem, cut_problems, served_clients
+from splitgym.allocation.bounds.optimum import exact, exact_subchannels, exhaustive
+from splitgym.allocation.bounds.relaxation import lower_bound, relax
 from splitgym.allocation.power import control_power
-from splitgym.allocation.relaxation import lower_bound, relax
-from splitgym.rounds import Decision, RoundState
 from splitgym.timing import round_cost
+from splitgym.types import Decision, RoundState
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -19,9 +19,9 @@ from splitgym.allocation import (
     paper_descend,
 )
 from splitgym.frameworks import names
-from splitgym.rounds import Decision
-from splitgym.rounds.legal import check_decision
 from splitgym.timing import round_cost
+from splitgym.types import Decision
+from splitgym.types.legal import check_decision
 
 EVERYBODY = np.ones(3, bool)
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from small_cells import cell, spent_w, with_total
 
 from splitgym.allocation import project_power
-from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import Scenario
+from splitgym.types import Decision, RoundState
 
 SCENARIO, STATE = cell(0, 3, 5)
 P_MAX, HZ = SCENARIO.radio.client_power_max_w, SCENARIO.radio.subchannel_hz

@@ -10,14 +10,14 @@ from scipy.optimize import brentq, minimize
 from small_cells import COSTS, cell, random_assignment, spent_w, until_uplink_s, with_total
 
 from splitgym.allocation import control_power, even_psd
-from splitgym.allocation.holdings import Holdings, give, greatest_rate, hold, least_power, no_holdings, take
-from splitgym.allocation.links import Links, own_links
+from splitgym.allocation.assignment import Holdings, give, greatest_rate, hold, least_power, no_holdings, take
+from splitgym.allocation.link_budget import Links, own_links
 from splitgym.allocation.power import spread_power
 from splitgym.frameworks import PlanGrid
 from splitgym.frameworks.phases import Program, Resource
-from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import Scenario
 from splitgym.timing import round_cost
+from splitgym.types import Decision, RoundState
 
 
 def solve_with_scipy(state: RoundState, assignment: np.ndarray, waits: list[tuple[np.ndarray, np.ndarray]]) -> float:

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_cells import COSTS, cell
 
-from splitgym.allocation.descent import descend
-from splitgym.allocation.selection import (
+from splitgym.allocation.baselines.allocators import equal_shares
+from splitgym.allocation.descent.descent import descend
+from splitgym.allocation.selection.rules import (
     Deadline,
     Everybody,
     FastestK,
@@ -24,7 +25,6 @@ from splitgym.allocation.selection import (
     RoundRobinK,
     Unified,
 )
-from splitgym.allocation.shares import equal_shares
 from splitgym.frameworks import names
 from splitgym.timing import round_cost
 

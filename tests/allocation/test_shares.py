@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_cells import cell, spent_w
 
-from splitgym.allocation.clusters import form_clusters
-from splitgym.allocation.shares import (
+from splitgym.allocation.baselines.allocators import (
     by_chance,
     deal_best_cut,
     deal_evenly,
@@ -20,8 +19,9 @@ from splitgym.allocation.shares import (
     round_robin,
     strongest_signal,
 )
-from splitgym.rounds.legal import check_decision
+from splitgym.allocation.clusters import form_clusters
 from splitgym.timing import round_cost
+from splitgym.types.legal import check_decision
 
 RULES = {
     "in turn": in_turn,

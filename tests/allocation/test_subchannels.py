@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from small_cells import COSTS, cell, spent_w, with_timeout, with_total
 
 from splitgym.allocation import control_power, equal_shares, greedy_subchannels
-from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import Scenario
 from splitgym.timing import round_cost
+from splitgym.types import Decision, RoundState
 
 
 def own_seconds(scenario: Scenario, state: RoundState, cut: int, m: int, i: int, own: list[int], power: float) -> float:

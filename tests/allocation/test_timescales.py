@@ -8,9 +8,9 @@ import pytest
 from small_cells import cell
 
 from splitgym.allocation import descend, form_clusters
-from splitgym.allocation.timescales import fast_decision, gibbs_clusters, slow_cut
-from splitgym.rounds import RoundState
+from splitgym.allocation.baselines.two_timescale import fast_decision, gibbs_clusters, slow_cut
 from splitgym.timing import round_cost
+from splitgym.types import RoundState
 
 EVERYBODY = np.ones(6, bool)
 

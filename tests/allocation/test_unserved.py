@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from small_cells import cell, check_budgets, latency, with_timeout
 
 from splitgym.allocation import control_power, descend, descent, equal_shares, unserved
-from splitgym.rounds import Decision
-from splitgym.rounds.legal import check_decision
 from splitgym.timing import round_cost
+from splitgym.types import Decision
+from splitgym.types.legal import check_decision
 
 TWO, THREE = np.ones(2, bool), np.ones(3, bool)
 

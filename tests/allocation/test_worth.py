@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 import splitgym  # noqa: F401 - registers the environment
 from splitgym.allocation import Prospect, Unified, descend, descent, worth_most
-from splitgym.allocation.load import own_seconds
-from splitgym.allocation.worth import sizes
-from splitgym.rounds import Plan
+from splitgym.allocation.selection.utility import sizes
+from splitgym.allocation.workload import own_seconds
+from splitgym.types import Plan
 
 
 def states(count, preset="iot", **overrides):

@@ -5,7 +5,7 @@ import pytest
 
 import splitgym  # noqa: F401 - registers the environment
 from splitgym.envs import SplitLearningEnv
-from splitgym.rounds import Decision
+from splitgym.types import Decision
 
 P_MAX = 1.0  # W, of a client in `toy`; a subchannel has 1 MHz
 

@@ -13,8 +13,8 @@ from splitgym.allocation import allocate, descent, equal_shares, form_clusters
 from splitgym.envs.actions import codec
 from splitgym.envs.world import system_of
 from splitgym.frameworks import get
-from splitgym.rounds import Decision
 from splitgym.scenario import build
+from splitgym.types import Decision
 
 SEEDS = st.integers(0, 2**32 - 1)
 

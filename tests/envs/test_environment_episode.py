@@ -9,8 +9,8 @@ from rollouts import ACTIONS, LASTING, lasting, make, sampled_actions
 
 from splitgym.allocation import equal_shares, project_power
 from splitgym.envs.rewards import REWARDS
-from splitgym.rounds import Decision
 from splitgym.timing import round_cost
+from splitgym.types import Decision
 
 FULL = 1e-6  # W/Hz on a subchannel of the toy: a client's whole budget of 1 W over 1 MHz
 BOTH_IN = np.array([0, 0, 1, 4, 4, 1, 1, 2])

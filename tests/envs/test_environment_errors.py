@@ -209,7 +209,7 @@ def test_what_is_no_decision_is_refused(use, decision):
     env = make()
     env.reset(seed=0)
     assert message(ValueError, getattr(env, use), decision) == (
-        f"decision = {decision!r}, allowed: a splitgym.rounds.Decision"
+        f"decision = {decision!r}, allowed: a splitgym.types.Decision"
     )
 
 

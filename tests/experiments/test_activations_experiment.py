@@ -20,10 +20,10 @@ from experiments.activations import (
 from experiments.everybody import everybody
 from experiments.watched import watched
 from splitgym.frameworks import get
-from splitgym.frameworks.exercise import Exercise
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.parallel import run_clients
+from splitgym.frameworks.round_batch import Exercise
 from splitgym.frameworks.server_pass import server_pass
-from splitgym.frameworks.side_by_side import run_clients
 from splitgym.learning import Learner
 from splitgym.scenario import build
 

@@ -10,8 +10,8 @@ from experiments.aggregation_reading import EXPERIMENT, METHODS, Cases, agreemen
 from experiments.everybody import everybody
 from experiments.frameworks.methods import TASKS
 from splitgym.frameworks import get
-from splitgym.frameworks.exercise import Exercise
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.round_batch import Exercise
 from splitgym.learning import Learner
 from splitgym.scenario import build
 

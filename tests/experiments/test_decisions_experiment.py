@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from experiments.decisions import EXPERIMENT, _by_rank, _parts, measure, plot, report
-from splitgym.rounds import Decision
+from splitgym.types import Decision
 
 
 def test_ranks_by_hand():

@@ -10,9 +10,9 @@ from experiments.__main__ import main
 from experiments.cells import random_states
 from experiments.on_demand import Cases, frameworks, idle_share, measure, table
 from splitgym.frameworks import get
-from splitgym.rounds import Decision
 from splitgym.scenario import build
 from splitgym.timing import round_cost
+from splitgym.types import Decision
 
 
 def test_rounds_are_never_longer_on_demand_and_lending_is_a_part_of_it() -> None:

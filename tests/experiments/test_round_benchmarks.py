@@ -15,8 +15,8 @@ from experiments.benchmarks.rounds import Options, all_settings, quick_settings,
 from experiments.benchmarks.subjects import COPIES, LOOP, PLAIN, Setting, Subject
 from experiments.benchmarks.tables import key_of, markdown, summary
 from splitgym.frameworks import get, names
-from splitgym.frameworks.exercise import Exercise
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.round_batch import Exercise
 from splitgym.models import Profile, build
 from splitgym.scenario import Training
 

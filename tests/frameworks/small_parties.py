@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from splitgym.frameworks import get
-from splitgym.frameworks.exercise import Exercise
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.round_batch import Exercise
 from splitgym.models import CuttableNetwork, build
 from splitgym.scenario import Training
 

@@ -10,9 +10,9 @@ from small_parties import assert_close, assert_same, differs, exercise, held, on
 from torch import Tensor
 
 from splitgym.frameworks import get
-from splitgym.frameworks.exercise import Exercise
-from splitgym.frameworks.parties import Parties
-from splitgym.frameworks.party import Party
+from splitgym.frameworks.node import Party
+from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.round_batch import Exercise
 
 SHARES = (0.4, 0.1, 0.3, 0.2)
 SHARE = np.array(SHARES)

@@ -21,8 +21,8 @@ from small_parties import (
 from torch import Tensor, nn
 
 from splitgym.frameworks import get
-from splitgym.frameworks.exercise import Exercise
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.round_batch import Exercise
 from splitgym.scenario import Training
 
 EQUAL, UNEQUAL = (0.25, 0.25, 0.25, 0.25), (0.4, 0.1, 0.3, 0.2)

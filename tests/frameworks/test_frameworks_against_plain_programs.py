@@ -10,8 +10,8 @@ from small_parties import assert_close, differs, everything, exercise, held, one
 from torch import Tensor
 
 from splitgym.frameworks import get
-from splitgym.frameworks.exercise import Exercise
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.round_batch import Exercise
 
 SHARES = (0.4, 0.1, 0.3, 0.2)
 WHO = ((0, 1, 2, 3), (0, 2), (1, 2, 3), (0, 3), (2,), (0, 1, 2, 3))

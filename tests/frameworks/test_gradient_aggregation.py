@@ -8,8 +8,8 @@ from small_parties import assert_close, assert_same, differs, everything, exerci
 from torch import Tensor, nn
 
 from splitgym.frameworks import get
-from splitgym.frameworks.exercise import Exercise
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.round_batch import Exercise
 
 EPSL = get("epsl")
 SHARES = (0.5, 0.3, 0.2)

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from splitgym.frameworks import get, side_by_side
 from splitgym.frameworks.grouped import GroupedPass, groupable
-from splitgym.frameworks.parties import Parties
-from splitgym.frameworks.party import Party
-from splitgym.frameworks.side_by_side import ClientPass, LoopedPass, run_clients
+from splitgym.frameworks.node import Party
+from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.parallel import ClientPass, LoopedPass, run_clients
 from splitgym.learning.accuracy import Evaluator
 from splitgym.models import build
 

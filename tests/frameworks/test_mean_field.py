@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from splitgym.frameworks.exercise import Exercise
 from splitgym.frameworks.mean_field import Clients, MeanField
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.round_batch import Exercise
 from splitgym.frameworks.server_pass import CutGradients, inject, virtual
 from splitgym.models import CuttableNetwork, profile
 from splitgym.models.resnet import ResidualBlock

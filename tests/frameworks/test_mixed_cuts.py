@@ -10,8 +10,8 @@ from small_parties import assert_close, assert_same, exercise, held, parties, tr
 from torch import nn
 
 from splitgym.frameworks import get
-from splitgym.frameworks.exercise import Exercise
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.round_batch import Exercise
 
 SHARES = (0.5, 0.3, 0.2)
 SHARE = np.array(SHARES)

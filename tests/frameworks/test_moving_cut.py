@@ -7,7 +7,7 @@ from small_parties import assert_close, assert_same, differs, exercise, held, ne
 from torch import nn
 
 from splitgym.frameworks import get
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
 
 SHARES = (0.5, 0.3, 0.2)
 SHARE = np.array(SHARES)

@@ -19,8 +19,8 @@ from small_parties import (
 from torch import nn
 
 from splitgym.frameworks import get
-from splitgym.frameworks.exercise import Exercise
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.round_batch import Exercise
 
 
 class PlainSplitLearning:

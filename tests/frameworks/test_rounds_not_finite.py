@@ -9,8 +9,8 @@ from small_parties import assert_same, differs, exercise, held, one_by_one, part
 from torch import Tensor
 
 from splitgym.frameworks import get, names
-from splitgym.frameworks.exercise import Exercise
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.round_batch import Exercise
 
 SHARES = (0.4, 0.1, 0.3, 0.2)
 ROWS = 6

@@ -8,7 +8,7 @@ import torch
 from small_parties import assert_close, assert_same, differs, everything, exercise, network, parties, training
 
 from splitgym.frameworks import get
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
 
 SHARES = (0.4, 0.1, 0.3, 0.2)
 WHO = ((0, 1, 2, 3), (0, 2), (3,), (1, 2, 3))

@@ -14,8 +14,8 @@ from hypothesis.extra.numpy import array_shapes, arrays, scalar_dtypes
 import splitgym  # noqa: F401 - registers the environment
 from splitgym import allocation
 from splitgym.inputs import InputError
-from splitgym.rounds import Decision
 from splitgym.timing import round_cost
+from splitgym.types import Decision
 
 WRONG_NUMBERS = st.one_of(
     st.sampled_from([0, 99, 10**9, 2**63, 10**40, -1, True, None, "x", 2.0, 1j, np.nan, np.inf, -0.5, 1.5, [1], {}]),

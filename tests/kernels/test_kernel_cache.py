@@ -138,8 +138,8 @@ def test_where_no_temporary_folder_can_be_made_either_kernels_still_run(package)
 
 
 def test_a_kernel_depends_on_what_its_file_imports_directly_or_not_and_on_nothing_else():
-    found = {path.relative_to(ROOT).as_posix() for path in dependencies(ROOT / "timing" / "turns.py")}
-    assert {"timing/turns.py", "timing/rates.py", "timing/clock.py", "frameworks/phases.py"} <= found
+    found = {path.relative_to(ROOT).as_posix() for path in dependencies(ROOT / "timing" / "slots.py")}
+    assert {"timing/slots.py", "timing/rates.py", "timing/barrier.py", "frameworks/phases.py"} <= found
     assert not any(name.startswith(("envs/", "rendering/", "evaluation/", "allocation/")) for name in found)
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from splitgym.learning import Learner
-from splitgym.rounds import Decision, RoundOutcome
 from splitgym.scenario import Scenario, build
+from splitgym.types import Decision, RoundOutcome
 
 torch.set_num_threads(1)
 

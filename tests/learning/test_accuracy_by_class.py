@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
 from splitgym.learning.accuracy import Evaluator
 from splitgym.models import CuttableNetwork
 from splitgym.scenario import Training

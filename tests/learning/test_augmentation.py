@@ -5,8 +5,8 @@ import torch
 
 from splitgym.learning import Learner
 from splitgym.learning.augmentation import random_symmetries
-from splitgym.rounds import Decision
 from splitgym.scenario import build
+from splitgym.types import Decision
 
 
 def symmetries(image: np.ndarray) -> list[np.ndarray]:

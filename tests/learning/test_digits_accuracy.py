@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from splitgym.learning import Learner
-from splitgym.rounds import Decision
 from splitgym.scenario import build
+from splitgym.types import Decision
 
 SCENARIO = build(
     "iot", {"clients": {"count": 5}, "task": {"partition": "iid", "evaluate_every": 100, "evaluation_samples": None}}

@@ -13,11 +13,11 @@ from torch import nn
 
 from splitgym import data
 from splitgym.frameworks import Framework, get
-from splitgym.frameworks.exercise import Exercise
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.round_batch import Exercise
 from splitgym.learning import Learner
-from splitgym.rounds import Decision, RoundOutcome
 from splitgym.scenario import Scenario, build
+from splitgym.types import Decision, RoundOutcome
 
 torch.set_num_threads(1)
 

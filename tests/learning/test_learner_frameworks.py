@@ -20,8 +20,8 @@ from small_learners import (
 )
 
 from splitgym.frameworks import get, names
-from splitgym.frameworks.exercise import Exercise
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.round_batch import Exercise
 from splitgym.frameworks.segments import Weights
 from splitgym.learning import Learner
 from splitgym.scenario import Scenario

@@ -11,8 +11,8 @@ from small_learners import assert_equal_outcomes, assert_same, memories, play, s
 from torch import Tensor, nn
 
 from splitgym.frameworks import get, names
-from splitgym.frameworks.exercise import Exercise
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.round_batch import Exercise
 from splitgym.learning import Learner
 from splitgym.models import CuttableNetwork, build
 from splitgym.scenario import Scenario, ScenarioError

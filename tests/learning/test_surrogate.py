@@ -12,8 +12,8 @@ from splitgym.frameworks import get
 from splitgym.learning.surrogate import Surrogate, calibration_for
 from splitgym.learning.surrogate import calibration as calibrations
 from splitgym.learning.surrogate.calibration import FOLDER_VARIABLE
-from splitgym.rounds import Decision
 from splitgym.scenario import Scenario, ScenarioError, build, presets
+from splitgym.types import Decision
 
 SHIPPED = Path(calibrations.__file__).with_name("calibrations") / "iot-epsl.toml"
 

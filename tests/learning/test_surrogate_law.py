@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitgym.frameworks import aggregated_rows
-from splitgym.frameworks.parties import Parties
-from splitgym.learning.surrogate.law import play_round
+from splitgym.frameworks.nodes import Parties
+from splitgym.learning.surrogate.dynamics import play_round
 from splitgym.learning.surrogate.parameters import Parameters
 from splitgym.learning.surrogate.worlds import Worlds, settle
 from splitgym.models import build as build_network

@@ -10,13 +10,13 @@ from small_learners import CLIENTS, SCHEDULE, allowed, decision, scenario
 
 from splitgym.envs.world import World
 from splitgym.frameworks import PlanGrid, Program, Resource, Workload, aggregated_rows, get, names
-from splitgym.frameworks.exercise import Exercise
-from splitgym.frameworks.parties import Parties
+from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.round_batch import Exercise
 from splitgym.frameworks.segments import Weights
 from splitgym.learning import Learner
 from splitgym.models import CuttableNetwork, build, profile
-from splitgym.rounds import Decision
 from splitgym.scenario import Scenario
+from splitgym.types import Decision
 
 CHARGED = {
     "uplink": Resource.UPLINK,

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 
 from splitgym.allocation import equal_shares
-from splitgym.envs.camera import Camera
+from splitgym.envs.recorder import Recorder
 from splitgym.envs.world import World
 from splitgym.frameworks import get
 from splitgym.rendering import Scene
-from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import build
+from splitgym.types import Decision, RoundState
 
 
 def everybody(state: RoundState) -> Decision:
@@ -30,7 +30,7 @@ def scene_of(
     """The scene after some rounds; `decide` answers the true state with a decision."""
     world = World(build(scenario, overrides), get(framework), learner)
     world.reset([np.random.default_rng(seed)], [0])
-    camera = Camera(world, learner, "ansi")
+    recorder = Recorder(world, learner, "ansi")
     for _ in range(rounds):
-        camera.follow(world, world.play(decide(world.truth.world(0)).batch()))
-    return camera.scene()
+        recorder.follow(world, world.play(decide(world.truth.world(0)).batch()))
+    return recorder.scene()

@@ -13,7 +13,7 @@ from splitgym import frameworks
 from splitgym.rendering import frame
 from splitgym.rendering.cell import moved_apart
 from splitgym.rendering.palette import look
-from splitgym.rounds import Decision
+from splitgym.types import Decision
 
 FULL = 1e-6
 

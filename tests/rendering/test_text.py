@@ -8,7 +8,7 @@ from scenes import everybody, scene_of
 
 from splitgym import frameworks
 from splitgym.rendering import text
-from splitgym.rounds import Decision
+from splitgym.types import Decision
 
 FULL = 1e-6
 

@@ -10,7 +10,7 @@ from scenes import everybody, scene_of
 from splitgym import frameworks
 from splitgym.rendering.scene import Role
 from splitgym.rendering.timeline import SERVER, Bar, bars, straggler, waits
-from splitgym.rounds import Decision
+from splitgym.types import Decision
 
 FULL = 1e-6  # W/Hz: 1 W over 1 MHz
 

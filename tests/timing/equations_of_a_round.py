@@ -9,8 +9,8 @@ import numpy as np
 from splitgym.envs.world import system_of
 from splitgym.frameworks import get
 from splitgym.models import Profile, build, profile
-from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import Scenario
+from splitgym.types import Decision, RoundState
 
 STAGES = ("migration", "client_fp", "uplink", "server_fp", "server_bp", "broadcast", "unicast", "client_bp")
 DIMENSIONS = {"digits": ((1, 8, 8), 10), "ham10000": ((3, 32, 32), 7)}

@@ -9,8 +9,8 @@ import numpy as np
 from equations_of_a_round import Expected, Link, watts
 
 from splitgym.models import Profile
-from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import Scenario
+from splitgym.types import Decision, RoundState
 
 SPLIT = ("model_down", "client_fp", "uplink", "server_fp", "server_bp", "unicast", "client_bp", "model_up")
 STAGES = {

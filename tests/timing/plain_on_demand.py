@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from splitgym.frameworks import Resource
-from splitgym.rounds import Decision, RoundState
+from splitgym.types import Decision, RoundState
 
 Request = tuple[str, float, float]
 """What ("wait", "send", "receive", "serve", "all"), how much (s, bits, bits, s, index of the phase), and since when."""

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_framework_rounds import FIELDS, SCENARIOS, random_round
 
-from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import build
 from splitgym.timing import round_cost
+from splitgym.types import Decision, RoundState
 
 FULL = 1e-6  # W/Hz: 1 W over 1 MHz, 1 Mbit/s
 

@@ -9,9 +9,9 @@ from equations_of_frameworks import STAGES, framework_equations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import Scenario, build
 from splitgym.timing import RoundCost, round_cost
+from splitgym.types import Decision, RoundState
 
 SCENARIOS = {
     "toy": build("toy"),

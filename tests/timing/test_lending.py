@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitgym.timing.cell import Spectrum
-from splitgym.timing.lending import Loans, band_as_decided, lend
+from splitgym.timing.dynamic_sharing import Loans, band_as_decided, lend
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -10,8 +10,8 @@ from plain_on_demand import Turn
 from test_framework_rounds import SCENARIOS, random_round
 
 from splitgym.frameworks import Resource, names
-from splitgym.rounds import Decision, RoundState
 from splitgym.timing import RoundCost, round_cost
+from splitgym.types import Decision, RoundState
 
 SEEDS = st.integers(0, 2**32 - 1)
 OWN_CLIENTS = ("psl", "epsl", "psl-drop", "epsl-pt", "hierarchical")

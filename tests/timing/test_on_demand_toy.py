@@ -11,9 +11,9 @@ import pytest
 from equations_of_a_round import state_of
 
 from splitgym.envs import SplitLearningEnv
-from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import build
 from splitgym.timing import round_cost
+from splitgym.types import Decision, RoundState
 
 FULL = 1e-6  # W/Hz: 1 W over 1 MHz
 BOTH = 2e6 * np.log2(1.5)  # bit/s up over both subchannels; down it is 2e6

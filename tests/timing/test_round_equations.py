@@ -8,9 +8,9 @@ from equations_of_a_round import STAGES, equations, profile_of, state_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import Scenario, build
 from splitgym.timing import RoundCost, round_cost
+from splitgym.types import Decision, RoundState
 
 SCENARIOS = {
     "toy": build("toy"),

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_framework_rounds import SCENARIOS, random_round
 
-from splitgym.rounds import Decision
 from splitgym.scenario import Scenario, ScenarioError, build
 from splitgym.timing import RoundCost, round_cost
+from splitgym.types import Decision
 
 SEEDS = st.integers(0, 2**32 - 1)
 BOTH = Decision(1, np.array([0, 1]), np.full(2, 1e-6), np.ones(2, bool), 0.0)

@@ -10,12 +10,12 @@ import pytest
 from equations_of_a_round import state_of
 
 from splitgym.frameworks import Resource
-from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import build
 from splitgym.timing import round_cost
-from splitgym.timing.band import band_of_turn
+from splitgym.timing.barrier import deadline_barrier
 from splitgym.timing.cell import Spectrum
-from splitgym.timing.clock import deadline_barrier
+from splitgym.timing.slot_bandwidth import band_of_turn
+from splitgym.types import Decision, RoundState
 
 FULL = 1e-6  # W/Hz: 1 W over 1 MHz
 CLIENT, UPLINK, UNICAST, SERVER, BROADCAST, *_ = Resource

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from equations_of_a_round import state_of
 
-from splitgym.rounds import Decision, RoundState
 from splitgym.scenario import build
 from splitgym.timing import round_cost
+from splitgym.types import Decision, RoundState
 
 TOY = build("toy")
 FULL = 1e-6  # W/Hz: 1 W over 1 MHz

@@ -7,8 +7,8 @@ from splitgym.envs.actions.priority import PriorityCodec
 from splitgym.envs.actions.schedule import ScheduleCodec
 from splitgym.frameworks import Framework
 from splitgym.parts import suggest
-from splitgym.rounds import System
 from splitgym.scenario import Scenario, ScenarioError
+from splitgym.types import System
 
 CODECS: dict[str, type[ActionCodec]] = {
     "discrete": DiscreteCodec,

@@ -8,11 +8,12 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.actions.cuts import CutComponent
 from splitgym.frameworks import Framework
-from splitgym.rounds import Decision, RoundState, System
-from splitgym.rounds.legal import ROUNDING
 from splitgym.scenario import Scenario
+from splitgym.types import Decision, RoundState, System
+from splitgym.types.legal import ROUNDING
 
 
 class ActionCodec(ABC):
@@ -85,7 +86,7 @@ class ActionCodec(ABC):
 class Masked(Protocol):
     """An encoding in which some values can be known to be useless beforehand."""
 
-    def masks(self, available: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def masks(self, available: Bools) -> Bools:
         """[N, values] flat masks over all components of the MultiDiscrete space; every action stays legal.
 
         Args:
@@ -94,11 +95,11 @@ class Masked(Protocol):
         ...
 
 
-def in_or_out_masks(available: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def in_or_out_masks(available: Bools) -> Bools:
     """[N, 2 C] masks of "out" and "in" for every client: who is away cannot come in."""
     return np.stack([np.ones_like(available), available], axis=-1).reshape(len(available), -1)
 
 
-def nearest(levels: NDArray[np.float64], value: Any) -> NDArray[np.int64]:
+def nearest(levels: Floats, value: Any) -> Ints:
     """Index of the nearest level, for a value or for each of an array."""
     return np.abs(levels - np.asarray(value)[..., None]).argmin(-1)

@@ -8,15 +8,12 @@ from numpy.typing import NDArray
 
 from splitgym.allocation.clusters import clusters_for_unchecked
 from splitgym.allocation.power import spread_power
+from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.actions.codec import ActionCodec
 from splitgym.frameworks import Framework
 from splitgym.kernels import INLINED, UNCOUNTED, kernel
-from splitgym.rounds import Decision, RoundState, System
 from splitgym.scenario import Scenario
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
+from splitgym.types import Decision, RoundState, System
 
 
 class ContinuousCodec(ActionCodec):

@@ -5,10 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.rounds import Decision, System
-from splitgym.rounds.legal import cuts_differ
-
-Ints = NDArray[np.int64]
+from splitgym.arrays import Bools, Floats, Ints
+from splitgym.types import Decision, System
+from splitgym.types.legal import cuts_differ
 
 
 class Cuts(NamedTuple):
@@ -19,7 +18,7 @@ class Cuts(NamedTuple):
     second_cut: Ints
     """[N], 0: nobody decides it."""
 
-    def allowed(self, aggregation_ratio: Any, selected: NDArray[np.bool_]) -> Any:
+    def allowed(self, aggregation_ratio: Any, selected: Bools) -> Any:
         """[N] phi that goes with them: 0 where clients that take part are cut differently."""
         if self.cut_layer.ndim == 1:
             return aggregation_ratio
@@ -65,6 +64,6 @@ class CutComponent:
             return levels
         return np.append(levels, max(int(decision.second_cut), int(levels.min()) + 1) - 1)
 
-    def to_shares(self, decision: Decision) -> NDArray[np.float64]:
+    def to_shares(self, decision: Decision) -> Floats:
         """[entries] of one world, in the middle of their parts."""
         return (2 * self.to_levels(decision) + 1) / self.cut_layers - 1

@@ -7,10 +7,11 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from splitgym.allocation.clusters import clusters_for_unchecked
+from splitgym.arrays import Bools
 from splitgym.envs.actions.codec import ActionCodec, in_or_out_masks, nearest
 from splitgym.frameworks import Framework
-from splitgym.rounds import Decision, RoundState, System
 from splitgym.scenario import Scenario
+from splitgym.types import Decision, RoundState, System
 
 
 class DiscreteCodec(ActionCodec):
@@ -67,7 +68,7 @@ class DiscreteCodec(ActionCodec):
         parts: list[Any] = [self._cuts.to_levels(decision), owner, level, decision.selected, [phi]]
         return np.concatenate(parts).astype(np.int64)
 
-    def masks(self, available: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def masks(self, available: Bools) -> Bools:
         """Who is away owns no subchannel and cannot come in."""
         m, worlds = self._subchannels, len(available)
         owner = np.concatenate([available, np.ones((worlds, 1), bool)], axis=1)

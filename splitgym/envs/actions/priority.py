@@ -6,12 +6,12 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from splitgym.allocation.descent import allocate_unchecked
-from splitgym.allocation.worth import worth_most_unchecked
+from splitgym.allocation.descent.descent import allocate_unchecked
+from splitgym.allocation.selection.utility import worth_most_unchecked
 from splitgym.envs.actions.codec import ActionCodec
 from splitgym.frameworks import Framework
-from splitgym.rounds import Decision, RoundState, System
 from splitgym.scenario import Scenario
+from splitgym.types import Decision, RoundState, System
 
 HIGHEST_WORTH = 8.0
 """Of a client; an ordinary one is worth 1, the least 1 / 8."""

@@ -6,11 +6,12 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from splitgym.allocation.descent import allocate_unchecked
+from splitgym.allocation.descent.descent import allocate_unchecked
+from splitgym.arrays import Bools
 from splitgym.envs.actions.codec import ActionCodec, in_or_out_masks, nearest
 from splitgym.frameworks import Framework
-from splitgym.rounds import Decision, RoundState, System
 from splitgym.scenario import Scenario
+from splitgym.types import Decision, RoundState, System
 
 
 class ScheduleCodec(ActionCodec):
@@ -36,7 +37,7 @@ class ScheduleCodec(ActionCodec):
         phi = nearest(self.aggregation_levels, decision.aggregation_ratio)
         return np.concatenate([self._cuts.to_levels(decision), decision.selected, [phi]]).astype(np.int64)
 
-    def masks(self, available: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def masks(self, available: Bools) -> Bools:
         """Who is away cannot come in."""
         worlds = len(available)
         cuts, phi = np.ones((worlds, self._cuts.values), bool), np.ones((worlds, len(self.aggregation_levels)), bool)

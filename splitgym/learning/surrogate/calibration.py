@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from splitgym.arrays import Ints
 from splitgym.files import read_toml
 from splitgym.inputs import reading
 from splitgym.learning.surrogate.calibration_file import CalibrationFile, Purpose, key
@@ -34,9 +34,9 @@ class Calibration:
     dirichlet_alpha: tuple[float, float]
     cut_layers: int
     """Cut layers of the network, L - 1."""
-    train_samples: NDArray[np.int64]
+    train_samples: Ints
     """[K] training samples of each class."""
-    test_samples: NDArray[np.int64]
+    test_samples: Ints
     """[K] test samples of each class."""
     parameters: Parameters
     provenance: dict[str, Any]

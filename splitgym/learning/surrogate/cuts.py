@@ -1,7 +1,8 @@
-"""What a cut that moves does to skills: the rules of `splitgym.frameworks.parties.Parties.move_cut` for own units."""
+"""What a cut that moves does to skills: the rules of `splitgym.frameworks.nodes.Parties.move_cut` for own units."""
 
+from splitgym.arrays import Floats
 from splitgym.kernels import INLINED, kernel
-from splitgym.learning.surrogate.parameters import Floats, Parameters
+from splitgym.learning.surrogate.parameters import Parameters
 from splitgym.learning.surrogate.worlds import Worlds
 
 

@@ -3,9 +3,8 @@
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from splitgym.arrays import Floats
 
 BY_CUT = ("server_speed", "client_speed", "client_share", "kept_by_server")
 """Numbers that differ from cut layer to cut layer; a calibration has them at the first, the middle and the last."""

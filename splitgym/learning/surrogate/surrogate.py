@@ -4,15 +4,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from splitgym.arrays import Bools, Floats, Ints
 from splitgym.data import class_counts_of_worlds
 from splitgym.frameworks import Framework, aggregated_rows
-from splitgym.learning.surrogate.beginning import begin_episodes
 from splitgym.learning.surrogate.calibration import calibration_for
-from splitgym.learning.surrogate.law import play_round
+from splitgym.learning.surrogate.dynamics import play_round
+from splitgym.learning.surrogate.reset import begin_episodes
 from splitgym.learning.surrogate.worlds import Worlds
-from splitgym.network.worlds import Bools, Floats, Generators, Ints
-from splitgym.rounds import Decision, RoundOutcome
+from splitgym.network.worlds import Generators
 from splitgym.scenario import Scenario
+from splitgym.types import Decision, RoundOutcome
 
 
 class Surrogate:

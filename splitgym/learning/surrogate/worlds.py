@@ -4,13 +4,9 @@ from math import log
 from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import COMPILED, kernel
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 
 class Worlds(NamedTuple):

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from splitgym.arrays import Bools, Floats
 from splitgym.network.path_loss.model import MODELS, PathLoss, model_of
-from splitgym.network.worlds import Bools, Floats
 from splitgym.scenario import Cell
 
 

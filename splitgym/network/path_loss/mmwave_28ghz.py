@@ -7,8 +7,8 @@ Table I and Eq. (8), with their outage state left out: an outage is not a matter
 
 import numpy as np
 
+from splitgym.arrays import Bools, Floats
 from splitgym.network.path_loss.model import PathLoss
-from splitgym.network.worlds import Bools, Floats
 from splitgym.scenario import Cell
 
 LINE_OF_SIGHT_DECAY_M = 67.1

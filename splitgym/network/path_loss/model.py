@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from splitgym.network.worlds import Bools, Floats
+from splitgym.arrays import Bools, Floats
 from splitgym.parts import Parts
 from splitgym.scenario import Cell, ScenarioError
 from splitgym.scenario.parts import PATH_LOSSES

@@ -1,0 +1,187 @@
+"""Who holds which subchannels, kept so that water-filling and its changes cost next to nothing.
+
+A client's subchannels stand in the order of their noise floors, best first, beside four sums over them. With these the
+water level is found from the top: assume that all are wet, and drop the worst while it would stay dry.
+"""
+
+from math import inf, log1p, log2
+from typing import NamedTuple
+
+import numpy as np
+
+from splitgym.allocation.link_budget import Links
+from splitgym.arrays import Floats, Ints
+from splitgym.kernels import COMPILED, INLINED, UNCOUNTED, kernel
+from splitgym.timing.rates import LN2
+
+LARGEST_EXPONENT = 1000.0
+"""log2 of the highest water level that is told from an endless one."""
+
+
+class Holdings(NamedTuple):
+    """Subchannels of C clients; changed in place by `give` and `take`."""
+
+    owner: Ints
+    """[M] client, -1: unused."""
+    own: Ints
+    """[C, M] the client's subchannels, best first, in the first `number` places."""
+    number: Ints
+    """[C]."""
+    wide: Floats
+    """[C] sum of B_k, Hz."""
+    depth: Floats
+    """[C] sum of B_k log2 floor."""
+    floor: Floats
+    """[C] sum of B_k floor, W."""
+    downlink: Floats
+    """[C] R_i^D, bits/s."""
+    rates: Floats
+    """[3, C] room for rates, bits/s, that power control looks at."""
+
+
+@kernel(COMPILED)
+def no_holdings(clients: int, subchannels: int) -> Holdings:
+    """Nobody holds anything."""
+    return Holdings(
+        np.full(subchannels, -1),
+        np.empty((clients, subchannels), np.int64),
+        np.zeros(clients, np.int64),
+        np.zeros(clients),
+        np.zeros(clients),
+        np.zeros(clients),
+        np.zeros(clients),
+        np.zeros((3, clients)),
+    )
+
+
+@kernel(UNCOUNTED)
+def release(held: Holdings) -> None:
+    """Takes everything from everybody."""
+    held.owner[:] = -1
+    held.number[:] = 0
+    held.wide[:] = 0.0
+    held.depth[:] = 0.0
+    held.floor[:] = 0.0
+    held.downlink[:] = 0.0
+
+
+@kernel(UNCOUNTED)
+def give(held: Holdings, links: Links, i: int, k: int) -> None:
+    """Client i gets subchannel k, which is nobody's."""
+    held.owner[k] = i
+    _enlist(held.own, held.number, links.floor, i, k)
+    _sum_up(held, links, i)
+
+
+@kernel(INLINED)
+def _enlist(own: Ints, number: Ints, floor: Floats, i: int, k: int) -> None:
+    """Puts subchannel k into its place in the list of client i."""
+    place = number[i]
+    while place > 0 and floor[i, own[i, place - 1]] > floor[i, k]:
+        own[i, place] = own[i, place - 1]
+        place -= 1
+    own[i, place] = k
+    number[i] += 1
+
+
+@kernel(UNCOUNTED)
+def take(held: Holdings, links: Links, k: int) -> None:
+    """Subchannel k is taken from its owner."""
+    i = held.owner[k]
+    held.owner[k] = -1
+    place = 0
+    while held.own[i, place] != k:
+        place += 1
+    held.number[i] -= 1
+    for later in range(place, held.number[i]):
+        held.own[i, later] = held.own[i, later + 1]
+    _sum_up(held, links, i)
+
+
+@kernel(UNCOUNTED)
+def hold(held: Holdings, links: Links, owner: Ints) -> None:
+    """Everybody holds what `owner` [M] says."""
+    release(held)
+    own, number, floor = held.own, held.number, links.floor
+    for k in range(owner.shape[0]):
+        held.owner[k] = owner[k]
+        if owner[k] >= 0:
+            _enlist(own, number, floor, owner[k], k)
+    for i in range(number.shape[0]):
+        if number[i] > 0:
+            _sum_up(held, links, i)
+
+
+@kernel(INLINED)
+def _sum_up(held: Holdings, links: Links, i: int) -> None:
+    """The sums anew, in the order of the list: so they depend on what is held alone, not on how it came about."""
+    wide = depth = floor = downlink = 0.0
+    for n in range(held.number[i]):
+        k = held.own[i, n]
+        wide += links.hz[k]
+        depth += links.hz[k] * links.log_floor[i, k]
+        floor += links.hz[k] * links.floor[i, k]
+        downlink += links.downlink[i, k]
+    held.wide[i], held.depth[i], held.floor[i], held.downlink[i] = wide, depth, floor, downlink
+
+
+@kernel(UNCOUNTED)
+def log_level(held: Holdings, links: Links, i: int, rate: float) -> tuple[float, float, float]:
+    """Water-filling of client i for a rate > 0, bits/s.
+
+    Returns:
+        log2 of the water level (W/Hz), the Hz that are wet, and the sum of B_k floor over them (W): the least power is
+        wide * level - floor. An endless level for a rate that nobody reaches.
+    """
+    n = held.number[i]
+    wide, depth, floor = held.wide[i], held.depth[i], held.floor[i]
+    if n == 0 or rate == inf:
+        return inf, wide, floor
+    x = (rate + depth) / wide
+    worst = held.own[i, n - 1]
+    while n > 1 and x <= links.log_floor[i, worst]:
+        wide -= links.hz[worst]
+        depth -= links.hz[worst] * links.log_floor[i, worst]
+        floor -= links.hz[worst] * links.floor[i, worst]
+        x = (rate + depth) / wide
+        n -= 1
+        worst = held.own[i, n - 1]
+    return x, wide, floor
+
+
+@kernel(UNCOUNTED)
+def least_power(held: Holdings, links: Links, i: int, rate: float) -> float:
+    """Least power with which client i reaches a rate, W."""
+    if rate <= 0.0:
+        return 0.0
+    x, wide, floor = log_level(held, links, i, rate)
+    return wide * 2.0**x - floor if x < LARGEST_EXPONENT else inf
+
+
+@kernel(UNCOUNTED)
+def greatest_rate(held: Holdings, links: Links, i: int, power_w: float) -> float:
+    """Largest rate that client i reaches with a power, bits/s: water-filling again, from the power's side."""
+    n = held.number[i]
+    if n == 0 or power_w <= 0.0:
+        return 0.0
+    wide, depth, floor = held.wide[i], held.depth[i], held.floor[i]
+    worst = held.own[i, n - 1]
+    while n > 1 and power_w + floor <= wide * links.floor[i, worst]:
+        wide -= links.hz[worst]
+        depth -= links.hz[worst] * links.log_floor[i, worst]
+        floor -= links.hz[worst] * links.floor[i, worst]
+        n -= 1
+        worst = held.own[i, n - 1]
+    return wide * log2((power_w + floor) / wide) - depth
+
+
+@kernel(INLINED)
+def even_rate(held: Holdings, links: Links, i: int, power_w: float) -> float:
+    """Rate of client i with a power spread evenly over what it holds, bits/s."""
+    if held.number[i] == 0:
+        return 0.0
+    psd, rate = power_w / held.wide[i], 0.0
+    for n in range(held.number[i]):
+        k = held.own[i, n]
+        rate += links.hz[k] * log1p(psd / links.floor[i, k])
+    return rate / LN2

@@ -1,0 +1,1 @@
+"""What the descent is compared with: simple rules, and schemes of papers."""

@@ -1,0 +1,124 @@
+"""The paper's descent as it stands there: subchannels, power and cut layer in turn, until the latency stands still.
+
+Its blocks are the two-phase greedy, exact power control and enumeration. `splitgym.allocation.descent.descent` does
+better, and faster; this one is what that has to be compared with.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from splitgym.allocation.baselines.allocators import equal_shares
+from splitgym.allocation.descent.descent import descent_unchecked, rank
+from splitgym.arrays import Bools
+from splitgym.inputs import InputError
+from splitgym.timing.cost import round_cost_unchecked
+from splitgym.types import Decision, RoundState
+from splitgym.types.legal import check_arguments, check_decision, check_state, shown
+
+
+class Step(NamedTuple):
+    """One step of the descent."""
+
+    block: str
+    """"start", "subchannels", "power" or "cut"."""
+    decision: Decision
+    participants: int
+    """How many clients are expected to take part."""
+    latency_s: float
+    """Expected round latency after the step."""
+
+    def better_than(self, other: "Step") -> bool:
+        """Whether more clients take part, or as many in less time, see `splitgym.allocation.descent.descent.rank`."""
+        return rank(self.participants, self.latency_s) < rank(other.participants, other.latency_s)
+
+
+def best_cut(state: RoundState, decision: Decision) -> Step:
+    """The decision with the best cut layer, by enumeration: most clients take part, then the shortest round.
+
+    Args:
+        state: Of one world, as the scheduler believes it.
+        decision: Of one world; its cut layer does not matter.
+
+    Raises:
+        InputError: an argument does not fit the state; the message names it.
+    """
+    check_state(state, one_world=True)
+    check_decision(replace(decision, cut_layer=1), state)
+    return _best_cut(state, decision)
+
+
+def _best_cut(state: RoundState, decision: Decision) -> Step:
+    cuts = range(1, state.system.cut_layers + 1)
+    candidates = [replace(decision, cut_layer=cut) for cut in cuts]
+    cost = round_cost_unchecked(state.repeat(len(cuts)), Decision.stack(candidates))
+    participants = cost.participants.sum(1)
+    best = int(np.lexsort((cost.latency_s, -participants))[0])
+    return Step("cut", candidates[best], int(participants[best]), float(cost.latency_s[best]))
+
+
+def descent_steps(
+    state: RoundState, selected: Bools, aggregation_ratio: float, tolerance: float = 1e-6
+) -> Iterator[Step]:
+    """The steps of the paper's descent; the latency never increases while as many clients take part.
+
+    Blocks in turn: subchannels, power for these, cut layer for both; a step that is no better is not taken. It begins
+    with equal shares at their best cut layer and ends when a turn gains less than `tolerance`, relative.
+
+    Args:
+        state: Of one world, as the scheduler believes it.
+        selected: [C] who shall take part.
+        aggregation_ratio: phi.
+        tolerance: eps of the paper, relative to the latency, 0..1.
+
+    Raises:
+        InputError: an argument does not fit the state; the message names it.
+    """
+    check_arguments(state, selected=selected, aggregation_ratio=aggregation_ratio)
+    if not isinstance(tolerance, float | int) or not 0 <= tolerance <= 1:
+        raise InputError(f"tolerance = {shown(tolerance)}, allowed: 0..1")
+    return _steps(state, selected, aggregation_ratio, tolerance)
+
+
+def _steps(state: RoundState, selected: Bools, aggregation_ratio: float, tolerance: float) -> Iterator[Step]:
+    shares = replace(equal_shares(state, 1, selected & state.available, aggregation_ratio), selected=selected.copy())
+    now = _best_cut(state, shares)._replace(block="start")
+    yield now
+    while True:
+        before = now
+        for block in ("subchannels", "power", "cut"):
+            step = _best_cut(state, now.decision) if block == "cut" else _allocation(state, now.decision, block)
+            now = step if step.better_than(now) else now._replace(block=block)
+            yield now
+        gained = before.latency_s - now.latency_s
+        if now.participants == before.participants and not gained > tolerance * before.latency_s:
+            return
+
+
+def _allocation(state: RoundState, decision: Decision, block: str) -> Step:
+    """Subchannels by the greedy for the decision's cut layer, with even powers or (block "power") exact power control.
+
+    Exact powers are for the subchannels of the greedy, also where with even powers these were no better than before.
+    """
+    power = "control" if block == "power" else "even"
+    held: dict[str, Any] = {"cut_layer": int(decision.cut_layer), "search": False, "power": power}
+    allocated = descent_unchecked(state, decision.selected, decision.aggregation_ratio, **held).decision
+    cost = round_cost_unchecked(state, allocated)
+    return Step(block, allocated, int(cost.participants.sum()), float(cost.latency_s))
+
+
+def paper_descend(state: RoundState, selected: Bools, aggregation_ratio: float) -> Decision:
+    """The decision at which the paper's descent ends (see `descent_steps`).
+
+    Args:
+        state: Of one world, as the scheduler believes it.
+        selected: [C] who shall take part.
+        aggregation_ratio: phi.
+
+    Raises:
+        InputError: an argument does not fit the state; the message names it.
+    """
+    *_, last = descent_steps(state, selected, aggregation_ratio)
+    return last.decision

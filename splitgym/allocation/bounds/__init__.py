@@ -1,0 +1,1 @@
+"""What no allocation can beat: exact optima and lower bounds."""

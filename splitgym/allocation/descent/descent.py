@@ -1,0 +1,242 @@
+"""The descent over subchannels, power and cut layer."""
+
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from splitgym.allocation.clusters import clusters_for_unchecked
+from splitgym.allocation.descent.search import Worlds, descend_worlds
+from splitgym.allocation.link_budget import radio_of
+from splitgym.allocation.power import check_uplinks
+from splitgym.allocation.workload import round_of
+from splitgym.arrays import Bools, Floats, Ints
+from splitgym.frameworks.phases import Turns, aggregated_rows
+from splitgym.inputs import InputError
+from splitgym.types import Decision, RoundState, with_axis
+from splitgym.types.legal import check_arguments, shown
+
+TRIALS = 5
+"""Exchanges that may be tried for each subchannel."""
+LEAST_TRIALS = 300
+"""Enough for small cells to end where no single exchange helps."""
+
+
+def rank(participants: Any, latency_s: Any) -> tuple[Any, Any]:
+    """Sorts expected rounds, the better first: those in which more clients take part, then the shorter.
+
+    A round that leaves clients out at the timeout may be short, but does not do what was decided.
+    """
+    return -participants, latency_s
+
+
+class Descent(NamedTuple):
+    """A decision, and how the descent came to it; of one world, or of N with a leading axis."""
+
+    decision: Decision
+    participants: Any
+    """How many clients are expected to take part."""
+    latency_s: Any
+    """Expected round latency with static shares; on demand it is no longer."""
+    steps_s: Floats
+    """[4] expected latency after each of `splitgym.allocation.descent.search.BLOCKS`; it never increases while as many
+    clients take part."""
+
+
+def descent(
+    state: RoundState,
+    selected: Bools,
+    aggregation_ratio: Any,
+    *,
+    cut_layer: Any = None,
+    second_cut: Any = None,
+    assignment: Ints | None = None,
+    power: Literal["control", "even"] = "control",
+    search: bool = True,
+    cluster: Ints | None = None,
+) -> Descent:
+    """Chooses plan, subchannels and powers for the shortest round in which as many as can take part.
+
+    Under a plan: subchannels by the two-phase greedy, exact power control, then exchanges of subchannels until none
+    helps. All plans are enumerated that have this phi, those left out that a lower bound shows to be no better: cut
+    layers, and second cuts where a scenario lets these be decided. Under a plan to hold, exchanges begin at one deal of
+    subchannels instead of several, which takes a fraction of the time and on average costs less than a percent of the
+    latency. Where clients take turns, each turn has the whole band and is a problem of its own; the plan is common to
+    all.
+
+    Args:
+        state: Of one world or N, as the scheduler believes it.
+        selected: [C] or [N, C] who shall take part. Who is away gets nothing; nor does who cannot be in time for the
+            round's timeout, or the last in line if there are fewer subchannels than clients (see `unserved`).
+        aggregation_ratio: phi, or [N].
+        cut_layer: Hold it at this one, or [N]; or hold each client's at its own, [C] or [N, C]; None: choose.
+        second_cut: Hold it at this one, or [N]; None: choose, where it may be decided.
+        assignment: Hold the owners of the subchannels, [M] or [N, M] (-1: unused), in rounds without turns; None:
+            choose.
+        power: "control", or "even": every served client spends min(p_max, p_th / n) evenly over its subchannels, which
+            are not exchanged.
+        search: False: the greedy's subchannels as they are.
+        cluster: [C] or [N, C], for frameworks whose clusters take turns; None: formed by `form_clusters`.
+
+    Raises:
+        InputError: an argument does not fit the state; the message names it.
+    """
+    given: dict[str, Any] = {
+        "cut_layer": cut_layer,
+        "second_cut": second_cut,
+        "assignment": assignment,
+        "cluster": cluster,
+    }
+    held = {name: value for name, value in given.items() if value is not None}
+    check_arguments(state, one_world=False, selected=selected, aggregation_ratio=aggregation_ratio, **held)
+    if not isinstance(power, str) or power not in ("control", "even"):
+        raise InputError(f"power = {shown(power)}, allowed: 'control', 'even'")
+    if assignment is not None and state.system.program.turns is not Turns.TOGETHER:
+        raise InputError(f"assignment of a round with turns ({state.system.program.turns.name}), allowed: None")
+    return descent_unchecked(state, selected, aggregation_ratio, power=power, search=search, **given)
+
+
+def descent_unchecked(
+    state: RoundState,
+    selected: Bools,
+    aggregation_ratio: Any,
+    *,
+    cut_layer: Any = None,
+    second_cut: Any = None,
+    assignment: Ints | None = None,
+    power: str = "control",
+    search: bool = True,
+    cluster: Ints | None = None,
+) -> Descent:
+    """`descent` with arguments that are known to fit."""
+    system, turns, one = state.system, state.system.program.turns, not state.batched
+    plans, hold = _plans(state, aggregation_ratio, cut_layer, second_cut)
+    if turns is Turns.CLUSTERS and cluster is None:
+        return _with_clusters(state, selected, aggregation_ratio, cut_layer, power, search)
+    members = np.asarray(cluster if turns is Turns.CLUSTERS else np.zeros(selected.shape, np.int64))
+    turn = np.array(turns.of_clients(members), np.int64, order="C")
+    taking_part, given = selected & state.available, np.empty((*selected.shape[:-1], 0), np.int64)
+    if assignment is not None:
+        given = np.asarray(assignment, np.int64)
+        taking_part = taking_part & (given[..., None, :] == np.arange(selected.shape[-1])[:, None]).any(-1)
+    worlds = Worlds(
+        with_axis(state.subchannel_hz, one),
+        with_axis(state.channel_gain, one),
+        with_axis(state.client_hz, one),
+        with_axis(np.asarray(state.server_hz, np.float64), one),
+        with_axis(state.client_cut_layer, one),
+        with_axis(np.asarray(state.second_cut, np.int64), one),
+        with_axis(taking_part, one),
+        with_axis(turn, one),
+        with_axis(given, one),
+        plans,
+        hold,
+    )
+    found = descend_worlds(
+        radio_of(system),
+        round_of(system),
+        worlds,
+        1 if turns is Turns.TOGETHER else int(turn.max()) + 1,
+        power == "even",
+        max(LEAST_TRIALS, TRIALS * system.subchannels) if search else 0,
+    )
+    check_uplinks(int(found.uplinks[0]))
+    owner, psd = found.owner, found.psd
+    if turns is Turns.TOGETHER:
+        owner, psd = owner[:, 0], psd[:, 0]
+    grid, plan = system.program.plans, plans if hold else np.take_along_axis(plans, found.plan[:, None], axis=1)
+    cut, second = grid.cut_layer[plan], grid.second_cut[plan[:, 0]]
+    if plan.shape[1] == 1:
+        cut = cut[:, 0]
+    if one:
+        of_one: Any = cut[0] if cut.ndim > 1 else int(cut[0])
+        decision = Decision(of_one, owner[0], psd[0], selected.copy(), aggregation_ratio, members, int(second[0]))
+        return Descent(decision, int(found.participants[0]), float(found.latency_s[0]), found.steps_s[0])
+    ratio = np.broadcast_to(np.asarray(aggregation_ratio, np.float64), len(plans))
+    decision = Decision(cut, owner, psd, selected.copy(), ratio, members, second)
+    return Descent(decision, found.participants, found.latency_s, found.steps_s)
+
+
+def descend(state: RoundState, selected: Bools, aggregation_ratio: Any, **held: Any) -> Decision:
+    """The decision of `descent`, with the same arguments."""
+    return descent(state, selected, aggregation_ratio, **held).decision
+
+
+def allocate(state: RoundState, cut_layer: Any, selected: Bools, aggregation_ratio: Any) -> Decision:
+    """Subchannels and powers for a given cut layer: the descent with the cut layer held.
+
+    Args:
+        state: Of one world or N, as the scheduler believes it.
+        cut_layer: 1..L-1, or [N].
+        selected: [C] or [N, C]; clients that are not available get nothing.
+        aggregation_ratio: phi, or [N].
+
+    Raises:
+        InputError: an argument does not fit the state; the message names it.
+    """
+    return descend(state, selected, aggregation_ratio, cut_layer=cut_layer)
+
+
+def allocate_unchecked(
+    state: RoundState, cut_layer: Any, selected: Bools, aggregation_ratio: Any, second_cut: Any = None
+) -> Decision:
+    """`allocate` with arguments that are known to fit, and with a second cut, where one is decided."""
+    held = second_cut if state.system.program.plans.second_cuts > 1 else None
+    return descent_unchecked(state, selected, aggregation_ratio, cut_layer=cut_layer, second_cut=held).decision
+
+
+def _plans(state: RoundState, aggregation_ratio: Any, cut_layer: Any, second_cut: Any) -> tuple[Ints, bool]:
+    """[N, K] plans to choose from; or, and True, what is held: [N, 1] common ones, [N, C] those of each client."""
+    system, worlds = state.system, len(state.channel_gain) if state.batched else 1
+    grid, cuts = system.program.plans, system.cut_layers
+    rows = np.full(worlds, aggregated_rows(aggregation_ratio, system.batch_size))
+    if cut_layer is None and second_cut is None:
+        return grid.candidates(rows), False
+    every_cut = np.arange(1, cuts + 1) if cut_layer is None else _by_world(cut_layer, worlds)
+    if second_cut is not None:
+        second: Any = _by_world(second_cut, worlds)
+    else:
+        second = np.arange(1, grid.second_cuts + 1)
+    plans = np.broadcast_arrays(grid.index(every_cut, rows[:, None], second), np.empty((worlds, 1)))[0]
+    return np.array(plans), cut_layer is not None and (second_cut is not None or grid.second_cuts == 1)
+
+
+def _by_world(value: Any, worlds: int) -> Ints:
+    """[N, 1] from one number or [N]; [N, C] from [C] or [N, C]."""
+    value = np.asarray(value, np.int64)
+    if value.ndim == 2 or (value.ndim == 1 and worlds == 1 and len(value) != 1):
+        return np.broadcast_to(value, (worlds, value.shape[-1]))
+    return np.broadcast_to(value.reshape(-1, 1), (worlds, 1))
+
+
+def _with_clusters(
+    state: RoundState, selected: Bools, aggregation_ratio: Any, cut_layer: Any, power: Any, search: bool
+) -> Descent:
+    """The best over the cut layers, each with the clusters that are formed at it."""
+    if not state.batched:
+        options = []
+        for cut in range(1, state.system.cut_layers + 1) if cut_layer is None else (int(cut_layer),):
+            cluster = clusters_for_unchecked(state, cut, selected, aggregation_ratio)
+            held = {"cut_layer": cut, "power": power, "search": search, "cluster": cluster}
+            options.append(descent_unchecked(state, selected, aggregation_ratio, **held))
+        return min(options, key=lambda option: rank(option.participants, option.latency_s))
+    worlds = range(len(selected))
+    ratios, cuts = np.broadcast_to(aggregation_ratio, len(worlds)), np.broadcast_to(cut_layer, len(worlds))
+    best = [_with_clusters(state.world(n), selected[n], ratios[n], cuts[n], power, search) for n in worlds]
+    turns = max(len(option.decision.assignment) for option in best)
+    return Descent(
+        Decision.stack([_with_turns(option.decision, turns) for option in best]),
+        np.array([option.participants for option in best]),
+        np.array([option.latency_s for option in best]),
+        np.array([option.steps_s for option in best]),
+    )
+
+
+def _with_turns(decision: Decision, turns: int) -> Decision:
+    """The decision with so many turns, of which the last ones use nothing."""
+    more = ((0, turns - len(decision.assignment)), (0, 0))
+    return replace(
+        decision,
+        assignment=np.pad(decision.assignment, more, constant_values=-1),
+        power_w_per_hz=np.pad(decision.power_w_per_hz, more),
+    )

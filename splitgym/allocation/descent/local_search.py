@@ -1,0 +1,146 @@
+"""Exchanges of subchannels after the greedy: one goes to another client, or two clients swap one each.
+
+An exchange helps if everybody can end a little earlier than now within the budgets. Only the two clients concerned need
+another power for that, and theirs is a water-filling over sums that change by one subchannel; so a trial costs some ten
+nanoseconds, and no trial needs power control.
+"""
+
+from math import inf
+
+from splitgym.allocation.admission import sort_by
+from splitgym.allocation.assignment import Holdings, give, take
+from splitgym.allocation.descent.swap import Goal, helps, set_goal
+from splitgym.allocation.link_budget import Links
+from splitgym.allocation.power import control
+from splitgym.allocation.workload import Load
+from splitgym.arrays import Bools, Floats
+from splitgym.kernels import INLINED, kernel
+
+CARRIED_OUT = 10
+"""An exchange that is carried out takes the time of so many trials, and of another one for each client."""
+
+
+@kernel(INLINED)
+def exchange(held: Holdings, links: Links, load: Load, ends: Floats, goal: Goal, trials: int) -> tuple[float, int]:
+    """Exchanges subchannels until no single exchange helps, or until so many have been tried.
+
+    Args:
+        held: Changed in place.
+        links: Of the world.
+        load: Of the turn.
+        ends: [S] seconds of each segment under exact power control; kept up to date.
+        goal: Overwritten.
+        trials: How many exchanges may be tried; one that is carried out counts as more, for the power control after it.
+
+    Returns:
+        Sum of the ends, s, and how many trials are left.
+    """
+    total_s, first = 0.0, 0
+    for s in range(load.segments[0]):
+        total_s += ends[s]
+    # Whoever never ends has no goal.
+    improved = total_s < inf
+    clients, tried, receivers = held.number.shape[0], goal.tried, goal.order[0]
+    while improved and trials > 0:
+        improved = False
+        set_goal(goal, held, links, load, ends)
+        tried[:] = False
+        for receiver in receivers[: _list_receivers(goal)]:
+            improved, done, first = _try_all(held, links, goal, receiver, tried, first, trials)
+            tried[receiver] = True
+            trials -= done
+            if improved:
+                total_s = control(held, links, load, ends)
+                trials -= CARRIED_OUT + clients
+            if improved or trials <= 0:
+                break
+    return total_s, max(trials, 0)
+
+
+@kernel(INLINED)
+def _list_receivers(goal: Goal) -> int:
+    """Clients without whom as a receiver no exchange can help, if there are any; else all, thirstiest first.
+
+    They are those whose own budget is too small for the goal, and the last of each segment without an uplink.
+
+    Returns:
+        How many they are: so many come first in the first row of `goal.order`.
+    """
+    common, holder, segment, thirst = goal.common[0], goal.holder, goal.segment, goal.power_w
+    listed, order, n = goal.order[0], goal.order[1], 0
+    for i in range(order.shape[0]):
+        order[i], thirst[i] = i, -holder[i].power_w
+    sort_by(order, thirst)
+    for i in order:
+        wanted = -thirst[i] > common.client_max_w
+        for s in range(common.segments):
+            wanted |= not segment[s].uplink and segment[s].last[0] == i
+        if wanted:
+            listed[n] = i
+            n += 1
+    if common.timed >= 0 and common.over == 0.0:
+        needed = n
+        for i in order:
+            others = thirst[i] < 0.0
+            for place in range(needed):
+                others &= listed[place] != i
+            if others:
+                listed[n] = i
+                n += 1
+    return n
+
+
+@kernel(INLINED)
+def _try_all(
+    held: Holdings, links: Links, goal: Goal, i: int, tried: Bools, first: int, most: int
+) -> tuple[bool, int, int]:
+    """Client i tries to get each subchannel of the others, for nothing or for one of its own.
+
+    The first that helps is carried out. With whom has `tried` [C] already, all swaps have been tried.
+
+    Args:
+        held: Changed in place.
+        links: Of the world.
+        goal: What has to be met.
+        i: The client.
+        tried: [C].
+        first: Subchannel to begin with, as trials go round.
+        most: How many may be tried, give or take the number of the client's own subchannels.
+
+    Returns:
+        Whether one did, the number of trials, and the subchannel to go on with.
+    """
+    # Taken out of their tuples once: each time counts references.
+    owner, own, number = held.owner, held.own, held.number
+    hz, floor, log_floor, downlink = links.hz, links.floor, links.log_floor, links.downlink
+    holder, duty, segment, common = goal.holder, goal.duty, goal.segment, goal.common
+    trials = 0
+    for n in range(owner.shape[0]):
+        k = (first + n) % owner.shape[0]
+        j = owner[k]
+        if j == i:
+            continue
+        # Place -1 stands for nothing in return.
+        for place in range(-1, 0 if j >= 0 and tried[j] else number[i]):
+            if place < 0 and j >= 0 and number[j] == 1:
+                continue
+            back = own[i, place] if place >= 0 else -1
+            trials += 1
+            if helps(holder, duty, segment, common, own, hz, floor, log_floor, downlink, i, j, k, back):
+                _carry_out(held, links, i, j, k, back)
+                return True, trials, k + 1
+        if trials >= most:
+            return False, trials, k + 1
+    return False, trials, first
+
+
+@kernel(INLINED)
+def _carry_out(held: Holdings, links: Links, i: int, j: int, k: int, back: int) -> None:
+    """Client i gets subchannel k of j (-1: nobody's), and j gets `back` (-1: nothing)."""
+    if j >= 0:
+        take(held, links, k)
+    if back >= 0:
+        take(held, links, back)
+        if j >= 0:
+            give(held, links, j, back)
+    give(held, links, i, k)

@@ -1,0 +1,236 @@
+"""The search over cut layers and the blocks at each, compiled, for N worlds at once."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from splitgym.allocation.admission import servable
+from splitgym.allocation.assignment import Holdings, no_holdings
+from splitgym.allocation.descent.slot import STARTS, Room, allocate_turn, room_for
+from splitgym.allocation.link_budget import Links, Radio, fill_links, room_for_links
+from splitgym.allocation.power import write_psd
+from splitgym.allocation.workload import Load, Round, fill_load, no_load, uplinks
+from splitgym.arrays import Bools, Floats, Ints
+from splitgym.kernels import COMPILED, UNCOUNTED, kernel
+
+BLOCKS = ("subchannels", "power", "cut", "exchange")
+"""The steps of a descent: the first two at the most promising cut layer, then at all that may be better, then exchanges
+of subchannels at all that may be better still."""
+
+
+class Worlds(NamedTuple):
+    """N worlds to descend in, for the kernel."""
+
+    hz: Floats
+    """[N, M] bandwidths, Hz."""
+    gain: Floats
+    """[N, C, M]."""
+    client_hz: Floats
+    """[N, C] cycles/s."""
+    server_hz: Floats
+    """[N] cycles/s."""
+    client_cut_layer: Ints
+    """[N, C]."""
+    second_cut: Ints
+    """[N]."""
+    members: Bools
+    """[N, C] who is selected and there."""
+    turn: Ints
+    """[N, C] turn of each client."""
+    given: Ints
+    """[N, M] owners to hold, or [N, 0]: choose."""
+    plans: Ints
+    """[N, K] plans to choose from; or to hold, [N, 1] the common one, [N, C] that of each client."""
+    hold: bool
+    """Whether plans are held."""
+
+
+class Found(NamedTuple):
+    """What the kernel found in N worlds, with T turns."""
+
+    plan: Ints
+    """[N] index among the plans to choose from."""
+    owner: Ints
+    """[N, T, M] -1: unused."""
+    psd: Floats
+    """[N, T, M] W/Hz."""
+    participants: Ints
+    """[N] expected."""
+    latency_s: Floats
+    """[N] expected."""
+    steps_s: Floats
+    """[N, 4] expected latency after each of `BLOCKS`."""
+    uplinks: Ints
+    """[1] the most segments with an uplink in any world and under any plan."""
+
+
+class UnderPlan(NamedTuple):
+    """Room for what is done under one plan, with T turns."""
+
+    held: Holdings
+    load: Load
+    members: Bools
+    """[C] of the turn."""
+    room: Room
+    owner: Ints
+    """[T, M]."""
+    psd: Floats
+    """[T, M]."""
+
+
+@kernel(COMPILED)
+def descend_worlds(radio: Radio, rules: Round, of: Worlds, turns: int, even_power: bool, trials: int) -> Found:
+    """The descent of every world."""
+    (worlds, clients, subchannels), choices = of.gain.shape, of.plans.shape[1]
+    found = Found(
+        np.zeros(worlds, np.int64),
+        np.full((worlds, turns, subchannels), -1),
+        np.zeros((worlds, turns, subchannels)),
+        np.full(worlds, -1),
+        np.full(worlds, np.inf),
+        np.zeros((worlds, len(BLOCKS))),
+        np.zeros(1, np.int64),
+    )
+    links = room_for_links(clients, subchannels, radio)
+    at = UnderPlan(
+        no_holdings(clients, subchannels),
+        no_load(rules.resource.shape[0], clients),
+        np.zeros(clients, np.bool_),
+        room_for(rules.resource.shape[0] + 1, clients, subchannels),
+        np.empty((turns, subchannels), np.int64),
+        np.empty((turns, subchannels)),
+    )
+    most, least_s = np.zeros(choices, np.int64), np.zeros(choices)
+    for n in range(worlds):
+        fill_links(links, radio, of.hz[n], of.gain[n], of.members[n])
+        if of.hold:
+            starts = 1 if trials > 0 else 0
+            _try_plan(found, at, links, rules, of, n, 0, even_power, starts, trials)
+            found.steps_s[n, 2] = found.steps_s[n, 1]
+            found.steps_s[n, 3] = found.latency_s[n]
+        else:
+            _search_plans(found, at, links, rules, of, n, even_power, trials, most, least_s)
+        if not np.any(of.members[n]):
+            # A turn of nobody takes no time, a round of nobody lasts until the timeout.
+            found.latency_s[n], found.steps_s[n] = rules.timeout_s, rules.timeout_s
+    return found
+
+
+@kernel(COMPILED)
+def _search_plans(
+    found: Found,
+    at: UnderPlan,
+    links: Links,
+    rules: Round,
+    of: Worlds,
+    n: int,
+    even_power: bool,
+    trials: int,
+    most: Ints,
+    least_s: Floats,
+) -> None:
+    """All plans of world n that may be the best; `most` and `least_s` are room for bounds, [K] each."""
+    for j in range(most.shape[0]):
+        _fill_load(at.load, rules, of, n, j)
+        most[j], least_s[j] = 0, 0.0
+        for t in range(at.owner.shape[0]):
+            _find_members(at.members, links, of, n, t)
+            served, seconds = servable(at.load, links, at.members, rules.timeout_s, at.room.least_s, at.room.order)
+            most[j] += served
+            least_s[j] += seconds
+    serves, latency_s = most.copy(), least_s.copy()
+    # First without exchanges, then with them under the plans that may still be better, the best one first.
+    for last_block in range(2, 4 if trials > 0 else 3):
+        left = trials if last_block == 3 else 0
+        for j in _best_first(serves, latency_s):
+            if _better(found, n, most[j], least_s[j]) and (last_block == 2 or left > 0):
+                starts = STARTS if trials > 0 else 0
+                serves[j], latency_s[j], left = _try_plan(found, at, links, rules, of, n, j, even_power, starts, left)
+        found.steps_s[n, last_block:] = found.latency_s[n]
+
+
+@kernel(UNCOUNTED)
+def _try_plan(
+    found: Found,
+    at: UnderPlan,
+    links: Links,
+    rules: Round,
+    of: Worlds,
+    n: int,
+    choice: int,
+    even_power: bool,
+    starts: int,
+    trials: int,
+) -> tuple[int, float, int]:
+    """The blocks of all turns of world n under a plan, kept in `found` if that is better.
+
+    Returns:
+        How many clients are expected to take part, the latency, s, and how many trials are left.
+    """
+    _fill_load(at.load, rules, of, n, choice)
+    found.uplinks[0] = max(found.uplinks[0], uplinks(at.load))
+    serves, latency_s, first = 0, 0.0, found.participants[n] < 0
+    for t in range(at.owner.shape[0]):
+        anybody = _find_members(at.members, links, of, n, t)
+        count, seconds, trials = allocate_turn(
+            at.held,
+            links,
+            at.load,
+            at.members,
+            anybody,
+            rules.timeout_s,
+            of.given[n],
+            even_power,
+            starts,
+            trials,
+            at.room,
+        )
+        serves += count
+        latency_s += seconds
+        if first:
+            found.steps_s[n, 0] += at.room.blocks[0]
+            found.steps_s[n, 1] += at.room.blocks[1]
+        for k in range(at.owner.shape[1]):
+            at.owner[t, k] = at.held.owner[k]
+        write_psd(at.held, links, at.load, at.room.ends, even_power, at.psd[t])
+    if _better(found, n, serves, latency_s):
+        found.plan[n], found.participants[n], found.latency_s[n] = choice, serves, latency_s
+        for t in range(at.owner.shape[0]):
+            for k in range(at.owner.shape[1]):
+                found.owner[n, t, k], found.psd[n, t, k] = at.owner[t, k], at.psd[t, k]
+    return serves, latency_s, trials
+
+
+@kernel(UNCOUNTED)
+def _fill_load(load: Load, rules: Round, of: Worlds, n: int, choice: int) -> None:
+    """The load of world n under one of its plans."""
+    plans = of.plans[n] if of.hold else of.plans[n, choice : choice + 1]
+    fill_load(
+        load, rules, plans, of.members[n], of.client_hz[n], of.server_hz[n], of.client_cut_layer[n], of.second_cut[n]
+    )
+
+
+@kernel(UNCOUNTED)
+def _find_members(members: Bools, links: Links, of: Worlds, n: int, t: int) -> bool:
+    """Marks who is in turn t of world n and heard on some subchannel ([C]); whether anybody is, heard or not."""
+    anybody = False
+    for i in range(members.shape[0]):
+        member = of.members[n, i] and of.turn[n, i] == t
+        anybody |= member
+        members[i] = member and links.lowest_floor[i] < np.inf
+    return anybody
+
+
+@kernel(UNCOUNTED)
+def _better(found: Found, n: int, participants: int, latency_s: float) -> bool:
+    """Whether more clients take part than in what was found for world n, or as many in less time."""
+    if participants != found.participants[n]:
+        return participants > found.participants[n]
+    return latency_s < found.latency_s[n]
+
+
+@kernel(COMPILED)
+def _best_first(serves: Ints, seconds: Floats) -> Ints:
+    """Indices in the order of most clients, then least seconds."""
+    order = np.argsort(seconds, kind="mergesort")
+    return order[np.argsort(-serves[order], kind="mergesort")]

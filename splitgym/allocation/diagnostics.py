@@ -1,0 +1,51 @@
+"""Why somebody who was selected is not served: in words."""
+
+import numpy as np
+
+from splitgym.allocation.admission import least_seconds
+from splitgym.allocation.link_budget import own_links
+from splitgym.allocation.workload import common_seconds, own_load
+from splitgym.timing import round_cost
+from splitgym.types import Decision, RoundState
+from splitgym.types.legal import check_state
+
+
+def unserved(state: RoundState, decision: Decision) -> dict[int, str]:
+    """Who of the selected clients is not expected to take part, and why.
+
+    Args:
+        state: Of one world, as the scheduler believes it.
+        decision: Of one world.
+
+    Returns:
+        The reason by client; empty if everybody is served.
+
+    Raises:
+        InputError: an argument does not fit the state; the message names it.
+    """
+    check_state(state, one_world=True)
+    cost, system = round_cost(state, decision), state.system
+    links, load = own_links(state), own_load(state, decision.plan)
+    everybody = np.ones(len(decision.selected), bool)
+    alone_s = np.zeros_like(load.compute_s)
+    least_seconds(load, links, everybody, 1, alone_s)
+    before_s = [common_seconds(load, 0, np.array([i]), float(band)) for i, band in enumerate(links.band)]
+    alone_s = alone_s[: load.segments[1] + 1].sum(0) + before_s
+    turn, timeout_s = system.program.turns.of_clients(decision.cluster), system.round_timeout_s
+    reasons = {}
+    for i in np.flatnonzero(decision.selected & ~cost.participants):
+        wanted = int((decision.selected & state.available & (turn == turn[i])).sum())
+        if cost.unavailable[i]:
+            reason = "it is away"
+        elif alone_s[i] > timeout_s:
+            reason = (
+                f"even with the whole band its uplink ends after {alone_s[i]:.3g} s, the timeout is {timeout_s:g} s"
+            )
+        elif cost.timed_out[i]:
+            reason = f"beside the others its uplink does not end before the timeout of {timeout_s:g} s"
+        elif wanted > system.subchannels:
+            reason = f"{wanted} clients share {system.subchannels} subchannels, and it is one of the last in line"
+        else:
+            reason = f"with it somebody would miss the timeout of {timeout_s:g} s, and it is one of the last in line"
+        reasons[int(i)] = reason
+    return reasons

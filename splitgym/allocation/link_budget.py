@@ -1,0 +1,94 @@
+"""What the radio offers, as allocation needs it: noise floors, downlink rates and budgets of one world."""
+
+from math import inf, log2
+from typing import NamedTuple
+
+import numpy as np
+
+from splitgym.arrays import Bools, Floats
+from splitgym.kernels import COMPILED, INLINED, kernel
+from splitgym.timing.rates import subchannel_rate
+from splitgym.types import RoundState, System
+
+
+class Links(NamedTuple):
+    """Links of C clients over M subchannels."""
+
+    hz: Floats
+    """[M] B_k."""
+    floor: Floats
+    """[C, M] N0 / (G g_ik), W/Hz: the power spectral density at which the SNR is 1."""
+    log_floor: Floats
+    """[C, M] log2 of `floor`."""
+    downlink: Floats
+    """[C, M] bits/s that the base station sends on each subchannel."""
+    band: Floats
+    """[C] bits/s over the whole band."""
+    lowest_floor: Floats
+    """[C] of the client's best subchannel."""
+    best_downlink: Floats
+    """[C] on it, bits/s/Hz."""
+    client_max_w: float
+    """p_max."""
+    total_max_w: float
+    """p_th."""
+
+
+class Radio(NamedTuple):
+    """What `System` says of the radio, for kernels."""
+
+    noise_psd_w_per_hz: float
+    downlink_psd_w_per_hz: float
+    client_power_max_w: float
+    total_power_max_w: float
+
+
+def radio_of(system: System) -> Radio:
+    """The radio of a system."""
+    return Radio(
+        system.noise_psd_w_per_hz, system.downlink_psd_w_per_hz, system.client_power_max_w, system.total_power_max_w
+    )
+
+
+@kernel(COMPILED)
+def room_for_links(clients: int, subchannels: int, radio: Radio) -> Links:
+    """Links that nobody has, to be filled."""
+    return Links(
+        np.zeros(subchannels),
+        np.zeros((clients, subchannels)),
+        np.zeros((clients, subchannels)),
+        np.zeros((clients, subchannels)),
+        np.zeros(clients),
+        np.zeros(clients),
+        np.zeros(clients),
+        radio.client_power_max_w,
+        radio.total_power_max_w,
+    )
+
+
+@kernel(INLINED)
+def fill_links(links: Links, radio: Radio, hz: Floats, gain: Floats, wanted: Bools) -> None:
+    """Fills in the links of the clients that are wanted ([C]), from bandwidths [M] and gains [C, M]."""
+    floor, log_floor, downlink = links.floor, links.log_floor, links.downlink
+    clients, subchannels = gain.shape
+    for k in range(subchannels):
+        links.hz[k] = hz[k]
+    for i in range(clients):
+        band, lowest, best_downlink = 0.0, inf, 0.0
+        for k in range(subchannels if wanted[i] else 0):
+            floor[i, k] = radio.noise_psd_w_per_hz / gain[i, k]
+            log_floor[i, k] = log2(floor[i, k])
+            downlink[i, k] = subchannel_rate(hz[k], radio.downlink_psd_w_per_hz, gain[i, k], radio.noise_psd_w_per_hz)
+            band += downlink[i, k]
+            lowest = min(lowest, floor[i, k])
+            best_downlink = max(best_downlink, downlink[i, k] / hz[k])
+        links.band[i], links.lowest_floor[i], links.best_downlink[i] = band, lowest, best_downlink
+
+
+def own_links(state: RoundState) -> Links:
+    """The links; `state` is of one world."""
+    clients, subchannels = state.channel_gain.shape
+    radio, everybody = radio_of(state.system), np.ones(clients, np.bool_)
+    links = room_for_links(clients, subchannels, radio)
+    fill_links(links, radio, state.subchannel_hz, state.channel_gain, everybody)
+    return links

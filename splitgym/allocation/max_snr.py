@@ -1,0 +1,99 @@
+"""Received signal strength: each subchannel to who hears it best."""
+
+from math import inf
+from typing import NamedTuple
+
+import numpy as np
+
+from splitgym.arrays import Floats, Ints
+from splitgym.kernels import COMPILED, UNCOUNTED, kernel
+
+
+class Heard(NamedTuple):
+    """Who hears what best, of C clients over M subchannels."""
+
+    owner: Ints
+    """[M] -1: nobody."""
+    lowest: Floats
+    """[M] the owner's noise floor, in relation to its handicap."""
+    number: Ints
+    """[C] how many each owns."""
+    waiting: Ints
+    """[C] who has none."""
+    offer: Ints
+    """[C] the best subchannel for each of those, -1: not known."""
+    loss: Floats
+    """[C] what it costs its owner."""
+    handicap: Floats
+    """[C]."""
+
+
+@kernel(COMPILED)
+def no_heard(clients: int, subchannels: int) -> Heard:
+    """Empty room; no handicaps."""
+    return Heard(
+        np.zeros(subchannels, np.int64),
+        np.zeros(subchannels),
+        np.zeros(clients, np.int64),
+        np.zeros(clients, np.int64),
+        np.zeros(clients, np.int64),
+        np.zeros(clients),
+        np.ones(clients),
+    )
+
+
+@kernel(UNCOUNTED)
+def best_heard(floor: Floats, served: Ints, heard: Heard) -> None:
+    """Each subchannel goes to the client with the lowest noise floor on it, in relation to its handicap.
+
+    As long as somebody has none, one who has several gives one away: the one that loses the least signal, in dB, by the
+    exchange.
+
+    Args:
+        floor: [C, M] noise over gain, W/Hz; divided by the handicap.
+        served: Clients that get something, if there are enough subchannels.
+        heard: Filled, but the handicaps; the owners are -1 if nobody is served.
+    """
+    owner, lowest, number, handicap = heard.owner, heard.lowest, heard.number, heard.handicap
+    number[:] = 0
+    for k in range(floor.shape[1]):
+        owner[k], lowest[k] = -1, inf
+        for i in served:
+            if floor[i, k] / handicap[i] < lowest[k]:
+                owner[k], lowest[k] = i, floor[i, k] / handicap[i]
+        if owner[k] >= 0:
+            number[owner[k]] += 1
+    _share_out(floor, served, heard)
+
+
+@kernel(UNCOUNTED)
+def _share_out(floor: Floats, served: Ints, heard: Heard) -> None:
+    """Gives one subchannel to everybody who has none, if there are enough."""
+    owner, lowest, number, handicap = heard.owner, heard.lowest, heard.number, heard.handicap
+    waiting, offer, loss, count = heard.waiting, heard.offer, heard.loss, 0
+    for i in served:
+        if number[i] == 0:
+            waiting[count], offer[count], loss[count] = i, -1, 0.0
+            count += 1
+    left = count
+    while left > 0:
+        # What a client can get only grows worse, so only the best offer has to be up to date.
+        n = 0
+        for other in range(1, count):
+            if loss[other] < loss[n]:
+                n = other
+        i, k = waiting[n], offer[n]
+        if k >= 0 and number[owner[k]] > 1:
+            number[owner[k]] -= 1
+            owner[k], number[i] = i, 1
+            loss[n] = inf
+            left -= 1
+            continue
+        best = inf
+        for k in range(owner.shape[0]):
+            if owner[k] >= 0 and number[owner[k]] > 1 and floor[i, k] / handicap[i] / lowest[k] < best:
+                best = floor[i, k] / handicap[i] / lowest[k]
+                offer[n] = k
+        if best == inf:
+            return
+        loss[n] = best

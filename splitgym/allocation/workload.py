@@ -1,0 +1,288 @@
+"""What each client has to do by itself in a turn, read from the framework's program.
+
+Clients work by themselves between the phases that are common to all. So a turn takes
+
+    T = common + sum over segments s of max over clients i of (compute_si + uplink_si / R_i^U + downlink_si / R_i^D)
+
+where a segment is what lies between two common phases. That holds for every framework's program; EPSL has two segments,
+one with the uplink and one with the unicast, SFL a second uplink in the last one.
+"""
+
+from math import inf
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from splitgym.allocation.budget import even_power_w
+from splitgym.arrays import Bools, Floats, Ints
+from splitgym.frameworks.phases import Program
+from splitgym.kernels import COMPILED, INLINED, UNCOUNTED, kernel
+from splitgym.timing.amounts import Work, bits_between, move_bits, once_amount, plan_of
+from splitgym.timing.barrier import (
+    BACKHAUL,
+    BROADCAST,
+    CLIENT,
+    SERVER,
+    UPLINK,
+    common_speed,
+    deadline_barrier,
+    duration,
+)
+from splitgym.timing.cell import Cloud, cloud_of
+from splitgym.timing.rates import subchannel_rate
+from splitgym.types import Plan, RoundState, System, with_axis
+from splitgym.types.legal import check_plan
+
+
+class Round(NamedTuple):
+    """What `Program` and `System` say of the work in a turn, for kernels."""
+
+    resource: Ints
+    """[P]."""
+    work: Work
+    """Of each phase under each plan."""
+    cut_layer: Ints
+    """[G] of each plan."""
+    second_cut: Ints
+    """[G] of each plan, 0: nobody decides it."""
+    prefix_bits: Floats
+    """[L] model bits of units 1..j."""
+    timeout_s: float
+    cloud: Cloud
+
+
+class Load(NamedTuple):
+    """The load of C clients in up to S segments, under one plan or one of each client's own; filled by `fill_load`."""
+
+    compute_s: Floats
+    """[S, C]."""
+    uplink_bits: Floats
+    """[S, C]."""
+    downlink_bits: Floats
+    """[S, C]."""
+    segments: Ints
+    """[2] how many segments there are; the one behind which the timeout applies (-1: it never does)."""
+    common: Floats
+    """[2, 3] common phases before the timeout applies, and after: seconds, seconds for each participant, broadcast
+    bits."""
+    common_s: Floats
+    """[2, C] what each participant adds to the seconds of common phases, where plans differ."""
+    differs: Bools
+    """[1] whether plans differ: then `common_s` counts."""
+
+
+def round_of(system: System) -> Round:
+    """The round of a system's program."""
+    program: Program = system.program
+    return Round(
+        program.resource,
+        Work(program.work, program.per_participant),
+        program.plans.cut_layer,
+        program.plans.second_cut,
+        system.prefix_bits,
+        system.round_timeout_s,
+        cloud_of(system),
+    )
+
+
+@kernel(COMPILED)
+def no_load(phases: int, clients: int) -> Load:
+    """An empty load with room for any program of so many phases."""
+    segments = phases + 1
+    return Load(
+        np.zeros((segments, clients)),
+        np.zeros((segments, clients)),
+        np.zeros((segments, clients)),
+        np.zeros(2, np.int64),
+        np.zeros((2, 3)),
+        np.zeros((2, clients)),
+        np.zeros(1, np.bool_),
+    )
+
+
+@kernel(UNCOUNTED)
+def fill_load(
+    load: Load,
+    of: Round,
+    plans: Ints,
+    members: Bools,
+    client_hz: Floats,
+    server_hz: float,
+    client_cut_layer: Ints,
+    second_cut: int,
+) -> None:
+    """Fills in the load under a plan or plans, moved parts of the network included.
+
+    Where plans differ, what a common phase does once is that of the members' largest, also if that one is not served.
+
+    Args:
+        load: Overwritten.
+        of: Of the program.
+        plans: [1] the common plan, or [C] that of each client.
+        members: [C] who may take part.
+        client_hz: [C] cycles/s.
+        server_hz: Cycles/s.
+        client_cut_layer: [C] cut layer that each client holds, 0: none yet.
+        second_cut: Last unit at the edge server before the round, 0: none yet.
+    """
+    resource = of.resource
+    between = bits_between(second_cut, of.second_cut[plans[0]], of.prefix_bits)
+    load.differs[0] = plans.shape[0] > 1
+    if load.differs[0]:
+        load.common_s[:] = 0.0
+    load.compute_s[0], load.uplink_bits[0], load.downlink_bits[0] = 0.0, 0.0, 0.0
+    load.common[:] = 0.0
+    barrier = deadline_barrier(resource)
+    segment, open_segment, timed = 0, False, -1
+    for i in range(client_hz.shape[0]):
+        down, up = move_bits(client_cut_layer[i], of.cut_layer[plan_of(plans, i)], of.prefix_bits)
+        load.downlink_bits[0, i], load.uplink_bits[0, i] = down, up
+        open_segment |= down + up > 0.0
+    for phase in range(resource.shape[0]):
+        kind = resource[phase]
+        if kind < SERVER:
+            open_segment = True
+            _add_own(load, of.work, plans, phase, kind, segment, client_hz)
+            continue
+        if phase == barrier:
+            timed = segment
+        if open_segment:
+            segment += 1
+            open_segment = False
+            load.compute_s[segment], load.uplink_bits[segment], load.downlink_bits[segment] = 0.0, 0.0, 0.0
+        speed = common_speed(kind, server_hz, inf, of.cloud)
+        part = 0 if phase < barrier else 1
+        _add_common(load, of.work, plans, phase, kind, part, speed, members)
+        if kind == BACKHAUL:
+            # What moves goes with the first of what is sent.
+            load.common[part, 0] += between / speed
+            between = 0.0
+    if barrier == resource.shape[0]:
+        timed = segment
+    load.segments[0], load.segments[1] = segment + open_segment, timed
+
+
+@kernel(INLINED)
+def _add_own(load: Load, work: Work, plans: Ints, phase: int, kind: int, segment: int, client_hz: Floats) -> None:
+    """Adds what clients do by themselves in a phase of a segment."""
+    differs, amount = plans.shape[0] > 1, work.work[plans[0], phase]
+    for i in range(client_hz.shape[0]):
+        if differs:
+            amount = work.work[plans[i], phase]
+        if kind == CLIENT:
+            load.compute_s[segment, i] += amount / client_hz[i]
+        elif kind == UPLINK:
+            load.uplink_bits[segment, i] += amount
+        else:
+            load.downlink_bits[segment, i] += amount
+
+
+@kernel(INLINED)
+def _add_common(
+    load: Load, work: Work, plans: Ints, phase: int, kind: int, part: int, speed: float, members: Bools
+) -> None:
+    """Adds a common phase before (part 0) or after (1) the timeout applies, at a speed that broadcasts do not need."""
+    once = once_amount(work, plans, phase, members)
+    if kind == BROADCAST:
+        load.common[part, 2] += once
+        return
+    load.common[part, 0] += once / speed
+    if plans.shape[0] == 1:
+        load.common[part, 1] += work.per_participant[plans[0], phase] / speed
+        return
+    for i in range(members.shape[0]):
+        load.common_s[part, i] += work.per_participant[plans[i], phase] / speed
+
+
+@kernel(UNCOUNTED)
+def common_seconds(load: Load, part: int, served: Ints, slowest_band: float) -> float:
+    """Seconds of the common phases before (part 0) or after (1) the timeout applies, for some clients ([n] indices)."""
+    seconds, each, bits = load.common[part]
+    of_all = each * served.shape[0]
+    if load.differs[0]:
+        for i in served:
+            of_all += load.common_s[part, i]
+    return seconds + of_all + duration(bits, slowest_band)
+
+
+@kernel(UNCOUNTED)
+def uplinks(load: Load) -> int:
+    """How many segments have an uplink."""
+    count = 0
+    for s in range(load.segments[0]):
+        bits = 0.0
+        for i in range(load.uplink_bits.shape[1]):
+            bits += load.uplink_bits[s, i]
+        count += bits > 0.0
+    return count
+
+
+def own_load(state: RoundState, plan: Plan) -> Load:
+    """The load under a plan; `state` is of one world.
+
+    Raises:
+        InputError: the plan does not fit the state; the message names what does not.
+    """
+    check_plan(state, plan)
+    of, everybody = round_of(state.system), np.ones(len(state.client_hz), np.bool_)
+    load, plans = no_load(len(of.resource), len(state.client_hz)), plan.indices(state)
+    held, second_cut = state.client_cut_layer, int(state.second_cut)
+    fill_load(load, of, plans, everybody, state.client_hz, float(state.server_hz), held, second_cut)
+    return load
+
+
+def own_seconds(state: RoundState, plan: Plan, sharing: Any) -> Floats:
+    """[C] or [N, C] seconds for all that a client does by itself, if `sharing` clients share band and power evenly.
+
+    Args:
+        state: Of one world or N, as the scheduler believes it; a client's link is its mean gain.
+        plan: Of one world or N.
+        sharing: Number of clients, or [N].
+    """
+    system, gain = state.system, np.atleast_2d(state.channel_gain.mean(-1))
+    hz = np.atleast_1d(state.subchannel_hz.sum(-1)) / sharing
+    seconds: Floats = _own_seconds(
+        round_of(system),
+        with_axis(plan.indices(state), not state.batched),
+        np.atleast_2d(state.client_hz),
+        np.atleast_1d(state.server_hz),
+        np.atleast_2d(state.client_cut_layer),
+        np.atleast_1d(state.second_cut),
+        gain,
+        hz,
+        even_power_w(state, sharing) / hz,
+        (system.downlink_psd_w_per_hz, system.noise_psd_w_per_hz),
+    )
+    return seconds if state.batched else seconds[0]
+
+
+@kernel(COMPILED)
+def _own_seconds(
+    of: Round,
+    plans: Ints,
+    client_hz: Floats,
+    server_hz: Floats,
+    client_cut_layer: Ints,
+    second_cut: Ints,
+    gain: Floats,
+    hz: Floats,
+    uplink_psd: Floats,
+    downlink_and_noise_psd: tuple[float, float],
+) -> Floats:
+    """[N, C]; `gain` is [N, C], `hz` and `uplink_psd` are [N]."""
+    worlds, clients = gain.shape
+    seconds, load = np.zeros((worlds, clients)), no_load(len(of.resource), clients)
+    everybody = np.ones(clients, np.bool_)
+    downlink_psd, noise = downlink_and_noise_psd
+    for n in range(worlds):
+        fill_load(load, of, plans[n], everybody, client_hz[n], server_hz[n], client_cut_layer[n], second_cut[n])
+        for i in range(clients):
+            up, down = 0.0, 0.0
+            for s in range(load.segments[0]):
+                seconds[n, i] += load.compute_s[s, i]
+                up += load.uplink_bits[s, i]
+                down += load.downlink_bits[s, i]
+            seconds[n, i] += duration(up, subchannel_rate(hz[n], uplink_psd[n], gain[n, i], noise)) + duration(
+                down, subchannel_rate(hz[n], downlink_psd, gain[n, i], noise)
+            )
+    return seconds

@@ -1,0 +1,215 @@
+"""The parties of split learning: clients with the first units of a network, a server with the others.
+
+Every party is resident and keeps its optimiser; units are trained in place, and only a cut that moves hands units on.
+"""
+
+import copy
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from splitgym.arrays import Floats, Ints
+from splitgym.frameworks.node import Party
+from splitgym.frameworks.segments import SPLIT, Node, Segments, Weights, segment_at, units_on_clients
+from splitgym.frameworks.snapshots import state_of
+from splitgym.models import CuttableNetwork
+from splitgym.scenario import Training
+
+
+class Parties:
+    """All clients, the server and what is behind it, around one network.
+
+    Before the first round everybody knows the initial weights of the whole network, so the first cut moves nothing.
+
+    Args:
+        network: The network; the server trains it in place.
+        clients: C.
+        training: Optimisers and their rates.
+        segments: Who trains which units. Unless clients have weights of their own, all parties hold the same units and
+            differ in their optimisers: a model that is handed on or averaged needs no second place.
+        second_cut: Last unit in front of the cloud's, if there is one; `move_cut` may move it.
+
+    Attributes:
+        cloud: Trains the last units of the server's network, if there is one.
+        cut_layers: [C] last unit of each client, as decided; 0 before the first round.
+    """
+
+    def __init__(
+        self,
+        network: CuttableNetwork,
+        clients: int,
+        training: Training,
+        segments: Segments = SPLIT,
+        second_cut: int | None = None,
+    ) -> None:
+        self.training = training
+        self.segments = segments
+        self.server = Party(list(network.units), training.server_learning_rate, training)
+        self.clients = [Party([], training.client_learning_rate, training) for _ in range(clients)]
+        at_client, at_server = segment_at(segments, Node.CLIENT), segment_at(segments, Node.SERVER)
+        self.own_units = at_client is not None and at_client.weights is Weights.OWN
+        averaged = at_server is not None and at_server.weights is Weights.AVERAGED
+        copies = clients if averaged else 0
+        self._copies = [Party(self.server.units, training.server_learning_rate, training) for _ in range(copies)]
+        self._second_cut = len(network) if second_cut is None else second_cut
+        self.cloud: Party | None = None
+        if segment_at(segments, Node.CLOUD) is not None:
+            self.cloud = Party(self.server.units, training.server_learning_rate, training)
+        self.cut_layers = np.zeros(clients, np.int64)
+        self._train_behind_the_cut()
+
+    @property
+    def cut_layer(self) -> int:
+        """Units in front of the server's: of the client that has the fewest."""
+        return int(self.cut_layers.min())
+
+    def cut_of(self, participants: Sequence[int]) -> int:
+        """Units in front of the server's for some clients, which have the same cut layer."""
+        return int(self.cut_layers[list(participants)].min())
+
+    @property
+    def client_cut_layer(self) -> Ints:
+        """[C] how many units of each client's own are valid; 0 before the first round, and if it has none."""
+        return np.array([len(client.units) * self.own_units for client in self.clients], np.int64)
+
+    def server_of(self, client: int) -> Party:
+        """The server as that client trains with it."""
+        return self._copies[client] if self._copies else self.server
+
+    def everybody(self) -> list[Party]:
+        """All parties, in a fixed order."""
+        return [*self.servers(), *self._copies, *self.clients]
+
+    def servers(self) -> list[Party]:
+        """Who trains the units behind the cut, in their order: the server, and the cloud if there is one."""
+        return [self.server] if self.cloud is None else [self.server, self.cloud]
+
+    @property
+    def second_cut(self) -> int:
+        """Units in front of the cloud's; all of them if there is none."""
+        return max(self._second_cut, self.cut_layer)
+
+    def step_servers(self, gradients: Sequence[Tensor | None]) -> None:
+        """One step of the server and the cloud with gradients of all weights behind the cut."""
+        left = iter(gradients)
+        for server in self.servers():
+            server.step(list(islice(left, len(server.parameters))))
+
+    def scale_rates(self, factor: float) -> None:
+        """Everybody trains with `factor` times its learning rate until told otherwise."""
+        for party in self.everybody():
+            party.scale_rate(factor)
+
+    def move_cut(
+        self,
+        cut_layer: int | Ints,
+        participants: Sequence[int],
+        data_share: Floats,
+        second_cut: int | None = None,
+    ) -> None:
+        """Moves the cuts to the given layers, with the clients that take part.
+
+        Own units. Shallower: the server takes over the units behind the new cut, as the mean of those of the
+        participants weighted by their data; everybody else's copies of these units are void. A unit that the server
+        trained already, for clients with shallower cuts, counts with the data of these. Deeper: participants fetch the
+        units in between as the server last had them; others do so when they next take part.
+        Otherwise the units stay where they are, and other parties train them.
+
+        Args:
+            cut_layer: Of all clients, or [C]; of a client that takes no part what it may keep.
+            participants: Who takes part.
+            data_share: [C] share of all training samples.
+            second_cut: Last unit in front of the cloud's; None: as before.
+        """
+        units, clients = len(self.server.units), len(self.clients)
+        if self.own_units:
+            self._move_own_units(np.broadcast_to(cut_layer, clients), participants, data_share)
+        before = (self.cut_layers, self.second_cut)
+        self.cut_layers = np.array(
+            [units_on_clients(self.segments, int(cut), units) for cut in np.broadcast_to(cut_layer, clients)]
+        )
+        self._second_cut = self._second_cut if second_cut is None else second_cut
+        if np.array_equal(self.cut_layers, before[0]) and self.second_cut == before[1]:
+            return
+        self._train_behind_the_cut()
+        if not self.own_units:
+            for client, cut in zip(self.clients, self.cut_layers, strict=True):
+                client.units = self.server.units[:cut]
+                client.train_units(0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that training changes, as tensors and plain values of its own."""
+        state = {
+            "cut_layers": self.cut_layers.tolist(),
+            "second_cut": self._second_cut,
+            "held": [len(client.units) for client in self.clients],
+            "server": [unit.state_dict() for unit in self.server.units],
+            "clients": [[u.state_dict() for u in client.units] for client in self.clients if self.own_units],
+            "optimizers": [party.optimizer.state_dict() for party in self.everybody()],
+        }
+        return copy.deepcopy(state)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes back to what `state_dict` gave."""
+        self.cut_layers, self._second_cut = np.array(state["cut_layers"], np.int64), state["second_cut"]
+        for unit, saved in zip(self.server.units, state["server"], strict=True):
+            unit.load_state_dict(saved)
+        for client, held in zip(self.clients, state["held"], strict=True):
+            units = self.server.units[:held]
+            client.units = [copy.deepcopy(unit) for unit in units] if self.own_units else units
+        for client, saved_units in zip(self.clients, state["clients"], strict=False):
+            for unit, saved in zip(client.units, saved_units, strict=True):
+                unit.load_state_dict(saved)
+        for client in self.clients:
+            client.train_units(0)
+        self._train_behind_the_cut()
+        for party, saved in zip(self.everybody(), state["optimizers"], strict=True):
+            # Optimisers keep the tensors that they are given.
+            party.optimizer.load_state_dict(copy.deepcopy(saved))
+
+    def _train_behind_the_cut(self) -> None:
+        self.server.train_units(self.cut_layer, self.second_cut)
+        for copy_of_server, cut in zip(self._copies, self.cut_layers, strict=False):
+            copy_of_server.train_units(int(cut), self.second_cut)
+        if self.cloud is not None:
+            self.cloud.train_units(self.second_cut)
+
+    def _move_own_units(self, cut_layers: Ints, participants: Sequence[int], data_share: Floats) -> None:
+        held = self.client_cut_layer
+        if not held.any():
+            participants = range(len(self.clients))
+        for index in range(int(cut_layers.min()), int(held.max())):
+            givers = [i for i in participants if cut_layers[i] <= index < held[i]]
+            served = np.flatnonzero((held <= index) & (index >= self.cut_layer))
+            self._take_over(index, givers, float(data_share[served].sum()), data_share)
+        for i, (client, cut) in enumerate(zip(self.clients, cut_layers, strict=True)):
+            if held[i] > cut:
+                del client.units[cut:]
+                client.train_units(0)
+            elif held[i] < cut and i in participants:
+                client.units += [copy.deepcopy(unit) for unit in self.server.units[held[i] : cut]]
+                client.train_units(0)
+
+    def _take_over(self, index: int, givers: Sequence[int], served: float, data_share: Floats) -> None:
+        """Makes the server's unit the mean of those given up and, for the data that it served, of its own."""
+        if not givers:
+            return
+        total = data_share[list(givers)].sum() + served
+        states = [self.clients[i].units[index].state_dict() for i in givers]
+        weights = data_share[list(givers)] / total
+        with torch.no_grad():
+            for name, value in self.server.units[index].state_dict().items():
+                if value.is_floating_point():
+                    parts = [float(w) * state[name] for w, state in zip(weights, states, strict=True)]
+                    if served > 0:
+                        parts.append(served / total * value)
+                    value.copy_(torch.stack(parts).sum(0))
+
+
+def model_state(units: Sequence[nn.Module]) -> list[Tensor]:
+    """What is sent of a model: weights and running statistics, without counters."""
+    return [tensor for tensor in state_of(units) if tensor.is_floating_point()]

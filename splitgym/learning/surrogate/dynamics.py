@@ -1,0 +1,92 @@
+"""The law of learning: one round of it in many worlds.
+
+Server and clients know each class to some degree (their skill), in proportion to the units that they hold. Rounds add
+to the skill of the classes in the mini-batches. A client also gets used to the classes of its own data, and falls
+behind while the server moves on without it. Losses and accuracies are read from these.
+"""
+
+import numpy as np
+
+from splitgym.arrays import Bools, Floats, Ints
+from splitgym.kernels import UNCOUNTED, kernel
+from splitgym.learning.surrogate.accuracy_model import measure
+from splitgym.learning.surrogate.cuts import move_cut
+from splitgym.learning.surrogate.parameters import Parameters
+from splitgym.learning.surrogate.update import train
+from splitgym.learning.surrogate.worlds import Worlds
+
+
+def play_round(
+    worlds: Worlds,
+    cut_layer: Ints,
+    participants: Bools,
+    aggregated: Floats,
+    normals: Floats,
+    parameters: Parameters,
+    test_share: Floats,
+    evaluation_samples: int,
+    evaluate_every: int,
+) -> None:
+    """One round in all worlds.
+
+    Args:
+        worlds: Changed in place.
+        cut_layer: [N] 1..L-1.
+        participants: [N, C]
+        aggregated: [N] share of the rows whose last-layer gradients are averaged, m / b.
+        normals: [N, K + 2 C] standard normals: of the classes, of the clients' accuracies, of their losses.
+        parameters: Of the law, by cut layer.
+        test_share: [K] share of each class in the test data.
+        evaluation_samples: Test samples on which accuracy is measured.
+        evaluate_every: Rounds from one measurement to the next.
+    """
+    _play_rounds(
+        worlds,
+        cut_layer,
+        participants,
+        aggregated,
+        normals,
+        parameters,
+        test_share,
+        evaluation_samples,
+        evaluate_every,
+        np.empty((4, participants.shape[1], len(test_share))),
+        np.empty(participants.shape[1]),
+    )
+
+
+@kernel(UNCOUNTED, fastmath=True)
+def _play_rounds(
+    worlds: Worlds,
+    cut_layer: Ints,
+    participants: Bools,
+    aggregated: Floats,
+    normals: Floats,
+    parameters: Parameters,
+    test_share: Floats,
+    evaluation_samples: int,
+    evaluate_every: int,
+    scratch: Floats,
+    part: Floats,
+) -> None:
+    """As `play_round`, with room to work in: [4, C, K] and [C]."""
+    clients, classes = participants.shape[1], len(test_share)
+    fresh = np.sqrt(1.0 - parameters.persistence**2) * parameters.wobble
+    for n in range(len(cut_layer)):
+        worlds.rounds[n] += 1
+        total = 0.0
+        for c in range(clients):
+            part[c] = worlds.data_share[n, c] if participants[n, c] else 0.0
+            total += part[c]
+        worlds.trained[n] = total > 0.0
+        if worlds.trained[n]:
+            for c in range(clients):
+                part[c] /= total
+            move_cut(worlds, n, cut_layer[n], part, parameters)
+            train(worlds, n, part, aggregated[n], normals[n, classes + clients :], parameters, scratch)
+            for k in range(classes):
+                worlds.wobble[n, k] = parameters.persistence * worlds.wobble[n, k] + fresh * normals[n, k]
+        worlds.evaluated[n] = worlds.rounds[n] % evaluate_every == 0
+        if worlds.evaluated[n]:
+            of_clients = normals[n, classes : classes + clients]
+            measure(worlds, n, of_clients, parameters, test_share, evaluation_samples, scratch)

@@ -1,0 +1,122 @@
+"""What a round teaches those who take part, and whom it leaves behind."""
+
+import numpy as np
+
+from splitgym.arrays import Floats
+from splitgym.kernels import INLINED, kernel
+from splitgym.learning.surrogate.parameters import Parameters
+from splitgym.learning.surrogate.probabilities import answer, limited
+from splitgym.learning.surrogate.worlds import Worlds
+
+
+@kernel(INLINED, fastmath=True)
+def train(
+    worlds: Worlds,
+    n: int,
+    part: Floats,
+    aggregated: float,
+    loss_normals: Floats,
+    p: Parameters,
+    scratch: Floats,
+) -> None:
+    """Trains world n once.
+
+    A class's skill grows with the errors on its samples, in the server's units with those of all participants and in
+    a client's units with its own. It grows the faster, the more the network knows already, and hardly where the
+    mini-batches have few classes or their gradients are averaged over clients.
+
+    Args:
+        worlds: Changed in place.
+        n: The world.
+        part: [C] share of each client in the data of those that take part; 0: takes no part.
+        aggregated: Share of the rows whose last-layer gradients are averaged.
+        loss_normals: [C] standard normals.
+        p: Of the law, by cut layer.
+        scratch: [4, C, K]
+    """
+    known = _look(worlds, n, part, p, scratch[0], scratch[1])
+    answer(scratch[0], scratch[1], scratch[2])
+    concentration, evenness, diversity = _mix(worlds, n, part, p)
+    # One client alone has nothing to average.
+    averaged = aggregated if concentration < 1.0 - 1e-9 else 0.0
+    kept = concentration**p.kept_by_number if averaged > 0.0 else 1.0
+    pace = scratch.shape[2] * worlds.luck[n] * (p.openness + known) ** p.take_off
+    gain = scratch[3, 0]
+    gain[:] = 0.0
+    worlds.loss[n] = 0.0
+    for c in range(len(part)):
+        if part[c] > 0.0:
+            left = 1.0 - averaged + averaged * min(p.kept_by_client * kept * worlds.evenness[n, c], 1.0)
+            hit = _teach(worlds, n, c, pace * left, diversity, p, scratch)
+            for k in range(len(gain)):
+                gain[k] += part[c] * scratch[2, c, k]
+            worlds.behind[n, c] *= 1.0 - p.returning
+            noise = np.exp(p.loss_noise * (loss_normals[c] - 0.5 * p.loss_noise))
+            worlds.client_loss[n, c] = -np.log(max(hit, 1e-9)) * noise
+            worlds.loss[n] += part[c] * worlds.client_loss[n, c]
+    left = 1.0 - averaged + averaged * min(p.kept_by_server[worlds.cut_layer[n]] * kept * evenness, 1.0)
+    speed = left * pace * p.server_speed[worlds.cut_layer[n]] / (1.0 + p.few * concentration)
+    moved = 0.0
+    for k in range(len(gain)):
+        step = limited(speed * gain[k])
+        moved += abs(step) / len(gain)
+        worlds.skill[n, k] += step - p.decay * worlds.skill[n, k]
+    for c in range(len(part)):
+        if part[c] == 0.0:
+            worlds.behind[n, c] += p.drift * moved
+
+
+@kernel(INLINED, fastmath=True)
+def _look(worlds: Worlds, n: int, part: Floats, p: Parameters, right: Floats, weight: Floats) -> float:
+    """Fills in logits and habits, [C, K]; returns the mean skill of those that take part."""
+    clients, classes = right.shape
+    in_client = p.client_share[worlds.cut_layer[n]]
+    known = 0.0
+    for c in range(clients):
+        behind = worlds.behind[n, c]
+        skill = 0.0
+        for k in range(classes):
+            right[c, k] = in_client * (worlds.own_skill[n, c, k] - behind) + (1.0 - in_client) * worlds.skill[n, k]
+            skill += max(right[c, k], 0.0)
+            weight[c, k] = worlds.habit[n, c, k]
+        known += part[c] * skill
+    return known / classes
+
+
+@kernel(INLINED, fastmath=True)
+def _mix(worlds: Worlds, n: int, part: Floats, p: Parameters) -> tuple[float, float, float]:
+    """Of who takes part: sum of squared shares, mean evenness, and how well the classes are mixed (1: evenly)."""
+    classes = worlds.skill.shape[1]
+    concentration = evenness = squares = 0.0
+    for c in range(len(part)):
+        concentration += part[c] * part[c]
+        evenness += part[c] * worlds.evenness[n, c]
+    for k in range(classes):
+        mass = 0.0
+        for c in range(len(part)):
+            mass += part[c] * worlds.class_share[n, c, k]
+        squares += mass * mass
+    return concentration, evenness, (1.0 / (classes * squares)) ** p.skew
+
+
+@kernel(INLINED, fastmath=True)
+def _teach(worlds: Worlds, n: int, c: int, pace: float, diversity: float, p: Parameters, scratch: Floats) -> float:
+    """Skill and habits of one client; leaves what it teaches the server, [K], in the third scratch array.
+
+    Returns:
+        The mean probability of a right answer on the client's own data.
+    """
+    probability, weight, others = scratch[0, c], scratch[1, c], scratch[2, c]
+    share, own_skill, habit = worlds.class_share[n, c], worlds.own_skill[n, c], worlds.habit[n, c]
+    own_speed, habit_speed = pace * p.client_speed[worlds.cut_layer[n]], pace * p.habit_speed
+    hit = wrong = 0.0
+    for k in range(len(share)):
+        hit += share[k] * probability[k]
+        wrong += share[k] * (1.0 - probability[k]) / others[k]
+    for k in range(len(share)):
+        error = share[k] * (1.0 - probability[k])
+        in_favour = weight[k] * (wrong - error / others[k])
+        own_skill[k] += limited(own_speed * error) - p.decay * own_skill[k]
+        habit[k] += limited(habit_speed * (error - in_favour)) - p.decay * habit[k]
+        others[k] = error * diversity - p.confusion * in_favour
+    return hit

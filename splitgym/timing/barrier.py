@@ -1,0 +1,259 @@
+"""The clock of a turn: walks the phases of one world and notes when each client is busy with what."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from splitgym.arrays import Bools, Floats, Ints
+from splitgym.frameworks.phases import Resource
+from splitgym.kernels import COMPILED, INLINED, UNCOUNTED, kernel
+from splitgym.timing.amounts import Work, common_amount
+from splitgym.timing.cell import Cell, Cloud, Links
+
+CLIENT, UPLINK, UNICAST = int(Resource.CLIENT), int(Resource.UPLINK), int(Resource.UNICAST)
+SERVER, BROADCAST = int(Resource.SERVER), int(Resource.BROADCAST)
+CLOUD, BACKHAUL = int(Resource.CLOUD), int(Resource.BACKHAUL)
+END = BACKHAUL + 1
+"""Behind the last phase everybody waits for the slowest, too."""
+
+MIGRATION_ROWS = 2
+"""A timeline begins with two rows for parts of the network that move: down to the clients, up to the server."""
+
+
+@kernel(INLINED)
+def duration(amount: float, speed: float) -> float:
+    """Seconds for an amount of work at a speed; endless at speed 0, nothing for no work."""
+    if amount == 0.0:
+        return 0.0
+    return amount / speed if speed > 0.0 else np.inf
+
+
+@kernel(INLINED)
+def common_speed(kind: int, server_hz: float, slowest_band: float, cloud: Cloud) -> float:
+    """Cycles/s or bits/s of who is busy in a common phase."""
+    if kind == SERVER:
+        return server_hz
+    if kind == BROADCAST:
+        return slowest_band
+    return cloud.hz if kind == CLOUD else cloud.backhaul
+
+
+@kernel(UNCOUNTED)
+def first_of(resource: Ints, kind: int) -> int:
+    """Index of the first phase of a kind among the phases ([P] who is busy in each), -1: there is none."""
+    for phase in range(resource.shape[0]):
+        if resource[phase] == kind:
+            return phase
+    return -1
+
+
+@kernel(UNCOUNTED)
+def deadline_barrier(resource: Ints) -> int:
+    """Index of the phase before which the timeout applies: the first common one that follows the first uplink.
+
+    Args:
+        resource: [P] who is busy in each phase.
+
+    Returns:
+        0..P-1; P: at the end of the phases; P + 1: never, as there is no uplink.
+    """
+    phases, phase = resource.shape[0], first_of(resource, UPLINK)
+    if phase < 0:
+        return phases + 1
+    while phase < phases and resource[phase] < SERVER:
+        phase += 1
+    return phase
+
+
+class Rows(NamedTuple):
+    """The rows of a turn's timeline, R = MIGRATION_ROWS + P for P phases, and what may end it."""
+
+    kind: Ints
+    """[R + 1] who is busy; END behind the last row."""
+    deadline_row: int
+    """The row before which the timeout applies; above R: never."""
+    waiting_row: int
+    """The row in which the server waits if nobody is left: the first uplink, or that of what moves."""
+    backhaul_row: int
+    """The first row in which something goes between server and cloud, and with it what moves there; -1: none."""
+    timeout_s: float
+    """Counted from the begin of the turn."""
+
+
+class Timeline(NamedTuple):
+    """What happens when in a turn, s from its begin."""
+
+    start: Floats
+    """[R, C] begin of each row for each client: of what it waits for, when that is taken up."""
+    stop: Floats
+    """[R, C] its end."""
+    stage_s: Floats
+    """[R] seconds of each row on the critical path; they sum to the latency."""
+    common_s: Floats
+    """[R] seconds that the server, the base station or the cloud works on each common phase."""
+
+
+@kernel(COMPILED)
+def rows_of(resource: Ints, timeout_s: float) -> Rows:
+    """The rows of a framework's phases ([P] who is busy in each)."""
+    kind = np.concatenate((np.array([UNICAST, UPLINK]), resource, np.array([END])))
+    backhaul = first_of(resource, BACKHAUL)
+    return Rows(
+        kind,
+        MIGRATION_ROWS + deadline_barrier(resource),
+        MIGRATION_ROWS + first_of(resource, UPLINK),
+        MIGRATION_ROWS + backhaul if backhaul >= 0 else -1,
+        float(timeout_s),
+    )
+
+
+@kernel(COMPILED)
+def no_timeline(rows: int, clients: int) -> Timeline:
+    """An empty timeline."""
+    return Timeline(np.zeros((rows, clients)), np.zeros((rows, clients)), np.zeros(rows), np.zeros(rows))
+
+
+@kernel(INLINED)
+def walk(
+    table: Rows,
+    work: Work,
+    plans: Ints,
+    takes_part: Bools,
+    cell: Cell,
+    links: Links,
+    now: Floats,
+    timeline: Timeline,
+) -> tuple[float, float]:
+    """Runs one turn of one world with static shares.
+
+    Clients work side by side through per-client phases; before a common phase and at the end everybody waits for the
+    slowest. At the first such barrier after the first uplink who is later than the timeout is left out, and the server
+    has then waited until the timeout.
+
+    Args:
+        table: Of the framework and the scenario.
+        work: Of the framework.
+        plans: [1] the common plan, or [C] that of each client.
+        takes_part: [C]; who is left out is set to False here.
+        cell: Of the world.
+        links: Of the turn.
+        now: [C] room for the clients' clocks.
+        timeline: Filled.
+
+    Returns:
+        The latency of the turn, s, and the bits that were broadcast.
+    """
+    # Taken out of their tuples once: each time counts references.
+    kinds, start, stop, stage_s = table.kind, timeline.start, timeline.stop, timeline.stage_s
+    band = cell.band
+    rows, clients = start.shape
+    deadline = table.timeout_s if table.deadline_row <= rows else np.inf
+    now[:] = 0.0
+    start[:] = 0.0
+    stop[:] = 0.0
+    stage_s[:] = 0.0
+    segment = 0
+    barrier = broadcast_bits = 0.0
+    for row in range(rows + 1):
+        kind = kinds[row]
+        if kind < SERVER:
+            _work_apart(row, kind, work, plans, takes_part, cell, links, now, start, stop)
+            continue
+        if row == table.deadline_row:
+            _leave_out_late(now, takes_part, start, stop, row, table.timeout_s)
+        barrier = _close_segment(now, start, stop, stage_s, segment, row, deadline)
+        participants, slowest_band = _participants(takes_part, band)
+        if participants == 0:
+            stage_s[table.waiting_row] += table.timeout_s - barrier
+            barrier = table.timeout_s
+            break
+        if kind == END:
+            break
+        if row == table.deadline_row:
+            deadline = np.inf
+        common = common_amount(work, plans, row - MIGRATION_ROWS, takes_part, participants)
+        if row == table.backhaul_row:
+            common += cell.move_between
+        speed = common_speed(kind, cell.server_hz, slowest_band, cell.cloud)
+        seconds = duration(common, speed)
+        stage_s[row] = min(seconds, max(deadline - barrier, 0.0))
+        if kind == BROADCAST:
+            broadcast_bits += common if stage_s[row] == seconds else speed * stage_s[row]
+        for i in range(clients):
+            now[i] = 0.0
+            if takes_part[i]:
+                now[i] = barrier + seconds
+                start[row, i], stop[row, i] = barrier, now[i]
+        segment = row + 1
+    for row in range(rows):
+        timeline.common_s[row] = stage_s[row]
+    return barrier, broadcast_bits
+
+
+@kernel(INLINED)
+def _work_apart(
+    row: int,
+    kind: int,
+    work: Work,
+    plans: Ints,
+    takes_part: Bools,
+    cell: Cell,
+    links: Links,
+    now: Floats,
+    start: Floats,
+    stop: Floats,
+) -> None:
+    """A row in which every client works by itself; clocks go on."""
+    client_hz, uplink, downlink = cell.client_hz, links.uplink, links.downlink
+    move_down, move_up = cell.move_down, cell.move_up
+    differs, amount = plans.shape[0] > 1, work.work[plans[0], max(row - MIGRATION_ROWS, 0)]
+    for i in range(now.shape[0]):
+        if takes_part[i]:
+            if row < MIGRATION_ROWS:
+                amount = move_down[i] if row == 0 else move_up[i]
+            elif differs:
+                amount = work.work[plans[i], row - MIGRATION_ROWS]
+            speed = client_hz[i] if kind == CLIENT else uplink[i] if kind == UPLINK else downlink[i]
+            start[row, i] = now[i]
+            now[i] += duration(amount, speed)
+            stop[row, i] = now[i]
+
+
+@kernel(INLINED)
+def _participants(takes_part: Bools, band: Floats) -> tuple[int, float]:
+    """How many take part, and the least rate of a broadcast to them, bits/s."""
+    participants, slowest_band = 0, np.inf
+    for i in range(takes_part.shape[0]):
+        if takes_part[i]:
+            participants += 1
+            slowest_band = min(slowest_band, band[i])
+    return participants, slowest_band
+
+
+@kernel(INLINED)
+def _leave_out_late(now: Floats, takes_part: Bools, start: Floats, stop: Floats, rows: int, timeout_s: float) -> None:
+    """Ends what late clients are doing at the timeout, up to which the server has waited for them."""
+    for i in range(now.shape[0]):
+        if now[i] > timeout_s:
+            takes_part[i] = False
+            now[i] = timeout_s
+            for row in range(rows):
+                start[row, i] = min(start[row, i], timeout_s)
+                stop[row, i] = min(stop[row, i], timeout_s)
+
+
+@kernel(INLINED)
+def _close_segment(
+    now: Floats, start: Floats, stop: Floats, stage_s: Floats, first: int, last: int, deadline: float
+) -> float:
+    """Everybody waits for the slowest: its phases [first, last) are on the critical path; returns its clock.
+
+    What comes after a deadline that is still ahead will be cut off there, and so does not count.
+    """
+    slowest = 0
+    for i in range(1, now.shape[0]):
+        if now[i] > now[slowest]:
+            slowest = i
+    for row in range(first, last):
+        stage_s[row] = min(stop[row, slowest], deadline) - min(start[row, slowest], deadline)
+    return now[slowest]

@@ -1,0 +1,92 @@
+"""One turn of one world, with static shares or on demand."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from splitgym.arrays import Bools, Floats, Ints
+from splitgym.kernels import COMPILED, INLINED, kernel
+from splitgym.timing.amounts import Work
+from splitgym.timing.barrier import Rows, Timeline, no_timeline, walk
+from splitgym.timing.cell import Cell, Links, Spectrum, no_links
+from splitgym.timing.dynamic_sharing import band_as_decided
+from splitgym.timing.events import tasks_of
+from splitgym.timing.on_demand import walk_on_demand
+from splitgym.timing.rates import fill_own_links
+
+
+class Turn(NamedTuple):
+    """Room for what is decided and what happens in a turn."""
+
+    began: Bools
+    """[C] who began it."""
+    takes_part: Bools
+    """[C] who is not left out."""
+    owner: Ints
+    """[M] who has each subchannel, -1: nobody."""
+    psd: Floats
+    """[M] of the owners, W/Hz."""
+    now: Floats
+    """[C] room for clocks."""
+    timeline: Timeline
+    links: Links
+
+
+@kernel(COMPILED)
+def room_for_turn(rows: int, clients: int, subchannels: int) -> Turn:
+    """Empty room."""
+    return Turn(
+        np.zeros(clients, np.bool_),
+        np.zeros(clients, np.bool_),
+        np.zeros(subchannels, np.int64),
+        np.zeros(subchannels),
+        np.zeros(clients),
+        no_timeline(rows, clients),
+        no_links(clients),
+    )
+
+
+@kernel(INLINED)
+def walk_turn(
+    table: Rows,
+    server_by_client: bool | None,
+    spectrum: Spectrum,
+    cell: Cell,
+    work: Work,
+    plans: Ints,
+    turn: Turn,
+) -> tuple[float, float]:
+    """Runs one turn of one world.
+
+    Args:
+        table: Of framework and scenario.
+        server_by_client: On demand: whether the server can work for one client before the rows of another are there.
+            None: with static shares.
+        spectrum: Of the world.
+        cell: Of the world.
+        work: Of the framework.
+        plans: [1] the common plan, or [C] that of each client.
+        turn: Its owners, powers and `takes_part` are read, and who is left out is set to False there; the timeline and
+            the links are filled.
+
+    Returns:
+        The latency of the turn, s, and the bits that were broadcast.
+    """
+    # By itself, so that the compiler sees that without on-demand sharing nothing else is left to do.
+    if server_by_client is None:
+        return _walk_statically(table, spectrum, cell, work, plans, turn)
+    if not np.any(turn.takes_part):
+        return _walk_statically(table, spectrum, cell, work, plans, turn)
+    tasks = tasks_of(table, work, plans, turn.takes_part, server_by_client, cell)
+    band = band_as_decided(cell.gain, turn.owner, turn.psd, turn.takes_part, spectrum)
+    return walk_on_demand(
+        tasks, table.deadline_row, table.timeout_s, turn.takes_part, cell, band, spectrum, turn.timeline, turn.links
+    )
+
+
+@kernel(INLINED)
+def _walk_statically(
+    table: Rows, spectrum: Spectrum, cell: Cell, work: Work, plans: Ints, turn: Turn
+) -> tuple[float, float]:
+    fill_own_links(spectrum, cell.gain, turn.owner, turn.psd, turn.links)
+    return walk(table, work, plans, turn.takes_part, cell, turn.links, turn.now, turn.timeline)

@@ -1,0 +1,55 @@
+"""Who has which part of the band in a turn."""
+
+import numpy as np
+
+from splitgym.arrays import Bools, Floats, Ints
+from splitgym.kernels import INLINED, kernel
+from splitgym.timing.cell import Spectrum
+
+
+@kernel(INLINED)
+def band_of_turn(
+    assignment: Ints,
+    decided_psd: Floats,
+    members: Bools,
+    anew: bool,
+    spectrum: Spectrum,
+    own_hz: Floats,
+    owner: Ints,
+    psd: Floats,
+) -> None:
+    """The band of a turn's members: what they own in the decision, or the whole band dealt anew.
+
+    Dealt anew, members keep what they own; every other subchannel goes, in increasing index, to the member with the
+    fewest Hz at that moment (the lowest index of several). Whoever has something then spends min(p_max, p_th / how
+    many they are), spread evenly.
+
+    Args:
+        assignment: [M] owner of each subchannel in the decision, -1: unused.
+        decided_psd: [M] powers in the decision, W/Hz.
+        members: [C] who is in the turn; somebody, if the band is dealt anew.
+        anew: Whether the band is dealt anew.
+        spectrum: Of the world.
+        own_hz: [C] room.
+        owner: [M] filled with members, -1: unused.
+        psd: [M] filled with transmit power spectral densities, W/Hz.
+    """
+    hz = spectrum.subchannel_hz
+    for i in range(members.shape[0]):
+        own_hz[i] = 0.0 if members[i] else np.inf
+    for k in range(owner.shape[0]):
+        owner[k], psd[k] = -1, decided_psd[k]
+        if assignment[k] >= 0 and members[assignment[k]]:
+            owner[k] = assignment[k]
+            own_hz[owner[k]] += hz[k]
+    if not anew:
+        return
+    for k in range(owner.shape[0]):
+        if owner[k] < 0:
+            owner[k] = np.argmin(own_hz)
+            own_hz[owner[k]] += hz[k]
+    served = 0
+    for i in range(members.shape[0]):
+        served += members[i] and own_hz[i] > 0.0
+    for k in range(owner.shape[0]):
+        psd[k] = min(spectrum.client_max_w, spectrum.total_max_w / served) / own_hz[owner[k]]

@@ -1,0 +1,285 @@
+"""The turns of a round, of N worlds: who is in each, with which part of the band, and how they follow each other."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from splitgym.arrays import Bools, Floats, Ints
+from splitgym.frameworks.phases import Turns
+from splitgym.kernels import COMPILED, INLINED, UNCOUNTED, kernel
+from splitgym.timing.amounts import Work, bits_between, move_bits, plan_of
+from splitgym.timing.barrier import BACKHAUL, BROADCAST, CLIENT, CLOUD, SERVER, UNICAST, UPLINK, Rows, rows_of
+from splitgym.timing.cell import Cell, Constants, Spectrum
+from splitgym.timing.rates import fill_band_rates
+from splitgym.timing.slot import Turn, room_for_turn, walk_turn
+from splitgym.timing.slot_bandwidth import band_of_turn
+
+CLUSTERS, ONE_BY_ONE = int(Turns.CLUSTERS), int(Turns.ONE_BY_ONE)
+BEFORE, BEHIND = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+"""Turns that come before and after all."""
+
+
+class Rules(NamedTuple):
+    """What a framework and a scenario say about the turns of a round."""
+
+    resource: Ints
+    """[P] who is busy in each phase."""
+    work: Floats
+    """[G, P] cycles or bits under each plan."""
+    per_participant: Floats
+    """[G, P] cycles or bits more for each client that takes part in the turn."""
+    cut_layer: Ints
+    """[G] of each plan."""
+    second_cut: Ints
+    """[G] of each plan, 0: nobody decides it."""
+    prefix_bits: Floats
+    """[L] model bits of units 1..j."""
+    turns: int
+    """Who works at the same time: a number of `Turns`."""
+    uses_own_subchannels: bool
+    """Whether a client without a subchannel cannot take part."""
+    timeout_s: float
+    """Counted from the begin of each turn."""
+
+
+class Worlds(NamedTuple):
+    """The states of N worlds."""
+
+    hz: Floats
+    """[N, M] bandwidths B_k, Hz."""
+    gain: Floats
+    """[N, C, M] linear, antenna gains included."""
+    client_hz: Floats
+    """[N, C] cycles/s."""
+    server_hz: Floats
+    """[N] cycles/s."""
+    client_cut: Ints
+    """[N, C] cut layer that each client holds, 0: none yet."""
+    second_cut: Ints
+    """[N] last unit in front of the cloud's, 0: none yet."""
+    available: Bools
+    """[N, C] who is there."""
+
+
+class Decided(NamedTuple):
+    """The decisions in N worlds."""
+
+    plan: Ints
+    """[N, 1] the common plan, or [N, C] that of each client."""
+    selected: Bools
+    """[N, C] who shall take part."""
+    cluster: Ints
+    """[N, C] lower: earlier."""
+    owner: Ints
+    """[N, T, M] -1: unused; T = 1: one band for all turns."""
+    psd: Floats
+    """[N, T, M] W/Hz."""
+    by_turn: bool
+    """Whether there is a band for each turn, at the turn's index."""
+
+
+class Walked(NamedTuple):
+    """What happens in N worlds: the arrays of `splitgym.timing.cost.RoundCost`, zeros before it is filled."""
+
+    latency_s: Floats
+    participants: Bools
+    without_subchannel: Bools
+    unavailable: Bools
+    timed_out: Bools
+    start_s: Floats
+    stop_s: Floats
+    stage_s: Floats
+    client_energy_j: Floats
+    server_energy_j: Floats
+    traffic_bits: Floats
+    migration_bits: Floats
+
+
+class Room(NamedTuple):
+    """Room to work in."""
+
+    turn: Turn
+    order: Ints
+    """[C] the turn that each client is in."""
+    members: Bools
+    """[C] who shall take part and is there."""
+    band: Floats
+    """[C] as in `Cell`, like the next two."""
+    down: Floats
+    up: Floats
+
+
+@kernel(INLINED)
+def turn_of_client(turns: int, cluster: int, client: int) -> int:
+    """`splitgym.frameworks.phases.Turns.of_clients`, of one client."""
+    return cluster if turns == CLUSTERS else client if turns == ONE_BY_ONE else 0
+
+
+def _walk_worlds(
+    rows: Rows,
+    constants: Constants,
+    rules: Rules,
+    server_by_client: bool | None,
+    worlds: Worlds,
+    decided: Decided,
+    walked: Walked,
+    room: Room,
+) -> None:
+    """As `walk_turns`."""
+    work = Work(rules.work, rules.per_participant)
+    turn, order, members, band = room.turn, room.order, room.members, room.band
+    down, up, began, prefix_bits = room.down, room.up, turn.began, rules.prefix_bits
+    selected, available, client_cut, cluster = decided.selected, worlds.available, worlds.client_cut, decided.cluster
+    without_subchannel, unavailable, latency_s = walked.without_subchannel, walked.unavailable, walked.latency_s
+    count, clients, _ = worlds.gain.shape
+    for n in range(count):
+        spectrum = Spectrum(
+            worlds.hz[n], constants.noise, constants.downlink_psd, constants.client_max_w, constants.total_max_w
+        )
+        plans = decided.plan[n]
+        for i in range(clients):
+            down[i], up[i] = move_bits(client_cut[n, i], rules.cut_layer[plan_of(plans, i)], prefix_bits)
+            order[i] = turn_of_client(rules.turns, cluster[n, i], i)
+            members[i] = without_subchannel[n, i] = selected[n, i] and available[n, i]
+            unavailable[n, i] = selected[n, i] and not available[n, i]
+        fill_band_rates(spectrum, worlds.gain[n], members, band)
+        between = bits_between(worlds.second_cut[n], rules.second_cut[plans[0]], prefix_bits)
+        cell = Cell(worlds.client_hz[n], worlds.server_hz[n], constants.cloud, worlds.gain[n], band, down, up, between)
+        current = _next_turn(order, members, BEFORE)
+        following = _next_turn(order, members, current)
+        anew = not decided.by_turn and current < BEHIND and (following < BEHIND or rules.turns == ONE_BY_ONE)
+        while True:
+            row = current if decided.by_turn and current < BEHIND else 0
+            for i in range(clients):
+                began[i] = members[i] and order[i] == current
+            band_of_turn(
+                decided.owner[n, row], decided.psd[n, row], began, anew, spectrum, turn.now, turn.owner, turn.psd
+            )
+            _find_who_begins(turn, rules.uses_own_subchannels)
+            seconds, broadcast_bits = walk_turn(rows, server_by_client, spectrum, cell, work, plans, turn)
+            _note_turn(walked, n, constants, rows.kind, spectrum, cell, turn, broadcast_bits)
+            latency_s[n] += seconds
+            if following == BEHIND:
+                break
+            current, following = following, _next_turn(order, members, following)
+
+
+# Who shares on demand needs arrays of changing sizes; with static shares nothing is made.
+_with_static_shares = kernel(UNCOUNTED)(_walk_worlds)
+_on_demand = kernel(COMPILED)(_walk_worlds)
+
+
+@kernel(COMPILED)
+def walk_turns(
+    constants: Constants,
+    rules: Rules,
+    server_by_client: bool | None,
+    worlds: Worlds,
+    decided: Decided,
+    walked: Walked,
+) -> None:
+    """Walks the phases with the members of each turn, one turn after the other.
+
+    If the decision has a band for each turn, it counts as it is. One band for all turns is dealt anew in every turn if
+    the clients go one by one or if there are several turns, and counts as it is in a single turn. Turns without members
+    take no time; without any member there is one turn of nobody.
+
+    Args:
+        constants: Of all worlds.
+        rules: Of framework and scenario.
+        server_by_client: On demand: whether the server can work for one client before the rows of another are there.
+            None: with static shares.
+        worlds: Where.
+        decided: What.
+        walked: Filled.
+    """
+    _, clients, subchannels = worlds.gain.shape
+    rows = rows_of(rules.resource, rules.timeout_s)
+    turn = room_for_turn(rows.kind.shape[0] - 1, clients, subchannels)
+    room = Room(
+        turn,
+        np.zeros(clients, np.int64),
+        np.zeros(clients, np.bool_),
+        np.zeros(clients),
+        np.zeros(clients),
+        np.zeros(clients),
+    )
+    if server_by_client is None:
+        _with_static_shares(rows, constants, rules, None, worlds, decided, walked, room)
+    else:
+        _on_demand(rows, constants, rules, server_by_client, worlds, decided, walked, room)
+
+
+@kernel(INLINED)
+def _next_turn(order: Ints, members: Bools, after: int) -> int:
+    """The first turn of a member after another one; BEHIND: there is none."""
+    following = BEHIND
+    for i in range(order.shape[0]):
+        if members[i] and after < order[i] < following:
+            following = order[i]
+    return following
+
+
+@kernel(INLINED)
+def _find_who_begins(turn: Turn, uses_own_subchannels: bool) -> None:
+    """Of the members, marked as who began, only owners can begin if clients need subchannels."""
+    began, takes_part, owner = turn.began, turn.takes_part, turn.owner
+    for i in range(began.shape[0]):
+        takes_part[i] = began[i] and not uses_own_subchannels
+    if uses_own_subchannels:
+        for i in owner:
+            if i >= 0:
+                takes_part[i] = True
+    for i in range(began.shape[0]):
+        began[i] = takes_part[i]
+
+
+@kernel(INLINED)
+def _note_turn(
+    walked: Walked,
+    n: int,
+    constants: Constants,
+    kinds: Ints,
+    spectrum: Spectrum,
+    cell: Cell,
+    turn: Turn,
+    broadcast_bits: float,
+) -> None:
+    """Notes what happened in a turn of world n: who was in it, when, and what it cost."""
+    began, takes_part, links = turn.began, turn.takes_part, turn.links
+    start, stop, common_s = turn.timeline.start, turn.timeline.stop, turn.timeline.common_s
+    own_hz, power_w, uplink, downlink = links.hz, links.power_w, links.uplink, links.downlink
+    client_hz, move_down, move_up = cell.client_hz, cell.move_down, cell.move_up
+    participants, timed_out, without_subchannel = walked.participants, walked.timed_out, walked.without_subchannel
+    all_start, all_stop, clients_j = walked.start_s, walked.stop_s, walked.client_energy_j
+    stage_s, all_stage_s, server_j, bits = turn.timeline.stage_s, walked.stage_s, 0.0, broadcast_bits
+    begin, moved_bits = walked.latency_s[n], 0.0
+    for i in range(began.shape[0]):
+        if not began[i]:
+            continue
+        participants[n, i], timed_out[n, i] = takes_part[i], not takes_part[i]
+        without_subchannel[n, i] = False
+        computing = sending = receiving = 0.0
+        for row in range(start.shape[0]):
+            all_start[n, row, i], all_stop[n, row, i] = begin + start[row, i], begin + stop[row, i]
+            seconds = stop[row, i] - start[row, i]
+            computing += seconds if kinds[row] == CLIENT else 0.0
+            sending += seconds if kinds[row] == UPLINK else 0.0
+            receiving += seconds if kinds[row] == UNICAST else 0.0
+        clients_j[n, i] = constants.client_capacitance * client_hz[i] ** 3 * computing + power_w[i] * sending
+        server_j += constants.downlink_psd * own_hz[i] * receiving
+        bits += uplink[i] * sending + downlink[i] * receiving
+        moved_bits += move_down[i] + move_up[i] if takes_part[i] else 0.0
+    for row in range(common_s.shape[0]):
+        all_stage_s[n, row] += stage_s[row]
+        if kinds[row] == SERVER:
+            server_j += constants.server_capacitance * cell.server_hz**3 * common_s[row]
+        elif kinds[row] == BROADCAST:
+            server_j += constants.downlink_psd * np.sum(spectrum.subchannel_hz) * common_s[row]
+        elif kinds[row] == CLOUD:
+            server_j += cell.cloud.capacitance * cell.cloud.hz**3 * common_s[row]
+        elif kinds[row] == BACKHAUL:
+            bits += cell.cloud.backhaul * common_s[row]
+    walked.migration_bits[n] += moved_bits + cell.move_between
+    walked.server_energy_j[n] += server_j
+    walked.traffic_bits[n] += bits

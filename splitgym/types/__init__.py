@@ -1,0 +1,11 @@
+"""The values that cross rooms: what may be known at the start of a round, what is decided, what was learnt.
+
+The numeric rooms work on N worlds at once: there every array has a leading axis N. The same classes without that axis
+speak for one world; `world`, `batch` and `Decision.stack` go from one form to the other.
+"""
+
+from splitgym.types.decision import Decision, Plan
+from splitgym.types.outcome import RoundOutcome
+from splitgym.types.state import RoundState, System, with_axis
+
+__all__ = ["Decision", "Plan", "RoundOutcome", "RoundState", "System", "with_axis"]

@@ -1,0 +1,124 @@
+"""What a scheduler answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from splitgym.arrays import Bools, Floats, Ints
+from splitgym.frameworks.phases import Turns, aggregated_rows
+from splitgym.types.legal import check_allowed_ratio, check_decision, check_state
+from splitgym.types.state import RoundState
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How clients train in a round. Shapes are those of one world; a batch has a leading axis N.
+
+    Fields are as in `Decision`.
+    """
+
+    cut_layer: Any
+    """1..L-1, or [C]."""
+    aggregation_ratio: Any = 0.0
+    """phi."""
+    second_cut: Any = 0
+    """1..L-1, or 0: that of the scenario."""
+
+    def indices(self, state: RoundState) -> Ints:
+        """[1] index of the common plan in the system's grid, or [C] that of each client; of a batch [N, 1], [N, C]."""
+        rows = np.asarray(aggregated_rows(self.aggregation_ratio, state.system.batch_size))
+        cuts, second = np.asarray(self.cut_layer), np.asarray(self.second_cut)
+        if cuts.ndim <= state.batched:
+            cuts = cuts[..., None]
+        plans = state.system.program.plans.index(cuts, rows[..., None], second[..., None])
+        if state.batched and plans.ndim == 1:
+            return np.broadcast_to(plans, (len(state.channel_gain), len(plans)))
+        return plans
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a scheduler answers. Shapes are those of one world; a batch has a leading axis N."""
+
+    cut_layer: Any
+    """Last unit on the client, 1..L-1; or [C], where clients may have cut layers of their own: then of a client that
+    takes no part the last unit that it keeps."""
+    assignment: Ints
+    """[M] index of the client that uses the subchannel, -1: unused; the band is dealt anew in each of several turns.
+
+    Or [T, M], where clients take turns: the band of each turn exactly. Row c belongs to the cluster of that index, or
+    to that client where clients go one by one; there, owners that are not of the turn do not count.
+    """
+    power_w_per_hz: Floats
+    """[M] or [T, M], as `assignment`: transmit power spectral density on the subchannel, W/Hz."""
+    selected: Bools
+    """[C] who takes part."""
+    aggregation_ratio: Any
+    """phi, 0..1: share of the mini-batch whose last-layer gradients are averaged over clients."""
+    cluster: Any = 0
+    """[C] cluster of each client; clusters take their turns in increasing order. Read by frameworks with clusters."""
+    second_cut: Any = 0
+    """Last unit at the edge server, 1..L-1, where a scenario lets it be decided; 0: that of the scenario."""
+
+    def __post_init__(self) -> None:
+        for name in ("assignment", "power_w_per_hz", "selected"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name)))
+        if np.ndim(self.cluster) < 1:
+            object.__setattr__(self, "cluster", np.full(self.selected.shape, self.cluster))
+        if np.ndim(self.second_cut) == 0 and self.selected.ndim > 1:
+            object.__setattr__(self, "second_cut", np.full(len(self.selected), self.second_cut))
+
+    @property
+    def plan(self) -> Plan:
+        """How clients train."""
+        return Plan(self.cut_layer, self.aggregation_ratio, self.second_cut)
+
+    @property
+    def cut_by_client(self) -> bool:
+        """Whether each client has a cut layer of its own."""
+        return np.ndim(self.cut_layer) == self.selected.ndim
+
+    @property
+    def by_turn(self) -> bool:
+        """Whether each turn has its own row of `assignment` and `power_w_per_hz`."""
+        return self.assignment.ndim > self.selected.ndim
+
+    def used(self, turns: Turns) -> Bools:
+        """As `assignment`, of one world: whether a selected client has the subchannel, in its own turn if by turn."""
+        owner = np.maximum(self.assignment, 0)
+        used = (self.assignment >= 0) & self.selected[owner]
+        if self.by_turn:
+            used &= turns.of_clients(self.cluster)[owner] == np.arange(len(owner))[:, None]
+        return used
+
+    def world(self, index: int) -> "Decision":
+        """One world of a batch."""
+        return replace(self, **{name: value[index] for name, value in _arrays(self)})
+
+    def batch(self) -> "Decision":
+        """This one world as a batch of one."""
+        return replace(self, **{name: np.array([value]) for name, value in _arrays(self)})
+
+    @staticmethod
+    def stack(decisions: Sequence["Decision"]) -> "Decision":
+        """Several worlds, with arrays of the same shapes, as a batch."""
+        return Decision(**{f.name: np.stack([getattr(d, f.name) for d in decisions]) for f in fields(Decision)})
+
+    def check(self, state: RoundState) -> None:
+        """Whether the round can be played so: all that there is to refuse is refused here.
+
+        Args:
+            state: Of one world, like the decision.
+
+        Raises:
+            InputError: a field does not fit the state, or the framework does not do this phi; the message names it.
+        """
+        check_state(state, one_world=True)
+        check_decision(self, state)
+        check_allowed_ratio(self.aggregation_ratio, state.system.highest_ratio, state.prescribed_ratio)
+
+
+def _arrays(decision: Decision) -> list[tuple[str, Any]]:
+    return [(f.name, getattr(decision, f.name)) for f in fields(decision)]

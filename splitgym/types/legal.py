@@ -1,0 +1,275 @@
+"""What fits a state: cut layers, selections, bands, clusters and aggregation ratios, of one world or of N.
+
+Kernels read arrays without a look at their bounds, so every public function that ends in one asks here first. Functions
+whose name ends in `_unchecked` do not ask; they are for what the package itself has made.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitgym.arrays import Bools
+from splitgym.frameworks.phases import Turns
+from splitgym.inputs import InputError
+from splitgym.types.state import RoundState
+
+if TYPE_CHECKING:
+    from splitgym.types.decision import Decision, Plan
+
+MOST_PSD = 1e9
+"""W/Hz: a hundred times all power that a scenario allows, on one hertz."""
+LAST_TURN = 2**31 - 1
+"""Clusters have numbers between this one and its negative."""
+ROUNDING = 1e-12
+"""By so much may phi exceed the highest allowed: both are rounded."""
+LONGEST = 100
+"""Characters of a value that a message shows."""
+
+WORDS = {"b": "bool array", "iu": "whole numbers", "iuf": "numbers"}
+"""What arrays of these kinds hold."""
+NUMBERS = ("cut_layer", "aggregation_ratio", "second_cut")
+"""Arguments that are one number, or one for each world."""
+
+
+def check_state(state: RoundState, one_world: bool = False) -> None:
+    """Raises an InputError if the arrays of a state that kernels read do not fit each other, or are of N worlds."""
+    if not isinstance(state, RoundState) or np.ndim(state.channel_gain) not in (2, 3):
+        raise InputError(f"state = {shown(state)}, allowed: a splitgym.types.RoundState")
+    *worlds, clients, subchannels = state.channel_gain.shape
+    if one_world and worlds:
+        raise InputError(f"state is of {worlds[0]} worlds, allowed: of one, as `state.world(0)`")
+    system = state.system
+    if subchannels != system.subchannels:
+        raise InputError(f"state.channel_gain has {subchannels} subchannels, allowed: {system.subchannels}")
+    of_worlds, of_clients = tuple(worlds), (*worlds, clients)
+    check_array("state.channel_gain", state.channel_gain, "f", (*of_clients, subchannels))
+    check_array("state.subchannel_hz", state.subchannel_hz, "f", (*of_worlds, subchannels))
+    check_array("state.client_hz", state.client_hz, "f", of_clients)
+    check_array("state.available", state.available, "b", of_clients)
+    check_array("state.server_hz", state.server_hz, "iuf", of_worlds)
+    cuts = check_array("state.client_cut_layer", state.client_cut_layer, "iu", of_clients)
+    check_range("state.client_cut_layer", cuts, 0, system.cut_layers)
+    second_cut = check_array("state.second_cut", state.second_cut, "iu", of_worlds)
+    check_range("state.second_cut", second_cut, 0, system.cut_layers)
+
+
+def check_decision(decision: "Decision", state: RoundState) -> None:
+    """Raises an InputError that names the first field of a decision which does not fit the state."""
+    check_state(state)
+    worlds, turns = state.channel_gain.shape[:-2], state.system.program.turns
+    clients, subchannels = state.channel_gain.shape[-2:]
+    check_selected(state, decision.selected, "Decision.selected")
+    owner = np.asarray(decision.assignment)
+    rows = {Turns.TOGETHER: None, Turns.CLUSTERS: "turns", Turns.ONE_BY_ONE: clients}[turns]
+    fits = owner.shape == (*worlds, subchannels) or (
+        owner.ndim == len(worlds) + 2
+        and owner.shape == (*worlds, max(owner.shape[-2], 1), subchannels)
+        and rows in ("turns", owner.shape[-2])
+    )
+    if not fits:
+        with_turns = f" or {shape_text((*worlds, rows, subchannels))}" if rows else ""
+        allowed = shape_text((*worlds, subchannels)) + with_turns
+        raise InputError(f"Decision.assignment has shape {owner.shape}, allowed: {allowed}")
+    check_owners(state, owner, owner.shape, "Decision.assignment")
+    check_psd(decision.power_w_per_hz, owner.shape, "Decision.power_w_per_hz")
+    cluster = check_array("Decision.cluster", decision.cluster, "iu", (*worlds, clients))
+    check_range("Decision.cluster", cluster, -LAST_TURN, LAST_TURN)
+    if decision.by_turn and turns is Turns.CLUSTERS:
+        bands = owner.shape[-2]
+        if np.any(decision.selected & ((cluster < 0) | (cluster >= bands))):
+            raise InputError(
+                f"Decision.cluster = {shown(cluster)}, allowed for selected clients: 0..{bands - 1}, "
+                "the rows of Decision.assignment"
+            )
+    check_plan(state, decision.plan, "Decision.", worlds)
+    by_client = state.system.program.plans.by_client
+    check_common_cut(decision.cut_layer, decision.selected, decision.aggregation_ratio, by_client)
+
+
+def check_plan(state: RoundState, plan: "Plan", prefix: str = "", *shapes: tuple[int, ...]) -> None:
+    """Raises an InputError that names the first factor of a plan which does not fit the state.
+
+    Args:
+        state: Of one world or N.
+        plan: Of as many.
+        prefix: Before the factor's name.
+        shapes: That numbers may have; none: of one for all, or of one for each world.
+    """
+    worlds = state.channel_gain.shape[:-2]
+    grid, cuts, numbers = state.system.program.plans, state.system.cut_layers, shapes or ((), worlds)
+    clients = ((state.channel_gain.shape[-2],), state.channel_gain.shape[:-1]) if grid.by_client else ()
+    _check_number(f"{prefix}cut_layer", plan.cut_layer, "iu", (1, cuts), *numbers, *clients)
+    _check_number(f"{prefix}second_cut", plan.second_cut, "iu", (0, cuts * (grid.second_cuts > 1)), *numbers)
+    _check_number(f"{prefix}aggregation_ratio", plan.aggregation_ratio, "iuf", (0, 1), *numbers)
+
+
+def check_common_cut(cut_layer: Any, selected: Any, aggregation_ratio: Any, by_client: bool) -> None:
+    """Raises an InputError if clients that take part have different cut layers and must not.
+
+    Args:
+        cut_layer: [C] or [N, C], or numbers for all clients.
+        selected: [C] or [N, C].
+        aggregation_ratio: phi, or [N].
+        by_client: Whether they may with phi = 0.
+    """
+    cuts = np.asarray(cut_layer)
+    if cuts.ndim != np.ndim(selected):
+        return
+    if np.any(cuts_differ(cuts, selected) & (not by_client or np.asarray(aggregation_ratio) > 0)):
+        allowed = "one for all with aggregation_ratio > 0" if by_client else "one for all"
+        raise InputError(f"Decision.cut_layer = {shown(cut_layer)}, allowed: {allowed}")
+
+
+def cuts_differ(cut_layer: NDArray[np.integer], selected: Bools) -> Any:
+    """Whether clients that are selected have different cut layers: of [C] one bool, of [N, C] [N]."""
+    most = np.where(selected, cut_layer, 0).max(-1)
+    return most > np.where(selected, cut_layer, cut_layer.max()).min(-1)
+
+
+def check_arguments(state: RoundState, one_world: bool = True, **values: Any) -> None:
+    """Raises an InputError that names the first argument of a function which does not fit the state, or the state.
+
+    Args:
+        state: Of one world or N.
+        one_world: Whether it has to be of one world.
+        **values: `cut_layer`, `selected`, `aggregation_ratio`, `assignment`, `cluster` or `power_w_per_hz`.
+    """
+    check_state(state, one_world)
+    for name, value in values.items():
+        if name not in NUMBERS and not isinstance(value, np.ndarray):
+            raise InputError(f"{name} = {shown(value)}, allowed: a numpy array")
+        _ARGUMENTS[name](state, value)
+
+
+def check_cut_layer(state: RoundState, value: Any) -> None:
+    """Raises an InputError if it is no cut layer 1..L-1, one for all, one for each world, or one for each client."""
+    worlds, clients = state.channel_gain.shape[:-2], state.channel_gain.shape[:-1]
+    shapes = (clients[-1:], clients) if state.system.program.plans.by_client else ()
+    _check_number("cut_layer", value, "iu", (1, state.system.cut_layers), (), worlds, *shapes)
+
+
+def check_second_cut(state: RoundState, value: Any) -> None:
+    """Raises an InputError if it is no second cut 1..L-1, one for all or one for each world, or nobody decides it."""
+    if state.system.program.plans.second_cuts == 1:
+        raise InputError(f"second_cut = {shown(value)}, allowed: None, as nobody decides it here")
+    _check_number("second_cut", value, "iu", (1, state.system.cut_layers), (), state.channel_gain.shape[:-2])
+
+
+def check_selected(state: RoundState, value: Any, name: str = "selected") -> None:
+    """Raises an InputError if it is no bool array, [C] or [N, C]."""
+    check_array(name, value, "b", state.channel_gain.shape[:-1])
+
+
+def check_ratio(state: RoundState, value: Any) -> None:
+    """Raises an InputError if it is no phi, 0..1, one for all or one for each world."""
+    _check_number("aggregation_ratio", value, "iuf", (0, 1), (), state.channel_gain.shape[:-2])
+
+
+def check_allowed_ratio(ratio: Any, highest: float, prescribed: Any, name: str = "Decision.aggregation_ratio") -> None:
+    """Raises an InputError if a framework does not do this phi.
+
+    Args:
+        ratio: Of one world.
+        highest: The largest that it allows.
+        prescribed: What it prescribes for this round; NaN: whoever decides may choose it.
+        name: Of the field.
+    """
+    if not np.isnan(prescribed):
+        if ratio != prescribed:
+            raise InputError(f"{name} = {ratio}, allowed in this round of the framework: {prescribed:g}")
+    elif ratio > highest + ROUNDING:
+        allowed = f"0..{highest:g}" if highest > 0 else "0"
+        raise InputError(f"{name} = {ratio}, allowed with this framework: {allowed}")
+
+
+def check_owners(state: RoundState, value: Any, shape: tuple[int, ...], name: str = "assignment") -> None:
+    """Raises an InputError if these are no owners of subchannels, -1 (unused) or 0..C-1, in that shape."""
+    clients = state.channel_gain.shape[-2]
+    owner = check_array(name, value, "iu", shape)
+    check_range(name, owner, -1, clients - 1, "-1 (unused) or 0..{high:g}")
+
+
+def check_psd(value: Any, shape: tuple[int, ...], name: str = "power_w_per_hz") -> None:
+    """Raises an InputError if these are no power spectral densities, W/Hz, in that shape."""
+    check_range(name, check_array(name, value, "iuf", shape), 0, MOST_PSD)
+
+
+def check_array(name: str, value: Any, kinds: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """The value as an array of that shape whose entries are of these kinds.
+
+    Raises:
+        InputError: it is none.
+    """
+    array = _array(name, value, "an array")
+    if array.shape != shape:
+        raise InputError(f"{name} has shape {array.shape}, allowed: {shape_text(shape)}")
+    if array.dtype.kind not in kinds:
+        raise InputError(f"{name} = {shown(value)}, allowed: {WORDS.get(kinds, 'real numbers')}")
+    return array
+
+
+def check_range(name: str, array: NDArray[Any], low: float, high: float, allowed: str = "{low:g}..{high:g}") -> None:
+    """Raises an InputError that names the first entry that is not between two numbers, both allowed."""
+    fits = (array >= low) & (array <= high)
+    if not fits.all():
+        place = tuple(int(index) for index in np.argwhere(~fits)[0])
+        where = str(list(place)) if place else ""
+        raise InputError(f"{name}{where} = {array[place]}, allowed: {allowed.format(low=low, high=high)}")
+
+
+def shown(value: object) -> str:
+    """A value in one line, or how it begins."""
+    try:
+        text = " ".join((str(value) if isinstance(value, np.ndarray) else repr(value)).split())
+    except Exception:  # It may be anything, and raise anything.
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+def shape_text(shape: tuple[Any, ...]) -> str:
+    """A shape as Python writes it, with words where any number is allowed."""
+    return f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
+
+
+def _check_number(name: str, value: Any, kinds: str, between: tuple[float, float], *shapes: tuple[int, ...]) -> None:
+    """A number in one of these shapes: of one world, or of each of N."""
+    low, high = between
+    if type(value) is (float if "f" in kinds else int) and () in shapes and low <= value <= high:
+        return  # As nearly always; the rest takes ten times as long.
+    allowed = f"{low:g}..{high:g}"
+    array = _array(name, value, allowed)
+    if array.dtype.kind not in kinds:
+        raise InputError(f"{name} = {shown(value)}, allowed: {allowed}")
+    if array.shape not in shapes:
+        raise InputError(f"{name} has shape {array.shape}, allowed: {' or '.join(map(shape_text, shapes))}")
+    check_range(name, array, low, high)
+
+
+def _array(name: str, value: Any, allowed: str) -> NDArray[Any]:
+    try:
+        return np.asarray(value)
+    except Exception as error:  # What is no array may raise anything.
+        raise InputError(f"{name} = {shown(value)}, allowed: {allowed}") from error
+
+
+def _check_assignment(state: RoundState, value: Any) -> None:
+    *worlds, _, subchannels = state.channel_gain.shape
+    check_owners(state, value, (*worlds, subchannels))
+
+
+def _check_cluster(state: RoundState, value: Any) -> None:
+    *worlds, clients, _ = state.channel_gain.shape
+    check_range("cluster", check_array("cluster", value, "iu", (*worlds, clients)), 0, clients - 1)
+
+
+_ARGUMENTS = {
+    "cut_layer": check_cut_layer,
+    "second_cut": check_second_cut,
+    "selected": check_selected,
+    "aggregation_ratio": check_ratio,
+    "assignment": _check_assignment,
+    "cluster": _check_cluster,
+    "power_w_per_hz": lambda state, value: check_psd(value, (state.channel_gain.shape[-1],)),
+}
+"""What is asked of an argument, by its name."""

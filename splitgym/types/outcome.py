@@ -1,0 +1,38 @@
+"""What a round taught."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from splitgym.arrays import Floats, Ints
+
+
+@dataclass(frozen=True)
+class RoundOutcome:
+    """What a round taught. Shapes are those of one world; a batch has a leading axis N on every field."""
+
+    accuracy: Any
+    """Data-weighted mean over all clients of the test accuracy of (client's part + server)."""
+    worst_accuracy: Any
+    """Test accuracy of the worst client."""
+    balanced_accuracy: Any
+    """Like accuracy, but of the mean over the classes of each class's accuracy."""
+    loss: Any
+    """Mean training loss over the clients that took part, weighted by their data; of the last round that trained."""
+    client_loss: Floats
+    """[C] as in RoundState."""
+    client_accuracy: Floats
+    """[C] test accuracy of each client's composed network."""
+    cut_layer: Any
+    """Cut layer the server stands at; 0 before the first round."""
+    client_cut_layer: Ints
+    """[C] as in RoundState."""
+    trained: Any
+    """False: nobody took part, or the loss was not finite, and no weight was trained."""
+    finite: Any
+    """False: loss or gradients were not finite; models are as they were (after the cut has moved, if it did)."""
+    evaluated: Any
+    """Whether accuracy was measured after this round (else it is the last measured one)."""
+    evaluation_samples: Any
+    """Test samples on which accuracy is measured."""
+    prescribed_ratio: Any
+    """phi that the framework prescribes for the next round; NaN: whoever decides may choose it."""

@@ -1,0 +1,176 @@
+"""What may be known at the start of a round, and what stays the same over all of them."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitgym.arrays import Bools, Floats, Ints
+from splitgym.frameworks.phases import Program
+from splitgym.models import Profile
+from splitgym.scenario import Cloud, Scenario
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """What stays the same over the rounds: spectrum, budgets, and the framework's program over the network's cuts."""
+
+    subchannels: int
+    """Number of subchannels M."""
+    noise_psd_w_per_hz: float
+    downlink_psd_w_per_hz: float
+    client_power_max_w: float
+    total_power_max_w: float
+    client_capacitance: float
+    """xi of the clients, J s^2/cycle^3."""
+    server_capacitance: float
+    """xi of the server, J s^2/cycle^3."""
+    cloud: Cloud
+    batch_size: int
+    round_timeout_s: float
+    max_rounds: int
+    """Budget of rounds of an episode."""
+    time_budget_s: float
+    """Budget of simulated time of an episode, s."""
+    target_accuracy: float
+    """Test accuracy at which an episode ends."""
+    on_demand: bool
+    """Whether idle subchannels are lent, and clients and server go on as soon as they can."""
+    clusters: int
+    """Clusters to form, with a framework that has them."""
+    program: Program
+    highest_ratio: float
+    """The largest phi that the framework allows; 0: it does not aggregate."""
+    prefix_bits: Floats
+    """[L] model bits of units 1..j at index j (0 at index 0): what a client that holds the cut j has."""
+
+    @classmethod
+    def of(cls, scenario: Scenario, profile: Profile, program: Program, highest_ratio: float) -> "System":
+        """The system of a scenario, its profiled network, its framework's compiled program and its largest phi."""
+        radio = scenario.radio
+        return cls(
+            subchannels=radio.subchannels,
+            noise_psd_w_per_hz=radio.noise_psd_w_per_hz,
+            downlink_psd_w_per_hz=radio.downlink_psd_w_per_hz,
+            client_power_max_w=radio.client_power_max_w,
+            total_power_max_w=radio.total_power_max_w,
+            client_capacitance=scenario.clients.switched_capacitance,
+            server_capacitance=scenario.server.switched_capacitance,
+            cloud=scenario.cloud,
+            batch_size=scenario.training.batch_size,
+            round_timeout_s=scenario.episode.round_timeout_s,
+            max_rounds=scenario.episode.max_rounds,
+            time_budget_s=scenario.episode.time_budget_s,
+            target_accuracy=scenario.episode.target_accuracy,
+            on_demand=radio.sharing == "on-demand",
+            clusters=scenario.training.clusters,
+            program=program,
+            highest_ratio=highest_ratio,
+            prefix_bits=np.concatenate([[0.0], np.cumsum(profile.model_bits[:-1])]),
+        )
+
+    @property
+    def cut_layers(self) -> int:
+        """Number of cut layers, L - 1."""
+        return len(self.prefix_bits) - 1
+
+
+@dataclass(frozen=True)
+class RoundState:
+    """Everything that a scheduler may know (or, as truth, what the round will run on) at the start of a round.
+
+    Rules decide on it, and the observation of a policy is a function of it: all schedulers know the same.
+
+    Shapes are those of one world with C clients and M subchannels; a batch has a leading axis N on every array but
+    `system`.
+    """
+
+    channel_gain: Floats
+    """[C, M] linear power gain, antenna gains included."""
+    client_hz: Floats
+    """[C] cycles/s that each client has to spare."""
+    server_hz: Any
+    """Cycles/s of the server."""
+    present: Bools
+    """[C] whether the client belongs to the episode; the others are never available and hold no data."""
+    data_share: Floats
+    """[C] share of all training samples; sums to 1."""
+    class_share: Floats
+    """[C, K] share of each class in the client's data, known from the labels that travel with the smashed data; 0 for
+    clients that are not present."""
+    client_loss: Floats
+    """[C] mean training loss of the client's last mini-batch; ln(classes) before its first."""
+    accuracy: Any
+    """Test accuracy after the last round that was evaluated, 0..1."""
+    round: Any
+    """Rounds done in this episode."""
+    elapsed_s: Any
+    """Simulated time spent in this episode, s."""
+    cut_layer: Any
+    """Cut layer of the last round that trained; 0 before the first."""
+    client_cut_layer: Ints
+    """[C] cut layer up to which each client's own part is valid; 0 before the first round."""
+    available: Bools
+    """[C] whether the client can be reached."""
+    participated: Bools
+    """[C] whether the client took part in the last round."""
+    absence: Floats
+    """[C] rounds since the client took part, or since the episode began."""
+    experience: Floats
+    """[C] rounds in which the client took part."""
+    last_aggregation_ratio: Any
+    """phi of the last round; 0 before the first."""
+    last_latency_s: Any
+    """Latency of the last round, s; 0 before the first."""
+    subchannel_hz: Floats
+    """[M] bandwidths B_k, Hz."""
+    system: System
+    prescribed_ratio: Any = np.nan
+    """phi that the framework prescribes for this round; NaN: whoever decides may choose it."""
+    second_cut: Any = 0
+    """Last unit at the edge server in the last round, where it may be decided; 0: it may not, or no round was yet."""
+
+    def __post_init__(self) -> None:
+        for name in ("prescribed_ratio", "second_cut"):
+            if self.batched and np.ndim(getattr(self, name)) == 0:
+                object.__setattr__(self, name, np.full(len(self.channel_gain), getattr(self, name)))
+
+    def ratio(self, choice: Any) -> Any:
+        """Aggregation ratio of this round (of a batch: [N]): what the framework prescribes, else the choice."""
+        if self.batched:
+            return np.where(np.isnan(self.prescribed_ratio), choice, self.prescribed_ratio)
+        return choice if np.isnan(self.prescribed_ratio) else float(self.prescribed_ratio)
+
+    @property
+    def batched(self) -> bool:
+        """Whether the arrays have the leading axis of N worlds."""
+        return self.channel_gain.ndim == 3
+
+    def world(self, index: int) -> "RoundState":
+        """One world of a batch."""
+        return replace(self, **{name: value[index] for name, value in _arrays(self)})
+
+    def copy(self) -> "RoundState":
+        """With arrays of its own, but the system."""
+        arrays: dict[str, Any] = {name: np.copy(value)[()] for name, value in _arrays(self)}
+        return replace(self, **arrays)
+
+    def batch(self) -> "RoundState":
+        """This one world as a batch of one."""
+        arrays: dict[str, Any] = {name: np.array([value]) for name, value in _arrays(self)}
+        return replace(self, **arrays)
+
+    def repeat(self, worlds: int) -> "RoundState":
+        """This one world as a batch of N equal ones."""
+        arrays: dict[str, Any] = {name: np.repeat([value], worlds, axis=0) for name, value in _arrays(self)}
+        return replace(self, **arrays)
+
+
+def with_axis(array: NDArray[Any], one: bool) -> NDArray[Any]:
+    """The array of one world as that of a batch of one; that of a batch as it is."""
+    return array[None] if one else array
+
+
+def _arrays(state: RoundState) -> list[tuple[str, Any]]:
+    return [(f.name, getattr(state, f.name)) for f in fields(state) if f.name != "system"]
