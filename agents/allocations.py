@@ -21,7 +21,7 @@ from splitgym.allocation.baselines.block_coordinate import paper_descend
 from splitgym.allocation.descent.cuts_by_client import descend_cuts
 from splitgym.allocation.descent.descent import descend
 from splitgym.arrays import Bools
-from splitgym.frameworks.phases import Turns
+from splitgym.frameworks.phases import Access
 from splitgym.parts import Parts
 from splitgym.types import Decision, RoundState
 
@@ -37,7 +37,7 @@ class Allocation:
     power: Literal["control", "even"] = "control"
     """Exact power control, or the same power for everybody, spread evenly.
 
-    Subchannels that a rule deals have even powers where clients take turns.
+    Subchannels that a rule deals have even powers where clients have slots.
     """
     search: bool = True
     """Exchanges after the greedy; False: the descent as the paper has it, block by block."""
@@ -60,7 +60,7 @@ class Allocation:
             rules = {"power": self.power, "search": self.search}
             return descend(state, selected, aggregation_ratio, cut_layer=cut_layer, **rules)
         deal: Deal = partial(by_chance, rng=rng) if self.deal == "random" else self.deal
-        if self.power == "control" and state.system.program.turns is Turns.TOGETHER:
+        if self.power == "control" and state.system.program.access is Access.PARALLEL:
             assignment = deal(state, selected)
             return descend(state, selected, aggregation_ratio, cut_layer=cut_layer, assignment=assignment)
         if cut_layer is None:

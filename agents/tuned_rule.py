@@ -47,7 +47,7 @@ class TunedRule(Heuristic):
     Args:
         env: The environment.
         rule: One of `RULES`. `best-fixed`: the same cut layer, phi and number of clients in every round, who are the
-            fastest or take turns. The others choose as their names say, at a cut layer that is held or searched.
+            fastest or have slots. The others choose as their names say, at a cut layer that is held or searched.
             Subchannels and powers are those of the descent.
         scenario: For which it was tuned; None: the environment's.
 

@@ -13,7 +13,7 @@ from splitgym.types import Decision, RoundState
 class TwoTimescale(Heuristic):
     """Keeps the cut layer for a period, then takes the best one on average over the last states (Wu et al. 2023).
 
-    In every round clusters are formed by Gibbs sampling, with a framework whose clusters take turns, and subchannels
+    In every round clusters are formed by Gibbs sampling, with a framework whose clusters have slots, and subchannels
     and powers by the descent. Draws from the generator of the environment's action space.
 
     Args:

@@ -53,9 +53,9 @@ def on_demand(state: RoundState, server_waits: bool = False) -> RoundState:
 
 
 def idle_share(state: RoundState, decision: Decision, cost: RoundCost) -> float:
-    """Share of band and round in which nothing is sent; of a decision that says the band of every turn, if several."""
+    """Share of band and round in which nothing is sent; of a decision that says the band of every slot, if several."""
     program, hz = state.system.program, state.subchannel_hz
-    used = decision.used(program.turns)
+    used = decision.used(program.access)
     own_hz = np.bincount(decision.assignment[used], np.broadcast_to(hz, used.shape)[used], len(state.client_hz))
     on_air = np.append([True, True], np.isin(program.resource, (Resource.UPLINK, Resource.UNICAST)))
     broadcast = np.append([False, False], program.resource == Resource.BROADCAST)

@@ -143,8 +143,8 @@ def draw(count: int, seed: int) -> list[Fault]:
         found = [fault for file in files for fault in faults(file.relative_to(ROOT / "splitgym"))]
         chance.shuffle(found)
         by_room.append(found)
-    turns = [room[turn] for turn in range(max(map(len, by_room))) for room in by_room if turn < len(room)]
-    return turns[:count]
+    slots = [room[slot] for slot in range(max(map(len, by_room))) for room in by_room if slot < len(room)]
+    return slots[:count]
 
 
 def noticed_by(fault: Fault, copy: Path) -> str:

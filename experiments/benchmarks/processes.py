@@ -1,4 +1,4 @@
-"""Each subject in a process of its own, so that it neither warms nor spoils another's memory; turns are interleaved."""
+"""Each subject in a process of its own, so that it neither warms nor spoils another's memory; slots are interleaved."""
 
 import time
 from collections.abc import Callable
@@ -64,9 +64,9 @@ def measure(setting: Setting, threads: int, report: Callable[[], object]) -> tup
 
     Args:
         setting: If it is resident, all processes begin together and then have their turns one after the other, again
-            and again; otherwise each process lives for the turns of its subject only.
+            and again; otherwise each process lives for the slots of its subject only.
         threads: Of torch.
-        report: Called after each turn.
+        report: Called after each slot.
 
     Returns:
         A row for each measured round (label, seconds, peak_mib), and a line for each subject that failed.
@@ -77,10 +77,10 @@ def measure(setting: Setting, threads: int, report: Callable[[], object]) -> tup
     for subjects in together:
         alive = {subject: SubjectProcess(setting, subject, threads) for subject in subjects}
         try:
-            for turn in range(-1, setting.turns):
+            for slot in range(-1, setting.slots):
                 for subject, process in list(alive.items()):
                     try:
-                        if turn < 0:
+                        if slot < 0:
                             process.wait_until_warm()
                             continue
                         seconds, peak = process.train(setting.rounds)

@@ -15,8 +15,8 @@ the learner that the environment uses, accuracy not measured; and ResNet-18 on r
 (a) to (c) get fixed random mini-batches, in torch's default memory format. Batch norm on the server normalises the rows
 of all clients together in the package, as the scenarios have it, and each client's by themselves in (b) and (c).
 
-Every subject has a process of its own, so memory is its own too; the subjects of a setting take turns, and all settings
-are gone through several times. With the small CNN all processes of a setting live at once and rest between their turns;
+Every subject has a process of its own, so memory is its own too; the subjects of a setting take slots, and all settings
+are gone through several times. With the small CNN all processes of a setting live at once and rest between their slots;
 with ResNet-18 there is one at a time. The package tells the C library to keep freed memory. The baselines, as plain
 programs, do not; with five clients they are measured a second time with it, as "memory kept".
 """
@@ -82,7 +82,7 @@ def quick_settings() -> list[Setting]:
     few = (CENTRALISED, PSL, EPSL[0], EPSL[2], *baselines())
     more = (Subject("fl"), Subject("sl"), Subject("sfl-v1"), *few)
     return [
-        Setting("cnn", 8, 5, 16, 1, more, turns=2, rounds=5, warm_up=3),
+        Setting("cnn", 8, 5, 16, 1, more, slots=2, rounds=5, warm_up=3),
         Setting("resnet18", 32, 5, 64, 2, few, rounds=2, warm_up=2, resident=False),
     ]
 
@@ -109,8 +109,8 @@ def run(settings: Sequence[Setting], options: Options) -> str:
     settings, notes = available(settings)
     rounds, failures = pd.DataFrame(), list[str]()
     text = "\n\n".join([*caption, *notes])
-    turns = sum(len(setting.subjects) * setting.turns for setting in settings)
-    with tqdm(total=options.passes * turns, desc="turns") as progress:
+    slots = sum(len(setting.subjects) * setting.slots for setting in settings)
+    with tqdm(total=options.passes * slots, desc="slots") as progress:
         for _ in range(options.passes):
             for setting in settings:
                 progress.set_postfix_str(setting.title)
@@ -130,7 +130,7 @@ def _small_networks() -> list[Setting]:
     for batch, cut in ((16, 1), (32, 1), (32, 2)):
         for clients in (5, 20, 100):
             subjects = (*all_frameworks(), *baselines(), *(baselines(keeps_memory=True) if clients == 5 else ()))
-            settings.append(Setting("cnn", 8, clients, batch, cut, subjects, turns=4, rounds=5, warm_up=3))
+            settings.append(Setting("cnn", 8, clients, batch, cut, subjects, slots=4, rounds=5, warm_up=3))
     return settings
 
 

@@ -70,14 +70,14 @@ class Setting:
     batch: int
     cut: int
     subjects: tuple[Subject, ...]
-    turns: int = 1
-    """Times that every subject has its turn, in one pass over all settings."""
+    slots: int = 1
+    """Times that every subject has its slot, in one pass over all settings."""
     rounds: int = 1
-    """Measured rounds in a turn, one after the other."""
+    """Measured rounds in a slot, one after the other."""
     warm_up: int = 1
-    """Rounds before the first turn that are not measured."""
+    """Rounds before the first slot that are not measured."""
     resident: bool = True
-    """Processes live through all turns; otherwise there is one at a time, since memory does not hold all of them."""
+    """Processes live through all slots; otherwise there is one at a time, since memory does not hold all of them."""
 
     @property
     def dataset(self) -> str | None:

@@ -61,8 +61,8 @@ def fixed_subset(group: Group, rng: Generator) -> Selection:
 
 def round_robin(group: Group, rng: Generator) -> Selection:
     """So many in turn."""
-    size, turn = _some(group, rng), iter(range(1_000_000))
-    return lambda loss: np.isin(np.arange(group.count), (next(turn) * size + np.arange(size)) % group.count)
+    size, slot = _some(group, rng), iter(range(1_000_000))
+    return lambda loss: np.isin(np.arange(group.count), (next(slot) * size + np.arange(size)) % group.count)
 
 
 def uneven(group: Group, rng: Generator) -> Selection:

@@ -5,7 +5,7 @@ from math import inf, log1p
 from splitgym.allocation.link_budget import Links
 from splitgym.allocation.workload import Load, common_seconds
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.kernels import INLINED, UNCOUNTED, kernel
+from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 from splitgym.timing.barrier import duration
 from splitgym.timing.rates import LN2
 
@@ -38,7 +38,7 @@ def least_seconds(load: Load, links: Links, members: Bools, sharing: int, second
 
 @kernel(INLINED)
 def least_latency(load: Load, links: Links, served: Ints, least_s: Floats) -> tuple[float, float]:
-    """A turn with these clients takes no less than this, s, and its timeout's barrier comes no earlier than that."""
+    """A slot with these clients takes no less than this, s, and its timeout's barrier comes no earlier than that."""
     slowest_band = inf
     for i in served:
         slowest_band = min(slowest_band, links.band[i])
@@ -54,20 +54,20 @@ def least_latency(load: Load, links: Links, served: Ints, least_s: Floats) -> tu
     return total, before if load.segments[1] >= 0 else 0.0
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def servable(
     load: Load, links: Links, members: Bools, timeout_s: float, least_s: Floats, order: Ints
 ) -> tuple[int, float]:
     """Who can be served: as many members as there are subchannels and as can be in time, by the bounds.
 
-    If not all can be, those are whose turn could be the shortest, each with the whole band. Where clients do nothing
+    If not all can be, those are whose slot could be the shortest, each with the whole band. Where clients do nothing
     by themselves, nobody needs a subchannel.
 
     Args:
-        load: Of the turn.
+        load: Of the slot.
         links: Of the world.
         members: [C].
-        timeout_s: Of the turn.
+        timeout_s: Of the slot.
         least_s: [S, C] room for seconds.
         order: [C] filled with the members' indices, the first in line first.
 
@@ -101,17 +101,17 @@ def list_members(members: Bools, order: Ints) -> int:
     return count
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def line(load: Load, links: Links, members: Bools, timeout_s: float, least_s: Floats, order: Ints) -> int:
-    """Members in the order in which they should be served if not all can be: whose turn would be the shortest first.
+    """Members in the order in which they should be served if not all can be: whose slot would be the shortest first.
 
     Each with the whole band for itself, for which `least_s` is filled in. Who would miss the timeout even so is last.
 
     Args:
-        load: Of the turn.
+        load: Of the slot.
         links: Of the world.
         members: [C].
-        timeout_s: Of the turn.
+        timeout_s: Of the slot.
         least_s: [S + 1, C] filled; the last row with each client's sum.
         order: [C] filled with indices.
 
@@ -131,7 +131,7 @@ def line(load: Load, links: Links, members: Bools, timeout_s: float, least_s: Fl
     return count
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def sort_by(indices: Ints, key: Floats) -> None:
     """Sorts some indices by the keys at them, the least first, those of equals as they stand: few, by insertion."""
     for n in range(1, indices.shape[0]):

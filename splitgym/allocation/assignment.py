@@ -11,7 +11,7 @@ import numpy as np
 
 from splitgym.allocation.link_budget import Links
 from splitgym.arrays import Floats, Ints
-from splitgym.kernels import COMPILED, INLINED, UNCOUNTED, kernel
+from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
 from splitgym.timing.rates import LN2
 
 LARGEST_EXPONENT = 1000.0
@@ -54,7 +54,7 @@ def no_holdings(clients: int, subchannels: int) -> Holdings:
     )
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def release(held: Holdings) -> None:
     """Takes everything from everybody."""
     held.owner[:] = -1
@@ -65,7 +65,7 @@ def release(held: Holdings) -> None:
     held.downlink[:] = 0.0
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def give(held: Holdings, links: Links, i: int, k: int) -> None:
     """Client i gets subchannel k, which is nobody's."""
     held.owner[k] = i
@@ -84,7 +84,7 @@ def _enlist(own: Ints, number: Ints, floor: Floats, i: int, k: int) -> None:
     number[i] += 1
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def take(held: Holdings, links: Links, k: int) -> None:
     """Subchannel k is taken from its owner."""
     i = held.owner[k]
@@ -98,7 +98,7 @@ def take(held: Holdings, links: Links, k: int) -> None:
     _sum_up(held, links, i)
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def hold(held: Holdings, links: Links, owner: Ints) -> None:
     """Everybody holds what `owner` [M] says."""
     release(held)
@@ -125,7 +125,7 @@ def _sum_up(held: Holdings, links: Links, i: int) -> None:
     held.wide[i], held.depth[i], held.floor[i], held.downlink[i] = wide, depth, floor, downlink
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def log_level(held: Holdings, links: Links, i: int, rate: float) -> tuple[float, float, float]:
     """Water-filling of client i for a rate > 0, bits/s.
 
@@ -149,7 +149,7 @@ def log_level(held: Holdings, links: Links, i: int, rate: float) -> tuple[float,
     return x, wide, floor
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def least_power(held: Holdings, links: Links, i: int, rate: float) -> float:
     """Least power with which client i reaches a rate, W."""
     if rate <= 0.0:
@@ -158,7 +158,7 @@ def least_power(held: Holdings, links: Links, i: int, rate: float) -> float:
     return wide * 2.0**x - floor if x < LARGEST_EXPONENT else inf
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def greatest_rate(held: Holdings, links: Links, i: int, power_w: float) -> float:
     """Largest rate that client i reaches with a power, bits/s: water-filling again, from the power's side."""
     n = held.number[i]

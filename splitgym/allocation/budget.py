@@ -7,7 +7,7 @@ import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import COMPILED, kernel
-from splitgym.timing.slots import turn_of_client
+from splitgym.timing.slots import slot_of_client
 from splitgym.types import Decision, RoundState, with_axis
 from splitgym.types.legal import check_decision
 
@@ -23,7 +23,7 @@ def even_power_w(state: RoundState, clients: Any) -> Any:
 def project_power(decision: Decision, state: RoundState) -> tuple[Decision, Any]:
     """Scales powers down until every budget holds: first each client's own, then all together.
 
-    Turns do not transmit at the same time: with a row for each, the budgets hold in each by itself. The power on a
+    Access do not transmit at the same time: with a row for each, the budgets hold in each by itself. The power on a
     subchannel that nobody uses is set to 0.
 
     Args:
@@ -47,15 +47,15 @@ def project_power_unchecked(decision: Decision, state: RoundState) -> tuple[Deci
     psd = np.array(with_axis(decision.power_w_per_hz, one), np.float64)
     broken = np.zeros(len(psd), np.bool_)
     _keep_within(
-        int(system.program.turns),
-        decision.by_turn,
+        int(system.program.access),
+        decision.by_slot,
         system.client_power_max_w,
         system.total_power_max_w,
         with_axis(state.subchannel_hz, one),
         with_axis(decision.selected, one),
         with_axis(np.asarray(decision.cluster, np.int64), one),
-        owner if decision.by_turn else owner[:, None],
-        psd if decision.by_turn else psd[:, None],
+        owner if decision.by_slot else owner[:, None],
+        psd if decision.by_slot else psd[:, None],
         broken,
     )
     return replace(decision, power_w_per_hz=psd[0] if one else psd), bool(broken[0]) if one else broken
@@ -63,8 +63,8 @@ def project_power_unchecked(decision: Decision, state: RoundState) -> tuple[Deci
 
 @kernel(COMPILED)
 def _keep_within(
-    turns: int,
-    by_turn: bool,
+    access: int,
+    by_slot: bool,
     client_max_w: float,
     total_max_w: float,
     hz: Floats,
@@ -77,8 +77,8 @@ def _keep_within(
     """The budgets of N worlds with T bands each.
 
     Args:
-        turns: A number of `Turns`.
-        by_turn: Whether a band is that of the turn at its index alone.
+        access: A number of `Access`.
+        by_slot: Whether a band is that of the slot at its index alone.
         client_max_w: p_max.
         total_max_w: p_th.
         hz: [N, M].
@@ -95,7 +95,7 @@ def _keep_within(
             spent_w[:] = 0.0
             for k in range(subchannels):
                 i = owner[n, band, k]
-                if i < 0 or not selected[n, i] or (by_turn and turn_of_client(turns, cluster[n, i], i) != band):
+                if i < 0 or not selected[n, i] or (by_slot and slot_of_client(access, cluster[n, i], i) != band):
                     psd[n, band, k] = 0.0
                 else:
                     spent_w[i] += psd[n, band, k] * hz[n, k]

@@ -1,4 +1,4 @@
-"""Clusters of clients that take their turns one after the other."""
+"""Clusters of clients that have slots, one after the other."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ import numpy as np
 
 from splitgym.allocation.workload import own_seconds
 from splitgym.arrays import Bools, Ints
-from splitgym.frameworks.phases import Turns
+from splitgym.frameworks.phases import Access
 from splitgym.types import Plan, RoundState
 from splitgym.types.legal import check_arguments
 
 
 def clusters_for(state: RoundState, cut_layer: Any, selected: Bools, aggregation_ratio: Any) -> Ints:
-    """[C] cluster of each client: formed for a framework whose clusters take turns, else 0 (see `form_clusters`).
+    """[C] cluster of each client: formed for a framework whose clusters have slots, else 0 (see `form_clusters`).
 
     Of a batch likewise, with a leading axis N on all arguments.
 
@@ -25,7 +25,7 @@ def clusters_for(state: RoundState, cut_layer: Any, selected: Bools, aggregation
 
 def clusters_for_unchecked(state: RoundState, cut_layer: Any, selected: Bools, aggregation_ratio: Any) -> Ints:
     """`clusters_for` of arguments that are known to fit."""
-    if state.system.program.turns is not Turns.CLUSTERS:
+    if state.system.program.access is not Access.CLUSTERED:
         return np.zeros(selected.shape, np.int64)
     if not state.batched:
         return _form_clusters(state, cut_layer, selected, aggregation_ratio)
@@ -39,8 +39,8 @@ def form_clusters(state: RoundState, cut_layer: int, selected: Bools, aggregatio
     """Forms clusters of clients that are alike in compute and channel, so that nobody waits for a much slower one.
 
     Clients are ordered by the seconds they need for all that they do by themselves, with an even share of band and
-    power at their mean gain. The order is dealt into `System.clusters` groups (fewer, if there are fewer clients), the
-    fastest first, with sizes that differ by one at most.
+    power at their mean gain. The order is divided into `SystemParameters.clusters` groups (fewer, if there are fewer
+    clients), the fastest first, with sizes that differ by one at most.
 
     Args:
         state: Of one world, as the scheduler believes it.

@@ -31,10 +31,10 @@ def unserved(state: RoundState, decision: Decision) -> dict[int, str]:
     least_seconds(load, links, everybody, 1, alone_s)
     before_s = [common_seconds(load, 0, np.array([i]), float(band)) for i, band in enumerate(links.band)]
     alone_s = alone_s[: load.segments[1] + 1].sum(0) + before_s
-    turn, timeout_s = system.program.turns.of_clients(decision.cluster), system.round_timeout_s
+    slot, timeout_s = system.program.access.slot_of_clients(decision.cluster), system.round_timeout_s
     reasons = {}
     for i in np.flatnonzero(decision.selected & ~cost.participants):
-        wanted = int((decision.selected & state.available & (turn == turn[i])).sum())
+        wanted = int((decision.selected & state.available & (slot == slot[i])).sum())
         if cost.unavailable[i]:
             reason = "it is away"
         elif alone_s[i] > timeout_s:

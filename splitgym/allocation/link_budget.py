@@ -8,7 +8,7 @@ import numpy as np
 from splitgym.arrays import Bools, Floats
 from splitgym.kernels import COMPILED, INLINED, kernel
 from splitgym.timing.rates import subchannel_rate
-from splitgym.types import RoundState, System
+from splitgym.types import RoundState, SystemParameters
 
 
 class Links(NamedTuple):
@@ -35,7 +35,7 @@ class Links(NamedTuple):
 
 
 class Radio(NamedTuple):
-    """What `System` says of the radio, for kernels."""
+    """What `SystemParameters` says of the radio, for kernels."""
 
     noise_psd_w_per_hz: float
     downlink_psd_w_per_hz: float
@@ -43,7 +43,7 @@ class Radio(NamedTuple):
     total_power_max_w: float
 
 
-def radio_of(system: System) -> Radio:
+def radio_of(system: SystemParameters) -> Radio:
     """The radio of a system."""
     return Radio(
         system.noise_psd_w_per_hz, system.downlink_psd_w_per_hz, system.client_power_max_w, system.total_power_max_w

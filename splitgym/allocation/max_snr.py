@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from splitgym.arrays import Floats, Ints
-from splitgym.kernels import COMPILED, UNCOUNTED, kernel
+from splitgym.kernels import COMPILED, NO_REFCOUNT, kernel
 
 
 class Heard(NamedTuple):
@@ -42,7 +42,7 @@ def no_heard(clients: int, subchannels: int) -> Heard:
     )
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def best_heard(floor: Floats, served: Ints, heard: Heard) -> None:
     """Each subchannel goes to the client with the lowest noise floor on it, in relation to its handicap.
 
@@ -66,7 +66,7 @@ def best_heard(floor: Floats, served: Ints, heard: Heard) -> None:
     _share_out(floor, served, heard)
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def _share_out(floor: Floats, served: Ints, heard: Heard) -> None:
     """Gives one subchannel to everybody who has none, if there are enough."""
     owner, lowest, number, handicap = heard.owner, heard.lowest, heard.number, heard.handicap

@@ -15,7 +15,7 @@ from splitgym.allocation.budget import even_power_w
 from splitgym.allocation.link_budget import Links, own_links
 from splitgym.allocation.workload import Load, own_load, uplinks
 from splitgym.arrays import Floats, Ints
-from splitgym.kernels import INLINED, UNCOUNTED, kernel
+from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 from splitgym.timing.barrier import duration
 from splitgym.timing.rates import LN2
 from splitgym.types import Plan, RoundState
@@ -96,14 +96,14 @@ def spread_power(power_w: Floats, assignment: Ints, subchannel_hz: Floats, own_h
         psd[k] = power_w[assignment[k]] / own_hz[assignment[k]] if assignment[k] >= 0 else 0.0
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def control(held: Holdings, links: Links, load: Load, ends: Floats) -> float:
     """Least sum over the segments of the time at which the last client ends, of all who hold something.
 
     Args:
         held: Who holds what.
         links: Of the world.
-        load: Of the turn.
+        load: Of the slot.
         ends: [S] filled with the seconds of each segment.
 
     Returns:
@@ -132,7 +132,7 @@ def control(held: Holdings, links: Links, load: Load, ends: Floats) -> float:
     return total
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def even_share_w(held: Holdings, links: Links) -> float:
     """What each of those who hold something may spend if all spend the same, W."""
     holders = 0
@@ -141,7 +141,7 @@ def even_share_w(held: Holdings, links: Links) -> float:
     return min(links.client_max_w, links.total_max_w / max(holders, 1))
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def has_uplink(held: Holdings, load: Load, s: int) -> bool:
     """Whether anybody who holds something has bits to send in segment s."""
     bits = 0.0
@@ -151,13 +151,13 @@ def has_uplink(held: Holdings, load: Load, s: int) -> bool:
     return bits > 0.0
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def ready(held: Holdings, load: Load, s: int, i: int) -> float:
     """Seconds of client i in segment s without its uplink."""
     return load.compute_s[s, i] + duration(load.downlink_bits[s, i], held.downlink[i])
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def last_without_uplink(held: Holdings, load: Load, s: int) -> float:
     """When the last client ends segment s, which has no uplink, s."""
     last = 0.0
@@ -167,7 +167,7 @@ def last_without_uplink(held: Holdings, load: Load, s: int) -> float:
     return last
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def end_at(held: Holdings, load: Load, s: int, rates: Floats) -> float:
     """When the last client ends segment s if they send at these rates [C], s."""
     last = 0.0
@@ -177,7 +177,7 @@ def end_at(held: Holdings, load: Load, s: int, rates: Floats) -> float:
     return last
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def rate_for(held: Holdings, load: Load, s: int, i: int, end: float) -> float:
     """Rate with which client i ends segment s in time; endless if no rate is enough."""
     bits = load.uplink_bits[s, i]
@@ -187,7 +187,7 @@ def rate_for(held: Holdings, load: Load, s: int, i: int, end: float) -> float:
     return bits / left if left > 0.0 else inf
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def _earliest_end(held: Holdings, links: Links, load: Load, s: int, floor: Floats, feasible: Floats) -> float:
     """Earliest end of segment s that the budgets allow, s.
 
@@ -198,7 +198,7 @@ def _earliest_end(held: Holdings, links: Links, load: Load, s: int, floor: Float
     Args:
         held: Who holds what.
         links: Of the world.
-        load: Of the turn.
+        load: Of the slot.
         s: The segment.
         floor: [C] rates that clients need anyway, bits/s.
         feasible: [C] rates that the budgets allow all of them together.
@@ -231,7 +231,7 @@ def _earliest_end(held: Holdings, links: Links, load: Load, s: int, floor: Float
     return high
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def _power_for_end(held: Holdings, links: Links, load: Load, s: int, end: float, floor: Floats) -> tuple[float, float]:
     """Power with which everybody ends segment s in time, W, and its derivative by the end, W/s."""
     power_w = slope = 0.0
@@ -250,7 +250,7 @@ def _power_for_end(held: Holdings, links: Links, load: Load, s: int, end: float,
     return power_w, slope
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def _share_time(
     held: Holdings, links: Links, load: Load, first: int, second: int, nothing: Floats, feasible: Floats, ends: Floats
 ) -> None:
@@ -279,7 +279,7 @@ def _share_time(
     ends[second] = _second_end(held, links, load, first, second, ends[first], rates)
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def _second_end(
     held: Holdings, links: Links, load: Load, first: int, second: int, first_end: float, rates: Floats
 ) -> float:
@@ -288,14 +288,14 @@ def _second_end(
     return _earliest_end(held, links, load, second, rates, rates)
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def _rates_for(held: Holdings, load: Load, s: int, end: float, rates: Floats) -> None:
     """Fills in the rates [C] with which everybody ends segment s in time."""
     for i in range(held.number.shape[0]):
         rates[i] = rate_for(held, load, s, i, end) if held.number[i] > 0 else 0.0
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def rate_needed(held: Holdings, load: Load, i: int, ends: Floats) -> float:
     """Rate with which client i ends every segment in time, bits/s."""
     rate = 0.0
@@ -304,7 +304,7 @@ def rate_needed(held: Holdings, load: Load, i: int, ends: Floats) -> float:
     return rate
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def write_psd(held: Holdings, links: Links, load: Load, ends: Floats, even: bool, psd: Floats) -> None:
     """Fills in [M] powers, W/Hz, of all who hold something: an even split of the budgets, or the least for the ends."""
     psd[:] = 0.0

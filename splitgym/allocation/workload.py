@@ -1,6 +1,6 @@
-"""What each client has to do by itself in a turn, read from the framework's program.
+"""What each client has to do by itself in a slot, read from the framework's program.
 
-Clients work by themselves between the phases that are common to all. So a turn takes
+Clients work by themselves between the phases that are common to all. So a slot takes
 
     T = common + sum over segments s of max over clients i of (compute_si + uplink_si / R_i^U + downlink_si / R_i^D)
 
@@ -16,7 +16,7 @@ import numpy as np
 from splitgym.allocation.budget import even_power_w
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Program
-from splitgym.kernels import COMPILED, INLINED, UNCOUNTED, kernel
+from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
 from splitgym.timing.amounts import Work, bits_between, move_bits, once_amount, plan_of
 from splitgym.timing.barrier import (
     BACKHAUL,
@@ -30,12 +30,12 @@ from splitgym.timing.barrier import (
 )
 from splitgym.timing.cell import Cloud, cloud_of
 from splitgym.timing.rates import subchannel_rate
-from splitgym.types import Plan, RoundState, System, with_axis
+from splitgym.types import Plan, RoundState, SystemParameters, with_axis
 from splitgym.types.legal import check_plan
 
 
 class Round(NamedTuple):
-    """What `Program` and `System` say of the work in a turn, for kernels."""
+    """What `Program` and `SystemParameters` say of the work in a slot, for kernels."""
 
     resource: Ints
     """[P]."""
@@ -71,7 +71,7 @@ class Load(NamedTuple):
     """[1] whether plans differ: then `common_s` counts."""
 
 
-def round_of(system: System) -> Round:
+def round_of(system: SystemParameters) -> Round:
     """The round of a system's program."""
     program: Program = system.program
     return Round(
@@ -100,7 +100,7 @@ def no_load(phases: int, clients: int) -> Load:
     )
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def fill_load(
     load: Load,
     of: Round,
@@ -194,7 +194,7 @@ def _add_common(
         load.common_s[part, i] += work.per_participant[plans[i], phase] / speed
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def common_seconds(load: Load, part: int, served: Ints, slowest_band: float) -> float:
     """Seconds of the common phases before (part 0) or after (1) the timeout applies, for some clients ([n] indices)."""
     seconds, each, bits = load.common[part]
@@ -205,7 +205,7 @@ def common_seconds(load: Load, part: int, served: Ints, slowest_band: float) -> 
     return seconds + of_all + duration(bits, slowest_band)
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def uplinks(load: Load) -> int:
     """How many segments have an uplink."""
     count = 0

@@ -20,7 +20,7 @@ from splitgym.envs.world import Round, World
 from splitgym.inputs import InputError
 from splitgym.rendering import RENDER_MODES
 from splitgym.scenario import Scenario
-from splitgym.types import Decision, RoundState, System
+from splitgym.types import Decision, RoundState, SystemParameters
 
 
 class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]]):
@@ -50,9 +50,9 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
     | `"cpsl"` | clusters one after the other (`training.clusters`); inside, client models averaged, one server model |
     | `"hierarchical"` | PSL in three parts: the units behind a second cut are trained in a cloud |
 
-    In `"sl"` and `"cpsl"` the band is dealt anew in each turn: whoever works keeps its own subchannels and gets those
+    In `"sl"` and `"cpsl"` the band is dealt anew in each slot: whoever works keeps its own subchannels and gets those
     of the others, with an even share of the power budgets. Clusters are formed of clients that need about as long. A
-    decision that is played past the encodings (`play`) may say the band of every turn itself. A framework of one's own
+    decision that is played past the encodings (`play`) may say the band of every slot itself. A framework of one's own
     is named `module:NAME`: the `splitgym.frameworks.Framework` of that name in a module that can be imported.
 
     With `radio={"sharing": "on-demand"}` nobody waits for others unless it has to: subchannels and power that are idle
@@ -392,7 +392,7 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
         return self._begun
 
     @property
-    def system(self) -> System:
+    def system(self) -> SystemParameters:
         """What stays the same over all rounds; that of every state."""
         return self._simulation.world.system
 

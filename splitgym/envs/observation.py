@@ -11,9 +11,9 @@ from splitgym.allocation.selection.novelty import fill_rarity, novelty_of_client
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.features import INDEX, SHIPPED, STANDARD, Feature, ObservationSpace, features_of
 from splitgym.inputs import InputError
-from splitgym.kernels import INLINED, UNCOUNTED, kernel
+from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 from splitgym.scenario import Scenario
-from splitgym.types import RoundState, System
+from splitgym.types import RoundState, SystemParameters
 
 HALF_EFFICIENCY = 4.0
 """bit/s/Hz that a squashed channel shows as 0.5."""
@@ -48,7 +48,7 @@ HIDDEN = -1
 
 
 class ObservationCodec:
-    """Turns believed states into observations; index by index in the environment's documentation.
+    """Access believed states into observations; index by index in the environment's documentation.
 
     Quantities without an upper end are squashed, x / (x + reference), so that the reference gives 0.5.
 
@@ -59,7 +59,12 @@ class ObservationCodec:
     """
 
     def __init__(
-        self, scenario: Scenario, system: System, classes: int, subchannel_estimates: bool, asked: Any = STANDARD
+        self,
+        scenario: Scenario,
+        system: SystemParameters,
+        classes: int,
+        subchannel_estimates: bool,
+        asked: Any = STANDARD,
     ) -> None:
         self._system = system
         episode = scenario.episode
@@ -152,7 +157,7 @@ def _show(row: NDArray[np.float32], first: Ints, feature: int, place: int, value
         row[first[feature] + place] = value
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def _observe(
     observed: NDArray[np.float32],
     rarity: Floats,

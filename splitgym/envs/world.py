@@ -21,7 +21,7 @@ from splitgym.network.worlds import Generators, Row, Stock
 from splitgym.scenario import Scenario, ScenarioError
 from splitgym.timing import RoundCost
 from splitgym.timing.cost import round_cost_unchecked
-from splitgym.types import Decision, RoundOutcome, RoundState, System
+from splitgym.types import Decision, RoundOutcome, RoundState, SystemParameters
 
 MANY_GAINS = 1_000_000
 """Channel gains with which a scenario is called large."""
@@ -220,7 +220,7 @@ def _say_if_large(scenario: Scenario, worlds: int) -> None:
         )
 
 
-def system_of(scenario: Scenario, framework: Framework) -> System:
+def system_of(scenario: Scenario, framework: Framework) -> SystemParameters:
     """What stays the same over an episode of a scenario with a framework."""
     task = scenario.task
     profile, batch_norm = _network_costs(*data.dimensions(task.dataset), task.model, task.stem)
@@ -233,8 +233,8 @@ def system_of(scenario: Scenario, framework: Framework) -> System:
     workload = Workload.of(profile, scenario, plans, second_cut)
     one_batch = batch_norm and framework.joint_batch and scenario.training.batch_statistics == "joint"
     phases = framework.phases(workload)
-    program = Program.compile(phases, workload, framework.turns, server_by_client=not one_batch)
-    return System.of(scenario, profile, program, framework.allowed_ratio(scenario.training.batch_size))
+    program = Program.compile(phases, workload, framework.access, server_by_client=not one_batch)
+    return SystemParameters.of(scenario, profile, program, framework.allowed_ratio(scenario.training.batch_size))
 
 
 @lru_cache(maxsize=32)

@@ -2,7 +2,7 @@
 
 The members of a cluster begin with the same client model, train it side by side against one server model (as SFL-V2,
 not a copy for each as SFL-V1), and give it back to be averaged; the next cluster goes on from there. Clusters have the
-whole band in their turn.
+whole band in their slot.
 """
 
 import torch
@@ -11,7 +11,7 @@ from splitgym.frameworks import sfl_v1
 from splitgym.frameworks.framework import Framework
 from splitgym.frameworks.nodes import Parties, model_state
 from splitgym.frameworks.parallel import ClientPass, run_clients
-from splitgym.frameworks.phases import Turns
+from splitgym.frameworks.phases import Access
 from splitgym.frameworks.round_batch import Exercise
 from splitgym.frameworks.segments import Bound, Node, Segment, Weights
 from splitgym.frameworks.server_pass import server_pass
@@ -19,11 +19,11 @@ from splitgym.frameworks.snapshots import MeanStatistics, Snapshot, WeightedMean
 
 
 def train(parties: Parties, exercise: Exercise) -> bool:
-    """One round: the clusters in their turns.
+    """One round: the clusters in their slots.
 
     Args:
         parties: Trained in place; the cut has been moved already.
-        exercise: Mini-batches, and the clusters as turns; losses and traffic are filled.
+        exercise: Mini-batches, and the clusters as slots; losses and traffic are filled.
 
     Returns:
         False if a loss is not finite; then all weights and running statistics are as before, and the optimisers of
@@ -31,7 +31,7 @@ def train(parties: Parties, exercise: Exercise) -> bool:
     """
     parties.server.set_mode(True)
     before = Snapshot(state_of(parties.server.units))
-    for members in exercise.turns or [range(len(exercise.participants))]:
+    for members in exercise.slots or [range(len(exercise.participants))]:
         cluster = exercise.of(members)
         finite = _train_cluster(parties, cluster)
         exercise.losses[list(members)] = cluster.losses
@@ -88,6 +88,6 @@ FRAMEWORK = Framework(
     phases=sfl_v1.phases,
     train=train,
     segments=(Segment(Node.CLIENT, Bound.CUT, Weights.AVERAGED), Segment(Node.SERVER)),
-    turns=Turns.CLUSTERS,
+    access=Access.CLUSTERED,
     joint_batch=True,
 )

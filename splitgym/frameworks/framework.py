@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from splitgym.frameworks.phases import Phase, Turns, Workload
+from splitgym.frameworks.phases import Access, Phase, Workload
 from splitgym.frameworks.segments import SPLIT, Bound, Segments, has_bound
 from splitgym.parts import Parts
 from splitgym.scenario import ScenarioError, Training
@@ -30,7 +30,7 @@ class Framework:
 
     name: str
     phases: Callable[[Workload], tuple[Phase, ...]]
-    """What is computed and sent when, for all cut layers at once; with turns, in each turn."""
+    """What is computed and sent when, for all cut layers at once; with slots, in each slot."""
     train: "Callable[[Parties, Exercise], bool]"
     """Trains one round; False: something was not finite and no weight was changed."""
     aggregates: bool = False
@@ -40,10 +40,10 @@ class Framework:
     cuts_by_client: bool = False
     """Whether clients may have different cut layers, with phi = 0."""
     joint_batch: bool = False
-    """Whether the server takes the rows of all clients (of a turn) in one batch."""
+    """Whether the server takes the rows of all clients (of a slot) in one batch."""
     learns_as: str | None = None
     """A framework whose training gives the same weights; absent: there is none that a calibration may stand for."""
-    turns: Turns = Turns.TOGETHER
+    access: Access = Access.PARALLEL
     """Who works at the same time."""
     steps: Callable[[Training], int] = _one_step
     """Mini-batches of each client in a round."""

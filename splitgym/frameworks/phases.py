@@ -36,21 +36,21 @@ class Resource(IntEnum):
     """The link between server and cloud, in one direction; work in bits."""
 
 
-class Turns(IntEnum):
+class Access(IntEnum):
     """Who works at the same time in a round."""
 
-    TOGETHER = 0
+    PARALLEL = 0
     """All clients side by side."""
-    CLUSTERS = 1
+    CLUSTERED = 1
     """One cluster of the decision after the other, its members side by side."""
-    ONE_BY_ONE = 2
+    SEQUENTIAL = 2
     """One client after the other, in the order of their indices."""
 
-    def of_clients(self, cluster: Ints) -> Ints:
-        """Turn of each client (lower: earlier), from a decision's clusters; both of shape [..., C]."""
-        if self is Turns.CLUSTERS:
+    def slot_of_clients(self, cluster: Ints) -> Ints:
+        """Slot of each client (lower: earlier), from a decision's clusters; both of shape [..., C]."""
+        if self is Access.CLUSTERED:
             return cluster
-        return np.broadcast_to(np.arange(cluster.shape[-1]) * (self is Turns.ONE_BY_ONE), cluster.shape)
+        return np.broadcast_to(np.arange(cluster.shape[-1]) * (self is Access.SEQUENTIAL), cluster.shape)
 
 
 class Phase(NamedTuple):
@@ -162,7 +162,7 @@ class Workload:
 class Program:
     """Phases as tables: P phases under each of G plans.
 
-    With turns, every turn goes through all phases, with the clients of that turn. `work` and `per_participant` have
+    With slots, every slot goes through all phases, with the clients of that slot. `work` and `per_participant` have
     shape [G, P]: cycles or bits under a plan stand at its index.
     """
 
@@ -171,7 +171,7 @@ class Program:
     work: Floats
     per_participant: Floats
     plans: PlanGrid
-    turns: Turns = Turns.TOGETHER
+    access: Access = Access.PARALLEL
     server_by_client: bool = True
     """Whether the server can work for one client before the rows of another are there."""
 
@@ -180,7 +180,7 @@ class Program:
         cls,
         phases: Sequence[Phase],
         workload: Workload,
-        turns: Turns = Turns.TOGETHER,
+        access: Access = Access.PARALLEL,
         server_by_client: bool = True,
     ) -> "Program":
         """Tabulates phases over all plans."""
@@ -196,7 +196,7 @@ class Program:
             work=table([phase.work for phase in phases]),
             per_participant=table([phase.per_participant for phase in phases]),
             plans=plans,
-            turns=turns,
+            access=access,
             server_by_client=server_by_client,
         )
 

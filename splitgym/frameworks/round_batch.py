@@ -52,8 +52,8 @@ class Exercise:
     """m: the first m positions of the mini-batch have their last-layer gradients averaged over clients."""
     losses: Tensor
     """[n] to be filled: mean cross-entropy of each client's mini-batch."""
-    turns: tuple[tuple[int, ...], ...] | None = None
-    """Who works at the same time: positions among the participants, turn by turn; absent: all together."""
+    slots: tuple[tuple[int, ...], ...] | None = None
+    """Who works at the same time: positions among the participants, slot by slot; absent: all together."""
     traffic: Traffic = field(default_factory=Traffic)
     """To be filled."""
 
@@ -68,7 +68,7 @@ class Exercise:
             images=self.images[index],
             labels=self.labels[index],
             losses=torch.zeros_like(weights),
-            turns=None,
+            slots=None,
         )
 
 

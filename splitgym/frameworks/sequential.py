@@ -38,7 +38,7 @@ def train_alone(parties: Parties, exercise: Exercise, averaged: Sequence[int]) -
     mixed = [MixedMean(state_of([unit])) for unit in units[fewest:most]]
     cuts = [int(parties.cut_layers[i]) for i in exercise.participants]
     # A model that is handed on goes down once for each client, one that is averaged once to all of them.
-    for members in exercise.turns or [range(len(cuts))]:
+    for members in exercise.slots or [range(len(cuts))]:
         exercise.traffic.to_all(model_state(units[: max(cuts[k] for k in members)]))
     for k, i in enumerate(exercise.participants):
         client, server = parties.clients[i], parties.server_of(i)

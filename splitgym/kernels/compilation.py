@@ -9,10 +9,10 @@ from splitgym.kernels.cache import KernelCache
 from splitgym.kernels.sources import is_of_package
 
 COMPILED: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-UNCOUNTED: dict[str, Any] = {**COMPILED, "_nrt": False}
+NO_REFCOUNT: dict[str, Any] = {**COMPILED, "_nrt": False}
 """Without counts of references to arrays, which cost as much as the work itself, as each taking of an array out of a
 tuple is counted. What is compiled so, and what it calls, cannot make an array."""
-INLINED: dict[str, Any] = {**UNCOUNTED, "inline": "always"}
+INLINED: dict[str, Any] = {**NO_REFCOUNT, "inline": "always"}
 """Likewise, and written out where it is called: tuples of arrays as arguments cost as much as a short function."""
 
 
@@ -22,7 +22,7 @@ def kernel(options: dict[str, Any], **more: Any) -> Callable[[Callable[..., Any]
     Code of functions outside of the package is not kept: what they depend on is not known.
 
     Args:
-        options: `COMPILED`, `UNCOUNTED` or `INLINED`.
+        options: `COMPILED`, `NO_REFCOUNT` or `INLINED`.
         **more: Further options of `numba.njit`.
     """
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from splitgym import data, models
 from splitgym.arrays import Ints
-from splitgym.frameworks import Framework, Turns, aggregated_rows, get
+from splitgym.frameworks import Access, Framework, aggregated_rows, get
 from splitgym.frameworks.nodes import Parties
 from splitgym.frameworks.round_batch import Exercise, Traffic
 from splitgym.learning.accuracy import Evaluator
@@ -213,15 +213,15 @@ class Learner:
             labels=self._labels[index],
             aggregated_rows=int(aggregated_rows(float(decision.aggregation_ratio), b)),
             losses=torch.zeros(len(participants), device=self.device),
-            turns=self._turns(participants, decision),
+            slots=self._slots(participants, decision),
         )
 
-    def _turns(self, participants: tuple[int, ...], decision: Decision) -> tuple[tuple[int, ...], ...] | None:
-        """Positions among the participants by turn; None if all work together."""
-        if self.framework.turns is Turns.TOGETHER:
+    def _slots(self, participants: tuple[int, ...], decision: Decision) -> tuple[tuple[int, ...], ...] | None:
+        """Positions among the participants by slot; None if all work together."""
+        if self.framework.access is Access.PARALLEL:
             return None
-        turn = self.framework.turns.of_clients(np.asarray(decision.cluster))[list(participants)]
-        return tuple(tuple(int(k) for k in np.flatnonzero(turn == each)) for each in np.unique(turn))
+        slot = self.framework.access.slot_of_clients(np.asarray(decision.cluster))[list(participants)]
+        return tuple(tuple(int(k) for k in np.flatnonzero(slot == each)) for each in np.unique(slot))
 
     def _look(self, taught: Exercise | None, finite: bool) -> RoundOutcome:
         """The outcome after a round; `taught` is absent if the round trained nobody."""

@@ -5,7 +5,7 @@ from math import sqrt
 import numpy as np
 
 from splitgym.arrays import Bools, Floats
-from splitgym.kernels import UNCOUNTED, kernel
+from splitgym.kernels import NO_REFCOUNT, kernel
 from splitgym.network.worlds import Generators, Row, gauss_markov, standard_normal
 from splitgym.scenario import Radio
 
@@ -53,7 +53,7 @@ def faded_gain(radio: Radio, large_scale_gain: Floats, scatter: Floats, line_of_
     return gain
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def _fill_gain(
     large_scale_gain: Floats, scatter: Floats, line_of_sight: Bools, rician_factor: float, gain: Floats
 ) -> None:

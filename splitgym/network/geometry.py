@@ -33,7 +33,7 @@ def walk(start_m: Floats, heading_rad: Floats, travelled_m: Floats, min_distance
     """Where straight walks lead that are reflected, like light, at both borders of the ring.
 
     Both borders are circles around the base station, so a reflection changes neither the smallest distance of the way
-    to it nor the sense in which the way turns around it. The walk is a row of equal legs between the borders (between
+    to it nor the sense in which the way slots around it. The walk is a row of equal legs between the borders (between
     the outer border and the nearest point, if the way misses the inner border), each turning by the same angle.
 
     Args:

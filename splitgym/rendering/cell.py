@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from splitgym.arrays import Floats
-from splitgym.frameworks.phases import Turns
+from splitgym.frameworks.phases import Access
 from splitgym.rendering.canvas import Box, Canvas, Point, text_width
 from splitgym.rendering.palette import ALERT, BLUE, CARD, FAINT, GRID, GROUND, INK, MUTED, SOFT_BLUE
 from splitgym.rendering.scene import Role, Scene, owned
@@ -151,8 +151,8 @@ def _draw_legend(canvas: Canvas, box: Box, scene: Scene, marked: bool) -> None:
 def _about_links(scene: Scene) -> str:
     if scene.played is None:
         return "no links yet"
-    if scene.framework.turns is not Turns.TOGETHER:
-        return "links: the wider, the more subchannels; in a turn also those of the others"
+    if scene.framework.access is not Access.PARALLEL:
+        return "links: the wider, the more subchannels; in a slot also those of the others"
     if scene.state.system.on_demand:
         return "links: the wider, the more subchannels; idle ones are lent"
     return "links: the wider, the more subchannels"

@@ -94,8 +94,8 @@ def owned(scene: Scene) -> Floats:
     if played is None:
         return density
     decision = played.decision
-    used = np.atleast_2d(decision.used(scene.framework.turns))
+    used = np.atleast_2d(decision.used(scene.framework.access))
     owner, power = np.atleast_2d(decision.assignment), np.atleast_2d(decision.power_w_per_hz)
-    turn, subchannel = np.nonzero(used)
-    density[owner[turn, subchannel], subchannel] = power[turn, subchannel]
+    slot, subchannel = np.nonzero(used)
+    density[owner[slot, subchannel], subchannel] = power[slot, subchannel]
     return density

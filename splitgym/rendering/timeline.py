@@ -66,7 +66,7 @@ def bars(scene: Scene) -> list[Bar]:
 
 
 def waits(scene: Scene) -> list[Wait]:
-    """Of each turn and each run of phases that clients go through side by side: who is last.
+    """Of each slot and each run of phases that clients go through side by side: who is last.
 
     Clients that were left out at the timeout were waited for, too.
     """
@@ -74,11 +74,11 @@ def waits(scene: Scene) -> list[Wait]:
         return []
     decision, cost, *_ = scene.played
     began, stop_s = _who_began(cost), _finite(cost)
-    turn = scene.framework.turns.of_clients(decision.cluster)
+    slot = scene.framework.access.slot_of_clients(decision.cluster)
     common = [resource in COMMON for resource in _resources(scene)]
     found, now = [], 0.0
-    for number in np.unique(turn[began]):
-        members = np.flatnonzero(began & (turn == number))
+    for number in np.unique(slot[began]):
+        members = np.flatnonzero(began & (slot == number))
         for rows in _runs(common):
             stop = stop_s[rows][:, members].max(0)
             last = int(stop.argmax())

@@ -288,8 +288,8 @@ class Episode(Section):
     time_budget_s: Seconds = Field(600.0, description="Budget of simulated time, s (truncation).")
     round_timeout_s: Seconds = Field(
         60.0,
-        description="Who has not finished the uplink by then, counted from the begin of the round (of its turn, in "
-        "frameworks with turns), is left out, s.",
+        description="Who has not finished the uplink by then, counted from the begin of the round (of its slot, in "
+        "frameworks with slots), is left out, s.",
     )
 
 

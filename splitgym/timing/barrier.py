@@ -1,4 +1,4 @@
-"""The clock of a turn: walks the phases of one world and notes when each client is busy with what."""
+"""The clock of a slot: walks the phases of one world and notes when each client is busy with what."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Resource
-from splitgym.kernels import COMPILED, INLINED, UNCOUNTED, kernel
+from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
 from splitgym.timing.amounts import Work, common_amount
 from splitgym.timing.cell import Cell, Cloud, Links
 
@@ -38,7 +38,7 @@ def common_speed(kind: int, server_hz: float, slowest_band: float, cloud: Cloud)
     return cloud.hz if kind == CLOUD else cloud.backhaul
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def first_of(resource: Ints, kind: int) -> int:
     """Index of the first phase of a kind among the phases ([P] who is busy in each), -1: there is none."""
     for phase in range(resource.shape[0]):
@@ -47,7 +47,7 @@ def first_of(resource: Ints, kind: int) -> int:
     return -1
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def deadline_barrier(resource: Ints) -> int:
     """Index of the phase before which the timeout applies: the first common one that follows the first uplink.
 
@@ -66,7 +66,7 @@ def deadline_barrier(resource: Ints) -> int:
 
 
 class Rows(NamedTuple):
-    """The rows of a turn's timeline, R = MIGRATION_ROWS + P for P phases, and what may end it."""
+    """The rows of a slot's timeline, R = MIGRATION_ROWS + P for P phases, and what may end it."""
 
     kind: Ints
     """[R + 1] who is busy; END behind the last row."""
@@ -77,11 +77,11 @@ class Rows(NamedTuple):
     backhaul_row: int
     """The first row in which something goes between server and cloud, and with it what moves there; -1: none."""
     timeout_s: float
-    """Counted from the begin of the turn."""
+    """Counted from the begin of the slot."""
 
 
 class Timeline(NamedTuple):
-    """What happens when in a turn, s from its begin."""
+    """What happens when in a slot, s from its begin."""
 
     start: Floats
     """[R, C] begin of each row for each client: of what it waits for, when that is taken up."""
@@ -124,7 +124,7 @@ def walk(
     now: Floats,
     timeline: Timeline,
 ) -> tuple[float, float]:
-    """Runs one turn of one world with static shares.
+    """Runs one slot of one world with static shares.
 
     Clients work side by side through per-client phases; before a common phase and at the end everybody waits for the
     slowest. At the first such barrier after the first uplink who is later than the timeout is left out, and the server
@@ -136,12 +136,12 @@ def walk(
         plans: [1] the common plan, or [C] that of each client.
         takes_part: [C]; who is left out is set to False here.
         cell: Of the world.
-        links: Of the turn.
+        links: Of the slot.
         now: [C] room for the clients' clocks.
         timeline: Filled.
 
     Returns:
-        The latency of the turn, s, and the bits that were broadcast.
+        The latency of the slot, s, and the bits that were broadcast.
     """
     # Taken out of their tuples once: each time counts references.
     kinds, start, stop, stage_s = table.kind, timeline.start, timeline.stop, timeline.stage_s

@@ -6,7 +6,7 @@ import numpy as np
 
 from splitgym.arrays import Floats
 from splitgym.kernels import COMPILED, kernel
-from splitgym.types import System
+from splitgym.types import SystemParameters
 
 
 class Cloud(NamedTuple):
@@ -74,7 +74,7 @@ class Cell(NamedTuple):
 
 
 class Links(NamedTuple):
-    """What the clients have of the band in their turn; all [C]."""
+    """What the clients have of the band in their slot; all [C]."""
 
     hz: Floats
     """What each has, Hz; on demand the mean while it receives."""
@@ -86,7 +86,7 @@ class Links(NamedTuple):
     """R_i^D, bits/s; on demand the mean while it receives."""
 
 
-def cloud_of(system: System) -> Cloud:
+def cloud_of(system: SystemParameters) -> Cloud:
     """The cloud of a system."""
     cloud = system.cloud
     return Cloud(cloud.compute_hz, cloud.link_bits_per_s, cloud.switched_capacitance)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from splitgym.arrays import Bools, Floats
 from splitgym.timing.barrier import MIGRATION_ROWS
 from splitgym.timing.cell import Constants, cloud_of
-from splitgym.timing.slots import Decided, Rules, Walked, Worlds, walk_turns
-from splitgym.types import Decision, RoundState, System, with_axis
+from splitgym.timing.slots import Decided, Rules, Walked, Worlds, walk_slots
+from splitgym.types import Decision, RoundState, SystemParameters, with_axis
 from splitgym.types.legal import check_decision
 
 
@@ -83,11 +83,11 @@ def round_cost(state: RoundState, decision: Decision) -> RoundCost:
 
 def round_cost_unchecked(state: RoundState, decision: Decision) -> RoundCost:
     """`round_cost` of a decision that is known to fit."""
-    one, by_turn = not state.batched, decision.by_turn
+    one, by_slot = not state.batched, decision.by_slot
     constants, rules, server_by_client, stages = _fixed(state.system)
     worlds, clients = (1, len(state.client_hz)) if one else state.client_hz.shape
     walked = _nothing(worlds, len(stages), clients)
-    walk_turns(
+    walk_slots(
         constants,
         rules,
         server_by_client,
@@ -104,9 +104,9 @@ def round_cost_unchecked(state: RoundState, decision: Decision) -> RoundCost:
             with_axis(decision.plan.indices(state), one),
             with_axis(decision.selected, one),
             with_axis(np.asarray(decision.cluster, np.int64), one),
-            _with_turns(with_axis(np.asarray(decision.assignment, np.int64), one), by_turn),
-            _with_turns(with_axis(np.asarray(decision.power_w_per_hz, np.float64), one), by_turn),
-            by_turn,
+            _with_slots(with_axis(np.asarray(decision.assignment, np.int64), one), by_slot),
+            _with_slots(with_axis(np.asarray(decision.power_w_per_hz, np.float64), one), by_slot),
+            by_slot,
         ),
         walked,
     )
@@ -114,7 +114,7 @@ def round_cost_unchecked(state: RoundState, decision: Decision) -> RoundCost:
 
 
 @lru_cache(maxsize=32)
-def _fixed(system: System) -> tuple[Constants, Rules, bool | None, tuple[str, ...]]:
+def _fixed(system: SystemParameters) -> tuple[Constants, Rules, bool | None, tuple[str, ...]]:
     """What a system says for the kernel, and the names of the timeline's rows."""
     program = system.program
     constants = Constants(
@@ -133,7 +133,7 @@ def _fixed(system: System) -> tuple[Constants, Rules, bool | None, tuple[str, ..
         program.plans.cut_layer,
         program.plans.second_cut,
         system.prefix_bits,
-        int(program.turns),
+        int(program.access),
         program.uses_own_subchannels,
         system.round_timeout_s,
     )
@@ -166,6 +166,6 @@ def _nothing(worlds: int, rows: int, clients: int) -> Walked:
     )
 
 
-def _with_turns(array: NDArray[Any], by_turn: bool) -> NDArray[Any]:
+def _with_slots(array: NDArray[Any], by_slot: bool) -> NDArray[Any]:
     """[N, T, M] from [N, T, M] or [N, M]."""
-    return array if by_turn else array[:, None]
+    return array if by_slot else array[:, None]

@@ -13,12 +13,12 @@ from splitgym.timing.water_filling import largest_rate
 
 
 class Band(NamedTuple):
-    """The band as it was decided for a turn."""
+    """The band as it was decided for a slot."""
 
     gain: Floats
     """[C, M] linear, antenna gains included."""
     best_first: Ints
-    """[C, M] subchannels by falling gain, of who is in the turn."""
+    """[C, M] subchannels by falling gain, of who is in the slot."""
     owner: Ints
     """[M] -1: unused."""
     psd: Floats
@@ -40,7 +40,7 @@ class Loans(NamedTuple):
 
 @kernel(COMPILED)
 def band_as_decided(gain: Floats, owner: Ints, psd: Floats, members: Bools, spectrum: Spectrum) -> Band:
-    """The band of a turn: owners ([M]) and their powers ([M], W/Hz) for its members ([C])."""
+    """The band of a slot: owners ([M]) and their powers ([M], W/Hz) for its members ([C])."""
     best_first = np.zeros(gain.shape, np.int64)
     for i in range(gain.shape[0]):
         if members[i]:

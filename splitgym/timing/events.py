@@ -1,4 +1,4 @@
-"""What each client has to do in a turn, and how far it is, when clients and server go on as soon as they can."""
+"""What each client has to do in a slot, and how far it is, when clients and server go on as soon as they can."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from splitgym.timing.cell import Cell
 
 
 class Tasks(NamedTuple):
-    """What there is to do in the R rows of a turn's timeline."""
+    """What there is to do in the R rows of a slot's timeline."""
 
     kind: Ints
     """[R + 1] who is busy; END behind the last row."""

@@ -1,4 +1,4 @@
-"""The clock of a turn with on-demand sharing: runs the phases of one world by events, each client on its own way.
+"""The clock of a slot with on-demand sharing: runs the phases of one world by events, each client on its own way.
 
 Nobody is later than with static shares, by induction over the phases of a client: each begins no later; its rate is
 never below that of its own subchannels; and a server that never rests while data waits is done with everybody no later
@@ -36,7 +36,7 @@ def walk_on_demand(
     timeline: Timeline,
     links: Links,
 ) -> tuple[float, float]:
-    """Runs one turn of one world in which somebody takes part; compare `splitgym.timing.barrier.walk`.
+    """Runs one slot of one world in which somebody takes part; compare `splitgym.timing.barrier.walk`.
 
     A client's phase begins when its last one is done. The server takes clients in the order in which their data came,
     each with all phases that follow each other there; what it does once for all waits for the last of them, and so do
@@ -47,16 +47,16 @@ def walk_on_demand(
     Args:
         tasks: What there is to do.
         deadline_row: The row before which the timeout applies; above R: never.
-        timeout_s: Counted from the begin of the turn.
+        timeout_s: Counted from the begin of the slot.
         takes_part: [C]; who is left out is set to False here.
         cell: Of the world.
-        band: As it was decided for the turn.
+        band: As it was decided for the slot.
         spectrum: Of the world.
         timeline: Filled. Waiting counts for what is waited for.
         links: Filled.
 
     Returns:
-        The latency of the turn, s, and the bits that were broadcast.
+        The latency of the slot, s, and the bits that were broadcast.
     """
     rows, clients = tasks.own.shape
     timeout = timeout_s if deadline_row <= rows else np.inf

@@ -1,4 +1,4 @@
-"""One turn of one world, with static shares or on demand."""
+"""One slot of one world, with static shares or on demand."""
 
 from typing import NamedTuple
 
@@ -15,8 +15,8 @@ from splitgym.timing.on_demand import walk_on_demand
 from splitgym.timing.rates import fill_own_links
 
 
-class Turn(NamedTuple):
-    """Room for what is decided and what happens in a turn."""
+class Slot(NamedTuple):
+    """Room for what is decided and what happens in a slot."""
 
     began: Bools
     """[C] who began it."""
@@ -33,9 +33,9 @@ class Turn(NamedTuple):
 
 
 @kernel(COMPILED)
-def room_for_turn(rows: int, clients: int, subchannels: int) -> Turn:
+def room_for_slot(rows: int, clients: int, subchannels: int) -> Slot:
     """Empty room."""
-    return Turn(
+    return Slot(
         np.zeros(clients, np.bool_),
         np.zeros(clients, np.bool_),
         np.zeros(subchannels, np.int64),
@@ -47,16 +47,16 @@ def room_for_turn(rows: int, clients: int, subchannels: int) -> Turn:
 
 
 @kernel(INLINED)
-def walk_turn(
+def walk_slot(
     table: Rows,
     server_by_client: bool | None,
     spectrum: Spectrum,
     cell: Cell,
     work: Work,
     plans: Ints,
-    turn: Turn,
+    slot: Slot,
 ) -> tuple[float, float]:
-    """Runs one turn of one world.
+    """Runs one slot of one world.
 
     Args:
         table: Of framework and scenario.
@@ -66,27 +66,27 @@ def walk_turn(
         cell: Of the world.
         work: Of the framework.
         plans: [1] the common plan, or [C] that of each client.
-        turn: Its owners, powers and `takes_part` are read, and who is left out is set to False there; the timeline and
+        slot: Its owners, powers and `takes_part` are read, and who is left out is set to False there; the timeline and
             the links are filled.
 
     Returns:
-        The latency of the turn, s, and the bits that were broadcast.
+        The latency of the slot, s, and the bits that were broadcast.
     """
     # By itself, so that the compiler sees that without on-demand sharing nothing else is left to do.
     if server_by_client is None:
-        return _walk_statically(table, spectrum, cell, work, plans, turn)
-    if not np.any(turn.takes_part):
-        return _walk_statically(table, spectrum, cell, work, plans, turn)
-    tasks = tasks_of(table, work, plans, turn.takes_part, server_by_client, cell)
-    band = band_as_decided(cell.gain, turn.owner, turn.psd, turn.takes_part, spectrum)
+        return _walk_statically(table, spectrum, cell, work, plans, slot)
+    if not np.any(slot.takes_part):
+        return _walk_statically(table, spectrum, cell, work, plans, slot)
+    tasks = tasks_of(table, work, plans, slot.takes_part, server_by_client, cell)
+    band = band_as_decided(cell.gain, slot.owner, slot.psd, slot.takes_part, spectrum)
     return walk_on_demand(
-        tasks, table.deadline_row, table.timeout_s, turn.takes_part, cell, band, spectrum, turn.timeline, turn.links
+        tasks, table.deadline_row, table.timeout_s, slot.takes_part, cell, band, spectrum, slot.timeline, slot.links
     )
 
 
 @kernel(INLINED)
 def _walk_statically(
-    table: Rows, spectrum: Spectrum, cell: Cell, work: Work, plans: Ints, turn: Turn
+    table: Rows, spectrum: Spectrum, cell: Cell, work: Work, plans: Ints, slot: Slot
 ) -> tuple[float, float]:
-    fill_own_links(spectrum, cell.gain, turn.owner, turn.psd, turn.links)
-    return walk(table, work, plans, turn.takes_part, cell, turn.links, turn.now, turn.timeline)
+    fill_own_links(spectrum, cell.gain, slot.owner, slot.psd, slot.links)
+    return walk(table, work, plans, slot.takes_part, cell, slot.links, slot.now, slot.timeline)

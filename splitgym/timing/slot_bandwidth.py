@@ -1,4 +1,4 @@
-"""Who has which part of the band in a turn."""
+"""Who has which part of the band in a slot."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from splitgym.timing.cell import Spectrum
 
 
 @kernel(INLINED)
-def band_of_turn(
+def band_of_slot(
     assignment: Ints,
     decided_psd: Floats,
     members: Bools,
@@ -18,7 +18,7 @@ def band_of_turn(
     owner: Ints,
     psd: Floats,
 ) -> None:
-    """The band of a turn's members: what they own in the decision, or the whole band dealt anew.
+    """The band of a slot's members: what they own in the decision, or the whole band dealt anew.
 
     Dealt anew, members keep what they own; every other subchannel goes, in increasing index, to the member with the
     fewest Hz at that moment (the lowest index of several). Whoever has something then spends min(p_max, p_th / how
@@ -27,7 +27,7 @@ def band_of_turn(
     Args:
         assignment: [M] owner of each subchannel in the decision, -1: unused.
         decided_psd: [M] powers in the decision, W/Hz.
-        members: [C] who is in the turn; somebody, if the band is dealt anew.
+        members: [C] who is in the slot; somebody, if the band is dealt anew.
         anew: Whether the band is dealt anew.
         spectrum: Of the world.
         own_hz: [C] room.

@@ -1,45 +1,45 @@
-"""The turns of a round, of N worlds: who is in each, with which part of the band, and how they follow each other."""
+"""The slots of a round, of N worlds: who is in each, with which part of the band, and how they follow each other."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.frameworks.phases import Turns
-from splitgym.kernels import COMPILED, INLINED, UNCOUNTED, kernel
+from splitgym.frameworks.phases import Access
+from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
 from splitgym.timing.amounts import Work, bits_between, move_bits, plan_of
 from splitgym.timing.barrier import BACKHAUL, BROADCAST, CLIENT, CLOUD, SERVER, UNICAST, UPLINK, Rows, rows_of
 from splitgym.timing.cell import Cell, Constants, Spectrum
 from splitgym.timing.rates import fill_band_rates
-from splitgym.timing.slot import Turn, room_for_turn, walk_turn
-from splitgym.timing.slot_bandwidth import band_of_turn
+from splitgym.timing.slot import Slot, room_for_slot, walk_slot
+from splitgym.timing.slot_bandwidth import band_of_slot
 
-CLUSTERS, ONE_BY_ONE = int(Turns.CLUSTERS), int(Turns.ONE_BY_ONE)
+CLUSTERED, SEQUENTIAL = int(Access.CLUSTERED), int(Access.SEQUENTIAL)
 BEFORE, BEHIND = np.iinfo(np.int64).min, np.iinfo(np.int64).max
-"""Turns that come before and after all."""
+"""Access that come before and after all."""
 
 
 class Rules(NamedTuple):
-    """What a framework and a scenario say about the turns of a round."""
+    """What a framework and a scenario say about the slots of a round."""
 
     resource: Ints
     """[P] who is busy in each phase."""
     work: Floats
     """[G, P] cycles or bits under each plan."""
     per_participant: Floats
-    """[G, P] cycles or bits more for each client that takes part in the turn."""
+    """[G, P] cycles or bits more for each client that takes part in the slot."""
     cut_layer: Ints
     """[G] of each plan."""
     second_cut: Ints
     """[G] of each plan, 0: nobody decides it."""
     prefix_bits: Floats
     """[L] model bits of units 1..j."""
-    turns: int
-    """Who works at the same time: a number of `Turns`."""
+    access: int
+    """Who works at the same time: a number of `Access`."""
     uses_own_subchannels: bool
     """Whether a client without a subchannel cannot take part."""
     timeout_s: float
-    """Counted from the begin of each turn."""
+    """Counted from the begin of each slot."""
 
 
 class Worlds(NamedTuple):
@@ -71,11 +71,11 @@ class Decided(NamedTuple):
     cluster: Ints
     """[N, C] lower: earlier."""
     owner: Ints
-    """[N, T, M] -1: unused; T = 1: one band for all turns."""
+    """[N, T, M] -1: unused; T = 1: one band for all slots."""
     psd: Floats
     """[N, T, M] W/Hz."""
-    by_turn: bool
-    """Whether there is a band for each turn, at the turn's index."""
+    by_slot: bool
+    """Whether there is a band for each slot, at the slot's index."""
 
 
 class Walked(NamedTuple):
@@ -98,9 +98,9 @@ class Walked(NamedTuple):
 class Room(NamedTuple):
     """Room to work in."""
 
-    turn: Turn
+    slot: Slot
     order: Ints
-    """[C] the turn that each client is in."""
+    """[C] the slot that each client is in."""
     members: Bools
     """[C] who shall take part and is there."""
     band: Floats
@@ -110,9 +110,9 @@ class Room(NamedTuple):
 
 
 @kernel(INLINED)
-def turn_of_client(turns: int, cluster: int, client: int) -> int:
-    """`splitgym.frameworks.phases.Turns.of_clients`, of one client."""
-    return cluster if turns == CLUSTERS else client if turns == ONE_BY_ONE else 0
+def slot_of_client(access: int, cluster: int, client: int) -> int:
+    """`splitgym.frameworks.phases.Access.slot_of_clients`, of one client."""
+    return cluster if access == CLUSTERED else client if access == SEQUENTIAL else 0
 
 
 def _walk_worlds(
@@ -125,10 +125,10 @@ def _walk_worlds(
     walked: Walked,
     room: Room,
 ) -> None:
-    """As `walk_turns`."""
+    """As `walk_slots`."""
     work = Work(rules.work, rules.per_participant)
-    turn, order, members, band = room.turn, room.order, room.members, room.band
-    down, up, began, prefix_bits = room.down, room.up, turn.began, rules.prefix_bits
+    slot, order, members, band = room.slot, room.order, room.members, room.band
+    down, up, began, prefix_bits = room.down, room.up, slot.began, rules.prefix_bits
     selected, available, client_cut, cluster = decided.selected, worlds.available, worlds.client_cut, decided.cluster
     without_subchannel, unavailable, latency_s = walked.without_subchannel, walked.unavailable, walked.latency_s
     count, clients, _ = worlds.gain.shape
@@ -139,38 +139,38 @@ def _walk_worlds(
         plans = decided.plan[n]
         for i in range(clients):
             down[i], up[i] = move_bits(client_cut[n, i], rules.cut_layer[plan_of(plans, i)], prefix_bits)
-            order[i] = turn_of_client(rules.turns, cluster[n, i], i)
+            order[i] = slot_of_client(rules.access, cluster[n, i], i)
             members[i] = without_subchannel[n, i] = selected[n, i] and available[n, i]
             unavailable[n, i] = selected[n, i] and not available[n, i]
         fill_band_rates(spectrum, worlds.gain[n], members, band)
         between = bits_between(worlds.second_cut[n], rules.second_cut[plans[0]], prefix_bits)
         cell = Cell(worlds.client_hz[n], worlds.server_hz[n], constants.cloud, worlds.gain[n], band, down, up, between)
-        current = _next_turn(order, members, BEFORE)
-        following = _next_turn(order, members, current)
-        anew = not decided.by_turn and current < BEHIND and (following < BEHIND or rules.turns == ONE_BY_ONE)
+        current = _next_slot(order, members, BEFORE)
+        following = _next_slot(order, members, current)
+        anew = not decided.by_slot and current < BEHIND and (following < BEHIND or rules.access == SEQUENTIAL)
         while True:
-            row = current if decided.by_turn and current < BEHIND else 0
+            row = current if decided.by_slot and current < BEHIND else 0
             for i in range(clients):
                 began[i] = members[i] and order[i] == current
-            band_of_turn(
-                decided.owner[n, row], decided.psd[n, row], began, anew, spectrum, turn.now, turn.owner, turn.psd
+            band_of_slot(
+                decided.owner[n, row], decided.psd[n, row], began, anew, spectrum, slot.now, slot.owner, slot.psd
             )
-            _find_who_begins(turn, rules.uses_own_subchannels)
-            seconds, broadcast_bits = walk_turn(rows, server_by_client, spectrum, cell, work, plans, turn)
-            _note_turn(walked, n, constants, rows.kind, spectrum, cell, turn, broadcast_bits)
+            _find_who_begins(slot, rules.uses_own_subchannels)
+            seconds, broadcast_bits = walk_slot(rows, server_by_client, spectrum, cell, work, plans, slot)
+            _note_slot(walked, n, constants, rows.kind, spectrum, cell, slot, broadcast_bits)
             latency_s[n] += seconds
             if following == BEHIND:
                 break
-            current, following = following, _next_turn(order, members, following)
+            current, following = following, _next_slot(order, members, following)
 
 
 # Who shares on demand needs arrays of changing sizes; with static shares nothing is made.
-_with_static_shares = kernel(UNCOUNTED)(_walk_worlds)
+_with_static_shares = kernel(NO_REFCOUNT)(_walk_worlds)
 _on_demand = kernel(COMPILED)(_walk_worlds)
 
 
 @kernel(COMPILED)
-def walk_turns(
+def walk_slots(
     constants: Constants,
     rules: Rules,
     server_by_client: bool | None,
@@ -178,11 +178,11 @@ def walk_turns(
     decided: Decided,
     walked: Walked,
 ) -> None:
-    """Walks the phases with the members of each turn, one turn after the other.
+    """Walks the phases with the members of each slot, one slot after the other.
 
-    If the decision has a band for each turn, it counts as it is. One band for all turns is dealt anew in every turn if
-    the clients go one by one or if there are several turns, and counts as it is in a single turn. Turns without members
-    take no time; without any member there is one turn of nobody.
+    If the decision has a band for each slot, it counts as it is. One band for all slots is dealt anew in every slot if
+    the clients go one by one or if there are several slots, and counts as it is in a single slot. Slots without members
+    take no time; without any member there is one slot of nobody.
 
     Args:
         constants: Of all worlds.
@@ -195,9 +195,9 @@ def walk_turns(
     """
     _, clients, subchannels = worlds.gain.shape
     rows = rows_of(rules.resource, rules.timeout_s)
-    turn = room_for_turn(rows.kind.shape[0] - 1, clients, subchannels)
+    slot = room_for_slot(rows.kind.shape[0] - 1, clients, subchannels)
     room = Room(
-        turn,
+        slot,
         np.zeros(clients, np.int64),
         np.zeros(clients, np.bool_),
         np.zeros(clients),
@@ -211,8 +211,8 @@ def walk_turns(
 
 
 @kernel(INLINED)
-def _next_turn(order: Ints, members: Bools, after: int) -> int:
-    """The first turn of a member after another one; BEHIND: there is none."""
+def _next_slot(order: Ints, members: Bools, after: int) -> int:
+    """The first slot of a member after another one; BEHIND: there is none."""
     following = BEHIND
     for i in range(order.shape[0]):
         if members[i] and after < order[i] < following:
@@ -221,9 +221,9 @@ def _next_turn(order: Ints, members: Bools, after: int) -> int:
 
 
 @kernel(INLINED)
-def _find_who_begins(turn: Turn, uses_own_subchannels: bool) -> None:
+def _find_who_begins(slot: Slot, uses_own_subchannels: bool) -> None:
     """Of the members, marked as who began, only owners can begin if clients need subchannels."""
-    began, takes_part, owner = turn.began, turn.takes_part, turn.owner
+    began, takes_part, owner = slot.began, slot.takes_part, slot.owner
     for i in range(began.shape[0]):
         takes_part[i] = began[i] and not uses_own_subchannels
     if uses_own_subchannels:
@@ -235,24 +235,24 @@ def _find_who_begins(turn: Turn, uses_own_subchannels: bool) -> None:
 
 
 @kernel(INLINED)
-def _note_turn(
+def _note_slot(
     walked: Walked,
     n: int,
     constants: Constants,
     kinds: Ints,
     spectrum: Spectrum,
     cell: Cell,
-    turn: Turn,
+    slot: Slot,
     broadcast_bits: float,
 ) -> None:
-    """Notes what happened in a turn of world n: who was in it, when, and what it cost."""
-    began, takes_part, links = turn.began, turn.takes_part, turn.links
-    start, stop, common_s = turn.timeline.start, turn.timeline.stop, turn.timeline.common_s
+    """Notes what happened in a slot of world n: who was in it, when, and what it cost."""
+    began, takes_part, links = slot.began, slot.takes_part, slot.links
+    start, stop, common_s = slot.timeline.start, slot.timeline.stop, slot.timeline.common_s
     own_hz, power_w, uplink, downlink = links.hz, links.power_w, links.uplink, links.downlink
     client_hz, move_down, move_up = cell.client_hz, cell.move_down, cell.move_up
     participants, timed_out, without_subchannel = walked.participants, walked.timed_out, walked.without_subchannel
     all_start, all_stop, clients_j = walked.start_s, walked.stop_s, walked.client_energy_j
-    stage_s, all_stage_s, server_j, bits = turn.timeline.stage_s, walked.stage_s, 0.0, broadcast_bits
+    stage_s, all_stage_s, server_j, bits = slot.timeline.stage_s, walked.stage_s, 0.0, broadcast_bits
     begin, moved_bits = walked.latency_s[n], 0.0
     for i in range(began.shape[0]):
         if not began[i]:

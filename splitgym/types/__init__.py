@@ -6,6 +6,6 @@ speak for one world; `world`, `batch` and `Decision.stack` go from one form to t
 
 from splitgym.types.decision import Decision, Plan
 from splitgym.types.outcome import RoundOutcome
-from splitgym.types.state import RoundState, System, with_axis
+from splitgym.types.state import RoundState, SystemParameters, with_axis
 
-__all__ = ["Decision", "Plan", "RoundOutcome", "RoundState", "System", "with_axis"]
+__all__ = ["Decision", "Plan", "RoundOutcome", "RoundState", "SystemParameters", "with_axis"]

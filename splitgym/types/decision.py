@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.frameworks.phases import Turns, aggregated_rows
+from splitgym.frameworks.phases import Access, aggregated_rows
 from splitgym.types.legal import check_allowed_ratio, check_decision, check_state
 from splitgym.types.state import RoundState
 
@@ -46,10 +46,10 @@ class Decision:
     """Last unit on the client, 1..L-1; or [C], where clients may have cut layers of their own: then of a client that
     takes no part the last unit that it keeps."""
     assignment: Ints
-    """[M] index of the client that uses the subchannel, -1: unused; the band is dealt anew in each of several turns.
+    """[M] index of the client that uses the subchannel, -1: unused; the band is dealt anew in each of several slots.
 
-    Or [T, M], where clients take turns: the band of each turn exactly. Row c belongs to the cluster of that index, or
-    to that client where clients go one by one; there, owners that are not of the turn do not count.
+    Or [T, M], where clients have slots: the band of each slot exactly. Row c belongs to the cluster of that index, or
+    to that client where clients go one by one; there, owners that are not of the slot do not count.
     """
     power_w_per_hz: Floats
     """[M] or [T, M], as `assignment`: transmit power spectral density on the subchannel, W/Hz."""
@@ -58,7 +58,7 @@ class Decision:
     aggregation_ratio: Any
     """phi, 0..1: share of the mini-batch whose last-layer gradients are averaged over clients."""
     cluster: Any = 0
-    """[C] cluster of each client; clusters take their turns in increasing order. Read by frameworks with clusters."""
+    """[C] cluster of each client; clusters have slots in increasing order. Read by frameworks with clusters."""
     second_cut: Any = 0
     """Last unit at the edge server, 1..L-1, where a scenario lets it be decided; 0: that of the scenario."""
 
@@ -81,16 +81,16 @@ class Decision:
         return np.ndim(self.cut_layer) == self.selected.ndim
 
     @property
-    def by_turn(self) -> bool:
-        """Whether each turn has its own row of `assignment` and `power_w_per_hz`."""
+    def by_slot(self) -> bool:
+        """Whether each slot has its own row of `assignment` and `power_w_per_hz`."""
         return self.assignment.ndim > self.selected.ndim
 
-    def used(self, turns: Turns) -> Bools:
-        """As `assignment`, of one world: whether a selected client has the subchannel, in its own turn if by turn."""
+    def used(self, access: Access) -> Bools:
+        """As `assignment`, of one world: whether a selected client has the subchannel, in its own slot if by slot."""
         owner = np.maximum(self.assignment, 0)
         used = (self.assignment >= 0) & self.selected[owner]
-        if self.by_turn:
-            used &= turns.of_clients(self.cluster)[owner] == np.arange(len(owner))[:, None]
+        if self.by_slot:
+            used &= access.slot_of_clients(self.cluster)[owner] == np.arange(len(owner))[:, None]
         return used
 
     def world(self, index: int) -> "Decision":

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.arrays import Bools
-from splitgym.frameworks.phases import Turns
+from splitgym.frameworks.phases import Access
 from splitgym.inputs import InputError
 from splitgym.types.state import RoundState
 
@@ -57,25 +57,25 @@ def check_state(state: RoundState, one_world: bool = False) -> None:
 def check_decision(decision: "Decision", state: RoundState) -> None:
     """Raises an InputError that names the first field of a decision which does not fit the state."""
     check_state(state)
-    worlds, turns = state.channel_gain.shape[:-2], state.system.program.turns
+    worlds, access = state.channel_gain.shape[:-2], state.system.program.access
     clients, subchannels = state.channel_gain.shape[-2:]
     check_selected(state, decision.selected, "Decision.selected")
     owner = np.asarray(decision.assignment)
-    rows = {Turns.TOGETHER: None, Turns.CLUSTERS: "turns", Turns.ONE_BY_ONE: clients}[turns]
+    rows = {Access.PARALLEL: None, Access.CLUSTERED: "slots", Access.SEQUENTIAL: clients}[access]
     fits = owner.shape == (*worlds, subchannels) or (
         owner.ndim == len(worlds) + 2
         and owner.shape == (*worlds, max(owner.shape[-2], 1), subchannels)
-        and rows in ("turns", owner.shape[-2])
+        and rows in ("slots", owner.shape[-2])
     )
     if not fits:
-        with_turns = f" or {shape_text((*worlds, rows, subchannels))}" if rows else ""
-        allowed = shape_text((*worlds, subchannels)) + with_turns
+        with_slots = f" or {shape_text((*worlds, rows, subchannels))}" if rows else ""
+        allowed = shape_text((*worlds, subchannels)) + with_slots
         raise InputError(f"Decision.assignment has shape {owner.shape}, allowed: {allowed}")
     check_owners(state, owner, owner.shape, "Decision.assignment")
     check_psd(decision.power_w_per_hz, owner.shape, "Decision.power_w_per_hz")
     cluster = check_array("Decision.cluster", decision.cluster, "iu", (*worlds, clients))
     check_range("Decision.cluster", cluster, -LAST_TURN, LAST_TURN)
-    if decision.by_turn and turns is Turns.CLUSTERS:
+    if decision.by_slot and access is Access.CLUSTERED:
         bands = owner.shape[-2]
         if np.any(decision.selected & ((cluster < 0) | (cluster >= bands))):
             raise InputError(

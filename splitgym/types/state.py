@@ -13,7 +13,7 @@ from splitgym.scenario import Cloud, Scenario
 
 
 @dataclass(frozen=True, eq=False)
-class System:
+class SystemParameters:
     """What stays the same over the rounds: spectrum, budgets, and the framework's program over the network's cuts."""
 
     subchannels: int
@@ -46,7 +46,7 @@ class System:
     """[L] model bits of units 1..j at index j (0 at index 0): what a client that holds the cut j has."""
 
     @classmethod
-    def of(cls, scenario: Scenario, profile: Profile, program: Program, highest_ratio: float) -> "System":
+    def of(cls, scenario: Scenario, profile: Profile, program: Program, highest_ratio: float) -> "SystemParameters":
         """The system of a scenario, its profiled network, its framework's compiled program and its largest phi."""
         radio = scenario.radio
         return cls(
@@ -125,7 +125,7 @@ class RoundState:
     """Latency of the last round, s; 0 before the first."""
     subchannel_hz: Floats
     """[M] bandwidths B_k, Hz."""
-    system: System
+    system: SystemParameters
     prescribed_ratio: Any = np.nan
     """phi that the framework prescribes for this round; NaN: whoever decides may choose it."""
     second_cut: Any = 0

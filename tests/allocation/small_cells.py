@@ -6,7 +6,7 @@ import numpy as np
 
 from splitgym.envs.world import system_of
 from splitgym.frameworks import get
-from splitgym.frameworks.phases import Turns
+from splitgym.frameworks.phases import Access
 from splitgym.models import build, profile
 from splitgym.scenario import Scenario
 from splitgym.scenario import build as build_scenario
@@ -70,17 +70,17 @@ def random_assignment(rng: np.random.Generator, clients: int, subchannels: int) 
 
 
 def random_bands(rng: np.random.Generator, state: RoundState, cut: int, selected: np.ndarray, phi: float) -> Decision:
-    """Any cut, powers and clusters; in its turn every client that is there has at least one subchannel."""
-    turns, (clients, subchannels) = state.system.program.turns, state.channel_gain.shape
+    """Any cut, powers and clusters; in its slot every client that is there has at least one subchannel."""
+    access, (clients, subchannels) = state.system.program.access, state.channel_gain.shape
     cluster = rng.integers(0, 2, clients)
-    turn = turns.of_clients(cluster)
-    bands = np.full((int(turn.max()) + 1, subchannels), -1)
+    slot = access.slot_of_clients(cluster)
+    bands = np.full((int(slot.max()) + 1, subchannels), -1)
     for t, band in enumerate(bands):
-        members = np.flatnonzero(selected & state.available & (turn == t))
+        members = np.flatnonzero(selected & state.available & (slot == t))
         if len(members) > 0:
             band[:] = members[random_assignment(rng, len(members), subchannels)]
     psd = state.system.client_power_max_w / state.subchannel_hz.sum() * rng.uniform(0.1, 1, bands.shape)
-    if turns is Turns.TOGETHER:
+    if access is Access.PARALLEL:
         bands, psd = bands[0], psd[0]
     return Decision(cut, bands, psd, selected, phi, cluster)
 
@@ -111,7 +111,7 @@ def spent_w(scenario: Scenario, decision: Decision, clients: int) -> np.ndarray:
 
 
 def check_budgets(state: RoundState, decision: Decision) -> None:
-    """Every turn by itself holds the budgets, up to rounding."""
+    """Every slot by itself holds the budgets, up to rounding."""
     system = state.system
     for band, psd in zip(np.atleast_2d(decision.assignment), np.atleast_2d(decision.power_w_per_hz), strict=True):
         assert np.all(psd >= 0)

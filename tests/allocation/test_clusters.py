@@ -1,4 +1,4 @@
-"""Clusters of clients that take turns."""
+"""Clusters of clients that have slots."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -74,7 +74,7 @@ def test_a_client_out_of_reach_is_the_slowest() -> None:
 
 
 @pytest.mark.parametrize("framework", names())
-def test_decisions_have_clusters_where_these_take_turns(framework: str) -> None:
+def test_decisions_have_clusters_where_these_take_slots(framework: str) -> None:
     _, state = cell(1, 5, 6, framework=framework)
     selected = np.array([True, True, False, True, True])
     expected = form_clusters(state, 2, selected, 0.0) if framework == "cpsl" else np.zeros(5)
@@ -96,15 +96,15 @@ def test_alike_clients_together_wait_less_than_mixed_ones() -> None:
 @given(seed=st.integers(0, 2**32 - 1), cut=st.sampled_from([None, 2]))
 @settings(max_examples=20)
 def test_held_clusters_are_held(seed: int, cut: int | None) -> None:
-    """Also one in which nobody is: its turn takes no time."""
+    """Also one in which nobody is: its slot takes no time."""
     _, state = cell(seed, 4, 5, framework="cpsl")
     cluster = np.random.default_rng(seed).integers(0, 3, 4)
     found = descent(state, np.ones(4, bool), 0.0, cut_layer=cut, cluster=cluster)
     found.decision.check(state)
     assert found.decision.cluster.tolist() == cluster.tolist()
     assert found.decision.assignment.shape == (cluster.max() + 1, 5)
-    for turn, band in enumerate(found.decision.assignment):
-        assert set(band) - {-1} == set(np.flatnonzero(cluster == turn))
+    for slot, band in enumerate(found.decision.assignment):
+        assert set(band) - {-1} == set(np.flatnonzero(cluster == slot))
     cost = round_cost(state, found.decision)
     assert found.participants == cost.participants.sum() == 4
     assert found.latency_s == pytest.approx(cost.latency_s, rel=1e-9)

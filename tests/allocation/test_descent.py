@@ -296,8 +296,8 @@ def test_descent_does_not_lose_clients_to_win_time() -> None:
         ("epsl", {"power": "full"}, r"^power = 'full', allowed: 'control', 'even'$"),
         ("epsl", {"cut_layer": 0}, r"^cut_layer = 0, allowed: 1\.\.3$"),
         ("epsl", {"cut_layer": 4}, r"^cut_layer = 4, allowed: 1\.\.3$"),
-        ("sl", {"assignment": np.zeros(4, int)}, r"^assignment of a round with turns \(ONE_BY_ONE\), allowed: None$"),
-        ("cpsl", {"assignment": np.zeros(4, int)}, r"^assignment of a round with turns \(CLUSTERS\), allowed: None$"),
+        ("sl", {"assignment": np.zeros(4, int)}, r"^assignment of a round with slots \(SEQUENTIAL\), allowed: None$"),
+        ("cpsl", {"assignment": np.zeros(4, int)}, r"^assignment of a round with slots \(CLUSTERED\), allowed: None$"),
     ],
 )
 def test_what_cannot_be_held_is_one_clear_error(framework: str, held: dict[str, object], words: str) -> None:

@@ -1,4 +1,4 @@
-"""Subchannels, powers and cut layer for the rounds of every framework, with and without turns."""
+"""Subchannels, powers and cut layer for the rounds of every framework, with and without slots."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ from splitgym.allocation import (
     paper_descend,
 )
 from splitgym.frameworks import get, names
-from splitgym.frameworks.phases import Turns
+from splitgym.frameworks.phases import Access
 from splitgym.frameworks.segments import Weights
 from splitgym.timing import round_cost
 
@@ -140,7 +140,7 @@ def test_worlds_of_a_batch_are_those_by_themselves(framework, held, seed):
         np.testing.assert_array_equal(together.steps_s[n], alone.steps_s)
         assert together.decision.cut_layer[n] == alone.decision.cut_layer
         np.testing.assert_array_equal(together.decision.cluster[n], alone.decision.cluster)
-        # A batch has as many turns as the world with most of them; nobody is in the others.
+        # A batch has as many slots as the world with most of them; nobody is in the others.
         band, psd = (np.atleast_2d(getattr(together.decision, name)[n]) for name in ("assignment", "power_w_per_hz"))
         expected, expected_psd = np.atleast_2d(alone.decision.assignment), np.atleast_2d(alone.decision.power_w_per_hz)
         np.testing.assert_array_equal(band[: len(expected)], expected)
@@ -159,10 +159,10 @@ def test_each_turn_is_the_round_of_sfl_with_its_clients_alone(framework, seed, c
     found = descent(state, selected, 0.0, cut_layer=cut)
     of_sfl = replace(state, system=cell(seed, 4, 4, framework="sfl-v1", timeout_s=1e9)[1].system)
     of_sfl = replace(of_sfl, system=replace(of_sfl.system, total_power_max_w=state.system.total_power_max_w))
-    turn = state.system.program.turns.of_clients(found.decision.cluster)
+    slot = state.system.program.access.slot_of_clients(found.decision.cluster)
     latency_s = 0.0
-    for t in range(turn.max() + 1):
-        members = selected & state.available & (turn == t)
+    for t in range(slot.max() + 1):
+        members = selected & state.available & (slot == t)
         alone = descent(of_sfl, members, 0.0, cut_layer=cut)
         np.testing.assert_array_equal(found.decision.assignment[t], alone.decision.assignment)
         np.testing.assert_array_equal(found.decision.power_w_per_hz[t], alone.decision.power_w_per_hz)
@@ -190,7 +190,7 @@ def test_turns_have_a_row_each(framework):
     _, state = cell(1, 5, 6, framework=framework)
     decision = descend(state, np.ones(5, bool), 0.0)
     clusters = form_clusters(state, decision.cut_layer, np.ones(5, bool), 0.0).max() + 1
-    rows = {Turns.TOGETHER: None, Turns.CLUSTERS: clusters, Turns.ONE_BY_ONE: 5}[get(framework).turns]
+    rows = {Access.PARALLEL: None, Access.CLUSTERED: clusters, Access.SEQUENTIAL: 5}[get(framework).access]
     shape = (6,) if rows is None else (rows, 6)
     assert decision.assignment.shape == decision.power_w_per_hz.shape == shape
 

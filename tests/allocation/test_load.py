@@ -10,7 +10,7 @@ from small_cells import COSTS, cell, latency, random_bands, with_timeout
 
 from splitgym.allocation.workload import own_load, own_seconds
 from splitgym.frameworks import names
-from splitgym.frameworks.phases import Turns
+from splitgym.frameworks.phases import Access
 from splitgym.timing import round_cost
 from splitgym.types import Plan
 
@@ -32,8 +32,8 @@ def some(seed, framework):
     return state, decision
 
 
-def turn_s(state, load, band, psd):
-    """The equation of `splitgym.allocation.workload` for one turn with [M] owners and powers.
+def slot_s(state, load, band, psd):
+    """The equation of `splitgym.allocation.workload` for one slot with [M] owners and powers.
 
     Returns seconds until the timeout applies, and all seconds.
     """
@@ -62,7 +62,7 @@ def test_load_and_rates_make_the_latency(framework, seed):
     state, decision = some(seed, framework)
     load = own_load(state, Plan(decision.cut_layer, decision.aggregation_ratio))
     bands = zip(np.atleast_2d(decision.assignment), np.atleast_2d(decision.power_w_per_hz), strict=True)
-    expected = sum(turn_s(state, load, *band)[1] for band in bands if (band[0] >= 0).any())
+    expected = sum(slot_s(state, load, *band)[1] for band in bands if (band[0] >= 0).any())
     assert latency(state, decision) == pytest.approx(expected, rel=1e-12)
 
 
@@ -74,8 +74,8 @@ def test_the_timeout_applies_behind_the_segment_that_the_load_says(framework, se
     if framework == "centralised":
         assert load.segments[1] == -1
         assert round_cost(with_timeout(state, 1e-9), decision).participants.any()
-    elif state.system.program.turns is Turns.TOGETHER:
-        until_s, _ = turn_s(state, load, decision.assignment, decision.power_w_per_hz)
+    elif state.system.program.access is Access.PARALLEL:
+        until_s, _ = slot_s(state, load, decision.assignment, decision.power_w_per_hz)
         assume(until_s > 0)  # PSL-drop may drop everything
         there = decision.selected & state.available
         in_time = round_cost(with_timeout(state, until_s * (1 + 1e-9)), decision).participants

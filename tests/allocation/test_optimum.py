@@ -187,7 +187,7 @@ def test_too_many_assignments_are_an_error() -> None:
     [
         (random_cell(0, 3, 2), [True] * 3, r"selected = 3 available clients, allowed: 1\.\.2"),
         (random_cell(0, 3, 4), [False] * 3, r"selected = 0 available clients, allowed: 1\.\.4"),
-        (random_cell(0, 3, 4, framework="sl"), [True] * 3, "turns = ONE_BY_ONE, allowed: TOGETHER"),
+        (random_cell(0, 3, 4, framework="sl"), [True] * 3, "access = SEQUENTIAL, allowed: PARALLEL"),
     ],
 )
 def test_rounds_of_another_kind_are_an_error(state: RoundState, selected: list[bool], text: str) -> None:

@@ -148,18 +148,18 @@ def test_chance_serves_everybody_with_the_same_probability_if_too_few():
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("framework", ["epsl", "cpsl", "sl"])
-def test_even_powers_spend_the_budget_of_each_turn(rule, framework):
+def test_even_powers_spend_the_budget_of_each_slot(rule, framework):
     scenario, state = cell(5, 5, 8, framework=framework, total_dbm=16.0)
     selected = np.array([True, True, False, True, True])
     decision = deal_evenly(state, 2, selected, 0.5, RULES[rule])
     check_decision(decision, state)
     cluster = form_clusters(state, 2, selected, 0.5)
-    turns = {"epsl": [[0, 1, 3, 4]], "sl": [[0], [1], [], [3], [4]]}.get(
+    slots = {"epsl": [[0, 1, 3, 4]], "sl": [[0], [1], [], [3], [4]]}.get(
         framework, [[i for i in (0, 1, 3, 4) if cluster[i] == t] for t in (0, 1)]
     )
     bands = np.atleast_2d(decision.assignment)
-    assert [sorted(set(band) - {-1}) for band in bands] == turns
-    for clients, band, psd in zip(turns, bands, np.atleast_2d(decision.power_w_per_hz), strict=True):
+    assert [sorted(set(band) - {-1}) for band in bands] == slots
+    for clients, band, psd in zip(slots, bands, np.atleast_2d(decision.power_w_per_hz), strict=True):
         each = min(scenario.radio.client_power_max_w, scenario.radio.total_power_max_w / max(len(clients), 1))
         expected = [each if i in clients else 0.0 for i in range(5)]
         power = spent_w(scenario, replace(decision, assignment=band, power_w_per_hz=psd), 5)

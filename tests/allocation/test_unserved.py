@@ -120,9 +120,9 @@ def test_who_cannot_be_heard_gets_nothing(framework, power):
     found = descent(state, THREE, 0.0, power=power)
     cost = check_expectations(state, found)
     assert cost.participants.tolist() == [False, True, True]
-    turn = state.system.program.turns.of_clients(found.decision.cluster)
+    slot = state.system.program.access.slot_of_clients(found.decision.cluster)
     for t, band in enumerate(np.atleast_2d(found.decision.assignment)):
-        assert set(band) - {-1} == set(np.flatnonzero(cost.participants & (turn == t)))
+        assert set(band) - {-1} == set(np.flatnonzero(cost.participants & (slot == t)))
     assert list(unserved(state, found.decision)) == [0]
 
 
@@ -194,7 +194,7 @@ def test_too_few_subchannels():
 
 
 def test_what_keeps_somebody_out_of_its_turn_is_not_who_is_in_another_one():
-    """Four clients share three subchannels, but two at a time: who is left out would make the turn too long."""
+    """Four clients share three subchannels, but two at a time: who is left out would make the slot too long."""
     _, state = cell(0, 4, 3, framework="cpsl", channel_gain=np.full((4, 3), 1e-12), client_hz=np.full(4, 8e7))
     decision = descend(state, np.ones(4, bool), 0.0, cut_layer=1)
     assert decision.cluster.tolist() == [0, 0, 1, 1]

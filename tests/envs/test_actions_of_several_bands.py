@@ -1,4 +1,4 @@
-"""Encoding decisions in which every turn has its own band."""
+"""Encoding decisions in which every slot has its own band."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def cpsl_env(action: str) -> SplitLearningEnv:
 
 
 def bands(powers: list[list[float]]) -> Decision:
-    """Clients 0 and 1 in turn 0, client 2 in turn 1, to which what 0 has there does not belong."""
+    """Clients 0 and 1 in slot 0, client 2 in slot 1, to which what 0 has there does not belong."""
     return Decision(
         cut_layer=1,
         assignment=np.array([[0, -1, 1, 2], [2, 2, 0, -1]]),
@@ -35,7 +35,7 @@ def test_discrete_encoding_keeps_the_first_band_that_uses_a_subchannel() -> None
     np.testing.assert_allclose(again.power_w_per_hz[:3] * 1e6, [0.25, 0.125, 0.5])
 
 
-def test_continuous_encoding_keeps_what_each_client_has_in_its_turn() -> None:
+def test_continuous_encoding_keeps_what_each_client_has_in_its_slot() -> None:
     env = cpsl_env("continuous")
     action = env.encode(bands([[0.25, 1, 0.5, 1], [0.25, 0.125, 1, 1]]))
     share = (action + 1) / 2
@@ -51,10 +51,10 @@ def test_the_encoded_action_is_in_the_space_and_can_be_played(action: str) -> No
     assert env.step(encoded)[4]["participants"].all()
 
 
-def test_a_round_is_played_with_the_bands_of_its_turns() -> None:
+def test_a_round_is_played_with_the_bands_of_its_slots() -> None:
     env = cpsl_env("discrete")
     info = env.play(bands((0.1 * np.ones((2, 4))).tolist()))[4]
     assert info["participants"].tolist() == [True, True, True]
     assert not info["projected"]
-    info = env.play(bands([[0.1] * 4, [0.9, 0.9, 0, 0]]))[4]  # client 2 has 1.8 W in its turn
+    info = env.play(bands([[0.1] * 4, [0.9, 0.9, 0, 0]]))[4]  # client 2 has 1.8 W in its slot
     assert info["projected"]

@@ -200,7 +200,7 @@ def test_continuous_counts_follow_the_demands(demands):
             if min(quota.values()) >= 1:
                 assert got[client] > value - 1 - 1e-9
         ordered = sorted(share, key=share.get)
-        # An ulp of rounding may turn a tie, but not more.
+        # An ulp of rounding may slot a tie, but not more.
         assert all(got[a] <= got[b] + (share[b] - share[a] < 1e-9) for a, b in pairwise(ordered))
 
 
@@ -408,7 +408,7 @@ def test_every_action_takes_the_prescribed_phi(action, prescribed):
 
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("framework", ["cpsl", "sl", "epsl"])
-def test_actions_form_clusters_where_these_take_turns(action, framework):
+def test_actions_form_clusters_where_these_take_slots(action, framework):
     coder, state = encoded(framework, action)
     coder.space.seed(3)
     seen = set()

@@ -22,7 +22,7 @@ class Batch(Protocol):
     images: Tensor
     labels: Tensor
     aggregated_rows: int
-    turns: tuple[tuple[int, ...], ...] | None
+    slots: tuple[tuple[int, ...], ...] | None
 
 
 class Optimiser:
@@ -192,7 +192,7 @@ class PlainProgram:
     def cpsl(self, batch: Batch) -> list[Tensor]:
         """Inside a cluster copies of the client's part and one server batch; from cluster to cluster in sequence."""
         losses: list[Tensor] = [torch.zeros(())] * len(batch.participants)
-        for members in batch.turns or [range(len(losses))]:
+        for members in batch.slots or [range(len(losses))]:
             clients, server = [copy.deepcopy(self.network[: self.cut]) for _ in members], self.network[self.cut :]
             own = self._parallel(clients, server, batch, members, batch.labels.shape[1])
             for k, loss in zip(members, own, strict=True):

@@ -63,9 +63,9 @@ def exercise(
     m: int,
     seed: int,
     participants: Sequence[int] | None = None,
-    turns: Sequence[Sequence[int]] | None = None,
+    slots: Sequence[Sequence[int]] | None = None,
 ) -> Exercise:
-    """Random images and labels for the participants (default: everybody); turns hold positions among these."""
+    """Random images and labels for the participants (default: everybody); slots hold positions among these."""
     generator = torch.Generator().manual_seed(seed)
     who = tuple(range(len(shares))) if participants is None else tuple(participants)
     share = torch.tensor([shares[i] for i in who], dtype=torch.float64)
@@ -76,12 +76,12 @@ def exercise(
         labels=torch.randint(10, (len(who), rows), generator=generator),
         aggregated_rows=m,
         losses=torch.zeros(len(who), dtype=torch.float64),
-        turns=None if turns is None else tuple(map(tuple, turns)),
+        slots=None if slots is None else tuple(map(tuple, slots)),
     )
 
 
 def one_by_one(count: int) -> list[tuple[int]]:
-    """Turns of one participant each."""
+    """Access of one participant each."""
     return [(k,) for k in range(count)]
 
 

@@ -23,11 +23,11 @@ MOMENTUM = "momentum_buffer"
 
 
 def task_of(framework: str, seed: int, who: Sequence[int]) -> Exercise:
-    turns: dict[str, list[tuple[int, ...]]] = {
+    slots: dict[str, list[tuple[int, ...]]] = {
         "sl": list(one_by_one(len(who))),
         "cpsl": [members for members in (tuple(range(0, len(who), 2)), tuple(range(1, len(who), 2))) if members],
     }
-    return exercise(SHARES, 6, 0, seed, who, turns.get(framework))
+    return exercise(SHARES, 6, 0, seed, who, slots.get(framework))
 
 
 def run(framework: str, kind: str, cuts: Sequence[int], **fields: object) -> Parties:

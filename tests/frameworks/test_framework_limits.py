@@ -138,9 +138,9 @@ def test_clusters_of_one_client_are_vanilla_split_learning(kind: str, statistics
 def test_order_of_turns_is_that_of_the_exercise() -> None:
     """Clusters of one client, but the last first: another model."""
     settings, after = training(8, momentum=0.9), []
-    for turns in ([(0,), (1,), (2,), (3,)], [(3,), (2,), (1,), (0,)]):
+    for slots in ([(0,), (1,), (2,), (3,)], [(3,), (2,), (1,), (0,)]):
         made, _ = trained(
-            "cpsl", "cnn", UNEQUAL, settings, 2, lambda seed, t=turns: exercise(UNEQUAL, 8, 0, seed, turns=t)
+            "cpsl", "cnn", UNEQUAL, settings, 2, lambda seed, t=slots: exercise(UNEQUAL, 8, 0, seed, slots=t)
         )
         after.append(whole(made))
     assert differs(*after)

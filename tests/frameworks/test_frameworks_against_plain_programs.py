@@ -31,8 +31,8 @@ def held_by(made: Parties) -> list[Tensor]:
     return everything(made) if made.own_units else held(made.server.units)
 
 
-def turns_of(framework: str, who: Sequence[int], clusters: int) -> list[tuple[int, ...]] | None:
-    """Positions among the participants by turn; in clusters, clients are dealt out like cards."""
+def slots_of(framework: str, who: Sequence[int], clusters: int) -> list[tuple[int, ...]] | None:
+    """Positions among the participants by slot; in clusters, clients are dealt out like cards."""
     if framework == "sl":
         return list(one_by_one(len(who)))
     if framework != "cpsl":
@@ -43,7 +43,7 @@ def turns_of(framework: str, who: Sequence[int], clusters: int) -> list[tuple[in
 
 def exercises(framework: str, m: int = 0, steps: int = 1, clusters: int = 2) -> list[Exercise]:
     return [
-        exercise(SHARES, ROWS * steps, m, seed, who, turns_of(framework, who, clusters)) for seed, who in enumerate(WHO)
+        exercise(SHARES, ROWS * steps, m, seed, who, slots_of(framework, who, clusters)) for seed, who in enumerate(WHO)
     ]
 
 
@@ -106,10 +106,10 @@ def test_clusters_with_batch_statistics_per_client(cut: int, clusters: int) -> N
 
 def test_without_turns_all_clients_are_one_cluster() -> None:
     after = []
-    for turns in (None, [(0, 1, 2, 3)]):
+    for slots in (None, [(0, 1, 2, 3)]):
         made = parties("mlp", SHARES, training(ROWS, momentum=0.9), 1, "cpsl")
         for seed in range(3):
-            assert get("cpsl").train(made, exercise(SHARES, ROWS, 0, seed, turns=turns))
+            assert get("cpsl").train(made, exercise(SHARES, ROWS, 0, seed, slots=slots))
         after.append(held_by(made))
     assert_close(*after, rtol=0)
 

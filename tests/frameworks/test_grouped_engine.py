@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from small_parties import exercise, held, network, parties, training
 from torch import Tensor, nn
 
-from splitgym.frameworks import get, side_by_side
+from splitgym.frameworks import get, parallel
 from splitgym.frameworks.grouped import GroupedPass, groupable
 from splitgym.frameworks.node import Party
 from splitgym.frameworks.nodes import Parties
@@ -193,7 +193,7 @@ def test_rounds_do_not_depend_on_the_engine(framework: str, monkeypatch: pytest.
     shares, after = (0.5, 0.1, 0.4), []
     for looped in (False, True):
         if looped:
-            monkeypatch.setattr(side_by_side, "groupable", lambda clients: False)
+            monkeypatch.setattr(parallel, "groupable", lambda clients: False)
         made = parties("cnn", shares, training(momentum=0.9, weight_decay=1e-3), 2, framework)
         for seed in range(4):
             assert get(framework).train(made, exercise(shares, 8, 3 * (framework == "epsl"), seed))

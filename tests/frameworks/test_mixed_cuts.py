@@ -195,7 +195,7 @@ def test_sl_with_mixed_cuts_hands_the_whole_network_on() -> None:
     made = stood("cnn", "sl")
     whole = copy.deepcopy(made.server.units)
     server_step = sgd(whole, 0.05)
-    task = exercise(SHARES, 8, 0, 0, turns=[(0,), (1,), (2,)])
+    task = exercise(SHARES, 8, 0, 0, slots=[(0,), (1,), (2,)])
     for i, cut in enumerate(CUTS):
         for unit in whole:
             unit.zero_grad(set_to_none=True)

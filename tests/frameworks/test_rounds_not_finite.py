@@ -18,12 +18,12 @@ ROWS = 6
 
 def task_of(framework: str, seed: int, who: Sequence[int] | None = None, steps: int = 1) -> Exercise:
     n = len(SHARES if who is None else who)
-    turns: dict[str, list[tuple[int, ...]]] = {
+    slots: dict[str, list[tuple[int, ...]]] = {
         "sl": list(one_by_one(n)),
         "cpsl": [tuple(range(0, n, 2)), tuple(range(1, n, 2))],
     }
     m = {"psl-drop": 2, "epsl": 2, "epsl-pt": ROWS}.get(framework, 0)
-    return exercise(SHARES, ROWS * steps, m, seed, who, turns.get(framework))
+    return exercise(SHARES, ROWS * steps, m, seed, who, slots.get(framework))
 
 
 def everything(made: Parties) -> list[Tensor]:

@@ -181,7 +181,7 @@ READERS = {
     "b.csv.gz": read_results,
     "p.png": read_results,
 }
-TOGETHER = {"policy.toml": "policy.safetensors", "policy.safetensors": "policy.toml", "p.png": "a.md"}
+PARALLEL = {"policy.toml": "policy.safetensors", "policy.safetensors": "policy.toml", "p.png": "a.md"}
 """What else is needed to read a file."""
 
 
@@ -295,14 +295,14 @@ def changed(path, rng):  # noqa: PLR0911 - one for each format
 
 @pytest.mark.parametrize("name", READERS)
 def test_a_good_file_is_read(good, tmp_path, env, name):
-    for each in (name, TOGETHER.get(name, name)):
+    for each in (name, PARALLEL.get(name, name)):
         (tmp_path / each).write_bytes((good / each).read_bytes())
     READERS[name](tmp_path / name, env)
 
 
 @pytest.mark.parametrize("name", READERS)
 def test_a_damaged_file_is_read_or_refused_in_one_line(good, tmp_path, env, name):
-    other = TOGETHER.get(name, name)
+    other = PARALLEL.get(name, name)
     (tmp_path / other).write_bytes((good / other).read_bytes())
     for case, rng in drawn(name):
         content = bytes_damaged((good / name).read_bytes(), rng) if rng.random() < 0.4 else changed(good / name, rng)
@@ -430,7 +430,7 @@ HOSTILE = {
 @pytest.mark.parametrize(("name", "what"), [(name, what) for name, whats in HOSTILE.items() for what in whats])
 def test_a_hostile_file_is_refused_and_nothing_of_it_executed(good, tmp_path, monkeypatch, env, name, what):
     monkeypatch.chdir(tmp_path)
-    other, make = TOGETHER.get(name, name), HOSTILE[name][what]
+    other, make = PARALLEL.get(name, name), HOSTILE[name][what]
     (tmp_path / other).write_bytes((good / other).read_bytes())
     if make.__code__.co_argcount:
         content = tomli_w.dumps(make(tomllib.loads((good / name).read_text("utf-8")))).encode()

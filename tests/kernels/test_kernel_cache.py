@@ -11,7 +11,7 @@ import pytest
 from numba.core.errors import NumbaError
 
 import splitgym
-from splitgym.kernels import UNCOUNTED, kernel
+from splitgym.kernels import NO_REFCOUNT, kernel
 from splitgym.kernels.sources import ROOT, dependencies
 
 CALLER = """
@@ -144,9 +144,9 @@ def test_a_kernel_depends_on_what_its_file_imports_directly_or_not_and_on_nothin
 
 
 def test_numba_still_has_the_flag_that_leaves_out_reference_counts():
-    """If this fails, `_nrt` of `splitgym.kernels.UNCOUNTED` is gone: measure what numba offers in its place."""
+    """If this fails, `_nrt` of `splitgym.kernels.NO_REFCOUNT` is gone: measure what numba offers in its place."""
 
-    @kernel(UNCOUNTED)
+    @kernel(NO_REFCOUNT)
     def makes_an_array(n):
         return np.zeros(n)[0]
 

@@ -43,8 +43,8 @@ def exercises_of(framework: str, settings: Scenario) -> list[Exercise]:
 
 
 @pytest.mark.parametrize("framework", names())
-def test_every_client_gets_its_mini_batches_in_its_turn(framework: str) -> None:
-    """Only fl trains several steps, only sl and cpsl take turns: by index, or by number of the cluster."""
+def test_every_client_gets_its_mini_batches_in_its_slot(framework: str) -> None:
+    """Only fl trains several steps, only sl and cpsl take slots: by index, or by number of the cluster."""
     whole, *others = (exercises_of(framework, scenario(training={"local_steps": steps})) for steps in (3, 1))
     rows = {"fl": 24}.get(framework, 8)
     rounds = [step for step in SCHEDULE if step[0]]
@@ -55,11 +55,11 @@ def test_every_client_gets_its_mini_batches_in_its_turn(framework: str) -> None:
         assert exercise.labels.shape == (len(selected), rows)
         positions = range(len(selected))
         clusters = sorted({cluster[i] for i in selected})
-        turns = {
+        slots = {
             "sl": tuple((k,) for k in positions),
             "cpsl": tuple(tuple(k for k in positions if cluster[selected[k]] == each) for each in clusters),
         }
-        assert exercise.turns == turns.get(framework)
+        assert exercise.slots == slots.get(framework)
     first = others[0][0]
     torch.testing.assert_close(first.images, whole[0].images[:, :8], rtol=0, atol=0)
 

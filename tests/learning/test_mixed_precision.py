@@ -58,7 +58,7 @@ def a_round(framework: str, kind: str, m: int, **fields: object) -> tuple[Tensor
         labels=torch.randint(10, (3, rows), generator=generator),
         aggregated_rows=m,
         losses=torch.zeros(3),
-        turns={"sl": ((0,), (1,), (2,)), "cpsl": ((0, 2), (1,))}.get(framework),
+        slots={"sl": ((0,), (1,), (2,)), "cpsl": ((0, 2), (1,))}.get(framework),
     )
     assert chosen.train(made, task)
     steps = [after.detach() - b for after, b in zip(all_weights(made), before, strict=True)]

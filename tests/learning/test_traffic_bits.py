@@ -29,22 +29,22 @@ READINGS = [*((name, "virtual") for name in names()), ("epsl", "inject"), ("epsl
 
 
 def charged(
-    framework: str, settings: Scenario, network: CuttableNetwork, cut: int, m: int, participants: int, turns: int
+    framework: str, settings: Scenario, network: CuttableNetwork, cut: int, m: int, participants: int, slots: int
 ) -> dict[str, int]:
-    """Bits by the program: a client's own phases once for each, common ones once in every turn."""
+    """Bits by the program: a client's own phases once for each, common ones once in every slot."""
     chosen, plans = get(framework), PlanGrid(len(network) - 1, settings.training.batch_size + 1)
     workload = Workload.of(profile(network, (1, 8, 8)), settings, plans, settings.cloud.second_cut(len(network)))
-    program, plan = Program.compile(chosen.phases(workload), workload, chosen.turns), plans.index(cut, m)
+    program, plan = Program.compile(chosen.phases(workload), workload, chosen.access), plans.index(cut, m)
     work, more = program.work[plan], program.per_participant[plan]
     bits = {}
     for name, resource in CHARGED.items():
         mine = program.resource == resource
-        times = turns if name == "broadcast" else participants
+        times = slots if name == "broadcast" else participants
         bits[name] = float(times * work[mine].sum() + participants * more[mine].sum())
     return {name: round(value) for name, value in bits.items()}
 
 
-def turns_of(framework: str, selected: Sequence[int], cluster: Sequence[int]) -> int:
+def slots_of(framework: str, selected: Sequence[int], cluster: Sequence[int]) -> int:
     return {"sl": len(selected), "cpsl": len({cluster[i] for i in selected})}.get(framework, min(len(selected), 1))
 
 
@@ -58,8 +58,8 @@ def test_a_round_hands_over_what_its_phases_charge(framework: str, model: str, r
         for phi in (choice, 1 / 8):
             ratio = allowed(learner, phi)
             learner.round(decision(selected, cut, ratio, cluster))
-            turns, m = turns_of(framework, selected, cluster), int(aggregated_rows(ratio, 8))
-            expected = charged(framework, settings, build(model, (1, 8, 8), 10), cut, m, len(selected), turns)
+            slots, m = slots_of(framework, selected, cluster), int(aggregated_rows(ratio, 8))
+            expected = charged(framework, settings, build(model, (1, 8, 8), 10), cut, m, len(selected), slots)
             assert learner.traffic_bits == expected, (selected, cut, ratio)
             seen.add(tuple(expected.values()))
     assert len(seen) > 3 or framework in {"centralised", "fl"}
@@ -83,14 +83,14 @@ def test_a_model_that_moves_takes_its_running_statistics_along(framework: str, c
     made = Parties(network, CLIENTS, settings.training, chosen.segments, 2 if chosen.cuts_twice else None)
     who, rows = (0, 2, 3), 8 * chosen.steps(settings.training)
     made.move_cut(cut, who, share)
-    turns = {"sl": ((0,), (1,), (2,)), "cpsl": ((0, 2), (1,))}.get(framework)
+    slots = {"sl": ((0,), (1,), (2,)), "cpsl": ((0, 2), (1,))}.get(framework)
     m = {"epsl": 3, "psl-drop": 3, "epsl-pt": 8}.get(framework, 0)
     task = Exercise(
         who, torch.full((3,), 1 / 3), torch.randn(3, rows, 1, 8, 8), torch.zeros(3, rows, dtype=torch.int64), m,
-        torch.zeros(3), turns,
+        torch.zeros(3), slots,
     )  # fmt: skip
     assert chosen.train(made, task)
-    assert vars(task.traffic) == charged(framework, settings, network, cut, m, 3, 1 if turns is None else len(turns))
+    assert vars(task.traffic) == charged(framework, settings, network, cut, m, 3, 1 if slots is None else len(slots))
 
 
 @pytest.mark.parametrize("framework", names())

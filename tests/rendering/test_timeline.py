@@ -70,7 +70,7 @@ def test_the_server_waits_for_the_latest_uplink(seed):
     assert straggler(scene) == (first.last if first.last == second.last else longest.last)
 
 
-def test_one_after_the_other_the_straggler_has_the_longest_turn():
+def test_one_after_the_other_the_straggler_has_the_longest_slot():
     scene = scene_of("iot", "sl", seed=1)
     spans = [[(bar.start_s, bar.stop_s) for bar in bars(scene) if bar.row == i] for i in scene.clients]
     alone = [sum(stop - start for start, stop in own) for own in spans]

@@ -27,7 +27,7 @@ STAGES = {
 def framework_equations(
     name: str, scenario: Scenario, costs: Profile, state: RoundState, decision: Decision
 ) -> Expected:
-    """The round of a framework of `STAGES`, turn by turn."""
+    """The round of a framework of `STAGES`, slot by slot."""
     clients = len(state.client_hz)
     result = Expected(stages=dict.fromkeys(STAGES[name], 0.0), client_energy_j=[0.0] * clients)
     present = [i for i in range(clients) if decision.selected[i] and state.available[i]]
@@ -38,16 +38,16 @@ def framework_equations(
         shared = deal(scenario, state, decision, group) if anew else decision
         links = {i: Link(scenario, state, shared, i) for i in group}
         if name == "centralised":
-            turn_of_the_server(result, scenario, costs, state, links)
+            slot_of_the_server(result, scenario, costs, state, links)
         else:
             links = {i: link for i, link in links.items() if link.own}
-            turn = {"fl": turn_of_fl, "hierarchical": turn_of_three_tiers}.get(name, turn_of_sfl)
-            turn(result, scenario, costs, state, decision, links)
+            slot = {"fl": slot_of_fl, "hierarchical": slot_of_three_tiers}.get(name, slot_of_sfl)
+            slot(result, scenario, costs, state, decision, links)
     return result
 
 
 def deal(scenario: Scenario, state: RoundState, decision: Decision, members: list[int]) -> Decision:
-    """The band of a turn: own subchannels stay, every other one goes to who has the fewest Hz, power evenly."""
+    """The band of a slot: own subchannels stay, every other one goes to who has the fewest Hz, power evenly."""
     radio, hz = scenario.radio, state.subchannel_hz
     owner = [int(i) if i in members else None for i in decision.assignment]
 
@@ -68,7 +68,7 @@ def nobody(result: Expected, scenario: Scenario, stage: str, spent_s: float = 0.
     result.latency_s += scenario.episode.round_timeout_s
 
 
-def turn_of_the_server(
+def slot_of_the_server(
     result: Expected, scenario: Scenario, costs: Profile, state: RoundState, links: dict[int, Link]
 ) -> None:
     """Centralised: the server trains on everybody's mini-batch."""
@@ -94,7 +94,7 @@ def until_the_deadline(
 ) -> dict[int, Link]:
     """The model is broadcast, then each client works off `work` (stage: kind, amount), until the timeout; who is left.
 
-    Latency, energy and traffic of this part of the turn are added to the result.
+    Latency, energy and traffic of this part of the slot are added to the result.
     """
     timeout, p_dl = scenario.episode.round_timeout_s, watts(scenario.radio.downlink_psd_dbm_per_hz)
     rate = min(link.band for link in links.values())
@@ -132,7 +132,7 @@ def until_the_deadline(
     return left
 
 
-def turn_of_fl(
+def slot_of_fl(
     result: Expected,
     scenario: Scenario,
     costs: Profile,
@@ -154,7 +154,7 @@ def turn_of_fl(
     return None
 
 
-def turn_of_sfl(
+def slot_of_sfl(
     result: Expected,
     scenario: Scenario,
     costs: Profile,
@@ -199,7 +199,7 @@ def turn_of_sfl(
     return None
 
 
-def turn_of_three_tiers(
+def slot_of_three_tiers(
     result: Expected,
     scenario: Scenario,
     costs: Profile,

@@ -1,4 +1,4 @@
-"""A turn with on-demand sharing as plain Python over one world, without splitgym's own arithmetic.
+"""A slot with on-demand sharing as plain Python over one world, without splitgym's own arithmetic.
 
 Each client is a generator that asks for what it needs next; a loop moves time from event to event and grants it.
 """
@@ -27,8 +27,8 @@ class Client:
     stops: dict[int, float] = field(default_factory=dict)
 
 
-class Turn:
-    """A round in a single turn without a part of the network that moves."""
+class Slot:
+    """A round in a single slot without a part of the network that moves."""
 
     def __init__(self, state: RoundState, decision: Decision) -> None:
         self.state, self.decision, self.system, program = state, decision, state.system, state.system.program

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plain_on_demand import Turn
+from plain_on_demand import Slot
 from test_framework_rounds import SCENARIOS, random_round
 
 from splitgym.frameworks import Resource, names
@@ -73,15 +73,15 @@ def test_timeline_is_in_order_and_its_critical_path_sums_to_the_latency(
     np.testing.assert_array_equal(np.sum(reasons, axis=0), decision.selected)
 
 
-def assert_as_plain_python_says(state: RoundState, decision: Decision) -> tuple[RoundCost, Turn]:
-    cost, turn = round_cost(state, decision), Turn(state, decision)
-    latency = turn.run()
+def assert_as_plain_python_says(state: RoundState, decision: Decision) -> tuple[RoundCost, Slot]:
+    cost, slot = round_cost(state, decision), Slot(state, decision)
+    latency = slot.run()
     np.testing.assert_allclose(cost.latency_s, latency, rtol=1e-8)
-    assert np.flatnonzero(cost.participants).tolist() == [i for i, c in turn.clients.items() if not c.left_out]
-    assert np.flatnonzero(cost.timed_out).tolist() == [i for i, c in turn.clients.items() if c.left_out]
+    assert np.flatnonzero(cost.participants).tolist() == [i for i, c in slot.clients.items() if not c.left_out]
+    assert np.flatnonzero(cost.timed_out).tolist() == [i for i, c in slot.clients.items() if c.left_out]
     computing = np.array(state.system.program.resource) == 0
-    bits = turn.common_bits
-    for i, client in turn.clients.items():
+    bits = slot.common_bits
+    for i, client in slot.clients.items():
         for phase, stop in client.stops.items():
             np.testing.assert_allclose(cost.stop_s[2 + phase, i], stop, rtol=1e-8)
         computing_s = (cost.stop_s - cost.start_s)[2:][computing, i].sum()
@@ -90,7 +90,7 @@ def assert_as_plain_python_says(state: RoundState, decision: Decision) -> tuple[
         bits += client.bits
     if cost.participants.any():  # a broadcast that is cut off has sent a part, which plain Python does not count
         np.testing.assert_allclose(cost.traffic_bits, bits, rtol=1e-8)
-    return cost, turn
+    return cost, slot
 
 
 @pytest.mark.parametrize("name", sorted(SCENARIOS))
@@ -124,7 +124,7 @@ def test_random_rounds_are_of_every_kind() -> None:
 @given(seed=SEEDS)
 @settings(max_examples=12, deadline=None)
 def test_where_there_is_nothing_to_lend_it_is_as_with_static_shares(framework: str, seed: int) -> None:
-    """One client has the whole band, in one turn."""
+    """One client has the whole band, in one slot."""
     state, lending, decision = random_case("iot", framework, seed, by_client=bool(seed % 2))
     alone = replace(decision, assignment=np.zeros(8, np.int64), selected=np.arange(8) == 0)
     static, cost = round_cost(state, alone), round_cost(lending, alone)

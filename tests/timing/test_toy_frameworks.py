@@ -14,7 +14,7 @@ from splitgym.scenario import build
 from splitgym.timing import round_cost
 from splitgym.timing.barrier import deadline_barrier
 from splitgym.timing.cell import Spectrum
-from splitgym.timing.slot_bandwidth import band_of_turn
+from splitgym.timing.slot_bandwidth import band_of_slot
 from splitgym.types import Decision, RoundState
 
 FULL = 1e-6  # W/Hz: 1 W over 1 MHz
@@ -71,10 +71,10 @@ def test_centralised_with_nobody_waits_without_spending_energy() -> None:
     assert cost.server_energy_j == 0
 
 
-def test_turns_of_sl_have_the_whole_band_by_hand() -> None:
+def test_slots_of_sl_have_the_whole_band_by_hand() -> None:
     cost = round_cost(toy("sl"), decision(power_w_per_hz=np.full(2, 1e-9)))  # own power does not count in turns
     up = 2e6 * np.log2(1.5)  # 1 W over 2 MHz
-    turn = {
+    slot = {
         "migration": 0.0,
         "model_down": 0.03328,  # 66560 / 2e6
         "client_fp": 0.032768,
@@ -85,16 +85,16 @@ def test_turns_of_sl_have_the_whole_band_by_hand() -> None:
         "client_bp": 0.032768,
         "model_up": 66560 / up,
     }
-    assert cost.seconds_by_stage() == approx({stage: 2 * seconds for stage, seconds in turn.items()})
-    assert cost.start_s[2:4, 1] == approx([sum(turn.values()), sum(turn.values()) + 0.03328])
-    assert cost.stop_s[-1] == approx([sum(turn.values()), 2 * sum(turn.values())])
-    assert cost.traffic_bits == approx(2 * (66560 + 8192 + 8192 + 66560))  # the model is broadcast in both turns
+    assert cost.seconds_by_stage() == approx({stage: 2 * seconds for stage, seconds in slot.items()})
+    assert cost.start_s[2:4, 1] == approx([sum(slot.values()), sum(slot.values()) + 0.03328])
+    assert cost.stop_s[-1] == approx([sum(slot.values()), 2 * sum(slot.values())])
+    assert cost.traffic_bits == approx(2 * (66560 + 8192 + 8192 + 66560))  # the model is broadcast in both slots
     assert cost.client_energy_j == approx([0.065536 + (8192 + 66560) / up] * 2)
     assert cost.server_energy_j == approx(2 * (8 * 4032 * 1e-6 + 2 * 0.03328 + 2 * 0.004096))
 
 
 @pytest.mark.parametrize(("framework", "cluster"), [("sl", [0, 0]), ("cpsl", [4, 7])])
-def test_timeout_counts_from_the_begin_of_each_turn(framework: str, cluster: list[int]) -> None:
+def test_timeout_counts_from_the_begin_of_each_slot(framework: str, cluster: list[int]) -> None:
     slow_first = toy(framework, client_hz=np.array([1e4, 1e6]))  # 3.3 s of forward pass
     cost = round_cost(slow_first, decision(cluster=np.array(cluster)))
     alone = round_cost(toy("sl"), decision(selected=np.array([False, True])))
@@ -127,7 +127,7 @@ def dealt_band(
     """Owners and powers if all together may spend 6 W."""
     owner, dealt = np.full(len(hz), -7), np.full(len(hz), np.nan)
     spectrum = Spectrum(hz, 1.0, 1.0, client_max_w, 6.0)
-    band_of_turn(assignment, psd, members, anew, spectrum, np.zeros(len(members)), owner, dealt)
+    band_of_slot(assignment, psd, members, anew, spectrum, np.zeros(len(members)), owner, dealt)
     return owner, dealt
 
 

@@ -13,7 +13,7 @@ from splitgym.allocation.clusters import clusters_for_unchecked
 from splitgym.allocation.max_snr import best_heard, no_heard
 from splitgym.allocation.power import even_psd
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.frameworks.phases import Turns
+from splitgym.frameworks.phases import Access
 from splitgym.kernels import COMPILED, kernel
 from splitgym.timing import round_cost
 from splitgym.timing.rates import subchannel_rate
@@ -30,7 +30,7 @@ def in_turn(state: RoundState, selected: Bools, first: int = 0) -> Ints:
     Args:
         state: Of one world, as the scheduler believes it.
         selected: [C] who shall take part; clients that are not available get nothing.
-        first: The turn begins with the client at this place among those that are served, modulo their number.
+        first: The slot begins with the client at this place among those that are served, modulo their number.
 
     Returns:
         [M] owner of each subchannel; -1 if there is nobody to serve.
@@ -40,8 +40,8 @@ def in_turn(state: RoundState, selected: Bools, first: int = 0) -> Ints:
     """
     check_arguments(state, selected=selected)
     clients = np.flatnonzero(selected & state.available)
-    turns = first + np.arange(state.system.subchannels)
-    return clients[turns % len(clients)] if len(clients) else np.full(len(turns), -1)
+    slots = first + np.arange(state.system.subchannels)
+    return clients[slots % len(clients)] if len(clients) else np.full(len(slots), -1)
 
 
 def round_robin(state: RoundState, selected: Bools) -> Ints:
@@ -149,7 +149,7 @@ def by_chance(state: RoundState, selected: Bools, rng: np.random.Generator) -> I
 
 
 def deal_evenly(state: RoundState, cut_layer: int, selected: Bools, aggregation_ratio: float, deal: Deal) -> Decision:
-    """Subchannels as a rule deals them, in every turn anew, and the same power for everybody, spread evenly.
+    """Subchannels as a rule deals them, in every slot anew, and the same power for everybody, spread evenly.
 
     Args:
         state: Of one world, as the scheduler believes it.
@@ -159,20 +159,20 @@ def deal_evenly(state: RoundState, cut_layer: int, selected: Bools, aggregation_
         deal: The rule.
 
     Returns:
-        A decision of one world, with a band for each turn where clients take turns.
+        A decision of one world, with a band for each slot where clients have slots.
 
     Raises:
         InputError: an argument does not fit the state; the message names it.
     """
     check_arguments(state, cut_layer=cut_layer, selected=selected, aggregation_ratio=aggregation_ratio)
-    turns = state.system.program.turns
+    access = state.system.program.access
     cluster = clusters_for_unchecked(state, cut_layer, selected, aggregation_ratio)
-    if turns is Turns.TOGETHER:
+    if access is Access.PARALLEL:
         assignment = deal(state, selected)
         psd = even_psd(state, assignment)
     else:
-        turn = turns.of_clients(cluster)
-        assignment = np.stack([deal(state, selected & (turn == t)) for t in range(turn.max() + 1)])
+        slot = access.slot_of_clients(cluster)
+        assignment = np.stack([deal(state, selected & (slot == t)) for t in range(slot.max() + 1)])
         psd = np.stack([even_psd(state, band) for band in assignment])
     return Decision(cut_layer, assignment, psd, selected.copy(), aggregation_ratio, cluster)
 

@@ -65,7 +65,7 @@ def descent_steps(
     """The steps of the paper's descent; the latency never increases while as many clients take part.
 
     Blocks in turn: subchannels, power for these, cut layer for both; a step that is no better is not taken. It begins
-    with equal shares at their best cut layer and ends when a turn gains less than `tolerance`, relative.
+    with equal shares at their best cut layer and ends when a slot gains less than `tolerance`, relative.
 
     Args:
         state: Of one world, as the scheduler believes it.

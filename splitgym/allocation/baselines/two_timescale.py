@@ -15,7 +15,7 @@ import numpy as np
 from splitgym.allocation.clusters import form_clusters
 from splitgym.allocation.descent.descent import descend, descent, descent_unchecked
 from splitgym.arrays import Bools, Ints
-from splitgym.frameworks.phases import Turns
+from splitgym.frameworks.phases import Access
 from splitgym.types import Decision, RoundState
 from splitgym.types.legal import check_arguments, check_array, check_range
 
@@ -41,7 +41,7 @@ def gibbs_clusters(
     seen are kept.
 
     Args:
-        state: Of one world, as the scheduler believes it, of a framework whose clusters take turns.
+        state: Of one world, as the scheduler believes it, of a framework whose clusters have slots.
         cut_layer: 1..L-1.
         selected: [C] who shall take part; clients that are not available do not count.
         aggregation_ratio: phi.
@@ -59,10 +59,10 @@ def gibbs_clusters(
     check_range("swaps", check_array("swaps", swaps, "iu", ()), 0, MOST_SWAPS)
     check_range("temperature", check_array("temperature", temperature, "iuf", ()), LEAST_TEMPERATURE, 1)
     system = state.system
-    side_by_side = replace(state, system=replace(system, program=replace(system.program, turns=Turns.TOGETHER)))
+    side_by_side = replace(state, system=replace(system, program=replace(system.program, access=Access.PARALLEL)))
 
     @cache
-    def turn_s(members: bytes) -> float:
+    def slot_s(members: bytes) -> float:
         present = np.frombuffer(members, bool)
         held: dict[str, Any] = {"cut_layer": cut_layer, "search": False}
         return float(descent_unchecked(side_by_side, present, aggregation_ratio, **held).latency_s)
@@ -72,14 +72,14 @@ def gibbs_clusters(
     clusters = np.unique(cluster[taking_part])
     if len(clusters) < 2:
         return cluster
-    seconds = {c: turn_s((taking_part & (cluster == c)).tobytes()) for c in clusters}
+    seconds = {c: slot_s((taking_part & (cluster == c)).tobytes()) for c in clusters}
     total_s = sum(seconds.values())
     best, best_s = cluster.copy(), total_s
     for swap in range(swaps):
         one, other = rng.choice(clusters, 2, replace=False)
         a, b = (rng.choice(np.flatnonzero(taking_part & (cluster == c))) for c in (one, other))
         cluster[a], cluster[b] = other, one
-        trial = {c: turn_s((taking_part & (cluster == c)).tobytes()) for c in (one, other)}
+        trial = {c: slot_s((taking_part & (cluster == c)).tobytes()) for c in (one, other)}
         change = sum(trial.values()) - seconds[one] - seconds[other]
         heat = temperature * total_s * (1 - swap / swaps)
         if rng.random() < 1 / (1 + exp(min(change / heat, 700.0))):
@@ -100,7 +100,7 @@ def fast_decision(
     rng: np.random.Generator,
     swaps: int = 100,
 ) -> Decision:
-    """Clusters by Gibbs sampling where clusters take turns, subchannels and powers by the descent at a cut layer.
+    """Clusters by Gibbs sampling where clusters have slots, subchannels and powers by the descent at a cut layer.
 
     Args:
         state: Of one world, as the scheduler believes it.
@@ -114,7 +114,7 @@ def fast_decision(
         InputError: an argument does not fit the state; the message names it.
     """
     check_arguments(state, cut_layer=cut_layer, selected=selected, aggregation_ratio=aggregation_ratio)
-    if state.system.program.turns is not Turns.CLUSTERS:
+    if state.system.program.access is not Access.CLUSTERED:
         return descend(state, selected, aggregation_ratio, cut_layer=cut_layer)
     cluster = gibbs_clusters(state, cut_layer, selected, aggregation_ratio, rng, swaps)
     return descend(state, selected, aggregation_ratio, cut_layer=cut_layer, cluster=cluster)

@@ -13,7 +13,7 @@ import numpy as np
 from splitgym.allocation.link_budget import own_links
 from splitgym.allocation.workload import common_seconds, own_load
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.frameworks.phases import Turns
+from splitgym.frameworks.phases import Access
 from splitgym.timing.rates import LN2
 from splitgym.types import Plan, RoundState
 from splitgym.types.legal import check_arguments
@@ -75,11 +75,11 @@ def served_clients(state: RoundState, selected: Bools) -> Ints:
 
     Raises:
         ValueError: there are none, or more than subchannels; the selection does not fit the state; or the round is
-            another than that of the problem, one in which clients take turns or idle subchannels are lent.
+            another than that of the problem, one in which clients have slots or idle subchannels are lent.
     """
     check_arguments(state, selected=selected)
-    if state.system.program.turns is not Turns.TOGETHER:
-        raise ValueError(f"turns = {state.system.program.turns.name}, allowed: TOGETHER")
+    if state.system.program.access is not Access.PARALLEL:
+        raise ValueError(f"access = {state.system.program.access.name}, allowed: PARALLEL")
     if state.system.on_demand:
         raise ValueError("sharing = 'on-demand', allowed: 'static'")
     served = np.flatnonzero(selected & state.available)

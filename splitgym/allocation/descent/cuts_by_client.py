@@ -23,7 +23,7 @@ from splitgym.allocation.descent.descent import Descent, descent, descent_unchec
 from splitgym.allocation.link_budget import own_links
 from splitgym.allocation.workload import own_load
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.frameworks.phases import Turns
+from splitgym.frameworks.phases import Access
 from splitgym.timing.cost import round_cost_unchecked
 from splitgym.types import Decision, Plan, RoundState
 
@@ -131,7 +131,7 @@ def _step(state: RoundState, decision: Decision) -> Descent | None:
     served = np.flatnonzero(round_cost_unchecked(state, decision).participants)
     if len(served) == 0:
         return None
-    if state.system.program.turns is Turns.ONE_BY_ONE:
+    if state.system.program.access is Access.SEQUENTIAL:
         cuts = _best_alone(state, decision, served)
     else:
         cuts = exact_cuts(cut_costs(state, decision, served))

@@ -11,7 +11,7 @@ from splitgym.allocation.link_budget import radio_of
 from splitgym.allocation.power import check_uplinks
 from splitgym.allocation.workload import round_of
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.frameworks.phases import Turns, aggregated_rows
+from splitgym.frameworks.phases import Access, aggregated_rows
 from splitgym.inputs import InputError
 from splitgym.types import Decision, RoundState, with_axis
 from splitgym.types.legal import check_arguments, shown
@@ -61,7 +61,7 @@ def descent(
     helps. All plans are enumerated that have this phi, those left out that a lower bound shows to be no better: cut
     layers, and second cuts where a scenario lets these be decided. Under a plan to hold, exchanges begin at one deal of
     subchannels instead of several, which takes a fraction of the time and on average costs less than a percent of the
-    latency. Where clients take turns, each turn has the whole band and is a problem of its own; the plan is common to
+    latency. Where clients have slots, each slot has the whole band and is a problem of its own; the plan is common to
     all.
 
     Args:
@@ -71,12 +71,12 @@ def descent(
         aggregation_ratio: phi, or [N].
         cut_layer: Hold it at this one, or [N]; or hold each client's at its own, [C] or [N, C]; None: choose.
         second_cut: Hold it at this one, or [N]; None: choose, where it may be decided.
-        assignment: Hold the owners of the subchannels, [M] or [N, M] (-1: unused), in rounds without turns; None:
+        assignment: Hold the owners of the subchannels, [M] or [N, M] (-1: unused), in rounds without slots; None:
             choose.
         power: "control", or "even": every served client spends min(p_max, p_th / n) evenly over its subchannels, which
             are not exchanged.
         search: False: the greedy's subchannels as they are.
-        cluster: [C] or [N, C], for frameworks whose clusters take turns; None: formed by `form_clusters`.
+        cluster: [C] or [N, C], for frameworks whose clusters have slots; None: formed by `form_clusters`.
 
     Raises:
         InputError: an argument does not fit the state; the message names it.
@@ -91,8 +91,8 @@ def descent(
     check_arguments(state, one_world=False, selected=selected, aggregation_ratio=aggregation_ratio, **held)
     if not isinstance(power, str) or power not in ("control", "even"):
         raise InputError(f"power = {shown(power)}, allowed: 'control', 'even'")
-    if assignment is not None and state.system.program.turns is not Turns.TOGETHER:
-        raise InputError(f"assignment of a round with turns ({state.system.program.turns.name}), allowed: None")
+    if assignment is not None and state.system.program.access is not Access.PARALLEL:
+        raise InputError(f"assignment of a round with slots ({state.system.program.access.name}), allowed: None")
     return descent_unchecked(state, selected, aggregation_ratio, power=power, search=search, **given)
 
 
@@ -109,12 +109,12 @@ def descent_unchecked(
     cluster: Ints | None = None,
 ) -> Descent:
     """`descent` with arguments that are known to fit."""
-    system, turns, one = state.system, state.system.program.turns, not state.batched
+    system, access, one = state.system, state.system.program.access, not state.batched
     plans, hold = _plans(state, aggregation_ratio, cut_layer, second_cut)
-    if turns is Turns.CLUSTERS and cluster is None:
+    if access is Access.CLUSTERED and cluster is None:
         return _with_clusters(state, selected, aggregation_ratio, cut_layer, power, search)
-    members = np.asarray(cluster if turns is Turns.CLUSTERS else np.zeros(selected.shape, np.int64))
-    turn = np.array(turns.of_clients(members), np.int64, order="C")
+    members = np.asarray(cluster if access is Access.CLUSTERED else np.zeros(selected.shape, np.int64))
+    slot = np.array(access.slot_of_clients(members), np.int64, order="C")
     taking_part, given = selected & state.available, np.empty((*selected.shape[:-1], 0), np.int64)
     if assignment is not None:
         given = np.asarray(assignment, np.int64)
@@ -127,7 +127,7 @@ def descent_unchecked(
         with_axis(state.client_cut_layer, one),
         with_axis(np.asarray(state.second_cut, np.int64), one),
         with_axis(taking_part, one),
-        with_axis(turn, one),
+        with_axis(slot, one),
         with_axis(given, one),
         plans,
         hold,
@@ -136,13 +136,13 @@ def descent_unchecked(
         radio_of(system),
         round_of(system),
         worlds,
-        1 if turns is Turns.TOGETHER else int(turn.max()) + 1,
+        1 if access is Access.PARALLEL else int(slot.max()) + 1,
         power == "even",
         max(LEAST_TRIALS, TRIALS * system.subchannels) if search else 0,
     )
     check_uplinks(int(found.uplinks[0]))
     owner, psd = found.owner, found.psd
-    if turns is Turns.TOGETHER:
+    if access is Access.PARALLEL:
         owner, psd = owner[:, 0], psd[:, 0]
     grid, plan = system.program.plans, plans if hold else np.take_along_axis(plans, found.plan[:, None], axis=1)
     cut, second = grid.cut_layer[plan], grid.second_cut[plan[:, 0]]
@@ -223,18 +223,18 @@ def _with_clusters(
     worlds = range(len(selected))
     ratios, cuts = np.broadcast_to(aggregation_ratio, len(worlds)), np.broadcast_to(cut_layer, len(worlds))
     best = [_with_clusters(state.world(n), selected[n], ratios[n], cuts[n], power, search) for n in worlds]
-    turns = max(len(option.decision.assignment) for option in best)
+    slots = max(len(option.decision.assignment) for option in best)
     return Descent(
-        Decision.stack([_with_turns(option.decision, turns) for option in best]),
+        Decision.stack([_with_slots(option.decision, slots) for option in best]),
         np.array([option.participants for option in best]),
         np.array([option.latency_s for option in best]),
         np.array([option.steps_s for option in best]),
     )
 
 
-def _with_turns(decision: Decision, turns: int) -> Decision:
-    """The decision with so many turns, of which the last ones use nothing."""
-    more = ((0, turns - len(decision.assignment)), (0, 0))
+def _with_slots(decision: Decision, slots: int) -> Decision:
+    """The decision with so many slots, of which the last ones use nothing."""
+    more = ((0, slots - len(decision.assignment)), (0, 0))
     return replace(
         decision,
         assignment=np.pad(decision.assignment, more, constant_values=-1),

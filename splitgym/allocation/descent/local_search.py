@@ -27,7 +27,7 @@ def exchange(held: Holdings, links: Links, load: Load, ends: Floats, goal: Goal,
     Args:
         held: Changed in place.
         links: Of the world.
-        load: Of the turn.
+        load: Of the slot.
         ends: [S] seconds of each segment under exact power control; kept up to date.
         goal: Overwritten.
         trials: How many exchanges may be tried; one that is carried out counts as more, for the power control after it.

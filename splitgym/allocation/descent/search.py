@@ -6,12 +6,12 @@ import numpy as np
 
 from splitgym.allocation.admission import servable
 from splitgym.allocation.assignment import Holdings, no_holdings
-from splitgym.allocation.descent.slot import STARTS, Room, allocate_turn, room_for
+from splitgym.allocation.descent.slot import STARTS, Room, allocate_slot, room_for
 from splitgym.allocation.link_budget import Links, Radio, fill_links, room_for_links
 from splitgym.allocation.power import write_psd
 from splitgym.allocation.workload import Load, Round, fill_load, no_load, uplinks
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.kernels import COMPILED, UNCOUNTED, kernel
+from splitgym.kernels import COMPILED, NO_REFCOUNT, kernel
 
 BLOCKS = ("subchannels", "power", "cut", "exchange")
 """The steps of a descent: the first two at the most promising cut layer, then at all that may be better, then exchanges
@@ -35,8 +35,8 @@ class Worlds(NamedTuple):
     """[N]."""
     members: Bools
     """[N, C] who is selected and there."""
-    turn: Ints
-    """[N, C] turn of each client."""
+    slot: Ints
+    """[N, C] slot of each client."""
     given: Ints
     """[N, M] owners to hold, or [N, 0]: choose."""
     plans: Ints
@@ -46,7 +46,7 @@ class Worlds(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What the kernel found in N worlds, with T turns."""
+    """What the kernel found in N worlds, with T slots."""
 
     plan: Ints
     """[N] index among the plans to choose from."""
@@ -65,12 +65,12 @@ class Found(NamedTuple):
 
 
 class UnderPlan(NamedTuple):
-    """Room for what is done under one plan, with T turns."""
+    """Room for what is done under one plan, with T slots."""
 
     held: Holdings
     load: Load
     members: Bools
-    """[C] of the turn."""
+    """[C] of the slot."""
     room: Room
     owner: Ints
     """[T, M]."""
@@ -79,13 +79,13 @@ class UnderPlan(NamedTuple):
 
 
 @kernel(COMPILED)
-def descend_worlds(radio: Radio, rules: Round, of: Worlds, turns: int, even_power: bool, trials: int) -> Found:
+def descend_worlds(radio: Radio, rules: Round, of: Worlds, slots: int, even_power: bool, trials: int) -> Found:
     """The descent of every world."""
     (worlds, clients, subchannels), choices = of.gain.shape, of.plans.shape[1]
     found = Found(
         np.zeros(worlds, np.int64),
-        np.full((worlds, turns, subchannels), -1),
-        np.zeros((worlds, turns, subchannels)),
+        np.full((worlds, slots, subchannels), -1),
+        np.zeros((worlds, slots, subchannels)),
         np.full(worlds, -1),
         np.full(worlds, np.inf),
         np.zeros((worlds, len(BLOCKS))),
@@ -97,8 +97,8 @@ def descend_worlds(radio: Radio, rules: Round, of: Worlds, turns: int, even_powe
         no_load(rules.resource.shape[0], clients),
         np.zeros(clients, np.bool_),
         room_for(rules.resource.shape[0] + 1, clients, subchannels),
-        np.empty((turns, subchannels), np.int64),
-        np.empty((turns, subchannels)),
+        np.empty((slots, subchannels), np.int64),
+        np.empty((slots, subchannels)),
     )
     most, least_s = np.zeros(choices, np.int64), np.zeros(choices)
     for n in range(worlds):
@@ -111,7 +111,7 @@ def descend_worlds(radio: Radio, rules: Round, of: Worlds, turns: int, even_powe
         else:
             _search_plans(found, at, links, rules, of, n, even_power, trials, most, least_s)
         if not np.any(of.members[n]):
-            # A turn of nobody takes no time, a round of nobody lasts until the timeout.
+            # A slot of nobody takes no time, a round of nobody lasts until the timeout.
             found.latency_s[n], found.steps_s[n] = rules.timeout_s, rules.timeout_s
     return found
 
@@ -149,7 +149,7 @@ def _search_plans(
         found.steps_s[n, last_block:] = found.latency_s[n]
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def _try_plan(
     found: Found,
     at: UnderPlan,
@@ -162,7 +162,7 @@ def _try_plan(
     starts: int,
     trials: int,
 ) -> tuple[int, float, int]:
-    """The blocks of all turns of world n under a plan, kept in `found` if that is better.
+    """The blocks of all slots of world n under a plan, kept in `found` if that is better.
 
     Returns:
         How many clients are expected to take part, the latency, s, and how many trials are left.
@@ -172,7 +172,7 @@ def _try_plan(
     serves, latency_s, first = 0, 0.0, found.participants[n] < 0
     for t in range(at.owner.shape[0]):
         anybody = _find_members(at.members, links, of, n, t)
-        count, seconds, trials = allocate_turn(
+        count, seconds, trials = allocate_slot(
             at.held,
             links,
             at.load,
@@ -201,7 +201,7 @@ def _try_plan(
     return serves, latency_s, trials
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def _fill_load(load: Load, rules: Round, of: Worlds, n: int, choice: int) -> None:
     """The load of world n under one of its plans."""
     plans = of.plans[n] if of.hold else of.plans[n, choice : choice + 1]
@@ -210,18 +210,18 @@ def _fill_load(load: Load, rules: Round, of: Worlds, n: int, choice: int) -> Non
     )
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def _find_members(members: Bools, links: Links, of: Worlds, n: int, t: int) -> bool:
-    """Marks who is in turn t of world n and heard on some subchannel ([C]); whether anybody is, heard or not."""
+    """Marks who is in slot t of world n and heard on some subchannel ([C]); whether anybody is, heard or not."""
     anybody = False
     for i in range(members.shape[0]):
-        member = of.members[n, i] and of.turn[n, i] == t
+        member = of.members[n, i] and of.slot[n, i] == t
         anybody |= member
         members[i] = member and links.lowest_floor[i] < np.inf
     return anybody
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def _better(found: Found, n: int, participants: int, latency_s: float) -> bool:
     """Whether more clients take part than in what was found for world n, or as many in less time."""
     if participants != found.participants[n]:

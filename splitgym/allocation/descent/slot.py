@@ -1,4 +1,4 @@
-"""The blocks for one turn at one cut layer: subchannels, power, exchanges, for as many clients as can be in time."""
+"""The blocks for one slot at one cut layer: subchannels, power, exchanges, for as many clients as can be in time."""
 
 from math import inf
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from splitgym.allocation.max_snr import Heard, best_heard, no_heard
 from splitgym.allocation.power import control, end_at, even_share_w
 from splitgym.allocation.workload import Load, common_seconds
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.kernels import COMPILED, INLINED, UNCOUNTED, kernel
+from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
 
 STARTS = 3
 """Where exchanges may begin: at the greedy, at the strongest signal, at that in relation to the client's best."""
@@ -61,8 +61,8 @@ def room_for(segments: int, clients: int, subchannels: int) -> Room:
     )
 
 
-@kernel(UNCOUNTED)
-def allocate_turn(
+@kernel(NO_REFCOUNT)
+def allocate_slot(
     held: Holdings,
     links: Links,
     load: Load,
@@ -75,17 +75,17 @@ def allocate_turn(
     trials: int,
     room: Room,
 ) -> tuple[int, float, int]:
-    """Subchannels and powers of a turn, for as many of its members as can be in time, then for the shortest turn.
+    """Subchannels and powers of a slot, for as many of its members as can be in time, then for the shortest slot.
 
     Whoever is not served gets nothing, so that nobody waits for it.
 
     Args:
         held: Filled with who gets what.
         links: Of the world.
-        load: Of the turn.
-        members: [C] who is in the turn, and heard on some subchannel.
-        anybody: Whether somebody is in the turn, heard or not.
-        timeout_s: Of the turn.
+        load: Of the slot.
+        members: [C] who is in the slot, and heard on some subchannel.
+        anybody: Whether somebody is in the slot, heard or not.
+        timeout_s: Of the slot.
         given: [M] owners, if subchannels are not to be chosen; else empty.
         even_power: Everybody spends the same; else exact power control.
         starts: Where to begin: 0: at the greedy; 1: where it is best as a rule; `STARTS`: at all.
@@ -113,7 +113,7 @@ def allocate_turn(
     if fewest > 0:
         seconds, left = _allocate(held, links, load, order[:fewest], given, even_power, starts, trials, room)
         return fewest, seconds, left
-    # The order is that of whole turns; another one may be the only one in time.
+    # The order is that of whole slots; another one may be the only one in time.
     for n in range(members_heard):
         seconds, left = _allocate(held, links, load, order[n : n + 1], given, even_power, starts, trials, room)
         if _timely(links, load, order[n : n + 1], room.ends, timeout_s):
@@ -123,7 +123,7 @@ def allocate_turn(
     return 0, room.blocks[0], trials
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def _allocate(
     held: Holdings,
     links: Links,

@@ -15,7 +15,7 @@ from splitgym.allocation.link_budget import Links
 from splitgym.allocation.power import has_uplink, ready
 from splitgym.allocation.workload import Load
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.kernels import COMPILED, INLINED, UNCOUNTED, kernel
+from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
 from splitgym.timing.barrier import duration
 from splitgym.timing.rates import LN2
 
@@ -216,7 +216,7 @@ def helps(
     return gained == 0.0 or _others_meet(holder, duty, segment, common, own, hz, floor, log_floor, i, j, gained, left_w)
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def _downlinks_if(holder: Records, downlink: Floats, i: int, j: int, k: int, back: int) -> tuple[float, float]:
     """Downlinks of i and j after the exchange, bits/s."""
     downlink_i, downlink_j = holder[i].downlink + downlink[i, k], 0.0
@@ -229,7 +229,7 @@ def _downlinks_if(holder: Records, downlink: Floats, i: int, j: int, k: int, bac
     return downlink_i, downlink_j
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def _others_may_meet(holder: Records, common: Records, i: int, j: int, gained: float, left_w: float) -> bool:
     """Whether the others may meet the goal with `gained` seconds more; exact if these are none.
 
@@ -245,7 +245,7 @@ def _others_may_meet(holder: Records, common: Records, i: int, j: int, gained: f
     return power_w + gained * slope <= left_w and (over == 0.0 or gained > 0.0)
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def _others_meet(
     holder: Records,
     duty: Records,
@@ -273,7 +273,7 @@ def _others_meet(
     return True
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def _gained_if(duty: Records, segment: Records, s: int, i: int, downlink_i: float, j: int, downlink_j: float) -> float:
     """By how much the last client ends segment s earlier if i and j had these downlinks; it has no uplink."""
     last = duty[s, i].compute_s + duration(duty[s, i].downlink_bits, downlink_i)
@@ -338,7 +338,7 @@ def _power_if(
     return wide * 2.0**x - dry if x < LARGEST_EXPONENT else inf
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def _power_if_some_stay_dry(
     count: int, own: Ints, hz: Floats, floor: Floats, log_floor: Floats, i: int, come: int, gone: int, rate: float
 ) -> float:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from splitgym.arrays import Floats
-from splitgym.kernels import INLINED, UNCOUNTED, kernel
+from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 from splitgym.types import RoundState, with_axis
 from splitgym.types.legal import check_array, check_state
 
@@ -58,7 +58,7 @@ def novelty_of_client(class_share: Floats, rarity: Floats) -> float:
     return total
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def _fill_novelty(found: Floats, rarity: Floats, class_share: Floats, data_share: Floats, experience: Floats) -> None:
     """`novelty` of N worlds into [N, C], with room for [K]."""
     for n in range(found.shape[0]):

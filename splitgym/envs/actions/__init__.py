@@ -8,7 +8,7 @@ from splitgym.envs.actions.schedule import ScheduleCodec
 from splitgym.frameworks import Framework
 from splitgym.parts import suggest
 from splitgym.scenario import Scenario, ScenarioError
-from splitgym.types import System
+from splitgym.types import SystemParameters
 
 CODECS: dict[str, type[ActionCodec]] = {
     "discrete": DiscreteCodec,
@@ -18,7 +18,7 @@ CODECS: dict[str, type[ActionCodec]] = {
 }
 
 
-def codec(name: str, scenario: Scenario, system: System, framework: Framework) -> ActionCodec:
+def codec(name: str, scenario: Scenario, system: SystemParameters, framework: Framework) -> ActionCodec:
     """The encoding of that name for a scenario.
 
     Raises:

@@ -12,7 +12,7 @@ from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.actions.cuts import CutComponent
 from splitgym.frameworks import Framework
 from splitgym.scenario import Scenario
-from splitgym.types import Decision, RoundState, System
+from splitgym.types import Decision, RoundState, SystemParameters
 from splitgym.types.legal import ROUNDING
 
 
@@ -29,7 +29,7 @@ class ActionCodec(ABC):
     space: spaces.Space[Any]
     decides_subchannels = False
 
-    def __init__(self, scenario: Scenario, system: System, framework: Framework) -> None:
+    def __init__(self, scenario: Scenario, system: SystemParameters, framework: Framework) -> None:
         self._clients = scenario.clients.count
         self._subchannels = system.subchannels
         self._cuts = CutComponent(system, self._clients)

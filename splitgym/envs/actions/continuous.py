@@ -11,9 +11,9 @@ from splitgym.allocation.power import spread_power
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.actions.codec import ActionCodec
 from splitgym.frameworks import Framework
-from splitgym.kernels import INLINED, UNCOUNTED, kernel
+from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 from splitgym.scenario import Scenario
-from splitgym.types import Decision, RoundState, System
+from splitgym.types import Decision, RoundState, SystemParameters
 
 
 class ContinuousCodec(ActionCodec):
@@ -22,16 +22,16 @@ class ContinuousCodec(ActionCodec):
     Phi spans what the framework allows; the last component is absent with a framework that does not aggregate.
     """
 
-    def __init__(self, scenario: Scenario, system: System, framework: Framework) -> None:
+    def __init__(self, scenario: Scenario, system: SystemParameters, framework: Framework) -> None:
         super().__init__(scenario, system, framework)
         self._aggregates = framework.aggregates
         entries = self._cuts.entries + 3 * self._clients + int(self._aggregates)
         self.space = spaces.Box(-1.0, 1.0, (entries,), np.float32)
 
     def decode(self, actions: NDArray[Any], state: RoundState) -> Decision:
-        """Turns demands into numbers of subchannels (at least one each), and takes the best for each.
+        """Access demands into numbers of subchannels (at least one each), and takes the best for each.
 
-        Clients that are in and available choose in the order of their demand, one subchannel a turn, always the one
+        Clients that are in and available choose in the order of their demand, one subchannel a slot, always the one
         with the highest gain that is left. A client's power, as a share of its budget, is spread evenly.
         """
         worlds, clients, subchannels = state.channel_gain.shape
@@ -60,9 +60,9 @@ class ContinuousCodec(ActionCodec):
         )
 
     def encode(self, decision: Decision, state: RoundState) -> NDArray[Any]:
-        """Numbers of subchannels and powers per client stay (in its own turn); which subchannels they are is lost."""
+        """Numbers of subchannels and powers per client stay (in its own slot); which subchannels they are is lost."""
         c = self._clients
-        owned = decision.used(state.system.program.turns)
+        owned = decision.used(state.system.program.access)
         owner = decision.assignment[owned]
         counts = np.bincount(owner, minlength=c)
         ratio = decision.aggregation_ratio / self._highest_ratio if self._highest_ratio > 0 else 0.0
@@ -83,7 +83,7 @@ def _share(component: float) -> float:
     return (np.float64(component) + 1) / 2
 
 
-@kernel(UNCOUNTED)
+@kernel(NO_REFCOUNT)
 def _decide(
     decision: tuple[Bools, Ints, Floats, Floats],
     room: tuple[Ints, Floats],

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.types import Decision, System
+from splitgym.types import Decision, SystemParameters
 from splitgym.types.legal import cuts_differ
 
 
@@ -33,7 +33,7 @@ class CutComponent:
         cut_layers: Values of each entry, L - 1.
     """
 
-    def __init__(self, system: System, clients: int) -> None:
+    def __init__(self, system: SystemParameters, clients: int) -> None:
         grid = system.program.plans
         self.cut_layers = system.cut_layers
         self._by_client = grid.by_client

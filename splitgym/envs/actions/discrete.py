@@ -11,7 +11,7 @@ from splitgym.arrays import Bools
 from splitgym.envs.actions.codec import ActionCodec, in_or_out_masks, nearest
 from splitgym.frameworks import Framework
 from splitgym.scenario import Scenario
-from splitgym.types import Decision, RoundState, System
+from splitgym.types import Decision, RoundState, SystemParameters
 
 
 class DiscreteCodec(ActionCodec):
@@ -23,7 +23,7 @@ class DiscreteCodec(ActionCodec):
 
     decides_subchannels = True
 
-    def __init__(self, scenario: Scenario, system: System, framework: Framework) -> None:
+    def __init__(self, scenario: Scenario, system: SystemParameters, framework: Framework) -> None:
         super().__init__(scenario, system, framework)
         self._power_levels = np.array(scenario.actions.power_levels)
         owners = [self._clients + 1] * self._subchannels
@@ -57,8 +57,8 @@ class DiscreteCodec(ActionCodec):
     def encode(self, decision: Decision, state: RoundState) -> NDArray[Any]:
         """Powers and phi go to their nearest levels; of several bands the first to use a subchannel counts for it."""
         assignment, power_w_per_hz = decision.assignment, decision.power_w_per_hz
-        if decision.by_turn:
-            used = decision.used(state.system.program.turns)
+        if decision.by_slot:
+            used = decision.used(state.system.program.access)
             first = used.argmax(0), np.arange(self._subchannels)
             assignment, power_w_per_hz = np.where(used.any(0), assignment[first], -1), power_w_per_hz[first]
         owner = np.where(assignment < 0, self._clients, assignment)

@@ -11,7 +11,7 @@ from splitgym.allocation.selection.utility import worth_most_unchecked
 from splitgym.envs.actions.codec import ActionCodec
 from splitgym.frameworks import Framework
 from splitgym.scenario import Scenario
-from splitgym.types import Decision, RoundState, System
+from splitgym.types import Decision, RoundState, SystemParameters
 
 HIGHEST_WORTH = 8.0
 """Of a client; an ordinary one is worth 1, the least 1 / 8."""
@@ -28,7 +28,7 @@ class PriorityCodec(ActionCodec):
     that does not aggregate.
     """
 
-    def __init__(self, scenario: Scenario, system: System, framework: Framework) -> None:
+    def __init__(self, scenario: Scenario, system: SystemParameters, framework: Framework) -> None:
         super().__init__(scenario, system, framework)
         self._aggregates = framework.aggregates
         self.space = spaces.Box(

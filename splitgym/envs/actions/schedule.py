@@ -11,7 +11,7 @@ from splitgym.arrays import Bools
 from splitgym.envs.actions.codec import ActionCodec, in_or_out_masks, nearest
 from splitgym.frameworks import Framework
 from splitgym.scenario import Scenario
-from splitgym.types import Decision, RoundState, System
+from splitgym.types import Decision, RoundState, SystemParameters
 
 
 class ScheduleCodec(ActionCodec):
@@ -20,7 +20,7 @@ class ScheduleCodec(ActionCodec):
     Where clients have cut layers of their own there is one for each; where the second cut is decided, it follows.
     """
 
-    def __init__(self, scenario: Scenario, system: System, framework: Framework) -> None:
+    def __init__(self, scenario: Scenario, system: SystemParameters, framework: Framework) -> None:
         super().__init__(scenario, system, framework)
         cuts, in_or_out = [self._cuts.cut_layers] * self._cuts.entries, [2] * self._clients
         self.space = spaces.MultiDiscrete([*cuts, *in_or_out, len(self.aggregation_levels)])

@@ -8,7 +8,7 @@ behind while the server moves on without it. Losses and accuracies are read from
 import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.kernels import UNCOUNTED, kernel
+from splitgym.kernels import NO_REFCOUNT, kernel
 from splitgym.learning.surrogate.accuracy_model import measure
 from splitgym.learning.surrogate.cuts import move_cut
 from splitgym.learning.surrogate.parameters import Parameters
@@ -55,7 +55,7 @@ def play_round(
     )
 
 
-@kernel(UNCOUNTED, fastmath=True)
+@kernel(NO_REFCOUNT, fastmath=True)
 def _play_rounds(
     worlds: Worlds,
     cut_layer: Ints,

@@ -1,16 +1,16 @@
 """From skills to probabilities."""
 
 from splitgym.arrays import Floats
-from splitgym.kernels import INLINED, UNCOUNTED, kernel
+from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 
 DOUBLINGS = 10
 LARGEST = 400.0
 """Logits of what is certain: products of two such odds are still finite."""
 
 
-@kernel(UNCOUNTED, fastmath=True)
+@kernel(NO_REFCOUNT, fastmath=True)
 def grow(logits: Floats) -> None:
-    """Turns logits into about exp(logit), in place: (1 + x / 1024)^1024.
+    """Access logits into about exp(logit), in place: (1 + x / 1024)^1024.
 
     Compilers make of it a few multiplications of many numbers at once.
     """
@@ -22,7 +22,7 @@ def grow(logits: Floats) -> None:
         flat[i] = y
 
 
-@kernel(UNCOUNTED, fastmath=True)
+@kernel(NO_REFCOUNT, fastmath=True)
 def answer(right: Floats, weight: Floats, others: Floats) -> None:
     """How likely a sample of each class is recognised.
 

@@ -1,4 +1,4 @@
-"""Decisions that say the band of every turn: a row of subchannels and powers for each."""
+"""Decisions that say the band of every slot: a row of subchannels and powers for each."""
 
 from dataclasses import replace
 
@@ -34,9 +34,9 @@ def test_rows_that_say_what_is_dealt_anew_cost_the_same(seed: int, name: str, fr
     scenario, state, decision = random_round(name, framework, np.random.default_rng(seed))
     clients = len(state.client_hz)
     decision = replace(decision, cluster=np.random.default_rng(seed).integers(0, 3, clients))
-    turn = np.arange(clients) if framework == "sl" else decision.cluster
+    slot = np.arange(clients) if framework == "sl" else decision.cluster
     members = [
-        np.flatnonzero(decision.selected & state.available & (turn == t)).tolist() for t in range(turn.max() + 1)
+        np.flatnonzero(decision.selected & state.available & (slot == t)).tolist() for t in range(slot.max() + 1)
     ]
     if framework == "cpsl" and sum(map(bool, members)) < 2:
         return  # a single cluster does not have the band dealt anew
@@ -55,7 +55,7 @@ def test_rows_that_say_what_is_dealt_anew_cost_the_same(seed: int, name: str, fr
 
 @pytest.mark.parametrize("framework", ["sl", "cpsl"])
 def test_each_turn_has_its_own_row_by_hand(framework: str) -> None:
-    """Turn 0 sends on one subchannel at 1 Mbit/s, turn 1 on both at a third of the SNR, 0.415 Mbit/s each."""
+    """Slot 0 sends on one subchannel at 1 Mbit/s, slot 1 on both at a third of the SNR, 0.415 Mbit/s each."""
     decision = rows([[0, -1], [1, 1]])
     decision = replace(decision, power_w_per_hz=np.array([[FULL, FULL], [FULL / 3, FULL / 3]]))
     cost = round_cost(toy(framework), decision)
@@ -87,7 +87,7 @@ def test_bands_of_turns_go_through_batches() -> None:
     other = replace(decision, assignment=np.array([[0, 0], [1, 1]]))
     batch = Decision.stack([decision, other])
     assert batch.assignment.shape == (2, 2, 2)
-    assert batch.by_turn
+    assert batch.by_slot
     np.testing.assert_array_equal(batch.world(1).assignment, other.assignment)
     costs = round_cost(state.repeat(2), batch)
     assert costs.latency_s.tolist() == [round_cost(state, each).latency_s for each in (decision, other)]
@@ -98,7 +98,7 @@ def test_bands_of_turns_go_through_batches() -> None:
     ("framework", "assignment", "cluster", "message"),
     [
         ("epsl", [[0, 1], [0, 1]], (0, 0), "Decision.assignment has shape (2, 2), allowed: (2,)"),
-        ("cpsl", [[0], [1]], (0, 1), "Decision.assignment has shape (2, 1), allowed: (2,) or (turns, 2)"),
+        ("cpsl", [[0], [1]], (0, 1), "Decision.assignment has shape (2, 1), allowed: (2,) or (slots, 2)"),
         ("sl", [[0, 1]], (0, 0), "Decision.assignment has shape (1, 2), allowed: (2,) or (2, 2)"),
         ("cpsl", [[0, 1]], (0, 1), "Decision.cluster = [0 1], allowed for selected clients: 0..0"),
         ("cpsl", [[0, 1], [0, 1]], (0, -1), "Decision.cluster = [ 0 -1], allowed for selected clients: 0..1"),
