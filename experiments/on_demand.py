@@ -17,7 +17,7 @@ from experiments.cells import ENDLESS_S, random_states
 from experiments.running import Case, Experiment, Row
 from splitgym.allocation import descend
 from splitgym.evaluation.plots import COLOURS
-from splitgym.frameworks import Framework, Resource, get, names
+from splitgym.frameworks import Barrier, Framework, Resource, get, names
 from splitgym.inputs import InputError
 from splitgym.scenario import build
 from splitgym.timing import RoundCost, round_cost
@@ -48,7 +48,8 @@ def frameworks() -> list[Framework]:
 def on_demand(state: RoundState, server_waits: bool = False) -> RoundState:
     """The same state with on-demand sharing."""
     program = state.system.program
-    program = replace(program, server_by_client=program.server_by_client and not server_waits)
+    barrier = np.full_like(program.barrier, Barrier.ALL) if server_waits else program.barrier
+    program = replace(program, barrier=barrier)
     return replace(state, system=replace(state.system, on_demand=True, program=program))
 
 

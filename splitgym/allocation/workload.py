@@ -19,7 +19,6 @@ from splitgym.frameworks.phases import Program
 from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
 from splitgym.timing.amounts import Work, bits_between, move_bits, once_amount, plan_of
 from splitgym.timing.barrier import (
-    BACKHAUL,
     BROADCAST,
     CLIENT,
     SERVER,
@@ -28,7 +27,7 @@ from splitgym.timing.barrier import (
     deadline_barrier,
     duration,
 )
-from splitgym.timing.cell import Cloud, cloud_of
+from splitgym.timing.cell import Backbone, backbone_of
 from splitgym.timing.rates import subchannel_rate
 from splitgym.types import Plan, RoundState, SystemParameters, with_axis
 from splitgym.types.legal import check_plan
@@ -48,7 +47,9 @@ class Round(NamedTuple):
     prefix_bits: Floats
     """[L] model bits of units 1..j."""
     timeout_s: float
-    cloud: Cloud
+    backbone: Backbone
+    moving_link: int
+    """The resource over which units move with the second cut, -1: none."""
 
 
 class Load(NamedTuple):
@@ -81,7 +82,8 @@ def round_of(system: SystemParameters) -> Round:
         program.plans.second_cut,
         system.prefix_bits,
         system.round_timeout_s,
-        cloud_of(system),
+        backbone_of(program.resources),
+        program.moving_link,
     )
 
 
@@ -150,10 +152,10 @@ def fill_load(
             segment += 1
             open_segment = False
             load.compute_s[segment], load.uplink_bits[segment], load.downlink_bits[segment] = 0.0, 0.0, 0.0
-        speed = common_speed(kind, server_hz, inf, of.cloud)
+        speed = common_speed(kind, server_hz, inf, of.backbone.speed)
         part = 0 if phase < barrier else 1
         _add_common(load, of.work, plans, phase, kind, part, speed, members)
-        if kind == BACKHAUL:
+        if kind == of.moving_link:
             # What moves goes with the first of what is sent.
             load.common[part, 0] += between / speed
             between = 0.0

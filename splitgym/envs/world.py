@@ -233,7 +233,7 @@ def system_of(scenario: Scenario, framework: Framework) -> SystemParameters:
     workload = Workload.of(profile, scenario, plans, second_cut)
     one_batch = batch_norm and framework.joint_batch and scenario.training.batch_statistics == "joint"
     phases = framework.phases(workload)
-    program = Program.compile(phases, workload, framework.access, server_by_client=not one_batch)
+    program = Program.compile(phases, workload, framework.access, one_batch, framework.segments)
     return SystemParameters.of(scenario, profile, program, framework.allowed_ratio(scenario.training.batch_size))
 
 

@@ -1,7 +1,8 @@
 """All data in one place: the reference for accuracy and speed. Nothing is sent, nothing runs on the clients."""
 
 from splitgym.frameworks.framework import Framework
-from splitgym.frameworks.phases import Phase, Resource, Workload
+from splitgym.frameworks.phases import Phase, Workload
+from splitgym.frameworks.resources import Resource
 from splitgym.frameworks.segments import Node, Segment
 from splitgym.frameworks.sequential import train_joint
 

@@ -14,7 +14,8 @@ from splitgym.frameworks import mixed_cuts
 from splitgym.frameworks.framework import Framework
 from splitgym.frameworks.nodes import Parties
 from splitgym.frameworks.parallel import run_clients
-from splitgym.frameworks.phases import Phase, Resource, Workload
+from splitgym.frameworks.phases import Phase, Workload
+from splitgym.frameworks.resources import Resource
 from splitgym.frameworks.round_batch import Exercise
 from splitgym.frameworks.server_pass import CutGradients, server_pass
 from splitgym.frameworks.snapshots import Snapshot, buffers_of

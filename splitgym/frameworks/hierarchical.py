@@ -13,10 +13,14 @@ from torch import Tensor
 from splitgym.frameworks import epsl
 from splitgym.frameworks.framework import Framework
 from splitgym.frameworks.nodes import Parties
-from splitgym.frameworks.phases import Phase, Resource, Workload
+from splitgym.frameworks.phases import Phase, Workload
+from splitgym.frameworks.resources import Resource
 from splitgym.frameworks.round_batch import Exercise
 from splitgym.frameworks.segments import Bound, Node, Segment, Weights
 from splitgym.frameworks.server_pass import CutGradients, add_losses, loss_gradients, per_client, run_rows
+
+CLOUD, BACKHAUL = "cloud", "backhaul"
+"""Rows of the scenario's nodes and links."""
 
 
 def phases(w: Workload) -> tuple[Phase, ...]:
@@ -25,7 +29,6 @@ def phases(w: Workload) -> tuple[Phase, ...]:
     Over the link between edge and cloud the rows of all clients go together, one direction after the other.
     """
     b, behind_edge = w.batch_size, np.maximum(w.cut_layer, w.second_cut)
-    cloud_cycles = w.cloud.cycles_per_flop / w.server_cycles_per_flop
     narrow_bits, forward, backward = (
         w.at(table, behind_edge) for table in (w.smashed_bits, w.server_forward, w.server_backward)
     )
@@ -33,10 +36,10 @@ def phases(w: Workload) -> tuple[Phase, ...]:
         Phase("client_fp", Resource.CLIENT, b * w.client_forward),
         Phase("uplink", Resource.UPLINK, b * w.smashed_bits),
         Phase("server_fp", Resource.SERVER, per_participant=b * (w.server_forward - forward)),
-        Phase("backhaul_up", Resource.BACKHAUL, per_participant=b * narrow_bits),
-        Phase("cloud_fp", Resource.CLOUD, per_participant=b * cloud_cycles * forward),
-        Phase("cloud_bp", Resource.CLOUD, per_participant=b * cloud_cycles * (backward + w.last_layer_backward)),
-        Phase("backhaul_down", Resource.BACKHAUL, per_participant=b * narrow_bits),
+        Phase("backhaul_up", BACKHAUL, per_participant=b * narrow_bits),
+        Phase("cloud_fp", CLOUD, per_participant=b * w.relative_cycles(CLOUD) * forward),
+        Phase("cloud_bp", CLOUD, per_participant=b * w.relative_cycles(CLOUD) * (backward + w.last_layer_backward)),
+        Phase("backhaul_down", BACKHAUL, per_participant=b * narrow_bits),
         Phase("server_bp", Resource.SERVER, per_participant=b * (w.server_backward - backward)),
         Phase("unicast", Resource.UNICAST, b * w.cut_gradient_bits),
         Phase("client_bp", Resource.CLIENT, b * w.client_backward),
@@ -56,19 +59,18 @@ def edge_and_cloud_pass(parties: Parties, smashed: Tensor, exercise: Exercise) -
         smashed: [n, b, ...] detached activations at the cut.
         exercise: Labels and weights; losses and the traffic between edge server and cloud are filled.
     """
-    edge, cloud, first, second = parties.server, parties.cloud, parties.cut_layer, parties.second_cut
-    assert cloud is not None, "parties of this framework have a cloud"
+    (edge, cloud), first, second = parties.servers(), parties.cut_layer, parties.second_cut
     (n, b), weights, training = exercise.labels.shape, exercise.weights, parties.training
     at_edge = smashed.detach().requires_grad_()
     narrow = run_rows(lambda x: edge.forward(x, first, second), edge.units[first:second], at_edge, training, weights)
-    exercise.traffic.over_backhaul([narrow])
+    exercise.traffic.over(BACKHAUL, [narrow])
     at_cloud = narrow.detach().requires_grad_()
     logits = run_rows(lambda x: cloud.logits(x, second), cloud.units[second:], at_cloud, training, weights)
     exercise.losses.zero_()
     add_losses(exercise, logits.detach(), exercise.labels)
     z = loss_gradients(logits.detach(), exercise.labels)
     back, *of_cloud = torch.autograd.grad(logits, [at_cloud, *cloud.parameters], z * weights.view(n, 1, 1) / b)
-    exercise.traffic.over_backhaul([back])
+    exercise.traffic.over(BACKHAUL, [back])
     own, *of_edge = torch.autograd.grad(narrow, [at_edge, *edge.parameters], back)
     return CutGradients(smashed[0, :0], own / per_client(weights, own), [*of_edge, *of_cloud])
 
@@ -80,7 +82,7 @@ FRAMEWORK = Framework(
     segments=(
         Segment(Node.CLIENT, Bound.CUT, Weights.OWN),
         Segment(Node.SERVER, Bound.SECOND_CUT),
-        Segment(Node.CLOUD),
+        Segment(CLOUD),
     ),
     joint_batch=True,
     learns_as="psl",

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from splitgym.arrays import Floats, Ints
 from splitgym.frameworks.node import Party
-from splitgym.frameworks.segments import SPLIT, Node, Segments, Weights, segment_at, units_on_clients
+from splitgym.frameworks.segments import SPLIT, Node, Segments, Weights, nodes_behind, segment_at, units_on_clients
 from splitgym.frameworks.snapshots import state_of
 from splitgym.models import CuttableNetwork
 from splitgym.scenario import Training
@@ -31,10 +31,9 @@ class Parties:
         training: Optimisers and their rates.
         segments: Who trains which units. Unless clients have weights of their own, all parties hold the same units and
             differ in their optimisers: a model that is handed on or averaged needs no second place.
-        second_cut: Last unit in front of the cloud's, if there is one; `move_cut` may move it.
+        second_cut: Last unit in front of it, if there is one; `move_cut` may move it.
 
     Attributes:
-        cloud: Trains the last units of the server's network, if there is one.
         cut_layers: [C] last unit of each client, as decided; 0 before the first round.
     """
 
@@ -56,9 +55,9 @@ class Parties:
         copies = clients if averaged else 0
         self._copies = [Party(self.server.units, training.server_learning_rate, training) for _ in range(copies)]
         self._second_cut = len(network) if second_cut is None else second_cut
-        self.cloud: Party | None = None
-        if segment_at(segments, Node.CLOUD) is not None:
-            self.cloud = Party(self.server.units, training.server_learning_rate, training)
+        self._behind = [
+            Party(self.server.units, training.server_learning_rate, training) for _ in nodes_behind(segments)
+        ]
         self.cut_layers = np.zeros(clients, np.int64)
         self._train_behind_the_cut()
 
@@ -85,16 +84,16 @@ class Parties:
         return [*self.servers(), *self._copies, *self.clients]
 
     def servers(self) -> list[Party]:
-        """Who trains the units behind the cut, in their order: the server, and the cloud if there is one."""
-        return [self.server] if self.cloud is None else [self.server, self.cloud]
+        """All that train the units behind the cut, in the order of these: the edge server, and the nodes behind it."""
+        return [self.server, *self._behind]
 
     @property
     def second_cut(self) -> int:
-        """Units in front of the cloud's; all of them if there is none."""
+        """Units in front of the second cut; all of them if there is none."""
         return max(self._second_cut, self.cut_layer)
 
     def step_servers(self, gradients: Sequence[Tensor | None]) -> None:
-        """One step of the server and the cloud with gradients of all weights behind the cut."""
+        """One step of all nodes behind the cut with gradients of all weights behind the cut."""
         left = iter(gradients)
         for server in self.servers():
             server.step(list(islice(left, len(server.parameters))))
@@ -123,7 +122,7 @@ class Parties:
             cut_layer: Of all clients, or [C]; of a client that takes no part what it may keep.
             participants: Who takes part.
             data_share: [C] share of all training samples.
-            second_cut: Last unit in front of the cloud's; None: as before.
+            second_cut: Last unit in front of it; None: as before.
         """
         units, clients = len(self.server.units), len(self.clients)
         if self.own_units:
@@ -175,8 +174,8 @@ class Parties:
         self.server.train_units(self.cut_layer, self.second_cut)
         for copy_of_server, cut in zip(self._copies, self.cut_layers, strict=False):
             copy_of_server.train_units(int(cut), self.second_cut)
-        if self.cloud is not None:
-            self.cloud.train_units(self.second_cut)
+        for behind in self._behind:
+            behind.train_units(self.second_cut)
 
     def _move_own_units(self, cut_layers: Ints, participants: Sequence[int], data_share: Floats) -> None:
         held = self.client_cut_layer

@@ -13,27 +13,10 @@ import numpy as np
 
 from splitgym.arrays import Floats, Ints
 from splitgym.frameworks.plans import PlanGrid
+from splitgym.frameworks.resources import Barrier, Resource, Resources, check_nodes
+from splitgym.frameworks.segments import SPLIT, Segments, around_second_cut
 from splitgym.models import Profile
-from splitgym.scenario import Cloud, Scenario
-
-
-class Resource(IntEnum):
-    """Who is busy in a phase. Per client: CLIENT, UPLINK, UNICAST. Common to all (they wait for it): the others."""
-
-    CLIENT = 0
-    """The client's processor; work in cycles."""
-    UPLINK = 1
-    """The client's own subchannels towards the server; work in bits."""
-    UNICAST = 2
-    """The client's own subchannels from the server; work in bits."""
-    SERVER = 3
-    """The server's processor; work in cycles."""
-    BROADCAST = 4
-    """The whole band, at the rate of the worst client that takes part; work in bits."""
-    CLOUD = 5
-    """The cloud's processor; work in cycles."""
-    BACKHAUL = 6
-    """The link between server and cloud, in one direction; work in bits."""
+from splitgym.scenario import Scenario, ScenarioError
 
 
 class Access(IntEnum):
@@ -62,12 +45,15 @@ class Phase(NamedTuple):
 
     stage: str
     """Name under which the phase is reported."""
-    resource: Resource
-    """Who is busy."""
+    resource: Resource | str
+    """What is busy: of the cell, or by the name of a row of the scenario's nodes and links."""
     work: Floats | float = 0.0
     """Cycles or bits; for a per-client phase, of each client."""
     per_participant: Floats | float = 0.0
     """Cycles or bits that a common phase needs more for each client."""
+    barrier: Barrier | None = None
+    """What a common phase waits for; None: at the edge server for each client's own rows, unless it takes the rows of
+    all in one batch; elsewhere for all."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +94,13 @@ class Workload:
     """m = 0..b, or 0 alone."""
     second_cut: Ints
     """Last unit in front of the cloud's: all that may be decided, or that of the scenario; L: there is no cloud."""
-    server_cycles_per_flop: float
-    """kappa_s, cycles/FLOP."""
-    cloud: Cloud
+    resources: Resources
     """Of the scenario."""
+
+    def relative_cycles(self, node: str) -> float:
+        """Cycles that a node needs for each of the edge server's."""
+        kappa = self.resources.cycles_per_flop
+        return kappa[node] / kappa["server"]
 
     def at(self, values: Floats, cuts: Ints) -> Floats:
         """What a quantity by cut layer is at other layers than the cut, 1..L-1; of the shape of these."""
@@ -153,8 +142,7 @@ class Workload:
             cut_layer=cuts,
             aggregated_rows=np.arange(plans.row_counts, dtype=np.float64)[None, :, None],
             second_cut=second_cuts[None, None, :],
-            server_cycles_per_flop=kappa_s,
-            cloud=scenario.cloud,
+            resources=Resources.of(scenario),
         )
 
 
@@ -171,9 +159,13 @@ class Program:
     work: Floats
     per_participant: Floats
     plans: PlanGrid
+    resources: Resources
+    """What the entries of `resource` mean."""
+    barrier: Ints
+    """[P] what each phase waits for, a `Barrier`; of phases that each client has by itself it does not matter."""
     access: Access = Access.PARALLEL
-    server_by_client: bool = True
-    """Whether the server can work for one client before the rows of another are there."""
+    moving_link: int = -1
+    """Over which resource units move when the second cut does; -1: there is none."""
 
     @classmethod
     def compile(
@@ -181,10 +173,24 @@ class Program:
         phases: Sequence[Phase],
         workload: Workload,
         access: Access = Access.PARALLEL,
-        server_by_client: bool = True,
+        rows_together: bool = False,
+        segments: Segments = SPLIT,
     ) -> "Program":
-        """Tabulates phases over all plans."""
-        plans = workload.plans
+        """Tabulates phases over all plans.
+
+        Args:
+            phases: Of a framework.
+            workload: Of network and scenario.
+            access: Of the framework.
+            rows_together: Whether the edge server takes the rows of all clients in one batch.
+            segments: Of the framework.
+
+        Raises:
+            ScenarioError: a phase or a segment names what the scenario does not have, or a phase waits for nobody where
+                that is not possible.
+        """
+        plans, resources = workload.plans, workload.resources
+        check_nodes([segment.node for segment in segments], resources)
 
         def table(amounts: list[Floats | float]) -> Floats:
             whole = [np.broadcast_to(np.asarray(amount, np.float64), plans.shape) for amount in amounts]
@@ -192,18 +198,31 @@ class Program:
 
         return cls(
             stages=tuple(phase.stage for phase in phases),
-            resource=np.array([phase.resource for phase in phases], np.int64),
+            resource=np.array([resources.index(phase.resource) for phase in phases], np.int64),
             work=table([phase.work for phase in phases]),
             per_participant=table([phase.per_participant for phase in phases]),
             plans=plans,
+            resources=resources,
+            barrier=np.array([_barrier(phase, rows_together) for phase in phases], np.int64),
             access=access,
-            server_by_client=server_by_client,
+            moving_link=resources.link_between(*around_second_cut(segments)),
         )
 
     @cached_property
     def uses_own_subchannels(self) -> bool:
         """Whether a client needs a subchannel of its own to take part."""
         return bool(np.isin(self.resource, (Resource.UPLINK, Resource.UNICAST)).any())
+
+
+def _barrier(phase: Phase, rows_together: bool) -> Barrier:
+    """What a phase waits for."""
+    if phase.resource is not Resource.SERVER:
+        if phase.barrier is Barrier.NONE:
+            raise ScenarioError(f"phase {phase.stage!r}: barrier = NONE, allowed: NONE at the edge server only")
+        return Barrier.ALL
+    if phase.barrier is not None:
+        return phase.barrier
+    return Barrier.ALL if rows_together else Barrier.NONE
 
 
 def aggregated_rows(aggregation_ratio: float | Floats, batch_size: int) -> Ints:

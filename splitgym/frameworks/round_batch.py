@@ -1,5 +1,6 @@
 """The mini-batches of a round, and the bits that the parties hand over in it."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -14,26 +15,24 @@ BITS = 32
 class Traffic:
     """Bits that the parties hand over in a round."""
 
-    uplink: int = 0
-    unicast: int = 0
-    broadcast: int = 0
-    backhaul: int = 0
+    bits: Counter[str] = field(default_factory=Counter)
+    """Of each resource that carries bits, by its name."""
 
     def up(self, tensors: Iterable[Tensor]) -> None:
         """From one client to the server."""
-        self.uplink += _bits(tensors)
+        self.over("uplink", tensors)
 
     def down(self, tensors: Iterable[Tensor]) -> None:
         """From the server to one client."""
-        self.unicast += _bits(tensors)
+        self.over("unicast", tensors)
 
     def to_all(self, tensors: Iterable[Tensor]) -> None:
         """From the server to everybody who listens, sent once."""
-        self.broadcast += _bits(tensors)
+        self.over("broadcast", tensors)
 
-    def over_backhaul(self, tensors: Iterable[Tensor]) -> None:
-        """Between the server and the cloud, either way."""
-        self.backhaul += _bits(tensors)
+    def over(self, link: str, tensors: Iterable[Tensor]) -> None:
+        """Over a resource of that name, such as a wired link, either way."""
+        self.bits[link] += BITS * sum(tensor.numel() for tensor in tensors)
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,3 @@ class Exercise:
             losses=torch.zeros_like(weights),
             slots=None,
         )
-
-
-def _bits(tensors: Iterable[Tensor]) -> int:
-    return BITS * sum(tensor.numel() for tensor in tensors)

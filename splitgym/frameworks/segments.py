@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 
 
-class Node(Enum):
-    """Where a segment is trained."""
+class Node(StrEnum):
+    """Nodes of every scenario; others are named as in its rows of nodes."""
 
     CLIENT = "client"
     SERVER = "server"
-    CLOUD = "cloud"
 
 
 class Bound(Enum):
@@ -37,7 +36,8 @@ class Weights(Enum):
 class Segment:
     """Consecutive units: from where the segment before ends (the first one: from the first unit) to a bound."""
 
-    node: Node
+    node: str
+    """Where it is trained: a `Node`, or the name of a row of the scenario's nodes."""
     until: Bound = Bound.END
     weights: Weights = Weights.COMMON
 
@@ -50,9 +50,9 @@ SPLIT: Segments = (Segment(Node.CLIENT, Bound.CUT, Weights.OWN), Segment(Node.SE
 """Parallel split learning: first units of each client's own, the others at the server."""
 
 
-def segment_at(segments: Segments, node: Node) -> Segment | None:
+def segment_at(segments: Segments, node: str) -> Segment | None:
     """The first segment at a node; None: there is none."""
-    return next((segment for segment in segments if segment.node is node), None)
+    return next((segment for segment in segments if segment.node == node), None)
 
 
 def has_bound(segments: Segments, bound: Bound) -> bool:
@@ -63,6 +63,18 @@ def has_bound(segments: Segments, bound: Bound) -> bool:
 def units_on_clients(segments: Segments, cut_layer: int, units: int) -> int:
     """How many first units of a network of so many are trained on the clients."""
     first = segments[0]
-    if first.node is not Node.CLIENT:
+    if first.node != Node.CLIENT:
         return 0
     return cut_layer if first.until is Bound.CUT else units
+
+
+def around_second_cut(segments: Segments) -> tuple[str, str]:
+    """The nodes in front of the second cut and behind it; without one twice the last node."""
+    bounds = [segment.until for segment in segments]
+    first = bounds.index(Bound.SECOND_CUT) if Bound.SECOND_CUT in bounds else len(bounds) - 1
+    return segments[first].node, segments[min(first + 1, len(bounds) - 1)].node
+
+
+def nodes_behind(segments: Segments) -> list[str]:
+    """Nodes that train units behind those of the edge server."""
+    return [segment.node for segment in segments if segment.node not in (Node.CLIENT, Node.SERVER)]

@@ -6,7 +6,8 @@ averaged; likewise the server's copies.
 
 from splitgym.frameworks.framework import Framework
 from splitgym.frameworks.nodes import Parties
-from splitgym.frameworks.phases import Phase, Resource, Workload
+from splitgym.frameworks.phases import Phase, Workload
+from splitgym.frameworks.resources import Resource
 from splitgym.frameworks.round_batch import Exercise
 from splitgym.frameworks.segments import Bound, Node, Segment, Weights
 from splitgym.frameworks.sequential import train_alone

@@ -12,7 +12,7 @@ from splitgym import data, models
 from splitgym.arrays import Ints
 from splitgym.frameworks import Access, Framework, aggregated_rows, get
 from splitgym.frameworks.nodes import Parties
-from splitgym.frameworks.round_batch import Exercise, Traffic
+from splitgym.frameworks.round_batch import Exercise
 from splitgym.learning.accuracy import Evaluator
 from splitgym.learning.augmentation import random_symmetries
 from splitgym.learning.batches import BatchOrder
@@ -53,7 +53,7 @@ class Learner:
         class_counts: [C, K] training samples of each client and class.
         data_share: [C] share of all training samples; sums to 1.
         outcome: What the last round taught.
-        traffic_bits: Bits that the parties handed over in the last round: "uplink", "unicast", "broadcast".
+        traffic_bits: Bits handed over in the last round, by the name of the resource that carried them.
 
     Raises:
         DataError: the scenario's data is not to be found; the message says where to get it.
@@ -111,7 +111,7 @@ class Learner:
             scenario.cloud.second_cut(len(network)) if self.framework.cuts_twice else None,
         )
         self.outcome = self._untrained(len(dataset.classes))
-        self.traffic_bits: dict[str, int] = vars(Traffic())
+        self.traffic_bits: dict[str, int] = {}
 
     def round(self, decision: Decision) -> RoundOutcome:
         """Trains one round with the clients that the decision selects.
@@ -177,7 +177,7 @@ class Learner:
             exercise = self._exercise(participants, decision)
             finite = self.framework.train(self.parties, exercise)
             taught = exercise if finite else None
-        self.traffic_bits = vars(Traffic() if taught is None else taught.traffic)
+        self.traffic_bits = {} if taught is None else dict(+taught.traffic.bits)
         self.outcome = self._look(taught, finite)
         return self.outcome
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from splitgym.arrays import Bools, Floats
-from splitgym.frameworks.phases import Resource
+from splitgym.frameworks.resources import Resource
 from splitgym.rendering.scene import Scene
 from splitgym.timing import RoundCost
 
@@ -15,12 +15,6 @@ SERVER = -1
 
 MOVES = (Resource.UNICAST, Resource.UPLINK)
 """A timeline begins with two rows for parts of the network that move, down and up."""
-
-BEHIND = (Resource.SERVER, Resource.BACKHAUL, Resource.CLOUD)
-"""Where clients have no part; all of it stands in the row of the server."""
-
-COMMON = (*BEHIND, Resource.BROADCAST)
-"""Who works for all clients."""
 
 
 class Bar(NamedTuple):
@@ -58,9 +52,9 @@ def bars(scene: Scene) -> list[Bar]:
     for row, (stage, resource) in enumerate(zip(cost.stages, _resources(scene), strict=True)):
         start, stop = cost.start_s[row], stop_s[row]
         busy = np.flatnonzero(began & (stop > start)).tolist()
-        if resource in COMMON:
+        if resource >= Resource.SERVER:
             found += _in_turn(stage, sorted({(float(stop[i]), float(start[i])) for i in busy}))
-        if resource not in BEHIND:
+        if resource < Resource.SERVER or resource == Resource.BROADCAST:
             found += [Bar(i, stage, float(start[i]), float(stop[i])) for i in busy]
     return found
 
@@ -75,7 +69,7 @@ def waits(scene: Scene) -> list[Wait]:
     decision, cost, *_ = scene.played
     began, stop_s = _who_began(cost), _finite(cost)
     slot = scene.framework.access.slot_of_clients(decision.cluster)
-    common = [resource in COMMON for resource in _resources(scene)]
+    common = [resource >= Resource.SERVER for resource in _resources(scene)]
     found, now = [], 0.0
     for number in np.unique(slot[began]):
         members = np.flatnonzero(began & (slot == number))
@@ -116,9 +110,9 @@ def _finite(cost: RoundCost) -> Floats:
     return np.minimum(cost.stop_s, cost.latency_s)
 
 
-def _resources(scene: Scene) -> list[Resource]:
-    """Who is busy in each row of the timeline."""
-    return [*MOVES, *(Resource(resource) for resource in scene.state.system.program.resource)]
+def _resources(scene: Scene) -> list[int]:
+    """What is busy in each row of the timeline."""
+    return [*MOVES, *scene.state.system.program.resource.tolist()]
 
 
 def _runs(common: list[bool]) -> list[slice]:

@@ -3,6 +3,7 @@
 from splitgym.scenario.errors import ScenarioError
 from splitgym.scenario.loading import build, in_commands, load, presets
 from splitgym.scenario.names import check_files_differ, file_name
+from splitgym.scenario.nodes import LinkRow, NodeRow, links_of, nodes_of
 from splitgym.scenario.quantities import Range
 from splitgym.scenario.scenario import Scenario
 from splitgym.scenario.section import Section
@@ -28,6 +29,8 @@ __all__ = [
     "Episode",
     "Family",
     "Knowledge",
+    "LinkRow",
+    "NodeRow",
     "Radio",
     "Range",
     "Scenario",
@@ -40,6 +43,8 @@ __all__ = [
     "check_files_differ",
     "file_name",
     "in_commands",
+    "links_of",
     "load",
+    "nodes_of",
     "presets",
 ]

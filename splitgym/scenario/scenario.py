@@ -4,6 +4,7 @@ import tomli_w
 from pydantic import Field, model_validator
 
 from splitgym.scenario.names import Name
+from splitgym.scenario.nodes import LinkRow, NodeRow
 from splitgym.scenario.plan import Plan
 from splitgym.scenario.section import Section
 from splitgym.scenario.sections import (
@@ -41,6 +42,10 @@ class Scenario(Section):
     clients: Clients = Field(Clients(), description="The devices.")
     server: Server = Field(Server(), description="The edge server.")
     cloud: Cloud = Field(Cloud(), description="The cloud behind it, with framework 'hierarchical'.")
+    nodes: tuple[NodeRow, ...] = Field(
+        (), max_length=100, description="Further processors, for frameworks that train there."
+    )
+    links: tuple[LinkRow, ...] = Field((), max_length=100, description="Further wired links between nodes.")
     knowledge: Knowledge = Field(Knowledge(), description="What the scheduler believes.")
     plan: Plan = Field(Plan(), description="Factors of the plan that may be decided.")
     task: Task = Field(Task(), description="Data, network, partition.")

@@ -65,7 +65,7 @@ def move_bits(held: int, cut: int, prefix_bits: Floats) -> tuple[float, float]:
 
 @kernel(INLINED)
 def bits_between(held: int, second_cut: int, prefix_bits: Floats) -> float:
-    """Model bits that move between server and cloud when the second cut moves (0: none yet, or nobody decides it)."""
+    """Model bits that move between two nodes when the second cut moves (0: none yet, or nobody decides it)."""
     if held == 0 or second_cut == 0:
         return 0.0
     return abs(prefix_bits[second_cut] - prefix_bits[held])

@@ -5,15 +5,14 @@ from typing import NamedTuple
 import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.frameworks.phases import Resource
+from splitgym.frameworks.resources import Resource
 from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
 from splitgym.timing.amounts import Work, common_amount
-from splitgym.timing.cell import Cell, Cloud, Links
+from splitgym.timing.cell import Cell, Links
 
 CLIENT, UPLINK, UNICAST = int(Resource.CLIENT), int(Resource.UPLINK), int(Resource.UNICAST)
 SERVER, BROADCAST = int(Resource.SERVER), int(Resource.BROADCAST)
-CLOUD, BACKHAUL = int(Resource.CLOUD), int(Resource.BACKHAUL)
-END = BACKHAUL + 1
+END = 2**62
 """Behind the last phase everybody waits for the slowest, too."""
 
 MIGRATION_ROWS = 2
@@ -29,13 +28,13 @@ def duration(amount: float, speed: float) -> float:
 
 
 @kernel(INLINED)
-def common_speed(kind: int, server_hz: float, slowest_band: float, cloud: Cloud) -> float:
-    """Cycles/s or bits/s of who is busy in a common phase."""
+def common_speed(kind: int, server_hz: float, slowest_band: float, speed: Floats) -> float:
+    """Cycles/s or bits/s in a common phase; `speed`: [Q] of `Backbone`."""
     if kind == SERVER:
         return server_hz
     if kind == BROADCAST:
         return slowest_band
-    return cloud.hz if kind == CLOUD else cloud.backhaul
+    return speed[kind]
 
 
 @kernel(NO_REFCOUNT)
@@ -74,8 +73,8 @@ class Rows(NamedTuple):
     """The row before which the timeout applies; above R: never."""
     waiting_row: int
     """The row in which the server waits if nobody is left: the first uplink, or that of what moves."""
-    backhaul_row: int
-    """The first row in which something goes between server and cloud, and with it what moves there; -1: none."""
+    moving_row: int
+    """The first row of the link over which units move with the second cut, and with it what moves; -1: none."""
     timeout_s: float
     """Counted from the begin of the slot."""
 
@@ -94,15 +93,15 @@ class Timeline(NamedTuple):
 
 
 @kernel(COMPILED)
-def rows_of(resource: Ints, timeout_s: float) -> Rows:
-    """The rows of a framework's phases ([P] who is busy in each)."""
+def rows_of(resource: Ints, moving_link: int, timeout_s: float) -> Rows:
+    """The rows of a framework's phases ([P] what is busy in each); `moving_link`: of `Program`."""
     kind = np.concatenate((np.array([UNICAST, UPLINK]), resource, np.array([END])))
-    backhaul = first_of(resource, BACKHAUL)
+    moving = first_of(resource, moving_link)
     return Rows(
         kind,
         MIGRATION_ROWS + deadline_barrier(resource),
         MIGRATION_ROWS + first_of(resource, UPLINK),
-        MIGRATION_ROWS + backhaul if backhaul >= 0 else -1,
+        MIGRATION_ROWS + moving if moving >= 0 else -1,
         float(timeout_s),
     )
 
@@ -172,9 +171,9 @@ def walk(
         if row == table.deadline_row:
             deadline = np.inf
         common = common_amount(work, plans, row - MIGRATION_ROWS, takes_part, participants)
-        if row == table.backhaul_row:
+        if row == table.moving_row:
             common += cell.move_between
-        speed = common_speed(kind, cell.server_hz, slowest_band, cell.cloud)
+        speed = common_speed(kind, cell.server_hz, slowest_band, cell.backbone.speed)
         seconds = duration(common, speed)
         stage_s[row] = min(seconds, max(deadline - barrier, 0.0))
         if kind == BROADCAST:

@@ -4,20 +4,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from splitgym.arrays import Floats
+from splitgym.arrays import Bools, Floats
+from splitgym.frameworks.resources import Resources
 from splitgym.kernels import COMPILED, kernel
-from splitgym.types import SystemParameters
 
 
-class Cloud(NamedTuple):
-    """What is behind the server."""
+class Backbone(NamedTuple):
+    """Nodes and wired links behind the edge server; all [Q], as in `splitgym.frameworks.Resources`."""
 
-    hz: float
-    """Cycles/s."""
-    backhaul: float
-    """Rate of the link between server and cloud in each direction, bits/s."""
-    capacitance: float
-    """xi of the cloud, J s^2/cycle^3."""
+    speed: Floats
+    """Cycles/s, or bits/s in each direction."""
+    capacitance: Floats
+    """xi of each node, J s^2/cycle^3."""
+    is_link: Bools
 
 
 class Constants(NamedTuple):
@@ -35,7 +34,7 @@ class Constants(NamedTuple):
     """xi of the clients, J s^2/cycle^3."""
     server_capacitance: float
     """xi of the server, J s^2/cycle^3."""
-    cloud: Cloud
+    backbone: Backbone
 
 
 class Spectrum(NamedTuple):
@@ -60,7 +59,7 @@ class Cell(NamedTuple):
     """[C] cycles/s."""
     server_hz: float
     """Cycles/s."""
-    cloud: Cloud
+    backbone: Backbone
     gain: Floats
     """[C, M] linear, antenna gains included."""
     band: Floats
@@ -70,7 +69,7 @@ class Cell(NamedTuple):
     move_up: Floats
     """[C] model bits the client has to give up."""
     move_between: float
-    """Model bits that move between server and cloud, either way."""
+    """Model bits that move between the nodes on either side of the second cut."""
 
 
 class Links(NamedTuple):
@@ -86,10 +85,9 @@ class Links(NamedTuple):
     """R_i^D, bits/s; on demand the mean while it receives."""
 
 
-def cloud_of(system: SystemParameters) -> Cloud:
-    """The cloud of a system."""
-    cloud = system.cloud
-    return Cloud(cloud.compute_hz, cloud.link_bits_per_s, cloud.switched_capacitance)
+def backbone_of(resources: Resources) -> Backbone:
+    """The table of resources for kernels."""
+    return Backbone(resources.speed, resources.capacitance, resources.is_link)
 
 
 @kernel(COMPILED)

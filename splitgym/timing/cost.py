@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.arrays import Bools, Floats
+from splitgym.arrays import Bools, Floats, Ints
 from splitgym.timing.barrier import MIGRATION_ROWS
-from splitgym.timing.cell import Constants, cloud_of
+from splitgym.timing.cell import Constants, backbone_of
 from splitgym.timing.slots import Decided, Rules, Walked, Worlds, walk_slots
 from splitgym.types import Decision, RoundState, SystemParameters, with_axis
 from splitgym.types.legal import check_decision
@@ -44,8 +44,8 @@ class RoundCost:
     client_energy_j: Floats
     """[C] xi f^2 per cycle of computing, plus transmit power times uplink time."""
     server_energy_j: Any
-    """xi f_s^2 per cycle of computing, likewise in the cloud, plus the base station's transmit energy; what the link
-    between them spends is not counted."""
+    """xi f_s^2 per cycle of computing, likewise at nodes behind the server, plus the base station's transmit
+    energy; what wired links spend is not counted."""
     traffic_bits: Any
     """All bits sent: up, down, broadcast (once), to the cloud and back, moved parts of the network."""
     migration_bits: Any
@@ -84,13 +84,13 @@ def round_cost(state: RoundState, decision: Decision) -> RoundCost:
 def round_cost_unchecked(state: RoundState, decision: Decision) -> RoundCost:
     """`round_cost` of a decision that is known to fit."""
     one, by_slot = not state.batched, decision.by_slot
-    constants, rules, server_by_client, stages = _fixed(state.system)
+    constants, rules, barrier, stages = _fixed(state.system)
     worlds, clients = (1, len(state.client_hz)) if one else state.client_hz.shape
     walked = _nothing(worlds, len(stages), clients)
     walk_slots(
         constants,
         rules,
-        server_by_client,
+        barrier,
         Worlds(
             with_axis(state.subchannel_hz, one),
             with_axis(state.channel_gain, one),
@@ -114,7 +114,7 @@ def round_cost_unchecked(state: RoundState, decision: Decision) -> RoundCost:
 
 
 @lru_cache(maxsize=32)
-def _fixed(system: SystemParameters) -> tuple[Constants, Rules, bool | None, tuple[str, ...]]:
+def _fixed(system: SystemParameters) -> tuple[Constants, Rules, Ints | None, tuple[str, ...]]:
     """What a system says for the kernel, and the names of the timeline's rows."""
     program = system.program
     constants = Constants(
@@ -124,7 +124,7 @@ def _fixed(system: SystemParameters) -> tuple[Constants, Rules, bool | None, tup
         system.total_power_max_w,
         system.client_capacitance,
         system.server_capacitance,
-        cloud_of(system),
+        backbone_of(program.resources),
     )
     rules = Rules(
         program.resource,
@@ -134,13 +134,14 @@ def _fixed(system: SystemParameters) -> tuple[Constants, Rules, bool | None, tup
         program.plans.second_cut,
         system.prefix_bits,
         int(program.access),
+        program.moving_link,
         program.uses_own_subchannels,
         system.round_timeout_s,
     )
     return (
         constants,
         rules,
-        program.server_by_client if system.on_demand else None,
+        program.barrier if system.on_demand else None,
         ("migration",) * MIGRATION_ROWS + program.stages,
     )
 

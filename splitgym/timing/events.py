@@ -5,10 +5,13 @@ from typing import NamedTuple
 import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
+from splitgym.frameworks.resources import Barrier
 from splitgym.kernels import COMPILED, kernel
 from splitgym.timing.amounts import Work, plan_of
 from splitgym.timing.barrier import BROADCAST, CLIENT, MIGRATION_ROWS, SERVER, Rows, Timeline, common_speed, duration
 from splitgym.timing.cell import Cell
+
+NONE = int(Barrier.NONE)
 
 
 class Tasks(NamedTuple):
@@ -40,11 +43,11 @@ class Chains(NamedTuple):
 
 
 @kernel(COMPILED)
-def tasks_of(table: Rows, work: Work, plans: Ints, takes_part: Bools, by_client: bool, cell: Cell) -> Tasks:
+def tasks_of(table: Rows, work: Work, plans: Ints, takes_part: Bools, barrier: Ints, cell: Cell) -> Tasks:
     """Lays out phases under plans ([1] or [C], see `splitgym.timing.barrier.walk`) as the rows of a table.
 
-    With `by_client` the server can work for one client before the rows of another are there; then it waits for all
-    only before what it does once. Nobody waits for a phase without tasks.
+    Where the barrier of a phase ([P]) is NONE the server works for one client before the rows of another are there; it
+    waits for all only before what it does once. Nobody waits for a phase without tasks.
     """
     kind = table.kind
     rows = kind.shape[0] - 1
@@ -59,10 +62,10 @@ def tasks_of(table: Rows, work: Work, plans: Ints, takes_part: Bools, by_client:
             own[row, i] = work.per_participant[plan, phase] if common else work.work[plan, phase]
             if takes_part[i]:
                 once[row], each = max(once[row], work.work[plan, phase]), max(each, own[row, i])
-        if row == table.backhaul_row:
+        if row == table.moving_row:
             once[row] += cell.move_between
         if common:
-            in_pieces[row] = kind[row] == SERVER and by_client
+            in_pieces[row] = barrier[phase] == NONE
             waits[row] = once[row] > 0.0 or (each > 0.0 and not in_pieces[row])
         else:
             once[row] = 0.0
@@ -125,7 +128,7 @@ def work_for_all(
     if not tasks.in_pieces[row]:
         amount += tasks.own[row, 0] * np.sum(takes_part)
     slowest_band = np.min(cell.band[takes_part]) if kind == BROADCAST else 0.0
-    speed = common_speed(kind, cell.server_hz, slowest_band, cell.cloud)
+    speed = common_speed(kind, cell.server_hz, slowest_band, cell.backbone.speed)
     seconds = duration(amount, speed)
     counted_s = min(seconds, max(horizon_s - now, 0.0))
     timeline.common_s[row] += counted_s

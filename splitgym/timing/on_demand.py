@@ -40,7 +40,7 @@ def walk_on_demand(
 
     A client's phase begins when its last one is done. The server takes clients in the order in which their data came,
     each with all phases that follow each other there; what it does once for all waits for the last of them, and so do
-    a broadcast, the link to a cloud, and the cloud. Who sends or receives has what
+    a broadcast, and links and nodes behind the server. Who sends or receives has what
     `splitgym.timing.dynamic_sharing.lend` gives it at every event. Who has not come to the deadline's row by the
     timeout is left out.
 

@@ -49,7 +49,7 @@ def room_for_slot(rows: int, clients: int, subchannels: int) -> Slot:
 @kernel(INLINED)
 def walk_slot(
     table: Rows,
-    server_by_client: bool | None,
+    barrier: Ints | None,
     spectrum: Spectrum,
     cell: Cell,
     work: Work,
@@ -60,8 +60,7 @@ def walk_slot(
 
     Args:
         table: Of framework and scenario.
-        server_by_client: On demand: whether the server can work for one client before the rows of another are there.
-            None: with static shares.
+        barrier: [P] on demand: what each phase waits for. None: with static shares.
         spectrum: Of the world.
         cell: Of the world.
         work: Of the framework.
@@ -73,11 +72,11 @@ def walk_slot(
         The latency of the slot, s, and the bits that were broadcast.
     """
     # By itself, so that the compiler sees that without on-demand sharing nothing else is left to do.
-    if server_by_client is None:
+    if barrier is None:
         return _walk_statically(table, spectrum, cell, work, plans, slot)
     if not np.any(slot.takes_part):
         return _walk_statically(table, spectrum, cell, work, plans, slot)
-    tasks = tasks_of(table, work, plans, slot.takes_part, server_by_client, cell)
+    tasks = tasks_of(table, work, plans, slot.takes_part, barrier, cell)
     band = band_as_decided(cell.gain, slot.owner, slot.psd, slot.takes_part, spectrum)
     return walk_on_demand(
         tasks, table.deadline_row, table.timeout_s, slot.takes_part, cell, band, spectrum, slot.timeline, slot.links

@@ -8,7 +8,7 @@ from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access
 from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
 from splitgym.timing.amounts import Work, bits_between, move_bits, plan_of
-from splitgym.timing.barrier import BACKHAUL, BROADCAST, CLIENT, CLOUD, SERVER, UNICAST, UPLINK, Rows, rows_of
+from splitgym.timing.barrier import BROADCAST, CLIENT, SERVER, UNICAST, UPLINK, Rows, rows_of
 from splitgym.timing.cell import Cell, Constants, Spectrum
 from splitgym.timing.rates import fill_band_rates
 from splitgym.timing.slot import Slot, room_for_slot, walk_slot
@@ -36,6 +36,8 @@ class Rules(NamedTuple):
     """[L] model bits of units 1..j."""
     access: int
     """Who works at the same time: a number of `Access`."""
+    moving_link: int
+    """The resource over which units move with the second cut, -1: none."""
     uses_own_subchannels: bool
     """Whether a client without a subchannel cannot take part."""
     timeout_s: float
@@ -56,7 +58,7 @@ class Worlds(NamedTuple):
     client_cut: Ints
     """[N, C] cut layer that each client holds, 0: none yet."""
     second_cut: Ints
-    """[N] last unit in front of the cloud's, 0: none yet."""
+    """[N] last unit in front of the second cut, 0: none yet."""
     available: Bools
     """[N, C] who is there."""
 
@@ -119,7 +121,7 @@ def _walk_worlds(
     rows: Rows,
     constants: Constants,
     rules: Rules,
-    server_by_client: bool | None,
+    barrier: Ints | None,
     worlds: Worlds,
     decided: Decided,
     walked: Walked,
@@ -144,7 +146,9 @@ def _walk_worlds(
             unavailable[n, i] = selected[n, i] and not available[n, i]
         fill_band_rates(spectrum, worlds.gain[n], members, band)
         between = bits_between(worlds.second_cut[n], rules.second_cut[plans[0]], prefix_bits)
-        cell = Cell(worlds.client_hz[n], worlds.server_hz[n], constants.cloud, worlds.gain[n], band, down, up, between)
+        cell = Cell(
+            worlds.client_hz[n], worlds.server_hz[n], constants.backbone, worlds.gain[n], band, down, up, between
+        )
         current = _next_slot(order, members, BEFORE)
         following = _next_slot(order, members, current)
         anew = not decided.by_slot and current < BEHIND and (following < BEHIND or rules.access == SEQUENTIAL)
@@ -156,7 +160,7 @@ def _walk_worlds(
                 decided.owner[n, row], decided.psd[n, row], began, anew, spectrum, slot.now, slot.owner, slot.psd
             )
             _find_who_begins(slot, rules.uses_own_subchannels)
-            seconds, broadcast_bits = walk_slot(rows, server_by_client, spectrum, cell, work, plans, slot)
+            seconds, broadcast_bits = walk_slot(rows, barrier, spectrum, cell, work, plans, slot)
             _note_slot(walked, n, constants, rows.kind, spectrum, cell, slot, broadcast_bits)
             latency_s[n] += seconds
             if following == BEHIND:
@@ -173,7 +177,7 @@ _on_demand = kernel(COMPILED)(_walk_worlds)
 def walk_slots(
     constants: Constants,
     rules: Rules,
-    server_by_client: bool | None,
+    barrier: Ints | None,
     worlds: Worlds,
     decided: Decided,
     walked: Walked,
@@ -187,14 +191,13 @@ def walk_slots(
     Args:
         constants: Of all worlds.
         rules: Of framework and scenario.
-        server_by_client: On demand: whether the server can work for one client before the rows of another are there.
-            None: with static shares.
+        barrier: [P] on demand: what each phase waits for. None: with static shares.
         worlds: Where.
         decided: What.
         walked: Filled.
     """
     _, clients, subchannels = worlds.gain.shape
-    rows = rows_of(rules.resource, rules.timeout_s)
+    rows = rows_of(rules.resource, rules.moving_link, rules.timeout_s)
     slot = room_for_slot(rows.kind.shape[0] - 1, clients, subchannels)
     room = Room(
         slot,
@@ -204,10 +207,10 @@ def walk_slots(
         np.zeros(clients),
         np.zeros(clients),
     )
-    if server_by_client is None:
+    if barrier is None:
         _with_static_shares(rows, constants, rules, None, worlds, decided, walked, room)
     else:
-        _on_demand(rows, constants, rules, server_by_client, worlds, decided, walked, room)
+        _on_demand(rows, constants, rules, barrier, worlds, decided, walked, room)
 
 
 @kernel(INLINED)
@@ -253,7 +256,7 @@ def _note_slot(
     participants, timed_out, without_subchannel = walked.participants, walked.timed_out, walked.without_subchannel
     all_start, all_stop, clients_j = walked.start_s, walked.stop_s, walked.client_energy_j
     stage_s, all_stage_s, server_j, bits = slot.timeline.stage_s, walked.stage_s, 0.0, broadcast_bits
-    begin, moved_bits = walked.latency_s[n], 0.0
+    begin, moved_bits, backbone = walked.latency_s[n], 0.0, cell.backbone
     for i in range(began.shape[0]):
         if not began[i]:
             continue
@@ -276,10 +279,10 @@ def _note_slot(
             server_j += constants.server_capacitance * cell.server_hz**3 * common_s[row]
         elif kinds[row] == BROADCAST:
             server_j += constants.downlink_psd * np.sum(spectrum.subchannel_hz) * common_s[row]
-        elif kinds[row] == CLOUD:
-            server_j += cell.cloud.capacitance * cell.cloud.hz**3 * common_s[row]
-        elif kinds[row] == BACKHAUL:
-            bits += cell.cloud.backhaul * common_s[row]
+        elif kinds[row] > BROADCAST and backbone.is_link[kinds[row]]:
+            bits += backbone.speed[kinds[row]] * common_s[row]
+        elif kinds[row] > BROADCAST:
+            server_j += backbone.capacitance[kinds[row]] * backbone.speed[kinds[row]] ** 3 * common_s[row]
     walked.migration_bits[n] += moved_bits + cell.move_between
     walked.server_energy_j[n] += server_j
     walked.traffic_bits[n] += bits

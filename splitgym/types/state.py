@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Program
 from splitgym.models import Profile
-from splitgym.scenario import Cloud, Scenario
+from splitgym.scenario import Scenario
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,6 @@ class SystemParameters:
     """xi of the clients, J s^2/cycle^3."""
     server_capacitance: float
     """xi of the server, J s^2/cycle^3."""
-    cloud: Cloud
     batch_size: int
     round_timeout_s: float
     max_rounds: int
@@ -57,7 +56,6 @@ class SystemParameters:
             total_power_max_w=radio.total_power_max_w,
             client_capacitance=scenario.clients.switched_capacitance,
             server_capacitance=scenario.server.switched_capacitance,
-            cloud=scenario.cloud,
             batch_size=scenario.training.batch_size,
             round_timeout_s=scenario.episode.round_timeout_s,
             max_rounds=scenario.episode.max_rounds,

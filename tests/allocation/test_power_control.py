@@ -14,7 +14,8 @@ from splitgym.allocation.assignment import Holdings, give, greatest_rate, hold, 
 from splitgym.allocation.link_budget import Links, own_links
 from splitgym.allocation.power import spread_power
 from splitgym.frameworks import PlanGrid
-from splitgym.frameworks.phases import Program, Resource
+from splitgym.frameworks.phases import Program
+from splitgym.frameworks.resources import Resource
 from splitgym.scenario import Scenario
 from splitgym.timing import round_cost
 from splitgym.types import Decision, RoundState
@@ -162,8 +163,9 @@ def test_more_than_two_uplinks_are_one_clear_error() -> None:
     kinds = np.array([Resource.UPLINK, Resource.SERVER] * 3, np.int64)
     plans = PlanGrid(3, 17)
     work = np.ones((3 * 17, 6))
-    made_up = Program(("uplink", "server") * 3, kinds, work, np.zeros_like(work), plans)
     _, other = cell(0, 3, 4)
+    resources = other.system.program.resources
+    made_up = Program(("uplink", "server") * 3, kinds, work, np.zeros_like(work), plans, resources, np.ones(6, int))
     for three in (state, replace(other, system=replace(other.system, program=made_up))):
         with pytest.raises(ValueError, match=r"^the round has 3 uplinks .* allowed: 2$"):
             control_power(three, 1, np.array([0, 1, 2, 0]), 0.0)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from small_cells import cell, check_budgets, latency, with_timeout
 
 from splitgym.allocation import control_power, descend, descent, equal_shares, unserved
+from splitgym.frameworks import Resource
 from splitgym.timing import round_cost
 from splitgym.types import Decision
 from splitgym.types.legal import check_decision
@@ -175,6 +176,25 @@ def test_too_slow_even_alone_by_hand(decide):
     assert list(reasons) == [1]
     assert reasons[1].startswith("even with the whole band its uplink ends after 3.")
     assert reasons[1].endswith(" s, the timeout is 2 s")
+
+
+def test_too_slow_over_all_that_comes_before_the_timeout():
+    """A broadcast stands between two parts of the work before the uplink: 3 s at first, then 1.5 s, and some ms."""
+    state = toy(timeout_s=4.0, client_hz=np.array([1e6, 1e4]))
+    program, phases = state.system.program, (Resource.CLIENT, Resource.BROADCAST, Resource.CLIENT, Resource.UPLINK)
+    work = np.tile([3e4, 1.0, 1.5e4, 8e3], (len(program.work), 1))
+    stages, barrier = ("first", "weights", "second", "uplink"), np.ones(4, int)
+    longer = replace(
+        program,
+        stages=stages,
+        resource=np.array(phases),
+        work=work,
+        per_participant=np.zeros_like(work),
+        barrier=barrier,
+    )
+    state = replace(state, system=replace(state.system, program=longer))
+    reasons = unserved(state, equal_shares(state, 1, TWO, 0.0))
+    assert reasons[1].startswith("even with the whole band its uplink ends after 4.5")
 
 
 def test_too_slow_beside_the_others():

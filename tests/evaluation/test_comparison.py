@@ -80,6 +80,19 @@ def test_paired_table_by_hand():
     assert quick["ratio"] == pytest.approx(np.mean(ratios[2:6]))
 
 
+def test_every_tie_counts():
+    paired = Comparison(frame(greedy=[2, 2, 3, 4], other=[2, 2, 1, 5]), "greedy").paired()
+    other = row(paired, "other")
+    assert (other["faster"], other["tied"], other["slower"]) == (1, 2, 1)
+
+
+def test_one_episode_has_no_interval_and_two_have_one():
+    one, two = (Comparison(frame(greedy=times, other=times), "greedy").summary() for times in ([2], [2, 3]))
+    assert row(one, "other")[["time_to_target_s_low", "time_to_target_s_high"]].isna().all()
+    assert row(two, "other")["time_to_target_s_low"] == 2
+    assert row(two, "other")["time_to_target_s_high"] == 3
+
+
 def test_rows_over_several_scenarios_have_no_seconds():
     """By hand: in units of greedy's 2 s and 40 s the agent needs 0.5 and 0.5 four times each."""
     one = frame("one", greedy=[2] * 4, other=[1] * 4)

@@ -12,10 +12,25 @@ from splitgym.scenario import ScenarioError
 MODULE = """
 from dataclasses import replace
 from splitgym.frameworks import get
+from splitgym.frameworks.segments import Segment
 
 TWIN = replace(get("epsl"), name="twin")
 TAKEN = replace(get("epsl"), joint_batch=False)
 NUMBER = 3
+
+
+def phases(w):
+    as_mine = {"cloud": "relay", "backhaul": "wire"}
+    theirs = get("hierarchical").phases(w)
+    return [phase._replace(resource=as_mine.get(phase.resource, phase.resource)) for phase in theirs]
+
+
+RELAYED = replace(
+    get("hierarchical"),
+    name="relayed",
+    phases=phases,
+    segments=(*get("hierarchical").segments[:2], Segment("relay")),
+)
 """
 
 
@@ -40,6 +55,53 @@ def test_own_framework_trains_and_is_timed_as_what_it_is_made_of(module):
     )
     assert own.unwrapped.framework.name == "twin"
     assert rollout(own) == rollout(epsl)
+
+
+RELAY = {"name": "relay", "compute_hz": 3e7, "cycles_per_flop": 0.5, "switched_capacitance": 2e-21}
+WIRE = {"name": "wire", "ends": ("relay", "server"), "bits_per_s": 5e5}
+
+
+@pytest.mark.parametrize("sharing", ["static", "on-demand"])
+def test_rows_of_nodes_and_links_are_to_a_framework_what_the_cloud_is(module, sharing):
+    common = {"scenario": "toy", "action": "schedule", "radio": {"sharing": sharing}, "plan": {"second_cut": "decided"}}
+    cloud = {
+        "compute_hz": RELAY["compute_hz"],
+        "cycles_per_flop": RELAY["cycles_per_flop"],
+        "switched_capacitance": RELAY["switched_capacitance"],
+        "link_bits_per_s": WIRE["bits_per_s"],
+    }
+    own = gym.make(
+        "SplitLearning-v0",
+        framework=f"{module}:RELAYED",
+        nodes=[RELAY],
+        links=[WIRE],
+        cloud={"cycles_per_flop": 0.5},
+        **common,
+    )
+    theirs = gym.make("SplitLearning-v0", framework="hierarchical", cloud=cloud, **common)
+    for env in (own, theirs):
+        env.reset(seed=3)
+    for second in (1, 0, 1):  # Units move over the link, too.
+        mine, other = (env.step(np.array([0, second, 1, 1, 0]))[-1] for env in (own, theirs))
+        for field in ("accuracy", "loss", "round_latency_s", "energy_j", "traffic_bits", "stages"):
+            assert mine[field] == other[field]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ({"nodes": [RELAY]}, "resource 'wire' of a phase is unknown"),
+        ({"links": [{**WIRE, "ends": ("cloud", "server")}]}, "node 'relay' of a framework's segment is unknown"),
+        ({"nodes": [RELAY], "links": [{**WIRE, "ends": ("relai", "server")}]}, "row 'wire': no node 'relai', did you"),
+        ({"nodes": [RELAY, RELAY], "links": [WIRE]}, "have the name 'relay', allowed: names that nothing else has"),
+        ({"nodes": [{**RELAY, "name": "cloud"}]}, "have the name 'cloud', allowed"),
+        ({"nodes": [{**RELAY, "speed": 3}]}, "nodes.*unknown field 'speed'"),
+        ({"nodes": [{**RELAY, "compute_hz": -1}]}, r"nodes\.0\.compute_hz"),
+    ],
+)
+def test_rows_that_do_not_fit_are_named(module, rows, message):
+    with pytest.raises(ScenarioError, match=message):
+        gym.make("SplitLearning-v0", scenario="toy", framework=f"{module}:RELAYED", **rows)
 
 
 def test_own_framework_is_found_again_from_json(module):

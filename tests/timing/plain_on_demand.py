@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from splitgym.frameworks import Resource
+from splitgym.frameworks import Barrier, Resource
 from splitgym.types import Decision, RoundState
 
 Request = tuple[str, float, float]
@@ -35,7 +35,7 @@ class Slot:
         rows = math.ceil(float(decision.aggregation_ratio) * self.system.batch_size)
         plan = program.plans.index(decision.cut_layer, rows)
         work, each = (table[plan].tolist() for table in (program.work, program.per_participant))
-        self.phases = [(Resource(kind), w, e) for kind, w, e in zip(program.resource, work, each, strict=True)]
+        self.phases = [(int(kind), w, e) for kind, w, e in zip(program.resource, work, each, strict=True)]
         self.own = {
             i: [k for k in range(self.system.subchannels) if decision.assignment[k] == i]
             for i in range(len(state.client_hz))
@@ -48,19 +48,19 @@ class Slot:
 
     def life(self, i: int) -> Iterator[Request]:
         """What client i asks for, phase by phase; it is told the time when it has got it."""
-        by_client, came = self.system.program.server_by_client, 0.0
+        program, came = self.system.program, 0.0
         for phase, (kind, work, each) in enumerate(self.phases):
             self.clients[i].phase = phase
-            if kind is Resource.CLIENT:
+            if kind == Resource.CLIENT:
                 came = yield ("wait", work / self.state.client_hz[i], came)
             elif kind < Resource.SERVER:
-                came = yield ("send" if kind is Resource.UPLINK else "receive", work, came)
+                came = yield ("send" if kind == Resource.UPLINK else "receive", work, came)
             else:
-                alone = kind is Resource.SERVER and by_client
+                alone = program.barrier[phase] == Barrier.NONE and kind == Resource.SERVER
                 if work > 0 or (each > 0 and not alone):
                     done = yield ("all", phase, came)
                     # From elsewhere everybody's rows come back to the server together.
-                    came = came if kind is Resource.SERVER else done
+                    came = came if kind == Resource.SERVER else done
                 if alone:
                     yield ("serve", each / self.state.server_hz, came)
             self.clients[i].stops[phase] = self.now
@@ -126,15 +126,15 @@ class Slot:
         if what != "all":
             return
         kind, work, each = self.phases[phase]
-        in_pieces = kind is Resource.SERVER and self.system.program.server_by_client
+        resources = self.system.program.resources
+        in_pieces = kind == Resource.SERVER and self.system.program.barrier[phase] == Barrier.NONE
         amount = work + (0.0 if in_pieces else each * len(requests))
         speed = {
             Resource.SERVER: self.state.server_hz,
             Resource.BROADCAST: min(self.whole_band(i) for i in self.active),
-            Resource.CLOUD: self.system.cloud.compute_hz,
-            Resource.BACKHAUL: self.system.cloud.link_bits_per_s,
+            **dict(enumerate(resources.speed[5:].tolist(), 5)),
         }[kind]
-        self.common_bits += amount if kind in (Resource.BROADCAST, Resource.BACKHAUL) else 0.0
+        self.common_bits += amount if kind == Resource.BROADCAST or resources.is_link[kind] else 0.0
         for client in self.active.values():
             client.request = ("wait", amount / speed, client.request[2])
 

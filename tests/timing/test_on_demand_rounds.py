@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from barriers import with_barriers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_on_demand import Slot
@@ -20,7 +21,7 @@ SIDE_BY_SIDE = sorted(set(names()) - {"sl", "cpsl"})
 
 
 def on_demand(state: RoundState, by_client: bool = True) -> RoundState:
-    program = replace(state.system.program, server_by_client=by_client)
+    program = with_barriers(state.system.program, by_client)
     return replace(state, system=replace(state.system, on_demand=True, program=program))
 
 

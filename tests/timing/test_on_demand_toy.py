@@ -8,9 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from barriers import barriers_at_server, with_barriers
 from equations_of_a_round import state_of
 
 from splitgym.envs import SplitLearningEnv
+from splitgym.frameworks import Barrier
 from splitgym.scenario import build
 from splitgym.timing import round_cost
 from splitgym.types import Decision, RoundState
@@ -23,7 +25,7 @@ PIECE = 0.0010752 + 0.0021504  # s of the server for a client: 8 x 1344 forward,
 def toy(framework: str = "psl", by_client: bool = True, timeout_s: float = 2.0, **arrays: object) -> RoundState:
     scenario = build("toy", {"radio": {"sharing": "on-demand"}, "episode": {"round_timeout_s": timeout_s}})
     state = state_of(scenario, framework, **arrays)
-    program = replace(state.system.program, server_by_client=by_client)
+    program = with_barriers(state.system.program, by_client)
     return replace(state, system=replace(state.system, program=program))
 
 
@@ -204,7 +206,8 @@ def test_without_any_power_decided_clients_still_send_on_demand() -> None:
 )
 def test_who_has_to_wait_for_all_rows(framework: str, model: str, statistics: str, by_client: bool) -> None:
     scenario = build("toy", {"task": {"model": model}, "training": {"batch_statistics": statistics}})
-    assert state_of(scenario, framework).system.program.server_by_client is by_client
+    expected = Barrier.NONE if by_client else Barrier.ALL
+    assert barriers_at_server(state_of(scenario, framework).system.program) == {expected}
 
 
 def test_the_scenario_says_how_the_environment_shares() -> None:

@@ -123,7 +123,7 @@ def test_behind_the_second_cut_the_edge_server_only_passes_data_on() -> None:
 
 def test_a_second_cut_that_leaves_nothing_to_the_cloud_is_refused_where_it_matters() -> None:
     scenario = build("toy", {"cloud": {"cut_layer": 3}})
-    assert state_of(scenario, "psl").system.cloud.cut_layer == 3
+    assert state_of(scenario, "psl").system.cut_layers == 2
     with pytest.raises(ScenarioError, match=r"cloud\.cut_layer = 3: allowed are 0 to 2 with a network of 3 units"):
         state_of(scenario, "hierarchical")
 

@@ -1,0 +1,118 @@
+"""What is busy in the phases of a round: resources of the cell, and nodes and links behind it, as rows of a table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from splitgym.arrays import Bools, Floats
+from splitgym.parts import suggest
+from splitgym.scenario import LinkRow, Scenario, ScenarioError, links_of, nodes_of
+
+
+class Resource(IntEnum):
+    """The resources of every cell, the first rows of the table; each world has its own speeds of them.
+
+    A client has CLIENT, UPLINK and UNICAST by itself; SERVER and BROADCAST are common to all.
+    """
+
+    CLIENT = 0
+    """The client's processor; work in cycles."""
+    UPLINK = 1
+    """The client's own subchannels towards the server; work in bits."""
+    UNICAST = 2
+    """The client's own subchannels from the server; work in bits."""
+    SERVER = 3
+    """The edge server's processor; work in cycles."""
+    BROADCAST = 4
+    """The whole band, at the rate of the worst client that takes part; work in bits."""
+
+
+class Barrier(IntEnum):
+    """What a common phase waits for. Static shares make every common phase wait for all; on demand this counts."""
+
+    NONE = 0
+    """It serves each client as soon as that client's data are there."""
+    ALL = 1
+    """It starts when the data of all clients are there."""
+
+
+@dataclass(frozen=True, eq=False)
+class Resources:
+    """The table: the rows of `Resource`, then a node's processor (work in cycles) or a wired link (bits) in each row.
+
+    All arrays are [Q]; entries of the first rows are 0, as each world has its own.
+    """
+
+    names: tuple[str, ...]
+    speed: Floats
+    """Cycles/s, or bits/s in each direction."""
+    capacitance: Floats
+    """xi, J s^2/cycle^3; 0 for links, whose energy is not counted."""
+    is_link: Bools
+    """Whether it is a wired link."""
+    cycles_per_flop: dict[str, float]
+    """kappa of each node, clients and edge server included, cycles/FLOP."""
+    links: tuple[LinkRow, ...]
+    """The wired links."""
+
+    @classmethod
+    def of(cls, scenario: Scenario) -> "Resources":
+        """The table of a scenario.
+
+        Raises:
+            ScenarioError: two rows have the same name, or a link ends at a node that is not there.
+        """
+        nodes, links = nodes_of(scenario), links_of(scenario)
+        cell = tuple(resource.name.lower() for resource in Resource)
+        names = (*cell, *(node.name for node in nodes), *(link.name for link in links))
+        _check_rows(names, links, ("client", "server", *(node.name for node in nodes)))
+        none, no_links = [0.0] * len(cell), [0.0] * len(links)
+        kappa = {"client": scenario.clients.cycles_per_flop, "server": scenario.server.cycles_per_flop}
+        return cls(
+            names=names,
+            speed=np.array([*none, *(node.compute_hz for node in nodes), *(link.bits_per_s for link in links)]),
+            capacitance=np.array([*none, *(node.switched_capacitance for node in nodes), *no_links]),
+            is_link=np.array([False] * (len(cell) + len(nodes)) + [True] * len(links)),
+            cycles_per_flop=kappa | {node.name: node.cycles_per_flop for node in nodes},
+            links=links,
+        )
+
+    def index(self, resource: "Resource | str") -> int:
+        """The row of a resource.
+
+        Raises:
+            ScenarioError: there is none of that name; the message suggests the nearest.
+        """
+        if isinstance(resource, Resource):
+            return int(resource)
+        if resource not in self.names:
+            raise ScenarioError(f"resource {resource!r} of a phase is unknown, {suggest(resource, self.names)}")
+        return self.names.index(resource)
+
+    def link_between(self, one: str, other: str) -> int:
+        """The row of the first link between two nodes; -1: there is none."""
+        for link in self.links:
+            if {one, other} == set(link.ends):
+                return self.names.index(link.name)
+        return -1
+
+
+def _check_rows(names: Sequence[str], links: Sequence[LinkRow], nodes: Sequence[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ScenarioError(f"rows of nodes or links have the name {name!r}, allowed: names that nothing else has")
+    for link in links:
+        for end in link.ends:
+            if end not in nodes:
+                raise ScenarioError(f"links, row {link.name!r}: no node {end!r}, {suggest(end, nodes)}")
+
+
+def check_nodes(names: Sequence[str], resources: Resources) -> None:
+    """Raises a ScenarioError if units are trained at a node that a scenario does not have."""
+    for name in names:
+        if name not in resources.cycles_per_flop:
+            raise ScenarioError(
+                f"node {name!r} of a framework's segment is unknown, {suggest(name, tuple(resources.cycles_per_flop))}"
+            )

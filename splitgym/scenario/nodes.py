@@ -1,0 +1,53 @@
+"""Nodes and links behind the edge server, as rows: what computes there, and over which links it is reached."""
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from splitgym.scenario.names import Name
+from splitgym.scenario.quantities import BitsPerSecond, Capacitance, CyclesPerFlop, Hertz
+from splitgym.scenario.section import Section
+
+if TYPE_CHECKING:
+    from splitgym.scenario.scenario import Scenario
+
+CLIENT, SERVER, CLOUD = "client", "server", "cloud"
+"""Nodes that every scenario has, by its sections."""
+BACKHAUL = "backhaul"
+"""The link between edge server and cloud."""
+
+
+class NodeRow(Section):
+    """A row of `nodes`: a processor on which a framework can train units of the network."""
+
+    name: Name = Field(description="By which phases and segments of a framework name it.")
+    compute_hz: Hertz = Field(description="Speed, cycles/s.")
+    cycles_per_flop: CyclesPerFlop = Field(description="Its cycles per FLOP.")
+    switched_capacitance: Capacitance = Field(
+        description="Effective switched capacitance xi, J s^2/cycle^3 (energy xi f^2 per cycle)."
+    )
+
+
+class LinkRow(Section):
+    """A row of `links`: a wired link between two nodes."""
+
+    name: Name = Field(description="By which phases of a framework name it.")
+    ends: tuple[Name, Name] = Field(description="The two nodes.")
+    bits_per_s: BitsPerSecond = Field(description="Rate in each direction, bits/s.")
+
+
+def nodes_of(scenario: "Scenario") -> tuple[NodeRow, ...]:
+    """All nodes behind the edge server: the cloud, and the rows of `nodes`."""
+    cloud = scenario.cloud
+    row = NodeRow(
+        name=CLOUD,
+        compute_hz=cloud.compute_hz,
+        cycles_per_flop=cloud.cycles_per_flop,
+        switched_capacitance=cloud.switched_capacitance,
+    )
+    return (row, *scenario.nodes)
+
+
+def links_of(scenario: "Scenario") -> tuple[LinkRow, ...]:
+    """All wired links: that between edge server and cloud, and the rows of `links`."""
+    return (LinkRow(name=BACKHAUL, ends=(SERVER, CLOUD), bits_per_s=scenario.cloud.link_bits_per_s), *scenario.links)
