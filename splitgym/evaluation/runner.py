@@ -110,7 +110,7 @@ def run_episodes(
 ) -> list[Episode]:
     """Runs a scheduler on some seeds, with accuracy measured on the whole test set after every round.
 
-    The environment is made once; the scheduler, which may remember, anew for every episode.
+    The environment is made once; the scheduler, which may remember, again for every episode.
 
     Args:
         name: Of the scheduler, for the record.

@@ -27,7 +27,7 @@ def train(parties: Parties, exercise: Exercise) -> bool:
 
     Returns:
         False if a loss is not finite; then all weights and running statistics are as before, and the optimisers of
-        all who took part begin anew.
+        all who took part start again.
     """
     parties.server.set_mode(True)
     before = Snapshot(state_of(parties.server.units))

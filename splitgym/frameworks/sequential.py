@@ -28,7 +28,7 @@ def train_alone(parties: Parties, exercise: Exercise, averaged: Sequence[int]) -
 
     Returns:
         False if a loss is not finite; then all weights and running statistics are as before, and the optimisers of
-        all who took part begin anew.
+        all who took part start again.
     """
     units, batch_size = parties.server.units, parties.training.batch_size
     taking_part = [party for i in exercise.participants for party in (parties.clients[i], parties.server_of(i))]

@@ -39,7 +39,7 @@ class KernelCache(NullCache):
     """The compiled code of one kernel: a file for each combination of argument types and processor.
 
     A file that is missing, damaged or of other types is as good as none: the kernel is compiled, and the file written
-    anew. Files are replaced as a whole, so processes do not disturb each other.
+    again. Files are replaced as a whole, so processes do not disturb each other.
 
     Args:
         function: Of the package.

@@ -123,9 +123,9 @@ def _draw_client(canvas: Canvas, place: Point, radius: float, role: Role, client
         fill, outline, colour = (ALERT, INK, CARD) if slow else (BLUE, BLUE, CARD)
     elif role in FAILED:
         outline = colour = ALERT
-    elif role is Role.AWAY:
+    elif role is Role.UNAVAILABLE:
         colour = FAINT
-    if role is Role.AWAY:
+    if role is Role.UNAVAILABLE:
         canvas.circle(place, radius, fill)
         canvas.dashed_circle(place, radius, FAINT, 1.5)
     else:
@@ -136,7 +136,7 @@ def _draw_client(canvas: Canvas, place: Point, radius: float, role: Role, client
 
 def _draw_legend(canvas: Canvas, box: Box, scene: Scene, marked: bool) -> None:
     """What the marks say, of the roles that there are."""
-    roles = {"left out" if role in FAILED else role.value: role for role in map(scene.role, scene.clients)}
+    roles = {"dropped" if role in FAILED else role.value: role for role in map(scene.role, scene.clients)}
     shown = [(name, role, False) for name, role in roles.items()]
     if marked:
         shown.insert(0, ("straggler", Role.TOOK_PART, True))

@@ -129,7 +129,7 @@ def _draw_who_is_out(canvas: Canvas, chart: _Chart, scene: Scene) -> None:
     for client in scene.clients:
         role, y = scene.role(client), chart.middle(client)
         if role is Role.TIMED_OUT:
-            canvas.text((chart.plot.right - 8, y), "left out: timed out", chart.text_size, ALERT, "rm", bold=True)
+            canvas.text((chart.plot.right - 8, y), "dropped: timed out", chart.text_size, ALERT, "rm", bold=True)
         elif role is not Role.TOOK_PART:
             colour = ALERT if role is Role.WITHOUT_SUBCHANNEL else MUTED
             canvas.text((chart.plot.left + 8, y), role.value, chart.text_size, colour)
@@ -171,7 +171,7 @@ def _draw_labels(canvas: Canvas, chart: _Chart, scene: Scene) -> None:
     canvas.text((left + SPEED, chart.middle(SERVER)), quantity(scene.state.server_hz, "Hz"), size, MUTED, "rm")
     for client in scene.clients:
         y, role = chart.middle(client), scene.role(client)
-        colour = ALERT if client == slow else FAINT if role is Role.AWAY else INK
+        colour = ALERT if client == slow else FAINT if role is Role.UNAVAILABLE else INK
         canvas.text((left + NAME, y), f"{client}", size, colour, bold=client == slow)
         canvas.text((left + SPEED, y), quantity(scene.state.client_hz[client], "Hz"), size, MUTED, "rm")
         canvas.text((left + GAIN, y), f"{scene.gain_db(client):.0f} dB", size, MUTED, "rm")

@@ -72,7 +72,7 @@ def _with_last(images: Iterator[Image.Image]) -> Iterator[tuple[Image.Image, boo
 
 
 def _whole(image: Image.Image, shown_ms: int) -> list[bytes]:
-    """The beginning of a file, with its first frame."""
+    """The head of a file, with its first frame."""
     header, _ = GifImagePlugin.getheader(image, info={"loop": 0})
     return [*header, *GifImagePlugin.getdata(image, duration=shown_ms)]
 

@@ -20,7 +20,7 @@ class Role(StrEnum):
     """No round has been played yet."""
     TOOK_PART = "took part"
     NOT_SELECTED = "not selected"
-    AWAY = "away"
+    UNAVAILABLE = "unavailable"
     WITHOUT_SUBCHANNEL = "no subchannel"
     TIMED_OUT = "timed out"
 
@@ -70,7 +70,7 @@ class Scene:
     def role(self, client: int) -> Role:
         """What the client did in the last round."""
         if self.played is None:
-            return Role.READY if self.state.available[client] else Role.AWAY
+            return Role.READY if self.state.available[client] else Role.UNAVAILABLE
         cost = self.played.cost
         if cost.participants[client]:
             return Role.TOOK_PART
@@ -79,7 +79,7 @@ class Scene:
         if cost.without_subchannel[client]:
             return Role.WITHOUT_SUBCHANNEL
         if cost.unavailable[client] or not self.state.available[client]:
-            return Role.AWAY
+            return Role.UNAVAILABLE
         return Role.NOT_SELECTED
 
     def gain_db(self, client: int) -> float:

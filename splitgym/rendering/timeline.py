@@ -62,7 +62,7 @@ def bars(scene: Scene) -> list[Bar]:
 def waits(scene: Scene) -> list[Wait]:
     """Of each slot and each run of phases that clients go through side by side: who is last.
 
-    Clients that were left out at the timeout were waited for, too.
+    Clients that were dropped at the timeout were waited for, too.
     """
     if scene.played is None:
         return []

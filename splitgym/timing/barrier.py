@@ -76,14 +76,14 @@ class Rows(NamedTuple):
     moving_row: int
     """The first row of the link over which units move with the second cut, and with it what moves; -1: none."""
     timeout_s: float
-    """Counted from the begin of the slot."""
+    """Counted from the start of the slot."""
 
 
 class Timeline(NamedTuple):
     """What happens when in a slot, s from its begin."""
 
     start: Floats
-    """[R, C] begin of each row for each client: of what it waits for, when that is taken up."""
+    """[R, C] start of each row for each client: of what it waits for, when that is taken up."""
     stop: Floats
     """[R, C] its end."""
     stage_s: Floats
@@ -126,17 +126,17 @@ def walk(
     """Runs one slot of one world with static shares.
 
     Clients work side by side through per-client phases; before a common phase and at the end everybody waits for the
-    slowest. At the first such barrier after the first uplink who is later than the timeout is left out, and the server
-    has then waited until the timeout.
+    slowest. At the first such barrier after the first uplink clients that are later than the timeout are dropped, and
+    the server has then waited until the timeout.
 
     Args:
         table: Of the framework and the scenario.
         work: Of the framework.
         plans: [1] the common plan, or [C] that of each client.
-        takes_part: [C]; who is left out is set to False here.
+        takes_part: [C]; clients that are dropped are set to False here.
         cell: Of the world.
         links: Of the slot.
-        now: [C] room for the clients' clocks.
+        now: [C] workspace for the clients' clocks.
         timeline: Filled.
 
     Returns:

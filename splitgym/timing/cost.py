@@ -33,9 +33,9 @@ class RoundCost:
     unavailable: Bools
     """[C] selected, but gone."""
     timed_out: Bools
-    """[C] left out because the uplink was not finished at the timeout."""
+    """[C] dropped because the uplink was not finished at the timeout."""
     start_s: Floats
-    """[R, C] begin of each client's phases, from the round's start; a common phase stands at every participant, on
+    """[R, C] start of each client's phases, from the round's start; a common phase stands at every participant, on
     demand from when the server takes up that client's part."""
     stop_s: Floats
     """[R, C] end of each client's phases."""

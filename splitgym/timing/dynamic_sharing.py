@@ -28,7 +28,7 @@ class Band(NamedTuple):
 
 
 class Loans(NamedTuple):
-    """What was lent at a moment; filled anew at the next."""
+    """What was lent at a moment; filled again at the next."""
 
     holder: Ints
     """[M] who has the subchannel, -1: nobody."""

@@ -42,13 +42,13 @@ def walk_on_demand(
     each with all phases that follow each other there; what it does once for all waits for the last of them, and so do
     a broadcast, and links and nodes behind the server. Who sends or receives has what
     `splitgym.timing.dynamic_sharing.lend` gives it at every event. Who has not come to the deadline's row by the
-    timeout is left out.
+    timeout is dropped.
 
     Args:
         tasks: What there is to do.
         deadline_row: The row before which the timeout applies; above R: never.
-        timeout_s: Counted from the begin of the slot.
-        takes_part: [C]; who is left out is set to False here.
+        timeout_s: Counted from the start of the slot.
+        takes_part: [C]; clients that are dropped are set to False here.
         cell: Of the world.
         band: As it was decided for the slot.
         spectrum: Of the world.
@@ -176,7 +176,7 @@ def _take_means(began: Bools, links: Links, sending_s: Floats, receiving_s: Floa
 
 @kernel(COMPILED)
 def _trace_back(began: Bools, begun: Bools, timeline: Timeline) -> None:
-    """Seconds of each row on the critical path: of who came last, anew from each row that all waited for."""
+    """Seconds of each row on the critical path: of who came last, again from each row that all waited for."""
     rows, now, first = begun.shape[0], 0.0, 0
     timeline.stage_s[:] = 0.0
     for last in range(1, rows + 1):

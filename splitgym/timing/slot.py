@@ -16,25 +16,25 @@ from splitgym.timing.rates import fill_own_links
 
 
 class Slot(NamedTuple):
-    """Room for what is decided and what happens in a slot."""
+    """Arrays for what is decided and what happens in a slot."""
 
     began: Bools
     """[C] who began it."""
     takes_part: Bools
-    """[C] who is not left out."""
+    """[C] clients that are not dropped."""
     owner: Ints
     """[M] who has each subchannel, -1: nobody."""
     psd: Floats
     """[M] of the owners, W/Hz."""
     now: Floats
-    """[C] room for clocks."""
+    """[C] workspace for clocks."""
     timeline: Timeline
     links: Links
 
 
 @kernel(COMPILED)
-def room_for_slot(rows: int, clients: int, subchannels: int) -> Slot:
-    """Empty room."""
+def empty_slot(rows: int, clients: int, subchannels: int) -> Slot:
+    """An empty one."""
     return Slot(
         np.zeros(clients, np.bool_),
         np.zeros(clients, np.bool_),
@@ -65,8 +65,8 @@ def walk_slot(
         cell: Of the world.
         work: Of the framework.
         plans: [1] the common plan, or [C] that of each client.
-        slot: Its owners, powers and `takes_part` are read, and who is left out is set to False there; the timeline and
-            the links are filled.
+        slot: Its owners, powers and `takes_part` are read, and clients that are dropped are set to False there; the
+            timeline and the links are filled.
 
     Returns:
         The latency of the slot, s, and the bits that were broadcast.

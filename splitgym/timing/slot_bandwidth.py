@@ -12,25 +12,25 @@ def band_of_slot(
     assignment: Ints,
     decided_psd: Floats,
     members: Bools,
-    anew: bool,
+    again: bool,
     spectrum: Spectrum,
     own_hz: Floats,
     owner: Ints,
     psd: Floats,
 ) -> None:
-    """The band of a slot's members: what they own in the decision, or the whole band dealt anew.
+    """The band of a slot's members: what they own in the decision, or the whole band assigned again.
 
-    Dealt anew, members keep what they own; every other subchannel goes, in increasing index, to the member with the
+    Assigned again, members keep what they own; every other subchannel goes, in increasing index, to the member with the
     fewest Hz at that moment (the lowest index of several). Whoever has something then spends min(p_max, p_th / how
     many they are), spread evenly.
 
     Args:
         assignment: [M] owner of each subchannel in the decision, -1: unused.
         decided_psd: [M] powers in the decision, W/Hz.
-        members: [C] who is in the slot; somebody, if the band is dealt anew.
-        anew: Whether the band is dealt anew.
+        members: [C] who is in the slot; somebody, if the band is assigned again.
+        again: Whether the band is assigned again.
         spectrum: Of the world.
-        own_hz: [C] room.
+        own_hz: [C] workspace.
         owner: [M] filled with members, -1: unused.
         psd: [M] filled with transmit power spectral densities, W/Hz.
     """
@@ -42,7 +42,7 @@ def band_of_slot(
         if assignment[k] >= 0 and members[assignment[k]]:
             owner[k] = assignment[k]
             own_hz[owner[k]] += hz[k]
-    if not anew:
+    if not again:
         return
     for k in range(owner.shape[0]):
         if owner[k] < 0:

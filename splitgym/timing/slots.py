@@ -11,7 +11,7 @@ from splitgym.timing.amounts import Work, bits_between, move_bits, plan_of
 from splitgym.timing.barrier import BROADCAST, CLIENT, SERVER, UNICAST, UPLINK, Rows, rows_of
 from splitgym.timing.cell import Cell, Constants, Spectrum
 from splitgym.timing.rates import fill_band_rates
-from splitgym.timing.slot import Slot, room_for_slot, walk_slot
+from splitgym.timing.slot import Slot, empty_slot, walk_slot
 from splitgym.timing.slot_bandwidth import band_of_slot
 
 CLUSTERED, SEQUENTIAL = int(Access.CLUSTERED), int(Access.SEQUENTIAL)
@@ -41,7 +41,7 @@ class Rules(NamedTuple):
     uses_own_subchannels: bool
     """Whether a client without a subchannel cannot take part."""
     timeout_s: float
-    """Counted from the begin of each slot."""
+    """Counted from the start of each slot."""
 
 
 class Worlds(NamedTuple):
@@ -97,8 +97,8 @@ class Walked(NamedTuple):
     migration_bits: Floats
 
 
-class Room(NamedTuple):
-    """Room to work in."""
+class Workspace(NamedTuple):
+    """Arrays that a walk overwrites."""
 
     slot: Slot
     order: Ints
@@ -125,12 +125,12 @@ def _walk_worlds(
     worlds: Worlds,
     decided: Decided,
     walked: Walked,
-    room: Room,
+    workspace: Workspace,
 ) -> None:
     """As `walk_slots`."""
     work = Work(rules.work, rules.per_participant)
-    slot, order, members, band = room.slot, room.order, room.members, room.band
-    down, up, began, prefix_bits = room.down, room.up, slot.began, rules.prefix_bits
+    slot, order, members, band = workspace.slot, workspace.order, workspace.members, workspace.band
+    down, up, began, prefix_bits = workspace.down, workspace.up, slot.began, rules.prefix_bits
     selected, available, client_cut, cluster = decided.selected, worlds.available, worlds.client_cut, decided.cluster
     without_subchannel, unavailable, latency_s = walked.without_subchannel, walked.unavailable, walked.latency_s
     count, clients, _ = worlds.gain.shape
@@ -151,13 +151,13 @@ def _walk_worlds(
         )
         current = _next_slot(order, members, BEFORE)
         following = _next_slot(order, members, current)
-        anew = not decided.by_slot and current < BEHIND and (following < BEHIND or rules.access == SEQUENTIAL)
+        again = not decided.by_slot and current < BEHIND and (following < BEHIND or rules.access == SEQUENTIAL)
         while True:
             row = current if decided.by_slot and current < BEHIND else 0
             for i in range(clients):
                 began[i] = members[i] and order[i] == current
             band_of_slot(
-                decided.owner[n, row], decided.psd[n, row], began, anew, spectrum, slot.now, slot.owner, slot.psd
+                decided.owner[n, row], decided.psd[n, row], began, again, spectrum, slot.now, slot.owner, slot.psd
             )
             _find_who_begins(slot, rules.uses_own_subchannels)
             seconds, broadcast_bits = walk_slot(rows, barrier, spectrum, cell, work, plans, slot)
@@ -184,9 +184,9 @@ def walk_slots(
 ) -> None:
     """Walks the phases with the members of each slot, one slot after the other.
 
-    If the decision has a band for each slot, it counts as it is. One band for all slots is dealt anew in every slot if
-    the clients go one by one or if there are several slots, and counts as it is in a single slot. Slots without members
-    take no time; without any member there is one slot of nobody.
+    If the decision has a band for each slot, it counts as it is. One band for all slots is assigned again in every slot
+    if the clients go one by one or if there are several slots, and counts as it is in a single slot. Slots without
+    members take no time; without any member there is one slot of nobody.
 
     Args:
         constants: Of all worlds.
@@ -198,8 +198,8 @@ def walk_slots(
     """
     _, clients, subchannels = worlds.gain.shape
     rows = rows_of(rules.resource, rules.moving_link, rules.timeout_s)
-    slot = room_for_slot(rows.kind.shape[0] - 1, clients, subchannels)
-    room = Room(
+    slot = empty_slot(rows.kind.shape[0] - 1, clients, subchannels)
+    workspace = Workspace(
         slot,
         np.zeros(clients, np.int64),
         np.zeros(clients, np.bool_),
@@ -208,9 +208,9 @@ def walk_slots(
         np.zeros(clients),
     )
     if barrier is None:
-        _with_static_shares(rows, constants, rules, None, worlds, decided, walked, room)
+        _with_static_shares(rows, constants, rules, None, worlds, decided, walked, workspace)
     else:
-        _on_demand(rows, constants, rules, barrier, worlds, decided, walked, room)
+        _on_demand(rows, constants, rules, barrier, worlds, decided, walked, workspace)
 
 
 @kernel(INLINED)

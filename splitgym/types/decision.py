@@ -46,7 +46,8 @@ class Decision:
     """Last unit on the client, 1..L-1; or [C], where clients may have cut layers of their own: then of a client that
     takes no part the last unit that it keeps."""
     assignment: Ints
-    """[M] index of the client that uses the subchannel, -1: unused; the band is dealt anew in each of several slots.
+    """[M] index of the client that uses the subchannel, -1: unused; the band is assigned again in each of several
+    slots.
 
     Or [T, M], where clients have slots: the band of each slot exactly. Row c belongs to the cluster of that index, or
     to that client where clients go one by one; there, owners that are not of the slot do not count.

@@ -33,9 +33,9 @@ def framework_equations(
     present = [i for i in range(clients) if decision.selected[i] and state.available[i]]
     keys = {"sl": list(range(clients)), "cpsl": list(decision.cluster)}.get(name, [0] * clients)
     groups = [[i for i in present if keys[i] == key] for key in sorted({keys[i] for i in present})]
-    anew = len(groups) > 1 or (name == "sl" and bool(groups))
+    again = len(groups) > 1 or (name == "sl" and bool(groups))
     for group in groups or [[]]:
-        shared = deal(scenario, state, decision, group) if anew else decision
+        shared = deal(scenario, state, decision, group) if again else decision
         links = {i: Link(scenario, state, shared, i) for i in group}
         if name == "centralised":
             slot_of_the_server(result, scenario, costs, state, links)

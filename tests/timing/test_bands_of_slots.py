@@ -39,7 +39,7 @@ def test_rows_that_say_what_is_dealt_anew_cost_the_same(seed: int, name: str, fr
         np.flatnonzero(decision.selected & state.available & (slot == t)).tolist() for t in range(slot.max() + 1)
     ]
     if framework == "cpsl" and sum(map(bool, members)) < 2:
-        return  # a single cluster does not have the band dealt anew
+        return  # a single cluster does not have the band assigned again
     bands = [deal(scenario, state, decision, group) if group else decision for group in members]
     exact = replace(
         decision,
@@ -47,10 +47,10 @@ def test_rows_that_say_what_is_dealt_anew_cost_the_same(seed: int, name: str, fr
         power_w_per_hz=np.stack([band.power_w_per_hz for band in bands]),
     )
     replace(exact, aggregation_ratio=0.0).check(state)
-    anew, cost = round_cost(state, decision), round_cost(state, exact)
-    np.testing.assert_array_equal(cost.participants, anew.participants)
+    again, cost = round_cost(state, decision), round_cost(state, exact)
+    np.testing.assert_array_equal(cost.participants, again.participants)
     for field in FIELDS:
-        np.testing.assert_allclose(getattr(cost, field), getattr(anew, field), rtol=1e-12, err_msg=field)
+        np.testing.assert_allclose(getattr(cost, field), getattr(again, field), rtol=1e-12, err_msg=field)
 
 
 @pytest.mark.parametrize("framework", ["sl", "cpsl"])

@@ -112,7 +112,7 @@ def assert_same_cost(one: RoundCost, other: RoundCost) -> None:
 def test_sl_is_cpsl_with_everybody_a_cluster(seed: int, name: str) -> None:
     scenario, state, decision = random_round(name, "sl", np.random.default_rng(seed))
     if np.sum(decision.selected & state.available) < 2:
-        return  # a single cluster does not have the band dealt anew
+        return  # a single cluster does not have the band assigned again
     apart = replace(decision, cluster=np.arange(len(state.client_hz)))
     assert_same_cost(round_cost(with_framework(state, scenario, "cpsl"), apart), round_cost(state, decision))
 

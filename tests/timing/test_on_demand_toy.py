@@ -169,7 +169,7 @@ def test_lending_can_save_a_client_from_the_timeout() -> None:
 @pytest.mark.parametrize("framework", ["psl", "sfl-v1", "sl"])
 def test_with_nobody_there_the_timeout_passes(framework: str, nobody: dict[str, np.ndarray]) -> None:
     if framework == "sl" and "assignment" in nobody:
-        return  # there the band is dealt anew
+        return  # there the band is assigned again
     cost = round_cost(toy(framework), decision(**nobody))
     assert (cost.latency_s, cost.stage_s.sum(), cost.traffic_bits) == (2.0, 2.0, 0.0)
     assert not cost.participants.any()

@@ -122,12 +122,12 @@ def test_who_owns_nothing_takes_part_where_the_band_is_dealt_anew() -> None:
 
 
 def dealt_band(
-    assignment: np.ndarray, psd: np.ndarray, members: np.ndarray, anew: bool, hz: np.ndarray, client_max_w: float
+    assignment: np.ndarray, psd: np.ndarray, members: np.ndarray, again: bool, hz: np.ndarray, client_max_w: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Owners and powers if all together may spend 6 W."""
     owner, dealt = np.full(len(hz), -7), np.full(len(hz), np.nan)
     spectrum = Spectrum(hz, 1.0, 1.0, client_max_w, 6.0)
-    band_of_slot(assignment, psd, members, anew, spectrum, np.zeros(len(members)), owner, dealt)
+    band_of_slot(assignment, psd, members, again, spectrum, np.zeros(len(members)), owner, dealt)
     return owner, dealt
 
 
