@@ -104,6 +104,10 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
     round's timeout passes and nothing is learnt. An action outside the space raises a ValueError.
     `env.unwrapped.action_masks()` serves MaskablePPO.
 
+    An encoding of one's own is a class of `splitgym.envs.actions.ActionCodec`, named `module:NAME`: a list of
+    components (those of the package in `splitgym.envs.actions.components`, or one's own) and a function from what they
+    say to a decision.
+
     A scenario may open two more factors of the plan, each with entries behind the cut of the action. With
     `plan={"cut_layer": "by-client"}` every client has a cut layer of its own (C entries instead of one): `"psl"`, and
     with phi = 0 `"epsl"` (where cuts differ, phi is 0), `"sl"`, `"sfl-v1"` and `"sfl-v2"` train so, rows join the
@@ -182,7 +186,7 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
     | `scenario` | `"iot"` | preset name, path of a TOML file, mapping, or `Scenario` |
     | `framework` | `"epsl"` | see Description |
     | `learner` | `"train"` | `"train"`: real training; `"surrogate"`: a model of it, see Description |
-    | `action` | `"discrete"` | `"discrete"`, `"continuous"`, `"schedule"`, `"priority"` |
+    | `action` | `"discrete"` | `"discrete"`, `"continuous"`, `"schedule"`, `"priority"`; or your own |
     | `reward` | `"gain-latency"` | see Rewards |
     | `render_mode` | `None` | `None`; `"rgb_array"`: pixels, needs the extra "render"; `"ansi"`: text |
     | `device` | `None` | torch device to train on; None: cuda if there is one, else cpu |
@@ -249,7 +253,7 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
         scenario: str | Path | Mapping[str, Any] | Scenario = "iot",
         framework: str = "epsl",
         learner: str = "train",
-        action: str = "discrete",
+        action: str | type[ActionCodec] = "discrete",
         reward: str | Mapping[str, float] | Callable[[Round], Floats] = "gain-latency",
         render_mode: str | None = None,
         device: str | None = None,
@@ -333,8 +337,8 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
         self._need_reset()
         return self._simulation.observe()[0]
 
-    def codec(self, action: str | None = None) -> ActionCodec:
-        """The encoding of that name for decisions of this environment; None: its own.
+    def codec(self, action: str | type[ActionCodec] | None = None) -> ActionCodec:
+        """The encoding for decisions of this environment, as `action=` names it; None: its own.
 
         Raises:
             ScenarioError: there is none; the message suggests the nearest.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from splitgym import data
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.envs.actions import Masked, codec
+from splitgym.envs.actions import ActionCodec, Masked, codec
 from splitgym.envs.features import STANDARD, Feature
 from splitgym.envs.info import Info
 from splitgym.envs.observation import ObservationCodec
@@ -32,7 +32,7 @@ class Settings(NamedTuple):
     scenario: str | Path | Mapping[str, Any] | Scenario = "iot"
     framework: str = "epsl"
     learner: str = "train"
-    action: str = "discrete"
+    action: str | type[ActionCodec] = "discrete"
     reward: str | Mapping[str, float] | Callable[[Round], Floats] = "gain-latency"
     render_mode: str | None = None
     device: str | None = None

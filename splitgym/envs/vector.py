@@ -14,6 +14,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from splitgym.arrays import Bools, Floats
+from splitgym.envs.actions import ActionCodec
 from splitgym.envs.asked import reset_mask, seeds_of
 from splitgym.envs.autoreset import Moved, mode_of, move
 from splitgym.envs.features import STANDARD, Feature
@@ -68,7 +69,7 @@ class SplitLearningVectorEnv(JsonableSpec, VectorEnv[NDArray[np.float32], NDArra
         scenario: str | Path | Mapping[str, Any] | Scenario = "iot",
         framework: str = "epsl",
         learner: str = "train",
-        action: str = "discrete",
+        action: str | type[ActionCodec] = "discrete",
         reward: str | Mapping[str, float] | Callable[[Round], Floats] = "gain-latency",
         render_mode: None = None,
         device: str | None = None,

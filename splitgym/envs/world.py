@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from splitgym import data, models
-from splitgym.allocation.budget import project_power_unchecked
+from splitgym.allocation.legalise import legalise_unchecked
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.history import History
 from splitgym.frameworks import Framework, PlanGrid, Program, Workload
@@ -162,7 +162,7 @@ class World:
         truth = self.truth
         if idle is not None:
             decision = replace(decision, selected=decision.selected & ~idle[:, None])
-        decision, projected = project_power_unchecked(decision, truth)
+        decision, projected = legalise_unchecked(decision, truth)
         cost = round_cost_unchecked(truth, decision)
         before = self._learner.outcome
         numbers = self._stock.next(idle)
