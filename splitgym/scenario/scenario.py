@@ -4,7 +4,6 @@ import tomli_w
 from pydantic import Field, model_validator
 
 from splitgym.scenario.names import Name
-from splitgym.scenario.plan import Plan
 from splitgym.scenario.section import Section
 from splitgym.scenario.sections import (
     Actions,
@@ -14,6 +13,7 @@ from splitgym.scenario.sections import (
     Episode,
     Family,
     Knowledge,
+    Plan,
     Radio,
     Server,
     Task,

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from splitgym import data
 from splitgym.learning.surrogate.parameters import Parameters
 from splitgym.scenario import Scenario, Section, Task, Training
-from splitgym.scenario.quantities import Factor, Fraction, Parties, Units
+from splitgym.scenario.quantities import Factor, Fraction, NodeCount, Units
 
 FREE = ("dirichlet_alpha", "evaluation_samples", "evaluate_every")
 """Fields of `task` that a calibration does not depend on, or has a range of."""
@@ -91,7 +91,7 @@ class Purpose(Section):
 class CalibrationFile(Purpose):
     """All of it."""
 
-    clients: tuple[Parties, Parties]
+    clients: tuple[NodeCount, NodeCount]
     """Fewest and most."""
     dirichlet_alpha: tuple[Factor, Factor]
     cut_layers: Annotated[Units, Field(ge=1)]
