@@ -53,7 +53,7 @@ class Learner:
         class_counts: [C, K] training samples of each client and class.
         data_share: [C] share of all training samples; sums to 1.
         outcome: What the last round taught.
-        traffic_bits: Bits that the parties handed over in the last round: "uplink", "unicast", "broadcast".
+        traffic_bits: Bits that clients and server sent in the last round: "uplink", "unicast", "broadcast".
 
     Raises:
         DataError: the scenario's data is not to be found; the message says where to get it.
@@ -186,7 +186,7 @@ class Learner:
         return on_device.contiguous(memory_format=torch.channels_last), torch.from_numpy(labels).to(self.device)
 
     def _untrained(self, classes: int) -> RoundOutcome:
-        """What is known before the first round; nobody has a loss yet, so all have that of guessing, ln(classes)."""
+        """What is known before the first round; no client has a loss yet, so all have that of guessing, ln(classes)."""
         return RoundOutcome(
             **self._measure(),
             loss=log(classes),
@@ -224,7 +224,7 @@ class Learner:
         return tuple(tuple(int(k) for k in np.flatnonzero(slot == each)) for each in np.unique(slot))
 
     def _look(self, taught: Exercise | None, finite: bool) -> RoundOutcome:
-        """The outcome after a round; `taught` is absent if the round trained nobody."""
+        """The outcome after a round; `taught` is absent if the round trained no client."""
         before = self.outcome
         client_loss, loss = before.client_loss, before.loss
         if taught is not None:
