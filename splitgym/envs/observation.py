@@ -48,7 +48,7 @@ HIDDEN = -1
 
 
 class ObservationCodec:
-    """Access believed states into observations; index by index in the environment's documentation.
+    """Makes observations of believed states; index by index in the environment's documentation.
 
     Quantities without an upper end are squashed, x / (x + reference), so that the reference gives 0.5.
 

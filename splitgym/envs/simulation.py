@@ -104,7 +104,7 @@ class Simulation:
         self._all = np.arange(worlds)
 
     def reset(self, rngs: Generators, which: Sequence[int] | Ints) -> None:
-        """Begins episodes in the worlds with these indices (all of them at first), drawn from their generators."""
+        """Starts episodes in the worlds with these indices (all of them at first), drawn from their generators."""
         self.world.reset(rngs, which)
         self._reached[which] = False
 
@@ -126,7 +126,7 @@ class Simulation:
         return self.observations.encode(self.world.state, self._all if which is None else which)
 
     def masks(self) -> Bools:
-        """[N, values] flat masks over the values of the MultiDiscrete action: who is away cannot come in.
+        """[N, values] flat masks over the values of the MultiDiscrete action: unavailable clients cannot be selected.
 
         Raises:
             AttributeError: the encoding has no masks.

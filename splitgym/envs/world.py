@@ -54,7 +54,7 @@ class World:
 
     Args:
         scenario: The worlds' description.
-        framework: Who trains what.
+        framework: Its learning framework.
         learner: "train" or "surrogate".
         worlds: N.
         device: Where to train; None: cuda if there is one.
@@ -88,7 +88,7 @@ class World:
         self._elapsed_s = np.zeros(worlds)
 
     def reset(self, rngs: Generators, which: Sequence[int] | Ints) -> None:
-        """Begins episodes: new cells, new data shares, new weights; those of world i drawn from `rngs[i]`.
+        """Starts episodes: new cells, new partitions of the data, new weights; those of world i drawn from `rngs[i]`.
 
         Args:
             rngs: One generator per world.
@@ -157,7 +157,7 @@ class World:
 
         Args:
             decision: Of N worlds.
-            idle: [N] worlds that play none and are reset next: nobody works there, and what they draw stays.
+            idle: [N] worlds that play none and are reset next: no client works there, and what they draw stays.
         """
         truth = self.truth
         if idle is not None:

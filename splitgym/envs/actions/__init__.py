@@ -34,7 +34,7 @@ def codec(asked: Any, scenario: Scenario, system: SystemParameters, framework: F
         asked: Name in `CODECS`, `module:NAME` of a class of `ActionCodec` of one's own, or the class.
         scenario: Of the environment.
         system: Of the scenario and the framework.
-        framework: Who trains what.
+        framework: Of the environment.
 
     Raises:
         ScenarioError: there is none; the message suggests the nearest.

@@ -28,13 +28,13 @@ class ActionCodec(ABC):
     Args:
         scenario: Of the environment.
         system: Of the scenario and the framework.
-        framework: Who trains what.
+        framework: Of the environment.
 
     Attributes:
         space: The action space.
         components: Which entries of an action say what, in order.
         always_fits: Whether `decide` gives only decisions that fit the state; those of others are checked.
-        decides_subchannels: Whether an action says who gets which subchannel; observations then show every one.
+        decides_subchannels: Whether an action says the owners of subchannels; observations then show every one.
         aggregation_levels: Values of phi to choose from: those of the scenario that the framework allows; only 0 if
             there are none, or with a framework that does not aggregate.
     """

@@ -76,7 +76,7 @@ def _assign(
     Args:
         assigned: [N, M] owners, so far -1, and [N, M] W/Hz; filled.
         workspace: [2, C].
-        said: [N, C] who is selected, demands, which are overwritten, and powers, W.
+        said: [N, C] which clients are selected, demands, which are overwritten, and powers, W.
         available: [N, C].
         gain: [N, C, M].
         subchannel_hz: [N, M].
@@ -92,7 +92,7 @@ def _assign(
 
 @kernel(INLINED)
 def _by_demand(selected: Bools, available: Bools, demand: Floats, order: Ints) -> int:
-    """Fills `order` with those who take part, highest demand first (of equal ones the first); returns how many."""
+    """Fills `order` with selected, available clients, highest demand first (of equals the first); returns how many."""
     count = 0
     for i in range(selected.shape[0]):
         if selected[i] and available[i]:

@@ -1,4 +1,4 @@
-"""The compact encoding: who takes part, cut layer, phi; subchannels and power by the paper's greedy inside."""
+"""The compact encoding: selected clients, cut layer, phi; subchannels and power by the paper's greedy inside."""
 
 from collections.abc import Sequence
 
