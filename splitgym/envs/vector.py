@@ -226,6 +226,7 @@ class SplitLearningVectorEnv(JsonableSpec, VectorEnv[NDArray[np.float32], NDArra
             raise gym.error.ResetNeeded("no episode has begun: call reset() first")
 
     def _need_episodes(self) -> None:
+        """Raises ResetNeeded if an episode has ended that nothing has started again."""
         self._need_begun()
         if self._mode is AutoresetMode.DISABLED and self._ended.any():
             raise gym.error.ResetNeeded(

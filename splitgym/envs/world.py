@@ -180,6 +180,7 @@ class World:
         return deepcopy(self, {id(fixed): fixed for fixed in (self.scenario, self.framework, self.system)})
 
     def _seen(self, channel_gain: Floats, client_hz: Floats, available: Bools) -> RoundState:
+        """The state of N worlds, with what is believed or true of channels, speeds and availability."""
         outcome, history = self._learner.outcome, self._history
         return RoundState(
             channel_gain=channel_gain,

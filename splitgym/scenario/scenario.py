@@ -51,6 +51,7 @@ class Scenario(Section):
 
     @model_validator(mode="after")
     def _mmwave_needs_its_band(self) -> "Scenario":
+        """The 28 GHz path loss is for its own band."""
         if self.cell.path_loss == "mmwave-28ghz" and not 24e9 <= self.radio.carrier_hz <= 30e9:
             raise ValueError(
                 f"radio.carrier_hz = {self.radio.carrier_hz:g}: cell.path_loss 'mmwave-28ghz' was measured at 28 GHz "
@@ -66,6 +67,7 @@ class Scenario(Section):
 
     @model_validator(mode="after")
     def _gains_fit_into_memory(self) -> "Scenario":
+        """Channel gains, with those of the past, are at most `MOST_GAINS`."""
         clients, subchannels = self.clients.count, self.radio.subchannels
         delay = self.knowledge.channel_delay_rounds
         gains = clients * subchannels * (1 + delay)
@@ -79,6 +81,7 @@ class Scenario(Section):
 
     @model_validator(mode="after")
     def _speeds_fit_into_memory(self) -> "Scenario":
+        """Speeds, with those of the past, are at most `MOST_GAINS`."""
         clients, delay = self.clients.count, self.knowledge.compute_delay_rounds
         if clients * (1 + delay) > MOST_GAINS:
             raise ValueError(
@@ -89,6 +92,7 @@ class Scenario(Section):
 
     @model_validator(mode="after")
     def _rows_fit_into_memory(self) -> "Scenario":
+        """Samples of a round are at most `MOST_ROWS`."""
         clients, training = self.clients.count, self.training
         rows = clients * training.batch_size * training.local_steps
         if rows > MOST_ROWS:
@@ -101,6 +105,7 @@ class Scenario(Section):
 
     @model_validator(mode="after")
     def _family_fits(self) -> "Scenario":
+        """Ranges that episodes draw from fit the other sections."""
         family = self.family
         if family.clients is not None and family.clients[1] > self.clients.count:
             raise ValueError(

@@ -155,6 +155,7 @@ def _calibrations(files: Iterable[Path]) -> list[Path]:
 
 
 def _check_range(field: str, values: Sequence[float], allowed: tuple[float, float], command: str) -> None:
+    """Raises a ScenarioError that names the first value outside of a calibrated range."""
     least, most = allowed
     option = "--dirichlet-alpha" if field.endswith("alpha") else "--clients"
     for value in values:

@@ -106,6 +106,7 @@ class CalibrationFile(Purpose):
 
     @model_validator(mode="after")
     def _parts_fit_each_other(self) -> "CalibrationFile":
+        """Lengths agree with the classes, ranges are ordered, and there are enough samples."""
         classes = len(self.train_samples)
         for name, values in (
             ("test_samples", self.test_samples),

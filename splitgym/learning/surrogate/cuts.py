@@ -33,6 +33,7 @@ def move_cut(worlds: Worlds, n: int, cut_layer: int, part: Floats, parameters: P
 
 @kernel(INLINED)
 def _take_over(worlds: Worlds, n: int, cut_layer: int, part: Floats, share: Floats) -> None:
+    """Makes the participants' units behind a shallower cut the server's, by their weighted mean."""
     weight = 0.0
     for c in range(len(part)):
         if worlds.client_cut_layer[n, c] > cut_layer:

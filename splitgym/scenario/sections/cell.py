@@ -30,6 +30,7 @@ class Cell(Section):
 
     @model_validator(mode="after")
     def _umi_antennas_are_above_traffic(self) -> "Cell":
+        """The UMi model holds for antennas above 1 m."""
         for name in ("base_station_height_m", "client_height_m"):
             if self.path_loss == "umi" and getattr(self, name) <= 1:
                 raise ValueError(
@@ -39,6 +40,7 @@ class Cell(Section):
 
     @model_validator(mode="after")
     def _ring_exists(self) -> "Cell":
+        """There are distances between the smallest one and the radius."""
         if self.min_distance_m >= self.radius_m:
             raise ValueError(
                 f"min_distance_m = {self.min_distance_m} must be smaller than radius_m = {self.radius_m}, "

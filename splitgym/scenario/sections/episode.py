@@ -39,6 +39,7 @@ class Family(Section):
 
     @model_validator(mode="after")
     def _ranges_are_ordered(self) -> "Family":
+        """Ranges have the lower value first."""
         for name in type(self).model_fields:
             drawn = getattr(self, name)
             if drawn is not None and not 0 < drawn[0] <= drawn[1]:

@@ -31,6 +31,7 @@ class Clients(Section):
 
     @model_validator(mode="after")
     def _speeds_are_ordered(self) -> "Clients":
+        """The slowest client is not faster than the fastest."""
         if self.compute_min_hz > self.compute_max_hz:
             raise ValueError(
                 f"compute_min_hz = {self.compute_min_hz:g} must not exceed compute_max_hz = {self.compute_max_hz:g}"

@@ -44,6 +44,7 @@ class Actions(Section):
 
     @model_validator(mode="after")
     def _levels_are_fractions(self) -> "Actions":
+        """Levels are increasing values between 0 and 1."""
         for name in ("aggregation_levels", "power_levels"):
             levels = getattr(self, name)
             if list(levels) != sorted(set(levels)) or levels[0] < 0 or levels[-1] > 1:
