@@ -13,6 +13,7 @@ import numpy as np
 from splitgym.allocation.budget import project_power_unchecked
 from splitgym.allocation.clusters import clusters_for_unchecked
 from splitgym.arrays import Bools
+from splitgym.frameworks.phases import Access
 from splitgym.types import Decision, RoundState
 from splitgym.types.legal import cuts_differ
 
@@ -40,7 +41,7 @@ def with_clusters(decision: Decision, state: RoundState) -> Decision:
         state: Of as many, as the scheduler believes it.
     """
     decision = _with_legal_ratio(decision, state)
-    if decision.by_slot:
+    if decision.by_slot or state.system.program.access is not Access.CLUSTERED:
         return decision
     formed = clusters_for_unchecked(state, decision.cut_layer, decision.selected, decision.aggregation_ratio)
     return replace(decision, cluster=formed)
