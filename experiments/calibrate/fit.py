@@ -1,4 +1,4 @@
-"""Fits the numbers of the law to logged runs: first what is expected, then the spread around it."""
+"""Fits the numbers of the dynamics to logged runs: first what is expected, then the spread around it."""
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -18,24 +18,24 @@ LARGEST_SPEED = 0.7
 
 SHARES = ("client_share", "returning", "ceiling", "kept_by_client")
 """Numbers between 0 and 1; the others are positive."""
-SPREADS = ("luck", "talent", "wobble", "persistence", "loss_noise")
+SPREADS = ("run_effect", "class_effect", "class_noise", "persistence", "loss_noise")
 """Numbers that what is expected does not depend on."""
 
 
 def start(classes: int) -> Parameters:
     """Where every fit begins: numbers that suit a small network on digits."""
     return Parameters(
-        openness=0.3,
+        initial_rate=0.3,
         take_off=1.1,
         server_speed=np.array([0.28, 0.15, 0.22]),
         client_speed=np.array([0.04, 0.14, 0.08]),
         client_share=np.array([0.19, 0.28, 0.79]),
-        habit_speed=0.06,
+        label_bias_speed=0.06,
         kept_by_server=np.array([0.5, 0.5, 0.6]),
         kept_by_client=0.2,
         kept_by_number=0.26,
         kept_by_evenness=2.0,
-        few=1.2,
+        few_client_penalty=1.2,
         skew=0.4,
         confusion=0.23,
         drift=0.25,
@@ -44,17 +44,17 @@ def start(classes: int) -> Parameters:
         ceiling=0.95,
         sharpness=2.5,
         softness=0.5,
-        ease=np.ones(classes),
-        luck=0.0,
-        talent=0.0,
-        wobble=0.0,
+        class_ease=np.ones(classes),
+        run_effect=0.0,
+        class_effect=0.0,
+        class_noise=0.0,
         persistence=0.0,
         loss_noise=0.0,
     )
 
 
 def fit(replay: Replay, iterations: int) -> Parameters:
-    """The numbers with which the law comes nearest to the runs, by least squares.
+    """The numbers with which the dynamics come nearest to the runs, by least squares.
 
     Args:
         replay: The runs.
@@ -81,7 +81,7 @@ def fit(replay: Replay, iterations: int) -> Parameters:
 def spread(expected: Parameters, replay: Replay, twins: tuple[Replay, Replay] | None) -> Parameters:
     """Adds the numbers of chance.
 
-    Their proportions are those in which real runs lie around what is expected of them; in that is also what the law
+    Their proportions are those in which real runs lie around what is expected of them; in that is also what the model
     does not know. So they are made smaller until two draws of the surrogate are as far apart as two trainings of the
     same run.
 
@@ -102,7 +102,7 @@ def spread(expected: Parameters, replay: Replay, twins: tuple[Replay, Replay] | 
 
 def _scaled(parameters: Parameters, factor: float) -> Parameters:
     """With more or less chance; that of losses is not touched, as it is that of mini-batches."""
-    chance = {name: factor * getattr(parameters, name) for name in ("luck", "talent", "wobble")}
+    chance = {name: factor * getattr(parameters, name) for name in ("run_effect", "class_effect", "class_noise")}
     return parameters._replace(**chance)
 
 
@@ -130,9 +130,9 @@ def _around(expected: Parameters, replay: Replay) -> Parameters:
     taught = replay.selected
     noise = np.log(np.maximum(replay.client_loss, 1e-3)) - np.log(np.maximum(played.client_loss, 1e-3))
     return expected._replace(
-        luck=_luck(expected, replay),
-        talent=float(np.std(lasting)),
-        wobble=float(np.sqrt(variance)),
+        run_effect=_run_effect(expected, replay),
+        class_effect=float(np.std(lasting)),
+        class_noise=float(np.sqrt(variance)),
         persistence=max(correlation, 0.0) ** (1 / every),
         loss_noise=float(np.std(np.diff(np.where(taught, noise, np.nan), axis=1)[taught[:, 1:] & taught[:, :-1]]))
         / np.sqrt(2),
@@ -146,15 +146,15 @@ def _mean(values: Floats, axis: int | None = None) -> Floats:
     return mean
 
 
-def _luck(expected: Parameters, replay: Replay) -> float:
-    """Spread of the speed with which each run would come nearest to the law, as a logarithm."""
+def _run_effect(expected: Parameters, replay: Replay) -> float:
+    """Spread of the speed with which each run would come nearest to the model, as a logarithm."""
     speeds = np.linspace(-LARGEST_SPEED, LARGEST_SPEED, 15)
     errors = []
     for speed in speeds:
         faster = expected._replace(
             server_speed=expected.server_speed * np.exp(speed),
             client_speed=expected.client_speed * np.exp(speed),
-            habit_speed=expected.habit_speed * np.exp(speed),
+            label_bias_speed=expected.label_bias_speed * np.exp(speed),
         )
         played = replay.mean(replay.play(faster).client_accuracy)
         errors.append(np.abs(played - replay.accuracy).mean(axis=1))

@@ -234,7 +234,7 @@ def _decisions(learner: Learner, job: Job, batch_size: int, rng: Generator) -> I
 
 
 def _initialise_again(learner: Learner, scenario: Scenario, seed: int) -> None:
-    """Other initial weights, by the same law."""
+    """Other initial weights, by the same distribution."""
     task, (shape, classes) = scenario.task, data.dimensions(scenario.task.dataset)
     other = models.build(task.model, shape, classes, torch.Generator().manual_seed(seed), stem=task.stem)
     for unit, own in zip(learner.parties.server.units, other.units, strict=True):

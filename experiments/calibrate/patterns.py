@@ -1,4 +1,4 @@
-"""Ways to decide that differ as widely as schedulers may: who takes part, at which cut layer, with which phi."""
+"""Ways to decide that differ as widely as schedulers may: which clients take part, the cut layer, phi."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ PHI_LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 @dataclass(frozen=True)
 class Group:
-    """The clients of a run, as far as those who select know them."""
+    """The clients of a run, as far as a selection knows them."""
 
     count: int
     round_s: Floats
@@ -29,7 +29,7 @@ class Group:
 
 
 Selection = Callable[[Floats], Bools]
-"""Who takes part, from the clients' losses, [C] to [C]; called once a round."""
+"""Which clients take part, from their losses, [C] to [C]; called once a round."""
 
 
 def everybody(group: Group, rng: Generator) -> Selection:
@@ -38,13 +38,13 @@ def everybody(group: Group, rng: Generator) -> Selection:
 
 
 def random_k(group: Group, rng: Generator) -> Selection:
-    """So many by chance."""
+    """So many at random."""
     size = _some(group, rng)
     return lambda loss: group.top(rng.random(group.count), size)
 
 
 def by_chance(group: Group, rng: Generator) -> Selection:
-    """Each by the toss of a coin, as in the first episodes of a policy; in some rounds nobody."""
+    """Each by the toss of a coin, as in the first episodes of a policy; in some rounds none."""
     return lambda loss: rng.random(group.count) < 0.5
 
 
@@ -60,7 +60,7 @@ def fixed_subset(group: Group, rng: Generator) -> Selection:
 
 
 def round_robin(group: Group, rng: Generator) -> Selection:
-    """So many in turn."""
+    """So many, one group after the other."""
     size, slot = _some(group, rng), iter(range(1_000_000))
     return lambda loss: np.isin(np.arange(group.count), (next(slot) * size + np.arange(size)) % group.count)
 
@@ -90,7 +90,7 @@ def fastest_first(group: Group, rng: Generator) -> Selection:
 
 
 def loss_with_chance(group: Group, rng: Generator) -> Selection:
-    """Of high loss or by luck."""
+    """Of high loss or at random."""
     size, weight = _some(group, rng), rng.uniform(0.2, 1.5)
     return lambda loss: group.top(loss + weight * rng.standard_normal(group.count), size)
 
@@ -113,8 +113,8 @@ def unified(group: Group, rng: Generator) -> Selection:
 
     def select(loss: Floats) -> Bools:
         order = np.argsort(group.round_s)
-        worth = np.cumsum(1 - weight + weight * loss[order] / loss.mean()) / (0.3 + group.round_s[order])
-        return np.isin(np.arange(group.count), order[: int(worth.argmax()) + 1])
+        utility = np.cumsum(1 - weight + weight * loss[order] / loss.mean()) / (0.3 + group.round_s[order])
+        return np.isin(np.arange(group.count), order[: int(utility.argmax()) + 1])
 
     return select
 
@@ -152,7 +152,7 @@ def aggregation_ratios(rng: Generator) -> Iterator[float]:
 
 
 def _moving(values: NDArray, rng: Generator, constant: float, often: float) -> Iterator[int | float]:
-    """Values by chance; `constant` and `often`: probability that none follows, and that one follows every round."""
+    """Values at random; `constant` and `often`: probability that none follows, and that one follows every round."""
     kind = rng.random()
     change = 0.0 if kind < constant else 1.0 if kind < constant + often else rng.uniform(0.02, 0.1)
     value = rng.choice(values)

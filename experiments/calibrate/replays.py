@@ -1,4 +1,4 @@
-"""Logged runs played again by the law of learning: the same data and decisions, all runs side by side."""
+"""Logged runs played again by the surrogate's dynamics: the same data and decisions, all runs side by side."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Generator = np.random.Generator
 
 @dataclass(frozen=True)
 class Played:
-    """What the law says of the logged runs."""
+    """What the surrogate says of the logged runs."""
 
     recall: Floats
     """[N, E, C, K] share of a class's test samples that a client's network gets right."""
@@ -76,9 +76,9 @@ class Replay:
         for n, log in enumerate(self.logs):
             settle(worlds, n, log.class_counts, parameters.kept_by_evenness)
         if rng is not None:
-            worlds.luck[:] = np.exp(parameters.luck * rng.standard_normal(runs))
-            worlds.talent[:] = parameters.talent * rng.standard_normal((runs, self.classes))
-            worlds.wobble[:] = parameters.wobble * rng.standard_normal((runs, self.classes))
+            worlds.run_effect[:] = np.exp(parameters.run_effect * rng.standard_normal(runs))
+            worlds.class_effect[:] = parameters.class_effect * rng.standard_normal((runs, self.classes))
+            worlds.class_noise[:] = parameters.class_noise * rng.standard_normal((runs, self.classes))
         played = Played(*(np.zeros(array.shape) for array in (self.recall, self.client_accuracy, self.client_loss)))
         if rng is None:
             parameters = parameters.without_chance()

@@ -10,6 +10,6 @@ __all__ = ["SB3VecEnv", "SplitLearningEnv", "SplitLearningVectorEnv"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "SB3VecEnv":  # Only who uses it needs Stable-Baselines3 loaded.
+    if name == "SB3VecEnv":  # Loads Stable-Baselines3, which is needed for this class only.
         return import_module("splitgym.envs.stable_baselines").SB3VecEnv
     raise AttributeError(f"module 'splitgym.envs' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""A step of N worlds, and how episodes that end begin anew: in the same step, in the next one, or when asked for."""
+"""A step of N worlds, and how the next episodes start: in the same step, in the next one, or when `reset` says so."""
 
 from typing import NamedTuple
 
@@ -36,15 +36,15 @@ class Moved(NamedTuple):
     step: Step
     """Reward 0 and no end where no round was played."""
     observation: NDArray[np.float32]
-    """[N, observation] of the episodes that go on or begin."""
+    """[N, observation] of the episodes that go on or start."""
     progress: Info
     """[N] likewise."""
     account: Info
     """[N] of the round, also where the episode ended."""
     done: Bools
-    """[N] whose episode ended."""
+    """[N] worlds whose episode ended."""
     begun: Bools
-    """[N] whose episode began."""
+    """[N] worlds whose episode started."""
     final_observation: NDArray[np.float32]
     """[D, observation] of those D worlds at the end whose next episode began in the same step."""
     final_info: Info
@@ -52,14 +52,14 @@ class Moved(NamedTuple):
 
 
 def move(same_step: bool, simulation: Simulation, rngs: Generators, actions: NDArray, ended: Bools) -> Moved:
-    """Plays a round in a slice of the worlds, and begins new episodes.
+    """Plays a round in a slice of the worlds, and starts new episodes.
 
     Args:
-        same_step: Where an episode ends, the next one begins at once.
+        same_step: Where an episode ends, the next one starts at once.
         simulation: Of the slice.
         rngs: One generator for each world.
         actions: One for each.
-        ended: [N] worlds whose episode has ended before: instead of a round, the next episode begins there.
+        ended: [N] worlds whose episode has ended before: instead of a round, the next episode starts there.
     """
     idle = ended if ended.any() else None
     step = simulation.play(simulation.actions.decode(actions, simulation.world.state), idle)

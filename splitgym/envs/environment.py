@@ -8,22 +8,22 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.arrays import Bools, Floats
-from splitgym.envs.actions import ActionCodec, codec
-from splitgym.envs.asked import check_options, seed_of
+from splitgym.arrays import Floats
+from splitgym.envs.actions import ActionCodec
 from splitgym.envs.features import STANDARD, Feature
 from splitgym.envs.info import one_by_one
 from splitgym.envs.recorder import Recorder
+from splitgym.envs.reset_arguments import check_options, seed_of
+from splitgym.envs.scheduling import SchedulerView, checked
 from splitgym.envs.simulation import Settings, Simulation, account
 from splitgym.envs.spec import JsonableSpec
-from splitgym.envs.world import Round, World
-from splitgym.inputs import InputError
+from splitgym.envs.world import Round
 from splitgym.rendering import RENDER_MODES
 from splitgym.scenario import Scenario
-from splitgym.types import Decision, RoundState, SystemParameters
+from splitgym.types import Decision
 
 
-class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]]):
+class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]]):
     """Schedules the rounds of a real split-learning training run over a wireless cell.
 
     ## Description
@@ -32,41 +32,41 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
     units and sends gradients back (efficient parallel split learning, arXiv 2303.15991). A step of the environment is
     one such round: the network is really trained, in PyTorch, and the round's latency, energy and traffic are
     computed from the framework's phases over the simulated cell. The agent decides the round: cut layer, subchannels
-    and powers, who takes part, and the aggregation ratio phi.
+    and powers, participating clients, and the aggregation ratio phi.
 
-    `framework=` says who trains what; every framework really trains, and is timed from its own phases:
+    `framework=` names what is trained where; every framework really trains, and is timed from its own phases:
 
     | framework | a round |
     |---|---|
-    | `"centralised"` | the server trains the whole network on everybody's mini-batches; nothing is sent |
+    | `"centralised"` | the server trains the whole network on all clients' mini-batches; nothing is sent |
     | `"fl"` | every client trains the whole network (`training.local_steps` mini-batches); models are averaged |
     | `"sl"` | one client after the other, with the whole band; the client model is handed on |
-    | `"sfl-v1"` | side by side, client models averaged; a server copy for each client, averaged |
+    | `"sfl-v1"` | in parallel, client models averaged; a server copy for each client, averaged |
     | `"sfl-v2"` | likewise, with one server model that takes the clients one after the other |
-    | `"psl"` | side by side against one server model; client models are never averaged |
-    | `"epsl"` | PSL that aggregates last-layer gradients of a share phi of the rows |
-    | `"psl-drop"` | PSL without that share of the rows: the control of EPSL |
+    | `"psl"` | in parallel against one server model; client models are never averaged |
+    | `"epsl"` | PSL that aggregates last-layer gradients of a fraction phi of the rows |
+    | `"psl-drop"` | PSL without that fraction of the rows: the control of EPSL |
     | `"epsl-pt"` | EPSL with phi = 1 first, then PSL; it prescribes phi |
     | `"cpsl"` | clusters one after the other (`training.clusters`); inside, client models averaged, one server model |
     | `"hierarchical"` | PSL in three parts: the units behind a second cut are trained in a cloud |
 
-    In `"sl"` and `"cpsl"` the band is dealt anew in each slot: whoever works keeps its own subchannels and gets those
-    of the others, with an even share of the power budgets. Clusters are formed of clients that need about as long. A
-    decision that is played past the encodings (`play`) may say the band of every slot itself. A framework of one's own
-    is named `module:NAME`: the `splitgym.frameworks.Framework` of that name in a module that can be imported.
+    In `"sl"` and `"cpsl"` subchannels are reallocated in every slot: the clients of the slot keep their own and get
+    those of the others, with an even part of the power budgets. Clusters are formed of clients that need about as long.
+    A decision that is played past the encodings (`play`) may say the subchannels of every slot itself. A framework of
+    one's own is named `module:NAME`: the `splitgym.frameworks.Framework` of that name in a module that can be imported.
 
-    With `radio={"sharing": "on-demand"}` nobody waits for others unless it has to: subchannels and power that are idle
-    at a moment are lent to whoever sends or receives then and would be ready last, and the server works for whose data
-    is there (after everybody's is, where its batch norm normalises all rows together; to a cloud and back, everybody's
-    rows go together). A round is then never longer than with the default, `"static"`, for the same decision and
-    participants.
+    With `radio={"sharing": "on-demand"}` no client waits for others unless it has to: subchannels and power that are
+    idle at a moment go to the client that sends or receives then and would be ready last, and the server works for
+    clients whose data has arrived (after all of it has, where its batch norm normalises all rows together; to a cloud
+    and back, all rows go together). A round is then never longer than with the default, `"static"`, for the same
+    decision and participants.
 
     `learner="surrogate"` puts a model in the place of the training that answers in microseconds what a round teaches
-    (skill of the server by class, habits and drift of the clients, chance as in real runs), calibrated on logs of real
-    runs; cell, timing, actions, observations and rewards are the same code. A scenario without a calibration is
-    refused with the command that makes it. Errors on held-out real runs: accuracy along the run, where a second real
-    run with other initial weights is itself 0.04 to 0.05 off (`epsl`: 0.15); rounds to the target; rank correlation of
-    schedules by these.
+    (skill of the server by class, label biases and drift of the clients, randomness as in real runs), calibrated on
+    logs of real runs; cell, timing, actions, observations and rewards are the same code. A scenario without a
+    calibration is refused with the command that makes it. Errors on held-out real runs: accuracy along the run, where a
+    second real run with other initial weights is itself 0.04 to 0.05 off (`epsl`: 0.15); rounds to the target; rank
+    correlation of schedules by these.
 
     | calibration | accuracy | rounds, median | rank |
     |---|---|---|---|
@@ -77,7 +77,7 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
 
     It is worst with phi near 1 (0.15 in `iot`, 0.20 in `bandwidth-limited`), with less than a third of the clients
     (0.11 in `iot`, too optimistic) and with cuts that move (0.09). The last three have logs of 60 rounds only, which
-    end before the target, and reach it by chance or never: do not use their time to target. `"hierarchical"` trains
+    end before the target, and reach it rarely or never: do not use their time to target. `"hierarchical"` trains
     the weights of `"psl"`, and has its calibrations.
 
     ## Action Space
@@ -89,25 +89,29 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
     | `"discrete"` | MultiDiscrete, 2 M + C + 2 | cut - 1; owner, then power level, of each subchannel; clients; phi |
     | `"continuous"` | Box(-1, 1), 3 C + 2 | cut; clients; spectrum demand of each; power of each; phi |
     | `"schedule"` | MultiDiscrete, C + 2 | cut - 1; clients; phi (subchannels and power: the paper's greedy) |
-    | `"priority"` | Box(-1, 1), C + 3 | cut; worth of each client; patience; phi (who is in, and the rest: searched) |
+    | `"priority"` | Box(-1, 1), C + 3 | cut; weight of each client; latency exponent; phi (the rest is searched) |
 
-    Owner C means unused. A client is in at 1, in the Box above 0. Demands become numbers of subchannels, at least one
-    each.
+    Owner C means unused. A client is selected at 1, in the Box above 0. Demands become numbers of subchannels, at least
+    one each.
 
-    With `"priority"` a client at a is worth 8^a, at -1 nothing, and those are in whose sum of worth over T^p is the
-    largest: T is the expected latency of their round, p = 1 + patience. Phi is 0 up to 0.
+    With `"priority"` client i with entry a_i has weight w_i = 8^{a_i}, at -1 weight 0; the selected set S maximises
+    sum w_i / T(S)^p, where T is the expected latency of its round and p = 1 + the exponent's entry. Phi is 0 up to 0.
 
-    A power level is the share of the client's whole power budget that it puts on that subchannel. With a framework
+    A power level is the fraction of the client's whole power budget that it puts on that subchannel. With a framework
     that does not aggregate, the only phi level is 0 and the Box has no phi; what `"epsl-pt"` prescribes is set by
     itself, and `"psl-drop"` has only levels that leave two rows. Every action of the space is legal: one
-    that breaks a power budget is scaled down and `info["projected"]` says so; with nobody able to take part the
-    round's timeout passes and nothing is learnt. An action outside the space raises a ValueError.
+    that breaks a power budget is scaled down and `info["projected"]` says so; with no client able to take part
+    the round's timeout passes and nothing is learnt. An action outside the space raises a ValueError.
     `env.unwrapped.action_masks()` serves MaskablePPO.
+
+    An encoding of one's own is a class of `splitgym.envs.actions.ActionCodec`, named `module:NAME`: a list of
+    components (those of the package in `splitgym.envs.actions.components`, or one's own) and a function from what they
+    say to a decision.
 
     A scenario may open two more factors of the plan, each with entries behind the cut of the action. With
     `plan={"cut_layer": "by-client"}` every client has a cut layer of its own (C entries instead of one): `"psl"`, and
     with phi = 0 `"epsl"` (where cuts differ, phi is 0), `"sl"`, `"sfl-v1"` and `"sfl-v2"` train so, rows join the
-    server behind their client's cut, and a client that is out keeps its units up to its entry. With
+    server behind their client's cut, and a client that is not selected keeps its units up to its entry. With
     `plan={"second_cut": "decided"}` `"hierarchical"` has one more entry, the last unit at the edge server - 1, no
     smaller than the cut; units that move between edge server and cloud go over the link between them.
 
@@ -121,7 +125,7 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
     | C .. 2C-1 | compute to spare, squashed at the geometric mean of the scenario's slowest and fastest client |
     | 2C .. 3C-1 | training loss of the client's last mini-batch, squashed at ln(classes) |
     | 3C .. 4C-1 | data share times C, squashed at 1 |
-    | 4C .. 5C-1 | available (1) or away (0), as announced before the last round: clients drop out during a round |
+    | 4C .. 5C-1 | available (1) or not (0), as announced before the last round: clients drop out during a round |
     | 5C .. 6C-1 | took part in the last round |
     | 6C .. 7C-1 | cut layer up to which the client's own part is valid, over L - 1; 0 if it has none |
     | 7C .. 8C-1 | rounds since the client took part, or since the episode began, squashed at 4 |
@@ -132,13 +136,14 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
     | 11C+1 | cut layer of the last round that trained, over L - 1 (0: none yet) |
     | 11C+2 | aggregation ratio of the last round |
     | 11C+3 | latency of the last round, squashed at time budget / round budget |
-    | 11C+4 | share of the round budget left |
-    | 11C+5 | share of the time budget left |
+    | 11C+4 | fraction of the round budget left |
+    | 11C+5 | fraction of the time budget left |
     | 11C+6 .. | only with `action="discrete"`: channel of every client and subchannel, C M values, client by client |
 
     Labels travel with the smashed data, so the server may know of what classes the clients' data are: client i has the
-    share p of class k. Novelty is the sum over k of p / (t + 0.05), with t what the rounds so far have taught of class
-    k over the mean of all K classes; a client counts with its data share times half a round more than it took part in.
+    fraction p of class k. Novelty is the sum over k of p / (t + 0.05), with t what the rounds so far have taught of
+    class k over the mean of all K classes; a client counts with its data share times half a round more than it took
+    part in.
 
     Before that last row, if the scenario's `family` draws them: `present[i]`, C values, 1 for clients that belong to
     the episode (all that is said of the others is 0), and `bandwidth` of a subchannel, squashed at the scenario's.
@@ -150,8 +155,8 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
     `reward=` names a weighted sum of terms, or holds weights by term, `{"accuracy_gain": 10.0}`, also by `module:NAME`
     of a `splitgym.envs.rewards.RewardTerm` of one's own, or is a function that gives the [N] rewards of a
     `splitgym.envs.world.Round` in N worlds; `info["reward_terms"]` holds the unweighted terms of the round:
-    `accuracy_gain` (test accuracy now minus before), `latency` (minus the share of the time budget that the round
-    took), `energy` (minus the joules spent), `target_reached` (1 in the round that reaches the target).
+    `accuracy_gain` (test accuracy now minus before), `latency` (minus the fraction of the time budget that the
+    round took), `energy` (minus the joules spent), `target_reached` (1 in the round that reaches the target).
 
     | reward | sum |
     |---|---|
@@ -160,7 +165,7 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
     | `"gain-latency-energy"` | 10 accuracy_gain + 10 latency + 0.1 energy |
 
     ## Starting State
-    `reset(seed=)` draws everything anew: places, shadowing, fading, device speeds, split and shares of the data,
+    `reset(seed=)` draws everything again: places, shadowing, fading, device speeds, split and sizes of the data,
     initial weights. The same seed, a whole number from 0, gives the same episode, to the bit, on the same machine with
     the same number of torch threads (`torch.get_num_threads()`); otherwise real training rounds its sums differently,
     and after some rounds losses and accuracies differ. On a GPU it does so as far as its pooling layers add in a fixed
@@ -168,7 +173,7 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
 
     With ranges in the scenario's `family` an episode also draws its own number of clients, speeds, radius of the cell,
     bandwidth and skew of the data: `family={"clients": (5, 8), "compute_factor": (0.5, 2.0)}`. Spaces are those of
-    `clients.count` clients; who is absent is never available and holds no data.
+    `clients.count` clients; an absent client is never available and holds no data.
 
     ## Episode End
     Termination: within the time budget the measured test accuracy (data-weighted mean over all clients) reaches
@@ -182,7 +187,7 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
     | `scenario` | `"iot"` | preset name, path of a TOML file, mapping, or `Scenario` |
     | `framework` | `"epsl"` | see Description |
     | `learner` | `"train"` | `"train"`: real training; `"surrogate"`: a model of it, see Description |
-    | `action` | `"discrete"` | `"discrete"`, `"continuous"`, `"schedule"`, `"priority"` |
+    | `action` | `"discrete"` | `"discrete"`, `"continuous"`, `"schedule"`, `"priority"`; or your own |
     | `reward` | `"gain-latency"` | see Rewards |
     | `render_mode` | `None` | `None`; `"rgb_array"`: pixels, needs the extra "render"; `"ansi"`: text |
     | `device` | `None` | torch device to train on; None: cuda if there is one, else cpu |
@@ -199,13 +204,13 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
     | `round_latency_s` | seconds the round took |
     | `stages` | seconds on the critical path by stage (below); they sum to the latency |
     | `cut_layer`, `aggregation_ratio`, `selected` | as decided; bool [C] `selected`, own cuts are int [C] |
-    | `participants` | bool [C]: who really took part |
-    | `without_subchannel`, `unavailable`, `timed_out` | bool [C]: who was selected and did not, by reason |
+    | `participants` | bool [C]: clients that really took part |
+    | `without_subchannel`, `unavailable`, `timed_out` | bool [C]: selected clients that did not, by reason |
     | `energy_j`, `client_energy_j`, `server_energy_j` | joules in all, per client [C], of server and cloud |
     | `traffic_bits`, `migration_bits` | bits sent in all; those of moved parts of the network among them |
     | `projected` | the decision broke a power budget and was scaled down |
     | `finite` | false: loss or gradients were not finite and the models stayed as they were |
-    | `trained` | false: nobody took part, or not finite |
+    | `trained` | false: no client took part, or not finite |
     | `reward_terms` | unweighted reward terms by name |
 
     Stages: `migration` (parts of the network that move), `client_fp`, `uplink`, `server_fp`, `server_bp`, `broadcast`,
@@ -222,7 +227,7 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
     |---|---|
     | `"SameStep"` (default) | in the step of the end, of which `info["final_obs"]` and `info["final_info"]` tell |
     | `"NextStep"` | in the step after it, which ignores the action and has reward 0; some wrappers need this one |
-    | `"Disabled"` | when `reset(options={"reset_mask": ended})` asks for it with a bool array; then it must be asked |
+    | `"Disabled"` | when `reset(options={"reset_mask": ended})` says so with a bool array, which it must |
 
     `action_masks()` has a row for each environment. For Stable-Baselines3 there is `splitgym.envs.SB3VecEnv(N, ...)`,
     whose information is empty but at the end of an episode.
@@ -249,7 +254,7 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
         scenario: str | Path | Mapping[str, Any] | Scenario = "iot",
         framework: str = "epsl",
         learner: str = "train",
-        action: str = "discrete",
+        action: str | type[ActionCodec] = "discrete",
         reward: str | Mapping[str, float] | Callable[[Round], Floats] = "gain-latency",
         render_mode: str | None = None,
         device: str | None = None,
@@ -265,12 +270,11 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
         self.framework = self._simulation.framework
         self.action_space = self._simulation.actions.space
         self.observation_space = self._simulation.observations.space
-        self._begun = self._running = self._closed = False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Begins an episode; see Starting State.
+        """Starts an episode; see Starting State.
 
         Args:
             seed: Whole number from 0; None: the episode goes on drawing from the generator.
@@ -310,12 +314,12 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
             gymnasium.error.ResetNeeded: no episode is running.
         """
         self._need_episode()
-        return self._play(_checked(decision, self.truth).batch())
+        return self._play(checked(decision, self.truth).batch())
 
     def render(self) -> Any:
         """The last round, or the cell before the first one, in the form of `render_mode`.
 
-        Cell and links, who did what when and whom the others waited for, the decision, and accuracy over simulated
+        Cell and links, timeline and the client that the others waited for, the decision, and accuracy over simulated
         time: as pixels, uint8 [720, 1280, 3] ("rgb_array"; needs the extra `render`), or as lines of text ("ansi").
 
         Raises:
@@ -328,98 +332,9 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
             raise gym.error.Error(f"render_mode = None renders nothing, allowed: gym.make(..., render_mode={modes})")
         return self._recorder.frame()
 
-    def observe(self) -> NDArray[np.float32]:
-        """The observation that `reset` or the last step returned; `gymnasium.error.ResetNeeded` before a reset."""
-        self._need_reset()
-        return self._simulation.observe()[0]
-
-    def codec(self, action: str | None = None) -> ActionCodec:
-        """The encoding of that name for decisions of this environment; None: its own.
-
-        Raises:
-            ScenarioError: there is none; the message suggests the nearest.
-        """
-        if action is None:
-            return self._simulation.actions
-        return codec(action, self.scenario, self.system, self.framework)
-
-    def action_masks(self) -> Bools:
-        """Flat bool mask over the values of the MultiDiscrete action, for MaskablePPO: who is away cannot come in.
-
-        Raises:
-            AttributeError: the encoding has no masks.
-        """
-        self._need_reset()
-        return self._simulation.masks()[0]
-
-    def decode(self, action: NDArray[Any]) -> Decision:
-        """The decision that an action says in the present state.
-
-        Raises:
-            ValueError: the action is not in the action space.
-        """
-        return self._decode(action).world(0)
-
-    def encode(self, decision: Decision) -> NDArray[Any]:
-        """The action nearest to a decision; what the encoding cannot say is lost.
-
-        Raises:
-            ValueError: a field of the decision does not fit; the message names it.
-        """
-        state = self.state
-        return self._simulation.actions.encode(_checked(decision, state), state)
-
-    @property
-    def state(self) -> RoundState:
-        """What the scheduler may believe at the start of the round; `gymnasium.error.ResetNeeded` before a reset."""
-        self._need_reset()
-        return self._simulation.world.state.world(0).copy()
-
-    @property
-    def truth(self) -> RoundState:
-        """What the round will run on; for oracles and checks, never in the observation."""
-        self._need_reset()
-        return self._simulation.world.truth.world(0).copy()
-
-    def fork(self) -> World:
-        """A copy of the world, in which an oracle can try what the future brings; `ResetNeeded` before a reset."""
-        self._need_reset()
-        return self._simulation.world.fork()
-
-    @property
-    def begun(self) -> bool:
-        """Whether there is a state: an episode has begun."""
-        return self._begun
-
-    @property
-    def system(self) -> SystemParameters:
-        """What stays the same over all rounds; that of every state."""
-        return self._simulation.world.system
-
-    @property
-    def cut_layers(self) -> int:
-        """Number of cut layers, L - 1."""
-        return self.system.cut_layers
-
-    @property
-    def aggregation_levels(self) -> tuple[float, ...]:
-        """The values of phi to choose from; only 0 with a framework that does not aggregate."""
-        return tuple(float(level) for level in self._simulation.actions.aggregation_levels)
-
-    @property
-    def observation_names(self) -> tuple[str, ...]:
-        """What stands at each index of the observation."""
-        return self._simulation.observations.names
-
     def close(self) -> None:
         """Ends the use of the environment; closing it again does nothing."""
         self._closed = True
-
-    def _decode(self, action: NDArray[Any]) -> Decision:
-        """The decision of an action, as a batch of one."""
-        self._need_episode()
-        actions = self._simulation.actions
-        return actions.decode(actions.check(action)[None], self._simulation.world.state)
 
     def _play(self, decision: Decision) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """`step` for a decision as a batch of one."""
@@ -430,29 +345,3 @@ class SplitLearningEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[Any]])
             self._recorder.follow(self._simulation.world, step.played)
         (info,) = one_by_one({**self._simulation.progress(), **account(step)})
         return self._simulation.observe()[0], float(step.reward[0]), terminated, truncated, info
-
-    def _need_open(self) -> None:
-        if self._closed:
-            raise gym.error.ClosedEnvironmentError("the environment is closed: make another one")
-
-    def _need_reset(self) -> None:
-        self._need_open()
-        if not self._begun:
-            raise gym.error.ResetNeeded("no episode has begun: call reset() first")
-
-    def _need_episode(self) -> None:
-        self._need_open()
-        if not self._running:
-            raise gym.error.ResetNeeded("no episode is running: call reset() before step()")
-
-
-def _checked(decision: Any, state: RoundState) -> Decision:
-    """The decision, which fits the state.
-
-    Raises:
-        ValueError: it does not, or is none.
-    """
-    if not isinstance(decision, Decision):
-        raise InputError(f"decision = {decision!r}, allowed: a splitgym.types.Decision")
-    decision.check(state)
-    return decision

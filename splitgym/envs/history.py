@@ -1,4 +1,4 @@
-"""What the rounds of an episode have been, for schedulers that remember."""
+"""The history of an episode: participation, phi, latency and second cut of its rounds."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from splitgym.types import Decision
 
 
 class History:
-    """The past of N episodes, as `RoundState` has it; all zero before the first round.
+    """The history of N episodes, as `RoundState` has it; all zero before the first round.
 
     Attributes:
         participated: [N, C] whether a client took part in the last round.
@@ -18,7 +18,7 @@ class History:
         experience: [N, C] rounds in which a client took part.
         aggregation_ratio: [N] phi of the last round.
         latency_s: [N] of the last round, s.
-        second_cut: [N] of the last round in which somebody took part, where it is decided.
+        second_cut: [N] of the last round in which any client took part, where it is decided.
     """
 
     def __init__(self, worlds: int, clients: int, second_cuts: bool) -> None:

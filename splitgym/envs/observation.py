@@ -1,7 +1,7 @@
 """What a policy sees: the believed state as numbers between 0 and 1."""
 
 from math import log, log2, sqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
@@ -47,8 +47,50 @@ HIDDEN = -1
 ) = range(len(SHIPPED))
 
 
+class Scales(NamedTuple):
+    """What quantities are compared with; the same for all worlds."""
+
+    client_hz: float
+    """Geometric mean of slowest and fastest client, cycles/s."""
+    loss: float
+    """Of guessing, ln(classes)."""
+    latency_s: float
+    """Time budget / round budget."""
+    subchannel_hz: float
+    """Bandwidth of the scenario."""
+    max_rounds: int
+    time_budget_s: float
+    client_power_max_w: float
+    noise_psd_w_per_hz: float
+    cut_layers: int
+    """L - 1."""
+
+
+class Believed(NamedTuple):
+    """Fields of `RoundState` that are observed, of N worlds."""
+
+    channel_gain: Floats
+    subchannel_hz: Floats
+    client_hz: Floats
+    client_loss: Floats
+    data_share: Floats
+    available: Bools
+    client_cut_layer: Ints
+    present: Bools
+    class_share: Floats
+    participated: Bools
+    absence: Floats
+    experience: Floats
+    accuracy: Floats
+    cut_layer: Ints
+    last_aggregation_ratio: Floats
+    last_latency_s: Floats
+    round: Ints
+    elapsed_s: Floats
+
+
 class ObservationCodec:
-    """Access believed states into observations; index by index in the environment's documentation.
+    """Makes observations of believed states; index by index in the environment's documentation.
 
     Quantities without an upper end are squashed, x / (x + reference), so that the reference gives 0.5.
 
@@ -66,17 +108,24 @@ class ObservationCodec:
         subchannel_estimates: bool,
         asked: Any = STANDARD,
     ) -> None:
-        self._system = system
-        episode = scenario.episode
-        reference_hz = sqrt(scenario.clients.compute_min_hz * scenario.clients.compute_max_hz)
-        reference_latency_s = episode.time_budget_s / episode.max_rounds
-        self._references = (reference_hz, log(classes), reference_latency_s, scenario.radio.subchannel_hz)
+        episode, clients = scenario.episode, scenario.clients
+        self._scales = Scales(
+            client_hz=sqrt(clients.compute_min_hz * clients.compute_max_hz),
+            loss=log(classes),
+            latency_s=episode.time_budget_s / episode.max_rounds,
+            subchannel_hz=scenario.radio.subchannel_hz,
+            max_rounds=system.max_rounds,
+            time_budget_s=system.time_budget_s,
+            client_power_max_w=system.client_power_max_w,
+            noise_psd_w_per_hz=system.noise_psd_w_per_hz,
+            cut_layers=system.cut_layers,
+        )
         self.features = features_of(asked, scenario, subchannel_estimates)
         self._first = np.full(len(SHIPPED), HIDDEN)
         self._own: list[tuple[Feature, int, int]] = []
         names: list[str] = []
         for feature in self.features:
-            added = feature.names(scenario.clients.count, system.subchannels)
+            added = feature.names(clients.count, system.subchannels)
             if feature.of is None:
                 self._first[INDEX[feature.name]] = len(names)
             else:
@@ -92,36 +141,9 @@ class ObservationCodec:
             state: Of N worlds, as the scheduler believes it.
             which: [W] indices of the worlds.
         """
-        system = self._system
         observed = np.zeros((len(which), len(self.names)), np.float32)
-        _observe(
-            observed,
-            np.empty(state.class_share.shape[2]),
-            which,
-            self._first,
-            self._references,
-            (system.max_rounds, system.time_budget_s),
-            (system.client_power_max_w, system.noise_psd_w_per_hz),
-            system.cut_layers,
-            state.channel_gain,
-            state.subchannel_hz,
-            state.client_hz,
-            state.client_loss,
-            state.data_share,
-            state.available,
-            state.client_cut_layer,
-            state.present,
-            state.class_share,
-            state.participated,
-            state.absence,
-            state.experience,
-            state.accuracy,
-            state.cut_layer,
-            state.last_aggregation_ratio,
-            state.last_latency_s,
-            state.round,
-            state.elapsed_s,
-        )
+        believed = Believed(*(getattr(state, name) for name in Believed._fields))
+        _observe(observed, np.empty(state.class_share.shape[2]), which, self._first, self._scales, believed)
         for feature, start, stop in self._own:
             observed[:, start:stop] = _own_values(feature, state, stop - start)[which]
         return observed
@@ -147,6 +169,7 @@ def _own_values(feature: Feature, state: RoundState, entries: int) -> Floats:
 
 @kernel(INLINED)
 def _squash(value: float, reference: float) -> float:
+    """0 to 1, with 0.5 at the reference."""
     return value / (value + reference)
 
 
@@ -159,77 +182,80 @@ def _show(row: NDArray[np.float32], first: Ints, feature: int, place: int, value
 
 @kernel(NO_REFCOUNT)
 def _observe(
-    observed: NDArray[np.float32],
-    rarity: Floats,
-    which: Ints,
-    first: Ints,
-    references: tuple[float, float, float, float],
-    budgets: tuple[int, float],
-    power: tuple[float, float],
-    cut_layers: int,
-    channel_gain: Floats,
-    subchannel_hz: Floats,
-    client_hz: Floats,
-    client_loss: Floats,
-    data_share: Floats,
-    available: Bools,
-    client_cut_layer: Ints,
-    present: Bools,
-    class_share: Floats,
-    participated: Bools,
-    absence: Floats,
-    experience: Floats,
-    accuracy: Floats,
-    cut_layer: Ints,
-    aggregation_ratio: Floats,
-    latency_s: Floats,
-    rounds: Ints,
-    elapsed_s: Floats,
+    observed: NDArray[np.float32], rarity: Floats, which: Ints, first: Ints, scales: Scales, state: Believed
 ) -> None:
-    """The observations of the worlds `which`, into zeros; `first` is the first entry of each shipped feature or HIDDEN.
+    """The observations of the worlds `which`, into zeros.
 
-    The channel is the spectral efficiency with the power budget spread over the whole band.
+    Args:
+        observed: [W, observation] filled.
+        rarity: [K] workspace.
+        which: [W].
+        first: [F] first entry of each shipped feature, or HIDDEN.
+        scales: Of all worlds.
+        state: Of N worlds.
     """
-    _, clients, subchannels = channel_gain.shape
-    reference_hz, reference_loss, reference_s, reference_band_hz = references
-    power_max_w, noise = power
     for index, n in enumerate(which):
-        row = observed[index]
         band_hz = 0.0
-        for k in range(subchannels):
-            band_hz += subchannel_hz[n, k]
-        snr = power_max_w / band_hz / noise
+        for k in range(state.subchannel_hz.shape[1]):
+            band_hz += state.subchannel_hz[n, k]
+        snr = scales.client_power_max_w / band_hz / scales.noise_psd_w_per_hz
         count = 0
-        for i in range(clients):
-            count += present[n, i]
-        fill_rarity(rarity, class_share[n], data_share[n], experience[n])
-        for i in range(clients):
-            if not present[n, i]:
-                continue
-            total = 0.0
-            for k in range(subchannels):
-                channel = _squash(log2(1 + snr * channel_gain[n, i, k]), HALF_EFFICIENCY)
-                total += channel
-                _show(row, first, SUBCHANNEL, i * subchannels + k, channel)
-            squares = 0.0
-            for k in range(len(rarity)):
-                squares += class_share[n, i, k] * class_share[n, i, k]
-            _show(row, first, CHANNEL, i, total / subchannels)
-            _show(row, first, COMPUTE, i, _squash(client_hz[n, i], reference_hz))
-            _show(row, first, LOSS, i, _squash(client_loss[n, i], reference_loss))
-            _show(row, first, DATA_SHARE, i, _squash(data_share[n, i] * count, 1.0))
-            _show(row, first, AVAILABLE, i, available[n, i])
-            _show(row, first, TOOK_PART, i, participated[n, i])
-            _show(row, first, CLIENT_CUT_LAYER, i, client_cut_layer[n, i] / cut_layers)
-            _show(row, first, ABSENCE, i, _squash(absence[n, i], HALF_ABSENCE))
-            _show(row, first, EXPERIENCE, i, _squash(experience[n, i], HALF_EXPERIENCE))
-            _show(row, first, DIVERSITY, i, 1 / (len(rarity) * squares))
-            _show(row, first, NOVELTY, i, _squash(novelty_of_client(class_share[n, i], rarity), 1.0))
-            _show(row, first, PRESENT, i, 1.0)
-        _show(row, first, ACCURACY, 0, accuracy[n])
-        _show(row, first, CUT_LAYER, 0, cut_layer[n] / cut_layers)
-        _show(row, first, AGGREGATION_RATIO, 0, aggregation_ratio[n])
-        _show(row, first, ROUND_LATENCY, 0, _squash(latency_s[n], reference_s))
-        _show(row, first, ROUNDS_LEFT, 0, 1 - rounds[n] / budgets[0])
-        _show(row, first, TIME_LEFT, 0, max(0.0, 1 - elapsed_s[n] / budgets[1]))
-        _show(row, first, BANDWIDTH, 0, _squash(subchannel_hz[n, 0], reference_band_hz))
+        for i in range(state.present.shape[1]):
+            count += state.present[n, i]
+        fill_rarity(rarity, state.class_share[n], state.data_share[n], state.experience[n])
+        for i in range(state.present.shape[1]):
+            if state.present[n, i]:
+                _show_channel(observed[index], first, state.channel_gain[n, i], snr, i)
+                _show_client(observed[index], rarity, first, scales, state, n, i, count)
+        _show_cell(observed[index], first, scales, state, n)
+
+
+@kernel(INLINED)
+def _show_channel(row: NDArray[np.float32], first: Ints, gain: Floats, snr: float, i: int) -> None:
+    """Client i's spectral efficiency, [M] gains times the SNR of the power budget spread over the whole band."""
+    subchannels, total = len(gain), 0.0
+    for k in range(subchannels):
+        channel = _squash(log2(1 + snr * gain[k]), HALF_EFFICIENCY)
+        total += channel
+        _show(row, first, SUBCHANNEL, i * subchannels + k, channel)
+    _show(row, first, CHANNEL, i, total / subchannels)
+
+
+@kernel(INLINED)
+def _show_client(
+    row: NDArray[np.float32],
+    rarity: Floats,
+    first: Ints,
+    scales: Scales,
+    state: Believed,
+    n: int,
+    i: int,
+    count: int,
+) -> None:
+    """What is known of client i, one of so many, beside its channel."""
+    squares = 0.0
+    for k in range(len(rarity)):
+        squares += state.class_share[n, i, k] * state.class_share[n, i, k]
+    _show(row, first, COMPUTE, i, _squash(state.client_hz[n, i], scales.client_hz))
+    _show(row, first, LOSS, i, _squash(state.client_loss[n, i], scales.loss))
+    _show(row, first, DATA_SHARE, i, _squash(state.data_share[n, i] * count, 1.0))
+    _show(row, first, AVAILABLE, i, state.available[n, i])
+    _show(row, first, TOOK_PART, i, state.participated[n, i])
+    _show(row, first, CLIENT_CUT_LAYER, i, state.client_cut_layer[n, i] / scales.cut_layers)
+    _show(row, first, ABSENCE, i, _squash(state.absence[n, i], HALF_ABSENCE))
+    _show(row, first, EXPERIENCE, i, _squash(state.experience[n, i], HALF_EXPERIENCE))
+    _show(row, first, DIVERSITY, i, 1 / (len(rarity) * squares))
+    _show(row, first, NOVELTY, i, _squash(novelty_of_client(state.class_share[n, i], rarity), 1.0))
+    _show(row, first, PRESENT, i, 1.0)
+
+
+@kernel(INLINED)
+def _show_cell(row: NDArray[np.float32], first: Ints, scales: Scales, state: Believed, n: int) -> None:
+    """What is known of the episode."""
+    _show(row, first, ACCURACY, 0, state.accuracy[n])
+    _show(row, first, CUT_LAYER, 0, state.cut_layer[n] / scales.cut_layers)
+    _show(row, first, AGGREGATION_RATIO, 0, state.last_aggregation_ratio[n])
+    _show(row, first, ROUND_LATENCY, 0, _squash(state.last_latency_s[n], scales.latency_s))
+    _show(row, first, ROUNDS_LEFT, 0, 1 - state.round[n] / scales.max_rounds)
+    _show(row, first, TIME_LEFT, 0, max(0.0, 1 - state.elapsed_s[n] / scales.time_budget_s))
+    _show(row, first, BANDWIDTH, 0, _squash(state.subchannel_hz[n, 0], scales.subchannel_hz))

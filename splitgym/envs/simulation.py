@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from splitgym import data
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.envs.actions import Masked, codec
+from splitgym.envs.actions import ActionCodec, Masked, codec
 from splitgym.envs.features import STANDARD, Feature
 from splitgym.envs.info import Info
 from splitgym.envs.observation import ObservationCodec
@@ -32,7 +32,7 @@ class Settings(NamedTuple):
     scenario: str | Path | Mapping[str, Any] | Scenario = "iot"
     framework: str = "epsl"
     learner: str = "train"
-    action: str = "discrete"
+    action: str | type[ActionCodec] = "discrete"
     reward: str | Mapping[str, float] | Callable[[Round], Floats] = "gain-latency"
     render_mode: str | None = None
     device: str | None = None
@@ -104,7 +104,7 @@ class Simulation:
         self._all = np.arange(worlds)
 
     def reset(self, rngs: Generators, which: Sequence[int] | Ints) -> None:
-        """Begins episodes in the worlds with these indices (all of them at first), drawn from their generators."""
+        """Starts episodes in the worlds with these indices (all of them at first), drawn from their generators."""
         self.world.reset(rngs, which)
         self._reached[which] = False
 
@@ -126,7 +126,7 @@ class Simulation:
         return self.observations.encode(self.world.state, self._all if which is None else which)
 
     def masks(self) -> Bools:
-        """[N, values] flat masks over the values of the MultiDiscrete action: who is away cannot come in.
+        """[N, values] flat masks over the values of the MultiDiscrete action: unavailable clients cannot be selected.
 
         Raises:
             AttributeError: the encoding has no masks.

@@ -15,8 +15,8 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
 from splitgym.arrays import Bools
-from splitgym.envs.asked import check_options, seed_of
 from splitgym.envs.info import one_by_one
+from splitgym.envs.reset_arguments import check_options, seed_of
 from splitgym.envs.spec import jsonable
 from splitgym.envs.vector import SplitLearningVectorEnv
 from splitgym.inputs import InputError
@@ -68,7 +68,7 @@ class SB3VecEnv(VecEnv):
         super().__init__(self.envs.num_envs, self.envs.single_observation_space, self.envs.single_action_space)
 
     def reset(self) -> NDArray[np.float32]:
-        """Begins episodes everywhere, with the seeds that `seed` has set."""
+        """Starts episodes everywhere, with the seeds that `seed` has set."""
         observation, info = self.envs.reset(seed=self._seeds)
         self.reset_infos = _one_by_one(info)
         self._reset_seeds()
@@ -179,7 +179,7 @@ class SB3VecEnv(VecEnv):
     def _reset_some(
         self, which: Sequence[int], *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> list[tuple[NDArray[np.float32], dict[str, Any]]]:
-        """Begins episodes in these environments alone; observation and information of each."""
+        """Starts episodes in these environments alone; observation and information of each."""
         marked = np.zeros(self.num_envs, bool)
         marked[which] = True
         seeds = [seed if own else None for own in marked]

@@ -9,10 +9,10 @@ Result = TypeVar("Result")
 
 
 class Threads:
-    """So many threads, which begin when they are first needed; a copy and a forked process begin their own.
+    """So many threads, which start when they are first needed; a copy and a forked process start their own.
 
     Args:
-        count: How many; with one, work is done by who asks for it.
+        count: How many; with one, the calling thread does the work.
     """
 
     def __init__(self, count: int) -> None:

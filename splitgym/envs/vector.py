@@ -14,10 +14,11 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from splitgym.arrays import Bools, Floats
-from splitgym.envs.asked import reset_mask, seeds_of
+from splitgym.envs.actions import ActionCodec
 from splitgym.envs.autoreset import Moved, mode_of, move
 from splitgym.envs.features import STANDARD, Feature
 from splitgym.envs.info import joined, only, spread, with_masks
+from splitgym.envs.reset_arguments import reset_mask, seeds_of
 from splitgym.envs.simulation import Settings, Simulation
 from splitgym.envs.spec import JsonableSpec
 from splitgym.envs.threads import Threads
@@ -28,16 +29,16 @@ from splitgym.scenario import Scenario
 MOST = 1_000_000_000
 """Environments, or threads."""
 WORLDS_PER_THREAD = 128
-"""Fewer are done before a second thread has begun."""
+"""Fewer are done before a second thread has started."""
 
 
 class SplitLearningVectorEnv(JsonableSpec, VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]):
     """`SplitLearning-v0`, N times: environment i is the single environment with seed + i and the same actions.
 
-    An episode that ends begins anew as `autoreset_mode` says, which is one of Gymnasium's: in the same step, so that
-    `observation` and `info` are those of the new episode, and `info["final_obs"]` and `info["final_info"]` those of the
-    old one; in the next step, whatever the action is, with reward 0; or only when `reset` is asked for it. Rewards are
-    float64.
+    After an episode that ends the next one starts as `autoreset_mode` says, which is one of Gymnasium's: in the same
+    step, so that `observation` and `info` are those of the new episode, and `info["final_obs"]` and
+    `info["final_info"]` those of the old one; in the next step, whatever the action is, with reward 0; or only when
+    `reset` asks for it. Rewards are float64.
 
     Args:
         num_envs: N.
@@ -68,7 +69,7 @@ class SplitLearningVectorEnv(JsonableSpec, VectorEnv[NDArray[np.float32], NDArra
         scenario: str | Path | Mapping[str, Any] | Scenario = "iot",
         framework: str = "epsl",
         learner: str = "train",
-        action: str = "discrete",
+        action: str | type[ActionCodec] = "discrete",
         reward: str | Mapping[str, float] | Callable[[Round], Floats] = "gain-latency",
         render_mode: None = None,
         device: str | None = None,
@@ -100,7 +101,7 @@ class SplitLearningVectorEnv(JsonableSpec, VectorEnv[NDArray[np.float32], NDArra
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Begins episodes in all environments, or in those of the bool array `options["reset_mask"]`.
+        """Starts episodes in all environments, or in those of the bool array `options["reset_mask"]`.
 
         Args:
             seed: Environment i gets seed + i, or the i-th of a sequence; None: it goes on drawing from its generator.
@@ -175,7 +176,7 @@ class SplitLearningVectorEnv(JsonableSpec, VectorEnv[NDArray[np.float32], NDArra
         return moved
 
     def action_masks(self) -> Bools:
-        """[N, values] flat masks over the values of the MultiDiscrete actions: who is away cannot come in.
+        """[N, values] flat masks over the values of the MultiDiscrete actions: unavailable clients cannot be selected.
 
         Raises:
             AttributeError: the encoding is continuous and has no masks.
@@ -225,6 +226,7 @@ class SplitLearningVectorEnv(JsonableSpec, VectorEnv[NDArray[np.float32], NDArra
             raise gym.error.ResetNeeded("no episode has begun: call reset() first")
 
     def _need_episodes(self) -> None:
+        """Raises ResetNeeded if an episode has ended that nothing has started again."""
         self._need_begun()
         if self._mode is AutoresetMode.DISABLED and self._ended.any():
             raise gym.error.ResetNeeded(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from splitgym import data, models
-from splitgym.allocation.budget import project_power_unchecked
+from splitgym.allocation.legalise import legalise_unchecked
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.history import History
 from splitgym.frameworks import Framework, PlanGrid, Program, Workload
@@ -54,7 +54,7 @@ class World:
 
     Args:
         scenario: The worlds' description.
-        framework: Who trains what.
+        framework: Its learning framework.
         learner: "train" or "surrogate".
         worlds: N.
         device: Where to train; None: cuda if there is one.
@@ -88,7 +88,7 @@ class World:
         self._elapsed_s = np.zeros(worlds)
 
     def reset(self, rngs: Generators, which: Sequence[int] | Ints) -> None:
-        """Begins episodes: new cells, new data shares, new weights; those of world i drawn from `rngs[i]`.
+        """Starts episodes: new cells, new partitions of the data, new weights; those of world i drawn from `rngs[i]`.
 
         Args:
             rngs: One generator per world.
@@ -157,12 +157,12 @@ class World:
 
         Args:
             decision: Of N worlds.
-            idle: [N] worlds that play none and are reset next: nobody works there, and what they draw stays.
+            idle: [N] worlds that play none and are reset next: no client works there, and what they draw stays.
         """
         truth = self.truth
         if idle is not None:
             decision = replace(decision, selected=decision.selected & ~idle[:, None])
-        decision, projected = project_power_unchecked(decision, truth)
+        decision, projected = legalise_unchecked(decision, truth)
         cost = round_cost_unchecked(truth, decision)
         before = self._learner.outcome
         numbers = self._stock.next(idle)
@@ -180,6 +180,7 @@ class World:
         return deepcopy(self, {id(fixed): fixed for fixed in (self.scenario, self.framework, self.system)})
 
     def _seen(self, channel_gain: Floats, client_hz: Floats, available: Bools) -> RoundState:
+        """The state of N worlds, with what is believed or true of channels, speeds and availability."""
         outcome, history = self._learner.outcome, self._history
         return RoundState(
             channel_gain=channel_gain,

@@ -1,4 +1,4 @@
-"""Who answers "what did this round teach?"."""
+"""What a round teaches: by real training, or by a surrogate."""
 
 from splitgym.learning.choice import LEARNERS, Learners, learners
 from splitgym.learning.learner import Learner, training_device

@@ -60,6 +60,7 @@ class Evaluator:
         return np.stack([self._looped(parties, client) for client in range(len(parties.clients))])
 
     def _looped(self, parties: Parties, client: int) -> Ints:
+        """[K] correct answers by class of one client's network, in passes of many test samples."""
         party = parties.clients[client]
         counts = [
             self._count(parties.server.logits(party.forward(x), len(party.units)), y)

@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def random_symmetries(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirrors each image left to right and top to bottom by chance, and transposes it if it is square.
+    """Mirrors each image left to right and top to bottom at random, and transposes it if it is square.
 
     For images without an up and down, such as those of skin lesions: all eight symmetries of the square.
 

@@ -21,7 +21,7 @@ class Learners(Protocol):
     """What learns in N worlds."""
 
     normals_per_reset: int
-    """Standard normal numbers that a world needs for the begin of an episode."""
+    """Standard normal numbers that a world needs for the start of an episode."""
     normals_per_round: int
     """Standard normal numbers that a world needs for a round."""
     data_share: Floats
@@ -58,7 +58,7 @@ class Learners(Protocol):
 
         Args:
             decision: Of N worlds.
-            participants: [N, C] who really takes part.
+            participants: [N, C] which clients really take part.
             normals: [N, normals_per_round] standard normal numbers.
         """
         ...

@@ -165,6 +165,7 @@ class Learner:
         self.outcome = replace(self.outcome, **arrays)
 
     def _round(self, decision: Decision) -> RoundOutcome:
+        """Trains a round that has been checked; its outcome."""
         self._rounds += 1
         participants = tuple(int(i) for i in np.flatnonzero(decision.selected))
         taught: Exercise | None = None
@@ -186,7 +187,7 @@ class Learner:
         return on_device.contiguous(memory_format=torch.channels_last), torch.from_numpy(labels).to(self.device)
 
     def _untrained(self, classes: int) -> RoundOutcome:
-        """What is known before the first round; nobody has a loss yet, so all have that of guessing, ln(classes)."""
+        """What is known before the first round; no client has a loss yet, so all have that of guessing, ln(classes)."""
         return RoundOutcome(
             **self._measure(),
             loss=log(classes),
@@ -201,6 +202,7 @@ class Learner:
         )
 
     def _exercise(self, participants: tuple[int, ...], decision: Decision) -> Exercise:
+        """Draws the mini-batches of the participants."""
         b = self._training.batch_size
         rows = np.stack([self._orders[i].draw(b * self.framework.steps(self._training)) for i in participants])
         index = torch.from_numpy(rows).to(self.device)
@@ -224,7 +226,7 @@ class Learner:
         return tuple(tuple(int(k) for k in np.flatnonzero(slot == each)) for each in np.unique(slot))
 
     def _look(self, taught: Exercise | None, finite: bool) -> RoundOutcome:
-        """The outcome after a round; `taught` is absent if the round trained nobody."""
+        """The outcome after a round; `taught` is absent if the round trained no client."""
         before = self.outcome
         client_loss, loss = before.client_loss, before.loss
         if taught is not None:
@@ -263,6 +265,7 @@ class Learner:
         }
 
     def _check(self, decision: Decision) -> None:
+        """Raises an InputError that names the first field of a decision that does not fit."""
         clients = len(self._orders)
         cut_layer = np.asarray(decision.cut_layer)
         check_array("Decision.cut_layer", cut_layer, "iu", (clients,) if cut_layer.ndim else ())

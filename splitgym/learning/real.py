@@ -20,7 +20,7 @@ class RealLearners:
 
     Args:
         scenario: Task and training settings.
-        framework: Who trains what.
+        framework: Its training round.
         worlds: N.
         device: Where to train; None: cuda if there is one, else cpu.
 
@@ -75,7 +75,7 @@ class RealLearners:
         if found != self._dimensions:
             raise data.DataError(
                 f"dataset {self._dataset!r} has changed: (channels, height, width) and classes are {found}, but its "
-                f"rounds are timed for {self._dimensions}; make the environment anew"
+                f"rounds are timed for {self._dimensions}; make the environment again"
             )
         scenario = self._scenario.model_copy(
             update={
@@ -98,7 +98,7 @@ class RealLearners:
 
         Args:
             decision: Of N worlds.
-            participants: [N, C] who really takes part.
+            participants: [N, C] which clients really take part.
             normals: Not used.
         """
         for world, learner in enumerate(self.learners):

@@ -41,7 +41,7 @@ def _one_line(error: ValidationError) -> str:
 
 
 def _shown(value: object) -> str:
-    """The value, or how it begins."""
+    """The value, or its start."""
     try:
         text = repr(value)
     except ValueError:  # Python writes no whole number of more than some thousand digits.

@@ -51,6 +51,7 @@ def build(source: str | Path | Mapping[str, Any] | Scenario, overrides: Mapping[
 
 
 def _read(name_or_path: str | Path) -> dict[str, Any]:
+    """What a preset or a file holds."""
     if str(name_or_path) in presets():
         return tomllib.loads((_PRESETS / f"{name_or_path}.toml").read_text(encoding="utf-8"))
     path = Path(name_or_path)
@@ -69,6 +70,7 @@ def in_commands(name: str) -> str:
 
 
 def _from_file(source: str | Path, overrides: Mapping[str, Any]) -> Scenario:
+    """The scenario of a preset or a file, with overrides; a message names the file."""
     values = _merge(_read(source), overrides)
     try:
         return _validate(values)
@@ -79,6 +81,7 @@ def _from_file(source: str | Path, overrides: Mapping[str, Any]) -> Scenario:
 
 
 def _merge(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with overrides, sections field by field."""
     merged = dict(values)
     for name, value in overrides.items():
         old = merged.get(name)

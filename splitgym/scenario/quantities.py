@@ -17,7 +17,7 @@ Metres = Annotated[float, Field(ge=1e-3, le=1e6)]
 MetresPerSecond = Annotated[float, Field(ge=0.0, le=1e5)]
 """A speed, from standing to faster than satellites."""
 Dbm = Annotated[float, Field(ge=-200.0, le=100.0)]
-"""A transmit power (dBm) or PSD (dBm/Hz): from nothing to be heard to more than any transmitter has."""
+"""A transmit power (dBm) or PSD (dBm/Hz): from below any noise to more than any transmitter has."""
 NoiseDbmPerHz = Annotated[float, Field(ge=-250.0, le=0.0)]
 """A noise PSD."""
 LossDb = Annotated[float, Field(gt=0.0, le=300.0)]
@@ -45,7 +45,7 @@ Range = tuple[float, float]
 """Lowest and highest value."""
 
 Subchannels = Annotated[int, Field(ge=1, le=10_000)]
-Parties = Annotated[int, Field(ge=1, le=100_000)]
+NodeCount = Annotated[int, Field(ge=1, le=100_000)]
 """Clients or clusters."""
 Samples = Annotated[int, Field(ge=1, le=1_000_000_000)]
 """Of a data set."""

@@ -5,7 +5,6 @@ from pydantic import Field, model_validator
 
 from splitgym.scenario.names import Name
 from splitgym.scenario.nodes import LinkRow, NodeRow
-from splitgym.scenario.plan import Plan
 from splitgym.scenario.section import Section
 from splitgym.scenario.sections import (
     Actions,
@@ -15,6 +14,7 @@ from splitgym.scenario.sections import (
     Episode,
     Family,
     Knowledge,
+    Plan,
     Radio,
     Server,
     Task,
@@ -56,6 +56,7 @@ class Scenario(Section):
 
     @model_validator(mode="after")
     def _mmwave_needs_its_band(self) -> "Scenario":
+        """The 28 GHz path loss is for its own band."""
         if self.cell.path_loss == "mmwave-28ghz" and not 24e9 <= self.radio.carrier_hz <= 30e9:
             raise ValueError(
                 f"radio.carrier_hz = {self.radio.carrier_hz:g}: cell.path_loss 'mmwave-28ghz' was measured at 28 GHz "
@@ -71,6 +72,7 @@ class Scenario(Section):
 
     @model_validator(mode="after")
     def _gains_fit_into_memory(self) -> "Scenario":
+        """Channel gains, with those of the past, are at most `MOST_GAINS`."""
         clients, subchannels = self.clients.count, self.radio.subchannels
         delay = self.knowledge.channel_delay_rounds
         gains = clients * subchannels * (1 + delay)
@@ -84,6 +86,7 @@ class Scenario(Section):
 
     @model_validator(mode="after")
     def _speeds_fit_into_memory(self) -> "Scenario":
+        """Speeds, with those of the past, are at most `MOST_GAINS`."""
         clients, delay = self.clients.count, self.knowledge.compute_delay_rounds
         if clients * (1 + delay) > MOST_GAINS:
             raise ValueError(
@@ -94,6 +97,7 @@ class Scenario(Section):
 
     @model_validator(mode="after")
     def _rows_fit_into_memory(self) -> "Scenario":
+        """Samples of a round are at most `MOST_ROWS`."""
         clients, training = self.clients.count, self.training
         rows = clients * training.batch_size * training.local_steps
         if rows > MOST_ROWS:
@@ -106,6 +110,7 @@ class Scenario(Section):
 
     @model_validator(mode="after")
     def _family_fits(self) -> "Scenario":
+        """Ranges that episodes draw from fit the other sections."""
         family = self.family
         if family.clients is not None and family.clients[1] > self.clients.count:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""How episodes that end begin anew, against Gymnasium's vector environment around single ones: equal in every bit."""
+"""How the next episode starts, against Gymnasium's vector environment around single ones: equal in every bit."""
 
 import json
 from copy import deepcopy

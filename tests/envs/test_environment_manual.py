@@ -127,8 +127,8 @@ WORDS = {
     "cut layer of the last round": "cut_layer",
     "aggregation ratio": "aggregation_ratio",
     "latency of the last round": "round_latency",
-    "share of the round budget left": "rounds_left",
-    "share of the time budget left": "time_left",
+    "fraction of the round budget left": "rounds_left",
+    "fraction of the time budget left": "time_left",
     "only with": "subchannel",
 }
 """How a row of the observation table begins, and the name that stands at its indices."""

@@ -127,7 +127,7 @@ def test_a_reset_world_begins_anew_and_leaves_the_others_alone():
 @pytest.mark.parametrize("framework", ["epsl", "psl"])
 def test_presets_are_calibrated(preset, framework):
     calibration = calibration_for(build(preset), framework)
-    assert len(calibration.parameters.ease) == len(calibration.train_samples) == len(calibration.test_samples)
+    assert len(calibration.parameters.class_ease) == len(calibration.train_samples) == len(calibration.test_samples)
     assert all(np.all(np.isfinite(number)) for number in calibration.parameters)
     # Of HAM10000 there are only few and short runs.
     most = 0.15 if build(preset).task.dataset == "ham10000" else 0.1
@@ -200,12 +200,12 @@ BROKEN = [
     ("clients = [2, 3]", "clients = [3, 2]", r"clients = \[3, 2\], allowed: the lower one first"),
     ("clients = [2, 3]", 'clients = ["2", "3"]', r"clients = \['2', '3'\]: allowed: numbers"),
     ("clients = [2, 3]", "clients = [2, 100_000]", "train_samples = 1438 in all, allowed: one for each of 100000"),
-    ("luck = ", "lukc = ", "lukc"),
-    ("luck = ", "luck = inf # ", r"parameters\.luck = inf: .* finite"),
-    ("openness = ", "openness = nan # ", r"parameters\.openness = nan: .* finite"),
-    ("openness = ", "openness = -1 # ", r"parameters\.openness = -1: .* greater than or equal to 0"),
+    ("run_effect = ", "run_efect = ", "run_efect"),
+    ("run_effect = ", "run_effect = inf # ", r"parameters\.run_effect = inf: .* finite"),
+    ("initial_rate = ", "initial_rate = nan # ", r"parameters\.initial_rate = nan: .* finite"),
+    ("initial_rate = ", "initial_rate = -1 # ", r"parameters\.initial_rate = -1: .* greater than or equal to 0"),
     ("ceiling = ", "ceiling = 1.5 # ", r"parameters\.ceiling = 1\.5: .* less than or equal to 1"),
-    ("ease = [1.185, ", "ease = [", "ease has 9 values, allowed: 10"),
+    ("class_ease = [1.185, ", "class_ease = [", "class_ease has 9 values, allowed: 10"),
     ("server_speed = [0.1933, ", "server_speed = [", r"parameters\.server_speed"),
     ("cut_layers = 3", "cut_layers = [3]", r"cut_layers = \[3\]"),
     ("cut_layers = 3", "cut_layers = 0", "cut_layers = 0: .* greater than or equal to 1"),
@@ -219,7 +219,7 @@ ILLEGIBLE = [
     ("cut_layers = 3", "cut_layers = ", "line"),
     ('frameworks = ["epsl", "psl"]', "frameworks = 3", "frameworks = 3"),
 ]
-"""Of a file of which nobody knows what it is for."""
+"""Of a file whose purpose cannot be read."""
 
 
 def rewrite(path, old, new):

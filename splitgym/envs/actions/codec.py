@@ -1,58 +1,98 @@
 """What every action encoding does: a space, and the way from a decision to an action and back."""
 
 from abc import ABC, abstractmethod
-from functools import cached_property
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from splitgym.arrays import Bools, Floats, Ints
-from splitgym.envs.actions.cuts import CutComponent
+from splitgym.allocation.legalise import legal_ratio, with_clusters
+from splitgym.arrays import Bools
+from splitgym.envs.actions.components import Component, Continuous, Discrete, Said
+from splitgym.envs.actions.components.phi import levels_of
 from splitgym.frameworks import Framework
+from splitgym.inputs import InputError
 from splitgym.scenario import Scenario
 from splitgym.types import Decision, RoundState, SystemParameters
-from splitgym.types.legal import ROUNDING
+from splitgym.types.legal import check_allowed_ratio, check_decision, shown
 
 
 class ActionCodec(ABC):
-    """An encoding of decisions; decoding reads the state that the scheduler believes.
+    """An encoding of decisions: a list of components, and a function from what they say to a decision.
+
+    One's own is derived from `MultiDiscreteCodec` or `BoxCodec`, has the methods `parts` and `decide`, and is named
+    `module:NAME`.
+
+    Args:
+        scenario: Of the environment.
+        system: Of the scenario and the framework.
+        framework: Of the environment.
 
     Attributes:
         space: The action space.
-        decides_subchannels: Whether an action says who gets which subchannel; observations then show every one.
-        aggregation_levels: Values of phi that can be said: those of the scenario that the framework allows; only 0 if
+        components: Which entries of an action say what, in order.
+        always_fits: Whether `decide` gives only decisions that fit the state; those of others are checked.
+        decides_subchannels: Whether an action says the owners of subchannels; observations then show every one.
+        aggregation_levels: Values of phi to choose from: those of the scenario that the framework allows; only 0 if
             there are none, or with a framework that does not aggregate.
     """
 
     space: spaces.Space[Any]
+    components: Sequence[Component]
     decides_subchannels = False
+    always_fits = False
 
     def __init__(self, scenario: Scenario, system: SystemParameters, framework: Framework) -> None:
-        self._clients = scenario.clients.count
-        self._subchannels = system.subchannels
-        self._cuts = CutComponent(system, self._clients)
-        self._client_power_max_w = system.client_power_max_w
-        self._highest_ratio = system.highest_ratio
-        levels = np.array(scenario.actions.aggregation_levels)
-        allowed = levels[levels <= self._highest_ratio + ROUNDING] if framework.aggregates else levels[:0]
-        self.aggregation_levels = allowed if len(allowed) else np.zeros(1)
+        self.aggregation_levels = levels_of(scenario, system, framework)
+        self.components = tuple(self.parts(scenario, system, framework))
 
     @abstractmethod
-    def decode(self, actions: NDArray[Any], state: RoundState) -> Decision:
-        """The decisions of actions in the space, with phi as the framework prescribes it, if it does.
+    def parts(self, scenario: Scenario, system: SystemParameters, framework: Framework) -> Sequence[Component]:
+        """The components in the order of the action."""
 
-        Powers are not yet projected onto the budgets.
+    @abstractmethod
+    def decide(self, said: Said, state: RoundState) -> Decision:
+        """The decisions that actions mean; clusters are formed afterwards, powers need not keep the budgets.
+
+        Args:
+            said: What the components say in N worlds. `cut_layer`, `second_cut`, `selected` and `aggregation_ratio` are
+                always there: cut layer 1, available clients and phi = 0, if no component says them. Phi is as the
+                framework prescribes it, if it does, and 0 where cut layers of selected clients differ.
+            state: Of these worlds, as the scheduler believes it.
+        """
+
+    def decode(self, actions: NDArray[Any], state: RoundState) -> Decision:
+        """The decisions of actions in the space; powers are not yet projected onto the budgets.
 
         Args:
             actions: [N, ...] of N worlds.
-            state: Of these worlds.
-        """
+            state: Of these worlds, as the scheduler believes it.
 
-    @abstractmethod
+        Raises:
+            InputError: a decision of one's own encoding does not fit the state; the message names the field.
+        """
+        worlds, at = len(actions), 0
+        said: Said = {
+            "cut_layer": np.ones(worlds, np.int64),
+            "second_cut": np.zeros(worlds, np.int64),
+            "selected": state.available,
+            "aggregation_ratio": np.zeros(worlds),
+        }
+        for component in self.components:
+            said |= component.read(actions[:, at : at + component.entries])
+            at += component.entries
+        said["aggregation_ratio"] = legal_ratio(state, said["cut_layer"], said["selected"], said["aggregation_ratio"])
+        decision = self.decide(said, state)
+        if not self.always_fits:
+            self._check(decision, state)
+        return with_clusters(decision, state)
+
     def encode(self, decision: Decision, state: RoundState) -> NDArray[Any]:
         """The action nearest to a decision, both of one world; what the encoding cannot say is lost."""
+        entries = np.concatenate([component.write(decision, state) for component in self.components])
+        return entries.astype(self.space.dtype)
 
     def check(self, action: Any, worlds: int | None = None) -> NDArray[Any]:
         """The action as an array of the space; those of so many worlds with a leading axis.
@@ -64,7 +104,7 @@ class ActionCodec(ABC):
             array = np.asarray(action)
         except ValueError:
             array = np.asarray(None)
-        low, high, kinds = self._allowed
+        low, high, kinds = self._bounds()
         shape = self.space.shape if worlds is None else (worlds, *(self.space.shape or ()))
         # Compared before it is converted: conversion could round or wrap a value into the space.
         if array.shape == shape and array.dtype.kind in kinds and ((array >= low) & (array <= high)).all():
@@ -73,12 +113,48 @@ class ActionCodec(ABC):
         text = f"action = {action!r} is not in the action space, allowed: {self.space}{of_each}"
         raise ValueError(" ".join(text.split()))
 
-    @cached_property
-    def _allowed(self) -> tuple[Any, Any, str]:
-        """Lowest and highest values, and kinds of numbers."""
-        if isinstance(self.space, spaces.MultiDiscrete):
-            return self.space.start, self.space.start + self.space.nvec - 1, "iu"
-        assert isinstance(self.space, spaces.Box)
+    @abstractmethod
+    def _bounds(self) -> tuple[Any, Any, str]:
+        """Lowest and highest values of the entries, and kinds of numbers."""
+
+    def _check(self, decision: Any, state: RoundState) -> None:
+        """Raises an InputError if the decisions of one's own encoding do not fit the state."""
+        if not isinstance(decision, Decision):
+            raise InputError(f"{type(self).__name__}.decide gave {shown(decision)}, allowed: splitgym.types.Decision")
+        check_decision(decision, state)
+        ratio = decision.aggregation_ratio[np.isnan(state.prescribed_ratio)]
+        check_allowed_ratio(ratio.max(initial=0.0), state.system.highest_ratio, np.nan)
+
+
+class MultiDiscreteCodec(ActionCodec):
+    """An encoding in whole numbers, of `Discrete` components."""
+
+    components: tuple[Discrete, ...]
+    space: spaces.MultiDiscrete
+
+    def __init__(self, scenario: Scenario, system: SystemParameters, framework: Framework) -> None:
+        super().__init__(scenario, system, framework)
+        self.space = spaces.MultiDiscrete([n for component in self.components for n in component.values])
+
+    def masks(self, available: Bools) -> Bools:
+        """[N, values] flat masks of all components."""
+        return np.concatenate([component.masks(available) for component in self.components], axis=1)
+
+    def _bounds(self) -> tuple[Any, Any, str]:
+        return self.space.start, self.space.start + self.space.nvec - 1, "iu"
+
+
+class BoxCodec(ActionCodec):
+    """An encoding in numbers -1..1, of `Continuous` components."""
+
+    components: tuple[Continuous, ...]
+    space: spaces.Box
+
+    def __init__(self, scenario: Scenario, system: SystemParameters, framework: Framework) -> None:
+        super().__init__(scenario, system, framework)
+        self.space = spaces.Box(-1.0, 1.0, (sum(component.entries for component in self.components),), np.float32)
+
+    def _bounds(self) -> tuple[Any, Any, str]:
         return self.space.low, self.space.high, "iuf"
 
 
@@ -93,13 +169,3 @@ class Masked(Protocol):
             available: [N, C] which clients are, as the scheduler believes.
         """
         ...
-
-
-def in_or_out_masks(available: Bools) -> Bools:
-    """[N, 2 C] masks of "out" and "in" for every client: who is away cannot come in."""
-    return np.stack([np.ones_like(available), available], axis=-1).reshape(len(available), -1)
-
-
-def nearest(levels: Floats, value: Any) -> Ints:
-    """Index of the nearest level, for a value or for each of an array."""
-    return np.abs(levels - np.asarray(value)[..., None]).argmin(-1)

@@ -1,57 +1,36 @@
-"""What every client is worth: the set that is worth most for its time, and what it gets, are worked out exactly."""
+"""Client weights: the set of the largest utility per latency, and what its clients get, are worked out exactly."""
 
-from typing import Any
-
-import numpy as np
-from gymnasium import spaces
-from numpy.typing import NDArray
+from collections.abc import Sequence
 
 from splitgym.allocation.descent.descent import allocate_unchecked
 from splitgym.allocation.selection.utility import worth_most_unchecked
-from splitgym.envs.actions.codec import ActionCodec
+from splitgym.envs.actions.codec import BoxCodec
+from splitgym.envs.actions.components import ClientWeights, Continuous, CutParts, LatencyExponent, PhiAboveZero, Said
 from splitgym.frameworks import Framework
 from splitgym.scenario import Scenario
 from splitgym.types import Decision, RoundState, SystemParameters
 
-HIGHEST_WORTH = 8.0
-"""Of a client; an ordinary one is worth 1, the least 1 / 8."""
 
+class PriorityCodec(BoxCodec):
+    """Cut layer; weight of each client; latency exponent; phi.
 
-class PriorityCodec(ActionCodec):
-    """Box(-1, 1): cut layer; worth of each client; patience; phi.
-
-    Where clients have cut layers of their own there is one for each; where the second cut is decided, it follows.
-
-    A client at a is worth 8^a, at -1 nothing. Patience p is 1 + its component: the clients in are those of the largest
-    sum of worth over T^p, T the expected latency of their round (see `worth_most`); subchannels and power are the
-    descent's. Phi is 0 up to 0, from there to 1 what the framework allows; its component is absent with a framework
-    that does not aggregate.
+    Client i with entry a_i has weight w_i = 8^{a_i}, at -1 weight 0. The selected set S maximises sum w_i / T(S)^p,
+    where T is the expected latency of its round and p = 1 + the exponent's entry (see `worth_most`). Subchannels and
+    power are the descent's. Phi is 0 up to 0, from there to 1 what the framework allows.
     """
 
-    def __init__(self, scenario: Scenario, system: SystemParameters, framework: Framework) -> None:
-        super().__init__(scenario, system, framework)
-        self._aggregates = framework.aggregates
-        self.space = spaces.Box(
-            -1.0, 1.0, (self._cuts.entries + self._clients + 1 + int(self._aggregates),), np.float32
+    def parts(self, scenario: Scenario, system: SystemParameters, framework: Framework) -> Sequence[Continuous]:
+        """Cuts, weights, exponent, phi."""
+        clients = scenario.clients.count
+        return (
+            CutParts(system, clients),
+            ClientWeights(clients),
+            LatencyExponent(),
+            PhiAboveZero(framework, system.highest_ratio),
         )
 
-    def decode(self, actions: NDArray[Any], state: RoundState) -> Decision:
+    def decide(self, said: Said, state: RoundState) -> Decision:
         """Searches the set of clients, then allocates."""
-        cuts = self._cuts.from_shares(actions[:, : self._cuts.entries])
-        values, c = actions[:, self._cuts.entries :].astype(np.float64), self._clients
-        worth = np.where(values[:, :c] > -1, HIGHEST_WORTH ** values[:, :c], 0.0)
-        phi = np.maximum(values[:, -1], 0.0) * self._highest_ratio if self._aggregates else np.zeros(len(values))
-        ratio = cuts.allowed(state.ratio(phi), worth > 0)
-        selected = worth_most_unchecked(state, worth, 1 + values[:, c], cuts.cut_layer, ratio)
-        return allocate_unchecked(state, cuts.cut_layer, selected, ratio, cuts.second_cut)
-
-    def encode(self, decision: Decision, state: RoundState) -> NDArray[Any]:
-        """Worth for those who are in, none for the others, no patience needed; subchannels and powers are lost."""
-        ratio = decision.aggregation_ratio / self._highest_ratio if self._highest_ratio > 0 else 0.0
-        parts: list[Any] = [
-            self._cuts.to_shares(decision),
-            np.where(decision.selected, 0.0, -1.0),
-            [-1.0],
-            [min(ratio, 1.0)] if self._aggregates else [],
-        ]
-        return np.concatenate(parts).astype(np.float32)
+        cut_layer, ratio = said["cut_layer"], said["aggregation_ratio"]
+        selected = worth_most_unchecked(state, said["client_weight"], said["latency_exponent"], cut_layer, ratio)
+        return allocate_unchecked(state, cut_layer, selected, ratio, said["second_cut"])

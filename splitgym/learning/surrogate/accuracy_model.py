@@ -24,8 +24,8 @@ def measure(
     Args:
         worlds: Changed in place.
         n: The world.
-        normals: [C] standard normals: chance of which samples a client's network gets right.
-        p: Of the law, by cut layer.
+        normals: [C] standard normals: which samples a client's network gets right.
+        p: Of the dynamics, by cut layer.
         test_share: [K] share of each class in the test data.
         evaluation_samples: Accuracy is a multiple of 1 / so many.
         scratch: [4, C, K]
@@ -55,9 +55,9 @@ def measure(
 
 @kernel(INLINED, fastmath=True)
 def _decide(worlds: Worlds, n: int, p: Parameters, right: Floats, weight: Floats) -> None:
-    """Fills in logits and habits of decisions, [C, K], which are sharper than those that losses are made of."""
+    """Fills in logits and label biases of decisions, [C, K], which are sharper than those that losses are made of."""
     clients, classes = right.shape
-    variance, even = p.talent**2 + p.wobble**2, np.log(classes - 1.0)
+    variance, even = p.class_effect**2 + p.class_noise**2, np.log(classes - 1.0)
     for c in range(clients):
         in_client = p.client_share[worlds.client_cut_layer[n, c]]
         behind = worlds.behind[n, c]
@@ -67,11 +67,11 @@ def _decide(worlds: Worlds, n: int, p: Parameters, right: Floats, weight: Floats
             right[c, k] = max(skill, 0.0)
             known += right[c, k] / classes
         sharpness = p.sharpness / np.sqrt(p.softness + known)
-        # Neither what is not learnt yet nor what is known well wobbles.
+        # Noise moves neither what is not learnt yet nor what is known well.
         shaken = 4.0 * known / (1.0 + known) ** 2
-        # So much further from even odds must it be for the mean over chance to stay (MacKay 1992, moderated outputs).
+        # Logits lie further from even odds, so that the mean over the noise stays (MacKay 1992, moderated outputs).
         further = np.sqrt(1.0 + np.pi / 8.0 * shaken * shaken * variance)
         for k in range(classes):
-            chance = shaken * (worlds.talent[n, k] + worlds.wobble[n, k])
-            right[c, k] = even + further * (sharpness * p.ease[k] * right[c, k] - even) + chance
-            weight[c, k] = sharpness * worlds.habit[n, c, k]
+            chance = shaken * (worlds.class_effect[n, k] + worlds.class_noise[n, k])
+            right[c, k] = even + further * (sharpness * p.class_ease[k] * right[c, k] - even) + chance
+            weight[c, k] = sharpness * worlds.label_bias[n, c, k]

@@ -1,4 +1,4 @@
-"""Calibrations: the numbers of the law for one task, with the runs that they come from and their error."""
+"""Calibrations: the numbers of the dynamics for one task, with the runs that they come from and their error."""
 
 import os
 import warnings
@@ -94,7 +94,7 @@ def calibration_for(scenario: Scenario, framework: str) -> Calibration:
 def _find(scenario: Scenario, framework: str) -> tuple[Calibration | None, list[ScenarioError]]:
     """The first calibration for that scenario and framework, and what is wrong with files before it.
 
-    A file for something else is not looked into further; one of which nobody knows what it is for is passed over.
+    A file for something else is not looked into further; one whose purpose cannot be read is passed over.
 
     Raises:
         ScenarioError: the calibration is broken; the message names its file.
@@ -108,7 +108,7 @@ def _find(scenario: Scenario, framework: str) -> tuple[Calibration | None, list[
 
 
 def _purposes(faults: list[ScenarioError]) -> Iterator[tuple[Path, dict[str, Any], Purpose]]:
-    """All files, what they hold, and what for; those of which nobody knows that are added to the faults."""
+    """All files, what they hold, and what for; those whose purpose cannot be read are added to the faults."""
     for path in _files():
         try:
             with _reading(path):
@@ -155,11 +155,12 @@ def _calibrations(files: Iterable[Path]) -> list[Path]:
 
 
 def _check_range(field: str, values: Sequence[float], allowed: tuple[float, float], command: str) -> None:
+    """Raises a ScenarioError that names the first value outside of a calibrated range."""
     least, most = allowed
     option = "--dirichlet-alpha" if field.endswith("alpha") else "--clients"
     for value in values:
         if not least <= value <= most:
             raise ScenarioError(
                 f"{field} = {value:g}: the surrogate is calibrated for {least:g} to {most:g}; "
-                f"`{command} {option} {min(least, value):g} {max(most, value):g}` calibrates it anew"
+                f"`{command} {option} {min(least, value):g} {max(most, value):g}` calibrates it again"
             )

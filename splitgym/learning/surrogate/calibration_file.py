@@ -1,4 +1,4 @@
-"""What a calibration file may hold: lengths and ranges within which the law stays finite."""
+"""What a calibration file may hold: lengths and ranges within which the dynamics stay finite."""
 
 from typing import Annotated, Any
 
@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from splitgym import data
 from splitgym.learning.surrogate.parameters import Parameters
 from splitgym.scenario import Scenario, Section, Task, Training
-from splitgym.scenario.quantities import Factor, Fraction, Parties, Units
+from splitgym.scenario.quantities import Factor, Fraction, NodeCount, Units
 
 FREE = ("dirichlet_alpha", "evaluation_samples", "evaluate_every")
 """Fields of `task` that a calibration does not depend on, or has a range of."""
@@ -26,17 +26,17 @@ Counts = Annotated[tuple[Annotated[int, Field(ge=0, le=1_000_000_000)], ...], Fi
 class Numbers(Section):
     """The numbers of `Parameters`, those by cut at the first, the middle and the last cut layer."""
 
-    openness: Annotated[float, Field(ge=0.0, le=100.0)]
+    initial_rate: Annotated[float, Field(ge=0.0, le=100.0)]
     take_off: Exponent
     server_speed: tuple[Speed, Speed, Speed]
     client_speed: tuple[Speed, Speed, Speed]
     client_share: tuple[Fraction, Fraction, Fraction]
-    habit_speed: Speed
+    label_bias_speed: Speed
     kept_by_server: tuple[Speed, Speed, Speed]
     kept_by_client: Speed
     kept_by_number: Exponent
     kept_by_evenness: Exponent
-    few: Speed
+    few_client_penalty: Speed
     skew: Exponent
     confusion: Speed
     drift: Speed
@@ -45,15 +45,15 @@ class Numbers(Section):
     ceiling: Fraction
     sharpness: Speed
     softness: Positive
-    ease: Annotated[tuple[Speed, ...], Field(min_length=2)]
-    luck: Spread
-    talent: Logits
-    wobble: Logits
+    class_ease: Annotated[tuple[Speed, ...], Field(min_length=2)]
+    run_effect: Spread
+    class_effect: Logits
+    class_noise: Logits
     persistence: Fraction
     loss_noise: Spread
 
     def parameters(self) -> Parameters:
-        """For the law."""
+        """For the dynamics."""
         values: dict[str, Any] = {name: np.array(value) if isinstance(value, tuple) else value for name, value in self}
         return Parameters(**values)
 
@@ -91,7 +91,7 @@ class Purpose(Section):
 class CalibrationFile(Purpose):
     """All of it."""
 
-    clients: tuple[Parties, Parties]
+    clients: tuple[NodeCount, NodeCount]
     """Fewest and most."""
     dirichlet_alpha: tuple[Factor, Factor]
     cut_layers: Annotated[Units, Field(ge=1)]
@@ -106,8 +106,12 @@ class CalibrationFile(Purpose):
 
     @model_validator(mode="after")
     def _parts_fit_each_other(self) -> "CalibrationFile":
+        """Lengths agree with the classes, ranges are ordered, and there are enough samples."""
         classes = len(self.train_samples)
-        for name, values in (("test_samples", self.test_samples), ("parameters.ease", self.parameters.ease)):
+        for name, values in (
+            ("test_samples", self.test_samples),
+            ("parameters.class_ease", self.parameters.class_ease),
+        ):
             if len(values) != classes:
                 raise ValueError(f"{name} has {len(values)} values, allowed: {classes}, as many as train_samples")
         for name in ("clients", "dirichlet_alpha"):

@@ -8,9 +8,9 @@ from splitgym.learning.surrogate.worlds import Worlds
 
 @kernel(INLINED)
 def move_cut(worlds: Worlds, n: int, cut_layer: int, part: Floats, parameters: Parameters) -> None:
-    """Moves the cut of world n to the given layer with those whose part in the data, [C], is not 0.
+    """Moves the cut of world n to the given layer; participants are clients whose part in the data, [C], is not 0.
 
-    Shallower: the server takes over the units behind it as the participants' weighted mean, and everybody's copies of
+    Shallower: the server takes over the units behind it as the participants' weighted mean, and all clients' copies of
     them are void. Deeper: participants (in the first round all) fetch the units in between; what is fetched is not
     behind the server.
     """
@@ -33,6 +33,7 @@ def move_cut(worlds: Worlds, n: int, cut_layer: int, part: Floats, parameters: P
 
 @kernel(INLINED)
 def _take_over(worlds: Worlds, n: int, cut_layer: int, part: Floats, share: Floats) -> None:
+    """Makes the participants' units behind a shallower cut the server's, by their weighted mean."""
     weight = 0.0
     for c in range(len(part)):
         if worlds.client_cut_layer[n, c] > cut_layer:

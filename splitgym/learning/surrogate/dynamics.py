@@ -1,8 +1,8 @@
-"""The law of learning: one round of it in many worlds.
+"""The dynamics of learning: one round in many worlds.
 
 Server and clients know each class to some degree (their skill), in proportion to the units that they hold. Rounds add
-to the skill of the classes in the mini-batches. A client also gets used to the classes of its own data, and falls
-behind while the server moves on without it. Losses and accuracies are read from these.
+to the skill of the classes in the mini-batches. A client also becomes biased towards the classes of its own data, and
+falls behind while the server trains without it. Losses and accuracies are read from these.
 """
 
 import numpy as np
@@ -33,9 +33,9 @@ def play_round(
         worlds: Changed in place.
         cut_layer: [N] 1..L-1.
         participants: [N, C]
-        aggregated: [N] share of the rows whose last-layer gradients are averaged, m / b.
+        aggregated: [N] fraction of the rows whose last-layer gradients are averaged, m / b.
         normals: [N, K + 2 C] standard normals: of the classes, of the clients' accuracies, of their losses.
-        parameters: Of the law, by cut layer.
+        parameters: Of the dynamics, by cut layer.
         test_share: [K] share of each class in the test data.
         evaluation_samples: Test samples on which accuracy is measured.
         evaluate_every: Rounds from one measurement to the next.
@@ -69,9 +69,9 @@ def _play_rounds(
     scratch: Floats,
     part: Floats,
 ) -> None:
-    """As `play_round`, with room to work in: [4, C, K] and [C]."""
+    """As `play_round`, with workspace: [4, C, K] and [C]."""
     clients, classes = participants.shape[1], len(test_share)
-    fresh = np.sqrt(1.0 - parameters.persistence**2) * parameters.wobble
+    fresh = np.sqrt(1.0 - parameters.persistence**2) * parameters.class_noise
     for n in range(len(cut_layer)):
         worlds.rounds[n] += 1
         total = 0.0
@@ -85,7 +85,7 @@ def _play_rounds(
             move_cut(worlds, n, cut_layer[n], part, parameters)
             train(worlds, n, part, aggregated[n], normals[n, classes + clients :], parameters, scratch)
             for k in range(classes):
-                worlds.wobble[n, k] = parameters.persistence * worlds.wobble[n, k] + fresh * normals[n, k]
+                worlds.class_noise[n, k] = parameters.persistence * worlds.class_noise[n, k] + fresh * normals[n, k]
         worlds.evaluated[n] = worlds.rounds[n] % evaluate_every == 0
         if worlds.evaluated[n]:
             of_clients = normals[n, classes : classes + clients]

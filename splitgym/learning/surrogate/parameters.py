@@ -1,4 +1,4 @@
-"""The numbers of the law of learning, which a calibration gives."""
+"""The numbers of the dynamics of learning, which a calibration gives."""
 
 from typing import Any, NamedTuple, Self
 
@@ -13,10 +13,10 @@ LEAST_SHARE = 1e-6
 
 
 class Parameters(NamedTuple):
-    """Skills and habits are logits; speeds are in logits a round."""
+    """Skills and label biases are logits; speeds are in logits a round."""
 
-    openness: float
-    """How readily an untrained network learns."""
+    initial_rate: float
+    """Rate at which an untrained network learns: speeds grow with (initial_rate + mean skill)^take_off."""
     take_off: float
     """Exponent with which it learns the faster, the more it knows."""
     server_speed: Floats
@@ -24,19 +24,20 @@ class Parameters(NamedTuple):
     client_speed: Floats
     """Speed of a client's own skill."""
     client_share: Floats
-    """Share of the network's skill that lies in the client's units."""
-    habit_speed: float
-    """Speed at which a client gets used to how frequent the classes are in its own data."""
+    """Fraction of the network's skill that lies in the client's units."""
+    label_bias_speed: float
+    """Speed at which a client becomes biased towards the classes that are frequent in its own data."""
     kept_by_server: Floats
-    """Share of the server's gradient that is left of aggregated rows with very few clients."""
+    """Fraction of the server's gradient that is left of aggregated rows with very few clients."""
     kept_by_client: float
     """The same of a client's gradient."""
     kept_by_number: float
-    """Exponent with which that share falls as more clients take part."""
+    """Exponent with which that fraction falls as more clients take part."""
     kept_by_evenness: float
-    """Exponent with which that share falls as a client's data have fewer classes."""
-    few: float
-    """How much slower a server learns from few clients."""
+    """Exponent with which that fraction falls as a client's data have fewer classes."""
+    few_client_penalty: float
+    """How much slower the server learns from few clients: its speed is divided by 1 + this times sum p_i^2, with
+    the fractions p_i of the participants in the data."""
     skew: float
     """Exponent with which the server learns the slower, the fewer classes the mini-batches have."""
     confusion: float
@@ -44,34 +45,34 @@ class Parameters(NamedTuple):
     drift: float
     """How far a client falls behind the server while that moves one logit on without it, logits."""
     returning: float
-    """Share of that distance that it makes up for in a round in which it takes part."""
+    """Fraction of that distance that it makes up for in a round in which it takes part."""
     decay: float
-    """Share of skill and habits lost in a round that trains somebody."""
+    """Fraction of skill and label biases lost in a round that trains any client."""
     ceiling: float
     """Highest accuracy of a class."""
     sharpness: float
     """Logits of the decision for one class per root of skill."""
     softness: float
     """Skill below which decisions are not as sharp, logits."""
-    ease: Floats
+    class_ease: Floats
     """How easily each class is recognised, as a multiple of its skill."""
-    luck: float
+    run_effect: float
     """Standard deviation, between runs, of the logarithm of all speeds."""
-    talent: float
+    class_effect: float
     """Standard deviation, between runs, of the logit of a class."""
-    wobble: float
+    class_noise: float
     """Standard deviation, from round to round, of the logit of a class."""
     persistence: float
-    """Correlation of that wobble from one round to the next."""
+    """Correlation of that noise from one round to the next."""
     loss_noise: float
     """Standard deviation of the logarithm of a mini-batch's loss."""
 
     def without_chance(self) -> Self:
         """Of what is expected."""
-        return self._replace(luck=0.0, talent=0.0, wobble=0.0, loss_noise=0.0)
+        return self._replace(run_effect=0.0, class_effect=0.0, class_noise=0.0, loss_noise=0.0)
 
     def at_cuts(self, cut_layers: int) -> Self:
-        """With an array by cut layer (index 0: nobody holds anything) where a calibration has three numbers."""
+        """With an array by cut layer (index 0: no client holds a unit) where a calibration has three numbers."""
         place = np.linspace(0.0, 2.0, cut_layers) if cut_layers > 1 else np.zeros(1)
         spread: dict[str, Any] = {
             name: np.concatenate([[0.0], np.interp(place, np.arange(3.0), getattr(self, name))]) for name in BY_CUT

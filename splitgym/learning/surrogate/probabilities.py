@@ -10,7 +10,7 @@ LARGEST = 400.0
 
 @kernel(NO_REFCOUNT, fastmath=True)
 def grow(logits: Floats) -> None:
-    """Access logits into about exp(logit), in place: (1 + x / 1024)^1024.
+    """Makes of logits about exp(logit), in place: (1 + x / 1024)^1024.
 
     Compilers make of it a few multiplications of many numbers at once.
     """
@@ -26,11 +26,11 @@ def grow(logits: Floats) -> None:
 def answer(right: Floats, weight: Floats, others: Floats) -> None:
     """How likely a sample of each class is recognised.
 
-    The logit of the right class is its skill and its habit, those of the others are their habits.
+    The logit of the right class is its skill and its label bias, those of the others are their label biases.
 
     Args:
-        right: [C, K] logits of the right class, without its habit; becomes the probability of the right answer.
-        weight: [C, K] habits, logits; becomes exp(habit).
+        right: [C, K] logits of the right class, without its label bias; becomes the probability of the right answer.
+        weight: [C, K] label biases, logits; becomes exp(label bias).
         others: [C, K] to be filled: sum of the weights of the other classes.
     """
     clients, classes = right.shape

@@ -1,4 +1,4 @@
-"""The surrogate learner: the calibrated law in N worlds at once."""
+"""The surrogate learner: the calibrated dynamics in N worlds at once."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ from splitgym.types import Decision, RoundOutcome
 
 
 class Surrogate:
-    """Answers in N worlds, without training, what a round teaches; see `law.py` for how.
+    """Answers in N worlds, without training, what a round teaches; see `dynamics.py` for how.
 
     Args:
         scenario: Task and training settings; `clients.count` is the most clients C that an episode may have.
@@ -25,8 +25,8 @@ class Surrogate:
         worlds: N.
 
     Attributes:
-        calibration: The numbers of the law, where they come from and how far they err.
-        normals_per_reset: Standard normal numbers that a world needs for the begin of an episode.
+        calibration: The numbers of the dynamics, where they come from and how far they err.
+        normals_per_reset: Standard normal numbers that a world needs for the start of an episode.
         normals_per_round: Standard normal numbers that a world needs for a round.
         data_share: [N, C] share of all training samples; 0 for clients that are absent from an episode.
 
@@ -81,14 +81,14 @@ class Surrogate:
         dirichlet_alpha: Floats,
         normals: Floats,
     ) -> None:
-        """Begins episodes in some worlds: how the data lie, and the luck of the episode, are drawn.
+        """Begins episodes in some worlds: how the data lie, and the effects of the run, are drawn.
 
         Args:
             which: [W] indices of the worlds; all of them at first.
             rngs: One generator for each of them, for the data.
             clients: [W] how many of the C clients there are; the last ones are absent.
             dirichlet_alpha: [W] concentrations of partition='dirichlet'.
-            normals: [W, normals_per_reset] standard normal numbers, for the luck.
+            normals: [W, normals_per_reset] standard normal numbers, for accuracy and effects of the run.
         """
         counts = class_counts_of_worlds(
             self.calibration.train_samples,
@@ -109,7 +109,7 @@ class Surrogate:
 
         Args:
             decision: Of N worlds.
-            participants: [N, C] who takes part; only clients that are there.
+            participants: [N, C] participating clients; only those that are present.
             normals: [N, normals_per_round] standard normal numbers.
         """
         play_round(

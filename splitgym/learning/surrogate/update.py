@@ -1,4 +1,4 @@
-"""What a round teaches those who take part, and whom it leaves behind."""
+"""What a round teaches its participants, and which clients fall behind."""
 
 import numpy as np
 
@@ -28,10 +28,10 @@ def train(
     Args:
         worlds: Changed in place.
         n: The world.
-        part: [C] share of each client in the data of those that take part; 0: takes no part.
-        aggregated: Share of the rows whose last-layer gradients are averaged.
+        part: [C] fraction of each client in the data of the participants; 0: it is none.
+        aggregated: Fraction of the rows whose last-layer gradients are averaged.
         loss_normals: [C] standard normals.
-        p: Of the law, by cut layer.
+        p: Of the dynamics, by cut layer.
         scratch: [4, C, K]
     """
     known = _look(worlds, n, part, p, scratch[0], scratch[1])
@@ -40,7 +40,7 @@ def train(
     # One client alone has nothing to average.
     averaged = aggregated if concentration < 1.0 - 1e-9 else 0.0
     kept = concentration**p.kept_by_number if averaged > 0.0 else 1.0
-    pace = scratch.shape[2] * worlds.luck[n] * (p.openness + known) ** p.take_off
+    pace = scratch.shape[2] * worlds.run_effect[n] * (p.initial_rate + known) ** p.take_off
     gain = scratch[3, 0]
     gain[:] = 0.0
     worlds.loss[n] = 0.0
@@ -55,7 +55,7 @@ def train(
             worlds.client_loss[n, c] = -np.log(max(hit, 1e-9)) * noise
             worlds.loss[n] += part[c] * worlds.client_loss[n, c]
     left = 1.0 - averaged + averaged * min(p.kept_by_server[worlds.cut_layer[n]] * kept * evenness, 1.0)
-    speed = left * pace * p.server_speed[worlds.cut_layer[n]] / (1.0 + p.few * concentration)
+    speed = left * pace * p.server_speed[worlds.cut_layer[n]] / (1.0 + p.few_client_penalty * concentration)
     moved = 0.0
     for k in range(len(gain)):
         step = limited(speed * gain[k])
@@ -68,7 +68,7 @@ def train(
 
 @kernel(INLINED, fastmath=True)
 def _look(worlds: Worlds, n: int, part: Floats, p: Parameters, right: Floats, weight: Floats) -> float:
-    """Fills in logits and habits, [C, K]; returns the mean skill of those that take part."""
+    """Fills in logits and label biases, [C, K]; returns the mean skill of those that take part."""
     clients, classes = right.shape
     in_client = p.client_share[worlds.cut_layer[n]]
     known = 0.0
@@ -78,14 +78,14 @@ def _look(worlds: Worlds, n: int, part: Floats, p: Parameters, right: Floats, we
         for k in range(classes):
             right[c, k] = in_client * (worlds.own_skill[n, c, k] - behind) + (1.0 - in_client) * worlds.skill[n, k]
             skill += max(right[c, k], 0.0)
-            weight[c, k] = worlds.habit[n, c, k]
+            weight[c, k] = worlds.label_bias[n, c, k]
         known += part[c] * skill
     return known / classes
 
 
 @kernel(INLINED, fastmath=True)
 def _mix(worlds: Worlds, n: int, part: Floats, p: Parameters) -> tuple[float, float, float]:
-    """Of who takes part: sum of squared shares, mean evenness, and how well the classes are mixed (1: evenly)."""
+    """Of the participants: sum of squared fractions, mean evenness, and how well the classes are mixed (1: evenly)."""
     classes = worlds.skill.shape[1]
     concentration = evenness = squares = 0.0
     for c in range(len(part)):
@@ -101,14 +101,14 @@ def _mix(worlds: Worlds, n: int, part: Floats, p: Parameters) -> tuple[float, fl
 
 @kernel(INLINED, fastmath=True)
 def _teach(worlds: Worlds, n: int, c: int, pace: float, diversity: float, p: Parameters, scratch: Floats) -> float:
-    """Skill and habits of one client; leaves what it teaches the server, [K], in the third scratch array.
+    """Skill and label biases of one client; leaves what it teaches the server, [K], in the third scratch array.
 
     Returns:
         The mean probability of a right answer on the client's own data.
     """
     probability, weight, others = scratch[0, c], scratch[1, c], scratch[2, c]
-    share, own_skill, habit = worlds.class_share[n, c], worlds.own_skill[n, c], worlds.habit[n, c]
-    own_speed, habit_speed = pace * p.client_speed[worlds.cut_layer[n]], pace * p.habit_speed
+    share, own_skill, label_bias = worlds.class_share[n, c], worlds.own_skill[n, c], worlds.label_bias[n, c]
+    own_speed, label_bias_speed = pace * p.client_speed[worlds.cut_layer[n]], pace * p.label_bias_speed
     hit = wrong = 0.0
     for k in range(len(share)):
         hit += share[k] * probability[k]
@@ -117,6 +117,6 @@ def _teach(worlds: Worlds, n: int, c: int, pace: float, diversity: float, p: Par
         error = share[k] * (1.0 - probability[k])
         in_favour = weight[k] * (wrong - error / others[k])
         own_skill[k] += limited(own_speed * error) - p.decay * own_skill[k]
-        habit[k] += limited(habit_speed * (error - in_favour)) - p.decay * habit[k]
+        label_bias[k] += limited(label_bias_speed * (error - in_favour)) - p.decay * label_bias[k]
         others[k] = error * diversity - p.confusion * in_favour
     return hit

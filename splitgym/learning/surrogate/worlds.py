@@ -18,19 +18,19 @@ class Worlds(NamedTuple):
     """[N, C] of all samples; 0: there is no such client."""
     evenness: Floats
     """[N, C] power of the probability that two samples of a client differ in class; 1: all classes alike."""
-    luck: Floats
+    run_effect: Floats
     """[N] factor of all speeds."""
-    talent: Floats
+    class_effect: Floats
     """[N, K] logits."""
     skill: Floats
     """[N, K] of the server's units."""
     own_skill: Floats
     """[N, C, K] of a client's units."""
-    habit: Floats
+    label_bias: Floats
     """[N, C, K] by which a client prefers the classes that it has seen more often."""
     behind: Floats
     """[N, C] how far a client's units have fallen behind the server, logits."""
-    wobble: Floats
+    class_noise: Floats
     """[N, K] logits."""
     rounds: Ints
     """[N] played."""
@@ -59,19 +59,19 @@ class Worlds(NamedTuple):
 
     @classmethod
     def empty(cls, worlds: int, clients: int, classes: int) -> Self:
-        """Worlds in which nothing is yet, with nobody in them."""
+        """Worlds without clients, before any round."""
         of_world, of_client, of_class = (worlds,), (worlds, clients), (worlds, clients, classes)
         return cls(
             class_share=np.zeros(of_class),
             data_share=np.zeros(of_client),
             evenness=np.zeros(of_client),
-            luck=np.ones(of_world),
-            talent=np.zeros((worlds, classes)),
+            run_effect=np.ones(of_world),
+            class_effect=np.zeros((worlds, classes)),
             skill=np.zeros((worlds, classes)),
             own_skill=np.zeros(of_class),
-            habit=np.zeros(of_class),
+            label_bias=np.zeros(of_class),
             behind=np.zeros(of_client),
-            wobble=np.zeros((worlds, classes)),
+            class_noise=np.zeros((worlds, classes)),
             rounds=np.zeros(of_world, np.int64),
             cut_layer=np.zeros(of_world, np.int64),
             client_cut_layer=np.zeros(of_client, np.int64),
@@ -112,7 +112,7 @@ def settle(worlds: Worlds, n: int, class_counts: Ints, exponent: float) -> None:
         worlds.evenness[n, c] = max((1.0 - alike) * classes / (classes - 1), 0.0) ** exponent
     worlds.skill[n] = 0.0
     worlds.own_skill[n] = 0.0
-    worlds.habit[n] = 0.0
+    worlds.label_bias[n] = 0.0
     worlds.behind[n] = 0.0
     worlds.rounds[n] = 0
     worlds.cut_layer[n] = 0

@@ -1,4 +1,4 @@
-"""What `reset` is asked for: seeds and options, checked."""
+"""Arguments of `reset`, checked: seeds and options."""
 
 from collections.abc import Collection
 from typing import Any

@@ -1,4 +1,4 @@
-"""The law of learning: a step by hand, limit cases, and the rules of moving cuts."""
+"""The dynamics of learning: a step by hand, limit cases, and the rules of moving cuts."""
 
 import math
 
@@ -22,17 +22,17 @@ CUTS = 3
 def parameters(**changed) -> Parameters:
     """Without chance, but for what is changed."""
     numbers = {
-        "openness": 0.5,
+        "initial_rate": 0.5,
         "take_off": 1.0,
         "server_speed": np.array([0.3, 0.2, 0.1]),
         "client_speed": np.array([0.1, 0.2, 0.3]),
         "client_share": np.array([0.2, 0.4, 0.8]),
-        "habit_speed": 0.05,
+        "label_bias_speed": 0.05,
         "kept_by_server": np.array([0.5, 0.5, 0.5]),
         "kept_by_client": 0.3,
         "kept_by_number": 0.5,
         "kept_by_evenness": 1.0,
-        "few": 1.0,
+        "few_client_penalty": 1.0,
         "skew": 0.5,
         "confusion": 0.2,
         "drift": 0.3,
@@ -41,8 +41,8 @@ def parameters(**changed) -> Parameters:
         "ceiling": 0.95,
         "sharpness": 2.0,
         "softness": 0.5,
-        "ease": np.ones(3),
-        **dict.fromkeys(("luck", "talent", "wobble", "persistence", "loss_noise"), 0.0),
+        "class_ease": np.ones(3),
+        **dict.fromkeys(("run_effect", "class_effect", "class_noise", "persistence", "loss_noise"), 0.0),
     }
     return Parameters(**{**numbers, **changed}).at_cuts(CUTS)
 
@@ -92,11 +92,11 @@ def test_first_step_by_hand():
     speed = pace * 0.2 / (1 + (part**2).sum())
     np.testing.assert_allclose(made.skill[0], limited(speed * part @ (error * diversity - 0.2 * in_favour)), rtol=1e-9)
     np.testing.assert_allclose(made.own_skill[0], limited(pace * 0.2 * error), rtol=1e-9)
-    np.testing.assert_allclose(made.habit[0], limited(pace * 0.05 * (error - in_favour)), rtol=1e-9)
+    np.testing.assert_allclose(made.label_bias[0], limited(pace * 0.05 * (error - in_favour)), rtol=1e-9)
     np.testing.assert_allclose(made.client_loss[0], math.log(3), rtol=1e-9)
     known = np.maximum(0.4 * made.own_skill[0] + 0.6 * made.skill[0], 0)
     sharpness = p.sharpness / np.sqrt(p.softness + known.mean(1, keepdims=True))
-    weight = np.exp(sharpness * made.habit[0])
+    weight = np.exp(sharpness * made.label_bias[0])
     right = weight * np.exp(sharpness * known)
     expected = 0.95 * right / (right + weight.sum(1, keepdims=True) - weight)
     np.testing.assert_allclose(made.recall[0], expected, rtol=2e-3)
@@ -131,7 +131,7 @@ def test_aggregation_slows_learning_but_not_of_one_client_alone():
 
 
 def test_the_server_takes_over_what_one_of_four_clients_knows():
-    still = parameters(server_speed=np.zeros(3), client_speed=np.zeros(3), habit_speed=0.0, decay=0.0, drift=0.0)
+    still = parameters(server_speed=np.zeros(3), client_speed=np.zeros(3), label_bias_speed=0.0, decay=0.0, drift=0.0)
     made = worlds([[10, 10, 10]] * 4)
     play(made, 1, [True] * 4, numbers=still)
     play(made, 3, [True, False, False, False], numbers=still)
@@ -164,7 +164,7 @@ def test_who_is_away_falls_behind_by_the_mean_step_of_the_server():
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=20)
 def test_a_world_does_not_hear_of_the_others(seed):
-    rng, numbers = np.random.default_rng(seed), parameters(wobble=0.5, persistence=0.8, loss_noise=0.3)
+    rng, numbers = np.random.default_rng(seed), parameters(class_noise=0.5, persistence=0.8, loss_noise=0.3)
     counts = rng.integers(1, 20, (5, 4, 3))
     many, one = worlds(*counts), worlds(counts[3])
     for _ in range(12):
@@ -205,7 +205,7 @@ def test_the_server_takes_over_the_participants_mean_and_hands_it_on():
 
 
 def test_draws_lie_around_what_is_expected():
-    numbers = parameters(wobble=0.3, persistence=0.5, loss_noise=0.3)
+    numbers = parameters(class_noise=0.3, persistence=0.5, loss_noise=0.3)
     counts, rng = [[20, 10, 5], [5, 10, 20]], np.random.default_rng(1)
     expected, drawn = worlds(counts), worlds(*[counts] * 400)
     for _ in range(30):

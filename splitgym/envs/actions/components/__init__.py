@@ -1,0 +1,32 @@
+"""Components of actions, each in its own file: in whole numbers, in numbers -1..1, or both."""
+
+from splitgym.envs.actions.components.component import Component, Continuous, Discrete, Said, fraction, nearest
+from splitgym.envs.actions.components.cut_layers import CutLevels, CutParts
+from splitgym.envs.actions.components.owners import OwnerLevels
+from splitgym.envs.actions.components.phi import PhiAboveZero, PhiFraction, PhiLevels
+from splitgym.envs.actions.components.power import ClientPower, PowerLevels
+from splitgym.envs.actions.components.selection import SelectionLevels, SelectionSigns
+from splitgym.envs.actions.components.spectrum import SpectrumDemand
+from splitgym.envs.actions.components.utility import ClientWeights, LatencyExponent
+
+__all__ = [
+    "ClientPower",
+    "ClientWeights",
+    "Component",
+    "Continuous",
+    "CutLevels",
+    "CutParts",
+    "Discrete",
+    "LatencyExponent",
+    "OwnerLevels",
+    "PhiAboveZero",
+    "PhiFraction",
+    "PhiLevels",
+    "PowerLevels",
+    "Said",
+    "SelectionLevels",
+    "SelectionSigns",
+    "SpectrumDemand",
+    "fraction",
+    "nearest",
+]

@@ -1,0 +1,70 @@
+"""A component of an action: some of its entries, that say one thing of a decision."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitgym.arrays import Bools, Floats
+from splitgym.types import Decision, RoundState
+
+Said = dict[str, Any]
+"""What actions say in N worlds, by name. Fields of `Decision` have their names there, with a leading axis N."""
+
+
+class Component(ABC):
+    """Some entries of an action, and what they say.
+
+    Attributes:
+        entries: How many entries it has; 0: an action does not say it.
+    """
+
+    entries: int
+
+    @abstractmethod
+    def read(self, entries: NDArray[Any]) -> Said:
+        """What [N, entries] of N actions say."""
+
+    @abstractmethod
+    def write(self, decision: Decision, state: RoundState) -> NDArray[Any]:
+        """[entries] that say what a decision does, or nearly so; both of one world."""
+
+
+class Discrete(Component):
+    """A component in whole numbers from 0.
+
+    Args:
+        values: How many values each entry has.
+    """
+
+    def __init__(self, values: Sequence[int]) -> None:
+        self.values = tuple(values)
+        self.entries = len(self.values)
+
+    def masks(self, available: Bools) -> Bools:
+        """[N, sum of values] which values can be useful, with these available clients, [N, C]; here all of them."""
+        return np.ones((len(available), sum(self.values)), bool)
+
+
+class Continuous(Component):
+    """A component in numbers -1..1.
+
+    Args:
+        entries: How many.
+    """
+
+    def __init__(self, entries: int) -> None:
+        self.entries = entries
+
+
+def fraction(entries: NDArray[Any]) -> Floats:
+    """Entries -1..1 as fractions 0..1."""
+    parts: Floats = (entries.astype(np.float64) + 1) / 2
+    return parts
+
+
+def nearest(levels: Floats, value: Any) -> NDArray[np.intp]:
+    """Index of the nearest level, for a value or for each of an array."""
+    return np.abs(levels - np.asarray(value)[..., None]).argmin(-1)

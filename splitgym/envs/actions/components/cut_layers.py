@@ -1,0 +1,64 @@
+"""Where the network is cut: one entry, or one for each client; another for the second cut, where it is decided."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitgym.arrays import Floats, Ints
+from splitgym.envs.actions.components.component import Continuous, Discrete, Said, fraction
+from splitgym.types import Decision, RoundState, SystemParameters
+
+
+class CutLevels(Discrete):
+    """Cut layer - 1; behind the cut layers the second cut - 1, where it is decided.
+
+    Args:
+        system: Says which cuts there are, and which of them are decided.
+        clients: C.
+    """
+
+    def __init__(self, system: SystemParameters, clients: int) -> None:
+        grid = system.program.plans
+        self._by_client = grid.by_client
+        self._first = clients if grid.by_client else 1
+        self._second = grid.second_cuts > 1
+        super().__init__((system.cut_layers,) * (self._first + self._second))
+
+    def read(self, entries: NDArray[Any]) -> Said:
+        """`cut_layer`, [N] or [N, C], and `second_cut`, [N]; 0: it is not decided."""
+        cuts = entries.astype(np.int64) + 1
+        return {
+            "cut_layer": cuts[:, : self._first] if self._by_client else cuts[:, 0],
+            "second_cut": cuts[:, -1] if self._second else np.zeros(len(cuts), np.int64),
+        }
+
+    def write(self, decision: Decision, state: RoundState) -> Ints:
+        """A second cut that is not decided goes to the cut layer."""
+        levels = np.broadcast_to(np.asarray(decision.cut_layer) - 1, self._first)
+        if not self._second:
+            return levels
+        return np.append(levels, max(int(decision.second_cut), int(levels.min()) + 1) - 1)
+
+
+class CutParts(Continuous):
+    """-1..1 in L - 1 equal parts, one for each value of `CutLevels`.
+
+    Args:
+        system: See `CutLevels`.
+        clients: C.
+    """
+
+    def __init__(self, system: SystemParameters, clients: int) -> None:
+        self._levels = CutLevels(system, clients)
+        self._cut_layers = system.cut_layers
+        super().__init__(self._levels.entries)
+
+    def read(self, entries: NDArray[Any]) -> Said:
+        """As the discrete form."""
+        part = (fraction(entries) * self._cut_layers).astype(np.int64)
+        return self._levels.read(np.minimum(part, self._cut_layers - 1))
+
+    def write(self, decision: Decision, state: RoundState) -> Floats:
+        """The middle of each part."""
+        return (2 * self._levels.write(decision, state) + 1) / self._cut_layers - 1

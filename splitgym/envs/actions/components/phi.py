@@ -1,0 +1,77 @@
+"""The aggregation ratio phi: one entry; none in numbers -1..1 with a framework that does not aggregate."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitgym.arrays import Floats, Ints
+from splitgym.envs.actions.components.component import Continuous, Discrete, Said, fraction, nearest
+from splitgym.frameworks import Framework
+from splitgym.scenario import Scenario
+from splitgym.types import Decision, RoundState, SystemParameters
+from splitgym.types.legal import ROUNDING
+
+
+def levels_of(scenario: Scenario, system: SystemParameters, framework: Framework) -> Floats:
+    """Values of phi to choose from: those of the scenario that the framework allows; only 0 if there are none."""
+    levels = np.array(scenario.actions.aggregation_levels)
+    allowed = levels[levels <= system.highest_ratio + ROUNDING] if framework.aggregates else levels[:0]
+    return allowed if len(allowed) else np.zeros(1)
+
+
+class PhiLevels(Discrete):
+    """Index of a level of phi."""
+
+    def __init__(self, levels: Floats) -> None:
+        self._levels = levels
+        super().__init__((len(levels),))
+
+    def read(self, entries: NDArray[Any]) -> Said:
+        """`aggregation_ratio`, [N]."""
+        return {"aggregation_ratio": self._levels[entries[:, 0]]}
+
+    def write(self, decision: Decision, state: RoundState) -> Ints:
+        """The nearest level."""
+        return nearest(self._levels, decision.aggregation_ratio)[None]
+
+
+class PhiFraction(Continuous):
+    """-1..1 as 0 to the highest phi that the framework allows.
+
+    Args:
+        framework: Says whether there is an entry.
+        highest: The largest phi that it allows.
+    """
+
+    def __init__(self, framework: Framework, highest: float) -> None:
+        self._aggregates, self._highest = framework.aggregates, highest
+        super().__init__(int(framework.aggregates))
+
+    def read(self, entries: NDArray[Any]) -> Said:
+        """`aggregation_ratio`, [N]."""
+        ratio = self._of_highest(entries) * self._highest if self._aggregates else np.zeros(len(entries))
+        return {"aggregation_ratio": ratio}
+
+    def write(self, decision: Decision, state: RoundState) -> Floats:
+        """At most the highest."""
+        ratio = decision.aggregation_ratio / self._highest if self._highest > 0 else 0.0
+        return self._entry(np.array([min(ratio, 1.0)] if self._aggregates else []))
+
+    def _of_highest(self, entries: NDArray[Any]) -> Floats:
+        """[N] fraction of the highest phi."""
+        return fraction(entries[:, 0])
+
+    def _entry(self, of_highest: Floats) -> Floats:
+        """The entry of a fraction of the highest phi."""
+        return 2 * of_highest - 1
+
+
+class PhiAboveZero(PhiFraction):
+    """Up to 0 none, 0..1 as 0 to the highest phi that the framework allows."""
+
+    def _of_highest(self, entries: NDArray[Any]) -> Floats:
+        return np.maximum(entries[:, 0].astype(np.float64), 0.0)
+
+    def _entry(self, of_highest: Floats) -> Floats:
+        return of_highest

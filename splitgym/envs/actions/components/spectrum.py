@@ -1,0 +1,24 @@
+"""Demand for spectrum: an entry for each client."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitgym.arrays import Floats
+from splitgym.envs.actions.components.component import Continuous, Said, fraction
+from splitgym.types import Decision, RoundState
+
+
+class SpectrumDemand(Continuous):
+    """-1..1 as a demand 0..1; numbers of subchannels are in proportion to the demands."""
+
+    def read(self, entries: NDArray[Any]) -> Said:
+        """`spectrum_demand`, [N, C]."""
+        return {"spectrum_demand": fraction(entries)}
+
+    def write(self, decision: Decision, state: RoundState) -> Floats:
+        """Numbers of subchannels that each client has in its own slot, over the largest; which ones is lost."""
+        owned = decision.used(state.system.program.access)
+        counts = np.bincount(decision.assignment[owned], minlength=self.entries)
+        return 2 * (counts / max(int(counts.max(initial=0)), 1)) - 1

@@ -1,0 +1,42 @@
+"""Client weights, an entry for each client, and the exponent of the latency that they are weighed against."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitgym.arrays import Floats
+from splitgym.envs.actions.components.component import Continuous, Said
+from splitgym.types import Decision, RoundState
+
+HIGHEST_WEIGHT = 8.0
+"""Of a client; an ordinary one has weight 1, the least 1 / 8."""
+
+
+class ClientWeights(Continuous):
+    """Client i with entry a_i has weight 8^{a_i}; at -1 it has weight 0."""
+
+    def read(self, entries: NDArray[Any]) -> Said:
+        """`client_weight`, [N, C]; those with a weight above 0 are `selected`, so far."""
+        values = entries.astype(np.float64)
+        weight = np.where(values > -1, HIGHEST_WEIGHT**values, 0.0)
+        return {"client_weight": weight, "selected": weight > 0}
+
+    def write(self, decision: Decision, state: RoundState) -> Floats:
+        """Weight 1 for selected clients, 0 for the others."""
+        return np.where(decision.selected, 0.0, -1.0)
+
+
+class LatencyExponent(Continuous):
+    """-1..1 as an exponent 0..2."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+    def read(self, entries: NDArray[Any]) -> Said:
+        """`latency_exponent`, [N]."""
+        return {"latency_exponent": 1 + entries[:, 0].astype(np.float64)}
+
+    def write(self, decision: Decision, state: RoundState) -> Floats:
+        """Exponent 0: all clients with a weight are selected, if they can be in time."""
+        return np.array([-1.0])

@@ -1,0 +1,145 @@
+"""What schedulers, oracles and checks ask of the single environment, beside Gymnasium's methods."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from splitgym.arrays import Bools
+from splitgym.envs.actions import ActionCodec, codec
+from splitgym.envs.simulation import Simulation
+from splitgym.envs.world import World
+from splitgym.frameworks import Framework
+from splitgym.inputs import InputError
+from splitgym.scenario import Scenario
+from splitgym.types import Decision, RoundState, SystemParameters
+
+
+class SchedulerView:
+    """State, decisions and encodings of the environment's episode.
+
+    Attributes:
+        scenario: The environment's description.
+        framework: Its learning framework.
+    """
+
+    scenario: Scenario
+    framework: Framework
+    _simulation: Simulation
+    _begun = _running = _closed = False
+
+    def decode(self, action: NDArray[Any]) -> Decision:
+        """The decision that an action says in the present state.
+
+        Raises:
+            ValueError: the action is not in the action space.
+        """
+        return self._decode(action).world(0)
+
+    def encode(self, decision: Decision) -> NDArray[Any]:
+        """The action nearest to a decision; what the encoding cannot say is lost.
+
+        Raises:
+            ValueError: a field of the decision does not fit; the message names it.
+        """
+        state = self.state
+        return self._simulation.actions.encode(checked(decision, state), state)
+
+    def codec(self, action: str | type[ActionCodec] | None = None) -> ActionCodec:
+        """The encoding for decisions of this environment, as `action=` names it; None: its own.
+
+        Raises:
+            ScenarioError: there is none; the message suggests the nearest.
+        """
+        if action is None:
+            return self._simulation.actions
+        return codec(action, self.scenario, self.system, self.framework)
+
+    def action_masks(self) -> Bools:
+        """Flat bool mask over the values of the MultiDiscrete action, for MaskablePPO: see `ActionCodec`.
+
+        Raises:
+            AttributeError: the encoding has no masks.
+        """
+        self._need_reset()
+        return self._simulation.masks()[0]
+
+    def observe(self) -> NDArray[np.float32]:
+        """The observation that `reset` or the last step returned; `gymnasium.error.ResetNeeded` before a reset."""
+        self._need_reset()
+        return self._simulation.observe()[0]
+
+    @property
+    def state(self) -> RoundState:
+        """What the scheduler may believe at the start of the round; `gymnasium.error.ResetNeeded` before a reset."""
+        self._need_reset()
+        return self._simulation.world.state.world(0).copy()
+
+    @property
+    def truth(self) -> RoundState:
+        """What the round will run on; for oracles and checks, never in the observation."""
+        self._need_reset()
+        return self._simulation.world.truth.world(0).copy()
+
+    def fork(self) -> World:
+        """A copy of the world, in which an oracle can try what the future brings; `ResetNeeded` before a reset."""
+        self._need_reset()
+        return self._simulation.world.fork()
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a state: an episode has begun."""
+        return self._begun
+
+    @property
+    def system(self) -> SystemParameters:
+        """What stays the same over all rounds; that of every state."""
+        return self._simulation.world.system
+
+    @property
+    def cut_layers(self) -> int:
+        """Number of cut layers, L - 1."""
+        return self.system.cut_layers
+
+    @property
+    def aggregation_levels(self) -> tuple[float, ...]:
+        """The values of phi to choose from; only 0 with a framework that does not aggregate."""
+        return tuple(float(level) for level in self._simulation.actions.aggregation_levels)
+
+    @property
+    def observation_names(self) -> tuple[str, ...]:
+        """What stands at each index of the observation."""
+        return self._simulation.observations.names
+
+    def _decode(self, action: NDArray[Any]) -> Decision:
+        """The decision of an action, as a batch of one."""
+        self._need_episode()
+        actions = self._simulation.actions
+        return actions.decode(actions.check(action)[None], self._simulation.world.state)
+
+    def _need_open(self) -> None:
+        if self._closed:
+            raise gym.error.ClosedEnvironmentError("the environment is closed: make another one")
+
+    def _need_reset(self) -> None:
+        self._need_open()
+        if not self._begun:
+            raise gym.error.ResetNeeded("no episode has begun: call reset() first")
+
+    def _need_episode(self) -> None:
+        self._need_open()
+        if not self._running:
+            raise gym.error.ResetNeeded("no episode is running: call reset() before step()")
+
+
+def checked(decision: Any, state: RoundState) -> Decision:
+    """The decision, which fits the state.
+
+    Raises:
+        ValueError: it does not, or is none.
+    """
+    if not isinstance(decision, Decision):
+        raise InputError(f"decision = {decision!r}, allowed: a splitgym.types.Decision")
+    decision.check(state)
+    return decision

@@ -1,0 +1,23 @@
+"""The sections of a scenario: one frozen model each, with units in the field descriptions."""
+
+from splitgym.scenario.sections.cell import Cell
+from splitgym.scenario.sections.episode import Episode, Family
+from splitgym.scenario.sections.learning import Task, Training
+from splitgym.scenario.sections.nodes import Clients, Cloud, Server
+from splitgym.scenario.sections.radio import Radio
+from splitgym.scenario.sections.scheduling import Actions, Knowledge, Plan
+
+__all__ = [
+    "Actions",
+    "Cell",
+    "Clients",
+    "Cloud",
+    "Episode",
+    "Family",
+    "Knowledge",
+    "Plan",
+    "Radio",
+    "Server",
+    "Task",
+    "Training",
+]

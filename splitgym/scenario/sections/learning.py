@@ -1,0 +1,84 @@
+"""What is learnt, and how."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from splitgym.scenario.parts import NETWORKS, known
+from splitgym.scenario.quantities import BatchSize, Factor, Fraction, LearningRate, NodeCount, Rounds, Samples
+from splitgym.scenario.section import Section
+
+
+def _known_dataset(name: str) -> str:
+    if name not in ("digits", "mnist", "ham10000") and not name.endswith(".npz") and not all(name.partition(":")):
+        raise ValueError("allowed: 'digits', 'mnist' or 'ham10000', the path of an .npz file, or 'module:NAME'")
+    return name
+
+
+class Task(Section):
+    """What is learnt, by which network, and how the data lies at the clients."""
+
+    dataset: Annotated[str, AfterValidator(_known_dataset)] = Field(
+        "digits",
+        description="digits: inside scikit-learn; mnist, ham10000: files under SPLITGYM_DATA; the path of an .npz "
+        "file, see `splitgym.data.load`; or module:NAME of a function that makes one's own `splitgym.data.Source`.",
+    )
+    model: Annotated[str, AfterValidator(known(NETWORKS))] = Field(
+        "cnn", description="Network that is cut in two: resnet18, cnn, mlp, or module:NAME of one's own."
+    )
+    stem: Literal["7x7", "3x3"] = Field("7x7", description="First convolution of resnet18; 3x3: stride 1, no pooling.")
+    partition: Literal["iid", "dirichlet", "shards"] = Field("iid", description="How the clients share the data.")
+    dirichlet_alpha: Factor = Field(0.5, description="Concentration of partition='dirichlet'; smaller: more skew.")
+    shards_per_client: Samples = Field(2, description="Label shards a client gets with partition='shards'.")
+    augmentation: Literal["none", "symmetries"] = Field(
+        "none", description="symmetries: training images are mirrored and transposed at random."
+    )
+    train_samples: Samples | None = Field(None, description="Use at most so many training samples; absent: all.")
+    test_fraction: float = Field(0.2, gt=0, lt=1, description="Fraction of the data kept for the test.")
+    evaluation_samples: Samples | None = Field(
+        None,
+        description="Measure accuracy on a fixed part of the test set of so many samples; absent: all of it.",
+    )
+    evaluate_every: Rounds = Field(1, description="Measure accuracy every so many rounds.")
+
+
+class Training(Section):
+    """How clients and server train."""
+
+    batch_size: BatchSize = Field(64, description="Samples b of a client's mini-batch.")
+    optimizer: Literal["sgd", "adam"] = Field("sgd", description="Optimiser of the clients and of the server.")
+    client_learning_rate: LearningRate = Field(0.02, description="Learning rate of the clients' parts.")
+    server_learning_rate: LearningRate = Field(0.02, description="Learning rate of the server's part.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD (beta_1 of Adam).")
+    weight_decay: Annotated[float, Field(ge=0, le=1e6)] = Field(0.0, description="Weight decay.")
+    aggregation_ratio: Fraction = Field(0.5, description="phi of schedulers that do not choose one themselves.")
+    aggregation_reading: Literal["virtual", "inject"] = Field(
+        "virtual",
+        description="Aggregated gradients go back through the mean field of all clients' rows (virtual, m rows) or at "
+        "every client's own row (inject, the exact reference, n m rows).",
+    )
+    aggregation_correction: Literal["none", "unbiased"] = Field(
+        "none", description="unbiased: scale aggregated rows by 1 / sum lambda_i^2."
+    )
+    batch_statistics: Literal["joint", "per-client"] = Field(
+        "joint",
+        description="Batch norm on the server of psl, epsl and their kin normalises the rows of all clients together "
+        "or each client's by themselves; the other frameworks leave no choice.",
+    )
+    local_steps: BatchSize = Field(1, description="Mini-batches of each client in a round of framework 'fl'.")
+    clusters: NodeCount = Field(2, description="Number of clusters of framework 'cpsl'.")
+    switch_round: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = Field(
+        None,
+        description="Framework 'epsl-pt' aggregates in so many rounds; absent: until the loss stands still.",
+    )
+    plateau_rounds: Rounds = Field(
+        20,
+        description="The loss stands still when its mean over so many rounds is not 1 % below that of as many before.",
+    )
+    learning_rate_schedule: Literal["constant", "one-cycle"] = Field(
+        "constant", description="one-cycle: up to the learning rates and down to nothing within schedule_rounds."
+    )
+    schedule_rounds: Rounds = Field(600, description="Rounds of learning_rate_schedule='one-cycle'.")
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="bf16: mixed precision, where the processor has it; weights stay in fp32."
+    )
