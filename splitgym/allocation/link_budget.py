@@ -1,5 +1,6 @@
 """What the radio offers, as allocation needs it: noise floors, downlink rates and budgets of one world."""
 
+from functools import lru_cache
 from math import inf, log2
 from typing import NamedTuple
 
@@ -43,6 +44,7 @@ class Radio(NamedTuple):
     total_power_max_w: float
 
 
+@lru_cache(maxsize=32)
 def radio_of(system: SystemParameters) -> Radio:
     """The radio of a system."""
     return Radio(

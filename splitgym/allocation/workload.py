@@ -8,6 +8,7 @@ where a segment is what lies between two common phases. That holds for every fra
 one with the uplink and one with the unicast, SFL a second uplink in the last one.
 """
 
+from functools import lru_cache
 from math import inf
 from typing import Any, NamedTuple
 
@@ -71,6 +72,7 @@ class Load(NamedTuple):
     """[1] whether plans differ: then `common_s` counts."""
 
 
+@lru_cache(maxsize=32)
 def round_of(system: SystemParameters) -> Round:
     """The round of a system's program."""
     program: Program = system.program

@@ -34,7 +34,7 @@ class Plan:
             cuts = cuts[..., None]
         plans = state.system.program.plans.index(cuts, rows[..., None], second[..., None])
         if state.batched and plans.ndim == 1:
-            return np.broadcast_to(plans, (len(state.channel_gain), len(plans)))
+            return np.repeat(plans[None], len(state.channel_gain), axis=0)
         return plans
 
 
@@ -64,10 +64,11 @@ class Decision:
 
     def __post_init__(self) -> None:
         for name in ("assignment", "power_w_per_hz", "selected"):
-            object.__setattr__(self, name, np.asarray(getattr(self, name)))
+            if type(getattr(self, name)) is not np.ndarray:
+                object.__setattr__(self, name, np.asarray(getattr(self, name)))
         if np.ndim(self.cluster) < 1:
             object.__setattr__(self, "cluster", np.full(self.selected.shape, self.cluster))
-        if np.ndim(self.second_cut) == 0 and self.selected.ndim > 1:
+        if self.selected.ndim > 1 and np.ndim(self.second_cut) == 0:
             object.__setattr__(self, "second_cut", np.full(len(self.selected), self.second_cut))
 
     @property

@@ -50,8 +50,7 @@ def check_state(state: RoundState, one_world: bool = False) -> None:
     check_array("state.server_hz", state.server_hz, "iuf", of_worlds)
     cuts = check_array("state.client_cut_layer", state.client_cut_layer, "iu", of_clients)
     check_range("state.client_cut_layer", cuts, 0, system.cut_layers)
-    second_cut = check_array("state.second_cut", state.second_cut, "iu", of_worlds)
-    check_range("state.second_cut", second_cut, 0, system.cut_layers)
+    _check_number("state.second_cut", state.second_cut, "iu", (0, system.cut_layers), of_worlds)
 
 
 def check_decision(decision: "Decision", state: RoundState) -> None:
@@ -98,7 +97,7 @@ def check_plan(state: RoundState, plan: "Plan", prefix: str = "", *shapes: tuple
     """
     worlds = state.channel_gain.shape[:-2]
     grid, cuts, numbers = state.system.program.plans, state.system.cut_layers, shapes or ((), worlds)
-    clients = ((state.channel_gain.shape[-2],), state.channel_gain.shape[:-1]) if grid.by_client else ()
+    clients = (state.channel_gain.shape[:-1],) if grid.by_client else ()
     _check_number(f"{prefix}cut_layer", plan.cut_layer, "iu", (1, cuts), *numbers, *clients)
     _check_number(f"{prefix}second_cut", plan.second_cut, "iu", (0, cuts * (grid.second_cuts > 1)), *numbers)
     _check_number(f"{prefix}aggregation_ratio", plan.aggregation_ratio, "iuf", (0, 1), *numbers)
@@ -144,9 +143,8 @@ def check_arguments(state: RoundState, one_world: bool = True, **values: Any) ->
 
 def check_cut_layer(state: RoundState, value: Any) -> None:
     """Raises an InputError if it is no cut layer 1..L-1, one for all, one for each world, or one for each client."""
-    worlds, clients = state.channel_gain.shape[:-2], state.channel_gain.shape[:-1]
-    shapes = (clients[-1:], clients) if state.system.program.plans.by_client else ()
-    _check_number("cut_layer", value, "iu", (1, state.system.cut_layers), (), worlds, *shapes)
+    clients = (state.channel_gain.shape[:-1],) if state.system.program.plans.by_client else ()
+    _check_number("cut_layer", value, "iu", (1, state.system.cut_layers), (), state.channel_gain.shape[:-2], *clients)
 
 
 def check_second_cut(state: RoundState, value: Any) -> None:
@@ -201,6 +199,8 @@ def check_array(name: str, value: Any, kinds: str, shape: tuple[int, ...]) -> ND
     Raises:
         InputError: it is none.
     """
+    if type(value) is np.ndarray and value.shape == shape and value.dtype.kind in kinds:
+        return value  # As nearly always.
     array = _array(name, value, "an array")
     if array.shape != shape:
         raise InputError(f"{name} has shape {array.shape}, allowed: {shape_text(shape)}")
@@ -211,11 +211,11 @@ def check_array(name: str, value: Any, kinds: str, shape: tuple[int, ...]) -> ND
 
 def check_range(name: str, array: NDArray[Any], low: float, high: float, allowed: str = "{low:g}..{high:g}") -> None:
     """Raises an InputError that names the first entry that is not between two numbers, both allowed."""
-    fits = (array >= low) & (array <= high)
-    if not fits.all():
-        place = tuple(int(index) for index in np.argwhere(~fits)[0])
-        where = str(list(place)) if place else ""
-        raise InputError(f"{name}{where} = {array[place]}, allowed: {allowed.format(low=low, high=high)}")
+    if array.size == 0 or (array.min() >= low and array.max() <= high):
+        return
+    place = tuple(int(index) for index in np.argwhere(~((array >= low) & (array <= high)))[0])
+    where = str(list(place)) if place else ""
+    raise InputError(f"{name}{where} = {array[place]}, allowed: {allowed.format(low=low, high=high)}")
 
 
 def shown(value: object) -> str:

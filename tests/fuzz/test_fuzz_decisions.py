@@ -222,7 +222,7 @@ def test_a_world_that_is_played_by_itself_refuses_too(envs):
         (lambda s, all_in: allocation.descent(s, all_in, 0.0, power="most"), r"power = 'most', allowed: 'control'"),
         (
             lambda _, all_in: allocation.descend(None, all_in, 0.0),
-            r"state = None, allowed: a splitgym\.rounds\.RoundState",
+            r"state = None, allowed: a splitgym\.types\.RoundState",
         ),
         (
             lambda s, all_in: allocation.descend(replace(s, client_hz=s.client_hz[:1]), all_in, 0.0),

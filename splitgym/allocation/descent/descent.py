@@ -13,7 +13,7 @@ from splitgym.allocation.workload import round_of
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access, aggregated_rows
 from splitgym.inputs import InputError
-from splitgym.types import Decision, RoundState, with_axis
+from splitgym.types import Decision, Plan, RoundState, with_axis
 from splitgym.types.legal import check_arguments, shown
 
 TRIALS = 5
@@ -114,7 +114,7 @@ def descent_unchecked(
     if access is Access.CLUSTERED and cluster is None:
         return _with_clusters(state, selected, aggregation_ratio, cut_layer, power, search)
     members = np.asarray(cluster if access is Access.CLUSTERED else np.zeros(selected.shape, np.int64))
-    slot = np.array(access.slot_of_clients(members), np.int64, order="C")
+    slot = members if access is Access.PARALLEL else np.array(access.slot_of_clients(members), np.int64, order="C")
     taking_part, given = selected & state.available, np.empty((*selected.shape[:-1], 0), np.int64)
     if assignment is not None:
         given = np.asarray(assignment, np.int64)
@@ -144,14 +144,13 @@ def descent_unchecked(
     owner, psd = found.owner, found.psd
     if access is Access.PARALLEL:
         owner, psd = owner[:, 0], psd[:, 0]
-    grid, plan = system.program.plans, plans if hold else np.take_along_axis(plans, found.plan[:, None], axis=1)
-    cut, second = grid.cut_layer[plan], grid.second_cut[plan[:, 0]]
-    if plan.shape[1] == 1:
-        cut = cut[:, 0]
+    grid, by_client = system.program.plans, hold and plans.shape[1] > 1
     if one:
-        of_one: Any = cut[0] if cut.ndim > 1 else int(cut[0])
-        decision = Decision(of_one, owner[0], psd[0], selected.copy(), aggregation_ratio, members, int(second[0]))
+        plan = int(found.plan[0])
+        cut, second = grid.cut_layer[plans[0]] if by_client else int(grid.cut_layer[plan]), int(grid.second_cut[plan])
+        decision = Decision(cut, owner[0], psd[0], selected.copy(), aggregation_ratio, members, second)
         return Descent(decision, int(found.participants[0]), float(found.latency_s[0]), found.steps_s[0])
+    cut, second = grid.cut_layer[plans if by_client else found.plan], grid.second_cut[found.plan]
     ratio = np.broadcast_to(np.asarray(aggregation_ratio, np.float64), len(plans))
     decision = Decision(cut, owner, psd, selected.copy(), ratio, members, second)
     return Descent(decision, found.participants, found.latency_s, found.steps_s)
@@ -187,26 +186,23 @@ def allocate_unchecked(
 
 def _plans(state: RoundState, aggregation_ratio: Any, cut_layer: Any, second_cut: Any) -> tuple[Ints, bool]:
     """[N, K] plans to choose from; or, and True, what is held: [N, 1] common ones, [N, C] those of each client."""
-    system, worlds = state.system, len(state.channel_gain) if state.batched else 1
-    grid, cuts = system.program.plans, system.cut_layers
-    rows = np.full(worlds, aggregated_rows(aggregation_ratio, system.batch_size))
+    system, grid, worlds = state.system, state.system.program.plans, len(state.channel_gain) if state.batched else 1
+    if cut_layer is not None and (second_cut is not None or grid.second_cuts == 1):
+        plans = Plan(cut_layer, aggregation_ratio, 0 if second_cut is None else second_cut).indices(state)
+        return with_axis(plans, not state.batched), True
+    rows = aggregated_rows(aggregation_ratio, system.batch_size)
+    rows = np.full(worlds, rows) if state.batched else int(rows)
     if cut_layer is None and second_cut is None:
-        return grid.candidates(rows), False
-    every_cut = np.arange(1, cuts + 1) if cut_layer is None else _by_world(cut_layer, worlds)
-    if second_cut is not None:
-        second: Any = _by_world(second_cut, worlds)
-    else:
-        second = np.arange(1, grid.second_cuts + 1)
-    plans = np.broadcast_arrays(grid.index(every_cut, rows[:, None], second), np.empty((worlds, 1)))[0]
-    return np.array(plans), cut_layer is not None and (second_cut is not None or grid.second_cuts == 1)
+        return with_axis(grid.candidates(rows), not state.batched), False
+    cuts = np.arange(1, system.cut_layers + 1) if cut_layer is None else _by_world(cut_layer)
+    second = np.arange(1, grid.second_cuts + 1) if second_cut is None else _by_world(second_cut)
+    plans = grid.index(cuts, np.reshape(rows, (-1, 1)), second)
+    return np.array(np.broadcast_to(plans, (worlds, plans.shape[-1]))), False
 
 
-def _by_world(value: Any, worlds: int) -> Ints:
-    """[N, 1] from one number or [N]; [N, C] from [C] or [N, C]."""
-    value = np.asarray(value, np.int64)
-    if value.ndim == 2 or (value.ndim == 1 and worlds == 1 and len(value) != 1):
-        return np.broadcast_to(value, (worlds, value.shape[-1]))
-    return np.broadcast_to(value.reshape(-1, 1), (worlds, 1))
+def _by_world(value: Any) -> Ints:
+    """[1, 1] from one number, [N, 1] from [N]."""
+    return np.asarray(value, np.int64).reshape(-1, 1)
 
 
 def _with_clusters(

@@ -49,7 +49,7 @@ class Found(NamedTuple):
     """What the kernel found in N worlds, with T slots."""
 
     plan: Ints
-    """[N] index among the plans to choose from."""
+    """[N] the plan that was chosen; where plans are held, the first of them."""
     owner: Ints
     """[N, T, M] -1: unused."""
     psd: Floats
@@ -194,7 +194,7 @@ def _try_plan(
             at.owner[t, k] = at.held.owner[k]
         write_psd(at.held, links, at.load, at.room.ends, even_power, at.psd[t])
     if _better(found, n, serves, latency_s):
-        found.plan[n], found.participants[n], found.latency_s[n] = choice, serves, latency_s
+        found.plan[n], found.participants[n], found.latency_s[n] = of.plans[n, choice], serves, latency_s
         for t in range(at.owner.shape[0]):
             for k in range(at.owner.shape[1]):
                 found.owner[n, t, k], found.psd[n, t, k] = at.owner[t, k], at.psd[t, k]
