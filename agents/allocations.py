@@ -23,7 +23,7 @@ from splitgym.allocation.descent.descent import descend
 from splitgym.arrays import Bools
 from splitgym.frameworks.phases import Access
 from splitgym.parts import Parts
-from splitgym.types import Decision, RoundState
+from splitgym.types import Decision, Plan, RoundState
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Allocation:
             return descend(state, selected, aggregation_ratio, cut_layer=cut_layer, assignment=assignment)
         if cut_layer is None:
             return deal_best_cut(state, selected, aggregation_ratio, deal)
-        return deal_evenly(state, cut_layer, selected, aggregation_ratio, deal)
+        return deal_evenly(state, Plan(cut_layer, aggregation_ratio), selected, deal)
 
     def _cut_layer(self, state: RoundState, rng: np.random.Generator) -> int | None:
         if self.cut_layer == "random":

@@ -30,14 +30,13 @@ SPLITS = 45
 """Steps of the search over two uplinks: the bracket shrinks to 4e-10 of its width, the time's error to far less."""
 
 
-def control_power(state: RoundState, cut_layer: int, assignment: Ints, aggregation_ratio: float) -> Floats:
+def control_power(state: RoundState, plan: Plan, assignment: Ints) -> Floats:
     """Powers under which the round ends as early as the budgets allow; no client uses more than it then needs.
 
     Args:
         state: Of one world, as the scheduler believes it.
-        cut_layer: 1..L-1.
+        plan: How clients train.
         assignment: [M] owner of each subchannel, -1: unused.
-        aggregation_ratio: phi.
 
     Returns:
         [M] W/Hz; 0 on unused subchannels.
@@ -47,7 +46,7 @@ def control_power(state: RoundState, cut_layer: int, assignment: Ints, aggregati
             fit the state.
     """
     check_arguments(state, assignment=assignment)
-    load = own_load(state, Plan(cut_layer, aggregation_ratio))
+    load = own_load(state, plan)
     check_uplinks(uplinks(load))
     links = own_links(state)
     held = no_holdings(*state.channel_gain.shape)

@@ -36,13 +36,13 @@ class PlanGrid:
         Args:
             cut_layer: 1..L-1.
             aggregated_rows: m = ceil(phi b); this and the next do not matter where nobody decides them.
-            second_cut: 1..L-1.
+            second_cut: 1..L-1; 0: as one at the cut layer.
         """
         index = np.asarray(cut_layer, np.int64) - 1
         if self.row_counts > 1:
             index = index * self.row_counts + aggregated_rows
         if self.second_cuts > 1:
-            index = index * self.second_cuts + (np.asarray(second_cut) - 1)
+            index = index * self.second_cuts + (np.maximum(second_cut, 1) - 1)
         return np.asarray(index, np.int64)
 
     @cached_property

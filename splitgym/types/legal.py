@@ -4,6 +4,7 @@ Kernels read arrays without a look at their bounds, so every public function tha
 whose name ends in `_unchecked` do not ask; they are for what the package itself has made.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 from splitgym.arrays import Bools
 from splitgym.frameworks.phases import Access
 from splitgym.inputs import InputError
+from splitgym.types.plan import Plan
 from splitgym.types.state import RoundState
 
 if TYPE_CHECKING:
-    from splitgym.types.decision import Decision, Plan
+    from splitgym.types.decision import Decision
 
 MOST_PSD = 1e9
 """W/Hz: a hundred times all power that a scenario allows, on one hertz."""
@@ -28,8 +30,8 @@ LONGEST = 100
 
 WORDS = {"b": "bool array", "iu": "whole numbers", "iuf": "numbers"}
 """What arrays of these kinds hold."""
-NUMBERS = ("cut_layer", "aggregation_ratio", "second_cut")
-"""Arguments that are one number, or one for each world."""
+NO_ARRAYS = ("plan", "cut_layer", "aggregation_ratio", "second_cut")
+"""Arguments that need not be arrays: a plan; numbers, for all or for each world."""
 
 
 def check_state(state: RoundState, one_world: bool = False) -> None:
@@ -86,7 +88,7 @@ def check_decision(decision: "Decision", state: RoundState) -> None:
     check_common_cut(decision.cut_layer, decision.selected, decision.aggregation_ratio, by_client)
 
 
-def check_plan(state: RoundState, plan: "Plan", prefix: str = "", *shapes: tuple[int, ...]) -> None:
+def check_plan(state: RoundState, plan: Plan, prefix: str = "", *shapes: tuple[int, ...]) -> None:
     """Raises an InputError that names the first factor of a plan which does not fit the state.
 
     Args:
@@ -95,6 +97,8 @@ def check_plan(state: RoundState, plan: "Plan", prefix: str = "", *shapes: tuple
         prefix: Before the factor's name.
         shapes: That numbers may have; none: of one for all, or of one for each world.
     """
+    if not isinstance(plan, Plan):
+        raise InputError(f"plan = {shown(plan)}, allowed: a splitgym.types.Plan")
     worlds = state.channel_gain.shape[:-2]
     grid, cuts, numbers = state.system.program.plans, state.system.cut_layers, shapes or ((), worlds)
     clients = (state.channel_gain.shape[:-1],) if grid.by_client else ()
@@ -132,11 +136,12 @@ def check_arguments(state: RoundState, one_world: bool = True, **values: Any) ->
     Args:
         state: Of one world or N.
         one_world: Whether it has to be of one world.
-        **values: `cut_layer`, `selected`, `aggregation_ratio`, `assignment`, `cluster` or `power_w_per_hz`.
+        **values: `plan`, `cut_layer`, `second_cut`, `selected`, `aggregation_ratio`, `assignment`, `cluster` or
+            `power_w_per_hz`.
     """
     check_state(state, one_world)
     for name, value in values.items():
-        if name not in NUMBERS and not isinstance(value, np.ndarray):
+        if name not in NO_ARRAYS and not isinstance(value, np.ndarray):
             raise InputError(f"{name} = {shown(value)}, allowed: a numpy array")
         _ARGUMENTS[name](state, value)
 
@@ -263,7 +268,8 @@ def _check_cluster(state: RoundState, value: Any) -> None:
     check_range("cluster", check_array("cluster", value, "iu", (*worlds, clients)), 0, clients - 1)
 
 
-_ARGUMENTS = {
+_ARGUMENTS: dict[str, Callable[..., None]] = {
+    "plan": check_plan,
     "cut_layer": check_cut_layer,
     "second_cut": check_second_cut,
     "selected": check_selected,

@@ -10,7 +10,7 @@ from small_cells import COSTS, cell, random_assignment
 from splitgym.allocation import allocate, descend, descend_cuts
 from splitgym.allocation.descent.cuts_by_client import Costs, cut_costs, exact_cuts
 from splitgym.timing import round_cost
-from splitgym.types import Decision, RoundState
+from splitgym.types import Decision, Plan, RoundState
 
 CUTS = range(1, 4)
 
@@ -139,6 +139,6 @@ def test_expected_latency_is_that_of_the_round() -> None:
     for seed in range(10):
         state, _ = some(seed, "psl")
         cuts = np.random.default_rng(seed).integers(1, 4, 3)
-        decision = allocate(state, cuts, np.ones(3, bool), 0.0)
+        decision = allocate(state, Plan(cuts, 0.0), np.ones(3, bool))
         np.testing.assert_array_equal(decision.cut_layer, cuts)
         assert round_cost(state, decision).participants.all()

@@ -23,6 +23,7 @@ from splitgym.frameworks import get, names
 from splitgym.frameworks.phases import Access
 from splitgym.frameworks.segments import Weights
 from splitgym.timing import round_cost
+from splitgym.types import Plan
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -54,8 +55,8 @@ def test_everybody_takes_part_in_an_allocated_round(framework):
     _, state = cell(7, 3, 6, framework=framework)
     everybody = np.ones(3, bool)
     for decision in (
-        allocate(state, 2, everybody, 0.25),
-        equal_shares(state, 2, everybody, 0.25),
+        allocate(state, Plan(2, 0.25), everybody),
+        equal_shares(state, Plan(2, 0.25), everybody),
         descend(state, everybody, 0.25),
         paper_descend(state, everybody, 0.25),
     ):
@@ -95,7 +96,7 @@ def test_it_is_better_than_equal_shares(framework):
     worse, won = 0, []
     for seed in range(20):
         state, selected, phi = some(seed, framework)
-        shares = [round_cost(state, equal_shares(state, cut, selected, phi)).latency_s for cut in (1, 2, 3)]
+        shares = [round_cost(state, equal_shares(state, Plan(cut, phi), selected)).latency_s for cut in (1, 2, 3)]
         won.append(1 - descent(state, selected, phi).latency_s / min(shares))
         worse += won[-1] < -ROUNDING
     assert worse <= 1
@@ -189,7 +190,7 @@ def test_with_nobody_there_the_timeout_passes(framework, power):
 def test_turns_have_a_row_each(framework):
     _, state = cell(1, 5, 6, framework=framework)
     decision = descend(state, np.ones(5, bool), 0.0)
-    clusters = form_clusters(state, decision.cut_layer, np.ones(5, bool), 0.0).max() + 1
+    clusters = form_clusters(state, Plan(decision.cut_layer, 0.0), np.ones(5, bool)).max() + 1
     rows = {Access.PARALLEL: None, Access.CLUSTERED: clusters, Access.SEQUENTIAL: 5}[get(framework).access]
     shape = (6,) if rows is None else (rows, 6)
     assert decision.assignment.shape == decision.power_w_per_hz.shape == shape
@@ -208,9 +209,9 @@ def test_centralised_has_nothing_to_allocate_and_everybody_takes_part(subchannel
 
 def test_without_an_uplink_there_is_nothing_to_power():
     _, state = cell(0, 3, 5, framework="centralised")
-    owners = greedy_subchannels(state, 1, np.ones(3, bool), 0.0)
-    assert not control_power(state, 1, owners, 0.0).any()
-    assert not control_power(state, 1, np.array([0, 1, 2, 0, 1]), 0.0).any()
+    owners = greedy_subchannels(state, Plan(1, 0.0), np.ones(3, bool))
+    assert not control_power(state, Plan(1, 0.0), owners).any()
+    assert not control_power(state, Plan(1, 0.0), np.array([0, 1, 2, 0, 1])).any()
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -219,6 +220,6 @@ def test_who_has_nothing_to_send_leaves_its_power_to_the_others(seed):
     _, state = cell(seed, 3, 6, framework="centralised")
     state = replace(state, client_cut_layer=np.array([1, 3, 1]))
     assignment = random_assignment(np.random.default_rng(seed), 3, 6)
-    psd = control_power(state, 1, assignment, 0.0)
+    psd = control_power(state, Plan(1, 0.0), assignment)
     assert not psd[assignment != 1].any()
     assert psd[assignment == 1].sum() * 180e3 == pytest.approx(state.system.client_power_max_w, rel=1e-6)

@@ -33,7 +33,9 @@ def exchanged(state, cut, owner, phi, trials=ENDLESS):
 def round_s(state, cut, owner, phi):
     """Latency with exact power control, all clients selected."""
     clients = len(state.client_hz)
-    return latency(state, Decision(cut, owner, control_power(state, cut, owner, phi), np.ones(clients, bool), phi))
+    return latency(
+        state, Decision(cut, owner, control_power(state, Plan(cut, phi), owner), np.ones(clients, bool), phi)
+    )
 
 
 def single_exchanges(owner):

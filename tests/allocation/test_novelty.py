@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from small_cells import cell
 
 from splitgym.allocation import Prospect, Unified, equal_shares, novelty
+from splitgym.types import Plan
 
 
 def state_with(class_share, experience, data_share=None, **arrays):
@@ -71,7 +72,9 @@ def test_unified_by_novelty_takes_the_client_of_rare_classes():
     )
 
     def chosen(rule):
-        prospect = Prospect(state, 0.0, lambda s, who, phi: equal_shares(s, 2, who, phi), np.random.default_rng(0))
+        prospect = Prospect(
+            state, 0.0, lambda s, who, phi: equal_shares(s, Plan(2, phi), who), np.random.default_rng(0)
+        )
         return set(np.flatnonzero(rule(prospect)).tolist())
 
     assert 3 in chosen(Unified(1.0, diversity="novelty"))

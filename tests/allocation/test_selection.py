@@ -27,6 +27,7 @@ from splitgym.allocation.selection.rules import (
 )
 from splitgym.frameworks import names
 from splitgym.timing import round_cost
+from splitgym.types import Plan
 
 RULES = [
     Everybody(),
@@ -40,7 +41,7 @@ RULES = [
 
 
 def at_cut_2(state, selected, aggregation_ratio):
-    return equal_shares(state, 2, selected, aggregation_ratio)
+    return equal_shares(state, Plan(2, aggregation_ratio), selected)
 
 
 def prospect(state, allocation=at_cut_2, ratio=0.0, seed=0):

@@ -21,6 +21,7 @@ from splitgym.allocation.baselines.allocators import (
 )
 from splitgym.allocation.clusters import form_clusters
 from splitgym.timing import round_cost
+from splitgym.types import Plan
 from splitgym.types.legal import check_decision
 
 RULES = {
@@ -151,9 +152,9 @@ def test_chance_serves_everybody_with_the_same_probability_if_too_few():
 def test_even_powers_spend_the_budget_of_each_slot(rule, framework):
     scenario, state = cell(5, 5, 8, framework=framework, total_dbm=16.0)
     selected = np.array([True, True, False, True, True])
-    decision = deal_evenly(state, 2, selected, 0.5, RULES[rule])
+    decision = deal_evenly(state, Plan(2, 0.5), selected, RULES[rule])
     check_decision(decision, state)
-    cluster = form_clusters(state, 2, selected, 0.5)
+    cluster = form_clusters(state, Plan(2, 0.5), selected)
     slots = {"epsl": [[0, 1, 3, 4]], "sl": [[0], [1], [], [3], [4]]}.get(
         framework, [[i for i in (0, 1, 3, 4) if cluster[i] == t] for t in (0, 1)]
     )
@@ -177,7 +178,7 @@ def test_best_cut_loses_nobody_and_then_no_time(framework, seed, timeout_s):
     best = deal_best_cut(state, selected, 0.5, strongest_signal)
     cost = round_cost(state, best)
     for cut in (1, 2, 3):
-        other = round_cost(state, deal_evenly(state, cut, selected, 0.5, strongest_signal))
+        other = round_cost(state, deal_evenly(state, Plan(cut, 0.5), selected, strongest_signal))
         assert cost.participants.sum() >= other.participants.sum()
         assert cost.participants.sum() > other.participants.sum() or cost.latency_s <= other.latency_s
 

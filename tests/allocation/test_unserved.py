@@ -11,7 +11,7 @@ from small_cells import cell, check_budgets, latency, with_timeout
 
 from splitgym.allocation import control_power, descend, descent, equal_shares, unserved
 from splitgym.timing import round_cost
-from splitgym.types import Decision
+from splitgym.types import Decision, Plan
 from splitgym.types.legal import check_decision
 
 TWO, THREE = np.ones(2, bool), np.ones(3, bool)
@@ -53,7 +53,7 @@ def most_in_time(state, phi):
                     continue
                 for cut in range(1, state.system.cut_layers + 1):
                     band = np.array(owners)
-                    psd = control_power(state, cut, band, phi)
+                    psd = control_power(state, Plan(cut, phi), band)
                     decision = Decision(cut, band, psd, np.isin(np.arange(clients), served), phi)
                     if round_cost(state, decision).participants.sum() == size:
                         return size
@@ -167,7 +167,7 @@ def test_away():
     assert unserved(state, descend(state, np.array([True, False]), 0.5)) == {}
 
 
-@pytest.mark.parametrize("decide", [descend, lambda s, everybody, phi: equal_shares(s, 1, everybody, phi)])
+@pytest.mark.parametrize("decide", [descend, lambda s, everybody, phi: equal_shares(s, Plan(1, phi), everybody)])
 def test_too_slow_even_alone_by_hand(decide):
     """Toy, cut 1: 8 rows of 4096 cycles at 1e4 cycles/s are 3.3 s, and 8 kbit over 2 Mbit/s or more some ms."""
     state = toy(client_hz=np.array([1e6, 1e4]))
@@ -180,9 +180,9 @@ def test_too_slow_even_alone_by_hand(decide):
 def test_too_slow_beside_the_others():
     """Client 1 makes it with the whole band (39.8 ms), not with one subchannel (41.0 ms)."""
     state = toy(timeout_s=0.0405, client_hz=np.array([1e8, 1e6]))
-    alone = Decision(1, np.array([1, 1]), control_power(state, 1, np.array([1, 1]), 0.5), TWO, 0.5)
+    alone = Decision(1, np.array([1, 1]), control_power(state, Plan(1, 0.5), np.array([1, 1])), TWO, 0.5)
     assert round_cost(state, alone).participants.tolist() == [False, True]
-    reasons = unserved(state, equal_shares(state, 1, TWO, 0.5))
+    reasons = unserved(state, equal_shares(state, Plan(1, 0.5), TWO))
     assert reasons == {1: "beside the others its uplink does not end before the timeout of 0.0405 s"}
 
 

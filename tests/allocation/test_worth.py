@@ -41,8 +41,8 @@ def test_with_patience_one_it_is_the_unified_rule(cut, w, phi):
     for n, state in enumerate(SINGLES):
         loss = state.client_loss
         worth[n] = (1 - w) * loss[state.available].mean() + w * loss
-    full = np.full(len(worth), cut), np.full(len(worth), phi)
-    got = worth_most(BATCH, worth, np.ones(len(worth)), *full)
+    plan = Plan(np.full(len(worth), cut), np.full(len(worth), phi))
+    got = worth_most(BATCH, worth, np.ones(len(worth)), plan)
     rng = np.random.default_rng(0)
 
     def allocation(state, selected, ratio):
@@ -55,7 +55,7 @@ def test_with_patience_one_it_is_the_unified_rule(cut, w, phi):
 @given(seed=st.integers(0, 10_000), patience=st.floats(0, 2))
 def test_no_prefix_of_the_order_is_worth_more(seed, patience):
     worth = np.random.default_rng(seed).uniform(0.1, 8, (12, 8))
-    got = worth_most(BATCH, worth, np.full(12, patience), np.ones(12, int), np.zeros(12))
+    got = worth_most(BATCH, worth, np.full(12, patience), Plan(np.ones(12, int), np.zeros(12)))
     n = seed % 12
     state, mine = SINGLES[n], worth[n]
 
@@ -81,7 +81,7 @@ def test_in_a_small_cell_it_is_the_best_of_all_sets():
                 np.dot(worth, s) / descent(single, s, 0.0, cut_layer=2, search=False).latency_s ** patience
                 for s in sets
             ]
-            (got,) = worth_most(state, np.array([worth]), np.array([patience]), np.array([2]), np.zeros(1))
+            (got,) = worth_most(state, np.array([worth]), np.array([patience]), Plan(np.array([2]), np.zeros(1)))
             assert np.dot(worth, got) / descent(
                 single, got, 0.0, cut_layer=2, search=False
             ).latency_s ** patience == pytest.approx(max(values))
@@ -89,11 +89,12 @@ def test_in_a_small_cell_it_is_the_best_of_all_sets():
 
 def test_worlds_do_not_see_one_another():
     worth = np.random.default_rng(1).uniform(0, 3, (12, 8))
-    arguments = worth, np.full(12, 1.3), np.full(12, 2), np.full(12, 0.25)
-    together = worth_most(BATCH, *arguments)
+    patience, cuts, ratios = np.full(12, 1.3), np.full(12, 2), np.full(12, 0.25)
+    together = worth_most(BATCH, worth, patience, Plan(cuts, ratios))
     for n in range(12):
         arrays = {name: value[n : n + 1] for name, value in vars(BATCH).items() if name != "system"}
-        alone = worth_most(replace(BATCH, **arrays), *(value[n : n + 1] for value in arguments))
+        one = slice(n, n + 1)
+        alone = worth_most(replace(BATCH, **arrays), worth[one], patience[one], Plan(cuts[one], ratios[one]))
         assert np.array_equal(alone[0], together[n])
 
 

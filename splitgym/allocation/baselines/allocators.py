@@ -17,7 +17,7 @@ from splitgym.frameworks.phases import Access
 from splitgym.kernels import COMPILED, kernel
 from splitgym.timing import round_cost
 from splitgym.timing.rates import subchannel_rate
-from splitgym.types import Decision, RoundState
+from splitgym.types import Decision, Plan, RoundState
 from splitgym.types.legal import check_arguments
 
 Deal = Callable[[RoundState, Bools], Ints]
@@ -148,14 +148,13 @@ def by_chance(state: RoundState, selected: Bools, rng: np.random.Generator) -> I
     return rng.permutation(owner)
 
 
-def deal_evenly(state: RoundState, cut_layer: int, selected: Bools, aggregation_ratio: float, deal: Deal) -> Decision:
+def deal_evenly(state: RoundState, plan: Plan, selected: Bools, deal: Deal) -> Decision:
     """Subchannels as a rule deals them, in every slot anew, and the same power for everybody, spread evenly.
 
     Args:
         state: Of one world, as the scheduler believes it.
-        cut_layer: 1..L-1.
+        plan: How clients train.
         selected: [C]; clients that are not available get nothing.
-        aggregation_ratio: phi.
         deal: The rule.
 
     Returns:
@@ -164,9 +163,9 @@ def deal_evenly(state: RoundState, cut_layer: int, selected: Bools, aggregation_
     Raises:
         InputError: an argument does not fit the state; the message names it.
     """
-    check_arguments(state, cut_layer=cut_layer, selected=selected, aggregation_ratio=aggregation_ratio)
+    check_arguments(state, plan=plan, selected=selected)
     access = state.system.program.access
-    cluster = clusters_for_unchecked(state, cut_layer, selected, aggregation_ratio)
+    cluster = clusters_for_unchecked(state, plan, selected)
     if access is Access.PARALLEL:
         assignment = deal(state, selected)
         psd = even_psd(state, assignment)
@@ -174,17 +173,17 @@ def deal_evenly(state: RoundState, cut_layer: int, selected: Bools, aggregation_
         slot = access.slot_of_clients(cluster)
         assignment = np.stack([deal(state, selected & (slot == t)) for t in range(slot.max() + 1)])
         psd = np.stack([even_psd(state, band) for band in assignment])
-    return Decision(cut_layer, assignment, psd, selected.copy(), aggregation_ratio, cluster)
+    return Decision.under(plan, assignment, psd, selected.copy(), cluster)
 
 
 def deal_best_cut(state: RoundState, selected: Bools, aggregation_ratio: float, deal: Deal) -> Decision:
     """`deal_evenly` at the best cut layer, by enumeration: most clients take part, then the shortest round."""
     cuts = range(1, state.system.cut_layers + 1)
-    decisions = [deal_evenly(state, cut_layer, selected, aggregation_ratio, deal) for cut_layer in cuts]
+    decisions = [deal_evenly(state, Plan(cut_layer, aggregation_ratio), selected, deal) for cut_layer in cuts]
     costs = [round_cost(state, decision) for decision in decisions]
     return decisions[int(np.lexsort(([c.latency_s for c in costs], [-c.participants.sum() for c in costs]))[0])]
 
 
-def equal_shares(state: RoundState, cut_layer: int, selected: Bools, aggregation_ratio: float) -> Decision:
+def equal_shares(state: RoundState, plan: Plan, selected: Bools) -> Decision:
     """What a scheduler does that looks at nothing: `deal_evenly`, in turn."""
-    return deal_evenly(state, cut_layer, selected, aggregation_ratio, in_turn)
+    return deal_evenly(state, plan, selected, in_turn)

@@ -15,7 +15,7 @@ from splitgym.allocation.descent.descent import descent_unchecked, rank
 from splitgym.arrays import Bools
 from splitgym.inputs import InputError
 from splitgym.timing.cost import round_cost_unchecked
-from splitgym.types import Decision, RoundState
+from splitgym.types import Decision, Plan, RoundState
 from splitgym.types.legal import check_arguments, check_decision, check_state, shown
 
 
@@ -83,7 +83,9 @@ def descent_steps(
 
 
 def _steps(state: RoundState, selected: Bools, aggregation_ratio: float, tolerance: float) -> Iterator[Step]:
-    shares = replace(equal_shares(state, 1, selected & state.available, aggregation_ratio), selected=selected.copy())
+    shares = replace(
+        equal_shares(state, Plan(1, aggregation_ratio), selected & state.available), selected=selected.copy()
+    )
     now = _best_cut(state, shares)._replace(block="start")
     yield now
     while True:

@@ -96,16 +96,18 @@ def cut_problems(state: RoundState, served: Ints, aggregation_ratio: float) -> l
         served: [n] indices of the clients.
         aggregation_ratio: phi.
     """
-    problems = [cut_problem(state, served, cut, aggregation_ratio) for cut in range(1, state.system.cut_layers + 1)]
+    problems = [
+        cut_problem(state, served, Plan(cut, aggregation_ratio)) for cut in range(1, state.system.cut_layers + 1)
+    ]
     return sorted(problems, key=lambda problem: problem.latency_s(*problem.even_rates()))
 
 
-def cut_problem(state: RoundState, served: Ints, cut_layer: int, aggregation_ratio: float) -> CutProblem:
-    """The problem at one cut layer, 1..L-1; otherwise as `cut_problems`."""
-    links, load = own_links(state), own_load(state, Plan(cut_layer, aggregation_ratio))
+def cut_problem(state: RoundState, served: Ints, plan: Plan) -> CutProblem:
+    """The problem under one plan; otherwise as `cut_problems`."""
+    links, load = own_links(state), own_load(state, plan)
     segments, slowest_band = load.segments[0], float(links.band[served].min())
     return CutProblem(
-        cut_layer,
+        plan.cut_layer,
         served,
         load.compute_s[:segments, served],
         load.uplink_bits[:segments, served],

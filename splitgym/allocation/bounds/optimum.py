@@ -66,7 +66,7 @@ def exhaustive(state: RoundState, selected: Bools, aggregation_ratio: float) -> 
         latency_s = _try_all(links, load, problem.common_s, served, best_s, owner)
         if latency_s < best_s:
             best_s, cut_layer = latency_s, problem.cut_layer
-    return _with_best_powers(state, selected, aggregation_ratio, cut_layer, owner)
+    return _with_best_powers(state, Plan(cut_layer, aggregation_ratio), selected, owner)
 
 
 def exact(
@@ -94,7 +94,7 @@ def exact(
     problems = cut_problems(state, served, aggregation_ratio)
 
     def powers(cut_layer: int, owner: Ints) -> Floats:
-        return control_power(state, cut_layer, _named(owner, served), aggregation_ratio)
+        return control_power(state, Plan(cut_layer, aggregation_ratio), _named(owner, served))
 
     cut_layer = problems[0].cut_layer
     best = np.searchsorted(served, strongest_signal(state, selected))
@@ -108,20 +108,17 @@ def exact(
         bound_s = min(bound_s, found.bound_s)
         if found.owner is not None:
             best, best_s, cut_layer = found.owner, found.latency_s, problem.cut_layer
-    decision = _with_best_powers(state, selected, aggregation_ratio, cut_layer, _named(best, served))
+    decision = _with_best_powers(state, Plan(cut_layer, aggregation_ratio), selected, _named(best, served))
     return Optimum(decision, best_s, bound_s)
 
 
-def exact_subchannels(
-    state: RoundState, cut_layer: int, selected: Bools, aggregation_ratio: float, power_w_per_hz: Floats
-) -> Optimum:
+def exact_subchannels(state: RoundState, plan: Plan, selected: Bools, power_w_per_hz: Floats) -> Optimum:
     """The paper's first block, exact: the best owners of subchannels whose powers are given, by a programme.
 
     Args:
         state: Of one world, as the scheduler believes it.
-        cut_layer: 1..L-1.
+        plan: How clients train.
         selected: [C] who takes part; clients that are not available do not count.
-        aggregation_ratio: phi.
         power_w_per_hz: [M] power spectral density with which the owner of a subchannel sends, W/Hz.
 
     Raises:
@@ -129,14 +126,14 @@ def exact_subchannels(
     """
     served = served_clients(state, selected)
     check_arguments(state, power_w_per_hz=power_w_per_hz)
-    programme = MixedInteger(cut_problem(state, served, cut_layer, aggregation_ratio))
+    programme = MixedInteger(cut_problem(state, served, plan))
     programme.send_with(power_w_per_hz)
     found = _solve(programme, lambda owner: np.where(owner >= 0, power_w_per_hz, 0.0))
     if found.owner is None:
         raise ValueError(f"power_w_per_hz = {power_w_per_hz}, allowed: what the budgets allow to some owners")
     owner = _named(found.owner, served)
     psd = np.where(owner >= 0, power_w_per_hz, 0.0)
-    decision = Decision(cut_layer, owner, psd, selected.copy(), aggregation_ratio)
+    decision = Decision.under(plan, owner, psd, selected.copy())
     return Optimum(decision, found.latency_s, found.bound_s)
 
 
@@ -192,11 +189,9 @@ def _named(owner: Ints, served: Ints) -> Ints:
     return np.where(owner >= 0, served[owner], -1)
 
 
-def _with_best_powers(
-    state: RoundState, selected: Bools, aggregation_ratio: float, cut_layer: int, owner: Ints
-) -> Decision:
-    psd = control_power(state, cut_layer, owner, aggregation_ratio)
-    return Decision(cut_layer, owner, psd, selected.copy(), aggregation_ratio)
+def _with_best_powers(state: RoundState, plan: Plan, selected: Bools, owner: Ints) -> Decision:
+    """The decision under a plan with these owners of subchannels."""
+    return Decision.under(plan, owner, control_power(state, plan, owner), selected.copy())
 
 
 @kernel(COMPILED)

@@ -161,27 +161,35 @@ def descend(state: RoundState, selected: Bools, aggregation_ratio: Any, **held: 
     return descent(state, selected, aggregation_ratio, **held).decision
 
 
-def allocate(state: RoundState, cut_layer: Any, selected: Bools, aggregation_ratio: Any) -> Decision:
-    """Subchannels and powers for a given cut layer: the descent with the cut layer held.
+def descent_under(state: RoundState, plan: Plan, selected: Bools, **given: Any) -> Descent:
+    """`descent` under a plan, with the other arguments as there, all known to fit.
+
+    Where the second cut may be decided, 0 leaves it open; of a batch, a 0 of any world leaves it open in all.
+    """
+    second = plan.second_cut if state.system.program.plans.second_cuts > 1 and np.all(plan.second_cut) else None
+    return descent_unchecked(
+        state, selected, plan.aggregation_ratio, cut_layer=plan.cut_layer, second_cut=second, **given
+    )
+
+
+def allocate(state: RoundState, plan: Plan, selected: Bools) -> Decision:
+    """Subchannels and powers under a given plan: the descent with the plan held.
 
     Args:
         state: Of one world or N, as the scheduler believes it.
-        cut_layer: 1..L-1, or [N].
+        plan: Of one world or N; where the second cut may be decided, 0 leaves it open.
         selected: [C] or [N, C]; clients that are not available get nothing.
-        aggregation_ratio: phi, or [N].
 
     Raises:
         InputError: an argument does not fit the state; the message names it.
     """
-    return descend(state, selected, aggregation_ratio, cut_layer=cut_layer)
+    check_arguments(state, one_world=False, plan=plan, selected=selected)
+    return allocate_unchecked(state, plan, selected)
 
 
-def allocate_unchecked(
-    state: RoundState, cut_layer: Any, selected: Bools, aggregation_ratio: Any, second_cut: Any = None
-) -> Decision:
-    """`allocate` with arguments that are known to fit, and with a second cut, where one is decided."""
-    held = second_cut if state.system.program.plans.second_cuts > 1 else None
-    return descent_unchecked(state, selected, aggregation_ratio, cut_layer=cut_layer, second_cut=held).decision
+def allocate_unchecked(state: RoundState, plan: Plan, selected: Bools) -> Decision:
+    """`allocate` with arguments that are known to fit."""
+    return descent_under(state, plan, selected).decision
 
 
 def _plans(state: RoundState, aggregation_ratio: Any, cut_layer: Any, second_cut: Any) -> tuple[Ints, bool]:
@@ -212,7 +220,7 @@ def _with_clusters(
     if not state.batched:
         options = []
         for cut in range(1, state.system.cut_layers + 1) if cut_layer is None else (int(cut_layer),):
-            cluster = clusters_for_unchecked(state, cut, selected, aggregation_ratio)
+            cluster = clusters_for_unchecked(state, Plan(cut, aggregation_ratio), selected)
             held = {"cut_layer": cut, "power": power, "search": search, "cluster": cluster}
             options.append(descent_unchecked(state, selected, aggregation_ratio, **held))
         return min(options, key=lambda option: rank(option.participants, option.latency_s))

@@ -39,7 +39,7 @@ def no_dealing(clients: int) -> Dealing:
     )
 
 
-def greedy_subchannels(state: RoundState, cut_layer: int, selected: Bools, aggregation_ratio: float) -> Ints:
+def greedy_subchannels(state: RoundState, plan: Plan, selected: Bools) -> Ints:
     """Deals subchannels to clients: one each, weakest compute first; then always the straggler gets one more.
 
     A client spreads an even share of the power budgets over what it owns. The straggler is who needs longest for all
@@ -48,9 +48,8 @@ def greedy_subchannels(state: RoundState, cut_layer: int, selected: Bools, aggre
 
     Args:
         state: Of one world, as the scheduler believes it.
-        cut_layer: 1..L-1.
+        plan: How they train.
         selected: [C] who shall get subchannels.
-        aggregation_ratio: phi.
 
     Returns:
         [M] owner of each subchannel, -1: unused (only if nobody is selected or all were dropped).
@@ -59,7 +58,7 @@ def greedy_subchannels(state: RoundState, cut_layer: int, selected: Bools, aggre
         InputError: an argument does not fit the state; the message names it.
     """
     check_arguments(state, selected=selected)
-    load = own_load(state, Plan(cut_layer, aggregation_ratio))
+    load = own_load(state, plan)
     links = own_links(state)
     held = no_holdings(*state.channel_gain.shape)
     (segments, clients), order = load.compute_s.shape, np.zeros(len(selected), np.int64)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from splitgym.allocation.descent.descent import descent_unchecked
+from splitgym.allocation.descent.descent import descent_under
 from splitgym.allocation.workload import own_seconds
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.types import Plan, RoundState
@@ -20,7 +20,7 @@ def worth_most_first(worth: Floats, seconds: Floats) -> Ints:
     return np.lexsort((-worth, -per_second), axis=-1)
 
 
-def worth_most(state: RoundState, worth: Floats, patience: Floats, cut_layer: Ints, aggregation_ratio: Floats) -> Bools:
+def worth_most(state: RoundState, worth: Floats, patience: Floats, plan: Plan) -> Bools:
     """[N, C] the sets S of the largest sum_{i in S} worth_i / T(S)^patience, T the expected latency of their round.
 
     For every size it looks at the clients of the largest worth_i / t_i^patience, t their own seconds (see
@@ -31,32 +31,29 @@ def worth_most(state: RoundState, worth: Floats, patience: Floats, cut_layer: In
         state: Of N worlds, as the scheduler believes it.
         worth: [N, C], 0 to 1e6; who is worth nothing is left out.
         patience: [N] exponent of the latency, 0 to 1e6; 0: everybody who is worth something.
-        cut_layer: [N] 1..L-1.
-        aggregation_ratio: [N] phi.
+        plan: Of N worlds: how clients train.
 
     Raises:
         InputError: an argument does not fit the state; the message names it.
     """
-    check_arguments(state, one_world=False, cut_layer=cut_layer, aggregation_ratio=aggregation_ratio)
+    check_arguments(state, one_world=False, plan=plan)
     shape = state.available.shape
     check_range("worth", check_array("worth", worth, "iuf", shape), 0, MOST)
     check_range("patience", check_array("patience", patience, "iuf", shape[:1]), 0, MOST)
-    return worth_most_unchecked(state, worth, patience, cut_layer, aggregation_ratio)
+    return worth_most_unchecked(state, worth, patience, plan)
 
 
-def worth_most_unchecked(
-    state: RoundState, worth: Floats, patience: Floats, cut_layer: Ints, aggregation_ratio: Floats
-) -> Bools:
+def worth_most_unchecked(state: RoundState, worth: Floats, patience: Floats, plan: Plan) -> Bools:
     """`worth_most` of arguments that are known to fit."""
     worth = np.where(state.available, worth, 0.0)
     counts = (worth > 0).sum(-1)
-    seconds = own_seconds(state, Plan(cut_layer, aggregation_ratio), np.maximum(counts, 1))
+    seconds = own_seconds(state, plan, np.maximum(counts, 1))
     order = worth_most_first(worth, seconds ** patience[:, None])
     place = np.argsort(order, axis=-1)
     best, most = np.zeros(worth.shape, bool), np.full(len(worth), -np.inf)
     for size in sizes(int(counts.max(initial=0))):
         chosen = (place < size) & (worth > 0)
-        found = descent_unchecked(state, chosen, aggregation_ratio, cut_layer=cut_layer, search=False)
+        found = descent_under(state, plan, chosen, search=False)
         value = np.where(chosen, worth, 0.0).sum(-1) / found.latency_s**patience
         better = (found.participants == chosen.sum(-1)) & (value > most)
         best[better], most[better] = chosen[better], value[better]

@@ -13,7 +13,7 @@ from splitgym.envs.actions.codec import ActionCodec
 from splitgym.frameworks import Framework
 from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 from splitgym.scenario import Scenario
-from splitgym.types import Decision, RoundState, SystemParameters
+from splitgym.types import Decision, Plan, RoundState, SystemParameters
 
 
 class ContinuousCodec(ActionCodec):
@@ -55,7 +55,7 @@ class ContinuousCodec(ActionCodec):
             power_w_per_hz=psd,
             selected=selected,
             aggregation_ratio=ratio,
-            cluster=clusters_for_unchecked(state, cuts.cut_layer, selected, ratio),
+            cluster=clusters_for_unchecked(state, Plan(cuts.cut_layer, ratio), selected),
             second_cut=cuts.second_cut,
         )
 

@@ -11,7 +11,7 @@ from splitgym.arrays import Bools
 from splitgym.envs.actions.codec import ActionCodec, in_or_out_masks, nearest
 from splitgym.frameworks import Framework
 from splitgym.scenario import Scenario
-from splitgym.types import Decision, RoundState, SystemParameters
+from splitgym.types import Decision, Plan, RoundState, SystemParameters
 
 
 class DiscreteCodec(ActionCodec):
@@ -50,7 +50,7 @@ class DiscreteCodec(ActionCodec):
             power_w_per_hz=self._power_levels[level] * self._client_power_max_w / state.subchannel_hz,
             selected=selected,
             aggregation_ratio=ratio,
-            cluster=clusters_for_unchecked(state, cuts.cut_layer, selected, ratio),
+            cluster=clusters_for_unchecked(state, Plan(cuts.cut_layer, ratio), selected),
             second_cut=cuts.second_cut,
         )
 

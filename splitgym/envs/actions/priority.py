@@ -11,7 +11,7 @@ from splitgym.allocation.selection.utility import worth_most_unchecked
 from splitgym.envs.actions.codec import ActionCodec
 from splitgym.frameworks import Framework
 from splitgym.scenario import Scenario
-from splitgym.types import Decision, RoundState, SystemParameters
+from splitgym.types import Decision, Plan, RoundState, SystemParameters
 
 HIGHEST_WORTH = 8.0
 """Of a client; an ordinary one is worth 1, the least 1 / 8."""
@@ -42,8 +42,8 @@ class PriorityCodec(ActionCodec):
         worth = np.where(values[:, :c] > -1, HIGHEST_WORTH ** values[:, :c], 0.0)
         phi = np.maximum(values[:, -1], 0.0) * self._highest_ratio if self._aggregates else np.zeros(len(values))
         ratio = cuts.allowed(state.ratio(phi), worth > 0)
-        selected = worth_most_unchecked(state, worth, 1 + values[:, c], cuts.cut_layer, ratio)
-        return allocate_unchecked(state, cuts.cut_layer, selected, ratio, cuts.second_cut)
+        selected = worth_most_unchecked(state, worth, 1 + values[:, c], Plan(cuts.cut_layer, ratio))
+        return allocate_unchecked(state, Plan(cuts.cut_layer, ratio, cuts.second_cut), selected)
 
     def encode(self, decision: Decision, state: RoundState) -> NDArray[Any]:
         """Worth for those who are in, none for the others, no patience needed; subchannels and powers are lost."""

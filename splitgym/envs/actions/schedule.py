@@ -11,7 +11,7 @@ from splitgym.arrays import Bools
 from splitgym.envs.actions.codec import ActionCodec, in_or_out_masks, nearest
 from splitgym.frameworks import Framework
 from splitgym.scenario import Scenario
-from splitgym.types import Decision, RoundState, SystemParameters
+from splitgym.types import Decision, Plan, RoundState, SystemParameters
 
 
 class ScheduleCodec(ActionCodec):
@@ -30,7 +30,7 @@ class ScheduleCodec(ActionCodec):
         first, selected = self._cuts.entries, actions[:, self._cuts.entries : -1].astype(bool)
         cuts = self._cuts.from_levels(actions[:, :first])
         ratio = cuts.allowed(state.ratio(self.aggregation_levels[actions[:, -1]]), selected)
-        return allocate_unchecked(state, cuts.cut_layer, selected, ratio, cuts.second_cut)
+        return allocate_unchecked(state, Plan(cuts.cut_layer, ratio, cuts.second_cut), selected)
 
     def encode(self, decision: Decision, state: RoundState) -> NDArray[Any]:
         """Subchannels and powers of the decision are lost: decoding allocates anew."""
