@@ -1,13 +1,14 @@
 """Who can be served, and how soon at best: bounds on a client that had what no other needs."""
 
-from math import inf, log1p
+from math import inf
 
 from splitgym.allocation.link_budget import Links
 from splitgym.allocation.workload import Load, common_seconds
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 from splitgym.timing.barrier import duration
-from splitgym.timing.rates import LN2
+from splitgym.timing.power import even_power
+from splitgym.timing.rates import shannon_rate
 
 
 @kernel(INLINED)
@@ -22,11 +23,11 @@ def least_seconds(load: Load, links: Links, members: Bools, sharing: int, second
         spare_hz += hz
         least_hz = min(least_hz, hz)
     spare_hz -= (sharing - 1) * least_hz
-    power_w = min(links.client_max_w, links.total_max_w)
+    power_w = even_power(links.client_max_w, links.total_max_w, 1)
     for i in range(members.shape[0]):
         if not members[i]:
             continue
-        uplink = spare_hz * log1p(power_w / (spare_hz * links.lowest_floor[i])) / LN2
+        uplink = shannon_rate(spare_hz, power_w / (spare_hz * links.lowest_floor[i]))
         downlink = min(links.band[i], spare_hz * links.best_downlink[i])
         for s in range(load.segments[0]):
             uplink_s, downlink_s = (

@@ -4,7 +4,7 @@ A client's subchannels stand in the order of their noise floors, best first, bes
 water level is found from the top: assume that all are wet, and drop the worst while it would stay dry.
 """
 
-from math import inf, log1p, log2
+from math import inf, log2
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from splitgym.allocation.link_budget import Links
 from splitgym.arrays import Floats, Ints
 from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
-from splitgym.timing.rates import LN2
+from splitgym.timing.rates import LN2, natural_rate
 
 LARGEST_EXPONENT = 1000.0
 """log2 of the highest water level that is told from an endless one."""
@@ -149,13 +149,25 @@ def log_level(held: Holdings, links: Links, i: int, rate: float) -> tuple[float,
     return x, wide, floor
 
 
+@kernel(INLINED)
+def level_at(x: float) -> float:
+    """Water level, W/Hz, from its log2; endless where it is not told from an endless one."""
+    return 2.0**x if x < LARGEST_EXPONENT else inf
+
+
+@kernel(INLINED)
+def power_at(x: float, wide: float, floor: float) -> float:
+    """Power that fills the wet subchannels up to a level, W; arguments as `log_level` returns them."""
+    return wide * 2.0**x - floor if x < LARGEST_EXPONENT else inf
+
+
 @kernel(NO_REFCOUNT)
 def least_power(held: Holdings, links: Links, i: int, rate: float) -> float:
     """Least power with which client i reaches a rate, W."""
     if rate <= 0.0:
         return 0.0
     x, wide, floor = log_level(held, links, i, rate)
-    return wide * 2.0**x - floor if x < LARGEST_EXPONENT else inf
+    return power_at(x, wide, floor)
 
 
 @kernel(NO_REFCOUNT)
@@ -183,5 +195,5 @@ def even_rate(held: Holdings, links: Links, i: int, power_w: float) -> float:
     psd, rate = power_w / held.wide[i], 0.0
     for n in range(held.number[i]):
         k = held.own[i, n]
-        rate += links.hz[k] * log1p(psd / links.floor[i, k])
+        rate += natural_rate(links.hz[k], psd / links.floor[i, k])
     return rate / LN2

@@ -10,13 +10,14 @@ from math import inf, log
 
 import numpy as np
 
-from splitgym.allocation.assignment import LARGEST_EXPONENT, Holdings, greatest_rate, hold, log_level, no_holdings
+from splitgym.allocation.assignment import Holdings, greatest_rate, hold, level_at, log_level, no_holdings
 from splitgym.allocation.budget import even_power_w
 from splitgym.allocation.link_budget import Links, own_links
 from splitgym.allocation.workload import Load, own_load, uplinks
 from splitgym.arrays import Floats, Ints
 from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 from splitgym.timing.barrier import duration
+from splitgym.timing.power import even_power
 from splitgym.timing.rates import LN2
 from splitgym.types import Plan, RoundState
 from splitgym.types.legal import check_arguments
@@ -137,7 +138,7 @@ def even_share_w(held: Holdings, links: Links) -> float:
     holders = 0
     for i in range(held.number.shape[0]):
         holders += held.number[i] > 0
-    return min(links.client_max_w, links.total_max_w / max(holders, 1))
+    return even_power(links.client_max_w, links.total_max_w, holders)
 
 
 @kernel(NO_REFCOUNT)
@@ -242,7 +243,7 @@ def _power_for_end(held: Holdings, links: Links, load: Load, s: int, end: float,
         if needed == 0.0:
             continue
         x, wide, dry = log_level(held, links, i, needed)
-        level = 2.0**x if x < LARGEST_EXPONENT else inf
+        level = level_at(x)
         power_w += wide * level - dry
         if rate > floor[i]:
             slope -= LN2 * level * rate * rate / load.uplink_bits[s, i]

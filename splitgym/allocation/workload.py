@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from splitgym.allocation.budget import even_power_w
+from splitgym.allocation.link_budget import Radio, radio_of
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Program
 from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
@@ -30,6 +30,7 @@ from splitgym.timing.barrier import (
     duration,
 )
 from splitgym.timing.cell import Cloud, cloud_of
+from splitgym.timing.power import even_power
 from splitgym.timing.rates import subchannel_rate
 from splitgym.types import Plan, RoundState, SystemParameters, with_axis
 from splitgym.types.legal import check_plan
@@ -241,19 +242,18 @@ def own_seconds(state: RoundState, plan: Plan, sharing: Any) -> Floats:
         plan: Of one world or N.
         sharing: Number of clients, or [N].
     """
-    system, gain = state.system, np.atleast_2d(state.channel_gain.mean(-1))
-    hz = np.atleast_1d(state.subchannel_hz.sum(-1)) / sharing
+    gain, total_hz = np.atleast_2d(state.channel_gain.mean(-1)), np.atleast_1d(state.subchannel_hz.sum(-1))
     seconds: Floats = _own_seconds(
-        round_of(system),
+        round_of(state.system),
+        radio_of(state.system),
         with_axis(plan.indices(state), not state.batched),
         np.atleast_2d(state.client_hz),
         np.atleast_1d(state.server_hz),
         np.atleast_2d(state.client_cut_layer),
         np.atleast_1d(state.second_cut),
         gain,
-        hz,
-        even_power_w(state, sharing) / hz,
-        (system.downlink_psd_w_per_hz, system.noise_psd_w_per_hz),
+        total_hz,
+        np.array(np.broadcast_to(np.asarray(sharing, np.int64), total_hz.shape)),
     )
     return seconds if state.batched else seconds[0]
 
@@ -261,22 +261,24 @@ def own_seconds(state: RoundState, plan: Plan, sharing: Any) -> Floats:
 @kernel(COMPILED)
 def _own_seconds(
     of: Round,
+    radio: Radio,
     plans: Ints,
     client_hz: Floats,
     server_hz: Floats,
     client_cut_layer: Ints,
     second_cut: Ints,
     gain: Floats,
-    hz: Floats,
-    uplink_psd: Floats,
-    downlink_and_noise_psd: tuple[float, float],
+    total_hz: Floats,
+    sharing: Ints,
 ) -> Floats:
-    """[N, C]; `gain` is [N, C], `hz` and `uplink_psd` are [N]."""
+    """[N, C]; `gain` is [N, C], `total_hz` and `sharing` are [N]."""
     worlds, clients = gain.shape
     seconds, load = np.zeros((worlds, clients)), no_load(len(of.resource), clients)
     everybody = np.ones(clients, np.bool_)
-    downlink_psd, noise = downlink_and_noise_psd
+    downlink_psd, noise = radio.downlink_psd_w_per_hz, radio.noise_psd_w_per_hz
     for n in range(worlds):
+        hz = total_hz[n] / sharing[n]
+        psd = even_power(radio.client_power_max_w, radio.total_power_max_w, sharing[n]) / hz
         fill_load(load, of, plans[n], everybody, client_hz[n], server_hz[n], client_cut_layer[n], second_cut[n])
         for i in range(clients):
             up, down = 0.0, 0.0
@@ -284,7 +286,7 @@ def _own_seconds(
                 seconds[n, i] += load.compute_s[s, i]
                 up += load.uplink_bits[s, i]
                 down += load.downlink_bits[s, i]
-            seconds[n, i] += duration(up, subchannel_rate(hz[n], uplink_psd[n], gain[n, i], noise)) + duration(
-                down, subchannel_rate(hz[n], downlink_psd, gain[n, i], noise)
+            seconds[n, i] += duration(up, subchannel_rate(hz, psd, gain[n, i], noise)) + duration(
+                down, subchannel_rate(hz, downlink_psd, gain[n, i], noise)
             )
     return seconds

@@ -12,6 +12,7 @@ from splitgym.allocation.workload import Load, own_load
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import COMPILED, INLINED, kernel
 from splitgym.timing.barrier import duration
+from splitgym.timing.power import even_power
 from splitgym.types import Plan, RoundState
 from splitgym.types.legal import check_arguments
 
@@ -85,7 +86,7 @@ def deal(held: Holdings, links: Links, load: Load, served: Ints, dealing: Dealin
         seconds[i] = -compute[i]
     if served.shape[0] == 0:
         return
-    share_w = min(links.client_max_w, links.total_max_w / served.shape[0])
+    share_w = even_power(links.client_max_w, links.total_max_w, served.shape[0])
     sort_by(order, seconds)
     for i in order:
         give(held, links, i, _best_free(held, links, i))

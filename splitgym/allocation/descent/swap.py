@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.allocation.assignment import LARGEST_EXPONENT, Holdings, log_level
+from splitgym.allocation.assignment import Holdings, log_level, power_at
 from splitgym.allocation.link_budget import Links
 from splitgym.allocation.power import has_uplink, ready
 from splitgym.allocation.workload import Load
@@ -150,7 +150,7 @@ def _power_and_slope(goal: Goal, held: Holdings, links: Links, i: int) -> tuple[
     if rate == 0.0:
         return 0.0, 0.0
     x, wide, floor = log_level(held, links, i, rate)
-    power_w = wide * 2.0**x - floor if x < LARGEST_EXPONENT else inf
+    power_w = power_at(x, wide, floor)
     if not power_w < 2.0 * links.client_max_w:
         return 2.0 * links.client_max_w, 0.0
     duty = goal.duty[all_of.timed, i]
@@ -335,7 +335,7 @@ def _power_if(
     x = (rate + depth) / wide
     if x <= worst:
         return _power_if_some_stay_dry(holder[i].number, own, hz, floor, log_floor, i, come, gone, rate)
-    return wide * 2.0**x - dry if x < LARGEST_EXPONENT else inf
+    return power_at(x, wide, dry)
 
 
 @kernel(NO_REFCOUNT)
@@ -354,7 +354,7 @@ def _power_if_some_stay_dry(
         if to_come and (k < 0 or floor[i, come] < floor[i, k]):
             k = come
         if k < 0 or x <= log_floor[i, k]:
-            return wide * 2.0**x - dry if x < LARGEST_EXPONENT else inf
+            return power_at(x, wide, dry)
         wide += hz[k]
         depth += hz[k] * log_floor[i, k]
         dry += hz[k] * floor[i, k]
