@@ -22,7 +22,8 @@ from splitgym.allocation.descent.descent import Descent, allocate, descend, desc
 from splitgym.allocation.descent.greedy import greedy_subchannels
 from splitgym.allocation.descent.search import BLOCKS
 from splitgym.allocation.diagnostics import unserved
-from splitgym.allocation.power import control_power, even_psd
+from splitgym.allocation.even_split import even_psd
+from splitgym.allocation.power import control_power
 from splitgym.allocation.selection.novelty import novelty
 from splitgym.allocation.selection.rules import (
     Deadline,

@@ -11,13 +11,13 @@ from math import inf, log
 import numpy as np
 
 from splitgym.allocation.assignment import Holdings, greatest_rate, hold, level_at, log_level, no_holdings
-from splitgym.allocation.budget import even_power_w
+from splitgym.allocation.even_split import even_share_w
 from splitgym.allocation.link_budget import Links, own_links
+from splitgym.allocation.segment_times import end_at, has_uplink, last_without_uplink, rate_for, rate_needed, ready
 from splitgym.allocation.workload import Load, own_load, uplinks
 from splitgym.arrays import Floats, Ints
-from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
+from splitgym.kernels import NO_REFCOUNT, kernel
 from splitgym.timing.barrier import duration
-from splitgym.timing.power import even_power
 from splitgym.timing.rates import LN2
 from splitgym.types import Plan, RoundState
 from splitgym.types.legal import check_arguments
@@ -65,37 +65,6 @@ def check_uplinks(count: int) -> None:
         raise ValueError(f"the round has {count} uplinks with a wait for everybody between them, allowed: 2")
 
 
-def even_psd(state: RoundState, assignment: Ints) -> Floats:
-    """[M] W/Hz: every owner spends min(p_max, p_th / n), spread evenly over its subchannels.
-
-    Args:
-        state: Of one world.
-        assignment: [M] owner of each subchannel, -1: unused.
-
-    Raises:
-        InputError: an argument does not fit the state; the message names it.
-    """
-    check_arguments(state, assignment=assignment)
-    assignment = np.asarray(assignment, np.int64)
-    owners = len(np.unique(assignment[assignment >= 0]))
-    power_w = np.full(len(state.client_hz), even_power_w(state, owners))
-    psd = np.empty(len(assignment))
-    spread_power(power_w, assignment, state.subchannel_hz, np.empty(len(power_w)), psd)
-    return psd
-
-
-@kernel(INLINED)
-def spread_power(power_w: Floats, assignment: Ints, subchannel_hz: Floats, own_hz: Floats, psd: Floats) -> None:
-    """Fills in [M] W/Hz: every owner spreads its power ([C], W) evenly over its subchannels; with room for [C] Hz."""
-    for i in range(power_w.shape[0]):
-        own_hz[i] = 0.0
-    for k in range(assignment.shape[0]):
-        if assignment[k] >= 0:
-            own_hz[assignment[k]] += subchannel_hz[k]
-    for k in range(assignment.shape[0]):
-        psd[k] = power_w[assignment[k]] / own_hz[assignment[k]] if assignment[k] >= 0 else 0.0
-
-
 @kernel(NO_REFCOUNT)
 def control(held: Holdings, links: Links, load: Load, ends: Floats) -> float:
     """Least sum over the segments of the time at which the last client ends, of all who hold something.
@@ -130,61 +99,6 @@ def control(held: Holdings, links: Links, load: Load, ends: Floats) -> float:
     for s in range(load.segments[0]):
         total += ends[s]
     return total
-
-
-@kernel(NO_REFCOUNT)
-def even_share_w(held: Holdings, links: Links) -> float:
-    """What each of those who hold something may spend if all spend the same, W."""
-    holders = 0
-    for i in range(held.number.shape[0]):
-        holders += held.number[i] > 0
-    return even_power(links.client_max_w, links.total_max_w, holders)
-
-
-@kernel(NO_REFCOUNT)
-def has_uplink(held: Holdings, load: Load, s: int) -> bool:
-    """Whether anybody who holds something has bits to send in segment s."""
-    bits = 0.0
-    for i in range(held.number.shape[0]):
-        if held.number[i] > 0:
-            bits += load.uplink_bits[s, i]
-    return bits > 0.0
-
-
-@kernel(NO_REFCOUNT)
-def ready(held: Holdings, load: Load, s: int, i: int) -> float:
-    """Seconds of client i in segment s without its uplink."""
-    return load.compute_s[s, i] + duration(load.downlink_bits[s, i], held.downlink[i])
-
-
-@kernel(NO_REFCOUNT)
-def last_without_uplink(held: Holdings, load: Load, s: int) -> float:
-    """When the last client ends segment s, which has no uplink, s."""
-    last = 0.0
-    for i in range(held.number.shape[0]):
-        if held.number[i] > 0:
-            last = max(last, ready(held, load, s, i))
-    return last
-
-
-@kernel(NO_REFCOUNT)
-def end_at(held: Holdings, load: Load, s: int, rates: Floats) -> float:
-    """When the last client ends segment s if they send at these rates [C], s."""
-    last = 0.0
-    for i in range(held.number.shape[0]):
-        if held.number[i] > 0:
-            last = max(last, ready(held, load, s, i) + duration(load.uplink_bits[s, i], rates[i]))
-    return last
-
-
-@kernel(NO_REFCOUNT)
-def rate_for(held: Holdings, load: Load, s: int, i: int, end: float) -> float:
-    """Rate with which client i ends segment s in time; endless if no rate is enough."""
-    bits = load.uplink_bits[s, i]
-    if bits == 0.0:
-        return 0.0
-    left = end - ready(held, load, s, i)
-    return bits / left if left > 0.0 else inf
 
 
 @kernel(NO_REFCOUNT)
@@ -293,15 +207,6 @@ def _rates_for(held: Holdings, load: Load, s: int, end: float, rates: Floats) ->
     """Fills in the rates [C] with which everybody ends segment s in time."""
     for i in range(held.number.shape[0]):
         rates[i] = rate_for(held, load, s, i, end) if held.number[i] > 0 else 0.0
-
-
-@kernel(NO_REFCOUNT)
-def rate_needed(held: Holdings, load: Load, i: int, ends: Floats) -> float:
-    """Rate with which client i ends every segment in time, bits/s."""
-    rate = 0.0
-    for s in range(load.segments[0]):
-        rate = max(rate, rate_for(held, load, s, i, ends[s]))
-    return rate
 
 
 @kernel(NO_REFCOUNT)

@@ -8,8 +8,8 @@ from small_cells import cell, latency, random_assignment
 
 from splitgym.allocation import control_power
 from splitgym.allocation.assignment import hold, no_holdings
+from splitgym.allocation.descent.goal import no_goal
 from splitgym.allocation.descent.local_search import exchange
-from splitgym.allocation.descent.swap import no_goal
 from splitgym.allocation.link_budget import own_links
 from splitgym.allocation.power import control
 from splitgym.allocation.workload import own_load

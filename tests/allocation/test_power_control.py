@@ -11,8 +11,8 @@ from small_cells import COSTS, cell, random_assignment, spent_w, until_uplink_s,
 
 from splitgym.allocation import control_power, even_psd
 from splitgym.allocation.assignment import Holdings, give, greatest_rate, hold, least_power, no_holdings, take
+from splitgym.allocation.even_split import spread_power
 from splitgym.allocation.link_budget import Links, own_links
-from splitgym.allocation.power import spread_power
 from splitgym.frameworks import PlanGrid
 from splitgym.frameworks.phases import Program, Resource
 from splitgym.scenario import Scenario

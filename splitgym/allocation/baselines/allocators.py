@@ -10,8 +10,8 @@ import numpy as np
 
 from splitgym.allocation.budget import even_power_w
 from splitgym.allocation.clusters import clusters_for_unchecked
+from splitgym.allocation.even_split import even_psd
 from splitgym.allocation.max_snr import best_heard, no_heard
-from splitgym.allocation.power import even_psd
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access
 from splitgym.kernels import COMPILED, kernel

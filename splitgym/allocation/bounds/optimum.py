@@ -18,7 +18,8 @@ from splitgym.allocation.bounds.cut_problem import CutProblem, cut_problem, cut_
 from splitgym.allocation.bounds.mixed_integer import MixedInteger
 from splitgym.allocation.bounds.relaxation import relax
 from splitgym.allocation.link_budget import Links, own_links
-from splitgym.allocation.power import check_uplinks, control, control_power, ready
+from splitgym.allocation.power import check_uplinks, control, control_power
+from splitgym.allocation.segment_times import ready
 from splitgym.allocation.workload import Load, own_load, uplinks
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import COMPILED, kernel

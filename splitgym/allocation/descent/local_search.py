@@ -9,7 +9,8 @@ from math import inf
 
 from splitgym.allocation.admission import sort_by
 from splitgym.allocation.assignment import Holdings, give, take
-from splitgym.allocation.descent.swap import Goal, helps, set_goal
+from splitgym.allocation.descent.goal import Goal, set_goal
+from splitgym.allocation.descent.swap import helps
 from splitgym.allocation.link_budget import Links
 from splitgym.allocation.power import control
 from splitgym.allocation.workload import Load

@@ -7,12 +7,14 @@ import numpy as np
 
 from splitgym.allocation.admission import line, servable
 from splitgym.allocation.assignment import Holdings, even_rate, give, hold, release
+from splitgym.allocation.descent.goal import Goal, no_goal
 from splitgym.allocation.descent.greedy import Dealing, deal, no_dealing
 from splitgym.allocation.descent.local_search import exchange
-from splitgym.allocation.descent.swap import Goal, no_goal
+from splitgym.allocation.even_split import even_share_w
 from splitgym.allocation.link_budget import Links
 from splitgym.allocation.max_snr import Heard, best_heard, no_heard
-from splitgym.allocation.power import control, end_at, even_share_w
+from splitgym.allocation.power import control
+from splitgym.allocation.segment_times import end_at
 from splitgym.allocation.workload import Load, common_seconds
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel

@@ -7,7 +7,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from splitgym.allocation.clusters import clusters_for_unchecked
-from splitgym.allocation.power import spread_power
+from splitgym.allocation.even_split import spread_power
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.actions.codec import ActionCodec
 from splitgym.frameworks import Framework
