@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from splitgym.allocation.assignment import Holdings
+from splitgym.allocation.assignment import AssignmentState
 from splitgym.allocation.budget import even_power_w
 from splitgym.allocation.link_budget import Links
 from splitgym.arrays import Floats, Ints
@@ -33,7 +33,7 @@ def even_psd(state: RoundState, assignment: Ints) -> Floats:
 
 @kernel(INLINED)
 def spread_power(power_w: Floats, assignment: Ints, subchannel_hz: Floats, own_hz: Floats, psd: Floats) -> None:
-    """Fills in [M] W/Hz: every owner spreads its power ([C], W) evenly over its subchannels; with room for [C] Hz."""
+    """Fills in [M] W/Hz: every owner spreads its power ([C], W) evenly over its subchannels; `own_hz` is workspace."""
     for i in range(power_w.shape[0]):
         own_hz[i] = 0.0
     for k in range(assignment.shape[0]):
@@ -44,7 +44,7 @@ def spread_power(power_w: Floats, assignment: Ints, subchannel_hz: Floats, own_h
 
 
 @kernel(NO_REFCOUNT)
-def even_share_w(held: Holdings, links: Links) -> float:
+def even_share_w(held: AssignmentState, links: Links) -> float:
     """What each of those who hold something may spend if all spend the same, W."""
     holders = 0
     for i in range(held.number.shape[0]):

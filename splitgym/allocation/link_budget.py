@@ -53,7 +53,7 @@ def radio_of(system: SystemParameters) -> Radio:
 
 
 @kernel(COMPILED)
-def room_for_links(clients: int, subchannels: int, radio: Radio) -> Links:
+def empty_links(clients: int, subchannels: int, radio: Radio) -> Links:
     """Links that nobody has, to be filled."""
     return Links(
         np.zeros(subchannels),
@@ -91,6 +91,6 @@ def own_links(state: RoundState) -> Links:
     """The links; `state` is of one world."""
     clients, subchannels = state.channel_gain.shape
     radio, everybody = radio_of(state.system), np.ones(clients, np.bool_)
-    links = room_for_links(clients, subchannels, radio)
+    links = empty_links(clients, subchannels, radio)
     fill_links(links, radio, state.subchannel_hz, state.channel_gain, everybody)
     return links

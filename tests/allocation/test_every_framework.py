@@ -92,7 +92,7 @@ def test_it_is_no_worse_than_its_blocks_held(framework, seed):
 
 @pytest.mark.parametrize("framework", [name for name in names() if name != "centralised"])
 def test_it_is_better_than_equal_shares(framework):
-    """Hardly ever worse, as exchanges end where no single one helps; equal shares may be lucky."""
+    """Hardly ever worse, as swaps end where no single one helps; equal shares may be lucky."""
     worse, won = 0, []
     for seed in range(20):
         state, selected, phi = some(seed, framework)

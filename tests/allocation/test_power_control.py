@@ -10,7 +10,15 @@ from scipy.optimize import brentq, minimize
 from small_cells import COSTS, cell, random_assignment, spent_w, until_uplink_s, with_total
 
 from splitgym.allocation import control_power, even_psd
-from splitgym.allocation.assignment import Holdings, give, greatest_rate, hold, least_power, no_holdings, take
+from splitgym.allocation.assignment import (
+    AssignmentState,
+    assign,
+    assign_all,
+    greatest_rate,
+    least_power,
+    no_assignment,
+    release,
+)
 from splitgym.allocation.even_split import spread_power
 from splitgym.allocation.link_budget import Links, own_links
 from splitgym.frameworks import PlanGrid
@@ -255,14 +263,14 @@ def test_power_spread_by_hand() -> None:
     assert psd.tolist() == [2.0, 1.5, 0.0, 2.0]
 
 
-def held_by(seed: int, decades: float) -> tuple[RoundState, Links, Holdings, np.ndarray]:
+def held_by(seed: int, decades: float) -> tuple[RoundState, Links, AssignmentState, np.ndarray]:
     """A client's links over eight subchannels of different widths, of which it holds the first ones that are listed."""
     rng = np.random.default_rng(seed)
     _, state = cell(seed, 2, 8, decades=decades)
     state = replace(state, subchannel_hz=rng.uniform(0.5, 2, 8) * 180e3)
-    links, held = own_links(state), no_holdings(2, 8)
+    links, held = own_links(state), no_assignment(2, 8)
     own = rng.permutation(8)[: rng.integers(1, 9)]
-    hold(held, links, np.where(np.isin(np.arange(8), own), 0, -1))
+    assign_all(held, links, np.where(np.isin(np.arange(8), own), 0, -1))
     return state, links, held, own
 
 
@@ -304,18 +312,18 @@ def test_sums_of_what_is_held_do_not_depend_on_how_it_came_about(seed: int) -> N
     rng = np.random.default_rng(seed)
     _, state = cell(seed, 3, 6, decades=6.0)
     links = own_links(state)
-    held, anew, owner = no_holdings(3, 6), no_holdings(3, 6), np.full(6, -1)
+    held, anew, owner = no_assignment(3, 6), no_assignment(3, 6), np.full(6, -1)
     for _ in range(40):
         k = int(rng.integers(6))
         if owner[k] >= 0:
-            take(held, links, k)
+            release(held, links, k)
             owner[k] = -1
         else:
             owner[k] = int(rng.integers(3))
-            give(held, links, int(owner[k]), k)
-    hold(anew, links, owner)
+            assign(held, links, int(owner[k]), k)
+    assign_all(anew, links, owner)
     np.testing.assert_array_equal(held.owner, owner)
-    for got, expected, name in zip(held, anew, Holdings._fields, strict=True):
+    for got, expected, name in zip(held, anew, AssignmentState._fields, strict=True):
         if name != "own":
             np.testing.assert_array_equal(got, expected)
     for i in range(3):

@@ -122,13 +122,15 @@ FUNCTIONS = {
     "equal_shares": lambda state, d, _: allocation.equal_shares(state, d.plan, d.selected),
     "strongest_signal": lambda state, d, _: allocation.strongest_signal(state, d.selected),
     "proportional_fair": lambda state, d, _: allocation.proportional_fair(state, d.selected),
-    "by_chance": lambda state, d, rng: allocation.by_chance(state, d.selected, rng),
+    "at_random": lambda state, d, rng: allocation.at_random(state, d.selected, rng),
     "lower_bound": lambda state, d, _: allocation.lower_bound(state, d.selected, d.aggregation_ratio),
     "exhaustive": lambda state, d, _: allocation.exhaustive(state, d.selected, d.aggregation_ratio),
     "exact": lambda state, d, _: allocation.exact(state, d.selected, d.aggregation_ratio),
     "exact_subchannels": lambda state, d, _: allocation.exact_subchannels(state, d.plan, d.selected, d.power_w_per_hz),
     "fast_decision": lambda state, d, rng: allocation.fast_decision(state, d.plan, d.selected, rng),
-    "worth_most": lambda state, d, _: allocation.worth_most(state.batch(), d.selected[None] * 1.0, np.ones(1), d.plan),
+    "best_utility": lambda state, d, _: allocation.best_utility(
+        state.batch(), d.selected[None] * 1.0, np.ones(1), d.plan
+    ),
 }
 
 

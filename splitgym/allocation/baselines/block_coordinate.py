@@ -64,7 +64,7 @@ def descent_steps(
 ) -> Iterator[Step]:
     """The steps of the paper's descent; the latency never increases while as many clients take part.
 
-    Blocks in turn: subchannels, power for these, cut layer for both; a step that is no better is not taken. It begins
+    Blocks in turn: subchannels, power for these, cut layer for both; a step that is no better is not taken. It starts
     with equal shares at their best cut layer and ends when a slot gains less than `tolerance`, relative.
 
     Args:

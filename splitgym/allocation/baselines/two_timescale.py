@@ -34,9 +34,9 @@ def gibbs_clusters(
 ) -> Ints:
     """Forms clusters by Gibbs sampling over swaps of two clients.
 
-    It begins with `form_clusters`. A swap that changes the round's latency by a share x of it is taken with probability
-    1 / (1 + exp(x / temperature)); the temperature falls to nothing over the swaps, and the best clusters that were
-    seen are kept.
+    It starts with `form_clusters`. A swap that changes the round's latency by a fraction x of it is taken with
+    probability 1 / (1 + exp(x / temperature)); the temperature falls to nothing over the swaps, and the best clusters
+    that were seen are kept.
 
     Args:
         state: Of one world, as the scheduler believes it, of a framework whose clusters have slots.
@@ -44,7 +44,7 @@ def gibbs_clusters(
         selected: [C] who shall take part; clients that are not available do not count.
         rng: Draws the swaps.
         swaps: How many are proposed.
-        temperature: At the beginning, as a share of the latency, 1e-12..1.
+        temperature: At the start, as a fraction of the latency, 1e-12..1.
 
     Returns:
         [C] cluster, 0 for who does not take part.

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from splitgym.allocation.link_budget import own_links
-from splitgym.allocation.workload import common_seconds, own_load
+from splitgym.allocation.workload import common_seconds, own_workload
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access
 from splitgym.timing.power import even_power
@@ -105,15 +105,15 @@ def cut_problems(state: RoundState, served: Ints, aggregation_ratio: float) -> l
 
 def cut_problem(state: RoundState, served: Ints, plan: Plan) -> CutProblem:
     """The problem under one plan; otherwise as `cut_problems`."""
-    links, load = own_links(state), own_load(state, plan)
-    segments, slowest_band = load.segments[0], float(links.band[served].min())
+    links, workload = own_links(state), own_workload(state, plan)
+    segments, slowest_band = workload.segments[0], float(links.band[served].min())
     return CutProblem(
         plan.cut_layer,
         served,
-        load.compute_s[:segments, served],
-        load.uplink_bits[:segments, served],
-        load.downlink_bits[:segments, served],
-        sum(common_seconds(load, part, served, slowest_band) for part in (0, 1)),
+        workload.compute_s[:segments, served],
+        workload.uplink_bits[:segments, served],
+        workload.downlink_bits[:segments, served],
+        sum(common_seconds(workload, part, served, slowest_band) for part in (0, 1)),
         links.hz,
         links.floor[served],
         links.downlink[served],

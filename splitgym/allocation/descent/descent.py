@@ -17,9 +17,9 @@ from splitgym.types import Decision, Plan, RoundState, with_axis
 from splitgym.types.legal import check_arguments, shown
 
 TRIALS = 5
-"""Exchanges that may be tried for each subchannel."""
+"""Swaps that may be tried for each subchannel."""
 LEAST_TRIALS = 300
-"""Enough for small cells to end where no single exchange helps."""
+"""Enough for small cells to end where no single swap helps."""
 
 
 def rank(participants: Any, latency_s: Any) -> tuple[Any, Any]:
@@ -57,24 +57,23 @@ def descent(
 ) -> Descent:
     """Chooses plan, subchannels and powers for the shortest round in which as many as can take part.
 
-    Under a plan: subchannels by the two-phase greedy, exact power control, then exchanges of subchannels until none
-    helps. All plans are enumerated that have this phi, those left out that a lower bound shows to be no better: cut
-    layers, and second cuts where a scenario lets these be decided. Under a plan to hold, exchanges begin at one deal of
-    subchannels instead of several, which takes a fraction of the time and on average costs less than a percent of the
-    latency. Where clients have slots, each slot has the whole band and is a problem of its own; the plan is common to
-    all.
+    Under a plan: subchannels by the two-phase greedy, exact power control, then swaps of subchannels until none
+    helps. All plans with this phi are enumerated, without those that a lower bound shows to be no better: cut
+    layers, and second cuts where a scenario lets these be decided. Under a plan to hold, swaps start at one assignment
+    instead of several, which takes a fraction of the time and on average costs less than a percent of the latency.
+    Where clients have slots, each slot has the whole band and is a problem of its own; the plan is common to all.
 
     Args:
         state: Of one world or N, as the scheduler believes it.
-        selected: [C] or [N, C] who shall take part. Who is away gets nothing; nor does who cannot be in time for the
-            round's timeout, or the last in line if there are fewer subchannels than clients (see `unserved`).
+        selected: [C] or [N, C] who shall take part. Unavailable clients get nothing; nor do those that cannot be in
+            time for the round's timeout, or the last in line if there are fewer subchannels than clients (`unserved`).
         aggregation_ratio: phi, or [N].
         cut_layer: Hold it at this one, or [N]; or hold each client's at its own, [C] or [N, C]; None: choose.
         second_cut: Hold it at this one, or [N]; None: choose, where it may be decided.
         assignment: Hold the owners of the subchannels, [M] or [N, M] (-1: unused), in rounds without slots; None:
             choose.
         power: "control", or "even": every served client spends min(p_max, p_th / n) evenly over its subchannels, which
-            are not exchanged.
+            are not swapped.
         search: False: the greedy's subchannels as they are.
         cluster: [C] or [N, C], for frameworks whose clusters have slots; None: formed by `form_clusters`.
 

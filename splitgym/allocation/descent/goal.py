@@ -1,7 +1,7 @@
 """The goal of candidate swaps: everybody ends a little earlier than now.
 
-What a candidate reads stands in records, a row per client and segment: reading a field of a record costs a load, while
-taking an array out of a tuple costs an atomic count of references.
+What a candidate reads stands in records, a row per client and segment: reading a field of a record costs one memory
+access, while taking an array out of a tuple costs an atomic count of references.
 """
 
 from math import inf
@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.allocation.assignment import Holdings, log_level, power_at
+from splitgym.allocation.assignment import AssignmentState, log_level, power_at
 from splitgym.allocation.link_budget import Links
 from splitgym.allocation.segment_times import has_uplink, ready
-from splitgym.allocation.workload import Load
+from splitgym.allocation.workload import SegmentWorkload
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import COMPILED, INLINED, kernel
 from splitgym.timing.barrier import duration
@@ -22,7 +22,7 @@ from splitgym.timing.rates import LN2
 Records = NDArray[np.void]
 
 GAIN = 1e-7
-"""An exchange has to shorten the time by this share at least, times the number of subchannels."""
+"""A swap has to shorten the time by this fraction at least, times the number of subchannels."""
 
 HOLDER = np.dtype(
     [
@@ -35,8 +35,8 @@ HOLDER = np.dtype(
         ("slope", np.float64),
     ]
 )
-"""A client: its sums as in `Holdings`; the power that it needs for the goal (W; at most twice p_max, which is enough to
-know that it cannot meet it), and its derivative by the end of the timed segment (W/s)."""
+"""A client: its sums as in `AssignmentState`; the power that it needs for the goal (W; at most twice p_max, which is
+enough to know that it cannot meet it), and its derivative by the end of the timed segment (W/s)."""
 DUTY = np.dtype(
     [("compute_s", np.float64), ("uplink_bits", np.float64), ("downlink_bits", np.float64), ("ready_s", np.float64)]
 )
@@ -75,14 +75,14 @@ class Goal(NamedTuple):
     tried: Bools
     """[C] with whom all swaps have been tried."""
     power_w: Floats
-    """[C] room for what clients need, W."""
+    """[C] workspace for what clients need, W."""
     order: Ints
-    """[2, C] room for lists of clients."""
+    """[2, C] workspace for lists of clients."""
 
 
 @kernel(COMPILED)
 def no_goal(segments: int, clients: int) -> Goal:
-    """Room for a goal."""
+    """Workspace for a goal."""
     holder, duty = np.zeros(clients, HOLDER), np.zeros((segments, clients), DUTY)
     return Goal(
         holder,
@@ -96,26 +96,26 @@ def no_goal(segments: int, clients: int) -> Goal:
 
 
 @kernel(INLINED)
-def set_goal(goal: Goal, held: Holdings, links: Links, load: Load, ends: Floats) -> None:
+def set_goal(goal: Goal, held: AssignmentState, links: Links, workload: SegmentWorkload, ends: Floats) -> None:
     """To end earlier than `ends` [S] by a share of their sum, in the first segment with an uplink."""
     holder, duty, segment, all_of = goal.holder, goal.duty, goal.segment, goal.common[0]
-    segments, clients = load.segments[0], holder.shape[0]
+    segments, clients = workload.segments[0], holder.shape[0]
     all_of.segments, all_of.timed = segments, -1
     all_of.gain_s = 0.0
     for s in range(segments):
         all_of.gain_s += GAIN * links.hz.shape[0] * ends[s]
     all_of.client_max_w, all_of.total_max_w = links.client_max_w, links.total_max_w
     for s in range(segments):
-        segment[s].uplink, segment[s].end_s = has_uplink(held, load, s), ends[s]
+        segment[s].uplink, segment[s].end_s = has_uplink(held, workload, s), ends[s]
         if segment[s].uplink and all_of.timed < 0:
             all_of.timed = s
             segment[s].end_s -= all_of.gain_s
         for i in range(clients):
             served = held.number[i] > 0
-            duty[s, i].compute_s = load.compute_s[s, i]
-            duty[s, i].uplink_bits = load.uplink_bits[s, i] if served else 0.0
-            duty[s, i].downlink_bits = load.downlink_bits[s, i]
-            duty[s, i].ready_s = ready(held, load, s, i) if served else 0.0
+            duty[s, i].compute_s = workload.compute_s[s, i]
+            duty[s, i].uplink_bits = workload.uplink_bits[s, i] if served else 0.0
+            duty[s, i].downlink_bits = workload.downlink_bits[s, i]
+            duty[s, i].ready_s = ready(held, workload, s, i) if served else 0.0
         _find_last(duty, segment, s)
     all_of.power_w = all_of.slope = all_of.over = 0.0
     for i in range(clients):
@@ -143,7 +143,7 @@ def _find_last(duty: Records, segment: Records, s: int) -> None:
 
 
 @kernel(INLINED)
-def _power_and_slope(goal: Goal, held: Holdings, links: Links, i: int) -> tuple[float, float]:
+def _power_and_slope(goal: Goal, held: AssignmentState, links: Links, i: int) -> tuple[float, float]:
     """Power that client i needs, at most twice its budget, and its derivative by the end of the timed segment."""
     all_of = goal.common[0]
     rate = rate_if(goal.duty, goal.segment, all_of.segments, all_of.timed, i, goal.holder[i].downlink, 0.0)

@@ -10,7 +10,7 @@ from splitgym.timing.barrier import duration
 
 
 @kernel(INLINED)
-def helps(
+def swap_is_feasible(
     holder: Records,
     duty: Records,
     segment: Records,
@@ -32,7 +32,7 @@ def helps(
         duty: [S, C].
         segment: [S].
         common: [1].
-        own: [C, M] as in `Holdings`.
+        own: [C, M] as in `AssignmentState`.
         hz: [M] as in `Links`, as `floor`, `log_floor` and `downlink`.
         floor: [C, M].
         log_floor: [C, M].
@@ -68,7 +68,7 @@ def helps(
 
 @kernel(NO_REFCOUNT)
 def _downlinks_if(holder: Records, downlink: Floats, i: int, j: int, k: int, back: int) -> tuple[float, float]:
-    """Downlinks of i and j after the exchange, bits/s."""
+    """Downlinks of i and j after the swap, bits/s."""
     downlink_i, downlink_j = holder[i].downlink + downlink[i, k], 0.0
     if back >= 0:
         downlink_i -= downlink[i, back]

@@ -7,7 +7,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from splitgym.allocation.descent.descent import allocate_unchecked
-from splitgym.allocation.selection.utility import worth_most_unchecked
+from splitgym.allocation.selection.utility import best_utility_unchecked
 from splitgym.envs.actions.codec import ActionCodec
 from splitgym.frameworks import Framework
 from splitgym.scenario import Scenario
@@ -23,7 +23,7 @@ class PriorityCodec(ActionCodec):
     Where clients have cut layers of their own there is one for each; where the second cut is decided, it follows.
 
     A client at a is worth 8^a, at -1 nothing. Patience p is 1 + its component: the clients in are those of the largest
-    sum of worth over T^p, T the expected latency of their round (see `worth_most`); subchannels and power are the
+    sum of worth over T^p, T the expected latency of their round (see `best_utility`); subchannels and power are the
     descent's. Phi is 0 up to 0, from there to 1 what the framework allows; its component is absent with a framework
     that does not aggregate.
     """
@@ -42,7 +42,7 @@ class PriorityCodec(ActionCodec):
         worth = np.where(values[:, :c] > -1, HIGHEST_WORTH ** values[:, :c], 0.0)
         phi = np.maximum(values[:, -1], 0.0) * self._highest_ratio if self._aggregates else np.zeros(len(values))
         ratio = cuts.allowed(state.ratio(phi), worth > 0)
-        selected = worth_most_unchecked(state, worth, 1 + values[:, c], Plan(cuts.cut_layer, ratio))
+        selected = best_utility_unchecked(state, worth, 1 + values[:, c], Plan(cuts.cut_layer, ratio))
         return allocate_unchecked(state, Plan(cuts.cut_layer, ratio, cuts.second_cut), selected)
 
     def encode(self, decision: Decision, state: RoundState) -> NDArray[Any]:

@@ -163,7 +163,7 @@ def test_everybody_served_needs_no_reason():
 
 def test_away():
     state = toy(available=np.array([True, False]))
-    assert unserved(state, descend(state, TWO, 0.5)) == {1: "it is away"}
+    assert unserved(state, descend(state, TWO, 0.5)) == {1: "it is unavailable"}
     assert unserved(state, descend(state, np.array([True, False]), 0.5)) == {}
 
 
@@ -223,5 +223,5 @@ def test_the_worst_client_of_a_broadcast_counts_only_if_it_takes_part():
     decision = replace(descend(state, THREE, 0.0), assignment=np.full(4, 0))
     in_time = with_timeout(state, 2 * last_uplink_s(state, decision))
     reasons = unserved(in_time, decision)
-    assert reasons[2] == "it is away"
+    assert reasons[2] == "it is unavailable"
     assert "even with the whole band" not in reasons[1]

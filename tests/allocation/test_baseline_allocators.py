@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from small_cells import cell, spent_w
 
 from splitgym.allocation.baselines.allocators import (
-    by_chance,
-    deal_best_cut,
-    deal_evenly,
-    in_turn,
+    assign_at_best_cut,
+    assign_evenly,
+    at_random,
+    in_index_order,
     proportional_fair,
     round_robin,
     strongest_signal,
@@ -25,11 +25,11 @@ from splitgym.types import Plan
 from splitgym.types.legal import check_decision
 
 RULES = {
-    "in turn": in_turn,
+    "in turn": in_index_order,
     "round robin": round_robin,
     "strongest signal": strongest_signal,
     "proportional fair": proportional_fair,
-    "by chance": partial(by_chance, rng=np.random.default_rng(0)),
+    "by chance": partial(at_random, rng=np.random.default_rng(0)),
 }
 
 
@@ -63,8 +63,8 @@ def test_everybody_there_gets_one_as_far_as_there_are_and_nothing_is_left(rule, 
 
 def test_shares_in_turn_are_equal():
     _, state = cell(0, 4, 7, available=np.array([True, True, False, True]))
-    assert in_turn(state, np.array([True, True, True, False])).tolist() == [0, 1, 0, 1, 0, 1, 0]
-    assert in_turn(state, np.ones(4, bool), first=2).tolist() == [3, 0, 1, 3, 0, 1, 3]
+    assert in_index_order(state, np.array([True, True, True, False])).tolist() == [0, 1, 0, 1, 0, 1, 0]
+    assert in_index_order(state, np.ones(4, bool), first=2).tolist() == [3, 0, 1, 3, 0, 1, 3]
 
 
 @pytest.mark.parametrize("subchannels", [2, 3, 5, 8])
@@ -133,16 +133,16 @@ def test_proportional_fair_is_what_its_definition_says(seed, subchannels):
 
 def test_chance_deals_everything_that_serves_everybody_and_repeats_itself():
     _, state = cell(0, 2, 3)
-    seen = {tuple(by_chance(state, np.ones(2, bool), np.random.default_rng(seed))) for seed in range(200)}
+    seen = {tuple(at_random(state, np.ones(2, bool), np.random.default_rng(seed))) for seed in range(200)}
     assert seen == set(itertools.product((0, 1), repeat=3)) - {(0, 0, 0), (1, 1, 1)}
-    again = [by_chance(state, np.ones(2, bool), np.random.default_rng(7)).tolist() for _ in range(2)]
+    again = [at_random(state, np.ones(2, bool), np.random.default_rng(7)).tolist() for _ in range(2)]
     assert again[0] == again[1]
 
 
 def test_chance_serves_everybody_with_the_same_probability_if_too_few():
     _, state = cell(0, 4, 2)
     rng = np.random.default_rng(0)
-    served = np.bincount(np.concatenate([by_chance(state, np.ones(4, bool), rng) for _ in range(2000)]))
+    served = np.bincount(np.concatenate([at_random(state, np.ones(4, bool), rng) for _ in range(2000)]))
     # 4,000 places; the deviation of each count is below 32.
     assert np.all(np.abs(served - 1000) < 5 * 32)
 
@@ -152,7 +152,7 @@ def test_chance_serves_everybody_with_the_same_probability_if_too_few():
 def test_even_powers_spend_the_budget_of_each_slot(rule, framework):
     scenario, state = cell(5, 5, 8, framework=framework, total_dbm=16.0)
     selected = np.array([True, True, False, True, True])
-    decision = deal_evenly(state, Plan(2, 0.5), selected, RULES[rule])
+    decision = assign_evenly(state, Plan(2, 0.5), selected, RULES[rule])
     check_decision(decision, state)
     cluster = form_clusters(state, Plan(2, 0.5), selected)
     slots = {"epsl": [[0, 1, 3, 4]], "sl": [[0], [1], [], [3], [4]]}.get(
@@ -175,10 +175,10 @@ def test_best_cut_loses_nobody_and_then_no_time(framework, seed, timeout_s):
     rng = np.random.default_rng(seed)
     held = np.zeros(5, int) if framework == "centralised" else rng.integers(0, 4, 5)
     state, selected = some(rng, framework=framework, timeout_s=timeout_s, client_cut_layer=held)
-    best = deal_best_cut(state, selected, 0.5, strongest_signal)
+    best = assign_at_best_cut(state, selected, 0.5, strongest_signal)
     cost = round_cost(state, best)
     for cut in (1, 2, 3):
-        other = round_cost(state, deal_evenly(state, Plan(cut, 0.5), selected, strongest_signal))
+        other = round_cost(state, assign_evenly(state, Plan(cut, 0.5), selected, strongest_signal))
         assert cost.participants.sum() >= other.participants.sum()
         assert cost.participants.sum() > other.participants.sum() or cost.latency_s <= other.latency_s
 
@@ -187,6 +187,6 @@ def test_best_cut_does_not_lose_clients_to_win_time():
     """By hand: within 43 ms both uplinks end at cut 1, of a round of 86 ms; at cut 2 none, and the round ends then."""
     arrays = {"channel_gain": np.full((2, 2), 1e-10), "client_hz": np.full(2, 1e6)}
     _, state = cell(0, 2, 2, "toy", total_dbm=33.0103, timeout_s=0.043, **arrays)
-    decision = deal_best_cut(state, np.ones(2, bool), 0.5, in_turn)
+    decision = assign_at_best_cut(state, np.ones(2, bool), 0.5, in_index_order)
     assert decision.cut_layer == 1
     assert round_cost(state, decision).participants.all()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import splitgym  # noqa: F401 - registers the environment
-from splitgym.allocation import Prospect, Unified, descend, descent, worth_most
+from splitgym.allocation import Prospect, Unified, best_utility, descend, descent
 from splitgym.allocation.selection.utility import sizes
 from splitgym.allocation.workload import own_seconds
 from splitgym.types import Plan
@@ -42,7 +42,7 @@ def test_with_patience_one_it_is_the_unified_rule(cut, w, phi):
         loss = state.client_loss
         worth[n] = (1 - w) * loss[state.available].mean() + w * loss
     plan = Plan(np.full(len(worth), cut), np.full(len(worth), phi))
-    got = worth_most(BATCH, worth, np.ones(len(worth)), plan)
+    got = best_utility(BATCH, worth, np.ones(len(worth)), plan)
     rng = np.random.default_rng(0)
 
     def allocation(state, selected, ratio):
@@ -52,19 +52,23 @@ def test_with_patience_one_it_is_the_unified_rule(cut, w, phi):
         assert np.array_equal(got[n], Unified(w=w)(Prospect(state, phi, allocation, rng))), n
 
 
-@given(seed=st.integers(0, 10_000), patience=st.floats(0, 2))
-def test_no_prefix_of_the_order_is_worth_more(seed, patience):
+@given(seed=st.integers(0, 10_000), latency_exponent=st.floats(0, 2))
+def test_no_prefix_of_the_order_is_worth_more(seed, latency_exponent):
     worth = np.random.default_rng(seed).uniform(0.1, 8, (12, 8))
-    got = worth_most(BATCH, worth, np.full(12, patience), Plan(np.ones(12, int), np.zeros(12)))
+    got = best_utility(BATCH, worth, np.full(12, latency_exponent), Plan(np.ones(12, int), np.zeros(12)))
     n = seed % 12
     state, mine = SINGLES[n], worth[n]
 
     def value(selected):
         found = descent(state, selected, 0.0, cut_layer=1, search=False)
-        return mine[selected].sum() / found.latency_s**patience if found.participants == selected.sum() else -np.inf
+        return (
+            mine[selected].sum() / found.latency_s**latency_exponent
+            if found.participants == selected.sum()
+            else -np.inf
+        )
 
     clients = np.flatnonzero(state.available)
-    each = mine / own_seconds(state, Plan(1, 0.0), len(clients)) ** patience
+    each = mine / own_seconds(state, Plan(1, 0.0), len(clients)) ** latency_exponent
     order = sorted(clients, key=lambda i: -each[i])
     values = [value(np.isin(np.arange(8), order[:size])) for size in range(1, len(order) + 1)]
     assert got[n].sum() == 1 + int(np.argmax(values))
@@ -75,26 +79,28 @@ def test_in_a_small_cell_it_is_the_best_of_all_sets():
     """Two equal clients: with all sets looked at, as the order cannot be wrong."""
     state, (single,) = states(1, "toy")
     for worth in ([1.0, 1.0], [1.0, 3.0], [5.0, 0.1]):
-        for patience in (0.5, 1.0, 2.0):
+        for latency_exponent in (0.5, 1.0, 2.0):
             sets = [np.isin([0, 1], members) for k in (1, 2) for members in combinations([0, 1], k)]
             values = [
-                np.dot(worth, s) / descent(single, s, 0.0, cut_layer=2, search=False).latency_s ** patience
+                np.dot(worth, s) / descent(single, s, 0.0, cut_layer=2, search=False).latency_s ** latency_exponent
                 for s in sets
             ]
-            (got,) = worth_most(state, np.array([worth]), np.array([patience]), Plan(np.array([2]), np.zeros(1)))
+            (got,) = best_utility(
+                state, np.array([worth]), np.array([latency_exponent]), Plan(np.array([2]), np.zeros(1))
+            )
             assert np.dot(worth, got) / descent(
                 single, got, 0.0, cut_layer=2, search=False
-            ).latency_s ** patience == pytest.approx(max(values))
+            ).latency_s ** latency_exponent == pytest.approx(max(values))
 
 
 def test_worlds_do_not_see_one_another():
     worth = np.random.default_rng(1).uniform(0, 3, (12, 8))
-    patience, cuts, ratios = np.full(12, 1.3), np.full(12, 2), np.full(12, 0.25)
-    together = worth_most(BATCH, worth, patience, Plan(cuts, ratios))
+    latency_exponent, cuts, ratios = np.full(12, 1.3), np.full(12, 2), np.full(12, 0.25)
+    together = best_utility(BATCH, worth, latency_exponent, Plan(cuts, ratios))
     for n in range(12):
         arrays = {name: value[n : n + 1] for name, value in vars(BATCH).items() if name != "system"}
         one = slice(n, n + 1)
-        alone = worth_most(replace(BATCH, **arrays), worth[one], patience[one], Plan(cuts[one], ratios[one]))
+        alone = best_utility(replace(BATCH, **arrays), worth[one], latency_exponent[one], Plan(cuts[one], ratios[one]))
         assert np.array_equal(alone[0], together[n])
 
 

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from small_cells import cell, latency, random_assignment
 
 from splitgym.allocation import control_power
-from splitgym.allocation.assignment import hold, no_holdings
+from splitgym.allocation.assignment import assign_all, no_assignment
 from splitgym.allocation.descent.goal import no_goal
-from splitgym.allocation.descent.local_search import exchange
+from splitgym.allocation.descent.local_search import search_swaps
 from splitgym.allocation.link_budget import own_links
 from splitgym.allocation.power import control
-from splitgym.allocation.workload import own_load
+from splitgym.allocation.workload import own_workload
 from splitgym.types import Decision, Plan
 
 TOLERANCE = 1e-6
@@ -22,11 +22,11 @@ ENDLESS = 10**5
 
 def exchanged(state, cut, owner, phi, trials=ENDLESS):
     """[M] owners after the exchanges, seconds that all segments take by their account, and how many trials are left."""
-    links, load = own_links(state), own_load(state, Plan(cut, phi))
-    held, ends = no_holdings(*state.channel_gain.shape), np.zeros(len(load.compute_s))
-    hold(held, links, owner)
-    control(held, links, load, ends)
-    seconds, left = exchange(held, links, load, ends, no_goal(*load.compute_s.shape), trials)
+    links, workload = own_links(state), own_workload(state, Plan(cut, phi))
+    held, ends = no_assignment(*state.channel_gain.shape), np.zeros(len(workload.compute_s))
+    assign_all(held, links, owner)
+    control(held, links, workload, ends)
+    seconds, left = search_swaps(held, links, workload, ends, no_goal(*workload.compute_s.shape), trials)
     return held.owner.copy(), seconds, left
 
 
