@@ -53,6 +53,7 @@ def form_clusters(state: RoundState, plan: Plan, selected: Bools) -> Ints:
 
 
 def _form_clusters(state: RoundState, plan: Plan, selected: Bools) -> Ints:
+    """`form_clusters` of arguments that are known to fit."""
     cluster = np.zeros(len(selected), np.int64)
     clients = np.flatnonzero(selected & state.available)
     if len(clients) > 0:

@@ -51,6 +51,7 @@ def best_cut(state: RoundState, decision: Decision) -> Step:
 
 
 def _best_cut(state: RoundState, decision: Decision) -> Step:
+    """`best_cut` of arguments that are known to fit."""
     cuts = range(1, state.system.cut_layers + 1)
     candidates = [replace(decision, cut_layer=cut) for cut in cuts]
     cost = round_cost_unchecked(state.repeat(len(cuts)), Decision.stack(candidates))
@@ -83,6 +84,7 @@ def descent_steps(
 
 
 def _steps(state: RoundState, selected: Bools, aggregation_ratio: float, tolerance: float) -> Iterator[Step]:
+    """`descent_steps` of arguments that are known to fit."""
     shares = replace(
         equal_shares(state, Plan(1, aggregation_ratio), selected & state.available), selected=selected.copy()
     )

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from splitgym.allocation.clusters import clusters_for_unchecked
-from splitgym.allocation.descent.search import Worlds, descend_worlds
+from splitgym.allocation.descent.search import Found, Worlds, descend_worlds
 from splitgym.allocation.link_budget import radio_of
 from splitgym.allocation.power import check_uplinks
 from splitgym.allocation.workload import round_of
@@ -108,17 +108,34 @@ def descent_unchecked(
     cluster: Ints | None = None,
 ) -> Descent:
     """`descent` with arguments that are known to fit."""
-    system, access, one = state.system, state.system.program.access, not state.batched
-    plans, hold = _plans(state, aggregation_ratio, cut_layer, second_cut)
+    system, access = state.system, state.system.program.access
     if access is Access.CLUSTERED and cluster is None:
         return _with_clusters(state, selected, aggregation_ratio, cut_layer, power, search)
+    plans, hold = _plans(state, aggregation_ratio, cut_layer, second_cut)
     members = np.asarray(cluster if access is Access.CLUSTERED else np.zeros(selected.shape, np.int64))
     slot = members if access is Access.PARALLEL else np.array(access.slot_of_clients(members), np.int64, order="C")
-    taking_part, given = selected & state.available, np.empty((*selected.shape[:-1], 0), np.int64)
-    if assignment is not None:
+    found = descend_worlds(
+        radio_of(system),
+        round_of(system),
+        _worlds(state, selected, slot, assignment, plans, hold),
+        1 if access is Access.PARALLEL else int(slot.max()) + 1,
+        power == "even",
+        max(LEAST_TRIALS, TRIALS * system.subchannels) if search else 0,
+    )
+    check_uplinks(int(found.uplinks[0]))
+    by_client = plans if hold and plans.shape[1] > 1 else None
+    return _descent_of(found, state, selected, aggregation_ratio, members, by_client)
+
+
+def _worlds(state: RoundState, selected: Bools, slot: Ints, assignment: Ints | None, plans: Ints, hold: bool) -> Worlds:
+    """The worlds for the kernel."""
+    one, taking_part = not state.batched, selected & state.available
+    if assignment is None:
+        given = np.empty((*selected.shape[:-1], 0), np.int64)
+    else:
         given = np.asarray(assignment, np.int64)
         taking_part = taking_part & (given[..., None, :] == np.arange(selected.shape[-1])[:, None]).any(-1)
-    worlds = Worlds(
+    return Worlds(
         with_axis(state.subchannel_hz, one),
         with_axis(state.channel_gain, one),
         with_axis(state.client_hz, one),
@@ -131,27 +148,24 @@ def descent_unchecked(
         plans,
         hold,
     )
-    found = descend_worlds(
-        radio_of(system),
-        round_of(system),
-        worlds,
-        1 if access is Access.PARALLEL else int(slot.max()) + 1,
-        power == "even",
-        max(LEAST_TRIALS, TRIALS * system.subchannels) if search else 0,
-    )
-    check_uplinks(int(found.uplinks[0]))
-    owner, psd = found.owner, found.psd
-    if access is Access.PARALLEL:
+
+
+def _descent_of(
+    found: Found, state: RoundState, selected: Bools, aggregation_ratio: Any, cluster: Ints, by_client: Ints | None
+) -> Descent:
+    """The descent that the kernel found; `by_client` are plans of each client's own, [N, C], if these were held."""
+    grid, owner, psd = state.system.program.plans, found.owner, found.psd
+    if state.system.program.access is Access.PARALLEL:
         owner, psd = owner[:, 0], psd[:, 0]
-    grid, by_client = system.program.plans, hold and plans.shape[1] > 1
-    if one:
+    if not state.batched:
         plan = int(found.plan[0])
-        cut, second = grid.cut_layer[plans[0]] if by_client else int(grid.cut_layer[plan]), int(grid.second_cut[plan])
-        decision = Decision(cut, owner[0], psd[0], selected.copy(), aggregation_ratio, members, second)
+        of_one: Any = int(grid.cut_layer[plan]) if by_client is None else grid.cut_layer[by_client[0]]
+        second_cut = int(grid.second_cut[plan])
+        decision = Decision(of_one, owner[0], psd[0], selected.copy(), aggregation_ratio, cluster, second_cut)
         return Descent(decision, int(found.participants[0]), float(found.latency_s[0]), found.steps_s[0])
-    cut, second = grid.cut_layer[plans if by_client else found.plan], grid.second_cut[found.plan]
-    ratio = np.broadcast_to(np.asarray(aggregation_ratio, np.float64), len(plans))
-    decision = Decision(cut, owner, psd, selected.copy(), ratio, members, second)
+    cut, second = grid.cut_layer[found.plan if by_client is None else by_client], grid.second_cut[found.plan]
+    ratio = np.broadcast_to(np.asarray(aggregation_ratio, np.float64), len(found.plan))
+    decision = Decision(cut, owner, psd, selected.copy(), ratio, cluster, second)
     return Descent(decision, found.participants, found.latency_s, found.steps_s)
 
 

@@ -242,6 +242,7 @@ def _start(
 
 @kernel(INLINED)
 def _hold_given(held: AssignmentState, links: Links, served: Ints, given: Ints) -> None:
+    """Assigns the given subchannels to the owners that are served."""
     release_all(held)
     for k in range(given.shape[0]):
         is_served = False
