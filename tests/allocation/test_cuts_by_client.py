@@ -128,7 +128,7 @@ def test_the_descent_with_cuts_of_their_own_is_never_slower(framework: str) -> N
     assert faster > 0 or framework == "sl"
 
 
-def test_who_takes_no_part_keeps_its_units() -> None:
+def test_a_client_that_is_not_selected_keeps_its_units() -> None:
     state, _ = some(1, "psl")
     state = replace(state, client_cut_layer=np.array([3, 2, 1]))
     decision = descend_cuts(state, np.array([True, False, True]), 0.0)

@@ -22,7 +22,7 @@ EVERYBODY = np.ones(3, bool)
 
 
 def some(seed: int, clients: int = 4, subchannels: int = 6, **options: object) -> tuple[RoundState, np.ndarray, float]:
-    """A cell in which some are away but client 0, a selection of it and others, and phi; all can be in time."""
+    """A cell in which some are unavailable but client 0, a selection of it and others, and phi; all can be in time."""
     rng = np.random.default_rng(seed)
     values = {
         "preset": str(rng.choice(["iot", "bandwidth-limited"])),
@@ -68,7 +68,7 @@ def test_steps_go_down_to_the_latency(seed: int) -> None:
     assert found.steps_s[-1] == found.latency_s
 
 
-def test_every_step_is_worth_something() -> None:
+def test_every_step_shortens_some_round() -> None:
     """Guards the test above: each block shortens the round in some cells."""
     steps = np.array([descent(*some(seed)).steps_s for seed in range(30)])
     assert np.all((np.diff(steps, axis=1) < 0).sum(0) > 3)
@@ -102,7 +102,7 @@ def test_the_held_cut_layer_is_held(seed: int, cut: int) -> None:
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=60)
 def test_the_free_cut_layer_is_no_worse_than_those_held(seed: int) -> None:
-    """Cells so small that trials do not run out; without exchanges it is the best of them."""
+    """Cells so small that trials do not run out; without swaps it is the best of them."""
     state, selected, phi = some(seed, 2, 3)
     best_s = min(descent(state, selected, phi, cut_layer=cut).latency_s for cut in (1, 2, 3))
     assert descent(state, selected, phi).latency_s <= best_s * (1 + 1e-9)
@@ -114,7 +114,7 @@ def test_the_free_cut_layer_is_no_worse_than_those_held(seed: int) -> None:
 @pytest.mark.parametrize("preset", ["iot", "bandwidth-limited", "epsl", "edge6g"])
 @pytest.mark.parametrize("share", [1.0, 0.5])
 def test_a_held_cut_layer_is_less_than_a_percent_behind_on_average(preset: str, share: float) -> None:
-    """Exchanges that begin at one deal, against those that begin at several, at the cut layer that these choose."""
+    """Swaps that start at one assignment, against those that start at several, at the cut layer that these choose."""
     scenario = build(preset, {"episode": {"round_timeout_s": 1e9}})
     states = random_states(scenario, get("epsl"), range(60))
     ratios = []
@@ -143,8 +143,8 @@ def test_the_held_subchannels_are_held_and_get_exact_powers(seed: int, cut: int 
 
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=40)
-def test_held_subchannels_of_who_is_not_there_stay_unused(seed: int) -> None:
-    """The owner is away or not selected; and who is selected but owns nothing takes no part."""
+def test_held_subchannels_of_unavailable_clients_stay_unused(seed: int) -> None:
+    """The owner is unavailable or not selected; and who is selected but owns nothing takes no part."""
     state, selected, phi = some(seed)
     owners = np.random.default_rng(seed).integers(-1, 4, 6)
     found = descent(state, selected, phi, assignment=owners)
@@ -168,7 +168,7 @@ def test_held_power_is_an_even_split(seed: int, subchannels_held: bool) -> None:
 
 @given(seed=st.integers(0, 2**32 - 1), power=st.sampled_from(["control", "even"]))
 @settings(max_examples=40)
-def test_without_search_the_greedy_deals_at_the_best_cut_layer(seed: int, power: str) -> None:
+def test_without_search_the_greedy_assigns_at_the_best_cut_layer(seed: int, power: str) -> None:
     state, selected, phi = some(seed)
     found = descent(state, selected, phi, power=power, search=False)
     each = []
@@ -263,7 +263,7 @@ def test_mean_gap_to_the_exhaustive_optimum_is_below_one_percent(
     assert np.mean(gaps) < 0.01
 
 
-def test_who_is_away_gets_neither_subchannel_nor_power() -> None:
+def test_an_unavailable_client_gets_neither_subchannel_nor_power() -> None:
     _, state = cell(0, 3, 6, available=np.array([True, False, True]))
     for decision in (descend(state, EVERYBODY, 0.5), allocate(state, Plan(2, 0.5), EVERYBODY)):
         assert 1 not in decision.assignment

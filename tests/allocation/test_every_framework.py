@@ -34,7 +34,7 @@ ROUNDING = 1e-8
 
 
 def some(seed, framework, clients=4, subchannels=6, **options):
-    """A cell in which some are away but client 0, a selection of it and others, and phi."""
+    """A cell in which some are unavailable but client 0, a selection of it and others, and phi."""
     rng = np.random.default_rng(seed)
     values = {
         "total_dbm": float(rng.choice([12.0, 40.0])),
@@ -154,7 +154,7 @@ def test_worlds_of_a_batch_are_those_by_themselves(framework, held, seed):
 @pytest.mark.parametrize("framework", ["sl", "cpsl"])
 @given(seed=st.integers(0, 2**32 - 1), cut=st.integers(1, 3))
 @settings(max_examples=20)
-def test_each_turn_is_the_round_of_sfl_with_its_clients_alone(framework, seed, cut):
+def test_each_slot_is_the_round_of_sfl_with_its_clients_alone(framework, seed, cut):
     """At a cut layer that is held; their phases are the same. Cells so small that trials do not run out."""
     state, selected, _ = some(seed, framework, 4, 4)
     found = descent(state, selected, 0.0, cut_layer=cut)
@@ -187,7 +187,7 @@ def test_with_nobody_there_the_timeout_passes(framework, power):
 
 
 @pytest.mark.parametrize("framework", names())
-def test_turns_have_a_row_each(framework):
+def test_slots_have_a_row_each(framework):
     _, state = cell(1, 5, 6, framework=framework)
     decision = descend(state, np.ones(5, bool), 0.0)
     clusters = form_clusters(state, Plan(decision.cut_layer, 0.0), np.ones(5, bool)).max() + 1
@@ -215,7 +215,7 @@ def test_without_an_uplink_there_is_nothing_to_power():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_who_has_nothing_to_send_leaves_its_power_to_the_others(seed):
+def test_a_client_with_nothing_to_send_leaves_its_power_to_the_others(seed):
     """Only the client whose cut gets shallower sends something in a round without uplinks."""
     _, state = cell(seed, 3, 6, framework="centralised")
     state = replace(state, client_cut_layer=np.array([1, 3, 1]))

@@ -46,7 +46,7 @@ def test_what_has_been_taught_more_often_is_less_new(seed):
     assert after[i] < before[i]
 
 
-def test_who_is_not_present_has_none_and_changes_nothing():
+def test_an_absent_client_has_none_and_changes_nothing():
     two = novelty(state_with([[1, 0], [0.25, 0.75]], [3, 1]))
     three = novelty(state_with([[1, 0], [0.25, 0.75], [0, 0]], [3, 1, 0], [0.5, 0.5, 0.0]))
     assert three == pytest.approx([*two, 0.0])

@@ -102,7 +102,7 @@ def test_it_is_no_worse_than_equal_shares_at_any_cut(framework, seed, timeout_s)
             assert cost.latency_s <= share.latency_s
 
 
-def test_every_block_is_worth_something():
+def test_every_block_shortens_some_round():
     """Guards the tests above: each block shortens the round in some cells, the first ones not for nothing."""
     won = {"subchannels": 0, "power": 0, "cut": 0}
     for seed in range(30):

@@ -312,7 +312,7 @@ def test_sums_of_what_is_held_do_not_depend_on_how_it_came_about(seed: int) -> N
     rng = np.random.default_rng(seed)
     _, state = cell(seed, 3, 6, decades=6.0)
     links = own_links(state)
-    held, anew, owner = no_assignment(3, 6), no_assignment(3, 6), np.full(6, -1)
+    held, rebuilt, owner = no_assignment(3, 6), no_assignment(3, 6), np.full(6, -1)
     for _ in range(40):
         k = int(rng.integers(6))
         if owner[k] >= 0:
@@ -321,9 +321,9 @@ def test_sums_of_what_is_held_do_not_depend_on_how_it_came_about(seed: int) -> N
         else:
             owner[k] = int(rng.integers(3))
             assign(held, links, int(owner[k]), k)
-    assign_all(anew, links, owner)
+    assign_all(rebuilt, links, owner)
     np.testing.assert_array_equal(held.owner, owner)
-    for got, expected, name in zip(held, anew, AssignmentState._fields, strict=True):
+    for got, expected, name in zip(held, rebuilt, AssignmentState._fields, strict=True):
         if name != "own":
             np.testing.assert_array_equal(got, expected)
     for i in range(3):

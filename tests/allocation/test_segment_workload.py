@@ -58,7 +58,7 @@ def slot_s(state, workload, band, psd):
 
 @pytest.mark.parametrize("framework", names())
 @given(seed=st.integers(0, 2**32 - 1))
-def test_load_and_rates_make_the_latency(framework, seed):
+def test_workload_and_rates_make_the_latency(framework, seed):
     state, decision = some(seed, framework)
     workload = own_workload(state, Plan(decision.cut_layer, decision.aggregation_ratio))
     bands = zip(np.atleast_2d(decision.assignment), np.atleast_2d(decision.power_w_per_hz), strict=True)
@@ -68,7 +68,7 @@ def test_load_and_rates_make_the_latency(framework, seed):
 
 @pytest.mark.parametrize("framework", names())
 @given(seed=st.integers(0, 2**32 - 1))
-def test_the_timeout_applies_behind_the_segment_that_the_load_says(framework, seed):
+def test_the_timeout_applies_behind_the_segment_that_the_workload_says(framework, seed):
     state, decision = some(seed, framework)
     workload = own_workload(state, Plan(decision.cut_layer, decision.aggregation_ratio))
     if framework == "centralised":
@@ -84,7 +84,7 @@ def test_the_timeout_applies_behind_the_segment_that_the_load_says(framework, se
         assert too_late.sum() < there.sum()
 
 
-def test_load_of_epsl_and_psl_drop_by_hand():
+def test_workload_of_epsl_and_psl_drop_by_hand():
     """A quarter of the 16 rows: EPSL computes and sends all of them up and gets 12 back, PSL-drop has 12 throughout."""
     for framework, rows in (("epsl", 16), ("psl-drop", 12)):
         scenario, state = cell(0, client_cut_layer=np.array([1, 2, 3]), framework=framework)
@@ -101,7 +101,7 @@ def test_load_of_epsl_and_psl_drop_by_hand():
         np.testing.assert_allclose(workload.downlink_bits[:2], [[COSTS.model_bits[1], 0, 0], got_back])
 
 
-def test_common_load_of_epsl_by_hand():
+def test_common_workload_of_epsl_by_hand():
     """All of it comes after the uplink: m rows of the server's backward pass once, the rest for each client."""
     scenario, state = cell(0)
     (seconds, each, bits), per_flop = own_workload(state, Plan(1, 0.25)).common[1], scenario.server.cycles_per_flop
@@ -113,7 +113,7 @@ def test_common_load_of_epsl_by_hand():
     assert bits == 4 * COSTS.activation_bits[0]
 
 
-def test_load_of_fl_is_all_in_one_segment_by_hand():
+def test_workload_of_fl_is_all_in_one_segment_by_hand():
     scenario, state = cell(0, framework="fl")
     workload = own_workload(state, Plan(1, 0.0))
     flops = COSTS.forward_flops.sum() + COSTS.backward_flops.sum()
@@ -125,7 +125,7 @@ def test_load_of_fl_is_all_in_one_segment_by_hand():
 
 
 @pytest.mark.parametrize("framework", ["sl", "sfl-v1", "sfl-v2", "cpsl"])
-def test_load_of_sfl_has_a_second_uplink_by_hand(framework):
+def test_workload_of_sfl_has_a_second_uplink_by_hand(framework):
     scenario, state = cell(0, framework=framework)
     workload, per_flop = own_workload(state, Plan(2, 0.0)), 16 * scenario.clients.cycles_per_flop / state.client_hz
     smashed, model = 16 * COSTS.activation_bits[1], COSTS.model_bits[:2].sum()
@@ -146,7 +146,7 @@ def test_what_moves_before_a_broadcast_is_a_segment_of_its_own():
     assert workload.downlink_bits[0].tolist() == [COSTS.model_bits[1], 0, 0]
 
 
-def test_centralised_has_no_load_of_its_own():
+def test_centralised_has_no_workload_of_its_own():
     scenario, state = cell(0, framework="centralised")
     workload = own_workload(state, Plan(1, 0.0))
     assert workload.segments.tolist() == [0, -1]

@@ -89,9 +89,7 @@ BY_A_BOUND = "the line is by a bound: all of the band is as good as the client's
 @pytest.mark.parametrize("decades", [0.0, pytest.param(2.0, marks=pytest.mark.xfail(reason=BY_A_BOUND))])
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=40)
-def test_with_fewer_subchannels_than_clients_those_are_served_who_alone_are_soonest_done(
-    decades: float, seed: int
-) -> None:
+def test_with_fewer_subchannels_than_clients_the_fastest_alone_are_served(decades: float, seed: int) -> None:
     """Each with the whole band and its budget; a client's gains lie around its own mean, which differ by 4 decades."""
     rng = np.random.default_rng(seed)
     gain = 10 ** (-12 + rng.uniform(-2, 2, (6, 1)) + rng.uniform(-decades / 2, decades / 2, (6, 3)))
@@ -108,7 +106,7 @@ def test_with_fewer_subchannels_than_clients_those_are_served_who_alone_are_soon
     assert sorted(owners[owners >= 0]) == served
 
 
-def test_with_fewer_subchannels_than_clients_who_misses_the_timeout_is_last_in_line() -> None:
+def test_with_fewer_subchannels_than_clients_a_late_client_is_last_in_line() -> None:
     """Client 2 is done before client 0, but its uplink is the last to end."""
     gain = np.array([[1e-11], [1e-11], [8.5e-14]]) * np.ones(2)
     _, state = cell(0, 3, 2, channel_gain=gain, client_hz=np.array([4e6, 5e6, 8e7]))
@@ -121,7 +119,7 @@ def test_with_fewer_subchannels_than_clients_who_misses_the_timeout_is_last_in_l
     assert sorted(greedy_subchannels(in_time, Plan(1, 0.5), np.ones(3, bool))) == [0, 1]
 
 
-def test_with_nobody_selected_nothing_is_dealt() -> None:
+def test_with_nobody_selected_nothing_is_assigned() -> None:
     _, state = cell(0, 3, 4)
     assert greedy_subchannels(state, Plan(1, 0.0), np.zeros(3, bool)).tolist() == [-1] * 4
     assert equal_shares(state, Plan(1, 0.0), np.zeros(3, bool)).assignment.tolist() == [-1] * 4
@@ -129,7 +127,7 @@ def test_with_nobody_selected_nothing_is_dealt() -> None:
 
 @pytest.mark.parametrize("total_share", [10.0, 0.6])
 @pytest.mark.parametrize("subchannels", [2, 7])
-def test_equal_shares_deals_in_turn_and_gives_everybody_the_same_power(subchannels: int, total_share: float) -> None:
+def test_equal_shares_is_round_robin_with_the_same_power_for_all(subchannels: int, total_share: float) -> None:
     scenario, state = cell(3, 4, subchannels)
     p_max = scenario.radio.client_power_max_w
     state = with_total(scenario, state, total_share * p_max)

@@ -45,7 +45,7 @@ def test_gibbs_sampling_finds_the_best_clusters_of_small_cells() -> None:
     assert np.mean(gaps) < 1e-3
 
 
-def test_swaps_keep_sizes_and_never_end_worse_than_they_begin() -> None:
+def test_swaps_keep_sizes_and_never_end_worse_than_they_start() -> None:
     better = 0
     for seed in range(12):
         state = clustered(seed, clusters=3)
@@ -58,7 +58,7 @@ def test_swaps_keep_sizes_and_never_end_worse_than_they_begin() -> None:
     assert better > 3
 
 
-def test_who_does_not_take_part_is_not_swapped() -> None:
+def test_a_client_that_is_not_selected_is_not_swapped() -> None:
     selected = np.array([True, False, True, True, True, True])
     state = replace(clustered(3), available=np.array([True, True, True, False, True, True]))
     cluster = gibbs_clusters(state, Plan(1, 0.0), selected, np.random.default_rng(0))
