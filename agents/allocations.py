@@ -1,4 +1,4 @@
-"""Allocations by name: the descent, the ablations of its paper, and simple rules that deal subchannels."""
+"""Allocations by name: the descent, the ablations of its paper, and simple rules that assign subchannels."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from typing import Literal
 import numpy as np
 
 from splitgym.allocation.baselines.allocators import (
-    Deal,
-    by_chance,
-    deal_best_cut,
-    deal_evenly,
-    in_turn,
+    SubchannelRule,
+    assign_at_best_cut,
+    assign_evenly,
+    at_random,
+    in_index_order,
     proportional_fair,
     round_robin,
     strongest_signal,
@@ -23,7 +23,7 @@ from splitgym.allocation.descent.descent import descend
 from splitgym.arrays import Bools
 from splitgym.frameworks.phases import Access
 from splitgym.parts import Parts
-from splitgym.types import Decision, RoundState
+from splitgym.types import Decision, Plan, RoundState
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Allocation:
 
     cut_layer: int | Literal["best", "random"] = "best"
     """Last unit on the client, 1..L-1; "best": with the shortest round; "random": all with the same probability."""
-    deal: Deal | Literal["best", "random"] = "best"
+    deal: SubchannelRule | Literal["best", "random"] = "best"
     """Rule that deals subchannels; "best": the descent's choice; "random": by chance, at least one each."""
     power: Literal["control", "even"] = "control"
     """Exact power control, or the same power for everybody, spread evenly.
@@ -59,13 +59,13 @@ class Allocation:
                 return paper_descend(state, selected, aggregation_ratio)
             rules = {"power": self.power, "search": self.search}
             return descend(state, selected, aggregation_ratio, cut_layer=cut_layer, **rules)
-        deal: Deal = partial(by_chance, rng=rng) if self.deal == "random" else self.deal
+        deal: SubchannelRule = partial(at_random, rng=rng) if self.deal == "random" else self.deal
         if self.power == "control" and state.system.program.access is Access.PARALLEL:
             assignment = deal(state, selected)
             return descend(state, selected, aggregation_ratio, cut_layer=cut_layer, assignment=assignment)
         if cut_layer is None:
-            return deal_best_cut(state, selected, aggregation_ratio, deal)
-        return deal_evenly(state, cut_layer, selected, aggregation_ratio, deal)
+            return assign_at_best_cut(state, selected, aggregation_ratio, deal)
+        return assign_evenly(state, Plan(cut_layer, aggregation_ratio), selected, deal)
 
     def _cut_layer(self, state: RoundState, rng: np.random.Generator) -> int | None:
         if self.cut_layer == "random":
@@ -93,11 +93,11 @@ ALLOCATIONS: Parts[Allocate] = Parts(
         "ablation-c": Allocation(deal=strongest_signal),
         "ablation-c-random": Allocation(deal="random"),
         "ablation-d": Allocation(power="even"),
-        "equal-shares": Allocation(deal=in_turn, power="even"),
+        "equal-shares": Allocation(deal=in_index_order, power="even"),
         "round-robin": Allocation(deal=round_robin, power="even"),
         "received-signal-strength": Allocation(deal=strongest_signal, power="even"),
         "proportional-fair": Allocation(deal=proportional_fair, power="even"),
-        "fixed": Allocation(cut_layer=1, deal=in_turn, power="even"),
+        "fixed": Allocation(cut_layer=1, deal=in_index_order, power="even"),
     },
 )
 """The descent is e) of the ablations in arXiv 2303.15991; of equal shares and all below only the cut is the best."""

@@ -4,7 +4,7 @@ import numpy as np
 
 from agents.agent import Heuristic
 from splitgym.allocation import even_psd
-from splitgym.allocation.baselines.allocators import by_chance
+from splitgym.allocation.baselines.allocators import at_random
 from splitgym.types import Decision, RoundState
 
 
@@ -25,7 +25,7 @@ class Random(Heuristic):
         selected = state.available & (rng.random(len(state.available)) < 0.5)
         if state.available.any() and not selected.any():
             selected[rng.choice(np.flatnonzero(state.available))] = True
-        assignment = by_chance(state, selected, rng)
+        assignment = at_random(state, selected, rng)
         return Decision(
             cut_layer=int(rng.integers(1, state.system.cut_layers + 1)),
             assignment=assignment,

@@ -7,7 +7,7 @@ import gymnasium as gym
 
 from agents.agent import Heuristic
 from splitgym.allocation.baselines.two_timescale import fast_decision, slow_cut
-from splitgym.types import Decision, RoundState
+from splitgym.types import Decision, Plan, RoundState
 
 
 class TwoTimescale(Heuristic):
@@ -49,4 +49,4 @@ class TwoTimescale(Heuristic):
         if state.round % self._period == 0:
             self._cut_layer = slow_cut(self._samples, ratio)
         rng = self.env.action_space.np_random
-        return fast_decision(state, self._cut_layer, state.available.copy(), ratio, rng, self._swaps)
+        return fast_decision(state, Plan(self._cut_layer, ratio), state.available.copy(), rng, self._swaps)

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from experiments.cells import ENDLESS_S, random_states
 from experiments.running import Case, Experiment, Row, at_least
-from splitgym.allocation import by_chance, descend, paper_descend, strongest_signal
+from splitgym.allocation import at_random, descend, paper_descend, strongest_signal
 from splitgym.allocation.bounds.optimum import exact, exhaustive
 from splitgym.allocation.bounds.relaxation import lower_bound
 from splitgym.evaluation.plots import COLOURS, STYLES
@@ -57,7 +57,7 @@ RULES: Mapping[str, Rule] = {
         state, everybody(state), phi, assignment=strongest_signal(state, everybody(state))
     ),
     "random subchannels": lambda state, phi, rng: descend(
-        state, everybody(state), phi, assignment=by_chance(state, everybody(state), rng)
+        state, everybody(state), phi, assignment=at_random(state, everybody(state), rng)
     ),
     "random cut": lambda state, phi, rng: descend(
         state, everybody(state), phi, cut_layer=int(rng.integers(1, state.system.cut_layers + 1))

@@ -43,8 +43,8 @@ def random_k(group: Group, rng: Generator) -> Selection:
     return lambda loss: group.top(rng.random(group.count), size)
 
 
-def by_chance(group: Group, rng: Generator) -> Selection:
-    """Each by the toss of a coin, as in the first episodes of a policy; in some rounds none."""
+def at_random(group: Group, rng: Generator) -> Selection:
+    """Each by the toss of a coin, as in the first episodes of a policy; in some rounds nobody."""
     return lambda loss: rng.random(group.count) < 0.5
 
 
@@ -122,7 +122,7 @@ def unified(group: Group, rng: Generator) -> Selection:
 FITTED = (
     everybody,
     random_k,
-    by_chance,
+    at_random,
     changing_k,
     fixed_subset,
     round_robin,

@@ -9,6 +9,7 @@ from splitgym.allocation import allocate
 from splitgym.envs import SplitLearningEnv
 from splitgym.frameworks import get
 from splitgym.frameworks.segments import Node
+from splitgym.types import Plan
 
 ALPHA = 0.5
 """Dirichlet concentration of the non-IID runs."""
@@ -24,7 +25,7 @@ def measure(case: Case, seed: int) -> list[Row]:
     for _ in range(case["rounds"]):
         state = env.state
         ratio = state.ratio(method.aggregation_ratio)
-        *_, info = env.play(allocate(state, case["cut_layer"], state.available, ratio))
+        *_, info = env.play(allocate(state, Plan(case["cut_layer"], ratio), state.available))
         if info["evaluated"]:
             rows.append(_row(info))
     return rows

@@ -11,6 +11,7 @@ from splitgym.envs.world import system_of
 from splitgym.frameworks import Framework, get
 from splitgym.scenario import Scenario, build
 from splitgym.timing import round_cost
+from splitgym.types import Plan
 
 THREE_TIERS, USER_EDGE, USER_CLOUD = "user-edge-cloud", "user-edge", "user-cloud"
 ARCHITECTURES = (THREE_TIERS, USER_EDGE, USER_CLOUD)
@@ -39,5 +40,5 @@ def shortest_second_cut(scenario: Scenario) -> int:
     seconds = {}
     for second_cut in range(2, system_of(scenario, get("psl")).cut_layers + 1):
         (state,) = random_states(build(scenario, {"cloud": {"cut_layer": second_cut}}), get("hierarchical"), [0])
-        seconds[second_cut] = round_cost(state, allocate(state, 1, np.ones_like(state.available), 0.0)).latency_s
+        seconds[second_cut] = round_cost(state, allocate(state, Plan(1, 0.0), np.ones_like(state.available))).latency_s
     return min(seconds, key=lambda second_cut: float(seconds[second_cut]))

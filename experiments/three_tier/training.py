@@ -7,6 +7,7 @@ import numpy as np
 from experiments.three_tier.architectures import ARCHITECTURES, framework_of, scenario_of
 from splitgym.allocation import allocate
 from splitgym.envs import SplitLearningEnv
+from splitgym.types import Plan
 
 SAMPLES = (200, 500, 1400)
 """Training samples of all clients together."""
@@ -60,5 +61,5 @@ def measure(samples: int, architecture: str, seed: int) -> list[dict[str, Any]]:
                     "second_cut": scenario.cloud.cut_layer,
                 }
             )
-        *_, info = env.play(allocate(env.state, CUT_LAYER, everybody, 0.0))
+        *_, info = env.play(allocate(env.state, Plan(CUT_LAYER, 0.0), everybody))
     return rows

@@ -1,12 +1,12 @@
 """The paper's resource management: who takes part, with which subchannels, powers and cut layer."""
 
 from splitgym.allocation.baselines.allocators import (
-    Deal,
-    by_chance,
-    deal_best_cut,
-    deal_evenly,
+    SubchannelRule,
+    assign_at_best_cut,
+    assign_evenly,
+    at_random,
     equal_shares,
-    in_turn,
+    in_index_order,
     proportional_fair,
     round_robin,
     strongest_signal,
@@ -22,7 +22,8 @@ from splitgym.allocation.descent.descent import Descent, allocate, descend, desc
 from splitgym.allocation.descent.greedy import greedy_subchannels
 from splitgym.allocation.descent.search import BLOCKS
 from splitgym.allocation.diagnostics import unserved
-from splitgym.allocation.power import control_power, even_psd
+from splitgym.allocation.even_split import even_psd
+from splitgym.allocation.power import control_power
 from splitgym.allocation.selection.novelty import novelty
 from splitgym.allocation.selection.rules import (
     Deadline,
@@ -36,12 +37,11 @@ from splitgym.allocation.selection.rules import (
     Selection,
     Unified,
 )
-from splitgym.allocation.selection.utility import worth_most
+from splitgym.allocation.selection.utility import best_utility
 
 __all__ = [
     "BLOCKS",
     "Deadline",
-    "Deal",
     "Descent",
     "Everybody",
     "FastestK",
@@ -53,14 +53,16 @@ __all__ = [
     "RoundRobinK",
     "Selection",
     "Step",
+    "SubchannelRule",
     "Unified",
     "allocate",
+    "assign_at_best_cut",
+    "assign_evenly",
+    "at_random",
     "best_cut",
-    "by_chance",
+    "best_utility",
     "clusters_for",
     "control_power",
-    "deal_best_cut",
-    "deal_evenly",
     "descend",
     "descend_cuts",
     "descent",
@@ -75,7 +77,7 @@ __all__ = [
     "form_clusters",
     "gibbs_clusters",
     "greedy_subchannels",
-    "in_turn",
+    "in_index_order",
     "lower_bound",
     "novelty",
     "paper_descend",
@@ -85,5 +87,4 @@ __all__ = [
     "slow_cut",
     "strongest_signal",
     "unserved",
-    "worth_most",
 ]

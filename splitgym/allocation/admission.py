@@ -1,17 +1,18 @@
 """Who can be served, and how soon at best: bounds on a client that had what no other needs."""
 
-from math import inf, log1p
+from math import inf
 
 from splitgym.allocation.link_budget import Links
-from splitgym.allocation.workload import Load, common_seconds
+from splitgym.allocation.workload import SegmentWorkload, common_seconds
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 from splitgym.timing.barrier import duration
-from splitgym.timing.rates import LN2
+from splitgym.timing.power import even_power
+from splitgym.timing.rates import shannon_rate
 
 
 @kernel(INLINED)
-def least_seconds(load: Load, links: Links, members: Bools, sharing: int, seconds: Floats) -> None:
+def least_seconds(workload: SegmentWorkload, links: Links, members: Bools, sharing: int, seconds: Floats) -> None:
     """Fills in [S, C] seconds below which no member ends a segment if so many clients share the band.
 
     The client would have all of the band but one subchannel for each of the others, every piece as good as its best
@@ -22,41 +23,41 @@ def least_seconds(load: Load, links: Links, members: Bools, sharing: int, second
         spare_hz += hz
         least_hz = min(least_hz, hz)
     spare_hz -= (sharing - 1) * least_hz
-    power_w = min(links.client_max_w, links.total_max_w)
+    power_w = even_power(links.client_max_w, links.total_max_w, 1)
     for i in range(members.shape[0]):
         if not members[i]:
             continue
-        uplink = spare_hz * log1p(power_w / (spare_hz * links.lowest_floor[i])) / LN2
+        uplink = shannon_rate(spare_hz, power_w / (spare_hz * links.lowest_floor[i]))
         downlink = min(links.band[i], spare_hz * links.best_downlink[i])
-        for s in range(load.segments[0]):
+        for s in range(workload.segments[0]):
             uplink_s, downlink_s = (
-                duration(load.uplink_bits[s, i], uplink),
-                duration(load.downlink_bits[s, i], downlink),
+                duration(workload.uplink_bits[s, i], uplink),
+                duration(workload.downlink_bits[s, i], downlink),
             )
-            seconds[s, i] = load.compute_s[s, i] + uplink_s + downlink_s
+            seconds[s, i] = workload.compute_s[s, i] + uplink_s + downlink_s
 
 
 @kernel(INLINED)
-def least_latency(load: Load, links: Links, served: Ints, least_s: Floats) -> tuple[float, float]:
+def least_latency(workload: SegmentWorkload, links: Links, served: Ints, least_s: Floats) -> tuple[float, float]:
     """A slot with these clients takes no less than this, s, and its timeout's barrier comes no earlier than that."""
     slowest_band = inf
     for i in served:
         slowest_band = min(slowest_band, links.band[i])
-    before = common_seconds(load, 0, served, slowest_band)
-    total = before + common_seconds(load, 1, served, slowest_band)
-    for s in range(load.segments[0]):
+    before = common_seconds(workload, 0, served, slowest_band)
+    total = before + common_seconds(workload, 1, served, slowest_band)
+    for s in range(workload.segments[0]):
         last = 0.0
         for i in served:
             last = max(last, least_s[s, i])
         total += last
-        if s <= load.segments[1]:
+        if s <= workload.segments[1]:
             before += last
-    return total, before if load.segments[1] >= 0 else 0.0
+    return total, before if workload.segments[1] >= 0 else 0.0
 
 
 @kernel(NO_REFCOUNT)
 def servable(
-    load: Load, links: Links, members: Bools, timeout_s: float, least_s: Floats, order: Ints
+    workload: SegmentWorkload, links: Links, members: Bools, timeout_s: float, least_s: Floats, order: Ints
 ) -> tuple[int, float]:
     """Who can be served: as many members as there are subchannels and as can be in time, by the bounds.
 
@@ -64,11 +65,11 @@ def servable(
     by themselves, nobody needs a subchannel.
 
     Args:
-        load: Of the slot.
+        workload: Of the slot.
         links: Of the world.
         members: [C].
         timeout_s: Of the slot.
-        least_s: [S, C] room for seconds.
+        least_s: [S, C] workspace for seconds.
         order: [C] filled with the members' indices, the first in line first.
 
     Returns:
@@ -77,14 +78,14 @@ def servable(
     count = list_members(members, order)
     if count == 0:
         return 0, 0.0
-    if count <= links.hz.shape[0] or load.segments[0] == 0:
-        least_seconds(load, links, members, count, least_s)
-        latency_s, barrier_s = least_latency(load, links, order[:count], least_s)
+    if count <= links.hz.shape[0] or workload.segments[0] == 0:
+        least_seconds(workload, links, members, count, least_s)
+        latency_s, barrier_s = least_latency(workload, links, order[:count], least_s)
         if barrier_s <= timeout_s:
             return count, latency_s
-    line(load, links, members, timeout_s, least_s, order)
+    line(workload, links, members, timeout_s, least_s, order)
     for n in range(min(count, links.hz.shape[0]), 0, -1):
-        latency_s, barrier_s = least_latency(load, links, order[:n], least_s)
+        latency_s, barrier_s = least_latency(workload, links, order[:n], least_s)
         if barrier_s <= timeout_s:
             return n, latency_s
     return 0, timeout_s
@@ -102,13 +103,15 @@ def list_members(members: Bools, order: Ints) -> int:
 
 
 @kernel(NO_REFCOUNT)
-def line(load: Load, links: Links, members: Bools, timeout_s: float, least_s: Floats, order: Ints) -> int:
+def line(
+    workload: SegmentWorkload, links: Links, members: Bools, timeout_s: float, least_s: Floats, order: Ints
+) -> int:
     """Members in the order in which they should be served if not all can be: whose slot would be the shortest first.
 
     Each with the whole band for itself, for which `least_s` is filled in. Who would miss the timeout even so is last.
 
     Args:
-        load: Of the slot.
+        workload: Of the slot.
         links: Of the world.
         members: [C].
         timeout_s: Of the slot.
@@ -118,14 +121,14 @@ def line(load: Load, links: Links, members: Bools, timeout_s: float, least_s: Fl
     Returns:
         How many members there are.
     """
-    least_seconds(load, links, members, 1, least_s)
+    least_seconds(workload, links, members, 1, least_s)
     count, seconds = list_members(members, order), least_s[least_s.shape[0] - 1]
     for n in range(count):
         i = order[n]
         seconds[i] = 0.0
-        for s in range(load.segments[0]):
+        for s in range(workload.segments[0]):
             seconds[i] += least_s[s, i]
-        if least_latency(load, links, order[n : n + 1], least_s)[1] > timeout_s:
+        if least_latency(workload, links, order[n : n + 1], least_s)[1] > timeout_s:
             seconds[i] = inf
     sort_by(order[:count], seconds)
     return count

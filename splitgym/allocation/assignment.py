@@ -4,7 +4,7 @@ A client's subchannels stand in the order of their noise floors, best first, bes
 water level is found from the top: assume that all are wet, and drop the worst while it would stay dry.
 """
 
-from math import inf, log1p, log2
+from math import inf, log2
 from typing import NamedTuple
 
 import numpy as np
@@ -12,14 +12,14 @@ import numpy as np
 from splitgym.allocation.link_budget import Links
 from splitgym.arrays import Floats, Ints
 from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
-from splitgym.timing.rates import LN2
+from splitgym.timing.rates import LN2, natural_rate
 
 LARGEST_EXPONENT = 1000.0
 """log2 of the highest water level that is told from an endless one."""
 
 
-class Holdings(NamedTuple):
-    """Subchannels of C clients; changed in place by `give` and `take`."""
+class AssignmentState(NamedTuple):
+    """Subchannels of C clients; changed in place by `assign` and `release`."""
 
     owner: Ints
     """[M] client, -1: unused."""
@@ -36,13 +36,13 @@ class Holdings(NamedTuple):
     downlink: Floats
     """[C] R_i^D, bits/s."""
     rates: Floats
-    """[3, C] room for rates, bits/s, that power control looks at."""
+    """[3, C] workspace for rates, bits/s, that power control looks at."""
 
 
 @kernel(COMPILED)
-def no_holdings(clients: int, subchannels: int) -> Holdings:
+def no_assignment(clients: int, subchannels: int) -> AssignmentState:
     """Nobody holds anything."""
-    return Holdings(
+    return AssignmentState(
         np.full(subchannels, -1),
         np.empty((clients, subchannels), np.int64),
         np.zeros(clients, np.int64),
@@ -55,7 +55,7 @@ def no_holdings(clients: int, subchannels: int) -> Holdings:
 
 
 @kernel(NO_REFCOUNT)
-def release(held: Holdings) -> None:
+def release_all(held: AssignmentState) -> None:
     """Takes everything from everybody."""
     held.owner[:] = -1
     held.number[:] = 0
@@ -66,7 +66,7 @@ def release(held: Holdings) -> None:
 
 
 @kernel(NO_REFCOUNT)
-def give(held: Holdings, links: Links, i: int, k: int) -> None:
+def assign(held: AssignmentState, links: Links, i: int, k: int) -> None:
     """Client i gets subchannel k, which is nobody's."""
     held.owner[k] = i
     _enlist(held.own, held.number, links.floor, i, k)
@@ -85,7 +85,7 @@ def _enlist(own: Ints, number: Ints, floor: Floats, i: int, k: int) -> None:
 
 
 @kernel(NO_REFCOUNT)
-def take(held: Holdings, links: Links, k: int) -> None:
+def release(held: AssignmentState, links: Links, k: int) -> None:
     """Subchannel k is taken from its owner."""
     i = held.owner[k]
     held.owner[k] = -1
@@ -99,9 +99,9 @@ def take(held: Holdings, links: Links, k: int) -> None:
 
 
 @kernel(NO_REFCOUNT)
-def hold(held: Holdings, links: Links, owner: Ints) -> None:
+def assign_all(held: AssignmentState, links: Links, owner: Ints) -> None:
     """Everybody holds what `owner` [M] says."""
-    release(held)
+    release_all(held)
     own, number, floor = held.own, held.number, links.floor
     for k in range(owner.shape[0]):
         held.owner[k] = owner[k]
@@ -113,8 +113,8 @@ def hold(held: Holdings, links: Links, owner: Ints) -> None:
 
 
 @kernel(INLINED)
-def _sum_up(held: Holdings, links: Links, i: int) -> None:
-    """The sums anew, in the order of the list: so they depend on what is held alone, not on how it came about."""
+def _sum_up(held: AssignmentState, links: Links, i: int) -> None:
+    """The sums again, in the order of the list: so they depend on what is held alone, not on how it came about."""
     wide = depth = floor = downlink = 0.0
     for n in range(held.number[i]):
         k = held.own[i, n]
@@ -126,7 +126,7 @@ def _sum_up(held: Holdings, links: Links, i: int) -> None:
 
 
 @kernel(NO_REFCOUNT)
-def log_level(held: Holdings, links: Links, i: int, rate: float) -> tuple[float, float, float]:
+def log_level(held: AssignmentState, links: Links, i: int, rate: float) -> tuple[float, float, float]:
     """Water-filling of client i for a rate > 0, bits/s.
 
     Returns:
@@ -149,17 +149,29 @@ def log_level(held: Holdings, links: Links, i: int, rate: float) -> tuple[float,
     return x, wide, floor
 
 
-@kernel(NO_REFCOUNT)
-def least_power(held: Holdings, links: Links, i: int, rate: float) -> float:
-    """Least power with which client i reaches a rate, W."""
-    if rate <= 0.0:
-        return 0.0
-    x, wide, floor = log_level(held, links, i, rate)
+@kernel(INLINED)
+def level_at(x: float) -> float:
+    """Water level, W/Hz, from its log2; endless where it is not told from an endless one."""
+    return 2.0**x if x < LARGEST_EXPONENT else inf
+
+
+@kernel(INLINED)
+def power_at(x: float, wide: float, floor: float) -> float:
+    """Power that fills the wet subchannels up to a level, W; arguments as `log_level` returns them."""
     return wide * 2.0**x - floor if x < LARGEST_EXPONENT else inf
 
 
 @kernel(NO_REFCOUNT)
-def greatest_rate(held: Holdings, links: Links, i: int, power_w: float) -> float:
+def least_power(held: AssignmentState, links: Links, i: int, rate: float) -> float:
+    """Least power with which client i reaches a rate, W."""
+    if rate <= 0.0:
+        return 0.0
+    x, wide, floor = log_level(held, links, i, rate)
+    return power_at(x, wide, floor)
+
+
+@kernel(NO_REFCOUNT)
+def greatest_rate(held: AssignmentState, links: Links, i: int, power_w: float) -> float:
     """Largest rate that client i reaches with a power, bits/s: water-filling again, from the power's side."""
     n = held.number[i]
     if n == 0 or power_w <= 0.0:
@@ -176,12 +188,12 @@ def greatest_rate(held: Holdings, links: Links, i: int, power_w: float) -> float
 
 
 @kernel(INLINED)
-def even_rate(held: Holdings, links: Links, i: int, power_w: float) -> float:
+def even_rate(held: AssignmentState, links: Links, i: int, power_w: float) -> float:
     """Rate of client i with a power spread evenly over what it holds, bits/s."""
     if held.number[i] == 0:
         return 0.0
     psd, rate = power_w / held.wide[i], 0.0
     for n in range(held.number[i]):
         k = held.own[i, n]
-        rate += links.hz[k] * log1p(psd / links.floor[i, k])
+        rate += natural_rate(links.hz[k], psd / links.floor[i, k])
     return rate / LN2

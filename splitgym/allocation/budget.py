@@ -7,6 +7,7 @@ import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import COMPILED, kernel
+from splitgym.timing.power import even_power
 from splitgym.timing.slots import slot_of_client
 from splitgym.types import Decision, RoundState, with_axis
 from splitgym.types.legal import check_decision
@@ -15,9 +16,9 @@ TOLERANCE = 1e-9
 """Relative excess over a budget that counts as rounding."""
 
 
-def even_power_w(state: RoundState, clients: Any) -> Any:
-    """min(p_max, p_th / n): what each of n clients may spend if all spend the same, W; for one number or an array."""
-    return np.minimum(state.system.client_power_max_w, state.system.total_power_max_w / np.maximum(clients, 1))
+def even_power_w(state: RoundState, clients: int) -> float:
+    """What each of n clients may spend if all spend the same, W."""
+    return float(even_power(state.system.client_power_max_w, state.system.total_power_max_w, clients))
 
 
 def project_power(decision: Decision, state: RoundState) -> tuple[Decision, Any]:

@@ -1,7 +1,5 @@
 """Clusters of clients that have slots, one after the other."""
 
-from typing import Any
-
 import numpy as np
 
 from splitgym.allocation.workload import own_seconds
@@ -11,7 +9,7 @@ from splitgym.types import Plan, RoundState
 from splitgym.types.legal import check_arguments
 
 
-def clusters_for(state: RoundState, cut_layer: Any, selected: Bools, aggregation_ratio: Any) -> Ints:
+def clusters_for(state: RoundState, plan: Plan, selected: Bools) -> Ints:
     """[C] cluster of each client: formed for a framework whose clusters have slots, else 0 (see `form_clusters`).
 
     Of a batch likewise, with a leading axis N on all arguments.
@@ -19,23 +17,20 @@ def clusters_for(state: RoundState, cut_layer: Any, selected: Bools, aggregation
     Raises:
         InputError: an argument does not fit the state; the message names it.
     """
-    check_arguments(state, one_world=False, cut_layer=cut_layer, selected=selected, aggregation_ratio=aggregation_ratio)
-    return clusters_for_unchecked(state, cut_layer, selected, aggregation_ratio)
+    check_arguments(state, one_world=False, plan=plan, selected=selected)
+    return clusters_for_unchecked(state, plan, selected)
 
 
-def clusters_for_unchecked(state: RoundState, cut_layer: Any, selected: Bools, aggregation_ratio: Any) -> Ints:
+def clusters_for_unchecked(state: RoundState, plan: Plan, selected: Bools) -> Ints:
     """`clusters_for` of arguments that are known to fit."""
     if state.system.program.access is not Access.CLUSTERED:
         return np.zeros(selected.shape, np.int64)
     if not state.batched:
-        return _form_clusters(state, cut_layer, selected, aggregation_ratio)
-    count = len(selected)
-    cuts, ratios = np.broadcast_to(cut_layer, count), np.broadcast_to(aggregation_ratio, count)
-    worlds = zip(cuts, selected, ratios, strict=True)
-    return np.array([_form_clusters(state.world(n), *world) for n, world in enumerate(worlds)])
+        return _form_clusters(state, plan, selected)
+    return np.array([_form_clusters(state.world(n), plan.world(n), selected[n]) for n in range(len(selected))])
 
 
-def form_clusters(state: RoundState, cut_layer: int, selected: Bools, aggregation_ratio: float) -> Ints:
+def form_clusters(state: RoundState, plan: Plan, selected: Bools) -> Ints:
     """Forms clusters of clients that are alike in compute and channel, so that nobody waits for a much slower one.
 
     Clients are ordered by the seconds they need for all that they do by themselves, with an even share of band and
@@ -44,9 +39,8 @@ def form_clusters(state: RoundState, cut_layer: int, selected: Bools, aggregatio
 
     Args:
         state: Of one world, as the scheduler believes it.
-        cut_layer: 1..L-1.
+        plan: How they train.
         selected: [C] who shall take part; clients that are not available do not count.
-        aggregation_ratio: phi.
 
     Returns:
         [C] cluster, 0 for who does not take part.
@@ -54,15 +48,16 @@ def form_clusters(state: RoundState, cut_layer: int, selected: Bools, aggregatio
     Raises:
         InputError: an argument does not fit the state; the message names it.
     """
-    check_arguments(state, cut_layer=cut_layer, selected=selected, aggregation_ratio=aggregation_ratio)
-    return _form_clusters(state, cut_layer, selected, aggregation_ratio)
+    check_arguments(state, plan=plan, selected=selected)
+    return _form_clusters(state, plan, selected)
 
 
-def _form_clusters(state: RoundState, cut_layer: int, selected: Bools, aggregation_ratio: float) -> Ints:
+def _form_clusters(state: RoundState, plan: Plan, selected: Bools) -> Ints:
+    """`form_clusters` of arguments that are known to fit."""
     cluster = np.zeros(len(selected), np.int64)
     clients = np.flatnonzero(selected & state.available)
     if len(clients) > 0:
-        seconds = own_seconds(state, Plan(cut_layer, aggregation_ratio), len(clients))
+        seconds = own_seconds(state, plan, len(clients))
         order = clients[np.argsort(seconds[clients], kind="stable")]
         for index, group in enumerate(np.array_split(order, min(state.system.clusters, len(clients)))):
             cluster[group] = index

@@ -4,7 +4,7 @@ import numpy as np
 
 from splitgym.allocation.admission import least_seconds
 from splitgym.allocation.link_budget import own_links
-from splitgym.allocation.workload import common_seconds, own_load
+from splitgym.allocation.workload import common_seconds, own_workload
 from splitgym.timing import round_cost
 from splitgym.types import Decision, RoundState
 from splitgym.types.legal import check_state
@@ -25,18 +25,18 @@ def unserved(state: RoundState, decision: Decision) -> dict[int, str]:
     """
     check_state(state, one_world=True)
     cost, system = round_cost(state, decision), state.system
-    links, load = own_links(state), own_load(state, decision.plan)
+    links, workload = own_links(state), own_workload(state, decision.plan)
     everybody = np.ones(len(decision.selected), bool)
-    alone_s = np.zeros_like(load.compute_s)
-    least_seconds(load, links, everybody, 1, alone_s)
-    before_s = [common_seconds(load, 0, np.array([i]), float(band)) for i, band in enumerate(links.band)]
-    alone_s = alone_s[: load.segments[1] + 1].sum(0) + before_s
+    alone_s = np.zeros_like(workload.compute_s)
+    least_seconds(workload, links, everybody, 1, alone_s)
+    before_s = [common_seconds(workload, 0, np.array([i]), float(band)) for i, band in enumerate(links.band)]
+    alone_s = alone_s[: workload.segments[1] + 1].sum(0) + before_s
     slot, timeout_s = system.program.access.slot_of_clients(decision.cluster), system.round_timeout_s
     reasons = {}
     for i in np.flatnonzero(decision.selected & ~cost.participants):
         wanted = int((decision.selected & state.available & (slot == slot[i])).sum())
         if cost.unavailable[i]:
-            reason = "it is away"
+            reason = "it is unavailable"
         elif alone_s[i] > timeout_s:
             reason = (
                 f"even with the whole band its uplink ends after {alone_s[i]:.3g} s, the timeout is {timeout_s:g} s"

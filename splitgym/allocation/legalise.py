@@ -43,8 +43,7 @@ def with_clusters(decision: Decision, state: RoundState) -> Decision:
     decision = _with_legal_ratio(decision, state)
     if decision.by_slot or state.system.program.access is not Access.CLUSTERED:
         return decision
-    formed = clusters_for_unchecked(state, decision.cut_layer, decision.selected, decision.aggregation_ratio)
-    return replace(decision, cluster=formed)
+    return replace(decision, cluster=clusters_for_unchecked(state, decision.plan, decision.selected))
 
 
 def legal_ratio(state: RoundState, cut_layer: Any, selected: Bools, aggregation_ratio: Any) -> Any:
@@ -64,4 +63,4 @@ def legal_ratio(state: RoundState, cut_layer: Any, selected: Bools, aggregation_
 
 def _with_legal_ratio(decision: Decision, state: RoundState) -> Decision:
     ratio = legal_ratio(state, decision.cut_layer, decision.selected, decision.aggregation_ratio)
-    return replace(decision, aggregation_ratio=ratio)
+    return decision if ratio is decision.aggregation_ratio else replace(decision, aggregation_ratio=ratio)

@@ -1,5 +1,6 @@
 """What the radio offers, as allocation needs it: noise floors, downlink rates and budgets of one world."""
 
+from functools import lru_cache
 from math import inf, log2
 from typing import NamedTuple
 
@@ -43,6 +44,7 @@ class Radio(NamedTuple):
     total_power_max_w: float
 
 
+@lru_cache(maxsize=32)
 def radio_of(system: SystemParameters) -> Radio:
     """The radio of a system."""
     return Radio(
@@ -51,7 +53,7 @@ def radio_of(system: SystemParameters) -> Radio:
 
 
 @kernel(COMPILED)
-def room_for_links(clients: int, subchannels: int, radio: Radio) -> Links:
+def empty_links(clients: int, subchannels: int, radio: Radio) -> Links:
     """Links that nobody has, to be filled."""
     return Links(
         np.zeros(subchannels),
@@ -89,6 +91,6 @@ def own_links(state: RoundState) -> Links:
     """The links; `state` is of one world."""
     clients, subchannels = state.channel_gain.shape
     radio, everybody = radio_of(state.system), np.ones(clients, np.bool_)
-    links = room_for_links(clients, subchannels, radio)
+    links = empty_links(clients, subchannels, radio)
     fill_links(links, radio, state.subchannel_hz, state.channel_gain, everybody)
     return links

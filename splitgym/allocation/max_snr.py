@@ -1,4 +1,4 @@
-"""Received signal strength: each subchannel to who hears it best."""
+"""Max-SNR assignment: each subchannel goes to the client with the largest SNR on it."""
 
 from math import inf
 from typing import NamedTuple
@@ -9,8 +9,8 @@ from splitgym.arrays import Floats, Ints
 from splitgym.kernels import COMPILED, NO_REFCOUNT, kernel
 
 
-class Heard(NamedTuple):
-    """Who hears what best, of C clients over M subchannels."""
+class MaxSnr(NamedTuple):
+    """Workspace of the assignment, of C clients over M subchannels."""
 
     owner: Ints
     """[M] -1: nobody."""
@@ -29,9 +29,9 @@ class Heard(NamedTuple):
 
 
 @kernel(COMPILED)
-def no_heard(clients: int, subchannels: int) -> Heard:
-    """Empty room; no handicaps."""
-    return Heard(
+def max_snr_workspace(clients: int, subchannels: int) -> MaxSnr:
+    """An empty workspace without handicaps."""
+    return MaxSnr(
         np.zeros(subchannels, np.int64),
         np.zeros(subchannels),
         np.zeros(clients, np.int64),
@@ -43,18 +43,17 @@ def no_heard(clients: int, subchannels: int) -> Heard:
 
 
 @kernel(NO_REFCOUNT)
-def best_heard(floor: Floats, served: Ints, heard: Heard) -> None:
+def assign_max_snr(floor: Floats, served: Ints, max_snr: MaxSnr) -> None:
     """Each subchannel goes to the client with the lowest noise floor on it, in relation to its handicap.
 
-    As long as somebody has none, one who has several gives one away: the one that loses the least signal, in dB, by the
-    exchange.
+    As long as a client has none, a client with several gives one up: the one that loses the least signal, in dB.
 
     Args:
         floor: [C, M] noise over gain, W/Hz; divided by the handicap.
         served: Clients that get something, if there are enough subchannels.
-        heard: Filled, but the handicaps; the owners are -1 if nobody is served.
+        max_snr: Filled, but the handicaps; the owners are -1 if nobody is served.
     """
-    owner, lowest, number, handicap = heard.owner, heard.lowest, heard.number, heard.handicap
+    owner, lowest, number, handicap = max_snr.owner, max_snr.lowest, max_snr.number, max_snr.handicap
     number[:] = 0
     for k in range(floor.shape[1]):
         owner[k], lowest[k] = -1, inf
@@ -63,14 +62,14 @@ def best_heard(floor: Floats, served: Ints, heard: Heard) -> None:
                 owner[k], lowest[k] = i, floor[i, k] / handicap[i]
         if owner[k] >= 0:
             number[owner[k]] += 1
-    _share_out(floor, served, heard)
+    _assign_one_each(floor, served, max_snr)
 
 
 @kernel(NO_REFCOUNT)
-def _share_out(floor: Floats, served: Ints, heard: Heard) -> None:
+def _assign_one_each(floor: Floats, served: Ints, max_snr: MaxSnr) -> None:
     """Gives one subchannel to everybody who has none, if there are enough."""
-    owner, lowest, number, handicap = heard.owner, heard.lowest, heard.number, heard.handicap
-    waiting, offer, loss, count = heard.waiting, heard.offer, heard.loss, 0
+    owner, lowest, number, handicap = max_snr.owner, max_snr.lowest, max_snr.number, max_snr.handicap
+    waiting, offer, loss, count = max_snr.waiting, max_snr.offer, max_snr.loss, 0
     for i in served:
         if number[i] == 0:
             waiting[count], offer[count], loss[count] = i, -1, 0.0

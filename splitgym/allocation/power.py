@@ -10,12 +10,20 @@ from math import inf, log
 
 import numpy as np
 
-from splitgym.allocation.assignment import LARGEST_EXPONENT, Holdings, greatest_rate, hold, log_level, no_holdings
-from splitgym.allocation.budget import even_power_w
+from splitgym.allocation.assignment import (
+    AssignmentState,
+    assign_all,
+    greatest_rate,
+    level_at,
+    log_level,
+    no_assignment,
+)
+from splitgym.allocation.even_split import even_share_w
 from splitgym.allocation.link_budget import Links, own_links
-from splitgym.allocation.workload import Load, own_load, uplinks
+from splitgym.allocation.segment_times import end_at, has_uplink, last_without_uplink, rate_for, rate_needed, ready
+from splitgym.allocation.workload import SegmentWorkload, own_workload, uplinks
 from splitgym.arrays import Floats, Ints
-from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
+from splitgym.kernels import NO_REFCOUNT, kernel
 from splitgym.timing.barrier import duration
 from splitgym.timing.rates import LN2
 from splitgym.types import Plan, RoundState
@@ -30,14 +38,13 @@ SPLITS = 45
 """Steps of the search over two uplinks: the bracket shrinks to 4e-10 of its width, the time's error to far less."""
 
 
-def control_power(state: RoundState, cut_layer: int, assignment: Ints, aggregation_ratio: float) -> Floats:
+def control_power(state: RoundState, plan: Plan, assignment: Ints) -> Floats:
     """Powers under which the round ends as early as the budgets allow; no client uses more than it then needs.
 
     Args:
         state: Of one world, as the scheduler believes it.
-        cut_layer: 1..L-1.
+        plan: How clients train.
         assignment: [M] owner of each subchannel, -1: unused.
-        aggregation_ratio: phi.
 
     Returns:
         [M] W/Hz; 0 on unused subchannels.
@@ -47,15 +54,15 @@ def control_power(state: RoundState, cut_layer: int, assignment: Ints, aggregati
             fit the state.
     """
     check_arguments(state, assignment=assignment)
-    load = own_load(state, Plan(cut_layer, aggregation_ratio))
-    check_uplinks(uplinks(load))
+    workload = own_workload(state, plan)
+    check_uplinks(uplinks(workload))
     links = own_links(state)
-    held = no_holdings(*state.channel_gain.shape)
-    hold(held, links, np.asarray(assignment, np.int64))
-    ends = np.zeros(len(load.compute_s))
-    control(held, links, load, ends)
+    held = no_assignment(*state.channel_gain.shape)
+    assign_all(held, links, np.asarray(assignment, np.int64))
+    ends = np.zeros(len(workload.compute_s))
+    control(held, links, workload, ends)
     psd = np.zeros(len(assignment))
-    write_psd(held, links, load, ends, False, psd)
+    write_psd(held, links, workload, ends, False, psd)
     return psd
 
 
@@ -65,45 +72,14 @@ def check_uplinks(count: int) -> None:
         raise ValueError(f"the round has {count} uplinks with a wait for everybody between them, allowed: 2")
 
 
-def even_psd(state: RoundState, assignment: Ints) -> Floats:
-    """[M] W/Hz: every owner spends min(p_max, p_th / n), spread evenly over its subchannels.
-
-    Args:
-        state: Of one world.
-        assignment: [M] owner of each subchannel, -1: unused.
-
-    Raises:
-        InputError: an argument does not fit the state; the message names it.
-    """
-    check_arguments(state, assignment=assignment)
-    assignment = np.asarray(assignment, np.int64)
-    owners = len(np.unique(assignment[assignment >= 0]))
-    power_w = np.full(len(state.client_hz), even_power_w(state, owners))
-    psd = np.empty(len(assignment))
-    spread_power(power_w, assignment, state.subchannel_hz, np.empty(len(power_w)), psd)
-    return psd
-
-
-@kernel(INLINED)
-def spread_power(power_w: Floats, assignment: Ints, subchannel_hz: Floats, own_hz: Floats, psd: Floats) -> None:
-    """Fills in [M] W/Hz: every owner spreads its power ([C], W) evenly over its subchannels; with room for [C] Hz."""
-    for i in range(power_w.shape[0]):
-        own_hz[i] = 0.0
-    for k in range(assignment.shape[0]):
-        if assignment[k] >= 0:
-            own_hz[assignment[k]] += subchannel_hz[k]
-    for k in range(assignment.shape[0]):
-        psd[k] = power_w[assignment[k]] / own_hz[assignment[k]] if assignment[k] >= 0 else 0.0
-
-
 @kernel(NO_REFCOUNT)
-def control(held: Holdings, links: Links, load: Load, ends: Floats) -> float:
+def control(held: AssignmentState, links: Links, workload: SegmentWorkload, ends: Floats) -> float:
     """Least sum over the segments of the time at which the last client ends, of all who hold something.
 
     Args:
         held: Who holds what.
         links: Of the world.
-        load: Of the slot.
+        workload: Of the slot.
         ends: [S] filled with the seconds of each segment.
 
     Returns:
@@ -111,9 +87,9 @@ def control(held: Holdings, links: Links, load: Load, ends: Floats) -> float:
     """
     first = second = -1
     total = 0.0
-    for s in range(load.segments[0]):
-        if not has_uplink(held, load, s):
-            ends[s] = last_without_uplink(held, load, s)
+    for s in range(workload.segments[0]):
+        if not has_uplink(held, workload, s):
+            ends[s] = last_without_uplink(held, workload, s)
         elif first < 0:
             first = s
         else:
@@ -124,71 +100,18 @@ def control(held: Holdings, links: Links, load: Load, ends: Floats) -> float:
         for i in range(feasible.shape[0]):
             nothing[i] = 0.0
             feasible[i] = greatest_rate(held, links, i, share_w) if held.number[i] > 0 else 0.0
-        ends[first] = _earliest_end(held, links, load, first, nothing, feasible)
+        ends[first] = _earliest_end(held, links, workload, first, nothing, feasible)
         if second >= 0:
-            _share_time(held, links, load, first, second, nothing, feasible, ends)
-    for s in range(load.segments[0]):
+            _share_time(held, links, workload, first, second, nothing, feasible, ends)
+    for s in range(workload.segments[0]):
         total += ends[s]
     return total
 
 
 @kernel(NO_REFCOUNT)
-def even_share_w(held: Holdings, links: Links) -> float:
-    """What each of those who hold something may spend if all spend the same, W."""
-    holders = 0
-    for i in range(held.number.shape[0]):
-        holders += held.number[i] > 0
-    return min(links.client_max_w, links.total_max_w / max(holders, 1))
-
-
-@kernel(NO_REFCOUNT)
-def has_uplink(held: Holdings, load: Load, s: int) -> bool:
-    """Whether anybody who holds something has bits to send in segment s."""
-    bits = 0.0
-    for i in range(held.number.shape[0]):
-        if held.number[i] > 0:
-            bits += load.uplink_bits[s, i]
-    return bits > 0.0
-
-
-@kernel(NO_REFCOUNT)
-def ready(held: Holdings, load: Load, s: int, i: int) -> float:
-    """Seconds of client i in segment s without its uplink."""
-    return load.compute_s[s, i] + duration(load.downlink_bits[s, i], held.downlink[i])
-
-
-@kernel(NO_REFCOUNT)
-def last_without_uplink(held: Holdings, load: Load, s: int) -> float:
-    """When the last client ends segment s, which has no uplink, s."""
-    last = 0.0
-    for i in range(held.number.shape[0]):
-        if held.number[i] > 0:
-            last = max(last, ready(held, load, s, i))
-    return last
-
-
-@kernel(NO_REFCOUNT)
-def end_at(held: Holdings, load: Load, s: int, rates: Floats) -> float:
-    """When the last client ends segment s if they send at these rates [C], s."""
-    last = 0.0
-    for i in range(held.number.shape[0]):
-        if held.number[i] > 0:
-            last = max(last, ready(held, load, s, i) + duration(load.uplink_bits[s, i], rates[i]))
-    return last
-
-
-@kernel(NO_REFCOUNT)
-def rate_for(held: Holdings, load: Load, s: int, i: int, end: float) -> float:
-    """Rate with which client i ends segment s in time; endless if no rate is enough."""
-    bits = load.uplink_bits[s, i]
-    if bits == 0.0:
-        return 0.0
-    left = end - ready(held, load, s, i)
-    return bits / left if left > 0.0 else inf
-
-
-@kernel(NO_REFCOUNT)
-def _earliest_end(held: Holdings, links: Links, load: Load, s: int, floor: Floats, feasible: Floats) -> float:
+def _earliest_end(
+    held: AssignmentState, links: Links, workload: SegmentWorkload, s: int, floor: Floats, feasible: Floats
+) -> float:
     """Earliest end of segment s that the budgets allow, s.
 
     The client budgets give a lower bound. Where it breaks the common one, the power that all need together has to come
@@ -198,26 +121,26 @@ def _earliest_end(held: Holdings, links: Links, load: Load, s: int, floor: Float
     Args:
         held: Who holds what.
         links: Of the world.
-        load: Of the slot.
+        workload: Of the slot.
         s: The segment.
         floor: [C] rates that clients need anyway, bits/s.
         feasible: [C] rates that the budgets allow all of them together.
     """
-    low, high = 0.0, end_at(held, load, s, feasible)
+    low, high = 0.0, end_at(held, workload, s, feasible)
     for i in range(held.number.shape[0]):
         if held.number[i] > 0:
             rate = greatest_rate(held, links, i, links.client_max_w)
-            low = max(low, ready(held, load, s, i) + duration(load.uplink_bits[s, i], rate))
+            low = max(low, ready(held, workload, s, i) + duration(workload.uplink_bits[s, i], rate))
     if high == inf and 0.0 < low < inf:
         # Who sends nothing else needs no rate so far: double the end until the budgets hold.
         high = low
-        while high < inf and _power_for_end(held, links, load, s, high, floor)[0] > links.total_max_w:
+        while high < inf and _power_for_end(held, links, workload, s, high, floor)[0] > links.total_max_w:
             high *= 2.0
     end = low
     for _ in range(MOST_STEPS):
         if not high - low > PRECISION * high:
             break
-        power_w, slope = _power_for_end(held, links, load, s, end, floor)
+        power_w, slope = _power_for_end(held, links, workload, s, end, floor)
         excess = log(power_w / links.total_max_w)
         if abs(excess) <= PRECISION or (end == low and excess < 0.0):
             return end
@@ -232,85 +155,93 @@ def _earliest_end(held: Holdings, links: Links, load: Load, s: int, floor: Float
 
 
 @kernel(NO_REFCOUNT)
-def _power_for_end(held: Holdings, links: Links, load: Load, s: int, end: float, floor: Floats) -> tuple[float, float]:
+def _power_for_end(
+    held: AssignmentState, links: Links, workload: SegmentWorkload, s: int, end: float, floor: Floats
+) -> tuple[float, float]:
     """Power with which everybody ends segment s in time, W, and its derivative by the end, W/s."""
     power_w = slope = 0.0
     for i in range(held.number.shape[0]):
         if held.number[i] == 0:
             continue
-        rate = rate_for(held, load, s, i, end)
+        rate = rate_for(held, workload, s, i, end)
         needed = max(rate, floor[i])
         if needed == 0.0:
             continue
         x, wide, dry = log_level(held, links, i, needed)
-        level = 2.0**x if x < LARGEST_EXPONENT else inf
+        level = level_at(x)
         power_w += wide * level - dry
         if rate > floor[i]:
-            slope -= LN2 * level * rate * rate / load.uplink_bits[s, i]
+            slope -= LN2 * level * rate * rate / workload.uplink_bits[s, i]
     return power_w, slope
 
 
 @kernel(NO_REFCOUNT)
 def _share_time(
-    held: Holdings, links: Links, load: Load, first: int, second: int, nothing: Floats, feasible: Floats, ends: Floats
+    held: AssignmentState,
+    links: Links,
+    workload: SegmentWorkload,
+    first: int,
+    second: int,
+    nothing: Floats,
+    feasible: Floats,
+    ends: Floats,
 ) -> None:
     """Ends of two segments with an uplink whose sum is least; `ends[first]` is the earliest of the first so far.
 
     The earliest end of the second segment is a convex function of the end of the first: golden-section search.
     """
-    earliest, rates = _earliest_end(held, links, load, second, nothing, feasible), held.rates[2]
-    _rates_for(held, load, second, earliest, rates)
-    low, high = ends[first], end_at(held, load, first, rates)
+    earliest, rates = _earliest_end(held, links, workload, second, nothing, feasible), held.rates[2]
+    _rates_for(held, workload, second, earliest, rates)
+    low, high = ends[first], end_at(held, workload, first, rates)
     left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
-    of_left = left + _second_end(held, links, load, first, second, left, rates)
-    of_right = right + _second_end(held, links, load, first, second, right, rates)
+    of_left = left + _second_end(held, links, workload, first, second, left, rates)
+    of_right = right + _second_end(held, links, workload, first, second, right, rates)
     for _ in range(SPLITS):
         if not high - low > 1e-9 * high:
             break
         if of_left <= of_right:
             high, right, of_right = right, left, of_left
             left = high - GOLDEN * (high - low)
-            of_left = left + _second_end(held, links, load, first, second, left, rates)
+            of_left = left + _second_end(held, links, workload, first, second, left, rates)
         else:
             low, left, of_left = left, right, of_right
             right = low + GOLDEN * (high - low)
-            of_right = right + _second_end(held, links, load, first, second, right, rates)
+            of_right = right + _second_end(held, links, workload, first, second, right, rates)
     ends[first] = left if of_left <= of_right else right
-    ends[second] = _second_end(held, links, load, first, second, ends[first], rates)
+    ends[second] = _second_end(held, links, workload, first, second, ends[first], rates)
 
 
 @kernel(NO_REFCOUNT)
 def _second_end(
-    held: Holdings, links: Links, load: Load, first: int, second: int, first_end: float, rates: Floats
+    held: AssignmentState,
+    links: Links,
+    workload: SegmentWorkload,
+    first: int,
+    second: int,
+    first_end: float,
+    rates: Floats,
 ) -> float:
-    """Earliest end of the second segment if the first has to end in time; `rates` is room for [C]."""
-    _rates_for(held, load, first, first_end, rates)
-    return _earliest_end(held, links, load, second, rates, rates)
+    """Earliest end of the second segment if the first has to end in time; `rates` is workspace for [C]."""
+    _rates_for(held, workload, first, first_end, rates)
+    return _earliest_end(held, links, workload, second, rates, rates)
 
 
 @kernel(NO_REFCOUNT)
-def _rates_for(held: Holdings, load: Load, s: int, end: float, rates: Floats) -> None:
+def _rates_for(held: AssignmentState, workload: SegmentWorkload, s: int, end: float, rates: Floats) -> None:
     """Fills in the rates [C] with which everybody ends segment s in time."""
     for i in range(held.number.shape[0]):
-        rates[i] = rate_for(held, load, s, i, end) if held.number[i] > 0 else 0.0
+        rates[i] = rate_for(held, workload, s, i, end) if held.number[i] > 0 else 0.0
 
 
 @kernel(NO_REFCOUNT)
-def rate_needed(held: Holdings, load: Load, i: int, ends: Floats) -> float:
-    """Rate with which client i ends every segment in time, bits/s."""
-    rate = 0.0
-    for s in range(load.segments[0]):
-        rate = max(rate, rate_for(held, load, s, i, ends[s]))
-    return rate
-
-
-@kernel(NO_REFCOUNT)
-def write_psd(held: Holdings, links: Links, load: Load, ends: Floats, even: bool, psd: Floats) -> None:
+def write_psd(
+    held: AssignmentState, links: Links, workload: SegmentWorkload, ends: Floats, even: bool, psd: Floats
+) -> None:
     """Fills in [M] powers, W/Hz, of all who hold something: an even split of the budgets, or the least for the ends."""
     psd[:] = 0.0
     share_w = even_share_w(held, links)
     for i in range(held.number.shape[0]):
-        rate = rate_needed(held, load, i, ends) if held.number[i] > 0 else 0.0
+        rate = rate_needed(held, workload, i, ends) if held.number[i] > 0 else 0.0
         if rate == 0.0:
             continue
         x, _, _ = log_level(held, links, i, rate)

@@ -8,12 +8,13 @@ where a segment is what lies between two common phases. That holds for every fra
 one with the uplink and one with the unicast, SFL a second uplink in the last one.
 """
 
+from functools import lru_cache
 from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from splitgym.allocation.budget import even_power_w
+from splitgym.allocation.link_budget import Radio, radio_of
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Program
 from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
@@ -28,6 +29,7 @@ from splitgym.timing.barrier import (
     duration,
 )
 from splitgym.timing.cell import Backbone, backbone_of
+from splitgym.timing.power import even_power
 from splitgym.timing.rates import subchannel_rate
 from splitgym.types import Plan, RoundState, SystemParameters, with_axis
 from splitgym.types.legal import check_plan
@@ -52,8 +54,8 @@ class Round(NamedTuple):
     """The resource over which units move with the second cut, -1: none."""
 
 
-class Load(NamedTuple):
-    """The load of C clients in up to S segments, under one plan or one of each client's own; filled by `fill_load`."""
+class SegmentWorkload(NamedTuple):
+    """Work of C clients in up to S segments, under one plan or one of each client's own; see `fill_workload`."""
 
     compute_s: Floats
     """[S, C]."""
@@ -72,6 +74,7 @@ class Load(NamedTuple):
     """[1] whether plans differ: then `common_s` counts."""
 
 
+@lru_cache(maxsize=32)
 def round_of(system: SystemParameters) -> Round:
     """The round of a system's program."""
     program: Program = system.program
@@ -88,10 +91,10 @@ def round_of(system: SystemParameters) -> Round:
 
 
 @kernel(COMPILED)
-def no_load(phases: int, clients: int) -> Load:
-    """An empty load with room for any program of so many phases."""
+def no_workload(phases: int, clients: int) -> SegmentWorkload:
+    """An empty workload for any program of so many phases."""
     segments = phases + 1
-    return Load(
+    return SegmentWorkload(
         np.zeros((segments, clients)),
         np.zeros((segments, clients)),
         np.zeros((segments, clients)),
@@ -103,8 +106,8 @@ def no_load(phases: int, clients: int) -> Load:
 
 
 @kernel(NO_REFCOUNT)
-def fill_load(
-    load: Load,
+def fill_workload(
+    workload: SegmentWorkload,
     of: Round,
     plans: Ints,
     members: Bools,
@@ -113,12 +116,12 @@ def fill_load(
     client_cut_layer: Ints,
     second_cut: int,
 ) -> None:
-    """Fills in the load under a plan or plans, moved parts of the network included.
+    """Fills in the workload under a plan or plans, moved parts of the network included.
 
     Where plans differ, what a common phase does once is that of the members' largest, also if that one is not served.
 
     Args:
-        load: Overwritten.
+        workload: Overwritten.
         of: Of the program.
         plans: [1] the common plan, or [C] that of each client.
         members: [C] who may take part.
@@ -129,108 +132,110 @@ def fill_load(
     """
     resource = of.resource
     between = bits_between(second_cut, of.second_cut[plans[0]], of.prefix_bits)
-    load.differs[0] = plans.shape[0] > 1
-    if load.differs[0]:
-        load.common_s[:] = 0.0
-    load.compute_s[0], load.uplink_bits[0], load.downlink_bits[0] = 0.0, 0.0, 0.0
-    load.common[:] = 0.0
+    workload.differs[0] = plans.shape[0] > 1
+    if workload.differs[0]:
+        workload.common_s[:] = 0.0
+    workload.compute_s[0], workload.uplink_bits[0], workload.downlink_bits[0] = 0.0, 0.0, 0.0
+    workload.common[:] = 0.0
     barrier = deadline_barrier(resource)
     segment, open_segment, timed = 0, False, -1
     for i in range(client_hz.shape[0]):
         down, up = move_bits(client_cut_layer[i], of.cut_layer[plan_of(plans, i)], of.prefix_bits)
-        load.downlink_bits[0, i], load.uplink_bits[0, i] = down, up
+        workload.downlink_bits[0, i], workload.uplink_bits[0, i] = down, up
         open_segment |= down + up > 0.0
     for phase in range(resource.shape[0]):
         kind = resource[phase]
         if kind < SERVER:
             open_segment = True
-            _add_own(load, of.work, plans, phase, kind, segment, client_hz)
+            _add_own(workload, of.work, plans, phase, kind, segment, client_hz)
             continue
         if phase == barrier:
             timed = segment
         if open_segment:
             segment += 1
             open_segment = False
-            load.compute_s[segment], load.uplink_bits[segment], load.downlink_bits[segment] = 0.0, 0.0, 0.0
+            workload.compute_s[segment], workload.uplink_bits[segment], workload.downlink_bits[segment] = 0.0, 0.0, 0.0
         speed = common_speed(kind, server_hz, inf, of.backbone.speed)
         part = 0 if phase < barrier else 1
-        _add_common(load, of.work, plans, phase, kind, part, speed, members)
+        _add_common(workload, of.work, plans, phase, kind, part, speed, members)
         if kind == of.moving_link:
             # What moves goes with the first of what is sent.
-            load.common[part, 0] += between / speed
+            workload.common[part, 0] += between / speed
             between = 0.0
     if barrier == resource.shape[0]:
         timed = segment
-    load.segments[0], load.segments[1] = segment + open_segment, timed
+    workload.segments[0], workload.segments[1] = segment + open_segment, timed
 
 
 @kernel(INLINED)
-def _add_own(load: Load, work: Work, plans: Ints, phase: int, kind: int, segment: int, client_hz: Floats) -> None:
+def _add_own(
+    workload: SegmentWorkload, work: Work, plans: Ints, phase: int, kind: int, segment: int, client_hz: Floats
+) -> None:
     """Adds what clients do by themselves in a phase of a segment."""
     differs, amount = plans.shape[0] > 1, work.work[plans[0], phase]
     for i in range(client_hz.shape[0]):
         if differs:
             amount = work.work[plans[i], phase]
         if kind == CLIENT:
-            load.compute_s[segment, i] += amount / client_hz[i]
+            workload.compute_s[segment, i] += amount / client_hz[i]
         elif kind == UPLINK:
-            load.uplink_bits[segment, i] += amount
+            workload.uplink_bits[segment, i] += amount
         else:
-            load.downlink_bits[segment, i] += amount
+            workload.downlink_bits[segment, i] += amount
 
 
 @kernel(INLINED)
 def _add_common(
-    load: Load, work: Work, plans: Ints, phase: int, kind: int, part: int, speed: float, members: Bools
+    workload: SegmentWorkload, work: Work, plans: Ints, phase: int, kind: int, part: int, speed: float, members: Bools
 ) -> None:
     """Adds a common phase before (part 0) or after (1) the timeout applies, at a speed that broadcasts do not need."""
     once = once_amount(work, plans, phase, members)
     if kind == BROADCAST:
-        load.common[part, 2] += once
+        workload.common[part, 2] += once
         return
-    load.common[part, 0] += once / speed
+    workload.common[part, 0] += once / speed
     if plans.shape[0] == 1:
-        load.common[part, 1] += work.per_participant[plans[0], phase] / speed
+        workload.common[part, 1] += work.per_participant[plans[0], phase] / speed
         return
     for i in range(members.shape[0]):
-        load.common_s[part, i] += work.per_participant[plans[i], phase] / speed
+        workload.common_s[part, i] += work.per_participant[plans[i], phase] / speed
 
 
 @kernel(NO_REFCOUNT)
-def common_seconds(load: Load, part: int, served: Ints, slowest_band: float) -> float:
+def common_seconds(workload: SegmentWorkload, part: int, served: Ints, slowest_band: float) -> float:
     """Seconds of the common phases before (part 0) or after (1) the timeout applies, for some clients ([n] indices)."""
-    seconds, each, bits = load.common[part]
+    seconds, each, bits = workload.common[part]
     of_all = each * served.shape[0]
-    if load.differs[0]:
+    if workload.differs[0]:
         for i in served:
-            of_all += load.common_s[part, i]
+            of_all += workload.common_s[part, i]
     return seconds + of_all + duration(bits, slowest_band)
 
 
 @kernel(NO_REFCOUNT)
-def uplinks(load: Load) -> int:
+def uplinks(workload: SegmentWorkload) -> int:
     """How many segments have an uplink."""
     count = 0
-    for s in range(load.segments[0]):
+    for s in range(workload.segments[0]):
         bits = 0.0
-        for i in range(load.uplink_bits.shape[1]):
-            bits += load.uplink_bits[s, i]
+        for i in range(workload.uplink_bits.shape[1]):
+            bits += workload.uplink_bits[s, i]
         count += bits > 0.0
     return count
 
 
-def own_load(state: RoundState, plan: Plan) -> Load:
-    """The load under a plan; `state` is of one world.
+def own_workload(state: RoundState, plan: Plan) -> SegmentWorkload:
+    """The workload under a plan; `state` is of one world.
 
     Raises:
         InputError: the plan does not fit the state; the message names what does not.
     """
     check_plan(state, plan)
     of, everybody = round_of(state.system), np.ones(len(state.client_hz), np.bool_)
-    load, plans = no_load(len(of.resource), len(state.client_hz)), plan.indices(state)
+    workload, plans = no_workload(len(of.resource), len(state.client_hz)), plan.indices(state)
     held, second_cut = state.client_cut_layer, int(state.second_cut)
-    fill_load(load, of, plans, everybody, state.client_hz, float(state.server_hz), held, second_cut)
-    return load
+    fill_workload(workload, of, plans, everybody, state.client_hz, float(state.server_hz), held, second_cut)
+    return workload
 
 
 def own_seconds(state: RoundState, plan: Plan, sharing: Any) -> Floats:
@@ -241,19 +246,18 @@ def own_seconds(state: RoundState, plan: Plan, sharing: Any) -> Floats:
         plan: Of one world or N.
         sharing: Number of clients, or [N].
     """
-    system, gain = state.system, np.atleast_2d(state.channel_gain.mean(-1))
-    hz = np.atleast_1d(state.subchannel_hz.sum(-1)) / sharing
+    gain, total_hz = np.atleast_2d(state.channel_gain.mean(-1)), np.atleast_1d(state.subchannel_hz.sum(-1))
     seconds: Floats = _own_seconds(
-        round_of(system),
+        round_of(state.system),
+        radio_of(state.system),
         with_axis(plan.indices(state), not state.batched),
         np.atleast_2d(state.client_hz),
         np.atleast_1d(state.server_hz),
         np.atleast_2d(state.client_cut_layer),
         np.atleast_1d(state.second_cut),
         gain,
-        hz,
-        even_power_w(state, sharing) / hz,
-        (system.downlink_psd_w_per_hz, system.noise_psd_w_per_hz),
+        total_hz,
+        np.array(np.broadcast_to(np.asarray(sharing, np.int64), total_hz.shape)),
     )
     return seconds if state.batched else seconds[0]
 
@@ -261,30 +265,32 @@ def own_seconds(state: RoundState, plan: Plan, sharing: Any) -> Floats:
 @kernel(COMPILED)
 def _own_seconds(
     of: Round,
+    radio: Radio,
     plans: Ints,
     client_hz: Floats,
     server_hz: Floats,
     client_cut_layer: Ints,
     second_cut: Ints,
     gain: Floats,
-    hz: Floats,
-    uplink_psd: Floats,
-    downlink_and_noise_psd: tuple[float, float],
+    total_hz: Floats,
+    sharing: Ints,
 ) -> Floats:
-    """[N, C]; `gain` is [N, C], `hz` and `uplink_psd` are [N]."""
+    """[N, C]; `gain` is [N, C], `total_hz` and `sharing` are [N]."""
     worlds, clients = gain.shape
-    seconds, load = np.zeros((worlds, clients)), no_load(len(of.resource), clients)
+    seconds, workload = np.zeros((worlds, clients)), no_workload(len(of.resource), clients)
     everybody = np.ones(clients, np.bool_)
-    downlink_psd, noise = downlink_and_noise_psd
+    downlink_psd, noise = radio.downlink_psd_w_per_hz, radio.noise_psd_w_per_hz
     for n in range(worlds):
-        fill_load(load, of, plans[n], everybody, client_hz[n], server_hz[n], client_cut_layer[n], second_cut[n])
+        hz = total_hz[n] / sharing[n]
+        psd = even_power(radio.client_power_max_w, radio.total_power_max_w, sharing[n]) / hz
+        fill_workload(workload, of, plans[n], everybody, client_hz[n], server_hz[n], client_cut_layer[n], second_cut[n])
         for i in range(clients):
             up, down = 0.0, 0.0
-            for s in range(load.segments[0]):
-                seconds[n, i] += load.compute_s[s, i]
-                up += load.uplink_bits[s, i]
-                down += load.downlink_bits[s, i]
-            seconds[n, i] += duration(up, subchannel_rate(hz[n], uplink_psd[n], gain[n, i], noise)) + duration(
-                down, subchannel_rate(hz[n], downlink_psd, gain[n, i], noise)
+            for s in range(workload.segments[0]):
+                seconds[n, i] += workload.compute_s[s, i]
+                up += workload.uplink_bits[s, i]
+                down += workload.downlink_bits[s, i]
+            seconds[n, i] += duration(up, subchannel_rate(hz, psd, gain[n, i], noise)) + duration(
+                down, subchannel_rate(hz, downlink_psd, gain[n, i], noise)
             )
     return seconds

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
-from typing import NamedTuple
+from math import ceil
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,7 +34,8 @@ class Access(IntEnum):
         """Slot of each client (lower: earlier), from a decision's clusters; both of shape [..., C]."""
         if self is Access.CLUSTERED:
             return cluster
-        return np.broadcast_to(np.arange(cluster.shape[-1]) * (self is Access.SEQUENTIAL), cluster.shape)
+        slots = np.zeros(cluster.shape, np.int64)
+        return slots + np.arange(cluster.shape[-1]) if self is Access.SEQUENTIAL else slots
 
 
 class Phase(NamedTuple):
@@ -225,10 +227,11 @@ def _barrier(phase: Phase, rows_together: bool) -> Barrier:
     return Barrier.ALL if rows_together else Barrier.NONE
 
 
-def aggregated_rows(aggregation_ratio: float | Floats, batch_size: int) -> Ints:
+def aggregated_rows(aggregation_ratio: float | Floats, batch_size: int) -> Any:
     """Rows of a mini-batch whose last-layer gradients are averaged over clients, m = ceil(phi b).
 
     The product is rounded to nine decimals first, so that phi = 0.28 of 25 rows is 7 and not 8.
     """
-    rows: Ints = np.ceil(np.rint(np.asarray(aggregation_ratio, np.float64) * batch_size * 1e9) / 1e9).astype(np.int64)
-    return rows
+    if type(aggregation_ratio) is float and 0.0 <= aggregation_ratio <= 1.0:
+        return ceil(round(aggregation_ratio * batch_size * 1e9) / 1e9)  # As below, in a tenth of the time.
+    return np.ceil(np.rint(np.asarray(aggregation_ratio, np.float64) * batch_size * 1e9) / 1e9).astype(np.int64)

@@ -36,11 +36,14 @@ class PlanGrid:
         Args:
             cut_layer: 1..L-1.
             aggregated_rows: m = ceil(phi b); this and the next do not matter where nobody decides them.
-            second_cut: 1..L-1.
+            second_cut: 1..L-1; 0: as one at the cut layer.
         """
-        rows = np.asarray(aggregated_rows) * (self.row_counts > 1)
-        second = (np.asarray(second_cut) - 1) * (self.second_cuts > 1)
-        return np.asarray(((np.asarray(cut_layer) - 1) * self.row_counts + rows) * self.second_cuts + second, np.int64)
+        index = np.asarray(cut_layer, np.int64) - 1
+        if self.row_counts > 1:
+            index = index * self.row_counts + aggregated_rows
+        if self.second_cuts > 1:
+            index = index * self.second_cuts + (np.maximum(second_cut, 1) - 1)
+        return np.asarray(index, np.int64)
 
     @cached_property
     def cut_layer(self) -> Ints:
@@ -60,15 +63,15 @@ class PlanGrid:
 
         A second cut in front of the cut layer is the same as one at it.
         """
-        rows = np.asarray(aggregated_rows)[..., None] * (self.row_counts > 1)
-        found: Ints = self._without_rows + rows * self.second_cuts
+        found: Ints = self._candidates[aggregated_rows * (self.row_counts > 1)]
         return found
 
     @cached_property
-    def _without_rows(self) -> Ints:
-        """[K] `candidates` with no aggregated rows."""
+    def _candidates(self) -> Ints:
+        """[R, K] `candidates` with each number of aggregated rows."""
         cuts, seconds = np.meshgrid(
             np.arange(1, self.cut_layers + 1), np.arange(1, self.second_cuts + 1), indexing="ij"
         )
         different = (seconds >= cuts) | (self.second_cuts == 1)
-        return self.index(cuts[different], 0, seconds[different])
+        rows = np.arange(self.row_counts)[:, None]
+        return self.index(cuts[different], rows, seconds[different]).reshape(self.row_counts, -1)

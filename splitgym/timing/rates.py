@@ -1,6 +1,9 @@
 """Rates of the links, bits/s: the only place where Shannon's formula stands."""
 
 from math import log, log1p
+from typing import Any
+
+import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import INLINED, kernel
@@ -20,7 +23,19 @@ def subchannel_rate(bandwidth_hz: float, psd_w_per_hz: float, gain: float, noise
 @kernel(INLINED)
 def shannon_rate(bandwidth_hz: float, snr: float) -> float:
     """B log2(1 + SNR), bits/s."""
-    return bandwidth_hz * log1p(snr) / LN2
+    return natural_rate(bandwidth_hz, snr) / LN2
+
+
+@kernel(INLINED)
+def natural_rate(bandwidth_hz: float, snr: float) -> float:
+    """B ln(1 + SNR), nats/s: for sums that are converted once."""
+    return bandwidth_hz * log1p(snr)
+
+
+def shannon_rates(bandwidth_hz: Any, snr: Floats) -> Floats:
+    """`shannon_rate` of arrays that broadcast."""
+    rates: Floats = bandwidth_hz * np.log1p(snr) / LN2
+    return rates
 
 
 @kernel(INLINED)

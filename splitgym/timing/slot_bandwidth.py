@@ -5,6 +5,7 @@ import numpy as np
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import INLINED, kernel
 from splitgym.timing.cell import Spectrum
+from splitgym.timing.power import even_power
 
 
 @kernel(INLINED)
@@ -52,4 +53,4 @@ def band_of_slot(
     for i in range(members.shape[0]):
         served += members[i] and own_hz[i] > 0.0
     for k in range(owner.shape[0]):
-        psd[k] = min(spectrum.client_max_w, spectrum.total_max_w / served) / own_hz[owner[k]]
+        psd[k] = even_power(spectrum.client_max_w, spectrum.total_max_w, served) / own_hz[owner[k]]

@@ -4,8 +4,9 @@ The numeric rooms work on N worlds at once: there every array has a leading axis
 speak for one world; `world`, `batch` and `Decision.stack` go from one form to the other.
 """
 
-from splitgym.types.decision import Decision, Plan
+from splitgym.types.decision import Decision
 from splitgym.types.outcome import RoundOutcome
+from splitgym.types.plan import Plan
 from splitgym.types.state import RoundState, SystemParameters, with_axis
 
 __all__ = ["Decision", "Plan", "RoundOutcome", "RoundState", "SystemParameters", "with_axis"]

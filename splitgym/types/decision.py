@@ -7,35 +7,10 @@ from typing import Any
 import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.frameworks.phases import Access, aggregated_rows
+from splitgym.frameworks.phases import Access
 from splitgym.types.legal import check_allowed_ratio, check_decision, check_state
+from splitgym.types.plan import Plan
 from splitgym.types.state import RoundState
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How clients train in a round. Shapes are those of one world; a batch has a leading axis N.
-
-    Fields are as in `Decision`.
-    """
-
-    cut_layer: Any
-    """1..L-1, or [C]."""
-    aggregation_ratio: Any = 0.0
-    """phi."""
-    second_cut: Any = 0
-    """1..L-1, or 0: that of the scenario."""
-
-    def indices(self, state: RoundState) -> Ints:
-        """[1] index of the common plan in the system's grid, or [C] that of each client; of a batch [N, 1], [N, C]."""
-        rows = np.asarray(aggregated_rows(self.aggregation_ratio, state.system.batch_size))
-        cuts, second = np.asarray(self.cut_layer), np.asarray(self.second_cut)
-        if cuts.ndim <= state.batched:
-            cuts = cuts[..., None]
-        plans = state.system.program.plans.index(cuts, rows[..., None], second[..., None])
-        if state.batched and plans.ndim == 1:
-            return np.broadcast_to(plans, (len(state.channel_gain), len(plans)))
-        return plans
 
 
 @dataclass(frozen=True)
@@ -65,11 +40,20 @@ class Decision:
 
     def __post_init__(self) -> None:
         for name in ("assignment", "power_w_per_hz", "selected"):
-            object.__setattr__(self, name, np.asarray(getattr(self, name)))
+            if type(getattr(self, name)) is not np.ndarray:
+                object.__setattr__(self, name, np.asarray(getattr(self, name)))
         if np.ndim(self.cluster) < 1:
             object.__setattr__(self, "cluster", np.full(self.selected.shape, self.cluster))
-        if np.ndim(self.second_cut) == 0 and self.selected.ndim > 1:
+        if self.selected.ndim > 1 and np.ndim(self.second_cut) == 0:
             object.__setattr__(self, "second_cut", np.full(len(self.selected), self.second_cut))
+
+    @classmethod
+    def under(
+        cls, plan: Plan, assignment: Ints, power_w_per_hz: Floats, selected: Bools, cluster: Any = 0
+    ) -> "Decision":
+        """The decision that clients train by a plan."""
+        phi = plan.aggregation_ratio
+        return cls(plan.cut_layer, assignment, power_w_per_hz, selected, phi, cluster, plan.second_cut)
 
     @property
     def plan(self) -> Plan:

@@ -4,6 +4,7 @@ Kernels read arrays without a look at their bounds, so every public function tha
 whose name ends in `_unchecked` do not ask; they are for what the package itself has made.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 from splitgym.arrays import Bools
 from splitgym.frameworks.phases import Access
 from splitgym.inputs import InputError
+from splitgym.types.plan import Plan
 from splitgym.types.state import RoundState
 
 if TYPE_CHECKING:
-    from splitgym.types.decision import Decision, Plan
+    from splitgym.types.decision import Decision
 
 MOST_PSD = 1e9
 """W/Hz: a hundred times all power that a scenario allows, on one hertz."""
@@ -28,8 +30,8 @@ LONGEST = 100
 
 WORDS = {"b": "bool array", "iu": "whole numbers", "iuf": "numbers"}
 """What arrays of these kinds hold."""
-NUMBERS = ("cut_layer", "aggregation_ratio", "second_cut")
-"""Arguments that are one number, or one for each world."""
+NO_ARRAYS = ("plan", "cut_layer", "aggregation_ratio", "second_cut")
+"""Arguments that need not be arrays: a plan; numbers, for all or for each world."""
 
 
 def check_state(state: RoundState, one_world: bool = False) -> None:
@@ -50,8 +52,7 @@ def check_state(state: RoundState, one_world: bool = False) -> None:
     check_array("state.server_hz", state.server_hz, "iuf", of_worlds)
     cuts = check_array("state.client_cut_layer", state.client_cut_layer, "iu", of_clients)
     check_range("state.client_cut_layer", cuts, 0, system.cut_layers)
-    second_cut = check_array("state.second_cut", state.second_cut, "iu", of_worlds)
-    check_range("state.second_cut", second_cut, 0, system.cut_layers)
+    _check_number("state.second_cut", state.second_cut, "iu", (0, system.cut_layers), of_worlds)
 
 
 def check_decision(decision: "Decision", state: RoundState) -> None:
@@ -87,7 +88,7 @@ def check_decision(decision: "Decision", state: RoundState) -> None:
     check_common_cut(decision.cut_layer, decision.selected, decision.aggregation_ratio, by_client)
 
 
-def check_plan(state: RoundState, plan: "Plan", prefix: str = "", *shapes: tuple[int, ...]) -> None:
+def check_plan(state: RoundState, plan: Plan, prefix: str = "", *shapes: tuple[int, ...]) -> None:
     """Raises an InputError that names the first factor of a plan which does not fit the state.
 
     Args:
@@ -96,9 +97,11 @@ def check_plan(state: RoundState, plan: "Plan", prefix: str = "", *shapes: tuple
         prefix: Before the factor's name.
         shapes: That numbers may have; none: of one for all, or of one for each world.
     """
+    if not isinstance(plan, Plan):
+        raise InputError(f"plan = {shown(plan)}, allowed: a splitgym.types.Plan")
     worlds = state.channel_gain.shape[:-2]
     grid, cuts, numbers = state.system.program.plans, state.system.cut_layers, shapes or ((), worlds)
-    clients = ((state.channel_gain.shape[-2],), state.channel_gain.shape[:-1]) if grid.by_client else ()
+    clients = (state.channel_gain.shape[:-1],) if grid.by_client else ()
     _check_number(f"{prefix}cut_layer", plan.cut_layer, "iu", (1, cuts), *numbers, *clients)
     _check_number(f"{prefix}second_cut", plan.second_cut, "iu", (0, cuts * (grid.second_cuts > 1)), *numbers)
     _check_number(f"{prefix}aggregation_ratio", plan.aggregation_ratio, "iuf", (0, 1), *numbers)
@@ -133,20 +136,20 @@ def check_arguments(state: RoundState, one_world: bool = True, **values: Any) ->
     Args:
         state: Of one world or N.
         one_world: Whether it has to be of one world.
-        **values: `cut_layer`, `selected`, `aggregation_ratio`, `assignment`, `cluster` or `power_w_per_hz`.
+        **values: `plan`, `cut_layer`, `second_cut`, `selected`, `aggregation_ratio`, `assignment`, `cluster` or
+            `power_w_per_hz`.
     """
     check_state(state, one_world)
     for name, value in values.items():
-        if name not in NUMBERS and not isinstance(value, np.ndarray):
+        if name not in NO_ARRAYS and not isinstance(value, np.ndarray):
             raise InputError(f"{name} = {shown(value)}, allowed: a numpy array")
         _ARGUMENTS[name](state, value)
 
 
 def check_cut_layer(state: RoundState, value: Any) -> None:
     """Raises an InputError if it is no cut layer 1..L-1, one for all, one for each world, or one for each client."""
-    worlds, clients = state.channel_gain.shape[:-2], state.channel_gain.shape[:-1]
-    shapes = (clients[-1:], clients) if state.system.program.plans.by_client else ()
-    _check_number("cut_layer", value, "iu", (1, state.system.cut_layers), (), worlds, *shapes)
+    clients = (state.channel_gain.shape[:-1],) if state.system.program.plans.by_client else ()
+    _check_number("cut_layer", value, "iu", (1, state.system.cut_layers), (), state.channel_gain.shape[:-2], *clients)
 
 
 def check_second_cut(state: RoundState, value: Any) -> None:
@@ -201,6 +204,8 @@ def check_array(name: str, value: Any, kinds: str, shape: tuple[int, ...]) -> ND
     Raises:
         InputError: it is none.
     """
+    if type(value) is np.ndarray and value.shape == shape and value.dtype.kind in kinds:
+        return value  # As nearly always.
     array = _array(name, value, "an array")
     if array.shape != shape:
         raise InputError(f"{name} has shape {array.shape}, allowed: {shape_text(shape)}")
@@ -211,11 +216,11 @@ def check_array(name: str, value: Any, kinds: str, shape: tuple[int, ...]) -> ND
 
 def check_range(name: str, array: NDArray[Any], low: float, high: float, allowed: str = "{low:g}..{high:g}") -> None:
     """Raises an InputError that names the first entry that is not between two numbers, both allowed."""
-    fits = (array >= low) & (array <= high)
-    if not fits.all():
-        place = tuple(int(index) for index in np.argwhere(~fits)[0])
-        where = str(list(place)) if place else ""
-        raise InputError(f"{name}{where} = {array[place]}, allowed: {allowed.format(low=low, high=high)}")
+    if array.size == 0 or (array.min() >= low and array.max() <= high):
+        return
+    place = tuple(int(index) for index in np.argwhere(~((array >= low) & (array <= high)))[0])
+    where = str(list(place)) if place else ""
+    raise InputError(f"{name}{where} = {array[place]}, allowed: {allowed.format(low=low, high=high)}")
 
 
 def shown(value: object) -> str:
@@ -263,7 +268,8 @@ def _check_cluster(state: RoundState, value: Any) -> None:
     check_range("cluster", check_array("cluster", value, "iu", (*worlds, clients)), 0, clients - 1)
 
 
-_ARGUMENTS = {
+_ARGUMENTS: dict[str, Callable[..., None]] = {
+    "plan": check_plan,
     "cut_layer": check_cut_layer,
     "second_cut": check_second_cut,
     "selected": check_selected,

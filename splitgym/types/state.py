@@ -130,8 +130,8 @@ class RoundState:
     """Last unit at the edge server in the last round, where it may be decided; 0: it may not, or no round was yet."""
 
     def __post_init__(self) -> None:
-        for name in ("prescribed_ratio", "second_cut"):
-            if self.batched and np.ndim(getattr(self, name)) == 0:
+        for name in ("prescribed_ratio", "second_cut") if self.batched else ():
+            if np.ndim(getattr(self, name)) == 0:
                 object.__setattr__(self, name, np.full(len(self.channel_gain), getattr(self, name)))
 
     def ratio(self, choice: Any) -> Any:

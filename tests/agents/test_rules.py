@@ -15,6 +15,7 @@ from agents.rule import SELECTIONS, Rule
 from splitgym.allocation.baselines.allocators import equal_shares, strongest_signal
 from splitgym.allocation.descent.descent import descend
 from splitgym.timing import round_cost
+from splitgym.types import Plan
 
 
 def started(scenario="iot", seed=0, framework="epsl", **options):
@@ -134,7 +135,7 @@ def test_simple_rules_take_the_best_cut_and_fixed_takes_its_own():
     for seed in range(3):
         env = started(seed=seed)
         state = env.state
-        each = [equal_shares(state, cut, state.available, 0.0) for cut in (1, 2, 3)]
+        each = [equal_shares(state, Plan(cut, 0.0), state.available) for cut in (1, 2, 3)]
         best = min(each, key=lambda d: round_cost(state, d).latency_s)
         assert same(agents.make("equal-shares", env).decide(state), best)
         for cut, decision in zip((1, 2, 3), each, strict=True):

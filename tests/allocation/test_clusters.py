@@ -13,7 +13,7 @@ from splitgym.allocation import allocate, clusters_for, descend, descent, equal_
 from splitgym.frameworks import names
 from splitgym.scenario import Scenario
 from splitgym.timing import round_cost
-from splitgym.types import RoundState
+from splitgym.types import Plan, RoundState
 
 
 def own_seconds(scenario: Scenario, state: RoundState, cut: int, sharing: int) -> np.ndarray:
@@ -39,7 +39,7 @@ def test_clusters_are_even_slices_of_the_order_by_speed(seed: int, clusters: int
     rng = np.random.default_rng(seed)
     selected, total_dbm = rng.random(7) < 0.7, float(rng.choice([12.0, 40.0]))
     scenario, state = cell(seed, 7, 4, total_dbm=total_dbm, framework="cpsl", available=rng.random(7) < 0.8)
-    cluster = form_clusters(with_clusters(state, clusters), cut, selected, 0.0)
+    cluster = form_clusters(with_clusters(state, clusters), Plan(cut, 0.0), selected)
     members = np.flatnonzero(selected & state.available)
     assert cluster.shape == (7,)
     assert not np.delete(cluster, members).any()
@@ -58,18 +58,23 @@ def test_compute_and_channel_both_count_by_hand() -> None:
     _, state = cell(0, 4, 4, framework="cpsl")
     equal = replace(state, channel_gain=np.full((4, 4), 1e-11), client_hz=np.full(4, 2e7))
     by_compute = replace(equal, client_hz=np.array([2e7, 8e7, 1e7, 7e7]))
-    assert form_clusters(by_compute, 2, np.ones(4, bool), 0.0).tolist() == [1, 0, 1, 0]
+    assert form_clusters(by_compute, Plan(2, 0.0), np.ones(4, bool)).tolist() == [1, 0, 1, 0]
     by_channel = replace(equal, channel_gain=np.array([[1e-11], [1e-14], [1e-14], [1e-11]]) * np.ones(4))
-    assert form_clusters(by_channel, 2, np.ones(4, bool), 0.0).tolist() == [0, 1, 1, 0]
-    assert form_clusters(equal, 2, np.ones(4, bool), 0.0).tolist() == [0, 0, 1, 1]  # ties: the order of the indices
-    assert form_clusters(by_compute, 2, np.array([True, False, True, True]), 0.0).tolist() == [0, 0, 1, 0]
+    assert form_clusters(by_channel, Plan(2, 0.0), np.ones(4, bool)).tolist() == [0, 1, 1, 0]
+    assert form_clusters(equal, Plan(2, 0.0), np.ones(4, bool)).tolist() == [
+        0,
+        0,
+        1,
+        1,
+    ]  # ties: the order of the indices
+    assert form_clusters(by_compute, Plan(2, 0.0), np.array([True, False, True, True])).tolist() == [0, 0, 1, 0]
 
 
 def test_a_client_out_of_reach_is_the_slowest() -> None:
     _, state = cell(0, 3, 4, framework="cpsl")
     gain = state.channel_gain.copy()
     gain[0] = 0.0
-    cluster = form_clusters(replace(state, channel_gain=gain), 1, np.ones(3, bool), 0.0)
+    cluster = form_clusters(replace(state, channel_gain=gain), Plan(1, 0.0), np.ones(3, bool))
     assert cluster[0] == 1
 
 
@@ -77,10 +82,10 @@ def test_a_client_out_of_reach_is_the_slowest() -> None:
 def test_decisions_have_clusters_where_these_take_slots(framework: str) -> None:
     _, state = cell(1, 5, 6, framework=framework)
     selected = np.array([True, True, False, True, True])
-    expected = form_clusters(state, 2, selected, 0.0) if framework == "cpsl" else np.zeros(5)
-    for decision in (allocate(state, 2, selected, 0.0), equal_shares(state, 2, selected, 0.0)):
+    expected = form_clusters(state, Plan(2, 0.0), selected) if framework == "cpsl" else np.zeros(5)
+    for decision in (allocate(state, Plan(2, 0.0), selected), equal_shares(state, Plan(2, 0.0), selected)):
         np.testing.assert_array_equal(decision.cluster, expected)
-    np.testing.assert_array_equal(clusters_for(state, 2, selected, 0.0), expected)
+    np.testing.assert_array_equal(clusters_for(state, Plan(2, 0.0), selected), expected)
     assert descend(state, selected, 0.0).cluster.any() == (framework == "cpsl")
 
 
@@ -116,7 +121,7 @@ def test_clusters_are_those_of_the_cut_layer_that_is_chosen() -> None:
     for seed in range(20):
         _, state = cell(seed, 5, 6, framework="cpsl", decades=4.0)
         decision = descend(state, np.ones(5, bool), 0.0)
-        formed = [form_clusters(state, cut, np.ones(5, bool), 0.0).tolist() for cut in (1, 2, 3)]
+        formed = [form_clusters(state, Plan(cut, 0.0), np.ones(5, bool)).tolist() for cut in (1, 2, 3)]
         assert decision.cluster.tolist() == formed[decision.cut_layer - 1]
         each = [descent(state, np.ones(5, bool), 0.0, cut_layer=cut).latency_s for cut in (1, 2, 3)]
         assert decision.cut_layer == 1 + np.argmin(each)

@@ -10,7 +10,7 @@ from small_cells import COSTS, cell, random_assignment
 from splitgym.allocation import allocate, descend, descend_cuts
 from splitgym.allocation.descent.cuts_by_client import Costs, cut_costs, exact_cuts
 from splitgym.timing import round_cost
-from splitgym.types import Decision, RoundState
+from splitgym.types import Decision, Plan, RoundState
 
 CUTS = range(1, 4)
 
@@ -128,7 +128,7 @@ def test_the_descent_with_cuts_of_their_own_is_never_slower(framework: str) -> N
     assert faster > 0 or framework == "sl"
 
 
-def test_who_takes_no_part_keeps_its_units() -> None:
+def test_a_client_that_is_not_selected_keeps_its_units() -> None:
     state, _ = some(1, "psl")
     state = replace(state, client_cut_layer=np.array([3, 2, 1]))
     decision = descend_cuts(state, np.array([True, False, True]), 0.0)
@@ -139,6 +139,6 @@ def test_expected_latency_is_that_of_the_round() -> None:
     for seed in range(10):
         state, _ = some(seed, "psl")
         cuts = np.random.default_rng(seed).integers(1, 4, 3)
-        decision = allocate(state, cuts, np.ones(3, bool), 0.0)
+        decision = allocate(state, Plan(cuts, 0.0), np.ones(3, bool))
         np.testing.assert_array_equal(decision.cut_layer, cuts)
         assert round_cost(state, decision).participants.all()

@@ -16,13 +16,13 @@ from splitgym.allocation.descent.greedy import greedy_subchannels
 from splitgym.frameworks import get
 from splitgym.scenario import build
 from splitgym.timing import round_cost
-from splitgym.types import Decision, RoundState
+from splitgym.types import Decision, Plan, RoundState
 
 EVERYBODY = np.ones(3, bool)
 
 
 def some(seed: int, clients: int = 4, subchannels: int = 6, **options: object) -> tuple[RoundState, np.ndarray, float]:
-    """A cell in which some are away but client 0, a selection of it and others, and phi; all can be in time."""
+    """A cell in which some are unavailable but client 0, a selection of it and others, and phi; all can be in time."""
     rng = np.random.default_rng(seed)
     values = {
         "preset": str(rng.choice(["iot", "bandwidth-limited"])),
@@ -68,7 +68,7 @@ def test_steps_go_down_to_the_latency(seed: int) -> None:
     assert found.steps_s[-1] == found.latency_s
 
 
-def test_every_step_is_worth_something() -> None:
+def test_every_step_shortens_some_round() -> None:
     """Guards the test above: each block shortens the round in some cells."""
     steps = np.array([descent(*some(seed)).steps_s for seed in range(30)])
     assert np.all((np.diff(steps, axis=1) < 0).sum(0) > 3)
@@ -91,18 +91,18 @@ def test_the_held_cut_layer_is_held(seed: int, cut: int) -> None:
     state, selected, phi = some(seed)
     held = descent(state, selected, phi, cut_layer=cut)
     assert held.decision.cut_layer == cut
-    allocated = allocate(state, cut, selected, phi)
+    allocated = allocate(state, Plan(cut, phi), selected)
     assert allocated.cut_layer == cut
     np.testing.assert_array_equal(allocated.assignment, held.decision.assignment)
     np.testing.assert_array_equal(allocated.power_w_per_hz, held.decision.power_w_per_hz)
-    batch = allocate(state.repeat(2), np.array([cut, cut]), np.stack([selected] * 2), np.full(2, phi))
+    batch = allocate(state.repeat(2), Plan(np.array([cut, cut]), np.full(2, phi)), np.stack([selected] * 2))
     np.testing.assert_array_equal(batch.assignment, [allocated.assignment] * 2)
 
 
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=60)
 def test_the_free_cut_layer_is_no_worse_than_those_held(seed: int) -> None:
-    """Cells so small that trials do not run out; without exchanges it is the best of them."""
+    """Cells so small that trials do not run out; without swaps it is the best of them."""
     state, selected, phi = some(seed, 2, 3)
     best_s = min(descent(state, selected, phi, cut_layer=cut).latency_s for cut in (1, 2, 3))
     assert descent(state, selected, phi).latency_s <= best_s * (1 + 1e-9)
@@ -114,7 +114,7 @@ def test_the_free_cut_layer_is_no_worse_than_those_held(seed: int) -> None:
 @pytest.mark.parametrize("preset", ["iot", "bandwidth-limited", "epsl", "edge6g"])
 @pytest.mark.parametrize("share", [1.0, 0.5])
 def test_a_held_cut_layer_is_less_than_a_percent_behind_on_average(preset: str, share: float) -> None:
-    """Exchanges that begin at one deal, against those that begin at several, at the cut layer that these choose."""
+    """Swaps that start at one assignment, against those that start at several, at the cut layer that these choose."""
     scenario = build(preset, {"episode": {"round_timeout_s": 1e9}})
     states = random_states(scenario, get("epsl"), range(60))
     ratios = []
@@ -133,18 +133,18 @@ def test_the_held_subchannels_are_held_and_get_exact_powers(seed: int, cut: int 
     owners = strongest_signal(state, selected)
     found = descent(state, selected, phi, assignment=owners, cut_layer=cut)
     np.testing.assert_array_equal(found.decision.assignment, owners)
-    psd = control_power(state, found.decision.cut_layer, owners, phi)
+    psd = control_power(state, Plan(found.decision.cut_layer, phi), owners)
     np.testing.assert_allclose(found.decision.power_w_per_hz, psd, rtol=1e-9)
     assert found.latency_s == pytest.approx(latency(state, found.decision), rel=1e-9)
     for other in (1, 2, 3) if cut is None else (cut,):
-        psd = control_power(state, other, owners, phi)
+        psd = control_power(state, Plan(other, phi), owners)
         assert found.latency_s <= latency(state, Decision(other, owners, psd, selected, phi)) * (1 + 1e-9)
 
 
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=40)
-def test_held_subchannels_of_who_is_not_there_stay_unused(seed: int) -> None:
-    """The owner is away or not selected; and who is selected but owns nothing takes no part."""
+def test_held_subchannels_of_unavailable_clients_stay_unused(seed: int) -> None:
+    """The owner is unavailable or not selected; and who is selected but owns nothing takes no part."""
     state, selected, phi = some(seed)
     owners = np.random.default_rng(seed).integers(-1, 4, 6)
     found = descent(state, selected, phi, assignment=owners)
@@ -168,13 +168,13 @@ def test_held_power_is_an_even_split(seed: int, subchannels_held: bool) -> None:
 
 @given(seed=st.integers(0, 2**32 - 1), power=st.sampled_from(["control", "even"]))
 @settings(max_examples=40)
-def test_without_search_the_greedy_deals_at_the_best_cut_layer(seed: int, power: str) -> None:
+def test_without_search_the_greedy_assigns_at_the_best_cut_layer(seed: int, power: str) -> None:
     state, selected, phi = some(seed)
     found = descent(state, selected, phi, power=power, search=False)
     each = []
     for cut in (1, 2, 3):
-        owners = greedy_subchannels(state, cut, selected & state.available, phi)
-        psd = control_power(state, cut, owners, phi) if power == "control" else even_psd(state, owners)
+        owners = greedy_subchannels(state, Plan(cut, phi), selected & state.available)
+        psd = control_power(state, Plan(cut, phi), owners) if power == "control" else even_psd(state, owners)
         each.append(Decision(cut, owners, psd, selected, phi))
     best = min(each, key=lambda decision: latency(state, decision))
     assert found.latency_s == pytest.approx(latency(state, best), rel=1e-9)
@@ -234,7 +234,7 @@ def optimum(state: RoundState, phi: float) -> float:
             continue
         for cut in range(1, state.system.cut_layers + 1):
             assignment = np.array(owners)
-            psd = control_power(state, cut, assignment, phi)
+            psd = control_power(state, Plan(cut, phi), assignment)
             best = min(best, latency(state, Decision(cut, assignment, psd, np.ones(clients, bool), phi)))
     return best
 
@@ -263,9 +263,9 @@ def test_mean_gap_to_the_exhaustive_optimum_is_below_one_percent(
     assert np.mean(gaps) < 0.01
 
 
-def test_who_is_away_gets_neither_subchannel_nor_power() -> None:
+def test_an_unavailable_client_gets_neither_subchannel_nor_power() -> None:
     _, state = cell(0, 3, 6, available=np.array([True, False, True]))
-    for decision in (descend(state, EVERYBODY, 0.5), allocate(state, 2, EVERYBODY, 0.5)):
+    for decision in (descend(state, EVERYBODY, 0.5), allocate(state, Plan(2, 0.5), EVERYBODY)):
         assert 1 not in decision.assignment
         assert decision.selected.tolist() == [True, True, True]
 
@@ -286,7 +286,7 @@ def test_price_of_moving_the_cut_can_hold_it_where_it_is(held: int, cut: int, se
 def test_descent_does_not_lose_clients_to_win_time() -> None:
     """At cut 1 both make the timeout of 43 ms (41 ms, then 45 ms more); at cut 2 (45 ms) nobody does, after 43 ms."""
     state, both = toy_state(timeout_s=0.043), np.ones(2, bool)
-    assert round_cost(state, equal_shares(state, 1, both, 0.5)).participants.all()
+    assert round_cost(state, equal_shares(state, Plan(1, 0.5), both)).participants.all()
     assert round_cost(state, descend(state, both, 0.5)).participants.all()
 
 

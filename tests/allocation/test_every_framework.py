@@ -23,6 +23,7 @@ from splitgym.frameworks import get, names
 from splitgym.frameworks.phases import Access
 from splitgym.frameworks.segments import Weights
 from splitgym.timing import round_cost
+from splitgym.types import Plan
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -33,7 +34,7 @@ ROUNDING = 1e-8
 
 
 def some(seed, framework, clients=4, subchannels=6, **options):
-    """A cell in which some are away but client 0, a selection of it and others, and phi."""
+    """A cell in which some are unavailable but client 0, a selection of it and others, and phi."""
     rng = np.random.default_rng(seed)
     values = {
         "total_dbm": float(rng.choice([12.0, 40.0])),
@@ -54,8 +55,8 @@ def test_everybody_takes_part_in_an_allocated_round(framework):
     _, state = cell(7, 3, 6, framework=framework)
     everybody = np.ones(3, bool)
     for decision in (
-        allocate(state, 2, everybody, 0.25),
-        equal_shares(state, 2, everybody, 0.25),
+        allocate(state, Plan(2, 0.25), everybody),
+        equal_shares(state, Plan(2, 0.25), everybody),
         descend(state, everybody, 0.25),
         paper_descend(state, everybody, 0.25),
     ):
@@ -91,11 +92,11 @@ def test_it_is_no_worse_than_its_blocks_held(framework, seed):
 
 @pytest.mark.parametrize("framework", [name for name in names() if name != "centralised"])
 def test_it_is_better_than_equal_shares(framework):
-    """Hardly ever worse, as exchanges end where no single one helps; equal shares may be lucky."""
+    """Hardly ever worse, as swaps end where no single one helps; equal shares may be lucky."""
     worse, won = 0, []
     for seed in range(20):
         state, selected, phi = some(seed, framework)
-        shares = [round_cost(state, equal_shares(state, cut, selected, phi)).latency_s for cut in (1, 2, 3)]
+        shares = [round_cost(state, equal_shares(state, Plan(cut, phi), selected)).latency_s for cut in (1, 2, 3)]
         won.append(1 - descent(state, selected, phi).latency_s / min(shares))
         worse += won[-1] < -ROUNDING
     assert worse <= 1
@@ -153,7 +154,7 @@ def test_worlds_of_a_batch_are_those_by_themselves(framework, held, seed):
 @pytest.mark.parametrize("framework", ["sl", "cpsl"])
 @given(seed=st.integers(0, 2**32 - 1), cut=st.integers(1, 3))
 @settings(max_examples=20)
-def test_each_turn_is_the_round_of_sfl_with_its_clients_alone(framework, seed, cut):
+def test_each_slot_is_the_round_of_sfl_with_its_clients_alone(framework, seed, cut):
     """At a cut layer that is held; their phases are the same. Cells so small that trials do not run out."""
     state, selected, _ = some(seed, framework, 4, 4)
     found = descent(state, selected, 0.0, cut_layer=cut)
@@ -186,10 +187,10 @@ def test_with_nobody_there_the_timeout_passes(framework, power):
 
 
 @pytest.mark.parametrize("framework", names())
-def test_turns_have_a_row_each(framework):
+def test_slots_have_a_row_each(framework):
     _, state = cell(1, 5, 6, framework=framework)
     decision = descend(state, np.ones(5, bool), 0.0)
-    clusters = form_clusters(state, decision.cut_layer, np.ones(5, bool), 0.0).max() + 1
+    clusters = form_clusters(state, Plan(decision.cut_layer, 0.0), np.ones(5, bool)).max() + 1
     rows = {Access.PARALLEL: None, Access.CLUSTERED: clusters, Access.SEQUENTIAL: 5}[get(framework).access]
     shape = (6,) if rows is None else (rows, 6)
     assert decision.assignment.shape == decision.power_w_per_hz.shape == shape
@@ -208,17 +209,17 @@ def test_centralised_has_nothing_to_allocate_and_everybody_takes_part(subchannel
 
 def test_without_an_uplink_there_is_nothing_to_power():
     _, state = cell(0, 3, 5, framework="centralised")
-    owners = greedy_subchannels(state, 1, np.ones(3, bool), 0.0)
-    assert not control_power(state, 1, owners, 0.0).any()
-    assert not control_power(state, 1, np.array([0, 1, 2, 0, 1]), 0.0).any()
+    owners = greedy_subchannels(state, Plan(1, 0.0), np.ones(3, bool))
+    assert not control_power(state, Plan(1, 0.0), owners).any()
+    assert not control_power(state, Plan(1, 0.0), np.array([0, 1, 2, 0, 1])).any()
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_who_has_nothing_to_send_leaves_its_power_to_the_others(seed):
+def test_a_client_with_nothing_to_send_leaves_its_power_to_the_others(seed):
     """Only the client whose cut gets shallower sends something in a round without uplinks."""
     _, state = cell(seed, 3, 6, framework="centralised")
     state = replace(state, client_cut_layer=np.array([1, 3, 1]))
     assignment = random_assignment(np.random.default_rng(seed), 3, 6)
-    psd = control_power(state, 1, assignment, 0.0)
+    psd = control_power(state, Plan(1, 0.0), assignment)
     assert not psd[assignment != 1].any()
     assert psd[assignment == 1].sum() * 180e3 == pytest.approx(state.system.client_power_max_w, rel=1e-6)

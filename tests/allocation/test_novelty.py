@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from small_cells import cell
 
 from splitgym.allocation import Prospect, Unified, equal_shares, novelty
+from splitgym.types import Plan
 
 
 def state_with(class_share, experience, data_share=None, **arrays):
@@ -45,7 +46,7 @@ def test_what_has_been_taught_more_often_is_less_new(seed):
     assert after[i] < before[i]
 
 
-def test_who_is_not_present_has_none_and_changes_nothing():
+def test_an_absent_client_has_none_and_changes_nothing():
     two = novelty(state_with([[1, 0], [0.25, 0.75]], [3, 1]))
     three = novelty(state_with([[1, 0], [0.25, 0.75], [0, 0]], [3, 1, 0], [0.5, 0.5, 0.0]))
     assert three == pytest.approx([*two, 0.0])
@@ -71,7 +72,9 @@ def test_unified_by_novelty_takes_the_client_of_rare_classes():
     )
 
     def chosen(rule):
-        prospect = Prospect(state, 0.0, lambda s, who, phi: equal_shares(s, 2, who, phi), np.random.default_rng(0))
+        prospect = Prospect(
+            state, 0.0, lambda s, who, phi: equal_shares(s, Plan(2, phi), who), np.random.default_rng(0)
+        )
         return set(np.flatnonzero(rule(prospect)).tolist())
 
     assert 3 in chosen(Unified(1.0, diversity="novelty"))

@@ -15,7 +15,7 @@ from splitgym.allocation.bounds.optimum import exact, exact_subchannels, exhaust
 from splitgym.allocation.bounds.relaxation import lower_bound, relax
 from splitgym.allocation.power import control_power
 from splitgym.timing import round_cost
-from splitgym.types import Decision, RoundState
+from splitgym.types import Decision, Plan, RoundState
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -38,7 +38,7 @@ def enumerated(state: RoundState, selected: np.ndarray, phi: float) -> float:
         if not set(served) <= set(owners):
             continue
         for cut in range(1, state.system.cut_layers + 1):
-            psd = control_power(state, cut, np.array(owners), phi)
+            psd = control_power(state, Plan(cut, phi), np.array(owners))
             best = min(best, latency(state, Decision(cut, np.array(owners), psd, selected, phi)))
     return best
 
@@ -163,7 +163,7 @@ def test_best_subchannels_for_given_powers(seed: int) -> None:
         spent_w = [(used * state.subchannel_hz)[owner == i].sum() for i in range(3)]
         if {0, 1, 2} <= set(owners) and max(spent_w) <= system.client_power_max_w:
             best_s = min(best_s, latency(state, Decision(2, owner, used, everybody, 0.5)))
-    found = exact_subchannels(state, 2, everybody, 0.5, psd)
+    found = exact_subchannels(state, Plan(2, 0.5), everybody, psd)
     assert latency(state, found.decision) == pytest.approx(best_s, rel=1e-6)
     assert found.bound_s == pytest.approx(best_s, rel=3e-6)
 
@@ -172,7 +172,7 @@ def test_powers_that_nobody_may_send_with_are_an_error() -> None:
     state = random_cell(0, 2, 3)
     psd = 2 * state.system.client_power_max_w / state.subchannel_hz
     with pytest.raises(ValueError, match=r"power_w_per_hz = .*, allowed: what the budgets allow"):
-        exact_subchannels(state, 1, np.ones(2, bool), 0.5, psd)
+        exact_subchannels(state, Plan(1, 0.5), np.ones(2, bool), psd)
 
 
 def test_too_many_assignments_are_an_error() -> None:

@@ -20,7 +20,7 @@ from splitgym.allocation import (
 )
 from splitgym.frameworks import names
 from splitgym.timing import round_cost
-from splitgym.types import Decision
+from splitgym.types import Decision, Plan
 from splitgym.types.legal import check_decision
 
 EVERYBODY = np.ones(3, bool)
@@ -35,12 +35,12 @@ def steps_of(state, selected, phi):
 def in_the_open(state, selected, phi):
     """The paper's loop: each block for what the others were before, kept if the round gets shorter."""
     cuts = range(1, state.system.cut_layers + 1)
-    start = equal_shares(state, 1, selected, phi)
+    start = equal_shares(state, Plan(1, phi), selected)
     now = min((replace(start, cut_layer=cut) for cut in cuts), key=lambda d: latency(state, d))
     while True:
         before_s = latency(state, now)
-        owners = greedy_subchannels(state, now.cut_layer, selected & state.available, phi)
-        for psd in (even_psd, lambda state, owners, cut=now.cut_layer: control_power(state, cut, owners, phi)):
+        owners = greedy_subchannels(state, Plan(now.cut_layer, phi), selected & state.available)
+        for psd in (even_psd, lambda state, owners, cut=now.cut_layer: control_power(state, Plan(cut, phi), owners)):
             step = Decision(now.cut_layer, owners, psd(state, owners), selected, phi)
             now = min((now, step), key=lambda d: latency(state, d))
         now = min((now, *(replace(now, cut_layer=cut) for cut in cuts)), key=lambda d: latency(state, d))
@@ -94,7 +94,7 @@ def test_it_is_no_worse_than_equal_shares_at_any_cut(framework, seed, timeout_s)
     _, state = cell(seed, 4, 6, framework=framework, timeout_s=timeout_s, available=rng.random(4) < 0.9)
     selected = rng.random(4) < 0.8
     cost = round_cost(state, paper_descend(state, selected, 0.5))
-    shares = equal_shares(state, 1, selected, 0.5)
+    shares = equal_shares(state, Plan(1, 0.5), selected)
     for cut in (1, 2, 3):
         share = round_cost(state, replace(shares, cut_layer=cut))
         assert cost.participants.sum() >= share.participants.sum()
@@ -102,7 +102,7 @@ def test_it_is_no_worse_than_equal_shares_at_any_cut(framework, seed, timeout_s)
             assert cost.latency_s <= share.latency_s
 
 
-def test_every_block_is_worth_something():
+def test_every_block_shortens_some_round():
     """Guards the tests above: each block shortens the round in some cells, the first ones not for nothing."""
     won = {"subchannels": 0, "power": 0, "cut": 0}
     for seed in range(30):
@@ -118,7 +118,7 @@ def test_every_block_is_worth_something():
 def test_best_cut_is_that_of_an_enumeration(seed):
     rng = np.random.default_rng(seed)
     _, state = cell(seed, client_cut_layer=rng.integers(0, 4, 3), available=rng.random(3) < 0.9)
-    decision = equal_shares(state, 1, EVERYBODY, 0.5)
+    decision = equal_shares(state, Plan(1, 0.5), EVERYBODY)
     each = [latency(state, replace(decision, cut_layer=cut)) for cut in (1, 2, 3)]
     best = best_cut(state, decision)
     assert best.decision.cut_layer == 1 + int(np.argmin(each))
@@ -130,7 +130,7 @@ def test_neither_best_cut_nor_the_descent_loses_clients_to_win_time():
     """At cut 1 both make the timeout of 43 ms (41 ms, then 45 ms more); at cut 2 (45 ms) nobody does, after 43 ms."""
     gain, hz, both = np.full((2, 2), 1e-10), np.full(2, 1e6), np.ones(2, bool)
     _, state = cell(0, 2, 2, "toy", total_dbm=33.0103, timeout_s=0.043, channel_gain=gain, client_hz=hz)
-    shares = equal_shares(state, 1, both, 0.5)
+    shares = equal_shares(state, Plan(1, 0.5), both)
     assert latency(state, shares) > latency(state, replace(shares, cut_layer=2))
     assert round_cost(state, best_cut(state, shares).decision).participants.all()
     assert round_cost(state, paper_descend(state, both, 0.5)).participants.all()

@@ -89,7 +89,7 @@ def test_a_budget_spent_to_the_last_bit_is_not_broken(share: float) -> None:
 
 @given(seed=st.integers(0, 2**32 - 1), framework=st.sampled_from(["sl", "cpsl"]))
 @settings(max_examples=60, deadline=None)
-def test_turns_hold_the_budgets_each_by_itself(seed: int, framework: str) -> None:
+def test_slots_keep_the_budgets_each_by_itself(seed: int, framework: str) -> None:
     """A slot's row comes out as the row alone does when the slot's members are all who is selected."""
     rng = np.random.default_rng(seed)
     scenario, state = cell(seed, 3, 5, framework=framework)

@@ -10,15 +10,23 @@ from scipy.optimize import brentq, minimize
 from small_cells import COSTS, cell, random_assignment, spent_w, until_uplink_s, with_total
 
 from splitgym.allocation import control_power, even_psd
-from splitgym.allocation.assignment import Holdings, give, greatest_rate, hold, least_power, no_holdings, take
+from splitgym.allocation.assignment import (
+    AssignmentState,
+    assign,
+    assign_all,
+    greatest_rate,
+    least_power,
+    no_assignment,
+    release,
+)
+from splitgym.allocation.even_split import spread_power
 from splitgym.allocation.link_budget import Links, own_links
-from splitgym.allocation.power import spread_power
 from splitgym.frameworks import PlanGrid
 from splitgym.frameworks.phases import Program
 from splitgym.frameworks.resources import Resource
 from splitgym.scenario import Scenario
 from splitgym.timing import round_cost
-from splitgym.types import Decision, RoundState
+from splitgym.types import Decision, Plan, RoundState
 
 
 def solve_with_scipy(state: RoundState, assignment: np.ndarray, waits: list[tuple[np.ndarray, np.ndarray]]) -> float:
@@ -127,7 +135,7 @@ def check_binding(scenario: Scenario, state: RoundState, decision: Decision, bin
 @pytest.mark.parametrize("seed", range(12))
 def test_last_uplink_ends_when_scipys_optimum_says(seed: int, binding: str) -> None:
     scenario, state, cut, assignment = binding_cell(seed, binding, "epsl")
-    psd = control_power(state, cut, assignment, 0.5)
+    psd = control_power(state, Plan(cut, 0.5), assignment)
     check_binding(scenario, state, Decision(cut, assignment, psd, np.ones(len(state.client_hz), bool), 0.5), binding)
     ours = last_uplink_s(scenario, state, cut, assignment, psd)
     waits = uplinks_of_sfl(scenario, state, cut, assignment)[:1]
@@ -138,7 +146,7 @@ def test_last_uplink_ends_when_scipys_optimum_says(seed: int, binding: str) -> N
 @pytest.mark.parametrize("seed", range(12))
 def test_two_uplinks_end_when_scipys_optimum_says(seed: int, binding: str) -> None:
     scenario, state, cut, assignment = binding_cell(seed, binding, "sfl-v1")
-    psd = control_power(state, cut, assignment, 0.0)
+    psd = control_power(state, Plan(cut, 0.0), assignment)
     decision = Decision(cut, assignment, psd, np.ones(len(state.client_hz), bool), 0.0)
     check_binding(scenario, state, decision, binding)
     best = solve_with_scipy(state, assignment, uplinks_of_sfl(scenario, state, cut, assignment))
@@ -168,7 +176,7 @@ def test_more_than_two_uplinks_are_one_clear_error() -> None:
     made_up = Program(("uplink", "server") * 3, kinds, work, np.zeros_like(work), plans, resources, np.ones(6, int))
     for three in (state, replace(other, system=replace(other.system, program=made_up))):
         with pytest.raises(ValueError, match=r"^the round has 3 uplinks .* allowed: 2$"):
-            control_power(three, 1, np.array([0, 1, 2, 0]), 0.0)
+            control_power(three, Plan(1, 0.0), np.array([0, 1, 2, 0]))
 
 
 @given(seed=st.integers(0, 2**32 - 1), total_share=st.floats(0.01, 2.0), moved=st.booleans())
@@ -181,7 +189,7 @@ def test_budgets_hold_and_every_client_ends_with_the_straggler(seed: int, total_
     if moved:
         state = replace(state, client_cut_layer=rng.integers(0, 4, 4))
     cut, assignment = int(rng.integers(1, 4)), random_assignment(rng, 4, 6)
-    decision = Decision(cut, assignment, control_power(state, cut, assignment, 0.5), np.ones(4, bool), 0.5)
+    decision = Decision(cut, assignment, control_power(state, Plan(cut, 0.5), assignment), np.ones(4, bool), 0.5)
     power = spent_w(scenario, decision, 4)
     assert np.all(decision.power_w_per_hz >= 0)
     assert np.all(power <= p_max * (1 + 1e-9))
@@ -198,7 +206,7 @@ def test_each_client_fills_its_subchannels_to_one_water_level(seed: int) -> None
     rng = np.random.default_rng(seed)
     scenario, state = cell(seed, 2, 8, decades=5.0)
     assignment = random_assignment(rng, 2, 8)
-    psd = control_power(state, int(rng.integers(1, 4)), assignment, 0.5)
+    psd = control_power(state, Plan(int(rng.integers(1, 4)), 0.5), assignment)
     for i in range(2):
         own = np.flatnonzero(assignment == i)
         floor = scenario.radio.noise_psd_w_per_hz / state.channel_gain[i, own]
@@ -211,7 +219,10 @@ def test_each_client_fills_its_subchannels_to_one_water_level(seed: int) -> None
 def test_water_filling_leaves_some_subchannels_dry() -> None:
     """Guards the test above: both kinds of subchannels occur in it."""
     _, state = cell(1, 2, 8, decades=5.0)
-    dry = [not control_power(state, 2, random_assignment(np.random.default_rng(s), 2, 8), 0.5).all() for s in range(20)]
+    dry = [
+        not control_power(state, Plan(2, 0.5), random_assignment(np.random.default_rng(s), 2, 8)).all()
+        for s in range(20)
+    ]
     assert any(dry)
 
 
@@ -220,23 +231,23 @@ def test_power_never_makes_the_last_uplink_later_than_the_even_split() -> None:
         scenario, state = cell(seed, 3, 5, total_dbm=14.0)
         assignment = random_assignment(np.random.default_rng(seed), 3, 5)
         even = last_uplink_s(scenario, state, 2, assignment, even_psd(state, assignment))
-        assert last_uplink_s(scenario, state, 2, assignment, control_power(state, 2, assignment, 0.5)) <= even
+        assert last_uplink_s(scenario, state, 2, assignment, control_power(state, Plan(2, 0.5), assignment)) <= even
 
 
 def test_one_client_with_one_subchannel_spends_what_the_budgets_allow() -> None:
     scenario, state = cell(0, 1, 1)
     hz, p_max = scenario.radio.subchannel_hz, scenario.radio.client_power_max_w
-    assert control_power(state, 1, np.array([0]), 0.0) == pytest.approx(p_max / hz, rel=1e-9)
+    assert control_power(state, Plan(1, 0.0), np.array([0])) == pytest.approx(p_max / hz, rel=1e-9)
     state = with_total(scenario, state, p_max / 7)
-    assert control_power(state, 1, np.array([0]), 0.0) == pytest.approx(p_max / 7 / hz, rel=1e-9)
+    assert control_power(state, Plan(1, 0.0), np.array([0])) == pytest.approx(p_max / 7 / hz, rel=1e-9)
 
 
 def test_unused_subchannels_and_absent_owners_get_no_power() -> None:
     _, state = cell(0, 3, 4)
-    psd = control_power(state, 1, np.array([-1, 2, -1, 2]), 0.0)
+    psd = control_power(state, Plan(1, 0.0), np.array([-1, 2, -1, 2]))
     assert psd[[0, 2]].tolist() == [0, 0]
     assert psd[[1, 3]].sum() > 0
-    assert not control_power(state, 1, np.full(4, -1), 0.0).any()
+    assert not control_power(state, Plan(1, 0.0), np.full(4, -1)).any()
 
 
 @pytest.mark.parametrize("total_share", [10.0, 0.5])
@@ -254,14 +265,14 @@ def test_power_spread_by_hand() -> None:
     assert psd.tolist() == [2.0, 1.5, 0.0, 2.0]
 
 
-def held_by(seed: int, decades: float) -> tuple[RoundState, Links, Holdings, np.ndarray]:
+def held_by(seed: int, decades: float) -> tuple[RoundState, Links, AssignmentState, np.ndarray]:
     """A client's links over eight subchannels of different widths, of which it holds the first ones that are listed."""
     rng = np.random.default_rng(seed)
     _, state = cell(seed, 2, 8, decades=decades)
     state = replace(state, subchannel_hz=rng.uniform(0.5, 2, 8) * 180e3)
-    links, held = own_links(state), no_holdings(2, 8)
+    links, held = own_links(state), no_assignment(2, 8)
     own = rng.permutation(8)[: rng.integers(1, 9)]
-    hold(held, links, np.where(np.isin(np.arange(8), own), 0, -1))
+    assign_all(held, links, np.where(np.isin(np.arange(8), own), 0, -1))
     return state, links, held, own
 
 
@@ -303,18 +314,18 @@ def test_sums_of_what_is_held_do_not_depend_on_how_it_came_about(seed: int) -> N
     rng = np.random.default_rng(seed)
     _, state = cell(seed, 3, 6, decades=6.0)
     links = own_links(state)
-    held, anew, owner = no_holdings(3, 6), no_holdings(3, 6), np.full(6, -1)
+    held, rebuilt, owner = no_assignment(3, 6), no_assignment(3, 6), np.full(6, -1)
     for _ in range(40):
         k = int(rng.integers(6))
         if owner[k] >= 0:
-            take(held, links, k)
+            release(held, links, k)
             owner[k] = -1
         else:
             owner[k] = int(rng.integers(3))
-            give(held, links, int(owner[k]), k)
-    hold(anew, links, owner)
+            assign(held, links, int(owner[k]), k)
+    assign_all(rebuilt, links, owner)
     np.testing.assert_array_equal(held.owner, owner)
-    for got, expected, name in zip(held, anew, Holdings._fields, strict=True):
+    for got, expected, name in zip(held, rebuilt, AssignmentState._fields, strict=True):
         if name != "own":
             np.testing.assert_array_equal(got, expected)
     for i in range(3):

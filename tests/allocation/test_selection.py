@@ -27,6 +27,7 @@ from splitgym.allocation.selection.rules import (
 )
 from splitgym.frameworks import names
 from splitgym.timing import round_cost
+from splitgym.types import Plan
 
 RULES = [
     Everybody(),
@@ -40,7 +41,7 @@ RULES = [
 
 
 def at_cut_2(state, selected, aggregation_ratio):
-    return equal_shares(state, 2, selected, aggregation_ratio)
+    return equal_shares(state, Plan(2, aggregation_ratio), selected)
 
 
 def prospect(state, allocation=at_cut_2, ratio=0.0, seed=0):
@@ -85,7 +86,7 @@ def sets(state):
 @pytest.mark.parametrize(("rule", "framework"), drawn(66, RULES, names()), ids=str)
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=3, deadline=None)
-def test_every_rule_takes_somebody_who_is_there(rule, framework, seed):
+def test_every_rule_selects_an_available_client(rule, framework, seed):
     rng = np.random.default_rng(seed)
     _, state = cell(seed, 5, int(rng.integers(2, 9)), framework=framework, available=rng.random(5) < 0.6)
     for allocation in (at_cut_2, descend):
@@ -96,7 +97,7 @@ def test_every_rule_takes_somebody_who_is_there(rule, framework, seed):
             assert len(selected) == min(rule.k, len(there(state)))
 
 
-def test_everybody_is_whoever_is_there():
+def test_everybody_selects_all_available_clients():
     assert chosen(Everybody(), computing(0, available=np.array([1, 0, 1, 1, 0], bool))) == {0, 2, 3}
 
 
@@ -125,7 +126,7 @@ def test_round_robin_takes_everybody_equally_often(k):
     assert count == dict.fromkeys(range(5), k)
 
 
-def test_round_robin_skips_who_is_away():
+def test_round_robin_skips_unavailable_clients():
     states = [computing(0, round=n, available=np.array([1, 0, 1, 1, 1], bool)) for n in range(4)]
     # It would begin with 0, 2, 4 and 1.
     assert [chosen(RoundRobinK(2), state) for state in states] == [{0, 2}, {2, 3}, {0, 4}, {2, 3}]
@@ -224,7 +225,7 @@ def test_if_nobody_is_in_time_the_fastest_goes_alone():
 
 
 @pytest.mark.parametrize("rule", [Deadline(1e9), Unified(0.0)], ids=str)
-def test_who_would_be_left_out_is_not_selected(rule):
+def test_a_client_that_would_be_dropped_is_not_selected(rule):
     """Two subchannels for five clients; then a timeout that the two slowest miss."""
     hz = np.array([1e7, 2e7, 4e7, 4.1e7, 3.9e7])
     few = computing(0, 5, 2, client_hz=hz, available=np.ones(5, bool))
@@ -243,7 +244,7 @@ def test_deadline_is_the_timeout_of_the_scenario_unless_given():
     assert chosen(Deadline(), state) == chosen(Deadline(timeout_s), state) == {1, 2, 3, 4}
 
 
-def worth_per_second(state, clients, w, seconds):
+def weight_per_second(state, clients, w, seconds):
     mean = state.client_loss[there(state)].mean()
     return sum((1 - w) + w * state.client_loss[i] / mean for i in clients) / seconds
 
@@ -267,7 +268,7 @@ def test_unified_is_near_the_best_of_all_sets(w):
     gaps = []
     for seed in range(60):
         state = computing(seed, available=np.ones(5, bool))
-        rates = {s: worth_per_second(state, s, w, latency(state, s)) for s in sets(state)}
+        rates = {s: weight_per_second(state, s, w, latency(state, s)) for s in sets(state)}
         gaps.append(1 - rates[tuple(sorted(chosen(Unified(w), state)))] / max(rates.values()))
     assert min(gaps) >= 0
     assert np.mean(gaps) < 0.01  # measured: 0.84 %
@@ -282,7 +283,7 @@ def test_unified_is_the_best_of_the_sets_it_looks_at(seed, w):
     mean = state.client_loss[there(state)].mean()
     order = sorted(there(state), key=lambda i: -(1 - w + w * state.client_loss[i] / mean) * state.client_hz[i])
     looked_at = [order[:n] for n in range(1, len(order) + 1)]
-    best = max(looked_at, key=lambda s: worth_per_second(state, s, w, latency(state, s)))
+    best = max(looked_at, key=lambda s: weight_per_second(state, s, w, latency(state, s)))
     assert chosen(Unified(w), state) == set(best)
 
 

@@ -11,7 +11,7 @@ from small_cells import COSTS, cell, spent_w, with_timeout, with_total
 from splitgym.allocation import control_power, equal_shares, greedy_subchannels
 from splitgym.scenario import Scenario
 from splitgym.timing import round_cost
-from splitgym.types import Decision, RoundState
+from splitgym.types import Decision, Plan, RoundState
 
 
 def own_seconds(scenario: Scenario, state: RoundState, cut: int, m: int, i: int, own: list[int], power: float) -> float:
@@ -33,7 +33,7 @@ def test_every_selected_client_gets_a_subchannel_when_there_are_enough(seed: int
     selected = rng.random(5) < 2
     selected[rng.permutation(5)[clients:]] = False
     _, state = cell(seed, 5, clients + extra, decades=4.0)
-    owners = greedy_subchannels(state, int(rng.integers(1, 4)), selected, 0.5)
+    owners = greedy_subchannels(state, Plan(int(rng.integers(1, 4)), 0.5), selected)
     assert set(np.flatnonzero(selected)) == set(owners[owners >= 0])
 
 
@@ -41,7 +41,7 @@ def test_every_selected_client_gets_a_subchannel_when_there_are_enough(seed: int
 @settings(max_examples=80, deadline=None)
 def test_an_unused_subchannel_would_help_nobody(seed: int, phi: float) -> None:
     scenario, state = cell(seed, 3, 8, decades=6.0)
-    owners = greedy_subchannels(state, 2, np.ones(3, bool), phi)
+    owners = greedy_subchannels(state, Plan(2, phi), np.ones(3, bool))
     power, m = min(scenario.radio.client_power_max_w, scenario.radio.total_power_max_w / 3), int(np.ceil(phi * 16))
     for k in np.flatnonzero(owners < 0):
         for i in range(3):
@@ -53,7 +53,8 @@ def test_an_unused_subchannel_would_help_nobody(seed: int, phi: float) -> None:
 def test_unused_subchannels_occur() -> None:
     """Guards the test above."""
     unused = [
-        (greedy_subchannels(cell(seed, 3, 8, decades=6.0)[1], 2, np.ones(3, bool), 1.0) < 0).any() for seed in range(20)
+        (greedy_subchannels(cell(seed, 3, 8, decades=6.0)[1], Plan(2, 1.0), np.ones(3, bool)) < 0).any()
+        for seed in range(20)
     ]
     assert any(unused)
 
@@ -61,7 +62,7 @@ def test_unused_subchannels_occur() -> None:
 def test_all_subchannels_are_used_where_each_helps() -> None:
     for seed in range(20):
         _, state = cell(seed, 3, 8, decades=0.5)
-        assert (greedy_subchannels(state, 2, np.ones(3, bool), 0.5) >= 0).all()
+        assert (greedy_subchannels(state, Plan(2, 0.5), np.ones(3, bool)) >= 0).all()
 
 
 def test_two_phases_by_hand() -> None:
@@ -69,17 +70,17 @@ def test_two_phases_by_hand() -> None:
     _, state = cell(0, 3, 5)
     gain = np.array([[9.0, 8, 7, 6, 5], [9, 8, 7, 6, 5], [9, 8, 7, 6, 5]]) * 1e-11
     state = replace(state, channel_gain=gain, client_hz=np.array([8e7, 8e6, 4e7]))
-    assert greedy_subchannels(state, 1, np.ones(3, bool), 0.0).tolist() == [1, 2, 0, 1, 1]
+    assert greedy_subchannels(state, Plan(1, 0.0), np.ones(3, bool)).tolist() == [1, 2, 0, 1, 1]
 
 
 def test_with_fewer_subchannels_than_clients_the_fastest_devices_are_served() -> None:
     """As everybody hears alike."""
     gain, hz = np.full((5, 2), 1e-11), np.array([1e7, 5e7, 2e7, 6e7, 3e7])
     _, state = cell(0, 5, 2, channel_gain=gain, client_hz=hz)
-    assert sorted(greedy_subchannels(state, 1, np.ones(5, bool), 0.0)) == [1, 3]
+    assert sorted(greedy_subchannels(state, Plan(1, 0.0), np.ones(5, bool))) == [1, 3]
     selected = np.array([True, False, True, False, True])
-    assert sorted(greedy_subchannels(state, 1, selected, 0.0)) == [2, 4]
-    assert sorted(greedy_subchannels(replace(state, client_hz=np.full(5, 1e7)), 1, selected, 0.0)) == [0, 2]
+    assert sorted(greedy_subchannels(state, Plan(1, 0.0), selected)) == [2, 4]
+    assert sorted(greedy_subchannels(replace(state, client_hz=np.full(5, 1e7)), Plan(1, 0.0), selected)) == [0, 2]
 
 
 BY_A_BOUND = "the line is by a bound: all of the band is as good as the client's best subchannel"
@@ -88,9 +89,7 @@ BY_A_BOUND = "the line is by a bound: all of the band is as good as the client's
 @pytest.mark.parametrize("decades", [0.0, pytest.param(2.0, marks=pytest.mark.xfail(reason=BY_A_BOUND))])
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=40)
-def test_with_fewer_subchannels_than_clients_those_are_served_who_alone_are_soonest_done(
-    decades: float, seed: int
-) -> None:
+def test_with_fewer_subchannels_than_clients_the_fastest_alone_are_served(decades: float, seed: int) -> None:
     """Each with the whole band and its budget; a client's gains lie around its own mean, which differ by 4 decades."""
     rng = np.random.default_rng(seed)
     gain = 10 ** (-12 + rng.uniform(-2, 2, (6, 1)) + rng.uniform(-decades / 2, decades / 2, (6, 3)))
@@ -99,41 +98,41 @@ def test_with_fewer_subchannels_than_clients_those_are_served_who_alone_are_soon
     alone_s = np.full(6, np.inf)
     for i in np.flatnonzero(selected):
         whole = np.full(3, i)
-        alone = round_cost(state, Decision(cut, whole, control_power(state, cut, whole, 0.5), selected, 0.5))
+        alone = round_cost(state, Decision(cut, whole, control_power(state, Plan(cut, 0.5), whole), selected, 0.5))
         stages = alone.seconds_by_stage()
         alone_s[i] = alone.latency_s - stages["server_fp"] - stages["server_bp"] - stages["broadcast"]
-    owners = greedy_subchannels(state, cut, selected, 0.5)
+    owners = greedy_subchannels(state, Plan(cut, 0.5), selected)
     served = sorted(np.argsort(alone_s)[: min(3, selected.sum())])
     assert sorted(owners[owners >= 0]) == served
 
 
-def test_with_fewer_subchannels_than_clients_who_misses_the_timeout_is_last_in_line() -> None:
+def test_with_fewer_subchannels_than_clients_a_late_client_is_last_in_line() -> None:
     """Client 2 is done before client 0, but its uplink is the last to end."""
     gain = np.array([[1e-11], [1e-11], [8.5e-14]]) * np.ones(2)
     _, state = cell(0, 3, 2, channel_gain=gain, client_hz=np.array([4e6, 5e6, 8e7]))
-    cost = [round_cost(state, equal_shares(state, 1, np.eye(3, dtype=bool)[i], 0.5)) for i in range(3)]
+    cost = [round_cost(state, equal_shares(state, Plan(1, 0.5), np.eye(3, dtype=bool)[i])) for i in range(3)]
     uplink_s = [float(c.stop_s[3, i]) for i, c in enumerate(cost)]
     assert cost[2].latency_s < cost[0].latency_s
     assert uplink_s[2] > max(uplink_s[:2])
-    assert sorted(greedy_subchannels(state, 1, np.ones(3, bool), 0.5)) == [1, 2]
+    assert sorted(greedy_subchannels(state, Plan(1, 0.5), np.ones(3, bool))) == [1, 2]
     in_time = with_timeout(state, 0.99 * uplink_s[2])
-    assert sorted(greedy_subchannels(in_time, 1, np.ones(3, bool), 0.5)) == [0, 1]
+    assert sorted(greedy_subchannels(in_time, Plan(1, 0.5), np.ones(3, bool))) == [0, 1]
 
 
-def test_with_nobody_selected_nothing_is_dealt() -> None:
+def test_with_nobody_selected_nothing_is_assigned() -> None:
     _, state = cell(0, 3, 4)
-    assert greedy_subchannels(state, 1, np.zeros(3, bool), 0.0).tolist() == [-1] * 4
-    assert equal_shares(state, 1, np.zeros(3, bool), 0.0).assignment.tolist() == [-1] * 4
+    assert greedy_subchannels(state, Plan(1, 0.0), np.zeros(3, bool)).tolist() == [-1] * 4
+    assert equal_shares(state, Plan(1, 0.0), np.zeros(3, bool)).assignment.tolist() == [-1] * 4
 
 
 @pytest.mark.parametrize("total_share", [10.0, 0.6])
 @pytest.mark.parametrize("subchannels", [2, 7])
-def test_equal_shares_deals_in_turn_and_gives_everybody_the_same_power(subchannels: int, total_share: float) -> None:
+def test_equal_shares_is_round_robin_with_the_same_power_for_all(subchannels: int, total_share: float) -> None:
     scenario, state = cell(3, 4, subchannels)
     p_max = scenario.radio.client_power_max_w
     state = with_total(scenario, state, total_share * p_max)
     selected = np.array([True, False, True, True])
-    decision = equal_shares(state, 2, selected, 0.25)
+    decision = equal_shares(state, Plan(2, 0.25), selected)
     assert decision.assignment.tolist() == ([0, 2] if subchannels == 2 else [0, 2, 3, 0, 2, 3, 0])
     served = min(3, subchannels)
     expected = np.isin(np.arange(4), decision.assignment) * min(p_max, total_share * p_max / served)

@@ -10,7 +10,7 @@ from small_cells import cell
 from splitgym.allocation import descend, form_clusters
 from splitgym.allocation.baselines.two_timescale import fast_decision, gibbs_clusters, slow_cut
 from splitgym.timing import round_cost
-from splitgym.types import RoundState
+from splitgym.types import Plan, RoundState
 
 EVERYBODY = np.ones(6, bool)
 
@@ -39,18 +39,18 @@ def test_gibbs_sampling_finds_the_best_clusters_of_small_cells() -> None:
     gaps = []
     for seed in range(12):
         state = clustered(seed)
-        cluster = gibbs_clusters(state, 2, EVERYBODY, 0.0, np.random.default_rng(seed))
+        cluster = gibbs_clusters(state, Plan(2, 0.0), EVERYBODY, np.random.default_rng(seed))
         gaps.append(seconds(state, 2, cluster) / min(halves(state, 2)) - 1)
     assert min(gaps) > -1e-9
     assert np.mean(gaps) < 1e-3
 
 
-def test_swaps_keep_sizes_and_never_end_worse_than_they_begin() -> None:
+def test_swaps_keep_sizes_and_never_end_worse_than_they_start() -> None:
     better = 0
     for seed in range(12):
         state = clustered(seed, clusters=3)
-        formed = form_clusters(state, 1, EVERYBODY, 0.0)
-        swapped = gibbs_clusters(state, 1, EVERYBODY, 0.0, np.random.default_rng(seed), swaps=20)
+        formed = form_clusters(state, Plan(1, 0.0), EVERYBODY)
+        swapped = gibbs_clusters(state, Plan(1, 0.0), EVERYBODY, np.random.default_rng(seed), swaps=20)
         assert np.bincount(swapped).tolist() == np.bincount(formed).tolist()
         before, after = seconds(state, 1, formed), seconds(state, 1, swapped)
         assert after <= before * (1 + 1e-12)
@@ -58,10 +58,10 @@ def test_swaps_keep_sizes_and_never_end_worse_than_they_begin() -> None:
     assert better > 3
 
 
-def test_who_does_not_take_part_is_not_swapped() -> None:
+def test_a_client_that_is_not_selected_is_not_swapped() -> None:
     selected = np.array([True, False, True, True, True, True])
     state = replace(clustered(3), available=np.array([True, True, True, False, True, True]))
-    cluster = gibbs_clusters(state, 1, selected, 0.0, np.random.default_rng(0))
+    cluster = gibbs_clusters(state, Plan(1, 0.0), selected, np.random.default_rng(0))
     assert cluster[[1, 3]].tolist() == [0, 0]
     assert np.bincount(cluster[[0, 2, 4, 5]]).tolist() == [2, 2]
 
@@ -69,7 +69,7 @@ def test_who_does_not_take_part_is_not_swapped() -> None:
 @pytest.mark.parametrize("clients", [0, 1])
 def test_fewer_than_two_clients_leave_nothing_to_swap(clients: int) -> None:
     selected = np.arange(6) < clients
-    assert not gibbs_clusters(clustered(0), 1, selected, 0.0, np.random.default_rng(0)).any()
+    assert not gibbs_clusters(clustered(0), Plan(1, 0.0), selected, np.random.default_rng(0)).any()
 
 
 def test_the_slow_cut_has_the_shortest_mean_round() -> None:
@@ -90,7 +90,7 @@ def test_the_slow_cut_has_the_shortest_mean_round() -> None:
 
 def test_the_fast_decision_is_played_as_it_expects() -> None:
     state = clustered(5)
-    decision = fast_decision(state, 2, EVERYBODY, 0.0, np.random.default_rng(1))
+    decision = fast_decision(state, Plan(2, 0.0), EVERYBODY, np.random.default_rng(1))
     decision.check(state)
     assert decision.cut_layer == 2
     assert decision.assignment.shape == (2, 8)
@@ -98,5 +98,5 @@ def test_the_fast_decision_is_played_as_it_expects() -> None:
     assert cost.participants.all()
     assert cost.latency_s <= seconds(state, 2, decision.cluster) * (1 + 1e-12)
     _, together = cell(5, 6, 8)
-    side_by_side = fast_decision(together, 2, EVERYBODY, 0.5, np.random.default_rng(1))
+    side_by_side = fast_decision(together, Plan(2, 0.5), EVERYBODY, np.random.default_rng(1))
     np.testing.assert_array_equal(side_by_side.assignment, descend(together, EVERYBODY, 0.5, cut_layer=2).assignment)

@@ -14,7 +14,7 @@ from splitgym.envs.actions import codec
 from splitgym.envs.world import system_of
 from splitgym.frameworks import get
 from splitgym.scenario import build
-from splitgym.types import Decision
+from splitgym.types import Decision, Plan
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -86,7 +86,7 @@ def test_decoded_action_encodes_to_one_that_means_the_same(case, seed):
 def test_extreme_decisions_can_be_encoded(action, level):
     env = ENVS["iot", "epsl", action]
     none = np.zeros(8, bool)
-    decision = equal_shares(env.state, 3 if level else 1, none, float(-level))
+    decision = equal_shares(env.state, Plan(3 if level else 1, float(-level)), none)
     encoded = env.encode(decision)
     assert env.action_space.contains(encoded)
     assert not env.decode(encoded).selected.any()
@@ -137,7 +137,7 @@ def test_power_goes_to_the_nearest_level(share, level):
 def test_phi_goes_to_the_nearest_level(phi, level):
     for action in ("discrete", "schedule"):
         env = ENVS["toy", "epsl", action]
-        assert env.encode(equal_shares(env.state, 1, np.ones(2, bool), phi))[-1] == level
+        assert env.encode(equal_shares(env.state, Plan(1, phi), np.ones(2, bool)))[-1] == level
 
 
 def test_levels_come_from_the_scenario():
@@ -277,7 +277,7 @@ def test_schedule_is_the_papers_allocation(seed):
     env = ENVS["iot", "epsl", "schedule"]
     (action,) = sampled_actions(env, 1, seed)
     levels = (0.0, 0.25, 0.5, 0.75, 1.0)
-    expected = allocate(env.state, int(action[0]) + 1, action[1:9] == 1, levels[action[9]])
+    expected = allocate(env.state, Plan(int(action[0]) + 1, levels[action[9]]), action[1:9] == 1)
     got = env.decode(action)
     assert got.cut_layer == expected.cut_layer
     assert np.array_equal(got.assignment, expected.assignment)
@@ -308,7 +308,7 @@ def test_priority_without_patience_is_the_schedule_of_who_is_worth_something(see
     served = descent(env.state, worth > -1, max(phi, 0.0), cut_layer=cut, search=False).participants
     assume(served == (worth > -1).sum())
     got = env.decode(priority(cut, worth, patience=0.0, phi=phi))
-    expected = allocate(env.state, cut, worth > -1, max(phi, 0.0))
+    expected = allocate(env.state, Plan(cut, max(phi, 0.0)), worth > -1)
     assert_same_decision(got, expected)
 
 
@@ -324,7 +324,7 @@ def test_priority_takes_the_client_that_is_worth_more_of_two_equal_ones():
 def test_priority_of_a_decision_brings_its_clients_back(seed):
     env = ENVS["iot", "epsl", "priority"]
     selected = np.random.default_rng(seed).random(8) < 0.5
-    decision = allocate(env.state, 2, selected, 0.75)
+    decision = allocate(env.state, Plan(2, 0.75), selected)
     action = env.encode(decision)
     assert env.action_space.contains(action)
     assert_same_decision(env.decode(action), decision)
@@ -385,7 +385,7 @@ def test_levels_of_psl_drop_leave_two_rows(action, batch_size, levels, expected)
 @given(phi=st.floats(0, 1))
 def test_continuous_phi_of_psl_drop_comes_back_at_most_the_highest(phi):
     coder, state = encoded("psl-drop", "continuous", scenario={"training": {"batch_size": 8}})
-    decision = equal_shares(state, 1, np.ones(8, bool), phi)
+    decision = equal_shares(state, Plan(1, phi), np.ones(8, bool))
     again = decoded(coder, coder.encode(decision, state), state)
     assert again.aggregation_ratio == pytest.approx(min(phi, 0.75), abs=1e-6)
     tiny, state = encoded("psl-drop", "continuous", scenario={"training": {"batch_size": 2}})
@@ -414,7 +414,7 @@ def test_actions_form_clusters_where_these_take_slots(action, framework):
     seen = set()
     for _ in range(5):
         decision = decoded(coder, coder.space.sample(), state)
-        formed = form_clusters(state, decision.cut_layer, decision.selected, decision.aggregation_ratio)
+        formed = form_clusters(state, decision.plan, decision.selected)
         assert np.array_equal(decision.cluster, formed if framework == "cpsl" else np.zeros(8))
         seen |= set(decision.cluster)
     assert seen == ({0, 1} if framework == "cpsl" else {0})
@@ -461,7 +461,7 @@ def test_who_is_away_is_masked_and_yet_legal(action):
                 assert part.tolist() == [not gone for gone in away] + [True]
             assert all(part.all() for part in parts[9:17])
         # A masked-out action: everybody in, and every subchannel to somebody who is away.
-        decision = equal_shares(env.state, 1, everybody, 0.0)
+        decision = equal_shares(env.state, Plan(1, 0.0), everybody)
         if away.any():
             decision = replace(decision, assignment=np.full(8, np.flatnonzero(away)[0]))
         *_, info = env.step(env.encode(decision))

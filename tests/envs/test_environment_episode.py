@@ -10,7 +10,7 @@ from rollouts import ACTIONS, LASTING, lasting, make, sampled_actions
 from splitgym.allocation import equal_shares, project_power
 from splitgym.envs.rewards import REWARDS
 from splitgym.timing import round_cost
-from splitgym.types import Decision
+from splitgym.types import Decision, Plan
 
 FULL = 1e-6  # W/Hz on a subchannel of the toy: a client's whole budget of 1 W over 1 MHz
 BOTH_IN = np.array([0, 0, 1, 4, 4, 1, 1, 2])
@@ -60,7 +60,7 @@ def decision(cut=1, assignment=(0, 1), psd=(FULL, FULL), selected=(True, True), 
 
 def everybody(env, cut=1, phi=0.0):
     state = env.state
-    return equal_shares(state, cut, np.ones(len(state.available), bool), phi)
+    return equal_shares(state, Plan(cut, phi), np.ones(len(state.available), bool))
 
 
 # Information -------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from splitgym.allocation import equal_shares
 from splitgym.data import DataError
 from splitgym.envs import SplitLearningEnv
 from splitgym.scenario import ScenarioError
+from splitgym.types import Plan
 
 
 def message(error, call, *arguments, **options):
@@ -197,7 +198,7 @@ def test_double_precision_in_the_box_is_accepted():
 def test_decision_that_does_not_fit_names_its_field(use, field, value):
     env = make()
     env.reset(seed=0)
-    decision = equal_shares(env.state, 1, np.ones(2, bool), 0.0)
+    decision = equal_shares(env.state, Plan(1, 0.0), np.ones(2, bool))
     text = message(ValueError, getattr(env, use), replace(decision, **{field: value}))
     assert f"Decision.{field}" in text
     assert env.state.round == 0
@@ -221,7 +222,7 @@ def test_selection_in_whole_numbers_is_refused_or_means_the_same(preset):
     other.reset(seed=0)
     # Client 0 is out but owns a subchannel with more than its budget, which must count for nothing.
     mask = np.array([False, True])
-    decision = replace(equal_shares(env.state, 1, np.ones(2, bool), 0.0), power_w_per_hz=np.array([5e-6, 1e-6]))
+    decision = replace(equal_shares(env.state, Plan(1, 0.0), np.ones(2, bool)), power_w_per_hz=np.array([5e-6, 1e-6]))
     expected = other.play(replace(decision, selected=mask))[4]
     try:
         got = env.play(replace(decision, selected=mask.astype(int)))[4]
@@ -235,6 +236,6 @@ def test_selection_in_whole_numbers_is_refused_or_means_the_same(preset):
 def test_a_framework_that_does_not_aggregate_refuses_phi():
     env = make(framework="psl")
     env.reset(seed=0)
-    decision = equal_shares(env.state, 1, np.ones(2, bool), 0.5)
+    decision = equal_shares(env.state, Plan(1, 0.5), np.ones(2, bool))
     assert "aggregation_ratio" in message(ValueError, env.play, decision)
     assert env.state.round == 0

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 import splitgym  # noqa: F401 - registers the environment
-from splitgym.allocation import allocate, descend, descent
+from splitgym.allocation import allocate, descend, descent, equal_shares
 from splitgym.scenario import ScenarioError
 from splitgym.timing import round_cost
+from splitgym.types import Plan
 
 ENCODINGS = ("discrete", "continuous", "schedule", "priority")
 SMALL = {"scenario": "toy", "clients": {"count": 3}, "radio": {"subchannels": 4}}
@@ -137,7 +138,7 @@ def test_the_descent_finds_the_best_of_all_second_cuts() -> None:
             for at in range(cut, env.cut_layers + 1)
         ]
         assert found <= min(tried) * (1 + 1e-9)
-        assert round_cost(state, allocate(state, 1, everybody, 0.0)).latency_s >= found * (1 - 1e-9)
+        assert round_cost(state, allocate(state, Plan(1, 0.0), everybody)).latency_s >= found * (1 - 1e-9)
 
 
 def test_the_surrogate_does_not_know_different_cuts() -> None:
@@ -164,3 +165,13 @@ def test_vector_and_single_agree(make) -> None:
             np.testing.assert_array_equal(own_seen, seen[i])
             assert own_reward == reward[i]
             np.testing.assert_array_equal(own_info["cut_layer"], info["cut_layer"][i])
+
+
+def test_a_second_cut_that_is_left_open_lies_at_the_cut_layer() -> None:
+    env = second("discrete", cloud={"link_bits_per_s": 1e6})
+    env.reset(seed=3)
+    state, everybody = env.state, np.ones(3, bool)
+    for cut in range(1, env.cut_layers + 1):
+        left_open, at_cut = (round_cost(state, equal_shares(state, Plan(cut, 0.0, at), everybody)) for at in (0, cut))
+        assert left_open.latency_s == at_cut.latency_s
+        assert left_open.traffic_bits == at_cut.traffic_bits

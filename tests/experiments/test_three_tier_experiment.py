@@ -22,6 +22,7 @@ from splitgym.allocation import allocate
 from splitgym.frameworks import get
 from splitgym.scenario import build
 from splitgym.timing import round_cost
+from splitgym.types import Plan
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def test_shortest_second_cut_is_that_of_any_cell_and_cut_layer_in_front_of_it() 
         for second_cut in range(2, 10):
             scenario = build(costly, {"cloud": {"cut_layer": second_cut}})
             (state,) = random_states(scenario, get("hierarchical"), [seed])
-            latency[second_cut] = round_cost(state, allocate(state, cut, everybody, 0.0)).latency_s
+            latency[second_cut] = round_cost(state, allocate(state, Plan(cut, 0.0), everybody)).latency_s
         assert min(latency, key=lambda second_cut: float(latency[second_cut])) == costly.cloud.cut_layer < 8
 
 

@@ -15,7 +15,7 @@ import splitgym  # noqa: F401 - registers the environment
 from splitgym import allocation
 from splitgym.inputs import InputError
 from splitgym.timing import round_cost
-from splitgym.types import Decision
+from splitgym.types import Decision, Plan
 
 WRONG_NUMBERS = st.one_of(
     st.sampled_from([0, 99, 10**9, 2**63, 10**40, -1, True, None, "x", 2.0, 1j, np.nan, np.inf, -0.5, 1.5, [1], {}]),
@@ -112,32 +112,24 @@ FUNCTIONS = {
     "descent held": lambda state, d, _: allocation.descent(
         state, d.selected, d.aggregation_ratio, cut_layer=d.cut_layer, assignment=d.assignment, cluster=d.cluster
     ),
-    "allocate": lambda state, d, _: allocation.allocate(state, d.cut_layer, d.selected, d.aggregation_ratio),
+    "allocate": lambda state, d, _: allocation.allocate(state, d.plan, d.selected),
     "paper_descend": lambda state, d, _: allocation.paper_descend(state, d.selected, d.aggregation_ratio),
-    "clusters_for": lambda state, d, _: allocation.clusters_for(state, d.cut_layer, d.selected, d.aggregation_ratio),
-    "form_clusters": lambda state, d, _: allocation.form_clusters(state, d.cut_layer, d.selected, d.aggregation_ratio),
-    "control_power": lambda state, d, _: allocation.control_power(
-        state, d.cut_layer, d.assignment, d.aggregation_ratio
-    ),
+    "clusters_for": lambda state, d, _: allocation.clusters_for(state, d.plan, d.selected),
+    "form_clusters": lambda state, d, _: allocation.form_clusters(state, d.plan, d.selected),
+    "control_power": lambda state, d, _: allocation.control_power(state, d.plan, d.assignment),
     "even_psd": lambda state, d, _: allocation.even_psd(state, d.assignment),
-    "greedy_subchannels": lambda state, d, _: allocation.greedy_subchannels(
-        state, d.cut_layer, d.selected, d.aggregation_ratio
-    ),
-    "equal_shares": lambda state, d, _: allocation.equal_shares(state, d.cut_layer, d.selected, d.aggregation_ratio),
+    "greedy_subchannels": lambda state, d, _: allocation.greedy_subchannels(state, d.plan, d.selected),
+    "equal_shares": lambda state, d, _: allocation.equal_shares(state, d.plan, d.selected),
     "strongest_signal": lambda state, d, _: allocation.strongest_signal(state, d.selected),
     "proportional_fair": lambda state, d, _: allocation.proportional_fair(state, d.selected),
-    "by_chance": lambda state, d, rng: allocation.by_chance(state, d.selected, rng),
+    "at_random": lambda state, d, rng: allocation.at_random(state, d.selected, rng),
     "lower_bound": lambda state, d, _: allocation.lower_bound(state, d.selected, d.aggregation_ratio),
     "exhaustive": lambda state, d, _: allocation.exhaustive(state, d.selected, d.aggregation_ratio),
     "exact": lambda state, d, _: allocation.exact(state, d.selected, d.aggregation_ratio),
-    "exact_subchannels": lambda state, d, _: allocation.exact_subchannels(
-        state, d.cut_layer, d.selected, d.aggregation_ratio, d.power_w_per_hz
-    ),
-    "fast_decision": lambda state, d, rng: allocation.fast_decision(
-        state, d.cut_layer, d.selected, d.aggregation_ratio, rng
-    ),
-    "worth_most": lambda state, d, _: allocation.worth_most(
-        state.batch(), d.selected[None] * 1.0, np.ones(1), d.cut_layer, d.aggregation_ratio
+    "exact_subchannels": lambda state, d, _: allocation.exact_subchannels(state, d.plan, d.selected, d.power_w_per_hz),
+    "fast_decision": lambda state, d, rng: allocation.fast_decision(state, d.plan, d.selected, rng),
+    "best_utility": lambda state, d, _: allocation.best_utility(
+        state.batch(), d.selected[None] * 1.0, np.ones(1), d.plan
     ),
 }
 
@@ -147,7 +139,7 @@ FUNCTIONS = {
 def test_functions_in_front_of_kernels_answer_or_refuse_in_one_line(envs, data, kind, name):
     env = envs[kind]
     state, everybody = env.state, np.ones(env.scenario.clients.count, bool)
-    decision = data.draw(mutated(allocation.equal_shares(state, 1, everybody, 0.0)))
+    decision = data.draw(mutated(allocation.equal_shares(state, Plan(1, 0.0), everybody)))
     with watchdog((name, decision)):
         attempt(lambda: FUNCTIONS[name](state, decision, np.random.default_rng(0)))
 
@@ -170,7 +162,7 @@ def test_functions_in_front_of_kernels_answer_or_refuse_in_one_line(envs, data, 
 )
 def test_round_cost_names_field_value_and_what_is_allowed(envs, change, message):
     state = envs["psl", "surrogate"].state
-    decision = allocation.equal_shares(state, 1, np.ones(2, bool), 0.0)
+    decision = allocation.equal_shares(state, Plan(1, 0.0), np.ones(2, bool))
     with pytest.raises(InputError, match=f"^{message}"):
         round_cost(state, replace(decision, **change))
 
@@ -180,7 +172,7 @@ def test_both_learners_refuse_a_phi_that_the_framework_does_not_do(envs, learner
     env = envs["psl", learner]
     env.reset()
     before = snapshot(env)
-    decision = allocation.equal_shares(env.state, 1, np.ones(2, bool), 0.5)
+    decision = allocation.equal_shares(env.state, Plan(1, 0.5), np.ones(2, bool))
     with pytest.raises(InputError, match=r"^Decision\.aggregation_ratio = 0\.5, allowed with this framework: 0$"):
         env.play(decision)
     assert same(snapshot(env), before)
@@ -188,7 +180,7 @@ def test_both_learners_refuse_a_phi_that_the_framework_does_not_do(envs, learner
 
 def test_numbers_of_narrow_types_mean_the_same(envs):
     state = envs["epsl", "surrogate"].state
-    decision = allocation.equal_shares(state, 1, np.ones(2, bool), 0.5)
+    decision = allocation.equal_shares(state, Plan(1, 0.5), np.ones(2, bool))
     narrow = replace(
         decision,
         cut_layer=np.int8(1),
@@ -204,7 +196,7 @@ def test_numbers_of_narrow_types_mean_the_same(envs):
 def test_a_world_that_is_played_by_itself_refuses_too(envs):
     env = envs["psl", "surrogate"]
     env.reset()
-    world, decision = env.fork(), allocation.equal_shares(env.state, 1, np.ones(2, bool), 0.0).batch()
+    world, decision = env.fork(), allocation.equal_shares(env.state, Plan(1, 0.0), np.ones(2, bool)).batch()
     with pytest.raises(InputError, match=r"^Decision\.cut_layer = 99, allowed: 1\.\.2$"):
         world.play(replace(decision, cut_layer=np.array([99])))
     np.testing.assert_array_equal(world.truth.channel_gain[0], env.truth.channel_gain)
@@ -216,13 +208,13 @@ def test_a_world_that_is_played_by_itself_refuses_too(envs):
         (lambda s, all_in: allocation.descent(s, all_in, 2.0), r"aggregation_ratio = 2\.0, allowed: 0\.\.1"),
         (lambda s, all_in: allocation.paper_descend(s, all_in, 2.0), r"aggregation_ratio = 2\.0, allowed: 0\.\.1"),
         (lambda s, _: allocation.descend(s, [True, True], 0.0), r"selected = \[True, True\], allowed: a numpy array"),
-        (lambda s, all_in: allocation.allocate(s, 2.0, all_in, 0.0), r"cut_layer = 2\.0, allowed: 1\.\.2"),
+        (lambda s, all_in: allocation.allocate(s, Plan(2.0, 0.0), all_in), r"cut_layer = 2\.0, allowed: 1\.\.2"),
         (lambda s, all_in: allocation.descend(s.batch(), all_in, 0.0), r"selected has shape \(2,\), allowed: \(1, 2\)"),
         (lambda s, all_in: allocation.exact(s.batch(), all_in, 0.0), r"state is of 1 worlds, allowed: of one"),
         (lambda s, all_in: allocation.descent(s, all_in, 0.0, power="most"), r"power = 'most', allowed: 'control'"),
         (
             lambda _, all_in: allocation.descend(None, all_in, 0.0),
-            r"state = None, allowed: a splitgym\.rounds\.RoundState",
+            r"state = None, allowed: a splitgym\.types\.RoundState",
         ),
         (
             lambda s, all_in: allocation.descend(replace(s, client_hz=s.client_hz[:1]), all_in, 0.0),

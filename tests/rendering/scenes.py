@@ -10,12 +10,12 @@ from splitgym.envs.world import World
 from splitgym.frameworks import get
 from splitgym.rendering import Scene
 from splitgym.scenario import build
-from splitgym.types import Decision, RoundState
+from splitgym.types import Decision, Plan, RoundState
 
 
 def everybody(state: RoundState) -> Decision:
     """Everybody takes part with as many subchannels as the others, cut layer 1, nothing aggregated."""
-    return equal_shares(state, 1, np.ones(len(state.client_hz), bool), state.ratio(0.0))
+    return equal_shares(state, Plan(1, state.ratio(0.0)), np.ones(len(state.client_hz), bool))
 
 
 def scene_of(

@@ -1,4 +1,4 @@
-"""Simple rules that deal subchannels to clients: in turn, by received signal strength, proportionally fair, by chance.
+"""Simple rules that assign subchannels: round robin, max-SNR, proportionally fair, at random.
 
 Each gives every client that is selected and available at least one subchannel, and every subchannel an owner. With
 fewer subchannels than clients everybody whom the rule serves gets one; who that is, the rule says.
@@ -10,27 +10,27 @@ import numpy as np
 
 from splitgym.allocation.budget import even_power_w
 from splitgym.allocation.clusters import clusters_for_unchecked
-from splitgym.allocation.max_snr import best_heard, no_heard
-from splitgym.allocation.power import even_psd
+from splitgym.allocation.even_split import even_psd
+from splitgym.allocation.max_snr import assign_max_snr, max_snr_workspace
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access
 from splitgym.kernels import COMPILED, kernel
 from splitgym.timing import round_cost
 from splitgym.timing.rates import subchannel_rate
-from splitgym.types import Decision, RoundState
+from splitgym.types import Decision, Plan, RoundState
 from splitgym.types.legal import check_arguments
 
-Deal = Callable[[RoundState, Bools], Ints]
-"""Deals the subchannels to the selected [C] clients that are available: [M] owners, -1: unused."""
+SubchannelRule = Callable[[RoundState, Bools], Ints]
+"""Assigns the subchannels to the selected [C] clients that are available: [M] owners, -1: unused."""
 
 
-def in_turn(state: RoundState, selected: Bools, first: int = 0) -> Ints:
+def in_index_order(state: RoundState, selected: Bools, first: int = 0) -> Ints:
     """Subchannels in turn, in the order of their indices; with too few of them, those who come first are served.
 
     Args:
         state: Of one world, as the scheduler believes it.
         selected: [C] who shall take part; clients that are not available get nothing.
-        first: The slot begins with the client at this place among those that are served, modulo their number.
+        first: The slot starts with the client at this place among those that are served, modulo their number.
 
     Returns:
         [M] owner of each subchannel; -1 if there is nobody to serve.
@@ -45,18 +45,18 @@ def in_turn(state: RoundState, selected: Bools, first: int = 0) -> Ints:
 
 
 def round_robin(state: RoundState, selected: Bools) -> Ints:
-    """Subchannels in turn, beginning with the next client in each round: [M], see `in_turn`.
+    """Subchannels in turn, beginning with the next client in each round: [M], see `in_index_order`.
 
     So, with the same selection, everybody is first, and with too few subchannels served, equally often.
     """
-    return in_turn(state, selected, int(state.round))
+    return in_index_order(state, selected, int(state.round))
 
 
 def strongest_signal(state: RoundState, selected: Bools) -> Ints:
     """Received signal strength: each subchannel to the client with the largest gain on it.
 
-    As long as somebody has none, one who has several gives one away: the one that loses the least gain, in dB, by the
-    exchange. With fewer subchannels than clients this ends when everybody who is served has one.
+    As long as a client has none, a client with several gives one up: the one that loses the least gain, in dB. With
+    fewer subchannels than clients this ends when every client that is served has one.
 
     Args:
         state: Of one world, as the scheduler believes it.
@@ -70,17 +70,17 @@ def strongest_signal(state: RoundState, selected: Bools) -> Ints:
     """
     check_arguments(state, selected=selected)
     clients = np.flatnonzero(selected & state.available)
-    heard = no_heard(*state.channel_gain.shape)
-    best_heard(1.0 / state.channel_gain, clients, heard)
-    return heard.owner
+    max_snr = max_snr_workspace(*state.channel_gain.shape)
+    assign_max_snr(1.0 / state.channel_gain, clients, max_snr)
+    return max_snr.owner
 
 
 def proportional_fair(state: RoundState, selected: Bools) -> Ints:
     """Proportional fairness within the round: each subchannel to the client with the largest r_ik / R_i.
 
     r_ik is the client's uplink rate on the subchannel with even shares of band and power, R_i the sum of r over what it
-    has been dealt so far. Subchannels are dealt in the order of their indices, first to those who have none, among them
-    to the one with the largest r_ik; so with too few of them, those are served who are best on the subchannel dealt.
+    has got so far. Subchannels are assigned in the order of their indices, first to those who have none, among them
+    to the one with the largest r_ik; so with too few of them, those are served who are best on the subchannel.
     Unlike the scheduler of Viswanath, Tse and Laroia (2002), whose R_i is an average over time, it remembers nothing.
 
     Args:
@@ -99,16 +99,16 @@ def proportional_fair(state: RoundState, selected: Bools) -> Ints:
         return np.full(system.subchannels, -1)
     hz = state.subchannel_hz
     psd = even_power_w(state, len(clients)) * len(clients) / float(hz.sum())
-    return clients[_deal_fairly(state.channel_gain[clients], hz, psd, system.noise_psd_w_per_hz)]
+    return clients[_assign_fairly(state.channel_gain[clients], hz, psd, system.noise_psd_w_per_hz)]
 
 
 @kernel(COMPILED)
-def _deal_fairly(gain: Floats, hz: Floats, psd: float, noise: float) -> Ints:
+def _assign_fairly(gain: Floats, hz: Floats, psd: float, noise: float) -> Ints:
     """[M] owner of each subchannel among n clients; `gain` is [n, M]."""
     clients, subchannels = gain.shape
     owner = np.empty(subchannels, np.int64)
     served = np.zeros(clients, np.bool_)
-    dealt = np.zeros(clients)
+    assigned = np.zeros(clients)
     for k in range(subchannels):
         everybody = served.all()
         best, best_metric, best_rate = -1, -1.0, 0.0
@@ -116,17 +116,17 @@ def _deal_fairly(gain: Floats, hz: Floats, psd: float, noise: float) -> Ints:
             if served[i] and not everybody:
                 continue
             rate = subchannel_rate(hz[k], psd, gain[i, k], noise)
-            metric = rate / dealt[i] if dealt[i] > 0.0 else rate
+            metric = rate / assigned[i] if assigned[i] > 0.0 else rate
             if metric > best_metric:
                 best, best_metric, best_rate = i, metric, rate
         owner[k] = best
         served[best] = True
-        dealt[best] += best_rate
+        assigned[best] += best_rate
     return owner
 
 
-def by_chance(state: RoundState, selected: Bools, rng: np.random.Generator) -> Ints:
-    """Everybody gets one subchannel first, the rest goes to anybody; all by chance, also who is served if too few.
+def at_random(state: RoundState, selected: Bools, rng: np.random.Generator) -> Ints:
+    """Everybody gets one subchannel first, the rest goes to anybody; all at random, also who is served if too few.
 
     Args:
         state: Of one world, as the scheduler believes it.
@@ -148,15 +148,14 @@ def by_chance(state: RoundState, selected: Bools, rng: np.random.Generator) -> I
     return rng.permutation(owner)
 
 
-def deal_evenly(state: RoundState, cut_layer: int, selected: Bools, aggregation_ratio: float, deal: Deal) -> Decision:
-    """Subchannels as a rule deals them, in every slot anew, and the same power for everybody, spread evenly.
+def assign_evenly(state: RoundState, plan: Plan, selected: Bools, rule: SubchannelRule) -> Decision:
+    """Subchannels as a rule assigns them, again in every slot, and the same power for everybody, spread evenly.
 
     Args:
         state: Of one world, as the scheduler believes it.
-        cut_layer: 1..L-1.
+        plan: How clients train.
         selected: [C]; clients that are not available get nothing.
-        aggregation_ratio: phi.
-        deal: The rule.
+        rule: The rule.
 
     Returns:
         A decision of one world, with a band for each slot where clients have slots.
@@ -164,27 +163,27 @@ def deal_evenly(state: RoundState, cut_layer: int, selected: Bools, aggregation_
     Raises:
         InputError: an argument does not fit the state; the message names it.
     """
-    check_arguments(state, cut_layer=cut_layer, selected=selected, aggregation_ratio=aggregation_ratio)
+    check_arguments(state, plan=plan, selected=selected)
     access = state.system.program.access
-    cluster = clusters_for_unchecked(state, cut_layer, selected, aggregation_ratio)
+    cluster = clusters_for_unchecked(state, plan, selected)
     if access is Access.PARALLEL:
-        assignment = deal(state, selected)
+        assignment = rule(state, selected)
         psd = even_psd(state, assignment)
     else:
         slot = access.slot_of_clients(cluster)
-        assignment = np.stack([deal(state, selected & (slot == t)) for t in range(slot.max() + 1)])
+        assignment = np.stack([rule(state, selected & (slot == t)) for t in range(slot.max() + 1)])
         psd = np.stack([even_psd(state, band) for band in assignment])
-    return Decision(cut_layer, assignment, psd, selected.copy(), aggregation_ratio, cluster)
+    return Decision.under(plan, assignment, psd, selected.copy(), cluster)
 
 
-def deal_best_cut(state: RoundState, selected: Bools, aggregation_ratio: float, deal: Deal) -> Decision:
-    """`deal_evenly` at the best cut layer, by enumeration: most clients take part, then the shortest round."""
+def assign_at_best_cut(state: RoundState, selected: Bools, aggregation_ratio: float, rule: SubchannelRule) -> Decision:
+    """`assign_evenly` at the best cut layer, by enumeration: most clients take part, then the shortest round."""
     cuts = range(1, state.system.cut_layers + 1)
-    decisions = [deal_evenly(state, cut_layer, selected, aggregation_ratio, deal) for cut_layer in cuts]
+    decisions = [assign_evenly(state, Plan(cut_layer, aggregation_ratio), selected, rule) for cut_layer in cuts]
     costs = [round_cost(state, decision) for decision in decisions]
     return decisions[int(np.lexsort(([c.latency_s for c in costs], [-c.participants.sum() for c in costs]))[0])]
 
 
-def equal_shares(state: RoundState, cut_layer: int, selected: Bools, aggregation_ratio: float) -> Decision:
-    """What a scheduler does that looks at nothing: `deal_evenly`, in turn."""
-    return deal_evenly(state, cut_layer, selected, aggregation_ratio, in_turn)
+def equal_shares(state: RoundState, plan: Plan, selected: Bools) -> Decision:
+    """What a scheduler does that looks at nothing: `assign_evenly`, in turn."""
+    return assign_evenly(state, plan, selected, in_index_order)

@@ -15,7 +15,7 @@ from splitgym.allocation.descent.descent import descent_unchecked, rank
 from splitgym.arrays import Bools
 from splitgym.inputs import InputError
 from splitgym.timing.cost import round_cost_unchecked
-from splitgym.types import Decision, RoundState
+from splitgym.types import Decision, Plan, RoundState
 from splitgym.types.legal import check_arguments, check_decision, check_state, shown
 
 
@@ -51,6 +51,7 @@ def best_cut(state: RoundState, decision: Decision) -> Step:
 
 
 def _best_cut(state: RoundState, decision: Decision) -> Step:
+    """`best_cut` of arguments that are known to fit."""
     cuts = range(1, state.system.cut_layers + 1)
     candidates = [replace(decision, cut_layer=cut) for cut in cuts]
     cost = round_cost_unchecked(state.repeat(len(cuts)), Decision.stack(candidates))
@@ -64,7 +65,7 @@ def descent_steps(
 ) -> Iterator[Step]:
     """The steps of the paper's descent; the latency never increases while as many clients take part.
 
-    Blocks in turn: subchannels, power for these, cut layer for both; a step that is no better is not taken. It begins
+    Blocks in turn: subchannels, power for these, cut layer for both; a step that is no better is not taken. It starts
     with equal shares at their best cut layer and ends when a slot gains less than `tolerance`, relative.
 
     Args:
@@ -83,7 +84,10 @@ def descent_steps(
 
 
 def _steps(state: RoundState, selected: Bools, aggregation_ratio: float, tolerance: float) -> Iterator[Step]:
-    shares = replace(equal_shares(state, 1, selected & state.available, aggregation_ratio), selected=selected.copy())
+    """`descent_steps` of arguments that are known to fit."""
+    shares = replace(
+        equal_shares(state, Plan(1, aggregation_ratio), selected & state.available), selected=selected.copy()
+    )
     now = _best_cut(state, shares)._replace(block="start")
     yield now
     while True:

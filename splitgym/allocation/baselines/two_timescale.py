@@ -8,15 +8,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from math import exp
-from typing import Any
 
 import numpy as np
 
 from splitgym.allocation.clusters import form_clusters
-from splitgym.allocation.descent.descent import descend, descent, descent_unchecked
+from splitgym.allocation.descent.descent import descent, descent_under
 from splitgym.arrays import Bools, Ints
 from splitgym.frameworks.phases import Access
-from splitgym.types import Decision, RoundState
+from splitgym.types import Decision, Plan, RoundState
 from splitgym.types.legal import check_arguments, check_array, check_range
 
 MOST_SWAPS = 1_000_000
@@ -27,27 +26,25 @@ LEAST_TEMPERATURE = 1e-12
 
 def gibbs_clusters(
     state: RoundState,
-    cut_layer: int,
+    plan: Plan,
     selected: Bools,
-    aggregation_ratio: float,
     rng: np.random.Generator,
     swaps: int = 100,
     temperature: float = 0.01,
 ) -> Ints:
     """Forms clusters by Gibbs sampling over swaps of two clients.
 
-    It begins with `form_clusters`. A swap that changes the round's latency by a share x of it is taken with probability
-    1 / (1 + exp(x / temperature)); the temperature falls to nothing over the swaps, and the best clusters that were
-    seen are kept.
+    It starts with `form_clusters`. A swap that changes the round's latency by a fraction x of it is taken with
+    probability 1 / (1 + exp(x / temperature)); the temperature falls to nothing over the swaps, and the best clusters
+    that were seen are kept.
 
     Args:
         state: Of one world, as the scheduler believes it, of a framework whose clusters have slots.
-        cut_layer: 1..L-1.
+        plan: How clients train.
         selected: [C] who shall take part; clients that are not available do not count.
-        aggregation_ratio: phi.
         rng: Draws the swaps.
         swaps: How many are proposed.
-        temperature: At the beginning, as a share of the latency, 1e-12..1.
+        temperature: At the start, as a fraction of the latency, 1e-12..1.
 
     Returns:
         [C] cluster, 0 for who does not take part.
@@ -55,7 +52,7 @@ def gibbs_clusters(
     Raises:
         InputError: an argument does not fit the state; the message names it.
     """
-    check_arguments(state, cut_layer=cut_layer, selected=selected, aggregation_ratio=aggregation_ratio)
+    check_arguments(state, plan=plan, selected=selected)
     check_range("swaps", check_array("swaps", swaps, "iu", ()), 0, MOST_SWAPS)
     check_range("temperature", check_array("temperature", temperature, "iuf", ()), LEAST_TEMPERATURE, 1)
     system = state.system
@@ -64,10 +61,9 @@ def gibbs_clusters(
     @cache
     def slot_s(members: bytes) -> float:
         present = np.frombuffer(members, bool)
-        held: dict[str, Any] = {"cut_layer": cut_layer, "search": False}
-        return float(descent_unchecked(side_by_side, present, aggregation_ratio, **held).latency_s)
+        return float(descent_under(side_by_side, plan, present, search=False).latency_s)
 
-    cluster = form_clusters(state, cut_layer, selected, aggregation_ratio)
+    cluster = form_clusters(state, plan, selected)
     taking_part = selected & state.available
     clusters = np.unique(cluster[taking_part])
     if len(clusters) < 2:
@@ -94,9 +90,8 @@ def gibbs_clusters(
 
 def fast_decision(
     state: RoundState,
-    cut_layer: int,
+    plan: Plan,
     selected: Bools,
-    aggregation_ratio: float,
     rng: np.random.Generator,
     swaps: int = 100,
 ) -> Decision:
@@ -104,20 +99,19 @@ def fast_decision(
 
     Args:
         state: Of one world, as the scheduler believes it.
-        cut_layer: 1..L-1.
+        plan: How clients train.
         selected: [C] who shall take part.
-        aggregation_ratio: phi.
         rng: Draws the swaps.
         swaps: See `gibbs_clusters`.
 
     Raises:
         InputError: an argument does not fit the state; the message names it.
     """
-    check_arguments(state, cut_layer=cut_layer, selected=selected, aggregation_ratio=aggregation_ratio)
+    check_arguments(state, plan=plan, selected=selected)
     if state.system.program.access is not Access.CLUSTERED:
-        return descend(state, selected, aggregation_ratio, cut_layer=cut_layer)
-    cluster = gibbs_clusters(state, cut_layer, selected, aggregation_ratio, rng, swaps)
-    return descend(state, selected, aggregation_ratio, cut_layer=cut_layer, cluster=cluster)
+        return descent_under(state, plan, selected).decision
+    cluster = gibbs_clusters(state, plan, selected, rng, swaps)
+    return descent_under(state, plan, selected, cluster=cluster).decision
 
 
 def slow_cut(samples: Sequence[RoundState], aggregation_ratio: float) -> int:

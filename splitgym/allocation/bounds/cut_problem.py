@@ -11,10 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from splitgym.allocation.link_budget import own_links
-from splitgym.allocation.workload import common_seconds, own_load
+from splitgym.allocation.workload import common_seconds, own_workload
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access
-from splitgym.timing.rates import LN2
+from splitgym.timing.power import even_power
+from splitgym.timing.rates import shannon_rates
 from splitgym.types import Plan, RoundState
 from splitgym.types.legal import check_arguments
 
@@ -58,7 +59,7 @@ class CutProblem(NamedTuple):
 
     def even_power_w(self) -> float:
         """What each client may spend if all spend the same, W."""
-        return min(self.client_max_w, self.total_max_w / len(self.served))
+        return float(even_power(self.client_max_w, self.total_max_w, len(self.served)))
 
     def even_psd(self) -> float:
         """Power spectral density if all clients spend the same, each on an even share of the band, W/Hz."""
@@ -66,7 +67,7 @@ class CutProblem(NamedTuple):
 
     def even_rates(self) -> tuple[Floats, Floats]:
         """Uplink and downlink, each [n] bits/s, with even shares of the power and of each subchannel."""
-        uplink = self.hz * np.log1p(self.even_psd() / self.floor) / LN2
+        uplink = shannon_rates(self.hz, self.even_psd() / self.floor)
         return uplink.sum(1) / len(self.served), self.downlink.sum(1) / len(self.served)
 
 
@@ -96,21 +97,23 @@ def cut_problems(state: RoundState, served: Ints, aggregation_ratio: float) -> l
         served: [n] indices of the clients.
         aggregation_ratio: phi.
     """
-    problems = [cut_problem(state, served, cut, aggregation_ratio) for cut in range(1, state.system.cut_layers + 1)]
+    problems = [
+        cut_problem(state, served, Plan(cut, aggregation_ratio)) for cut in range(1, state.system.cut_layers + 1)
+    ]
     return sorted(problems, key=lambda problem: problem.latency_s(*problem.even_rates()))
 
 
-def cut_problem(state: RoundState, served: Ints, cut_layer: int, aggregation_ratio: float) -> CutProblem:
-    """The problem at one cut layer, 1..L-1; otherwise as `cut_problems`."""
-    links, load = own_links(state), own_load(state, Plan(cut_layer, aggregation_ratio))
-    segments, slowest_band = load.segments[0], float(links.band[served].min())
+def cut_problem(state: RoundState, served: Ints, plan: Plan) -> CutProblem:
+    """The problem under one plan; otherwise as `cut_problems`."""
+    links, workload = own_links(state), own_workload(state, plan)
+    segments, slowest_band = workload.segments[0], float(links.band[served].min())
     return CutProblem(
-        cut_layer,
+        plan.cut_layer,
         served,
-        load.compute_s[:segments, served],
-        load.uplink_bits[:segments, served],
-        load.downlink_bits[:segments, served],
-        sum(common_seconds(load, part, served, slowest_band) for part in (0, 1)),
+        workload.compute_s[:segments, served],
+        workload.uplink_bits[:segments, served],
+        workload.downlink_bits[:segments, served],
+        sum(common_seconds(workload, part, served, slowest_band) for part in (0, 1)),
         links.hz,
         links.floor[served],
         links.downlink[served],
@@ -122,7 +125,7 @@ def cut_problem(state: RoundState, served: Ints, cut_layer: int, aggregation_rat
 def rates_of_owners(owner: Ints, psd: Floats, hz: Floats, floor: Floats, downlink: Floats) -> tuple[Floats, Floats]:
     """Uplink and downlink of n clients, each [n] bits/s; arguments are as in `CutProblem` and its `rates`."""
     owns = np.arange(len(floor))[:, None] == owner
-    return (owns * hz * np.log1p(psd / floor) / LN2).sum(1), (owns * downlink).sum(1)
+    return shannon_rates(owns * hz, psd / floor).sum(1), (owns * downlink).sum(1)
 
 
 def seconds_for(bits: Floats, rates: Floats) -> Floats:

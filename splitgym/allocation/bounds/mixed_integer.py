@@ -21,7 +21,7 @@ from scipy.sparse import csr_array
 
 from splitgym.allocation.bounds.cut_problem import CutProblem
 from splitgym.arrays import Floats, Ints
-from splitgym.timing.rates import LN2
+from splitgym.timing.rates import LN2, shannon_rates
 
 RATES = 1.2 ** np.arange(-25, 26)
 """Rates at which the time for a bit has a tangent from the start, as shares of the rates with even shares."""
@@ -77,7 +77,7 @@ class MixedInteger:
         """Whoever owns a subchannel sends on it with the given power ([M] W/Hz), within the budgets."""
         problem = self.problem
         power_w = psd * problem.hz
-        rates = problem.hz * np.log1p(psd / problem.floor) / LN2
+        rates = shannon_rates(problem.hz, psd / problem.floor)
         for i, owns in enumerate(self.owns):
             self._add([self.uplink[i], *owns], [1.0, *(-rates[i] / self.even_uplink[i])], 0.0)
             self._add(owns, power_w / problem.client_max_w, 1.0)

@@ -12,14 +12,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from splitgym.allocation.assignment import Holdings, give, greatest_rate, hold, no_holdings, take
+from splitgym.allocation.assignment import AssignmentState, assign, assign_all, greatest_rate, no_assignment, release
 from splitgym.allocation.baselines.allocators import strongest_signal
 from splitgym.allocation.bounds.cut_problem import CutProblem, cut_problem, cut_problems, served_clients
 from splitgym.allocation.bounds.mixed_integer import MixedInteger
 from splitgym.allocation.bounds.relaxation import relax
 from splitgym.allocation.link_budget import Links, own_links
-from splitgym.allocation.power import check_uplinks, control, control_power, ready
-from splitgym.allocation.workload import Load, own_load, uplinks
+from splitgym.allocation.power import check_uplinks, control, control_power
+from splitgym.allocation.segment_times import ready
+from splitgym.allocation.workload import SegmentWorkload, own_workload, uplinks
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import COMPILED, kernel
 from splitgym.timing.barrier import duration
@@ -61,12 +62,12 @@ def exhaustive(state: RoundState, selected: Bools, aggregation_ratio: float) -> 
     links, best_s = own_links(state), inf
     cut_layer, owner = 0, np.full(subchannels, -1)
     for problem in cut_problems(state, served, aggregation_ratio):
-        load = own_load(state, Plan(problem.cut_layer, aggregation_ratio))
-        check_uplinks(uplinks(load))
-        latency_s = _try_all(links, load, problem.common_s, served, best_s, owner)
+        workload = own_workload(state, Plan(problem.cut_layer, aggregation_ratio))
+        check_uplinks(uplinks(workload))
+        latency_s = _try_all(links, workload, problem.common_s, served, best_s, owner)
         if latency_s < best_s:
             best_s, cut_layer = latency_s, problem.cut_layer
-    return _with_best_powers(state, selected, aggregation_ratio, cut_layer, owner)
+    return _with_best_powers(state, Plan(cut_layer, aggregation_ratio), selected, owner)
 
 
 def exact(
@@ -94,7 +95,7 @@ def exact(
     problems = cut_problems(state, served, aggregation_ratio)
 
     def powers(cut_layer: int, owner: Ints) -> Floats:
-        return control_power(state, cut_layer, _named(owner, served), aggregation_ratio)
+        return control_power(state, Plan(cut_layer, aggregation_ratio), _named(owner, served))
 
     cut_layer = problems[0].cut_layer
     best = np.searchsorted(served, strongest_signal(state, selected))
@@ -108,20 +109,17 @@ def exact(
         bound_s = min(bound_s, found.bound_s)
         if found.owner is not None:
             best, best_s, cut_layer = found.owner, found.latency_s, problem.cut_layer
-    decision = _with_best_powers(state, selected, aggregation_ratio, cut_layer, _named(best, served))
+    decision = _with_best_powers(state, Plan(cut_layer, aggregation_ratio), selected, _named(best, served))
     return Optimum(decision, best_s, bound_s)
 
 
-def exact_subchannels(
-    state: RoundState, cut_layer: int, selected: Bools, aggregation_ratio: float, power_w_per_hz: Floats
-) -> Optimum:
+def exact_subchannels(state: RoundState, plan: Plan, selected: Bools, power_w_per_hz: Floats) -> Optimum:
     """The paper's first block, exact: the best owners of subchannels whose powers are given, by a programme.
 
     Args:
         state: Of one world, as the scheduler believes it.
-        cut_layer: 1..L-1.
+        plan: How clients train.
         selected: [C] who takes part; clients that are not available do not count.
-        aggregation_ratio: phi.
         power_w_per_hz: [M] power spectral density with which the owner of a subchannel sends, W/Hz.
 
     Raises:
@@ -129,14 +127,14 @@ def exact_subchannels(
     """
     served = served_clients(state, selected)
     check_arguments(state, power_w_per_hz=power_w_per_hz)
-    programme = MixedInteger(cut_problem(state, served, cut_layer, aggregation_ratio))
+    programme = MixedInteger(cut_problem(state, served, plan))
     programme.send_with(power_w_per_hz)
     found = _solve(programme, lambda owner: np.where(owner >= 0, power_w_per_hz, 0.0))
     if found.owner is None:
         raise ValueError(f"power_w_per_hz = {power_w_per_hz}, allowed: what the budgets allow to some owners")
     owner = _named(found.owner, served)
     psd = np.where(owner >= 0, power_w_per_hz, 0.0)
-    decision = Decision(cut_layer, owner, psd, selected.copy(), aggregation_ratio)
+    decision = Decision.under(plan, owner, psd, selected.copy())
     return Optimum(decision, found.latency_s, found.bound_s)
 
 
@@ -192,24 +190,24 @@ def _named(owner: Ints, served: Ints) -> Ints:
     return np.where(owner >= 0, served[owner], -1)
 
 
-def _with_best_powers(
-    state: RoundState, selected: Bools, aggregation_ratio: float, cut_layer: int, owner: Ints
-) -> Decision:
-    psd = control_power(state, cut_layer, owner, aggregation_ratio)
-    return Decision(cut_layer, owner, psd, selected.copy(), aggregation_ratio)
+def _with_best_powers(state: RoundState, plan: Plan, selected: Bools, owner: Ints) -> Decision:
+    """The decision under a plan with these owners of subchannels."""
+    return Decision.under(plan, owner, control_power(state, plan, owner), selected.copy())
 
 
 @kernel(COMPILED)
-def _try_all(links: Links, load: Load, common_s: float, served: Ints, best_s: float, best: Ints) -> float:
+def _try_all(
+    links: Links, workload: SegmentWorkload, common_s: float, served: Ints, best_s: float, best: Ints
+) -> float:
     """Tries all owners; fills in the `best` [M] if they take less than `best_s`, and returns what they take, s."""
     clients, subchannels = links.floor.shape
-    held, ends = no_holdings(clients, subchannels), np.zeros(load.compute_s.shape[0])
+    held, ends = no_assignment(clients, subchannels), np.zeros(workload.compute_s.shape[0])
     place, number = np.zeros(subchannels, np.int64), np.zeros(served.shape[0], np.int64)
-    hold(held, links, served[place])
+    assign_all(held, links, served[place])
     number[0] = subchannels
     while True:
-        if np.min(number) > 0 and common_s + _least_ends(held, links, load) < best_s:
-            latency_s = common_s + control(held, links, load, ends)
+        if np.min(number) > 0 and common_s + _least_ends(held, links, workload) < best_s:
+            latency_s = common_s + control(held, links, workload, ends)
             if latency_s < best_s:
                 best_s = latency_s
                 best[:] = held.owner
@@ -219,8 +217,8 @@ def _try_all(links: Links, load: Load, common_s: float, served: Ints, best_s: fl
             number[place[k]] -= 1
             place[k] = (place[k] + 1) % served.shape[0]
             number[place[k]] += 1
-            take(held, links, k)
-            give(held, links, served[place[k]], k)
+            release(held, links, k)
+            assign(held, links, served[place[k]], k)
             if place[k] > 0:
                 break
             k += 1
@@ -229,14 +227,14 @@ def _try_all(links: Links, load: Load, common_s: float, served: Ints, best_s: fl
 
 
 @kernel(COMPILED)
-def _least_ends(held: Holdings, links: Links, load: Load) -> float:
+def _least_ends(held: AssignmentState, links: Links, workload: SegmentWorkload) -> float:
     """Sum of the segments' ends if there were no common power budget, s."""
     total = 0.0
-    for s in range(load.segments[0]):
+    for s in range(workload.segments[0]):
         last = 0.0
         for i in range(held.number.shape[0]):
             if held.number[i] > 0:
                 rate = greatest_rate(held, links, i, links.client_max_w)
-                last = max(last, ready(held, load, s, i) + duration(load.uplink_bits[s, i], rate))
+                last = max(last, ready(held, workload, s, i) + duration(workload.uplink_bits[s, i], rate))
         total += last
     return total

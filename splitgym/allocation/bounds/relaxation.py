@@ -25,7 +25,7 @@ from scipy.optimize import minimize
 
 from splitgym.allocation.bounds.cut_problem import CutProblem, cut_problems, served_clients
 from splitgym.arrays import Bools, Floats
-from splitgym.timing.rates import LN2
+from splitgym.timing.rates import LN2, shannon_rates
 from splitgym.types import RoundState
 
 SMOOTHING = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
@@ -188,7 +188,7 @@ def _dual(problem: CutProblem, at: Multipliers, temperature_s: float) -> tuple[f
 def _best_use(problem: CutProblem, at: Multipliers, temperature_s: float) -> Use:
     """Gives each subchannel to whom it is worth most; at a temperature, also to those for whom that is nearly so."""
     psd = np.clip(at.level()[:, None] - problem.floor, 0.0, problem.client_max_w / problem.hz)
-    rate = problem.hz * np.log1p(psd / problem.floor) / LN2
+    rate = shannon_rates(problem.hz, psd / problem.floor)
     power_w = problem.hz * psd
     worth_s = (
         at.uplink[:, None] * rate

@@ -1,6 +1,6 @@
 """A cut layer of each client's own: the exact choice for given links, and the descent around it.
 
-With phi = 0 a round in which clients begin together takes
+With phi = 0 a round in which clients start together takes
 
     T = max_i a_i(j_i) + sum_i s_i(j_i) + max_i c_i(j_i) + what does not depend on the cuts
 
@@ -21,7 +21,7 @@ import numpy as np
 from splitgym.allocation.bounds.cut_problem import rates_of_owners, seconds_for
 from splitgym.allocation.descent.descent import Descent, descent, descent_unchecked, rank
 from splitgym.allocation.link_budget import own_links
-from splitgym.allocation.workload import own_load
+from splitgym.allocation.workload import own_workload
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access
 from splitgym.timing.cost import round_cost_unchecked
@@ -92,14 +92,14 @@ def cut_costs(state: RoundState, decision: Decision, served: Ints) -> Costs:
     alone = np.zeros((2, len(served), len(cuts)))
     each, once = np.zeros((len(served), len(cuts))), np.zeros(len(cuts))
     for column, cut in enumerate(cuts):
-        load = own_load(state, Plan(cut, 0.0))
-        segments = int(load.segments[0])
+        workload = own_workload(state, Plan(cut, 0.0))
+        segments = int(workload.segments[0])
         if segments > len(alone):
             raise ValueError(f"the round has {segments} parts in which clients are alone, allowed: {len(alone)}")
-        up, down = load.uplink_bits[:segments], load.downlink_bits[:segments]
-        ends = load.compute_s[:segments] + seconds_for(up, uplink) + seconds_for(down, downlink)
+        up, down = workload.uplink_bits[:segments], workload.downlink_bits[:segments]
+        ends = workload.compute_s[:segments] + seconds_for(up, uplink) + seconds_for(down, downlink)
         alone[:segments, :, column] = ends[:, served]
-        once_s, each[:, column], broadcast_bits = load.common.sum(0)
+        once_s, each[:, column], broadcast_bits = workload.common.sum(0)
         once[column] = once_s + seconds_for(broadcast_bits, slowest_band)[0]
     return Costs(alone[0], each, alone[1], np.maximum.accumulate(once))
 
@@ -107,7 +107,7 @@ def cut_costs(state: RoundState, decision: Decision, served: Ints) -> Costs:
 def descend_cuts(state: RoundState, selected: Bools, aggregation_ratio: Any) -> Decision:
     """The descent with cut layers of the clients' own: exact cuts for the links, links for the cuts, while that helps.
 
-    It begins at the descent with a common cut. Where a scenario or a framework has a common cut, or phi is above 0, it
+    It starts at the descent with a common cut. Where a scenario or a framework has a common cut, or phi is above 0, it
     ends there.
 
     Args:

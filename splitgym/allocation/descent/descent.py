@@ -6,20 +6,20 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from splitgym.allocation.clusters import clusters_for_unchecked
-from splitgym.allocation.descent.search import Worlds, descend_worlds
+from splitgym.allocation.descent.search import Found, Worlds, descend_worlds
 from splitgym.allocation.link_budget import radio_of
 from splitgym.allocation.power import check_uplinks
 from splitgym.allocation.workload import round_of
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access, aggregated_rows
 from splitgym.inputs import InputError
-from splitgym.types import Decision, RoundState, with_axis
+from splitgym.types import Decision, Plan, RoundState, with_axis
 from splitgym.types.legal import check_arguments, shown
 
 TRIALS = 5
-"""Exchanges that may be tried for each subchannel."""
+"""Swaps that may be tried for each subchannel."""
 LEAST_TRIALS = 300
-"""Enough for small cells to end where no single exchange helps."""
+"""Enough for small cells to end where no single swap helps."""
 
 
 def rank(participants: Any, latency_s: Any) -> tuple[Any, Any]:
@@ -57,24 +57,23 @@ def descent(
 ) -> Descent:
     """Chooses plan, subchannels and powers for the shortest round in which as many as can take part.
 
-    Under a plan: subchannels by the two-phase greedy, exact power control, then exchanges of subchannels until none
-    helps. All plans are enumerated that have this phi, those left out that a lower bound shows to be no better: cut
-    layers, and second cuts where a scenario lets these be decided. Under a plan to hold, exchanges begin at one deal of
-    subchannels instead of several, which takes a fraction of the time and on average costs less than a percent of the
-    latency. Where clients have slots, each slot has the whole band and is a problem of its own; the plan is common to
-    all.
+    Under a plan: subchannels by the two-phase greedy, exact power control, then swaps of subchannels until none
+    helps. All plans with this phi are enumerated, without those that a lower bound shows to be no better: cut
+    layers, and second cuts where a scenario lets these be decided. Under a plan to hold, swaps start at one assignment
+    instead of several, which takes a fraction of the time and on average costs less than a percent of the latency.
+    Where clients have slots, each slot has the whole band and is a problem of its own; the plan is common to all.
 
     Args:
         state: Of one world or N, as the scheduler believes it.
-        selected: [C] or [N, C] who shall take part. Who is away gets nothing; nor does who cannot be in time for the
-            round's timeout, or the last in line if there are fewer subchannels than clients (see `unserved`).
+        selected: [C] or [N, C] who shall take part. Unavailable clients get nothing; nor do those that cannot be in
+            time for the round's timeout, or the last in line if there are fewer subchannels than clients (`unserved`).
         aggregation_ratio: phi, or [N].
         cut_layer: Hold it at this one, or [N]; or hold each client's at its own, [C] or [N, C]; None: choose.
         second_cut: Hold it at this one, or [N]; None: choose, where it may be decided.
         assignment: Hold the owners of the subchannels, [M] or [N, M] (-1: unused), in rounds without slots; None:
             choose.
         power: "control", or "even": every served client spends min(p_max, p_th / n) evenly over its subchannels, which
-            are not exchanged.
+            are not swapped.
         search: False: the greedy's subchannels as they are.
         cluster: [C] or [N, C], for frameworks whose clusters have slots; None: formed by `form_clusters`.
 
@@ -109,17 +108,34 @@ def descent_unchecked(
     cluster: Ints | None = None,
 ) -> Descent:
     """`descent` with arguments that are known to fit."""
-    system, access, one = state.system, state.system.program.access, not state.batched
-    plans, hold = _plans(state, aggregation_ratio, cut_layer, second_cut)
+    system, access = state.system, state.system.program.access
     if access is Access.CLUSTERED and cluster is None:
         return _with_clusters(state, selected, aggregation_ratio, cut_layer, power, search)
+    plans, hold = _plans(state, aggregation_ratio, cut_layer, second_cut)
     members = np.asarray(cluster if access is Access.CLUSTERED else np.zeros(selected.shape, np.int64))
-    slot = np.array(access.slot_of_clients(members), np.int64, order="C")
-    taking_part, given = selected & state.available, np.empty((*selected.shape[:-1], 0), np.int64)
-    if assignment is not None:
+    slot = members if access is Access.PARALLEL else np.array(access.slot_of_clients(members), np.int64, order="C")
+    found = descend_worlds(
+        radio_of(system),
+        round_of(system),
+        _worlds(state, selected, slot, assignment, plans, hold),
+        1 if access is Access.PARALLEL else int(slot.max()) + 1,
+        power == "even",
+        max(LEAST_TRIALS, TRIALS * system.subchannels) if search else 0,
+    )
+    check_uplinks(int(found.uplinks[0]))
+    by_client = plans if hold and plans.shape[1] > 1 else None
+    return _descent_of(found, state, selected, aggregation_ratio, members, by_client)
+
+
+def _worlds(state: RoundState, selected: Bools, slot: Ints, assignment: Ints | None, plans: Ints, hold: bool) -> Worlds:
+    """The worlds for the kernel."""
+    one, taking_part = not state.batched, selected & state.available
+    if assignment is None:
+        given = np.empty((*selected.shape[:-1], 0), np.int64)
+    else:
         given = np.asarray(assignment, np.int64)
         taking_part = taking_part & (given[..., None, :] == np.arange(selected.shape[-1])[:, None]).any(-1)
-    worlds = Worlds(
+    return Worlds(
         with_axis(state.subchannel_hz, one),
         with_axis(state.channel_gain, one),
         with_axis(state.client_hz, one),
@@ -132,28 +148,24 @@ def descent_unchecked(
         plans,
         hold,
     )
-    found = descend_worlds(
-        radio_of(system),
-        round_of(system),
-        worlds,
-        1 if access is Access.PARALLEL else int(slot.max()) + 1,
-        power == "even",
-        max(LEAST_TRIALS, TRIALS * system.subchannels) if search else 0,
-    )
-    check_uplinks(int(found.uplinks[0]))
-    owner, psd = found.owner, found.psd
-    if access is Access.PARALLEL:
+
+
+def _descent_of(
+    found: Found, state: RoundState, selected: Bools, aggregation_ratio: Any, cluster: Ints, by_client: Ints | None
+) -> Descent:
+    """The descent that the kernel found; `by_client` are plans of each client's own, [N, C], if these were held."""
+    grid, owner, psd = state.system.program.plans, found.owner, found.psd
+    if state.system.program.access is Access.PARALLEL:
         owner, psd = owner[:, 0], psd[:, 0]
-    grid, plan = system.program.plans, plans if hold else np.take_along_axis(plans, found.plan[:, None], axis=1)
-    cut, second = grid.cut_layer[plan], grid.second_cut[plan[:, 0]]
-    if plan.shape[1] == 1:
-        cut = cut[:, 0]
-    if one:
-        of_one: Any = cut[0] if cut.ndim > 1 else int(cut[0])
-        decision = Decision(of_one, owner[0], psd[0], selected.copy(), aggregation_ratio, members, int(second[0]))
+    if not state.batched:
+        plan = int(found.plan[0])
+        of_one: Any = int(grid.cut_layer[plan]) if by_client is None else grid.cut_layer[by_client[0]]
+        second_cut = int(grid.second_cut[plan])
+        decision = Decision(of_one, owner[0], psd[0], selected.copy(), aggregation_ratio, cluster, second_cut)
         return Descent(decision, int(found.participants[0]), float(found.latency_s[0]), found.steps_s[0])
-    ratio = np.broadcast_to(np.asarray(aggregation_ratio, np.float64), len(plans))
-    decision = Decision(cut, owner, psd, selected.copy(), ratio, members, second)
+    cut, second = grid.cut_layer[found.plan if by_client is None else by_client], grid.second_cut[found.plan]
+    ratio = np.broadcast_to(np.asarray(aggregation_ratio, np.float64), len(found.plan))
+    decision = Decision(cut, owner, psd, selected.copy(), ratio, cluster, second)
     return Descent(decision, found.participants, found.latency_s, found.steps_s)
 
 
@@ -162,51 +174,56 @@ def descend(state: RoundState, selected: Bools, aggregation_ratio: Any, **held: 
     return descent(state, selected, aggregation_ratio, **held).decision
 
 
-def allocate(state: RoundState, cut_layer: Any, selected: Bools, aggregation_ratio: Any) -> Decision:
-    """Subchannels and powers for a given cut layer: the descent with the cut layer held.
+def descent_under(state: RoundState, plan: Plan, selected: Bools, **given: Any) -> Descent:
+    """`descent` under a plan, with the other arguments as there, all known to fit.
+
+    Where the second cut may be decided, 0 leaves it open; of a batch, a 0 of any world leaves it open in all.
+    """
+    second = plan.second_cut if state.system.program.plans.second_cuts > 1 and np.all(plan.second_cut) else None
+    return descent_unchecked(
+        state, selected, plan.aggregation_ratio, cut_layer=plan.cut_layer, second_cut=second, **given
+    )
+
+
+def allocate(state: RoundState, plan: Plan, selected: Bools) -> Decision:
+    """Subchannels and powers under a given plan: the descent with the plan held.
 
     Args:
         state: Of one world or N, as the scheduler believes it.
-        cut_layer: 1..L-1, or [N].
+        plan: Of one world or N; where the second cut may be decided, 0 leaves it open.
         selected: [C] or [N, C]; clients that are not available get nothing.
-        aggregation_ratio: phi, or [N].
 
     Raises:
         InputError: an argument does not fit the state; the message names it.
     """
-    return descend(state, selected, aggregation_ratio, cut_layer=cut_layer)
+    check_arguments(state, one_world=False, plan=plan, selected=selected)
+    return allocate_unchecked(state, plan, selected)
 
 
-def allocate_unchecked(
-    state: RoundState, cut_layer: Any, selected: Bools, aggregation_ratio: Any, second_cut: Any = None
-) -> Decision:
-    """`allocate` with arguments that are known to fit, and with a second cut, where one is decided."""
-    held = second_cut if state.system.program.plans.second_cuts > 1 else None
-    return descent_unchecked(state, selected, aggregation_ratio, cut_layer=cut_layer, second_cut=held).decision
+def allocate_unchecked(state: RoundState, plan: Plan, selected: Bools) -> Decision:
+    """`allocate` with arguments that are known to fit."""
+    return descent_under(state, plan, selected).decision
 
 
 def _plans(state: RoundState, aggregation_ratio: Any, cut_layer: Any, second_cut: Any) -> tuple[Ints, bool]:
     """[N, K] plans to choose from; or, and True, what is held: [N, 1] common ones, [N, C] those of each client."""
-    system, worlds = state.system, len(state.channel_gain) if state.batched else 1
-    grid, cuts = system.program.plans, system.cut_layers
-    rows = np.full(worlds, aggregated_rows(aggregation_ratio, system.batch_size))
+    system, grid, worlds = state.system, state.system.program.plans, len(state.channel_gain) if state.batched else 1
+    if cut_layer is not None and (second_cut is not None or grid.second_cuts == 1):
+        plans = Plan(cut_layer, aggregation_ratio, 0 if second_cut is None else second_cut).indices(state)
+        return with_axis(plans, not state.batched), True
+    rows = aggregated_rows(aggregation_ratio, system.batch_size)
+    rows = np.full(worlds, rows) if state.batched else int(rows)
     if cut_layer is None and second_cut is None:
-        return grid.candidates(rows), False
-    every_cut = np.arange(1, cuts + 1) if cut_layer is None else _by_world(cut_layer, worlds)
-    if second_cut is not None:
-        second: Any = _by_world(second_cut, worlds)
-    else:
-        second = np.arange(1, grid.second_cuts + 1)
-    plans = np.broadcast_arrays(grid.index(every_cut, rows[:, None], second), np.empty((worlds, 1)))[0]
-    return np.array(plans), cut_layer is not None and (second_cut is not None or grid.second_cuts == 1)
+        return with_axis(grid.candidates(rows), not state.batched), False
+    cuts = np.arange(1, system.cut_layers + 1) if cut_layer is None else _by_world(cut_layer)
+    second = np.arange(1, grid.second_cuts + 1) if second_cut is None else _by_world(second_cut)
+    plans = grid.index(cuts, np.reshape(rows, (-1, 1)), second)
+    return np.array(np.broadcast_to(plans, (worlds, plans.shape[-1]))), False
 
 
-def _by_world(value: Any, worlds: int) -> Ints:
-    """[N, 1] from one number or [N]; [N, C] from [C] or [N, C]."""
-    value = np.asarray(value, np.int64)
-    if value.ndim == 2 or (value.ndim == 1 and worlds == 1 and len(value) != 1):
-        return np.broadcast_to(value, (worlds, value.shape[-1]))
-    return np.broadcast_to(value.reshape(-1, 1), (worlds, 1))
+def _by_world(value: Any) -> Ints:
+    """[1, 1] from one number, [N, 1] from [N]."""
+    return np.asarray(value, np.int64).reshape(-1, 1)
 
 
 def _with_clusters(
@@ -216,7 +233,7 @@ def _with_clusters(
     if not state.batched:
         options = []
         for cut in range(1, state.system.cut_layers + 1) if cut_layer is None else (int(cut_layer),):
-            cluster = clusters_for_unchecked(state, cut, selected, aggregation_ratio)
+            cluster = clusters_for_unchecked(state, Plan(cut, aggregation_ratio), selected)
             held = {"cut_layer": cut, "power": power, "search": search, "cluster": cluster}
             options.append(descent_unchecked(state, selected, aggregation_ratio, **held))
         return min(options, key=lambda option: rank(option.participants, option.latency_s))

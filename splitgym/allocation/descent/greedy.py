@@ -6,18 +6,19 @@ from typing import NamedTuple
 import numpy as np
 
 from splitgym.allocation.admission import line, sort_by
-from splitgym.allocation.assignment import Holdings, even_rate, give, no_holdings, release, take
+from splitgym.allocation.assignment import AssignmentState, assign, even_rate, no_assignment, release, release_all
 from splitgym.allocation.link_budget import Links, own_links
-from splitgym.allocation.workload import Load, own_load
+from splitgym.allocation.workload import SegmentWorkload, own_workload
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import COMPILED, INLINED, kernel
 from splitgym.timing.barrier import duration
+from splitgym.timing.power import even_power
 from splitgym.types import Plan, RoundState
 from splitgym.types.legal import check_arguments
 
 
-class Dealing(NamedTuple):
-    """Room for a deal among C clients."""
+class GreedyWorkspace(NamedTuple):
+    """Workspace for C clients."""
 
     compute_s: Floats
     """[C] seconds that each computes."""
@@ -32,15 +33,15 @@ class Dealing(NamedTuple):
 
 
 @kernel(COMPILED)
-def no_dealing(clients: int) -> Dealing:
-    """Empty room."""
-    return Dealing(
+def greedy_workspace(clients: int) -> GreedyWorkspace:
+    """An empty workspace."""
+    return GreedyWorkspace(
         np.zeros(clients), np.zeros(clients), np.zeros(clients), np.zeros(clients), np.zeros(clients, np.int64)
     )
 
 
-def greedy_subchannels(state: RoundState, cut_layer: int, selected: Bools, aggregation_ratio: float) -> Ints:
-    """Deals subchannels to clients: one each, weakest compute first; then always the straggler gets one more.
+def greedy_subchannels(state: RoundState, plan: Plan, selected: Bools) -> Ints:
+    """Assigns subchannels to clients: one each, weakest compute first; then always the straggler gets one more.
 
     A client spreads an even share of the power budgets over what it owns. The straggler is who needs longest for all
     that it does by itself. Whom its best free subchannel would no longer help is dropped. With fewer subchannels than
@@ -48,9 +49,8 @@ def greedy_subchannels(state: RoundState, cut_layer: int, selected: Bools, aggre
 
     Args:
         state: Of one world, as the scheduler believes it.
-        cut_layer: 1..L-1.
+        plan: How they train.
         selected: [C] who shall get subchannels.
-        aggregation_ratio: phi.
 
     Returns:
         [M] owner of each subchannel, -1: unused (only if nobody is selected or all were dropped).
@@ -59,50 +59,52 @@ def greedy_subchannels(state: RoundState, cut_layer: int, selected: Bools, aggre
         InputError: an argument does not fit the state; the message names it.
     """
     check_arguments(state, selected=selected)
-    load = own_load(state, Plan(cut_layer, aggregation_ratio))
+    workload = own_workload(state, plan)
     links = own_links(state)
-    held = no_holdings(*state.channel_gain.shape)
-    (segments, clients), order = load.compute_s.shape, np.zeros(len(selected), np.int64)
+    held = no_assignment(*state.channel_gain.shape)
+    (segments, clients), order = workload.compute_s.shape, np.zeros(len(selected), np.int64)
     least_s = np.zeros((segments + 1, clients))
-    count = line(load, links, selected, state.system.round_timeout_s, least_s, order)
-    deal(held, links, load, order[: min(count, state.system.subchannels)], no_dealing(clients))
+    count = line(workload, links, selected, state.system.round_timeout_s, least_s, order)
+    assign_greedily(held, links, workload, order[: min(count, state.system.subchannels)], greedy_workspace(clients))
     return held.owner
 
 
 @kernel(INLINED)
-def deal(held: Holdings, links: Links, load: Load, served: Ints, dealing: Dealing) -> None:
-    """Deals the whole band anew to the clients `served` (their indices, at most M); `dealing` is room."""
-    release(held)
-    seconds, order, subchannels = dealing.seconds, dealing.order[: served.shape[0]], links.hz.shape[0]
-    compute, uplink, downlink = dealing.compute_s, dealing.uplink_bits, dealing.downlink_bits
+def assign_greedily(
+    held: AssignmentState, links: Links, workload: SegmentWorkload, served: Ints, greedy: GreedyWorkspace
+) -> None:
+    """Assigns the whole band to the clients `served` (their indices, at most M); `greedy` is workspace."""
+    release_all(held)
+    seconds, order, subchannels = greedy.seconds, greedy.order[: served.shape[0]], links.hz.shape[0]
+    compute, uplink, downlink = greedy.compute_s, greedy.uplink_bits, greedy.downlink_bits
     seconds[:] = -inf
     for n in range(served.shape[0]):
         i = order[n] = served[n]
         compute[i] = uplink[i] = downlink[i] = 0.0
-        for s in range(load.segments[0]):
-            compute[i] += load.compute_s[s, i]
-            uplink[i] += load.uplink_bits[s, i]
-            downlink[i] += load.downlink_bits[s, i]
+        for s in range(workload.segments[0]):
+            compute[i] += workload.compute_s[s, i]
+            uplink[i] += workload.uplink_bits[s, i]
+            downlink[i] += workload.downlink_bits[s, i]
         seconds[i] = -compute[i]
     if served.shape[0] == 0:
         return
-    share_w = min(links.client_max_w, links.total_max_w / served.shape[0])
+    share_w = even_power(links.client_max_w, links.total_max_w, served.shape[0])
     sort_by(order, seconds)
     for i in order:
-        give(held, links, i, _best_free(held, links, i))
+        assign(held, links, i, _best_free(held, links, i))
         seconds[i] = _own_seconds(held, links, i, share_w, compute[i], uplink[i], downlink[i])
     for _ in range(served.shape[0], subchannels):
         straggler = _slowest(seconds)
         while seconds[straggler] > -inf:
             k = _best_free(held, links, straggler)
-            give(held, links, straggler, k)
+            assign(held, links, straggler, k)
             faster = _own_seconds(
                 held, links, straggler, share_w, compute[straggler], uplink[straggler], downlink[straggler]
             )
             if faster < seconds[straggler]:
                 seconds[straggler] = faster
                 break
-            take(held, links, k)
+            release(held, links, k)
             seconds[straggler] = -inf
             straggler = _slowest(seconds)
         else:
@@ -120,7 +122,7 @@ def _slowest(seconds: Floats) -> int:
 
 
 @kernel(INLINED)
-def _best_free(held: Holdings, links: Links, i: int) -> int:
+def _best_free(held: AssignmentState, links: Links, i: int) -> int:
     """The client's best subchannel of those that nobody has."""
     best = -1
     for k in range(held.owner.shape[0]):
@@ -131,7 +133,13 @@ def _best_free(held: Holdings, links: Links, i: int) -> int:
 
 @kernel(INLINED)
 def _own_seconds(
-    held: Holdings, links: Links, i: int, power_w: float, compute_s: float, uplink_bits: float, downlink_bits: float
+    held: AssignmentState,
+    links: Links,
+    i: int,
+    power_w: float,
+    compute_s: float,
+    uplink_bits: float,
+    downlink_bits: float,
 ) -> float:
     """Seconds that client i needs for what it does by itself, its power spread evenly over its subchannels."""
     uplink_s = duration(uplink_bits, even_rate(held, links, i, power_w))

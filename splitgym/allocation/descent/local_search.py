@@ -1,56 +1,59 @@
-"""Exchanges of subchannels after the greedy: one goes to another client, or two clients swap one each.
+"""Local search over swaps after the greedy: a subchannel goes to another client, or two clients swap one each.
 
-An exchange helps if everybody can end a little earlier than now within the budgets. Only the two clients concerned need
-another power for that, and theirs is a water-filling over sums that change by one subchannel; so a trial costs some ten
-nanoseconds, and no trial needs power control.
+A swap is feasible if everybody can end a little earlier than now within the budgets. Only the two clients concerned
+need another power for that, and theirs is a water-filling over sums that change by one subchannel. So a candidate costs
+some ten nanoseconds, and none needs power control.
 """
 
 from math import inf
 
 from splitgym.allocation.admission import sort_by
-from splitgym.allocation.assignment import Holdings, give, take
-from splitgym.allocation.descent.swap import Goal, helps, set_goal
+from splitgym.allocation.assignment import AssignmentState, assign, release
+from splitgym.allocation.descent.goal import Goal, set_goal
+from splitgym.allocation.descent.swap import swap_is_feasible
 from splitgym.allocation.link_budget import Links
 from splitgym.allocation.power import control
-from splitgym.allocation.workload import Load
+from splitgym.allocation.workload import SegmentWorkload
 from splitgym.arrays import Bools, Floats
 from splitgym.kernels import INLINED, kernel
 
 CARRIED_OUT = 10
-"""An exchange that is carried out takes the time of so many trials, and of another one for each client."""
+"""A swap that is carried out takes the time of so many trials, and of another one for each client."""
 
 
 @kernel(INLINED)
-def exchange(held: Holdings, links: Links, load: Load, ends: Floats, goal: Goal, trials: int) -> tuple[float, int]:
-    """Exchanges subchannels until no single exchange helps, or until so many have been tried.
+def search_swaps(
+    held: AssignmentState, links: Links, workload: SegmentWorkload, ends: Floats, goal: Goal, trials: int
+) -> tuple[float, int]:
+    """Swaps subchannels until no single swap is feasible, or until so many have been tried.
 
     Args:
         held: Changed in place.
         links: Of the world.
-        load: Of the slot.
+        workload: Of the slot.
         ends: [S] seconds of each segment under exact power control; kept up to date.
         goal: Overwritten.
-        trials: How many exchanges may be tried; one that is carried out counts as more, for the power control after it.
+        trials: How many swaps may be tried; one that is carried out counts as more, for the power control after it.
 
     Returns:
         Sum of the ends, s, and how many trials are left.
     """
     total_s, first = 0.0, 0
-    for s in range(load.segments[0]):
+    for s in range(workload.segments[0]):
         total_s += ends[s]
     # Whoever never ends has no goal.
     improved = total_s < inf
     clients, tried, receivers = held.number.shape[0], goal.tried, goal.order[0]
     while improved and trials > 0:
         improved = False
-        set_goal(goal, held, links, load, ends)
+        set_goal(goal, held, links, workload, ends)
         tried[:] = False
         for receiver in receivers[: _list_receivers(goal)]:
             improved, done, first = _try_all(held, links, goal, receiver, tried, first, trials)
             tried[receiver] = True
             trials -= done
             if improved:
-                total_s = control(held, links, load, ends)
+                total_s = control(held, links, workload, ends)
                 trials -= CARRIED_OUT + clients
             if improved or trials <= 0:
                 break
@@ -59,7 +62,7 @@ def exchange(held: Holdings, links: Links, load: Load, ends: Floats, goal: Goal,
 
 @kernel(INLINED)
 def _list_receivers(goal: Goal) -> int:
-    """Clients without whom as a receiver no exchange can help, if there are any; else all, thirstiest first.
+    """Clients without whom as a receiver no swap can be feasible, if there are any; else all, thirstiest first.
 
     They are those whose own budget is too small for the goal, and the last of each segment without an uplink.
 
@@ -92,11 +95,11 @@ def _list_receivers(goal: Goal) -> int:
 
 @kernel(INLINED)
 def _try_all(
-    held: Holdings, links: Links, goal: Goal, i: int, tried: Bools, first: int, most: int
+    held: AssignmentState, links: Links, goal: Goal, i: int, tried: Bools, first: int, most: int
 ) -> tuple[bool, int, int]:
     """Client i tries to get each subchannel of the others, for nothing or for one of its own.
 
-    The first that helps is carried out. With whom has `tried` [C] already, all swaps have been tried.
+    The first feasible one is carried out. With whom has `tried` [C] already, all swaps have been tried.
 
     Args:
         held: Changed in place.
@@ -104,7 +107,7 @@ def _try_all(
         goal: What has to be met.
         i: The client.
         tried: [C].
-        first: Subchannel to begin with, as trials go round.
+        first: Subchannel to start with, as trials go round.
         most: How many may be tried, give or take the number of the client's own subchannels.
 
     Returns:
@@ -126,7 +129,7 @@ def _try_all(
                 continue
             back = own[i, place] if place >= 0 else -1
             trials += 1
-            if helps(holder, duty, segment, common, own, hz, floor, log_floor, downlink, i, j, k, back):
+            if swap_is_feasible(holder, duty, segment, common, own, hz, floor, log_floor, downlink, i, j, k, back):
                 _carry_out(held, links, i, j, k, back)
                 return True, trials, k + 1
         if trials >= most:
@@ -135,12 +138,12 @@ def _try_all(
 
 
 @kernel(INLINED)
-def _carry_out(held: Holdings, links: Links, i: int, j: int, k: int, back: int) -> None:
+def _carry_out(held: AssignmentState, links: Links, i: int, j: int, k: int, back: int) -> None:
     """Client i gets subchannel k of j (-1: nobody's), and j gets `back` (-1: nothing)."""
     if j >= 0:
-        take(held, links, k)
+        release(held, links, k)
     if back >= 0:
-        take(held, links, back)
+        release(held, links, back)
         if j >= 0:
-            give(held, links, j, back)
-    give(held, links, i, k)
+            assign(held, links, j, back)
+    assign(held, links, i, k)

@@ -5,16 +5,16 @@ from typing import NamedTuple
 import numpy as np
 
 from splitgym.allocation.admission import servable
-from splitgym.allocation.assignment import Holdings, no_holdings
-from splitgym.allocation.descent.slot import STARTS, Room, allocate_slot, room_for
-from splitgym.allocation.link_budget import Links, Radio, fill_links, room_for_links
+from splitgym.allocation.assignment import AssignmentState, no_assignment
+from splitgym.allocation.descent.slot import STARTS, Workspace, allocate_slot, workspace_for
+from splitgym.allocation.link_budget import Links, Radio, empty_links, fill_links
 from splitgym.allocation.power import write_psd
-from splitgym.allocation.workload import Load, Round, fill_load, no_load, uplinks
+from splitgym.allocation.workload import Round, SegmentWorkload, fill_workload, no_workload, uplinks
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import COMPILED, NO_REFCOUNT, kernel
 
 BLOCKS = ("subchannels", "power", "cut", "exchange")
-"""The steps of a descent: the first two at the most promising cut layer, then at all that may be better, then exchanges
+"""The steps of a descent: the first two at the most promising cut layer, then at all that may be better, then swaps
 of subchannels at all that may be better still."""
 
 
@@ -49,7 +49,7 @@ class Found(NamedTuple):
     """What the kernel found in N worlds, with T slots."""
 
     plan: Ints
-    """[N] index among the plans to choose from."""
+    """[N] the plan that was chosen; where plans are held, the first of them."""
     owner: Ints
     """[N, T, M] -1: unused."""
     psd: Floats
@@ -65,13 +65,13 @@ class Found(NamedTuple):
 
 
 class UnderPlan(NamedTuple):
-    """Room for what is done under one plan, with T slots."""
+    """Workspace of one plan, with T slots."""
 
-    held: Holdings
-    load: Load
+    held: AssignmentState
+    workload: SegmentWorkload
     members: Bools
     """[C] of the slot."""
-    room: Room
+    workspace: Workspace
     owner: Ints
     """[T, M]."""
     psd: Floats
@@ -91,12 +91,12 @@ def descend_worlds(radio: Radio, rules: Round, of: Worlds, slots: int, even_powe
         np.zeros((worlds, len(BLOCKS))),
         np.zeros(1, np.int64),
     )
-    links = room_for_links(clients, subchannels, radio)
+    links = empty_links(clients, subchannels, radio)
     at = UnderPlan(
-        no_holdings(clients, subchannels),
-        no_load(rules.resource.shape[0], clients),
+        no_assignment(clients, subchannels),
+        no_workload(rules.resource.shape[0], clients),
         np.zeros(clients, np.bool_),
-        room_for(rules.resource.shape[0] + 1, clients, subchannels),
+        workspace_for(rules.resource.shape[0] + 1, clients, subchannels),
         np.empty((slots, subchannels), np.int64),
         np.empty((slots, subchannels)),
     )
@@ -129,17 +129,19 @@ def _search_plans(
     most: Ints,
     least_s: Floats,
 ) -> None:
-    """All plans of world n that may be the best; `most` and `least_s` are room for bounds, [K] each."""
+    """All plans of world n that may be the best; `most` and `least_s` are workspace for bounds, [K] each."""
     for j in range(most.shape[0]):
-        _fill_load(at.load, rules, of, n, j)
+        _fill_load(at.workload, rules, of, n, j)
         most[j], least_s[j] = 0, 0.0
         for t in range(at.owner.shape[0]):
             _find_members(at.members, links, of, n, t)
-            served, seconds = servable(at.load, links, at.members, rules.timeout_s, at.room.least_s, at.room.order)
+            served, seconds = servable(
+                at.workload, links, at.members, rules.timeout_s, at.workspace.least_s, at.workspace.order
+            )
             most[j] += served
             least_s[j] += seconds
     serves, latency_s = most.copy(), least_s.copy()
-    # First without exchanges, then with them under the plans that may still be better, the best one first.
+    # First without swaps, then with them under the plans that may still be better, the best one first.
     for last_block in range(2, 4 if trials > 0 else 3):
         left = trials if last_block == 3 else 0
         for j in _best_first(serves, latency_s):
@@ -167,15 +169,15 @@ def _try_plan(
     Returns:
         How many clients are expected to take part, the latency, s, and how many trials are left.
     """
-    _fill_load(at.load, rules, of, n, choice)
-    found.uplinks[0] = max(found.uplinks[0], uplinks(at.load))
+    _fill_load(at.workload, rules, of, n, choice)
+    found.uplinks[0] = max(found.uplinks[0], uplinks(at.workload))
     serves, latency_s, first = 0, 0.0, found.participants[n] < 0
     for t in range(at.owner.shape[0]):
         anybody = _find_members(at.members, links, of, n, t)
         count, seconds, trials = allocate_slot(
             at.held,
             links,
-            at.load,
+            at.workload,
             at.members,
             anybody,
             rules.timeout_s,
@@ -183,18 +185,18 @@ def _try_plan(
             even_power,
             starts,
             trials,
-            at.room,
+            at.workspace,
         )
         serves += count
         latency_s += seconds
         if first:
-            found.steps_s[n, 0] += at.room.blocks[0]
-            found.steps_s[n, 1] += at.room.blocks[1]
+            found.steps_s[n, 0] += at.workspace.blocks[0]
+            found.steps_s[n, 1] += at.workspace.blocks[1]
         for k in range(at.owner.shape[1]):
             at.owner[t, k] = at.held.owner[k]
-        write_psd(at.held, links, at.load, at.room.ends, even_power, at.psd[t])
+        write_psd(at.held, links, at.workload, at.workspace.ends, even_power, at.psd[t])
     if _better(found, n, serves, latency_s):
-        found.plan[n], found.participants[n], found.latency_s[n] = choice, serves, latency_s
+        found.plan[n], found.participants[n], found.latency_s[n] = of.plans[n, choice], serves, latency_s
         for t in range(at.owner.shape[0]):
             for k in range(at.owner.shape[1]):
                 found.owner[n, t, k], found.psd[n, t, k] = at.owner[t, k], at.psd[t, k]
@@ -202,17 +204,24 @@ def _try_plan(
 
 
 @kernel(NO_REFCOUNT)
-def _fill_load(load: Load, rules: Round, of: Worlds, n: int, choice: int) -> None:
-    """The load of world n under one of its plans."""
+def _fill_load(workload: SegmentWorkload, rules: Round, of: Worlds, n: int, choice: int) -> None:
+    """The workload of world n under one of its plans."""
     plans = of.plans[n] if of.hold else of.plans[n, choice : choice + 1]
-    fill_load(
-        load, rules, plans, of.members[n], of.client_hz[n], of.server_hz[n], of.client_cut_layer[n], of.second_cut[n]
+    fill_workload(
+        workload,
+        rules,
+        plans,
+        of.members[n],
+        of.client_hz[n],
+        of.server_hz[n],
+        of.client_cut_layer[n],
+        of.second_cut[n],
     )
 
 
 @kernel(NO_REFCOUNT)
 def _find_members(members: Bools, links: Links, of: Worlds, n: int, t: int) -> bool:
-    """Marks who is in slot t of world n and heard on some subchannel ([C]); whether anybody is, heard or not."""
+    """Marks the clients in slot t of world n with a signal on some subchannel ([C]); whether any is in it."""
     anybody = False
     for i in range(members.shape[0]):
         member = of.members[n, i] and of.slot[n, i] == t

@@ -1,4 +1,4 @@
-"""The blocks for one slot at one cut layer: subchannels, power, exchanges, for as many clients as can be in time."""
+"""The blocks for one slot at one cut layer: subchannels, power, swaps, for as many clients as can be in time."""
 
 from math import inf
 from typing import NamedTuple
@@ -6,26 +6,28 @@ from typing import NamedTuple
 import numpy as np
 
 from splitgym.allocation.admission import line, servable
-from splitgym.allocation.assignment import Holdings, even_rate, give, hold, release
-from splitgym.allocation.descent.greedy import Dealing, deal, no_dealing
-from splitgym.allocation.descent.local_search import exchange
-from splitgym.allocation.descent.swap import Goal, no_goal
+from splitgym.allocation.assignment import AssignmentState, assign, assign_all, even_rate, release_all
+from splitgym.allocation.descent.goal import Goal, no_goal
+from splitgym.allocation.descent.greedy import GreedyWorkspace, assign_greedily, greedy_workspace
+from splitgym.allocation.descent.local_search import search_swaps
+from splitgym.allocation.even_split import even_share_w
 from splitgym.allocation.link_budget import Links
-from splitgym.allocation.max_snr import Heard, best_heard, no_heard
-from splitgym.allocation.power import control, end_at, even_share_w
-from splitgym.allocation.workload import Load, common_seconds
+from splitgym.allocation.max_snr import MaxSnr, assign_max_snr, max_snr_workspace
+from splitgym.allocation.power import control
+from splitgym.allocation.segment_times import end_at
+from splitgym.allocation.workload import SegmentWorkload, common_seconds
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
 
 STARTS = 3
-"""Where exchanges may begin: at the greedy, at the strongest signal, at that in relation to the client's best."""
+"""Where swaps may start: at the greedy, at max-SNR, at the SNR in relation to the client's best."""
 GREEDY, RELATIVE = 0, 2
 """The first and the last of them."""
 SCARCE = 1.5
-"""With fewer subchannels for each client than this, relative signal strength is the better one to begin at."""
+"""With fewer subchannels for each client than this, relative signal strength is the better start."""
 
 
-class Room(NamedTuple):
+class Workspace(NamedTuple):
     """Arrays to write into."""
 
     ends: Floats
@@ -34,27 +36,27 @@ class Room(NamedTuple):
     """[S + 1, C] lower bounds; the last row for sums."""
     order: Ints
     """[C] who is served, first those who are."""
-    dealing: Dealing
+    greedy: GreedyWorkspace
     """Of the greedy."""
-    heard: Heard
+    max_snr: MaxSnr
     """Of the strongest signal."""
     best: Ints
     """[M] the best owners so far."""
     goal: Goal
-    """Of exchanges."""
+    """Of swaps."""
     blocks: Floats
     """[2] latency after the blocks subchannels and power, s."""
 
 
 @kernel(COMPILED)
-def room_for(segments: int, clients: int, subchannels: int) -> Room:
-    """Empty room."""
-    return Room(
+def workspace_for(segments: int, clients: int, subchannels: int) -> Workspace:
+    """An empty workspace."""
+    return Workspace(
         np.zeros(segments),
         np.zeros((segments + 1, clients)),
         np.zeros(clients, np.int64),
-        no_dealing(clients),
-        no_heard(clients, subchannels),
+        greedy_workspace(clients),
+        max_snr_workspace(clients, subchannels),
         np.zeros(subchannels, np.int64),
         no_goal(segments, clients),
         np.zeros(2),
@@ -63,9 +65,9 @@ def room_for(segments: int, clients: int, subchannels: int) -> Room:
 
 @kernel(NO_REFCOUNT)
 def allocate_slot(
-    held: Holdings,
+    held: AssignmentState,
     links: Links,
-    load: Load,
+    workload: SegmentWorkload,
     members: Bools,
     anybody: bool,
     timeout_s: float,
@@ -73,7 +75,7 @@ def allocate_slot(
     even_power: bool,
     starts: int,
     trials: int,
-    room: Room,
+    workspace: Workspace,
 ) -> tuple[int, float, int]:
     """Subchannels and powers of a slot, for as many of its members as can be in time, then for the shortest slot.
 
@@ -82,78 +84,78 @@ def allocate_slot(
     Args:
         held: Filled with who gets what.
         links: Of the world.
-        load: Of the slot.
-        members: [C] who is in the slot, and heard on some subchannel.
-        anybody: Whether somebody is in the slot, heard or not.
+        workload: Of the slot.
+        members: [C] clients in the slot that have a signal on some subchannel.
+        anybody: Whether any client is in the slot, with a signal or without.
         timeout_s: Of the slot.
         given: [M] owners, if subchannels are not to be chosen; else empty.
         even_power: Everybody spends the same; else exact power control.
-        starts: Where to begin: 0: at the greedy; 1: where it is best as a rule; `STARTS`: at all.
-        trials: Exchanges that may be tried.
-        room: Overwritten: the ends, and the latency after the blocks.
+        starts: Where to start: 0: at the greedy; 1: where it is best as a rule; `STARTS`: at all.
+        trials: Swaps that may be tried.
+        workspace: Overwritten: the ends, and the latency after the blocks.
 
     Returns:
         How many are served and in time, the latency, s, and how many trials are left.
     """
-    order = room.order
-    count, _ = servable(load, links, members, timeout_s, room.least_s, order)
+    order = workspace.order
+    count, _ = servable(workload, links, members, timeout_s, workspace.least_s, order)
     if count > 0:
-        seconds, left = _allocate(held, links, load, order[:count], given, even_power, starts, trials, room)
-        if _timely(links, load, order[:count], room.ends, timeout_s):
+        seconds, left = _allocate(held, links, workload, order[:count], given, even_power, starts, trials, workspace)
+        if _timely(links, workload, order[:count], workspace.ends, timeout_s):
             return count, seconds, left
-    members_heard = line(load, links, members, timeout_s, room.least_s, order)
+    members_heard = line(workload, links, members, timeout_s, workspace.least_s, order)
     fewest, most = 0, count - 1
     while fewest < most:
         tried = (fewest + most + 1) // 2
-        _allocate(held, links, load, order[:tried], given, even_power, starts, trials, room)
-        if _timely(links, load, order[:tried], room.ends, timeout_s):
+        _allocate(held, links, workload, order[:tried], given, even_power, starts, trials, workspace)
+        if _timely(links, workload, order[:tried], workspace.ends, timeout_s):
             fewest = tried
         else:
             most = tried - 1
     if fewest > 0:
-        seconds, left = _allocate(held, links, load, order[:fewest], given, even_power, starts, trials, room)
+        seconds, left = _allocate(held, links, workload, order[:fewest], given, even_power, starts, trials, workspace)
         return fewest, seconds, left
     # The order is that of whole slots; another one may be the only one in time.
     for n in range(members_heard):
-        seconds, left = _allocate(held, links, load, order[n : n + 1], given, even_power, starts, trials, room)
-        if _timely(links, load, order[n : n + 1], room.ends, timeout_s):
+        seconds, left = _allocate(held, links, workload, order[n : n + 1], given, even_power, starts, trials, workspace)
+        if _timely(links, workload, order[n : n + 1], workspace.ends, timeout_s):
             return 1, seconds, left
-    release(held)
-    room.blocks[:] = timeout_s if anybody else 0.0
-    return 0, room.blocks[0], trials
+    release_all(held)
+    workspace.blocks[:] = timeout_s if anybody else 0.0
+    return 0, workspace.blocks[0], trials
 
 
 @kernel(NO_REFCOUNT)
 def _allocate(
-    held: Holdings,
+    held: AssignmentState,
     links: Links,
-    load: Load,
+    workload: SegmentWorkload,
     served: Ints,
     given: Ints,
     even_power: bool,
     starts: int,
     trials: int,
-    room: Room,
+    workspace: Workspace,
 ) -> tuple[float, int]:
     """The blocks for the clients `served`; returns the latency, s, and how many trials are left.
 
-    Exchanges end where no single one helps, which depends on where they begin: at what the greedy deals, and at what
-    two rules deal that look at the channel alone.
+    Swaps end where no single one helps, which depends on where they start: at what the greedy assigns, and at what
+    two rules assign that look at the channel alone.
     """
-    common_s = _common_seconds(links, load, served)
-    if load.segments[0] == 0:
-        release(held)
-        room.blocks[:] = common_s
+    common_s = _common_seconds(links, workload, served)
+    if workload.segments[0] == 0:
+        release_all(held)
+        workspace.blocks[:] = common_s
         return common_s, trials
     first, behind = _starts(links, served, starts if given.shape[0] == 0 else 0)
-    best_s, best = inf, room.best
+    best_s, best = inf, workspace.best
     for start in range(first, behind):
         if given.shape[0] == 0:
-            _begin(held, links, load, served, start, room)
+            _start(held, links, workload, served, start, workspace)
         else:
             _hold_given(held, links, served, given)
         seconds, trials = _with_powers(
-            held, links, load, common_s, even_power, start == first, trials if given.shape[0] == 0 else 0, room
+            held, links, workload, common_s, even_power, start == first, trials if given.shape[0] == 0 else 0, workspace
         )
         if behind == first + 1:
             return seconds, trials
@@ -161,17 +163,17 @@ def _allocate(
             best_s = seconds
             for k in range(best.shape[0]):
                 best[k] = held.owner[k]
-    hold(held, links, best)
+    assign_all(held, links, best)
     if even_power:
-        _even_ends(held, links, load, room.ends)
+        _even_ends(held, links, workload, workspace.ends)
     else:
-        control(held, links, load, room.ends)
+        control(held, links, workload, workspace.ends)
     return best_s, trials
 
 
 @kernel(INLINED)
 def _starts(links: Links, served: Ints, starts: int) -> tuple[int, int]:
-    """Where exchanges begin: the first of `STARTS`, and the one behind the last."""
+    """Where swaps start: the first of `STARTS`, and the one behind the last."""
     if starts == STARTS:
         return GREEDY, STARTS
     if starts == 1 and links.hz.shape[0] < SCARCE * served.shape[0]:
@@ -181,37 +183,37 @@ def _starts(links: Links, served: Ints, starts: int) -> tuple[int, int]:
 
 @kernel(INLINED)
 def _with_powers(
-    held: Holdings,
+    held: AssignmentState,
     links: Links,
-    load: Load,
+    workload: SegmentWorkload,
     common_s: float,
     even_power: bool,
     first: bool,
     trials: int,
-    room: Room,
+    workspace: Workspace,
 ) -> tuple[float, int]:
-    """Powers for what is held, and exchanges; returns the latency, s, and how many trials are left.
+    """Powers for what is held, and swaps; returns the latency, s, and how many trials are left.
 
     Beside it, the ends are noted, and the latency after each block if it is the first start, or if that is less.
     """
     seconds = common_s
     if even_power or first:
-        seconds = common_s + _even_ends(held, links, load, room.ends)
-        room.blocks[:] = seconds if first else min(room.blocks[0], seconds)
+        seconds = common_s + _even_ends(held, links, workload, workspace.ends)
+        workspace.blocks[:] = seconds if first else min(workspace.blocks[0], seconds)
     if not even_power:
-        seconds = common_s + control(held, links, load, room.ends)
-        room.blocks[1] = min(room.blocks[1], seconds)
+        seconds = common_s + control(held, links, workload, workspace.ends)
+        workspace.blocks[1] = min(workspace.blocks[1], seconds)
         if trials > 0:
-            ends_s, trials = exchange(held, links, load, room.ends, room.goal, trials)
+            ends_s, trials = search_swaps(held, links, workload, workspace.ends, workspace.goal, trials)
             seconds = common_s + ends_s
     return seconds, trials
 
 
 @kernel(INLINED)
-def _common_seconds(links: Links, load: Load, served: Ints) -> float:
+def _common_seconds(links: Links, workload: SegmentWorkload, served: Ints) -> float:
     """Seconds of all common phases."""
     band = _slowest_band(links, served)
-    return common_seconds(load, 0, served, band) + common_seconds(load, 1, served, band)
+    return common_seconds(workload, 0, served, band) + common_seconds(workload, 1, served, band)
 
 
 @kernel(INLINED)
@@ -224,50 +226,53 @@ def _slowest_band(links: Links, served: Ints) -> float:
 
 
 @kernel(INLINED)
-def _begin(held: Holdings, links: Links, load: Load, served: Ints, start: int, room: Room) -> None:
-    """Everybody holds what it is dealt where exchanges may begin, one of `STARTS`."""
+def _start(
+    held: AssignmentState, links: Links, workload: SegmentWorkload, served: Ints, start: int, workspace: Workspace
+) -> None:
+    """Assigns subchannels as at one of `STARTS`."""
     if start == GREEDY:
-        deal(held, links, load, served, room.dealing)
+        assign_greedily(held, links, workload, served, workspace.greedy)
         return
-    heard = room.heard
+    max_snr = workspace.max_snr
     for i in served:
-        heard.handicap[i] = links.lowest_floor[i] if start == RELATIVE else 1.0
-    best_heard(links.floor, served, heard)
-    hold(held, links, heard.owner)
+        max_snr.handicap[i] = links.lowest_floor[i] if start == RELATIVE else 1.0
+    assign_max_snr(links.floor, served, max_snr)
+    assign_all(held, links, max_snr.owner)
 
 
 @kernel(INLINED)
-def _hold_given(held: Holdings, links: Links, served: Ints, given: Ints) -> None:
-    release(held)
+def _hold_given(held: AssignmentState, links: Links, served: Ints, given: Ints) -> None:
+    """Assigns the given subchannels to the owners that are served."""
+    release_all(held)
     for k in range(given.shape[0]):
         is_served = False
         for i in served:
             is_served |= given[k] == i
         if is_served:
-            give(held, links, given[k], k)
+            assign(held, links, given[k], k)
 
 
 @kernel(INLINED)
-def _even_ends(held: Holdings, links: Links, load: Load, ends: Floats) -> float:
+def _even_ends(held: AssignmentState, links: Links, workload: SegmentWorkload, ends: Floats) -> float:
     """Seconds of each segment under an even split of power; returns their sum."""
     rates = held.rates[0]
     share_w = even_share_w(held, links)
     for i in range(rates.shape[0]):
         rates[i] = even_rate(held, links, i, share_w)
     total = 0.0
-    for s in range(load.segments[0]):
-        ends[s] = end_at(held, load, s, rates)
+    for s in range(workload.segments[0]):
+        ends[s] = end_at(held, workload, s, rates)
         total += ends[s]
     return total
 
 
 @kernel(INLINED)
-def _timely(links: Links, load: Load, served: Ints, ends: Floats, timeout_s: float) -> bool:
+def _timely(links: Links, workload: SegmentWorkload, served: Ints, ends: Floats, timeout_s: float) -> bool:
     """Whether the served clients are in time."""
-    timed = load.segments[1]
+    timed = workload.segments[1]
     if timed < 0:
         return True
-    seconds = common_seconds(load, 0, served, _slowest_band(links, served))
+    seconds = common_seconds(workload, 0, served, _slowest_band(links, served))
     for s in range(timed + 1):
         seconds += ends[s]
     return bool(seconds <= timeout_s)

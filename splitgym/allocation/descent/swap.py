@@ -1,166 +1,16 @@
-"""Whether an exchange of subchannels helps: the innermost loop of the descent.
-
-What a trial reads stands in records, a row per client and segment: reading a field of a record costs a load, while
-taking an array out of a tuple costs an atomic count of references.
-"""
+"""Whether a candidate swap of subchannels is feasible: the innermost loop of the descent."""
 
 from math import inf
-from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from splitgym.allocation.assignment import LARGEST_EXPONENT, Holdings, log_level
-from splitgym.allocation.link_budget import Links
-from splitgym.allocation.power import has_uplink, ready
-from splitgym.allocation.workload import Load
-from splitgym.arrays import Bools, Floats, Ints
-from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
+from splitgym.allocation.assignment import power_at
+from splitgym.allocation.descent.goal import Records, rate_if
+from splitgym.arrays import Floats, Ints
+from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 from splitgym.timing.barrier import duration
-from splitgym.timing.rates import LN2
-
-Records = NDArray[np.void]
-
-GAIN = 1e-7
-"""An exchange has to shorten the time by this share at least, times the number of subchannels."""
-
-HOLDER = np.dtype(
-    [
-        ("number", np.int64),
-        ("wide", np.float64),
-        ("depth", np.float64),
-        ("floor", np.float64),
-        ("downlink", np.float64),
-        ("power_w", np.float64),
-        ("slope", np.float64),
-    ]
-)
-"""A client: its sums as in `Holdings`; the power that it needs for the goal (W; at most twice p_max, which is enough to
-know that it cannot meet it), and its derivative by the end of the timed segment (W/s)."""
-DUTY = np.dtype(
-    [("compute_s", np.float64), ("uplink_bits", np.float64), ("downlink_bits", np.float64), ("ready_s", np.float64)]
-)
-"""What a client does in a segment; `ready_s`: the seconds of it without the uplink."""
-SEGMENT = np.dtype([("end_s", np.float64), ("uplink", np.bool_), ("last", np.int64, 3)])
-"""When a segment shall end; whether it has an uplink, which power shortens; the last three clients without their
-uplinks, the very last one first (-1: there are fewer)."""
-COMMON = np.dtype(
-    [
-        ("segments", np.int64),
-        ("timed", np.int64),
-        ("gain_s", np.float64),
-        ("client_max_w", np.float64),
-        ("total_max_w", np.float64),
-        ("power_w", np.float64),
-        ("slope", np.float64),
-        ("over", np.float64),
-    ]
-)
-"""What is common to all: how many segments; the first with an uplink (-1: none), which may last longer by what those
-without one gain; how much earlier all have to end; budgets; sums of the clients' power and slope; how many break their
-own budget."""
-
-
-class Goal(NamedTuple):
-    """Everybody ends a little earlier than now."""
-
-    holder: Records
-    """[C]."""
-    duty: Records
-    """[S, C]."""
-    segment: Records
-    """[S]."""
-    common: Records
-    """[1]."""
-    tried: Bools
-    """[C] with whom all swaps have been tried."""
-    power_w: Floats
-    """[C] room for what clients need, W."""
-    order: Ints
-    """[2, C] room for lists of clients."""
-
-
-@kernel(COMPILED)
-def no_goal(segments: int, clients: int) -> Goal:
-    """Room for a goal."""
-    holder, duty = np.zeros(clients, HOLDER), np.zeros((segments, clients), DUTY)
-    return Goal(
-        holder,
-        duty,
-        np.zeros(segments, SEGMENT),
-        np.zeros(1, COMMON),
-        np.zeros(clients, np.bool_),
-        np.zeros(clients),
-        np.zeros((2, clients), np.int64),
-    )
 
 
 @kernel(INLINED)
-def set_goal(goal: Goal, held: Holdings, links: Links, load: Load, ends: Floats) -> None:
-    """To end earlier than `ends` [S] by a share of their sum, in the first segment with an uplink."""
-    holder, duty, segment, all_of = goal.holder, goal.duty, goal.segment, goal.common[0]
-    segments, clients = load.segments[0], holder.shape[0]
-    all_of.segments, all_of.timed = segments, -1
-    all_of.gain_s = 0.0
-    for s in range(segments):
-        all_of.gain_s += GAIN * links.hz.shape[0] * ends[s]
-    all_of.client_max_w, all_of.total_max_w = links.client_max_w, links.total_max_w
-    for s in range(segments):
-        segment[s].uplink, segment[s].end_s = has_uplink(held, load, s), ends[s]
-        if segment[s].uplink and all_of.timed < 0:
-            all_of.timed = s
-            segment[s].end_s -= all_of.gain_s
-        for i in range(clients):
-            served = held.number[i] > 0
-            duty[s, i].compute_s = load.compute_s[s, i]
-            duty[s, i].uplink_bits = load.uplink_bits[s, i] if served else 0.0
-            duty[s, i].downlink_bits = load.downlink_bits[s, i]
-            duty[s, i].ready_s = ready(held, load, s, i) if served else 0.0
-        _find_last(duty, segment, s)
-    all_of.power_w = all_of.slope = all_of.over = 0.0
-    for i in range(clients):
-        one = holder[i]
-        one.number, one.wide, one.depth = held.number[i], held.wide[i], held.depth[i]
-        one.floor, one.downlink = held.floor[i], held.downlink[i]
-        one.power_w, one.slope = _power_and_slope(goal, held, links, i)
-        all_of.power_w += one.power_w
-        all_of.slope += one.slope
-        all_of.over += one.power_w > links.client_max_w
-
-
-@kernel(INLINED)
-def _find_last(duty: Records, segment: Records, s: int) -> None:
-    """Fills in the last three clients of segment s."""
-    last = second = third = -1
-    for i in range(duty.shape[1]):
-        if last < 0 or duty[s, i].ready_s > duty[s, last].ready_s:
-            last, second, third = i, last, second
-        elif second < 0 or duty[s, i].ready_s > duty[s, second].ready_s:
-            second, third = i, second
-        elif third < 0 or duty[s, i].ready_s > duty[s, third].ready_s:
-            third = i
-    segment[s].last[0], segment[s].last[1], segment[s].last[2] = last, second, third
-
-
-@kernel(INLINED)
-def _power_and_slope(goal: Goal, held: Holdings, links: Links, i: int) -> tuple[float, float]:
-    """Power that client i needs, at most twice its budget, and its derivative by the end of the timed segment."""
-    all_of = goal.common[0]
-    rate = _rate_if(goal.duty, goal.segment, all_of.segments, all_of.timed, i, goal.holder[i].downlink, 0.0)
-    if rate == 0.0:
-        return 0.0, 0.0
-    x, wide, floor = log_level(held, links, i, rate)
-    power_w = wide * 2.0**x - floor if x < LARGEST_EXPONENT else inf
-    if not power_w < 2.0 * links.client_max_w:
-        return 2.0 * links.client_max_w, 0.0
-    duty = goal.duty[all_of.timed, i]
-    left = goal.segment[all_of.timed].end_s - duty.ready_s
-    steers = duty.uplink_bits >= rate * left and duty.uplink_bits > 0.0
-    return power_w, -LN2 * 2.0**x * rate * rate / duty.uplink_bits if steers else 0.0
-
-
-@kernel(INLINED)
-def helps(
+def swap_is_feasible(
     holder: Records,
     duty: Records,
     segment: Records,
@@ -182,7 +32,7 @@ def helps(
         duty: [S, C].
         segment: [S].
         common: [1].
-        own: [C, M] as in `Holdings`.
+        own: [C, M] as in `AssignmentState`.
         hz: [M] as in `Links`, as `floor`, `log_floor` and `downlink`.
         floor: [C, M].
         log_floor: [C, M].
@@ -200,13 +50,13 @@ def helps(
             gained += _gained_if(duty, segment, s, i, downlink_i, j, downlink_j)
     if all_of.timed < 0:
         return gained > all_of.gain_s
-    rate = _rate_if(duty, segment, all_of.segments, all_of.timed, i, downlink_i, gained)
+    rate = rate_if(duty, segment, all_of.segments, all_of.timed, i, downlink_i, gained)
     power_i = _power_if(holder, own, hz, floor, log_floor, i, k, back, rate)
     if power_i > all_of.client_max_w:
         return False
     power_j = 0.0
     if j >= 0:
-        rate = _rate_if(duty, segment, all_of.segments, all_of.timed, j, downlink_j, gained)
+        rate = rate_if(duty, segment, all_of.segments, all_of.timed, j, downlink_j, gained)
         power_j = _power_if(holder, own, hz, floor, log_floor, j, back, k, rate)
         if power_j > all_of.client_max_w:
             return False
@@ -218,7 +68,7 @@ def helps(
 
 @kernel(NO_REFCOUNT)
 def _downlinks_if(holder: Records, downlink: Floats, i: int, j: int, k: int, back: int) -> tuple[float, float]:
-    """Downlinks of i and j after the exchange, bits/s."""
+    """Downlinks of i and j after the swap, bits/s."""
     downlink_i, downlink_j = holder[i].downlink + downlink[i, k], 0.0
     if back >= 0:
         downlink_i -= downlink[i, back]
@@ -265,7 +115,7 @@ def _others_meet(
     for other in range(holder.shape[0]):
         if holder[other].number == 0 or other in (i, j):
             continue
-        rate = _rate_if(duty, segment, all_of.segments, all_of.timed, other, holder[other].downlink, gained)
+        rate = rate_if(duty, segment, all_of.segments, all_of.timed, other, holder[other].downlink, gained)
         power_w = _power_if(holder, own, hz, floor, log_floor, other, -1, -1, rate)
         left_w -= power_w
         if power_w > all_of.client_max_w or left_w < 0.0:
@@ -286,26 +136,6 @@ def _gained_if(duty: Records, segment: Records, s: int, i: int, downlink_i: floa
                 last = max(last, duty[s, other].ready_s)
             break
     return segment[s].end_s - last
-
-
-@kernel(INLINED)
-def _rate_if(
-    duty: Records, segment: Records, segments: int, timed: int, i: int, downlink: float, gained: float
-) -> float:
-    """Rate that client i needs for the goal with another downlink and more time."""
-    rate = 0.0
-    for s in range(segments):
-        if not segment[s].uplink:
-            continue
-        left = segment[s].end_s - duty[s, i].compute_s - duration(duty[s, i].downlink_bits, downlink)
-        if s == timed:
-            left += gained
-        bits = duty[s, i].uplink_bits
-        if left < 0.0 or (left == 0.0 and bits > 0.0):
-            return inf
-        if bits > 0.0:
-            rate = max(rate, bits / left)
-    return rate
 
 
 @kernel(INLINED)
@@ -335,7 +165,7 @@ def _power_if(
     x = (rate + depth) / wide
     if x <= worst:
         return _power_if_some_stay_dry(holder[i].number, own, hz, floor, log_floor, i, come, gone, rate)
-    return wide * 2.0**x - dry if x < LARGEST_EXPONENT else inf
+    return power_at(x, wide, dry)
 
 
 @kernel(NO_REFCOUNT)
@@ -354,7 +184,7 @@ def _power_if_some_stay_dry(
         if to_come and (k < 0 or floor[i, come] < floor[i, k]):
             k = come
         if k < 0 or x <= log_floor[i, k]:
-            return wide * 2.0**x - dry if x < LARGEST_EXPONENT else inf
+            return power_at(x, wide, dry)
         wide += hz[k]
         depth += hz[k] * log_floor[i, k]
         dry += hz[k] * floor[i, k]

@@ -60,7 +60,7 @@ def novelty_of_client(class_share: Floats, rarity: Floats) -> float:
 
 @kernel(NO_REFCOUNT)
 def _fill_novelty(found: Floats, rarity: Floats, class_share: Floats, data_share: Floats, experience: Floats) -> None:
-    """`novelty` of N worlds into [N, C], with room for [K]."""
+    """`novelty` of N worlds into [N, C]; with workspace for [K]."""
     for n in range(found.shape[0]):
         fill_rarity(rarity, class_share[n], data_share[n], experience[n])
         for i in range(found.shape[1]):

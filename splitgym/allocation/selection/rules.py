@@ -12,7 +12,7 @@ from math import inf
 import numpy as np
 
 from splitgym.allocation.selection.novelty import novelty
-from splitgym.allocation.selection.utility import worth_most_first
+from splitgym.allocation.selection.utility import by_utility_per_second
 from splitgym.allocation.workload import own_seconds
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.parts import suggest
@@ -36,7 +36,7 @@ class Prospect:
     aggregation_ratio: float
     """phi."""
     allocation: Allocation
-    """What a selection will be given; if it draws by chance, it draws anew for every set that a rule looks at."""
+    """What a selection will be given; if it draws at random, it draws again for every set that a rule looks at."""
     rng: np.random.Generator
     """For rules that draw."""
 
@@ -116,7 +116,7 @@ class FirstK(Selection):
 
 @dataclass(frozen=True)
 class RandomK(FirstK):
-    """k clients by chance, every set of them with the same probability (FedAvg: McMahan et al. 2017)."""
+    """k clients at random, every set of them with the same probability (FedAvg: McMahan et al. 2017)."""
 
     def order(self, prospect: Prospect, k: int) -> Ints:
         """A random permutation."""
@@ -178,7 +178,7 @@ class LossPerSecondK(FirstK):
     def order(self, prospect: Prospect, k: int) -> Ints:
         """By loss per own second, highest first."""
         clients = prospect.clients
-        return clients[worth_most_first(prospect.state.client_loss[clients], prospect.own_seconds(k))]
+        return clients[by_utility_per_second(prospect.state.client_loss[clients], prospect.own_seconds(k))]
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ class Deadline(Selection):
     """
 
     deadline_s: float | None = None
-    """Latest expected end of the round, s after its begin; None: the scenario's round timeout."""
+    """Latest expected end of the round, s after its start; None: the scenario's round timeout."""
 
     def __post_init__(self) -> None:
         _check_seconds("deadline_s", self.deadline_s)
@@ -223,7 +223,7 @@ class Unified(Selection):
     w: float = 0.5
     """0: clients per second; 1: diversity per second."""
     deadline_s: float | None = None
-    """Latest expected end of the round, s after its begin; None: any."""
+    """Latest expected end of the round, s after its start; None: any."""
     diversity: str = "loss"
     """The measure: "loss", training loss of the last mini-batch; "novelty", of the classes of the client's data (see
     `splitgym.allocation.selection.novelty`)."""
@@ -240,11 +240,11 @@ class Unified(Selection):
         clients = prospect.clients
         measured = DIVERSITY[self.diversity](prospect.state)[clients]
         # Times the mean, which may be 0 and does not change which set is best.
-        worth = (1 - self.w) * measured.mean() + self.w * measured
-        order = worth_most_first(worth, prospect.own_seconds(len(clients)))
+        weight = (1 - self.w) * measured.mean() + self.w * measured
+        order = by_utility_per_second(weight, prospect.own_seconds(len(clients)))
         latency_s = np.array([prospect.latency_s(clients[order[:n]]) for n in range(1, len(clients) + 1)])
         in_time = latency_s <= (self.deadline_s or np.finfo(float).max)
-        best = int(np.where(in_time, np.cumsum(worth[order]) / latency_s, -inf).argmax())
+        best = int(np.where(in_time, np.cumsum(weight[order]) / latency_s, -inf).argmax())
         return clients[order[: best + 1]]
 
 

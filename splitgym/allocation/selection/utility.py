@@ -1,63 +1,60 @@
-"""Who takes part if every client is worth something: the set that is worth most for the time that its round takes."""
+"""Clients with weights: the set whose utility, sum of weights over a power of its latency, is largest."""
 
 import numpy as np
 
-from splitgym.allocation.descent.descent import descent_unchecked
+from splitgym.allocation.descent.descent import descent_under
 from splitgym.allocation.workload import own_seconds
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.types import Plan, RoundState
 from splitgym.types.legal import check_arguments, check_array, check_range
 
 MOST = 1e6
-"""Greatest worth and patience."""
+"""Greatest weight and latency exponent."""
 ALL_SIZES = 16
 """Sets of up to so many clients are all looked at; of larger ones every size that is a fifth larger."""
 
 
-def worth_most_first(worth: Floats, seconds: Floats) -> Ints:
-    """[..., C] order by worth per second; among those who need no seconds by worth; then by index."""
-    per_second = np.divide(worth, seconds, out=np.full(worth.shape, np.inf), where=seconds > 0)
-    return np.lexsort((-worth, -per_second), axis=-1)
+def by_utility_per_second(weight: Floats, seconds: Floats) -> Ints:
+    """[..., C] order by weight per second; among clients that need no seconds by weight; then by index."""
+    per_second = np.divide(weight, seconds, out=np.full(weight.shape, np.inf), where=seconds > 0)
+    return np.lexsort((-weight, -per_second), axis=-1)
 
 
-def worth_most(state: RoundState, worth: Floats, patience: Floats, cut_layer: Ints, aggregation_ratio: Floats) -> Bools:
-    """[N, C] the sets S of the largest sum_{i in S} worth_i / T(S)^patience, T the expected latency of their round.
+def best_utility(state: RoundState, weight: Floats, latency_exponent: Floats, plan: Plan) -> Bools:
+    """[N, C] the sets S with the largest utility sum_{i in S} w_i / T(S)^p, T the expected latency of their round.
 
-    For every size it looks at the clients of the largest worth_i / t_i^patience, t their own seconds (see
-    `own_seconds`); a set of which somebody is left out does not count. With patience 1 and the worth of `Unified` it is
-    that rule, the cut layer held.
+    For every size it looks at the clients with the largest w_i / t_i^p, t their own seconds (see `own_seconds`). A set
+    of which a client is dropped does not count. With p = 1 and the weights of `Unified` it is that rule, the cut layer
+    held.
 
     Args:
         state: Of N worlds, as the scheduler believes it.
-        worth: [N, C], 0 to 1e6; who is worth nothing is left out.
-        patience: [N] exponent of the latency, 0 to 1e6; 0: everybody who is worth something.
-        cut_layer: [N] 1..L-1.
-        aggregation_ratio: [N] phi.
+        weight: [N, C] w, 0 to 1e6; clients of weight 0 are not selected.
+        latency_exponent: [N] p, 0 to 1e6; 0: all clients with a weight.
+        plan: Of N worlds: how clients train.
 
     Raises:
         InputError: an argument does not fit the state; the message names it.
     """
-    check_arguments(state, one_world=False, cut_layer=cut_layer, aggregation_ratio=aggregation_ratio)
+    check_arguments(state, one_world=False, plan=plan)
     shape = state.available.shape
-    check_range("worth", check_array("worth", worth, "iuf", shape), 0, MOST)
-    check_range("patience", check_array("patience", patience, "iuf", shape[:1]), 0, MOST)
-    return worth_most_unchecked(state, worth, patience, cut_layer, aggregation_ratio)
+    check_range("weight", check_array("weight", weight, "iuf", shape), 0, MOST)
+    check_range("latency_exponent", check_array("latency_exponent", latency_exponent, "iuf", shape[:1]), 0, MOST)
+    return best_utility_unchecked(state, weight, latency_exponent, plan)
 
 
-def worth_most_unchecked(
-    state: RoundState, worth: Floats, patience: Floats, cut_layer: Ints, aggregation_ratio: Floats
-) -> Bools:
-    """`worth_most` of arguments that are known to fit."""
-    worth = np.where(state.available, worth, 0.0)
-    counts = (worth > 0).sum(-1)
-    seconds = own_seconds(state, Plan(cut_layer, aggregation_ratio), np.maximum(counts, 1))
-    order = worth_most_first(worth, seconds ** patience[:, None])
+def best_utility_unchecked(state: RoundState, weight: Floats, latency_exponent: Floats, plan: Plan) -> Bools:
+    """`best_utility` of arguments that are known to fit."""
+    weight = np.where(state.available, weight, 0.0)
+    counts = (weight > 0).sum(-1)
+    seconds = own_seconds(state, plan, np.maximum(counts, 1))
+    order = by_utility_per_second(weight, seconds ** latency_exponent[:, None])
     place = np.argsort(order, axis=-1)
-    best, most = np.zeros(worth.shape, bool), np.full(len(worth), -np.inf)
+    best, most = np.zeros(weight.shape, bool), np.full(len(weight), -np.inf)
     for size in sizes(int(counts.max(initial=0))):
-        chosen = (place < size) & (worth > 0)
-        found = descent_unchecked(state, chosen, aggregation_ratio, cut_layer=cut_layer, search=False)
-        value = np.where(chosen, worth, 0.0).sum(-1) / found.latency_s**patience
+        chosen = (place < size) & (weight > 0)
+        found = descent_under(state, plan, chosen, search=False)
+        value = np.where(chosen, weight, 0.0).sum(-1) / found.latency_s**latency_exponent
         better = (found.participants == chosen.sum(-1)) & (value > most)
         best[better], most[better] = chosen[better], value[better]
     nobody = (counts > 0) & ~best.any(-1)

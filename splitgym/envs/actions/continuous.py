@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from splitgym.allocation.power import spread_power
+from splitgym.allocation.even_split import spread_power
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.actions.codec import BoxCodec
 from splitgym.envs.actions.components import (

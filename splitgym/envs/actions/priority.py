@@ -3,19 +3,19 @@
 from collections.abc import Sequence
 
 from splitgym.allocation.descent.descent import allocate_unchecked
-from splitgym.allocation.selection.utility import worth_most_unchecked
+from splitgym.allocation.selection.utility import best_utility_unchecked
 from splitgym.envs.actions.codec import BoxCodec
 from splitgym.envs.actions.components import ClientWeights, Continuous, CutParts, LatencyExponent, PhiAboveZero, Said
 from splitgym.frameworks import Framework
 from splitgym.scenario import Scenario
-from splitgym.types import Decision, RoundState, SystemParameters
+from splitgym.types import Decision, Plan, RoundState, SystemParameters
 
 
 class PriorityCodec(BoxCodec):
     """Cut layer; weight of each client; latency exponent; phi.
 
     Client i with entry a_i has weight w_i = 8^{a_i}, at -1 weight 0. The selected set S maximises sum w_i / T(S)^p,
-    where T is the expected latency of its round and p = 1 + the exponent's entry (see `worth_most`). Subchannels and
+    where T is the expected latency of its round and p = 1 + the exponent's entry (see `best_utility`). Subchannels and
     power are the descent's. Phi is 0 up to 0, from there to 1 what the framework allows.
     """
 
@@ -31,6 +31,6 @@ class PriorityCodec(BoxCodec):
 
     def decide(self, said: Said, state: RoundState) -> Decision:
         """Searches the set of clients, then allocates."""
-        cut_layer, ratio = said["cut_layer"], said["aggregation_ratio"]
-        selected = worth_most_unchecked(state, said["client_weight"], said["latency_exponent"], cut_layer, ratio)
-        return allocate_unchecked(state, cut_layer, selected, ratio, said["second_cut"])
+        plan = Plan(said["cut_layer"], said["aggregation_ratio"], said["second_cut"])
+        selected = best_utility_unchecked(state, said["client_weight"], said["latency_exponent"], plan)
+        return allocate_unchecked(state, plan, selected)

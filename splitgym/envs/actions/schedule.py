@@ -7,7 +7,7 @@ from splitgym.envs.actions.codec import MultiDiscreteCodec
 from splitgym.envs.actions.components import CutLevels, Discrete, PhiLevels, Said, SelectionLevels
 from splitgym.frameworks import Framework
 from splitgym.scenario import Scenario
-from splitgym.types import Decision, RoundState, SystemParameters
+from splitgym.types import Decision, Plan, RoundState, SystemParameters
 
 
 class ScheduleCodec(MultiDiscreteCodec):
@@ -20,6 +20,5 @@ class ScheduleCodec(MultiDiscreteCodec):
 
     def decide(self, said: Said, state: RoundState) -> Decision:
         """Greedy subchannels and exact power control for what the actions say."""
-        return allocate_unchecked(
-            state, said["cut_layer"], said["selected"], said["aggregation_ratio"], said["second_cut"]
-        )
+        plan = Plan(said["cut_layer"], said["aggregation_ratio"], said["second_cut"])
+        return allocate_unchecked(state, plan, said["selected"])

@@ -1,4 +1,4 @@
-"""Rules that deal subchannels: what every one of them keeps, and what each is by its definition."""
+"""Rules that assign subchannels: what every one of them keeps, and what each is by its definition."""
 
 import itertools
 from dataclasses import replace
@@ -11,29 +11,30 @@ from hypothesis import strategies as st
 from small_cells import cell, spent_w
 
 from splitgym.allocation.baselines.allocators import (
-    by_chance,
-    deal_best_cut,
-    deal_evenly,
-    in_turn,
+    assign_at_best_cut,
+    assign_evenly,
+    at_random,
+    in_index_order,
     proportional_fair,
     round_robin,
     strongest_signal,
 )
 from splitgym.allocation.clusters import form_clusters
 from splitgym.timing import round_cost
+from splitgym.types import Plan
 from splitgym.types.legal import check_decision
 
 RULES = {
-    "in turn": in_turn,
+    "in turn": in_index_order,
     "round robin": round_robin,
     "strongest signal": strongest_signal,
     "proportional fair": proportional_fair,
-    "by chance": partial(by_chance, rng=np.random.default_rng(0)),
+    "at random": partial(at_random, rng=np.random.default_rng(0)),
 }
 
 
 def some(rng, clients=5, subchannels=4, **options):
-    """A cell, and a selection of which some are away."""
+    """A cell, and a selection of which some are unavailable."""
     _, state = cell(
         int(rng.integers(2**32)),
         clients,
@@ -60,24 +61,30 @@ def test_everybody_there_gets_one_as_far_as_there_are_and_nothing_is_left(rule, 
     assert len(set(owners)) == min(len(there), subchannels)
 
 
-def test_shares_in_turn_are_equal():
+def test_round_robin_gives_equal_numbers():
     _, state = cell(0, 4, 7, available=np.array([True, True, False, True]))
-    assert in_turn(state, np.array([True, True, True, False])).tolist() == [0, 1, 0, 1, 0, 1, 0]
-    assert in_turn(state, np.ones(4, bool), first=2).tolist() == [3, 0, 1, 3, 0, 1, 3]
+    assert in_index_order(state, np.array([True, True, True, False])).tolist() == [0, 1, 0, 1, 0, 1, 0]
+    assert in_index_order(state, np.ones(4, bool), first=2).tolist() == [3, 0, 1, 3, 0, 1, 3]
 
 
 @pytest.mark.parametrize("subchannels", [2, 3, 5, 8])
 def test_round_robin_makes_everybody_first_and_serves_everybody_equally_often(subchannels):
     _, state = cell(0, 5, subchannels, available=np.array([True, True, False, True, True]))
-    dealt = np.array([round_robin(replace(state, round=n), np.ones(5, bool)) for n in range(3, 7)])
-    assert sorted(dealt[:, 0]) == [0, 1, 3, 4]
-    assert np.bincount(dealt.ravel(), minlength=5).tolist() == [subchannels, subchannels, 0, subchannels, subchannels]
+    owners = np.array([round_robin(replace(state, round=n), np.ones(5, bool)) for n in range(3, 7)])
+    assert sorted(owners[:, 0]) == [0, 1, 3, 4]
+    assert np.bincount(owners.ravel(), minlength=5).tolist() == [
+        subchannels,
+        subchannels,
+        0,
+        subchannels,
+        subchannels,
+    ]
 
 
 @given(seed=st.integers(0, 2**32 - 1), subchannels=st.sampled_from([3, 5, 12]))
 @settings(max_examples=100)
-def test_strongest_signal_exchanges_no_more_than_it_must(seed, subchannels):
-    """Each exchange serves one more client, so those who hear nothing best cost one subchannel each."""
+def test_strongest_signal_moves_no_more_than_it_must(seed, subchannels):
+    """Each move serves one more client, so those who hear nothing best cost one subchannel each."""
     state, selected = some(np.random.default_rng(seed), subchannels=subchannels)
     there = np.flatnonzero(selected & state.available)
     if len(there) == 0:
@@ -89,7 +96,7 @@ def test_strongest_signal_exchanges_no_more_than_it_must(seed, subchannels):
     assert not set(owners[changed]) & set(best)
 
 
-def test_strongest_signal_gives_away_what_loses_least():
+def test_strongest_signal_gives_up_what_loses_least():
     """Client 0 hears everything best. Client 1 is 3 dB below on 0 and 16 dB on 1; client 2 is 20 dB below on 2."""
     gain = 1e-12 * np.array([[1.0, 40.0, 2.0], [0.5, 1.0, 0.002], [0.001, 0.04, 0.02]])
     _, state = cell(0, 3, 3, channel_gain=gain)
@@ -122,26 +129,26 @@ def test_proportional_fair_is_what_its_definition_says(seed, subchannels):
     power_w = min(system.client_power_max_w, system.total_power_max_w / len(there))
     psd = power_w / (state.subchannel_hz.sum() / len(there))
     rate = state.subchannel_hz * np.log2(1 + psd * state.channel_gain / system.noise_psd_w_per_hz)
-    dealt = np.zeros(5)
+    assigned = np.zeros(5)
     for k, owner in enumerate(proportional_fair(state, selected)):
-        without = [i for i in there if dealt[i] == 0]
-        metric = {i: rate[i, k] if without else rate[i, k] / dealt[i] for i in without or there}
+        without = [i for i in there if assigned[i] == 0]
+        metric = {i: rate[i, k] if without else rate[i, k] / assigned[i] for i in without or there}
         assert metric[owner] == pytest.approx(max(metric.values()), rel=1e-9)
-        dealt[owner] += rate[owner, k]
+        assigned[owner] += rate[owner, k]
 
 
-def test_chance_deals_everything_that_serves_everybody_and_repeats_itself():
+def test_random_assignment_uses_all_subchannels_serves_all_and_repeats():
     _, state = cell(0, 2, 3)
-    seen = {tuple(by_chance(state, np.ones(2, bool), np.random.default_rng(seed))) for seed in range(200)}
+    seen = {tuple(at_random(state, np.ones(2, bool), np.random.default_rng(seed))) for seed in range(200)}
     assert seen == set(itertools.product((0, 1), repeat=3)) - {(0, 0, 0), (1, 1, 1)}
-    again = [by_chance(state, np.ones(2, bool), np.random.default_rng(7)).tolist() for _ in range(2)]
+    again = [at_random(state, np.ones(2, bool), np.random.default_rng(7)).tolist() for _ in range(2)]
     assert again[0] == again[1]
 
 
-def test_chance_serves_everybody_with_the_same_probability_if_too_few():
+def test_random_assignment_serves_all_with_the_same_probability_if_too_few():
     _, state = cell(0, 4, 2)
     rng = np.random.default_rng(0)
-    served = np.bincount(np.concatenate([by_chance(state, np.ones(4, bool), rng) for _ in range(2000)]))
+    served = np.bincount(np.concatenate([at_random(state, np.ones(4, bool), rng) for _ in range(2000)]))
     # 4,000 places; the deviation of each count is below 32.
     assert np.all(np.abs(served - 1000) < 5 * 32)
 
@@ -151,9 +158,9 @@ def test_chance_serves_everybody_with_the_same_probability_if_too_few():
 def test_even_powers_spend_the_budget_of_each_slot(rule, framework):
     scenario, state = cell(5, 5, 8, framework=framework, total_dbm=16.0)
     selected = np.array([True, True, False, True, True])
-    decision = deal_evenly(state, 2, selected, 0.5, RULES[rule])
+    decision = assign_evenly(state, Plan(2, 0.5), selected, RULES[rule])
     check_decision(decision, state)
-    cluster = form_clusters(state, 2, selected, 0.5)
+    cluster = form_clusters(state, Plan(2, 0.5), selected)
     slots = {"epsl": [[0, 1, 3, 4]], "sl": [[0], [1], [], [3], [4]]}.get(
         framework, [[i for i in (0, 1, 3, 4) if cluster[i] == t] for t in (0, 1)]
     )
@@ -174,10 +181,10 @@ def test_best_cut_loses_nobody_and_then_no_time(framework, seed, timeout_s):
     rng = np.random.default_rng(seed)
     held = np.zeros(5, int) if framework == "centralised" else rng.integers(0, 4, 5)
     state, selected = some(rng, framework=framework, timeout_s=timeout_s, client_cut_layer=held)
-    best = deal_best_cut(state, selected, 0.5, strongest_signal)
+    best = assign_at_best_cut(state, selected, 0.5, strongest_signal)
     cost = round_cost(state, best)
     for cut in (1, 2, 3):
-        other = round_cost(state, deal_evenly(state, cut, selected, 0.5, strongest_signal))
+        other = round_cost(state, assign_evenly(state, Plan(cut, 0.5), selected, strongest_signal))
         assert cost.participants.sum() >= other.participants.sum()
         assert cost.participants.sum() > other.participants.sum() or cost.latency_s <= other.latency_s
 
@@ -186,6 +193,6 @@ def test_best_cut_does_not_lose_clients_to_win_time():
     """By hand: within 43 ms both uplinks end at cut 1, of a round of 86 ms; at cut 2 none, and the round ends then."""
     arrays = {"channel_gain": np.full((2, 2), 1e-10), "client_hz": np.full(2, 1e6)}
     _, state = cell(0, 2, 2, "toy", total_dbm=33.0103, timeout_s=0.043, **arrays)
-    decision = deal_best_cut(state, np.ones(2, bool), 0.5, in_turn)
+    decision = assign_at_best_cut(state, np.ones(2, bool), 0.5, in_index_order)
     assert decision.cut_layer == 1
     assert round_cost(state, decision).participants.all()

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from small_cells import COSTS, cell, latency, random_bands, with_timeout
 
-from splitgym.allocation.workload import own_load, own_seconds
+from splitgym.allocation.workload import own_seconds, own_workload
 from splitgym.frameworks import names
 from splitgym.frameworks.phases import Access
 from splitgym.timing import round_cost
@@ -32,7 +32,7 @@ def some(seed, framework):
     return state, decision
 
 
-def slot_s(state, load, band, psd):
+def slot_s(state, workload, band, psd):
     """The equation of `splitgym.allocation.workload` for one slot with [M] owners and powers.
 
     Returns seconds until the timeout applies, and all seconds.
@@ -44,38 +44,38 @@ def slot_s(state, load, band, psd):
     served = sorted(set(band[band >= 0]))
     ends = [
         max(
-            load.compute_s[s, i]
-            + load.uplink_bits[s, i] / uplink[i, band == i].sum()
-            + load.downlink_bits[s, i] / downlink[i, band == i].sum()
+            workload.compute_s[s, i]
+            + workload.uplink_bits[s, i] / uplink[i, band == i].sum()
+            + workload.downlink_bits[s, i] / downlink[i, band == i].sum()
             for i in served
         )
-        for s in range(load.segments[0])
+        for s in range(workload.segments[0])
     ]
     broadcast = min(downlink[i].sum() for i in served)
-    before, after = (seconds + each * len(served) + bits / broadcast for seconds, each, bits in load.common)
-    return before + sum(ends[: load.segments[1] + 1]), before + after + sum(ends)
+    before, after = (seconds + each * len(served) + bits / broadcast for seconds, each, bits in workload.common)
+    return before + sum(ends[: workload.segments[1] + 1]), before + after + sum(ends)
 
 
 @pytest.mark.parametrize("framework", names())
 @given(seed=st.integers(0, 2**32 - 1))
-def test_load_and_rates_make_the_latency(framework, seed):
+def test_workload_and_rates_make_the_latency(framework, seed):
     state, decision = some(seed, framework)
-    load = own_load(state, Plan(decision.cut_layer, decision.aggregation_ratio))
+    workload = own_workload(state, Plan(decision.cut_layer, decision.aggregation_ratio))
     bands = zip(np.atleast_2d(decision.assignment), np.atleast_2d(decision.power_w_per_hz), strict=True)
-    expected = sum(slot_s(state, load, *band)[1] for band in bands if (band[0] >= 0).any())
+    expected = sum(slot_s(state, workload, *band)[1] for band in bands if (band[0] >= 0).any())
     assert latency(state, decision) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("framework", names())
 @given(seed=st.integers(0, 2**32 - 1))
-def test_the_timeout_applies_behind_the_segment_that_the_load_says(framework, seed):
+def test_the_timeout_applies_behind_the_segment_that_the_workload_says(framework, seed):
     state, decision = some(seed, framework)
-    load = own_load(state, Plan(decision.cut_layer, decision.aggregation_ratio))
+    workload = own_workload(state, Plan(decision.cut_layer, decision.aggregation_ratio))
     if framework == "centralised":
-        assert load.segments[1] == -1
+        assert workload.segments[1] == -1
         assert round_cost(with_timeout(state, 1e-9), decision).participants.any()
     elif state.system.program.access is Access.PARALLEL:
-        until_s, _ = slot_s(state, load, decision.assignment, decision.power_w_per_hz)
+        until_s, _ = slot_s(state, workload, decision.assignment, decision.power_w_per_hz)
         assume(until_s > 0)  # PSL-drop may drop everything
         there = decision.selected & state.available
         in_time = round_cost(with_timeout(state, until_s * (1 + 1e-9)), decision).participants
@@ -84,72 +84,75 @@ def test_the_timeout_applies_behind_the_segment_that_the_load_says(framework, se
         assert too_late.sum() < there.sum()
 
 
-def test_load_of_epsl_and_psl_drop_by_hand():
+def test_workload_of_epsl_and_psl_drop_by_hand():
     """A quarter of the 16 rows: EPSL computes and sends all of them up and gets 12 back, PSL-drop has 12 throughout."""
     for framework, rows in (("epsl", 16), ("psl-drop", 12)):
         scenario, state = cell(0, client_cut_layer=np.array([1, 2, 3]), framework=framework)
-        load, per_flop = own_load(state, Plan(2, 0.25)), rows * scenario.clients.cycles_per_flop / state.client_hz
-        assert load.segments.tolist() == [2, 0]
+        workload, per_flop = (
+            own_workload(state, Plan(2, 0.25)),
+            rows * scenario.clients.cycles_per_flop / state.client_hz,
+        )
+        assert workload.segments.tolist() == [2, 0]
         forward, backward = COSTS.forward_flops[:2].sum(), COSTS.backward_flops[:2].sum()
-        np.testing.assert_allclose(load.compute_s[:2], [per_flop * forward, per_flop * backward])
+        np.testing.assert_allclose(workload.compute_s[:2], [per_flop * forward, per_flop * backward])
         given_up = np.array([0, 0, COSTS.model_bits[2]])
-        np.testing.assert_allclose(load.uplink_bits[:2], [rows * COSTS.activation_bits[1] + given_up, np.zeros(3)])
+        np.testing.assert_allclose(workload.uplink_bits[:2], [rows * COSTS.activation_bits[1] + given_up, np.zeros(3)])
         got_back = np.full(3, 12 * COSTS.activation_bits[1])
-        np.testing.assert_allclose(load.downlink_bits[:2], [[COSTS.model_bits[1], 0, 0], got_back])
+        np.testing.assert_allclose(workload.downlink_bits[:2], [[COSTS.model_bits[1], 0, 0], got_back])
 
 
-def test_common_load_of_epsl_by_hand():
+def test_common_workload_of_epsl_by_hand():
     """All of it comes after the uplink: m rows of the server's backward pass once, the rest for each client."""
     scenario, state = cell(0)
-    (seconds, each, bits), per_flop = own_load(state, Plan(1, 0.25)).common[1], scenario.server.cycles_per_flop
+    (seconds, each, bits), per_flop = own_workload(state, Plan(1, 0.25)).common[1], scenario.server.cycles_per_flop
     backward = COSTS.backward_flops[1:-1].sum()
     flops = 16 * COSTS.forward_flops[1:].sum() + 12 * backward + 16 * COSTS.backward_flops[-1]
-    assert not own_load(state, Plan(1, 0.25)).common[0].any()
+    assert not own_workload(state, Plan(1, 0.25)).common[0].any()
     assert seconds == pytest.approx(4 * backward * per_flop / state.server_hz)
     assert each == pytest.approx(flops * per_flop / state.server_hz)
     assert bits == 4 * COSTS.activation_bits[0]
 
 
-def test_load_of_fl_is_all_in_one_segment_by_hand():
+def test_workload_of_fl_is_all_in_one_segment_by_hand():
     scenario, state = cell(0, framework="fl")
-    load = own_load(state, Plan(1, 0.0))
+    workload = own_workload(state, Plan(1, 0.0))
     flops = COSTS.forward_flops.sum() + COSTS.backward_flops.sum()
-    assert load.segments.tolist() == [1, 0]
-    np.testing.assert_allclose(load.compute_s[0], 16 * scenario.clients.cycles_per_flop * flops / state.client_hz)
-    np.testing.assert_allclose(load.uplink_bits[0], COSTS.model_bits.sum())
-    assert not load.downlink_bits[0].any()
-    np.testing.assert_allclose(load.common, [[0, 0, COSTS.model_bits.sum()], [0, 0, 0]])
+    assert workload.segments.tolist() == [1, 0]
+    np.testing.assert_allclose(workload.compute_s[0], 16 * scenario.clients.cycles_per_flop * flops / state.client_hz)
+    np.testing.assert_allclose(workload.uplink_bits[0], COSTS.model_bits.sum())
+    assert not workload.downlink_bits[0].any()
+    np.testing.assert_allclose(workload.common, [[0, 0, COSTS.model_bits.sum()], [0, 0, 0]])
 
 
 @pytest.mark.parametrize("framework", ["sl", "sfl-v1", "sfl-v2", "cpsl"])
-def test_load_of_sfl_has_a_second_uplink_by_hand(framework):
+def test_workload_of_sfl_has_a_second_uplink_by_hand(framework):
     scenario, state = cell(0, framework=framework)
-    load, per_flop = own_load(state, Plan(2, 0.0)), 16 * scenario.clients.cycles_per_flop / state.client_hz
+    workload, per_flop = own_workload(state, Plan(2, 0.0)), 16 * scenario.clients.cycles_per_flop / state.client_hz
     smashed, model = 16 * COSTS.activation_bits[1], COSTS.model_bits[:2].sum()
-    assert load.segments.tolist() == [2, 0]
+    assert workload.segments.tolist() == [2, 0]
     forward, backward = COSTS.forward_flops[:2].sum(), COSTS.backward_flops[:2].sum()
-    np.testing.assert_allclose(load.compute_s[:2], [per_flop * forward, per_flop * backward])
-    np.testing.assert_allclose(load.uplink_bits[:2].T, [[smashed, model]] * 3)
-    np.testing.assert_allclose(load.downlink_bits[:2].T, [[0, smashed]] * 3)
-    np.testing.assert_allclose(load.common[0], [0, 0, model])
+    np.testing.assert_allclose(workload.compute_s[:2], [per_flop * forward, per_flop * backward])
+    np.testing.assert_allclose(workload.uplink_bits[:2].T, [[smashed, model]] * 3)
+    np.testing.assert_allclose(workload.downlink_bits[:2].T, [[0, smashed]] * 3)
+    np.testing.assert_allclose(workload.common[0], [0, 0, model])
 
 
 def test_what_moves_before_a_broadcast_is_a_segment_of_its_own():
     """SFL broadcasts the model first: whoever gives units up is waited for before that, but no timeout applies yet."""
     _, state = cell(0, framework="sfl-v1", client_cut_layer=np.array([1, 2, 3]))
-    load = own_load(state, Plan(2, 0.0))
-    assert load.segments.tolist() == [3, 1]
-    assert load.uplink_bits[0].tolist() == [0, 0, COSTS.model_bits[2]]
-    assert load.downlink_bits[0].tolist() == [COSTS.model_bits[1], 0, 0]
+    workload = own_workload(state, Plan(2, 0.0))
+    assert workload.segments.tolist() == [3, 1]
+    assert workload.uplink_bits[0].tolist() == [0, 0, COSTS.model_bits[2]]
+    assert workload.downlink_bits[0].tolist() == [COSTS.model_bits[1], 0, 0]
 
 
-def test_centralised_has_no_load_of_its_own():
+def test_centralised_has_no_workload_of_its_own():
     scenario, state = cell(0, framework="centralised")
-    load = own_load(state, Plan(1, 0.0))
-    assert load.segments.tolist() == [0, -1]
+    workload = own_workload(state, Plan(1, 0.0))
+    assert workload.segments.tolist() == [0, -1]
     flops = 16 * (COSTS.forward_flops.sum() + COSTS.backward_flops.sum())
     each = flops * scenario.server.cycles_per_flop / state.server_hz
-    np.testing.assert_allclose(load.common.sum(0), [0, each, 0])
+    np.testing.assert_allclose(workload.common.sum(0), [0, each, 0])
 
 
 @pytest.mark.parametrize("total_share", [10.0, 0.5])

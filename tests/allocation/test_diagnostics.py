@@ -12,7 +12,7 @@ from small_cells import cell, check_budgets, latency, with_timeout
 from splitgym.allocation import control_power, descend, descent, equal_shares, unserved
 from splitgym.frameworks import Resource
 from splitgym.timing import round_cost
-from splitgym.types import Decision
+from splitgym.types import Decision, Plan
 from splitgym.types.legal import check_decision
 
 TWO, THREE = np.ones(2, bool), np.ones(3, bool)
@@ -54,7 +54,7 @@ def most_in_time(state, phi):
                     continue
                 for cut in range(1, state.system.cut_layers + 1):
                     band = np.array(owners)
-                    psd = control_power(state, cut, band, phi)
+                    psd = control_power(state, Plan(cut, phi), band)
                     decision = Decision(cut, band, psd, np.isin(np.arange(clients), served), phi)
                     if round_cost(state, decision).participants.sum() == size:
                         return size
@@ -77,7 +77,7 @@ def test_with_a_timeout_it_expects_what_happens(framework, power, seed, clients)
 @pytest.mark.parametrize("framework", ["epsl", "fl", "sfl-v1", "cpsl", "sl"])
 @given(seed=st.integers(0, 2**32 - 1), clients=st.integers(1, 6))
 @settings(max_examples=15)
-def test_who_is_not_in_time_holds_nothing_so_that_nobody_waits(framework, seed, clients):
+def test_a_client_that_is_not_in_time_gets_nothing_so_that_nobody_waits(framework, seed, clients):
     state, phi = tight(seed, clients, framework=framework)
     found = descent(state, np.ones(clients, bool), phi)
     cost = check_expectations(state, found)
@@ -102,7 +102,7 @@ def test_as_many_as_can_are_in_time_in_nearly_all_cells():
     assert np.all(np.bincount(most, minlength=4) > 0)  # all kinds of cells occur
 
 
-def test_who_cannot_be_in_time_even_alone_gets_nothing():
+def test_a_client_that_is_late_even_alone_gets_nothing():
     """Client 1 computes 100 times as long; the others have the round that they have without it."""
     _, state = cell(0, 3, 4, client_hz=np.array([4e7, 4e5, 4e7]), timeout_s=10.0)
     found = descent(state, THREE, 0.5)
@@ -115,7 +115,7 @@ def test_who_cannot_be_in_time_even_alone_gets_nothing():
 
 @pytest.mark.parametrize("framework", ["epsl", "fl", "sfl-v1", "cpsl", "sl"])
 @pytest.mark.parametrize("power", ["control", "even"])
-def test_who_cannot_be_heard_gets_nothing(framework, power):
+def test_a_client_without_a_signal_gets_nothing(framework, power):
     gain = 10 ** np.random.default_rng(0).uniform(-13, -11, (3, 5)) * np.array([[0.0], [1.0], [1.0]])
     _, state = cell(0, 3, 5, framework=framework, channel_gain=gain, client_hz=np.array([8e7, 4e7, 4e7]))
     found = descent(state, THREE, 0.0, power=power)
@@ -130,7 +130,7 @@ def test_who_cannot_be_heard_gets_nothing(framework, power):
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=40)
 def test_the_free_cut_layer_is_the_best_of_those_held(seed):
-    """First in clients that are in time, then in seconds; exchanges, of which a held cut tries fewer, left aside."""
+    """First in clients that are in time, then in seconds; swaps, of which a held cut tries fewer, left aside."""
     state, phi = tight(seed, 2, 3)
     found = descent(state, TWO, phi, search=False)
     held = [descent(state, TWO, phi, cut_layer=cut, search=False) for cut in (1, 2, 3)]
@@ -162,13 +162,13 @@ def test_everybody_served_needs_no_reason():
     assert unserved(state, descend(state, np.array([True, False]), 0.5)) == {}
 
 
-def test_away():
+def test_unavailable():
     state = toy(available=np.array([True, False]))
-    assert unserved(state, descend(state, TWO, 0.5)) == {1: "it is away"}
+    assert unserved(state, descend(state, TWO, 0.5)) == {1: "it is unavailable"}
     assert unserved(state, descend(state, np.array([True, False]), 0.5)) == {}
 
 
-@pytest.mark.parametrize("decide", [descend, lambda s, everybody, phi: equal_shares(s, 1, everybody, phi)])
+@pytest.mark.parametrize("decide", [descend, lambda s, everybody, phi: equal_shares(s, Plan(1, phi), everybody)])
 def test_too_slow_even_alone_by_hand(decide):
     """Toy, cut 1: 8 rows of 4096 cycles at 1e4 cycles/s are 3.3 s, and 8 kbit over 2 Mbit/s or more some ms."""
     state = toy(client_hz=np.array([1e6, 1e4]))
@@ -200,9 +200,9 @@ def test_too_slow_over_all_that_comes_before_the_timeout():
 def test_too_slow_beside_the_others():
     """Client 1 makes it with the whole band (39.8 ms), not with one subchannel (41.0 ms)."""
     state = toy(timeout_s=0.0405, client_hz=np.array([1e8, 1e6]))
-    alone = Decision(1, np.array([1, 1]), control_power(state, 1, np.array([1, 1]), 0.5), TWO, 0.5)
+    alone = Decision(1, np.array([1, 1]), control_power(state, Plan(1, 0.5), np.array([1, 1])), TWO, 0.5)
     assert round_cost(state, alone).participants.tolist() == [False, True]
-    reasons = unserved(state, equal_shares(state, 1, TWO, 0.5))
+    reasons = unserved(state, equal_shares(state, Plan(1, 0.5), TWO))
     assert reasons == {1: "beside the others its uplink does not end before the timeout of 0.0405 s"}
 
 
@@ -213,7 +213,7 @@ def test_too_few_subchannels():
     assert reasons == {0: "3 clients share 2 subchannels, and it is one of the last in line"}
 
 
-def test_what_keeps_somebody_out_of_its_turn_is_not_who_is_in_another_one():
+def test_a_client_is_not_dropped_because_of_another_slot():
     """Four clients share three subchannels, but two at a time: who is left out would make the slot too long."""
     _, state = cell(0, 4, 3, framework="cpsl", channel_gain=np.full((4, 3), 1e-12), client_hz=np.full(4, 8e7))
     decision = descend(state, np.ones(4, bool), 0.0, cut_layer=1)
@@ -236,12 +236,12 @@ def test_with_it_somebody_would_be_late():
 
 
 def test_the_worst_client_of_a_broadcast_counts_only_if_it_takes_part():
-    """SFL broadcasts the model at the rate of the worst client that takes part; one that is away is no reason."""
+    """SFL broadcasts the model at the rate of the worst client that takes part; an unavailable one is no reason."""
     gain = np.array([[1e-11], [1e-11], [1e-19]]) * np.ones(4)
     there, hz = np.array([True, True, False]), np.full(3, 4e7)
     _, state = cell(0, 3, 4, framework="sfl-v1", channel_gain=gain, available=there, client_hz=hz)
     decision = replace(descend(state, THREE, 0.0), assignment=np.full(4, 0))
     in_time = with_timeout(state, 2 * last_uplink_s(state, decision))
     reasons = unserved(in_time, decision)
-    assert reasons[2] == "it is away"
+    assert reasons[2] == "it is unavailable"
     assert "even with the whole band" not in reasons[1]

@@ -1,4 +1,4 @@
-"""Sets that are worth most for their time, against rules and enumerations made here."""
+"""Sets with the largest utility, against rules and enumerations made here."""
 
 from dataclasses import replace
 from itertools import combinations, pairwise
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import splitgym  # noqa: F401 - registers the environment
-from splitgym.allocation import Prospect, Unified, descend, descent, worth_most
+from splitgym.allocation import Prospect, Unified, best_utility, descend, descent
 from splitgym.allocation.selection.utility import sizes
 from splitgym.allocation.workload import own_seconds
 from splitgym.types import Plan
@@ -35,14 +35,14 @@ BATCH, SINGLES = states(12, clients={"dropout_probability": 0.2, "return_probabi
 @pytest.mark.parametrize("phi", [0.0, 0.5])
 @pytest.mark.parametrize("w", [0.0, 0.4, 1.0])
 @pytest.mark.parametrize("cut", [1, 3])
-def test_with_patience_one_it_is_the_unified_rule(cut, w, phi):
+def test_with_exponent_one_it_is_the_unified_rule(cut, w, phi):
     """The rule works on one world, with whatever allocation it is given."""
-    worth = np.zeros(BATCH.available.shape)
+    weight = np.zeros(BATCH.available.shape)
     for n, state in enumerate(SINGLES):
         loss = state.client_loss
-        worth[n] = (1 - w) * loss[state.available].mean() + w * loss
-    full = np.full(len(worth), cut), np.full(len(worth), phi)
-    got = worth_most(BATCH, worth, np.ones(len(worth)), *full)
+        weight[n] = (1 - w) * loss[state.available].mean() + w * loss
+    plan = Plan(np.full(len(weight), cut), np.full(len(weight), phi))
+    got = best_utility(BATCH, weight, np.ones(len(weight)), plan)
     rng = np.random.default_rng(0)
 
     def allocation(state, selected, ratio):
@@ -52,19 +52,23 @@ def test_with_patience_one_it_is_the_unified_rule(cut, w, phi):
         assert np.array_equal(got[n], Unified(w=w)(Prospect(state, phi, allocation, rng))), n
 
 
-@given(seed=st.integers(0, 10_000), patience=st.floats(0, 2))
-def test_no_prefix_of_the_order_is_worth_more(seed, patience):
-    worth = np.random.default_rng(seed).uniform(0.1, 8, (12, 8))
-    got = worth_most(BATCH, worth, np.full(12, patience), np.ones(12, int), np.zeros(12))
+@given(seed=st.integers(0, 10_000), latency_exponent=st.floats(0, 2))
+def test_no_prefix_of_the_order_has_a_larger_utility(seed, latency_exponent):
+    weight = np.random.default_rng(seed).uniform(0.1, 8, (12, 8))
+    got = best_utility(BATCH, weight, np.full(12, latency_exponent), Plan(np.ones(12, int), np.zeros(12)))
     n = seed % 12
-    state, mine = SINGLES[n], worth[n]
+    state, mine = SINGLES[n], weight[n]
 
     def value(selected):
         found = descent(state, selected, 0.0, cut_layer=1, search=False)
-        return mine[selected].sum() / found.latency_s**patience if found.participants == selected.sum() else -np.inf
+        return (
+            mine[selected].sum() / found.latency_s**latency_exponent
+            if found.participants == selected.sum()
+            else -np.inf
+        )
 
     clients = np.flatnonzero(state.available)
-    each = mine / own_seconds(state, Plan(1, 0.0), len(clients)) ** patience
+    each = mine / own_seconds(state, Plan(1, 0.0), len(clients)) ** latency_exponent
     order = sorted(clients, key=lambda i: -each[i])
     values = [value(np.isin(np.arange(8), order[:size])) for size in range(1, len(order) + 1)]
     assert got[n].sum() == 1 + int(np.argmax(values))
@@ -74,26 +78,29 @@ def test_no_prefix_of_the_order_is_worth_more(seed, patience):
 def test_in_a_small_cell_it_is_the_best_of_all_sets():
     """Two equal clients: with all sets looked at, as the order cannot be wrong."""
     state, (single,) = states(1, "toy")
-    for worth in ([1.0, 1.0], [1.0, 3.0], [5.0, 0.1]):
-        for patience in (0.5, 1.0, 2.0):
+    for weight in ([1.0, 1.0], [1.0, 3.0], [5.0, 0.1]):
+        for latency_exponent in (0.5, 1.0, 2.0):
             sets = [np.isin([0, 1], members) for k in (1, 2) for members in combinations([0, 1], k)]
             values = [
-                np.dot(worth, s) / descent(single, s, 0.0, cut_layer=2, search=False).latency_s ** patience
+                np.dot(weight, s) / descent(single, s, 0.0, cut_layer=2, search=False).latency_s ** latency_exponent
                 for s in sets
             ]
-            (got,) = worth_most(state, np.array([worth]), np.array([patience]), np.array([2]), np.zeros(1))
-            assert np.dot(worth, got) / descent(
+            (got,) = best_utility(
+                state, np.array([weight]), np.array([latency_exponent]), Plan(np.array([2]), np.zeros(1))
+            )
+            assert np.dot(weight, got) / descent(
                 single, got, 0.0, cut_layer=2, search=False
-            ).latency_s ** patience == pytest.approx(max(values))
+            ).latency_s ** latency_exponent == pytest.approx(max(values))
 
 
 def test_worlds_do_not_see_one_another():
-    worth = np.random.default_rng(1).uniform(0, 3, (12, 8))
-    arguments = worth, np.full(12, 1.3), np.full(12, 2), np.full(12, 0.25)
-    together = worth_most(BATCH, *arguments)
+    weight = np.random.default_rng(1).uniform(0, 3, (12, 8))
+    latency_exponent, cuts, ratios = np.full(12, 1.3), np.full(12, 2), np.full(12, 0.25)
+    together = best_utility(BATCH, weight, latency_exponent, Plan(cuts, ratios))
     for n in range(12):
         arrays = {name: value[n : n + 1] for name, value in vars(BATCH).items() if name != "system"}
-        alone = worth_most(replace(BATCH, **arrays), *(value[n : n + 1] for value in arguments))
+        one = slice(n, n + 1)
+        alone = best_utility(replace(BATCH, **arrays), weight[one], latency_exponent[one], Plan(cuts[one], ratios[one]))
         assert np.array_equal(alone[0], together[n])
 
 
