@@ -26,12 +26,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import agents
 from agents import algorithms
-from agents.hyperparameters import Hyperparameters
 from agents.policy_file import Card, copy, read_card
 from agents.provenance import made_by
-from agents.run_folder import SETTINGS, RunFolder, command
-from agents.training import Job, train_all
-from agents.tuning import Search
+from agents.training.hyperparameters import Hyperparameters
+from agents.training.jobs import Job, train_all
+from agents.training.run_folder import SETTINGS, RunFolder, command
+from agents.training.tuning import Search
 from splitgym import command_line, frameworks
 from splitgym.envs import SB3VecEnv
 from splitgym.evaluation import (
@@ -99,7 +99,7 @@ class Settings:
     reward: str = "gain-latency"
     """Reward of the policy: gain-latency, time-to-target or gain-latency-energy."""
     settings: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Settings of the algorithm, in RL Zoo's format; None: agents/settings/ALGORITHM.yml."""
+    """Settings of the algorithm, in RL Zoo's format; None: agents/training/settings/ALGORITHM.yml."""
     steps: int | None = None
     """Environment steps, which are training rounds, to learn from, rounded up to whole rollouts; None: as in the
     settings."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
     from stable_baselines3.common.policies import BasePolicy
 
-SETTINGS = Path(__file__).parent / "settings"
+SETTINGS = Path(__file__).parent / "training" / "settings"
 """Here are the settings of each algorithm, `NAME.yml`."""
 
 

@@ -22,7 +22,7 @@ from rich.progress import track
 
 from agents.provenance import made_by, versions
 from agents.registry import factory, make, names
-from agents.run_folder import RunFolder
+from agents.training.run_folder import RunFolder
 from splitgym import command_line
 from splitgym.evaluation import (
     ALL,

@@ -6,8 +6,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from agents.agent import EACH_ITS_OWN
 from splitgym.arrays import Bools
+from splitgym.schedulers.scheduler import EACH_ITS_OWN
 
 AS_THEY_ARE = (
     "0..1, as the environment shows them: they need no normalisation, only rewards may have it"

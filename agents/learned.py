@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents import algorithms, given
-from agents.acting import answer
-from agents.agent import Agent, expect_one
 from agents.algorithms import Algorithm
+from agents.inference import answer
 from agents.policy_file import Card, PolicyError, digest, load, read_card
 from splitgym.arrays import Bools
 from splitgym.envs import SplitLearningEnv
 from splitgym.envs.actions import ActionCodec, Masked
 from splitgym.scenario import in_commands
+from splitgym.schedulers.scheduler import Scheduler, expect_one
 from splitgym.types import Decision, RoundState
 
 TRAINED = Path(__file__).parent / "trained"
@@ -25,7 +25,7 @@ GENERAL = "iot-family"
 WEIGHTS = ".safetensors"
 
 
-class Learned(Agent):
+class Learned(Scheduler):
     """Acts by a trained policy, in its own encoding of decisions, whichever the environment has.
 
     In an environment of its own encoding a policy needs the observation only: `predict` is Stable-Baselines3's, for any

@@ -19,10 +19,10 @@ import pytest
 from in_process import compare_in_this_process
 
 import train_agent
-from agents import compare, training
-from agents.learner_file import steps_done
+from agents import compare
 from agents.policy_file import Card, card_file, digest
-from agents.run_folder import PolicyFolder
+from agents.training.learner_file import steps_done
+from agents.training.run_folder import PolicyFolder
 from experiments.running import Experiment
 from experiments.running import run as running
 from experiments.running.options import Options
@@ -79,7 +79,7 @@ def in_this_process(monkeypatch):
 
     def train_all(jobs, workers):
         for job in jobs:
-            training.train(job)
+            jobs.train(job)
         yield [PolicyFolder(job.folder).progress().steps for job in jobs]
 
     def perform(measure, jobs):

@@ -7,11 +7,11 @@ from typing import Any, Literal
 import gymnasium as gym
 import numpy as np
 
-from agents.agent import Heuristic
-from agents.registry import make, parse
-from agents.rule import Rule
 from splitgym.arrays import Floats
 from splitgym.envs import SplitLearningEnv
+from splitgym.schedulers.registry import make, parse
+from splitgym.schedulers.rule import Rule
+from splitgym.schedulers.scheduler import Heuristic
 from splitgym.types import Decision, RoundState
 
 SHARES = (0.25, 0.5, 0.75)
@@ -76,9 +76,9 @@ class LookAhead(Heuristic):
         horizon: Rounds for which a choice is kept; 1: the one-step look-ahead.
         until: How far it looks: for the horizon, by accuracy gained per second; or until the target is reached or
             a budget is spent, by the time of the target.
-        candidates: Rules as in `agents.parse`, with + between them; None: everybody, `unified` with w = 0, 0.5 and 1,
-            and a quarter, half and three quarters of the clients by each of `loss-per-second-k`, `fastest-k` and
-            `highest-loss-k`.
+        candidates: Rules as `splitgym.schedulers.parse` reads them, with + between them; None: everybody, `unified`
+            with w = 0, 0.5 and 1, and a quarter, half and three quarters of the clients by each of
+            `loss-per-second-k`, `fastest-k` and `highest-loss-k`.
 
     Attributes:
         candidates: Names of the rules that it tries.

@@ -6,9 +6,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-import agents
-import splitgym  # noqa: F401 - registers the environment
-from agents.look_ahead import LookAhead, Plan
+from splitgym import schedulers
+from splitgym.schedulers.look_ahead import LookAhead, Plan
 
 RULES = "greedy+fastest-k:k=1+highest-loss-k:k=1"
 
@@ -36,7 +35,7 @@ def plan(elapsed_s, accuracy, reaches_target=False):
 def test_what_it_foresees_happens_to_the_bit(until):
     # Noise on the knowledge, load, fading and dropouts: all of it has to be the same in the copy.
     env = started("iot", clients={"count": 4, "dropout_probability": 0.2}, episode={"max_rounds": 7})
-    agent = agents.make("look-ahead", env, horizon=3, until=until, candidates="greedy+fastest-k:k=2")
+    agent = schedulers.make("look-ahead", env, horizon=3, until=until, candidates="greedy+fastest-k:k=2")
     for number in range(7):
         decision = agent.decide(env.state)
         foreseen, done = agent.plan, number - agent.plan.first_round
@@ -47,7 +46,7 @@ def test_what_it_foresees_happens_to_the_bit(until):
 
 def test_a_fork_has_the_same_future_and_leaves_the_world_alone():
     env, untouched = started("iot", seed=4), started("iot", seed=4)
-    greedy = agents.make("greedy", env)
+    greedy = schedulers.make("greedy", env)
     for _ in range(2):
         decisions = []
         fork = env.fork()
@@ -67,11 +66,11 @@ def test_a_fork_has_the_same_future_and_leaves_the_world_alone():
 @pytest.mark.parametrize("seed", [0, 1])
 def test_it_plays_what_gains_most_per_second(seed):
     env = started(seed=seed, framework="psl", task={"evaluation_samples": None})
-    agent = agents.make("look-ahead", env, horizon=12, candidates=RULES)
+    agent = schedulers.make("look-ahead", env, horizon=12, candidates=RULES)
     gains = {}
     for name in RULES.split("+"):
-        rule_name, options = agents.parse(name)
-        rule, fork = agents.make(rule_name, env, **options), env.fork()
+        rule_name, options = schedulers.parse(name)
+        rule, fork = schedulers.make(rule_name, env, **options), env.fork()
         points = [(0.0, float(fork.truth.accuracy[0]))]
         for _ in range(12):
             fork.play(rule.decide(fork.truth.world(0)).batch())
@@ -88,9 +87,9 @@ def test_until_the_target_it_is_never_later_than_its_best_candidate(seed):
     times = []
     for name, options in (("greedy", {}), ("fastest-k", {"k": 1}), ("highest-loss-k", {"k": 1})):
         env = started(seed=seed, **settings)
-        times.append(finished(env, agents.make(name, env, **options))["elapsed_s"])
+        times.append(finished(env, schedulers.make(name, env, **options))["elapsed_s"])
     env = started(seed=seed, **settings)
-    agent = agents.make("look-ahead", env, horizon=10, until="target", candidates=RULES)
+    agent = schedulers.make("look-ahead", env, horizon=10, until="target", candidates=RULES)
     info = finished(env, agent)
     assert info["accuracy"] >= 0.35
     assert info["elapsed_s"] <= min(times)
@@ -98,8 +97,8 @@ def test_until_the_target_it_is_never_later_than_its_best_candidate(seed):
 
 def test_it_decides_on_the_truth():
     env = started("iot", knowledge={"channel_error_db": 20.0})
-    decision = agents.make("look-ahead", env, horizon=1, candidates="greedy").decide(env.state)
-    greedy = agents.make("greedy", env)
+    decision = schedulers.make("look-ahead", env, horizon=1, candidates="greedy").decide(env.state)
+    greedy = schedulers.make("greedy", env)
     assert np.array_equal(decision.assignment, greedy.decide(env.truth).assignment)
     assert not np.array_equal(decision.assignment, greedy.decide(env.state).assignment)
 
@@ -113,13 +112,13 @@ def test_phi_is_tried_where_it_is_to_choose():
             training={"aggregation_ratio": 0.0},
             episode={"target_accuracy": 0.05},
         )
-        agent = agents.make("look-ahead", env, until="target", candidates="greedy")
+        agent = schedulers.make("look-ahead", env, until="target", candidates="greedy")
         assert agent.decide(env.state).aggregation_ratio == phi
 
 
 def test_a_prescribed_phi_is_kept():
     env = started(framework="epsl-pt", training={"switch_round": 2})
-    agent = agents.make("look-ahead", env, horizon=4, candidates="greedy")
+    agent = schedulers.make("look-ahead", env, horizon=4, candidates="greedy")
     ratios = []
     for _ in range(4):
         ratios.append(agent.decide(env.state).aggregation_ratio)
@@ -129,7 +128,7 @@ def test_a_prescribed_phi_is_kept():
 
 def test_it_looks_every_horizon_and_after_the_target_no_more():
     env = started(episode={"target_accuracy": 0.3, "stop_at_target": False, "max_rounds": 60})
-    agent = agents.make("look-ahead", env, horizon=4, candidates="greedy")
+    agent = schedulers.make("look-ahead", env, horizon=4, candidates="greedy")
     begun, reached = [], False
     for _ in range(60):
         agent.decide(env.state)
@@ -148,7 +147,7 @@ def test_it_looks_every_horizon_and_after_the_target_no_more():
 @pytest.mark.parametrize("action", ["discrete", "continuous", "schedule"])
 def test_it_acts_in_every_encoding_and_begins_anew_with_an_episode(action):
     env = started(action=action)
-    agent = agents.make("look-ahead", env, horizon=3, candidates="greedy+fastest-k:k=1")
+    agent = schedulers.make("look-ahead", env, horizon=3, candidates="greedy+fastest-k:k=1")
     observation, info = env.reset(seed=0)
     for _ in range(5):
         chosen = agent.act(observation, info)
@@ -161,9 +160,9 @@ def test_it_acts_in_every_encoding_and_begins_anew_with_an_episode(action):
 
 def test_an_episode_that_left_the_plan_is_planned_anew():
     env = started()
-    agent = agents.make("look-ahead", env, horizon=5, candidates="greedy")
+    agent = schedulers.make("look-ahead", env, horizon=5, candidates="greedy")
     agent.decide(env.state)
-    env.play(agents.make("ablation-a", env, cut_layer=2).decide(env.state))
+    env.play(schedulers.make("ablation-a", env, cut_layer=2).decide(env.state))
     agent.decide(env.state)
     assert agent.plan.first_round == 1
 
@@ -201,4 +200,4 @@ def test_the_default_candidates_are_of_three_sizes():
 )
 def test_options_are_checked(options, message):
     with pytest.raises(ValueError, match=message):
-        agents.make("look-ahead", started(), **options)
+        schedulers.make("look-ahead", started(), **options)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.policies import BasePolicy
 
-from agents.acting import answer
 from agents.algorithms import Algorithm
+from agents.inference import answer
 from splitgym.arrays import Floats
 from splitgym.envs import SB3VecEnv
 

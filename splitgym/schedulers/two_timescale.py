@@ -5,8 +5,8 @@ from typing import Any
 
 import gymnasium as gym
 
-from agents.agent import Heuristic
 from splitgym.allocation.baselines.two_timescale import fast_decision, slow_cut
+from splitgym.schedulers.scheduler import Heuristic
 from splitgym.types import Decision, RoundState
 
 

@@ -12,10 +12,10 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents import policy_file
-from agents.learner_file import save_learner
 from agents.policy_file import Card
-from agents.run_folder import PolicyFolder, Progress
-from agents.validation import Score, Validation
+from agents.training.learner_file import save_learner
+from agents.training.run_folder import PolicyFolder, Progress
+from agents.training.validation import Score, Validation
 
 MINIMUM_EPISODES = 5
 """Episodes without which a mean return says little."""

@@ -5,8 +5,6 @@ from typing import Any
 
 import gymnasium as gym
 
-from agents.agent import Heuristic
-from agents.allocations import ALLOCATIONS, Allocate, Allocation
 from splitgym.allocation.selection.rules import (
     Deadline,
     Everybody,
@@ -21,6 +19,8 @@ from splitgym.allocation.selection.rules import (
 )
 from splitgym.arrays import Bools
 from splitgym.parts import Parts
+from splitgym.schedulers.allocations import ALLOCATIONS, Allocate, Allocation
+from splitgym.schedulers.scheduler import Heuristic
 from splitgym.types import Decision, RoundState
 
 SELECTIONS: Parts[type[Selection]] = Parts(

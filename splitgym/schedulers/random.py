@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from agents.agent import Heuristic
 from splitgym.allocation import even_psd
 from splitgym.allocation.baselines.allocators import by_chance
+from splitgym.schedulers.scheduler import Heuristic
 from splitgym.types import Decision, RoundState
 
 

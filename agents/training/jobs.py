@@ -17,13 +17,13 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecMonitor
 
-from agents.checkpoints import Checkpoints, KeepFastest, KeepHighestReturn, LogRounds
-from agents.hyperparameters import Hyperparameters
-from agents.learner_file import load_learner, steps_done
 from agents.policy_file import Card, described, largest_change, save_weights
 from agents.provenance import versions
-from agents.run_folder import PolicyFolder, Progress
-from agents.validation import Score, Validation
+from agents.training.checkpoints import Checkpoints, KeepFastest, KeepHighestReturn, LogRounds
+from agents.training.hyperparameters import Hyperparameters
+from agents.training.learner_file import load_learner, steps_done
+from agents.training.run_folder import PolicyFolder, Progress
+from agents.training.validation import Score, Validation
 from splitgym.envs import SB3VecEnv
 from splitgym.evaluation.processes import START_METHOD, TORCH_THREADS, interrupts_ignored, worker_pool
 from splitgym.inputs import InputError
