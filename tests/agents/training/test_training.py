@@ -14,7 +14,6 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import agents
-import train_agent
 from agents import algorithms
 from agents.policy_file import Card
 from agents.training import checkpoints, jobs, validation
@@ -25,6 +24,7 @@ from agents.training.learner_file import CheckpointError, steps_done
 from agents.training.run_folder import PolicyFolder
 from agents.training.validation import Score, Validation
 from splitgym.envs import SB3VecEnv
+from splitgym.evaluation import HELD_OUT
 
 
 def steps_of(folder):
@@ -122,7 +122,7 @@ def test_training_validation_and_comparison_have_seeds_of_their_own():
         Hyperparameters.read(a, learner).environments for a in algorithms.ALGORITHMS.values() for learner in KEYS
     )
     assert jobs.TRAINING_SEEDS + most <= validation.SEEDS
-    assert validation.SEEDS + validation.EPISODES <= train_agent.HELD_OUT
+    assert validation.SEEDS + validation.EPISODES <= HELD_OUT
 
 
 def test_validation_is_the_episodes_of_the_single_environment(policy):
