@@ -1,4 +1,4 @@
-"""What a trained policy is given by those who call its `predict`: refused in words where it does not fit."""
+"""What callers give to the `predict` of a trained policy: refused in one line where it does not fit."""
 
 from typing import Any
 
@@ -35,8 +35,8 @@ def observations(given: Any, space: spaces.Space[Any]) -> NDArray[np.float32]:
     return seen.reshape(-1, size)
 
 
-def begins(given: Any, environments: int) -> Bools:
-    """[N] where episodes begin; None: nowhere.
+def starts(given: Any, environments: int) -> Bools:
+    """[N] in which environments an episode starts; None: in none.
 
     Raises:
         ValueError: it has not a value for each environment.

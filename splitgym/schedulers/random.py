@@ -1,4 +1,4 @@
-"""`random`: every part of the decision by chance; ablation a) of the paper with random clients."""
+"""`random`: every part of the decision at random; ablation a) of the paper with random clients."""
 
 import numpy as np
 

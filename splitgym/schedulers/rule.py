@@ -1,4 +1,4 @@
-"""Rules: who takes part by one table, what they get by another, every pair of them."""
+"""Rules: which clients participate by one table, what they get by another; every pair of them."""
 
 from dataclasses import fields, replace
 from typing import Any
@@ -37,11 +37,11 @@ SELECTIONS: Parts[type[Selection]] = Parts(
         "unified": Unified,
     },
 )
-"""Who takes part, by name."""
+"""Which clients participate, by name."""
 
 
 class Rule(Heuristic):
-    """Selects clients by one rule, allocates cut layer, subchannels and powers by another, every round anew.
+    """Selects clients by one rule, allocates cut layer, subchannels and powers by another, in every round.
 
     What is drawn comes from the generator of the environment's action space: `env.action_space.seed(seed)` makes it
     repeatable.

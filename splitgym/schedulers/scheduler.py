@@ -36,11 +36,11 @@ class Scheduler(ABC):
 
     @abstractmethod
     def decide(self, state: RoundState) -> Decision:
-        """The decision for the round that is about to begin; `state` is what the scheduler may believe."""
+        """The decision for the next round; `state` is what the scheduler may believe."""
 
     @abstractmethod
     def act(self, observation: NDArray[np.float32], info: dict[str, Any]) -> NDArray[Any]:
-        """The action for the round that is about to begin; what the encoding cannot say is lost (`decide` is exact)."""
+        """The action for the next round; what the encoding cannot say is lost (`decide` is exact)."""
 
     def predict(
         self,

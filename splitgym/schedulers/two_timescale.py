@@ -36,7 +36,7 @@ class TwoTimescale(Heuristic):
         self._cut_layer = 1
 
     def decide(self, state: RoundState) -> Decision:
-        """The cut layer of the slow scale, anew at the beginning of a period; the rest for this round.
+        """The cut layer of the slow scale, chosen at the start of a period; the rest for this round.
 
         Raises:
             ValueError: the state is not the present one of the environment, whose states are remembered.

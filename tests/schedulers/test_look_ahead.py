@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from splitgym import schedulers
-from splitgym.schedulers.look_ahead import LookAhead, Plan
+from splitgym.schedulers.look_ahead import LookAhead, Rollout
 
 RULES = "greedy+fastest-k:k=1+highest-loss-k:k=1"
 
@@ -27,8 +27,10 @@ def finished(env, agent):
     return info
 
 
-def plan(elapsed_s, accuracy, reaches_target=False):
-    return Plan(None, 0.0, 0, (None,) * (len(elapsed_s) - 1), np.array(elapsed_s), np.array(accuracy), reaches_target)
+def rollout(elapsed_s, accuracy, reaches_target=False):
+    return Rollout(
+        None, 0.0, 0, (None,) * (len(elapsed_s) - 1), np.array(elapsed_s), np.array(accuracy), reaches_target
+    )
 
 
 @pytest.mark.parametrize("until", ["horizon", "target"])
@@ -38,7 +40,7 @@ def test_what_it_foresees_happens_to_the_bit(until):
     agent = schedulers.make("look-ahead", env, horizon=3, until=until, candidates="greedy+fastest-k:k=2")
     for number in range(7):
         decision = agent.decide(env.state)
-        foreseen, done = agent.plan, number - agent.plan.first_round
+        foreseen, done = agent.rollout, number - agent.rollout.first_round
         *_, info = env.play(decision)
         assert info["elapsed_s"] == foreseen.elapsed_s[done + 1]
         assert info["accuracy"] == foreseen.accuracy[done + 1]
@@ -78,7 +80,7 @@ def test_it_plays_what_gains_most_per_second(seed):
         gains[name] = np.polyfit(*np.array(points).T, 1)[0]
     assert len({round(gain, 6) for gain in gains.values()}) == 3
     agent.decide(env.state)
-    assert agent.plan.gain_per_s == pytest.approx(max(gains.values()), rel=1e-9)
+    assert agent.rollout.gain_per_s == pytest.approx(max(gains.values()), rel=1e-9)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -104,7 +106,7 @@ def test_it_decides_on_the_truth():
 
 
 def test_phi_is_tried_where_it_is_to_choose():
-    """All rounds of the first plans gain nothing, so the shorter round wins; with phi = 1 it is the shortest."""
+    """All rounds of the first rollouts gain nothing, so the shorter round wins; with phi = 1 it is the shortest."""
     for framework, levels, phi in (("epsl", (0.0, 1.0), 1.0), ("epsl", (0.0,), 0.0), ("psl", (0.0, 1.0), 0.0)):
         env = started(
             framework=framework,
@@ -132,16 +134,16 @@ def test_it_looks_every_horizon_and_after_the_target_no_more():
     begun, reached = [], False
     for _ in range(60):
         agent.decide(env.state)
-        begun.append(agent.plan.first_round)
+        begun.append(agent.rollout.first_round)
         *_, info = env.play(agent.decide(env.state))
         reached |= info["accuracy"] >= 0.3
         if reached:
             break
     assert begun == [4 * (number // 4) for number in range(len(begun))]
-    last = agent.plan
+    last = agent.rollout
     for _ in range(6):
         env.play(agent.decide(env.state))
-    assert agent.plan is last
+    assert agent.rollout is last
 
 
 @pytest.mark.parametrize("action", ["discrete", "continuous", "schedule"])
@@ -155,21 +157,21 @@ def test_it_acts_in_every_encoding_and_begins_anew_with_an_episode(action):
         observation, *_, info = env.step(chosen)
     observation, info = env.reset(seed=1)
     agent.act(observation, info)
-    assert (agent.plan.first_round, agent.plan.elapsed_s[0]) == (0, 0.0)
+    assert (agent.rollout.first_round, agent.rollout.elapsed_s[0]) == (0, 0.0)
 
 
-def test_an_episode_that_left_the_plan_is_planned_anew():
+def test_an_episode_that_left_the_rollout_is_looked_at_again():
     env = started()
     agent = schedulers.make("look-ahead", env, horizon=5, candidates="greedy")
     agent.decide(env.state)
     env.play(schedulers.make("ablation-a", env, cut_layer=2).decide(env.state))
     agent.decide(env.state)
-    assert agent.plan.first_round == 1
+    assert agent.rollout.first_round == 1
 
 
-def test_plans_are_compared_by_the_target_then_by_the_gain():
-    slow, fast = plan([0, 4, 8], [0.1, 0.3, 0.5], True), plan([0, 2, 4], [0.1, 0.4, 0.5], True)
-    flat, steep = plan([0, 1, 2], [0.1, 0.2, 0.3]), plan([0, 1, 2], [0.1, 0.4, 0.5])
+def test_rollouts_are_compared_by_the_target_then_by_the_gain():
+    slow, fast = rollout([0, 4, 8], [0.1, 0.3, 0.5], True), rollout([0, 2, 4], [0.1, 0.4, 0.5], True)
+    flat, steep = rollout([0, 1, 2], [0.1, 0.2, 0.3]), rollout([0, 1, 2], [0.1, 0.4, 0.5])
     assert fast.better_than(slow)
     assert not slow.better_than(fast)
     assert slow.better_than(steep)
