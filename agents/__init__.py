@@ -1,4 +1,8 @@
-"""All schedulers by name: the rules of `splitgym.schedulers`, and learned ones."""
+"""All schedulers by name: the rules of `splitgym.schedulers`, and learned ones.
+
+The base classes `agents.Agent` and `agents.Heuristic` are `splitgym.schedulers.Scheduler` and
+`splitgym.schedulers.Heuristic`.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -21,3 +25,7 @@ def __getattr__(name: str) -> Any:
     if name in _BASES:
         return getattr(import_module("splitgym.schedulers"), _BASES[name])
     return getattr(import_module("agents.registry"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -19,3 +19,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'splitgym.schedulers' has no attribute {name!r}")
     module = "scheduler" if name in ("Heuristic", "Scheduler") else "registry"
     return getattr(import_module(f"splitgym.schedulers.{module}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

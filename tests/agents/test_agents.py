@@ -257,6 +257,7 @@ def test_rules_are_those_of_the_package_and_base_classes_are_the_same():
     assert set(agents.names()) == {*schedulers.names(), *LEARNED}
     assert len(agents.names()) == len(schedulers.names()) + len(LEARNED)
     assert (agents.Agent, agents.Heuristic) == (schedulers.Scheduler, schedulers.Heuristic)
+    assert {"make", "Heuristic"} <= {*dir(agents)} & {*dir(schedulers)}
     made = agents.make("fastest-k", make_env(), k=1)
     assert type(made) is type(schedulers.make("fastest-k", make_env(), k=1))
 
