@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ## What `make lowest` tests: all but commands, experiments and pages.
-LOWEST := $(addprefix tests/,agents allocation data envs frameworks learning models network scenario timing)
+LOWEST := $(addprefix tests/,agents allocation data envs frameworks learning models network scenario schedulers timing)
 
 ## Of `make fuzz`.
 SEED ?= $(shell date +%s)

@@ -7,13 +7,10 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import inspect
-import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from functools import partial
 from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,36 +19,20 @@ import gymnasium as gym
 import tyro
 from pydantic import TypeAdapter
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, track
 
 import agents
 from agents import algorithms
-from agents.hyperparameters import Hyperparameters
-from agents.policy_file import Card, copy, read_card
-from agents.provenance import made_by
-from agents.run_folder import SETTINGS, RunFolder, command
-from agents.training import Job, train_all
-from agents.tuning import Search
+from agents.policy_file import copy, read_card
+from agents.training import messages
+from agents.training.comparison import TrainedComparison, scheduler
+from agents.training.hyperparameters import Hyperparameters
+from agents.training.jobs import Job, train_all
+from agents.training.run_folder import SETTINGS, RunFolder, command
+from agents.training.tuning import Search
 from splitgym import command_line, frameworks
 from splitgym.envs import SB3VecEnv
-from splitgym.evaluation import (
-    HELD_OUT,
-    AgentFactory,
-    Comparison,
-    KeptEpisodes,
-    OtherEpisodesError,
-    compare,
-    episode_table,
-    markdown,
-    notes,
-    on_screen,
-    plot_accuracy,
-    readable,
-    round_table,
-)
 from splitgym.evaluation.processes import check_workers
 from splitgym.inputs import InputError, reading
-from splitgym.outputs import write_text
 from splitgym.parts import suggest
 from splitgym.scenario import Scenario, build
 from splitgym.scenario.errors import in_one_line
@@ -59,11 +40,9 @@ from splitgym.scenario.errors import in_one_line
 SEEDS = 100_000
 """Number of allowed seeds of a run.
 
-Environment i of a run begins with a seed of at most 99,999 + i, of a resumed run of at most 899,999 + i: below those of
+Environment i of a run starts with a seed of at most 99,999 + i, of a resumed run of at most 899,999 + i: below those of
 comparisons.
 """
-HARDLY_TRAINED = 0.01
-"""Weights that have all changed by less are nearly those with which the training began."""
 
 ALLOWED = {
     "steps": (1, 10**12),
@@ -99,12 +78,12 @@ class Settings:
     reward: str = "gain-latency"
     """Reward of the policy: gain-latency, time-to-target or gain-latency-energy."""
     settings: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Settings of the algorithm, in RL Zoo's format; None: agents/settings/ALGORITHM.yml."""
+    """Settings of the algorithm, in RL Zoo's format; None: agents/training/settings/ALGORITHM.yml."""
     steps: int | None = None
     """Environment steps, which are training rounds, to learn from, rounded up to whole rollouts; None: as in the
     settings."""
     environments: int | None = None
-    """Environments side by side; None: as in the settings."""
+    """Environments in parallel; None: as in the settings."""
     seed: int = 0
     """First seed of policy and training episodes."""
     seeds: int = 2
@@ -143,7 +122,7 @@ class Settings:
         if not self.compare:
             raise InputError(f"--compare names none, allowed: {', '.join(agents.names())}")
         for agent in self.compare:
-            _factory(agent)
+            scheduler(agent)
         if not 0 <= self.seed <= SEEDS - self.seeds:
             raise InputError(f"--seed {self.seed}, allowed: 0..{SEEDS - self.seeds}")
         algorithm = algorithms.get(self.algorithm)
@@ -161,6 +140,12 @@ class Settings:
         action = self.action or algorithms.get(self.algorithm).actions[0]
         return {"framework": self.framework, "action": action, "reward": self.reward, "device": self.device}
 
+    def comparison(self, folder: RunFolder) -> TrainedComparison:
+        """Of the policy in the folder of this run."""
+        return TrainedComparison(
+            folder, self.algorithm, self.compare, self.environment(), episodes=self.episodes, seed=self.seed
+        )
+
     def hyperparameters(self) -> Hyperparameters:
         """The settings of the algorithm, with what the command line says of them."""
         chosen = Hyperparameters.read(algorithms.get(self.algorithm), self.learner, self.settings)
@@ -174,26 +159,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: list[str]) -> None:
+    """Reads and checks the settings, then runs; an interrupted run says how to go on."""
     about = command_line.about(inspect.getdoc(Settings))
     with command_line.parsing():
         settings = tyro.cli(Settings, args=arguments, description=about)
     with command_line.checking_input():
         settings.check()
-        folder, settings = _continued(settings) if settings.resume else _begun(settings)
+        folder, settings = _continued(settings) if settings.resume else _started(settings)
     try:
-        _run(folder, settings, Console(soft_wrap=True, highlight=False, markup=False, emoji=False))
+        _run(folder, settings, messages.console())
     except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(_how_to_go_on(folder)) from stop
+        raise KeyboardInterrupt(messages.how_to_go_on(folder.path)) from stop
 
 
-def _how_to_go_on(folder: RunFolder) -> str:
-    below = Path(sys.executable).is_relative_to(Path.cwd())
-    python = os.path.relpath(sys.executable) if below else sys.executable
-    command = shlex.join([python, sys.argv[0], "--resume", str(folder.path)])
-    return f"What was saved last stays; go on with\n  {command}"
-
-
-def _begun(settings: Settings) -> tuple[RunFolder, Settings]:
+def _started(settings: Settings) -> tuple[RunFolder, Settings]:
     """Makes the folder of a new run, after a first look whether environments and agents can be made."""
     scenario = build(settings.scenario)
     hyperparameters = settings.hyperparameters()
@@ -203,7 +182,7 @@ def _begun(settings: Settings) -> tuple[RunFolder, Settings]:
     for agent in settings.compare:
         try:
             if agent != settings.algorithm:
-                _factory(agent)(env)
+                scheduler(agent)(env)
         except ValueError as error:
             raise InputError(f"--compare {agent}: {error}") from error
     folder = RunFolder.create(settings.out, f"{settings.algorithm}-{scenario.name}")
@@ -232,7 +211,7 @@ def _continued(settings: Settings) -> tuple[RunFolder, Settings]:
 
 
 def _try(settings: Settings, scenario: Scenario) -> None:
-    """Makes environments and learner as the training will, so that what is wrong with them is said before it begins."""
+    """Makes environments and learner as the training will, so that a fault of them is said before it starts."""
     chosen, file = settings.hyperparameters(), settings.settings or algorithms.get(settings.algorithm).settings
     envs = SB3VecEnv(
         chosen.environments, threads=1, scenario=scenario, learner=settings.learner, **settings.environment()
@@ -242,23 +221,25 @@ def _try(settings: Settings, scenario: Scenario) -> None:
 
 
 def _run(folder: RunFolder, settings: Settings, console: Console) -> None:
+    """Searches for settings, or trains and compares."""
     environment = {**settings.environment(), "scenario": str(folder.path / "scenario.toml")}
     if settings.tune:
         _tune(folder, settings, environment, console)
     else:
         _train(folder, settings, environment, console)
-        _compare(folder, settings, console)
+        settings.comparison(folder).run(settings.workers, console)
 
 
 def _tune(folder: RunFolder, settings: Settings, environment: dict[str, Any], console: Console) -> None:
+    """Writes the best settings of the search."""
     start = settings.hyperparameters()
-    _begin(console, "1/1", f"{settings.tune} trials of {settings.algorithm}, {start.steps:,} rounds each")
-    _say_if_rounded(start, console)
+    messages.say_part(console, "1/1", f"{settings.tune} trials of {settings.algorithm}, {start.steps:,} rounds each")
+    messages.say_if_rounded(console, start)
     search = Search(folder.path, start, {**environment, "learner": "surrogate"}, settings.tune, settings.seed)
-    with _bar(console) as bar:
-        task = bar.add_task("trials", total=settings.tune)
+    with messages.bars(console) as bars:
+        task = bars.add_task("trials", total=settings.tune)
         for done in search.run(settings.workers):
-            bar.update(task, completed=done)
+            bars.update(task, completed=done)
     best, time_s = search.best()
     full = Hyperparameters.read(best.algorithm, settings.learner).steps
     file = folder.path / "tuned.yml"
@@ -270,100 +251,22 @@ def _train(folder: RunFolder, settings: Settings, environment: dict[str, Any], c
     """Trains the policies, and keeps the best in the run's folder."""
     chosen = settings.hyperparameters()
     where = "on the surrogate" if settings.learner == "surrogate" else "of real split learning"
-    _begin(console, "1/2", f"training {settings.algorithm} on {settings.scenario}: {chosen.steps:,} rounds {where}")
-    _say_if_rounded(chosen, console)
+    what = f"training {settings.algorithm} on {settings.scenario}: {chosen.steps:,} rounds {where}"
+    messages.say_part(console, "1/2", what)
+    messages.say_if_rounded(console, chosen)
     console.print(f"      {shlex.join(['tensorboard', '--logdir', str(folder.path)])}")
     learning = {**environment, "learner": settings.learner}
     seeds = range(settings.seed, settings.seed + settings.seeds)
     jobs = [Job(folder.seed(seed).path, chosen, learning, seed, command()) for seed in seeds]
-    with _bar(console) as bar:
-        tasks = [bar.add_task(f"seed {job.seed}", total=chosen.steps) for job in jobs]
+    with messages.bars(console) as bars:
+        tasks = [bars.add_task(f"seed {job.seed}", total=chosen.steps) for job in jobs]
         for steps in train_all(jobs, settings.workers):
             for task, done in zip(tasks, steps, strict=True):
-                bar.update(task, completed=min(done, chosen.steps))
+                bars.update(task, completed=min(done, chosen.steps))
     kept = [folder.seed(seed) for seed in seeds]
     costs = [inf if (cost := seed.cost()) is None else cost for seed in kept]
     copy(kept[costs.index(min(costs))].policy, folder.policy)
-    _say_what_was_kept(read_card(folder.policy, chosen.algorithm), console)
-
-
-def _say_if_rounded(chosen: Hyperparameters, console: Console) -> None:
-    if chosen.steps != chosen.least_steps:
-        rollouts = f"{chosen.updates:,} x {chosen.rollout_steps:,}"
-        console.print(f"      rounded up from {chosen.least_steps:,} to whole rollouts, {rollouts}")
-
-
-def _say_what_was_kept(card: Card, console: Console) -> None:
-    change = card.largest_change
-    if change is not None and change < HARDLY_TRAINED:
-        name = "nearly the initial one" if change else "the initial one"
-        text = f"the policy that was kept is {name}: by the training no weight changed by more than {change:.2g}"
-        console.print(f"      {text}", style="yellow")
-        return
-    changed = "" if change is None else f"; largest change of a weight: {change:.2g}"
-    console.print(f"      kept: the policy of seed {card.seed} after {card.steps:,} rounds{changed}")
-
-
-def _compare(folder: RunFolder, settings: Settings, console: Console) -> None:
-    about = f"comparing on {settings.episodes} held-out seeds, real training until the budget is spent"
-    _begin(console, "2/2", about)
-    scenario = folder.path / "scenario.toml"
-    trained = partial(agents.make, settings.algorithm, policy=folder.path)
-    factories = {agent: _factory(agent) for agent in settings.compare} | {settings.algorithm: trained}
-    seeds = range(HELD_OUT, HELD_OUT + settings.episodes)
-    kept = _kept(folder, settings, factories, console)
-    running = compare(factories, [str(scenario)], seeds, settings.environment(), "budget", settings.workers, kept)
-    total = len(factories) * settings.episodes
-    episodes = list(track(running, "      episodes", total=total, console=console))
-    episodes.sort(key=lambda episode: episode.key)
-    table = episode_table(episodes)
-    baseline = "greedy" if "greedy" in settings.compare else settings.compare[0]
-    comparison = Comparison(table, baseline, seed=settings.seed)
-    summary = comparison.summary()
-    write_text(folder.path / "episodes.csv", table.to_csv(index=False))
-    write_text(folder.path / "rounds.csv", round_table(episodes).to_csv(index=False))
-    write_text(folder.path / "table.csv", summary.to_csv(index=False))
-    write_text(folder.path / "table.md", markdown(summary) + "\n")
-    title = f"Real split learning in scenario {build(scenario).name}"
-    plot_accuracy(episodes, folder.path / "accuracy.png", title)
-    console.print(on_screen(readable(summary)))
-    console.print("\n".join(notes(comparison)))
-    console.print(f"policy, table, plot and TensorBoard log: {folder.path}")
-
-
-def _kept(
-    folder: RunFolder, settings: Settings, schedulers: Mapping[str, AgentFactory], console: Console
-) -> KeptEpisodes:
-    """The episodes of the comparison that are finished; none if it was one of another policy, or by other versions."""
-    path, scenario = folder.path / "episodes.jsonl", build(folder.path / "scenario.toml")
-    env = gym.make("SplitLearning-v0", **settings.environment(), scenario=scenario)
-    decides = {**settings.environment(), "learner": "train", "compare": settings.compare, "episodes": settings.episodes}
-    made_with = made_by(decides, {scenario.name: env}, schedulers)
-    try:
-        return KeptEpisodes(path, made_with)
-    except OtherEpisodesError as error:
-        console.print(f"      all episodes are played again: {error}")
-        path.unlink()
-        return KeptEpisodes(path, made_with)
-
-
-def _begin(console: Console, part: str, text: str) -> None:
-    console.print(f"{part} {text}", style="bold")
-
-
-@contextmanager
-def _bar(console: Console) -> Iterator[Progress]:
-    columns = (TextColumn("      {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as bar:
-        yield bar
-
-
-def _factory(agent: str) -> AgentFactory:
-    """Makes the agent that `--compare` names."""
-    try:
-        return agents.factory(agent)
-    except ValueError as error:
-        raise InputError(f"--compare: {error}") from error
+    messages.say_what_was_kept(console, read_card(folder.policy, chosen.algorithm))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
     from stable_baselines3.common.policies import BasePolicy
 
-SETTINGS = Path(__file__).parent / "settings"
+SETTINGS = Path(__file__).parent / "training" / "settings"
 """Here are the settings of each algorithm, `NAME.yml`."""
 
 
@@ -30,11 +30,11 @@ class Algorithm:
     deterministic: bool
     """Whether its policies take the most likely action when they act, or draw from their distribution."""
     masked: bool = False
-    """Whether it is told who is away."""
+    """Whether it is told which clients are unavailable."""
     remembers: bool = False
     """Whether its policies remember the episode so far."""
     any_clients: bool = False
-    """Whether a policy serves other numbers of clients than it was trained with."""
+    """Whether a policy takes other numbers of clients than it was trained with."""
     decides_phi: bool = False
     """Whether its policies always decide phi, so that the framework must aggregate."""
 

@@ -22,7 +22,7 @@ from rich.progress import track
 
 from agents.provenance import made_by, versions
 from agents.registry import factory, make, names
-from agents.run_folder import RunFolder
+from agents.training.run_folder import RunFolder
 from splitgym import command_line
 from splitgym.evaluation import (
     ALL,
@@ -64,7 +64,7 @@ TIMES = (
     "the saving that does not touch the baseline's line is clear of zero at 95 %, each by itself."
 )
 PROFILES = (
-    "Performance profile: share of the episodes that have reached the target by a simulated time. A curve that is "
+    "Performance profile: fraction of the episodes that have reached the target by a simulated time. A curve that is "
     "higher everywhere is better on easy and hard episodes alike; where it ends below 100 % episodes missed the target."
 )
 ACCURACY = "Test accuracy over simulated time: mean of the episodes, and the range over them."
@@ -152,6 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: list[str]) -> None:
+    """Reads and checks the settings, plays what is not finished, writes the folder."""
     about = command_line.about(inspect.getdoc(Settings))
     with command_line.parsing():
         settings = tyro.cli(Settings, prog="python -m agents.compare", args=arguments, description=about)
@@ -176,6 +177,7 @@ def _command(arguments: list[str]) -> None:
 
 
 def _scenarios(settings: Settings) -> dict[str, Scenario]:
+    """The scenarios by name, whose files must differ."""
     scenarios: dict[str, Scenario] = {}
     for source in settings.scenarios:
         scenario = build(source)
@@ -238,11 +240,12 @@ def _play(
     running = compare(compared, scenarios, settings.seeds, settings.environment, settings.until, settings.workers, kept)
     total = len(compared) * len(scenarios) * settings.episodes
     played = list(track(running, f"{settings.learner}, {total} episodes", total=total, console=console))
-    # In an order that no chance decides, for sums over episodes are rounded.
+    # In a fixed order, as sums over episodes are rounded.
     return sorted(played, key=lambda episode: episode.key)
 
 
 def _write(folder: RunFolder, settings: Settings, command: str, episodes: list[Episode], console: Console) -> None:
+    """Writes tables, plots and report, and prints the summary."""
     table = episode_table(episodes)
     if settings.until == "target":
         # Where an episode ends at the target, its last accuracy says nothing new.

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from agents.tokens import CELL_COMPONENTS, FEATURES, OF_CELL, Layout, Tokens, tokens
 
-DEVIATION = {"cut_layer": 0.4, "worth": 0.3, "patience": 0.3, "phi": 0.3}
+DEVIATION = {"cut_layer": 0.4, "client_weight": 0.3, "latency_exponent": 0.3, "phi": 0.3}
 """Standard deviations with which an untrained policy explores."""
-FIRST = {"cut_layer": -0.6, "patience": 0.0, "phi": -0.5}
+FIRST = {"cut_layer": -0.6, "latency_exponent": 0.0, "phi": -0.5}
 """What an untrained policy expects of the cell's components: an early cut layer, clients per second, no aggregation."""
 
 
@@ -35,9 +35,9 @@ class Pooling(nn.Module):
         clients = seen.clients.shape[1]
         cell = seen.cell[:, None].expand(-1, clients, -1)
         each = torch.tanh(self.each(torch.cat([seen.clients, cell], 2)))
-        pooled = _pool(each, seen.there)[:, None].expand(-1, clients, -1)
+        pooled = _pool(each, seen.available)[:, None].expand(-1, clients, -1)
         each = torch.tanh(self.among_others(torch.cat([each, pooled], 2)))
-        return each, torch.tanh(self.all(torch.cat([_pool(each, seen.there), seen.cell], 1)))
+        return each, torch.tanh(self.all(torch.cat([_pool(each, seen.available), seen.cell], 1)))
 
 
 class EquivariantNetwork(nn.Module):
@@ -52,6 +52,7 @@ class EquivariantNetwork(nn.Module):
         super().__init__()
         self._layout = layout
         self.actor, self.critic = Pooling(width), Pooling(width)
+        # Weights of clients in the selection; saved policies know the layer by this name.
         self.worth = nn.Linear(2 * width, 1)
         self.cell = nn.Linear(width, CELL_COMPONENTS)
         for head in (self.worth, self.cell):
@@ -75,17 +76,18 @@ class EquivariantNetwork(nn.Module):
         return of_all
 
     def _act(self, seen: Tokens) -> Tensor:
+        """[B, C + 3] means of the action: cut layer, logarithmic weight of each client, latency exponent, phi."""
         each, of_all = self.actor(seen)
-        worth = self.worth(torch.cat([each, of_all[:, None].expand_as(each)], 2))[:, :, 0]
-        cut_layer, patience, phi = self.cell(of_all).split(1, 1)
-        return torch.cat([cut_layer, worth, patience, phi], 1)
+        client_weight = self.worth(torch.cat([each, of_all[:, None].expand_as(each)], 2))[:, :, 0]
+        cut_layer, latency_exponent, phi = self.cell(of_all).split(1, 1)
+        return torch.cat([cut_layer, client_weight, latency_exponent, phi], 1)
 
 
 class EquivariantPolicy(ActorCriticPolicy):
     """Policy class for Stable-Baselines3's PPO and A2C in environments with `action="priority"`.
 
-    Renumbering the clients renumbers their worth and changes nothing else, so weights that are trained with some number
-    of clients act with any other: `load_state_dict` takes them.
+    Renumbering the clients renumbers their weights in the selection and changes nothing else, so a network that is
+    trained with some number of clients acts with any other: `load_state_dict` takes it.
 
     Args:
         observation_space: Of the environment.
@@ -113,6 +115,7 @@ class EquivariantPolicy(ActorCriticPolicy):
         super().__init__(observation_space, action_space, lr_schedule, **settings)
 
     def _build(self, lr_schedule: Schedule) -> None:
+        """Makes network, deviations and optimizer, as the base class asks for them."""
         self.mlp_extractor: Any = EquivariantNetwork(self._layout, self._width)
         self.action_net = nn.Identity()
         self.value_net = nn.Linear(self._width, 1)
@@ -121,8 +124,8 @@ class EquivariantPolicy(ActorCriticPolicy):
         self.optimizer = optimizer(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
 
     def _get_action_dist_from_latent(self, latent_pi: Tensor) -> Distribution:
-        cut_layer, worth, patience, phi = self.log_std.split(1)
-        log_std = torch.cat([cut_layer, worth.expand(self._layout.clients), patience, phi])
+        cut_layer, client_weight, latency_exponent, phi = self.log_std.split(1)
+        log_std = torch.cat([cut_layer, client_weight.expand(self._layout.clients), latency_exponent, phi])
         assert isinstance(self.action_dist, DiagGaussianDistribution)
         return self.action_dist.proba_distribution(latent_pi, log_std)
 
@@ -130,9 +133,9 @@ class EquivariantPolicy(ActorCriticPolicy):
         return {**super()._get_constructor_parameters(), "width": self._width}
 
 
-def _pool(each: Tensor, there: Tensor) -> Tensor:
-    """[B, 2 width] mean and largest over the clients that are there."""
-    weight = there[:, :, None]
+def _pool(each: Tensor, available: Tensor) -> Tensor:
+    """[B, 2 width] mean and largest over the available clients."""
+    weight = available[:, :, None]
     mean = (each * weight).sum(1) / weight.sum(1).clamp(min=1.0)
-    # The hidden layer is above -1: who is not there is never the largest.
+    # The hidden layer is above -1: an unavailable client is never the largest.
     return torch.cat([mean, torch.where(weight > 0, each, -1.0).amax(1)], 1)

@@ -1,4 +1,4 @@
-"""What a trained policy is given by those who call its `predict`: refused in words where it does not fit."""
+"""What callers give to the `predict` of a trained policy: refused in one line where it does not fit."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from agents.agent import EACH_ITS_OWN
 from splitgym.arrays import Bools
+from splitgym.schedulers.scheduler import EACH_ITS_OWN
 
 AS_THEY_ARE = (
     "0..1, as the environment shows them: they need no normalisation, only rewards may have it"
@@ -35,8 +35,8 @@ def observations(given: Any, space: spaces.Space[Any]) -> NDArray[np.float32]:
     return seen.reshape(-1, size)
 
 
-def begins(given: Any, environments: int) -> Bools:
-    """[N] where episodes begin; None: nowhere.
+def starts(given: Any, environments: int) -> Bools:
+    """[N] in which environments an episode starts; None: in none.
 
     Raises:
         ValueError: it has not a value for each environment.

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents import algorithms, given
-from agents.acting import answer
-from agents.agent import Agent, expect_one
 from agents.algorithms import Algorithm
+from agents.inference import answer
 from agents.policy_file import Card, PolicyError, digest, load, read_card
 from splitgym.arrays import Bools
 from splitgym.envs import SplitLearningEnv
 from splitgym.envs.actions import ActionCodec, Masked
 from splitgym.scenario import in_commands
+from splitgym.schedulers.scheduler import Scheduler, expect_one
 from splitgym.types import Decision, RoundState
 
 TRAINED = Path(__file__).parent / "trained"
@@ -25,7 +25,7 @@ GENERAL = "iot-family"
 WEIGHTS = ".safetensors"
 
 
-class Learned(Agent):
+class Learned(Scheduler):
     """Acts by a trained policy, in its own encoding of decisions, whichever the environment has.
 
     In an environment of its own encoding a policy needs the observation only: `predict` is Stable-Baselines3's, for any
@@ -124,20 +124,20 @@ class Learned(Agent):
             self.expect_own_observation(seen[0])
         if action_masks is not None and not self._algorithm.masked:
             raise ValueError(f"action_masks are given, allowed: None; {self._algorithm.name!r} knows no masks")
-        begins = given.begins(episode_start, len(seen))
+        starts = given.starts(episode_start, len(seen))
         if self._algorithm.remembers:
             state = given.memory(state, len(seen))
-        actions, state = self._ask(seen, state, begins, deterministic or self._deterministic, action_masks)
+        actions, state = self._ask(seen, state, starts, deterministic or self._deterministic, action_masks)
         if not self._own_encoding:
             actions = self._said(actions[0])[None]
         return (actions if np.ndim(observation) == 2 else actions[0]), state
 
     def _follow(self, observation: NDArray[np.float32]) -> NDArray[Any]:
         """The policy's action in its own encoding, after the rounds that it was asked about before."""
-        begins = np.array([self._algorithm.remembers and self.env.state.round == 0])
+        starts = np.array([self._algorithm.remembers and self.env.state.round == 0])
         seen = given.observations(observation, self.env.observation_space)
         expect_one(seen)
-        actions, self._memory = self._ask(seen, self._memory, begins, self._deterministic)
+        actions, self._memory = self._ask(seen, self._memory, starts, self._deterministic)
         action: NDArray[Any] = actions[0]
         return action
 
@@ -145,7 +145,7 @@ class Learned(Agent):
         self,
         seen: NDArray[np.float32],
         memory: Any,
-        begins: Bools,
+        starts: Bools,
         deterministic: bool,
         masks: Any = None,
     ) -> tuple[NDArray[Any], Any]:
@@ -154,7 +154,7 @@ class Learned(Agent):
             shown = self._codec.masks(seen[:, self._available] == 1)
             masks = shown if masks is None else given.masks(masks, *shown.shape)
         seed = int(self.env.action_space.np_random.integers(2**63))
-        return answer(self.policy, seen, memory, begins, deterministic, masks, seed)
+        return answer(self.policy, seen, memory, starts, deterministic, masks, seed)
 
     def _said(self, action: NDArray[Any]) -> NDArray[Any]:
         """The policy's action in the encoding of the environment, in its present state."""

@@ -227,7 +227,7 @@ def load(stem: Path, card: Card, observation: spaces.Space[Any], action: spaces.
         raise PolicyError(f"policy {str(path)!r} has other weights than those of its card")
     _check_size(path, card, sum(value.numel() for value in weights.values()))
     try:
-        # Initial weights are drawn, which shall be nobody else's draws.
+        # Initial weights are drawn; other draws stay as they were.
         with torch.random.fork_rng(devices=[]):
             policy = of.policy_class(observation, action, lambda _: 0.0, **card.policy)
     except Exception as error:  # Whatever a policy's class makes of the arguments in a card.

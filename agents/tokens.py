@@ -34,7 +34,7 @@ OF_CELL = len(SCALARS) + 4
 LIMIT = 5.0
 """Logarithms of quantities over their references are cut off here."""
 CELL_COMPONENTS = 3
-"""Components of an action of the `priority` encoding that are not a client's: cut layer, patience, phi."""
+"""Components of an action of the `priority` encoding that are not a client's: cut layer, latency exponent, phi."""
 
 
 class Layout(NamedTuple):
@@ -88,7 +88,7 @@ class Tokens(NamedTuple):
     """[B, C, FEATURES]."""
     cell: Tensor
     """[B, OF_CELL]."""
-    there: Tensor
+    available: Tensor
     """[B, C] 1 for clients that are available, else 0."""
 
 
@@ -96,8 +96,8 @@ def tokens(observation: Tensor, layout: Layout) -> Tokens:
     """Takes observations apart.
 
     Squashed quantities x / (x + reference) become log(x / reference). Channel, compute and loss of a client are also
-    told relative to the mean over those who are available, and by rank: how many of them are below, as a share and as
-    a logarithm.
+    told relative to the mean over the available clients, and by rank: how many of them are below, as a fraction and
+    as a logarithm.
 
     Args:
         observation: [B, observation].
@@ -111,28 +111,28 @@ def tokens(observation: Tensor, layout: Layout) -> Tokens:
         raise ValueError(f"observation has values from {low:g} to {high:g}, allowed: {AS_THEY_ARE}")
     of_clients = {name: layout.entries(observation, name) for name in PER_CLIENT}
     scalars = torch.cat([layout.entry(observation, name) for name in SCALARS], 1)
-    there = of_clients["available"] * (layout.entries(observation, "present") if "present" in layout.first else 1.0)
-    count = there.sum(1, keepdim=True).clamp(min=1.0)
+    available = of_clients["available"] * (layout.entries(observation, "present") if "present" in layout.first else 1.0)
+    count = available.sum(1, keepdim=True).clamp(min=1.0)
     shows_bandwidth = "bandwidth" in layout.first
     bandwidth = _log(layout.entry(observation, "bandwidth")) if shows_bandwidth else torch.zeros_like(count)
     compared = {name: _log(of_clients[name]) for name in COMPARED}
     compared["channel"] = compared["channel"] + bandwidth
     loss = compared["loss"]
-    features = [number for value in compared.values() for number in _compare(value, there, count)]
+    features = [number for value in compared.values() for number in _compare(value, available, count)]
     features += [of_clients["took_part"], of_clients["client_cut_layer"], of_clients["diversity"]]
     features += [_log(of_clients[name]) / 2 for name in ("data_share", "absence", "experience", "novelty")]
     features += [loss * of_clients["took_part"] / 2]
     latency = _log(layout.entry(observation, "round_latency")) / 2
     accuracy = _log(layout.entry(observation, "accuracy")) / 2
     cell = torch.cat([scalars, bandwidth, torch.log(count) - 2, accuracy, latency], 1)
-    return Tokens(torch.stack(features, 2), cell, there)
+    return Tokens(torch.stack(features, 2), cell, available)
 
 
 def _log(squashed: Tensor) -> Tensor:
     return torch.logit(squashed, eps=1e-4).clamp(-LIMIT, LIMIT)
 
 
-def _compare(value: Tensor, there: Tensor, count: Tensor) -> tuple[Tensor, ...]:
+def _compare(value: Tensor, available: Tensor, count: Tensor) -> tuple[Tensor, ...]:
     """Value, difference from the mean, and rank twice, [B, C] each."""
-    below = ((value[:, :, None] > value[:, None, :]) * there[:, None, :]).sum(2)
-    return value / 2, value - (value * there).sum(1, keepdim=True) / count, below / count, torch.log1p(below)
+    below = ((value[:, :, None] > value[:, None, :]) * available[:, None, :]).sum(2)
+    return value / 2, value - (value * available).sum(1, keepdim=True) / count, below / count, torch.log1p(below)

@@ -21,9 +21,9 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor
 
 from agents import algorithms
-from agents.hyperparameters import Hyperparameters
-from agents.training import EXACT, derived_seed
-from agents.validation import Validation
+from agents.training.hyperparameters import Hyperparameters
+from agents.training.jobs import EXACT, derived_seed
+from agents.training.validation import Validation
 from experiments.running import Experiment
 from experiments.tables import markdown
 from splitgym.envs import SB3VecEnv

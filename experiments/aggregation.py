@@ -15,7 +15,6 @@ from math import nan
 import pandas as pd
 from matplotlib.figure import Figure
 
-from agents.allocations import Allocation
 from experiments.cells import mean_latency_s, random_states
 from experiments.curves import draw_curves, legend_below
 from experiments.everybody import everybody
@@ -26,6 +25,7 @@ from experiments.tables import estimate, markdown
 from splitgym.frameworks import get
 from splitgym.learning import Learner
 from splitgym.scenario import build
+from splitgym.schedulers.allocations import Allocation
 
 CUT = 1
 TARGET = 0.9

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agents.allocations import ALLOCATIONS, Allocate
 from splitgym import data
 from splitgym.envs.world import system_of
 from splitgym.frameworks import Framework
 from splitgym.network import Network
 from splitgym.scenario import Scenario
+from splitgym.schedulers.allocations import ALLOCATIONS, Allocate
 from splitgym.timing import round_cost
 from splitgym.types import RoundState
 

@@ -14,7 +14,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from agents.allocations import ALLOCATIONS
 from experiments.cells import mean_latency_s, random_states
 from experiments.curves import draw_curves, legend_below
 from experiments.frameworks.methods import methods
@@ -22,6 +21,7 @@ from experiments.latency.sweeps import endless, spread_gains
 from experiments.running import Case, Experiment, Row
 from experiments.tables import estimate, markdown
 from splitgym.frameworks import get
+from splitgym.schedulers.allocations import ALLOCATIONS
 
 PRESETS = ("epsl", "bandwidth-limited")
 METHODS = ("PSL", "EPSL(0.5)", "EPSL(1)", "PSL-drop(0.5)")
@@ -30,7 +30,7 @@ DEALS = {
     "received-signal-strength": "received signal strength",
     "equal-shares": "equal shares",
 }
-"""Names as in `agents.allocations`; the last two have even power and, as the first, the best cut layer."""
+"""Names as in `splitgym.schedulers.allocations`; the last two have even power and, as the first, the best cut layer."""
 DEVIATIONS_DB = (0, 4, 8, 12, 16)
 CELLS_PER_SEED = 25
 

@@ -16,7 +16,6 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from agents.allocations import Allocation
 from experiments.cells import mean_latency_s, random_states
 from experiments.curves import draw_curves, legend_below
 from experiments.everybody import everybody
@@ -28,6 +27,7 @@ from splitgym.frameworks import get
 from splitgym.frameworks.nodes import Parties
 from splitgym.learning import Learner
 from splitgym.scenario import build
+from splitgym.schedulers.allocations import Allocation
 
 METHODS = ("FL", "SFL-V1", "SFL-V2", "PSL", "EPSL(0.5)", "PSL-drop(0.5)")
 REFERENCE = "PSL"

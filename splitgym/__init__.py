@@ -23,6 +23,7 @@ _ROOMS = (
     "network",
     "rendering",
     "scenario",
+    "schedulers",
     "timing",
     "types",
 )

@@ -30,7 +30,7 @@ class Render:
 
     agent: str = "greedy"
     """The scheduler, as NAME or NAME:OPTION=VALUE,OPTION=VALUE, for example fastest-k:k=4; an unknown name is answered
-    with the nearest one."""
+    with the nearest one. Learned schedulers are known in splitgym's repository only."""
     scenario: str = "iot"
     """Preset name or path of a TOML file."""
     framework: str = "epsl"
@@ -118,14 +118,11 @@ class WarmUp:
 
 
 def _agent(name: str, env: gym.Env[Any, Any]) -> Any:
-    """The scheduler of that name."""
+    """The scheduler of that name; where the learned ones are not installed, a rule."""
     try:
         from agents import factory  # noqa: PLC0415 - not part of the installed package
-    except ImportError as error:
-        raise InputError(
-            f"--agent {name}: the schedulers are not installed ({error}); they are the folder agents of splitgym's "
-            "repository, run this there after 'make setup'"
-        ) from error
+    except ImportError:
+        from splitgym.schedulers import factory  # noqa: PLC0415 - help need not import environments
     with command_line.checking_input():
         return factory(name)(env)
 

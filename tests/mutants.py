@@ -33,7 +33,7 @@ ROOMS = {
     "timing": ["timing", "allocation"],
     "allocation": ["allocation", "timing"],
     "learning": ["learning", "experiments/test_calibrate_experiment.py"],
-    "envs": ["envs", "agents/test_rules.py"],
+    "envs": ["envs", "schedulers/test_rules.py"],
     "evaluation/statistics.py": ["evaluation"],
     "evaluation/comparison.py": ["evaluation"],
     "evaluation/episodes.py": ["evaluation"],

@@ -11,7 +11,8 @@ import pytest
 
 import splitgym
 import train_agent
-from agents import compare, tuned_rule
+from agents import compare
+from agents.training import tune_rules
 from experiments import __main__ as experiments
 from splitgym import __main__ as render
 from splitgym.command_line import checking_input, run
@@ -22,7 +23,7 @@ ROOT = Path(splitgym.__file__).parents[1]
 MAINS = {
     "train_agent.py": (train_agent, ["--scenario", "{}"]),
     "agents.compare": (compare, ["--scenarios", "{}"]),
-    "agents.tuned_rule": (tuned_rule, ["--scenario", "{}"]),
+    "agents.training.tune_rules": (tune_rules, ["--scenario", "{}"]),
     "splitgym render": (render, ["render", "--learner", "surrogate", "--scenario", "{}"]),
     "experiments calibrate": (experiments, ["calibrate", "--scenario", "{}"]),
 }

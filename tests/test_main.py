@@ -61,10 +61,11 @@ def test_wrong_options_are_one_line(options, words, capsys):
     assert words in error_line(main, capsys, "render", "--scenario", "toy", *options)
 
 
-def test_an_installation_without_the_schedulers_says_where_they_are(monkeypatch, capsys):
+def test_an_installation_without_learned_schedulers_knows_the_rules(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "agents", None)
-    text = error_line(main, capsys, "render", "--scenario", "toy")
-    assert "folder agents of splitgym's repository" in text
+    text = error_line(main, capsys, "render", "--scenario", "toy", "--agent", "ppo")
+    assert "scheduler 'ppo' is unknown" in text
+    assert main(["render", "--scenario", "toy", "--agent", "greedy", "--learner", "surrogate", "--rounds", "1"]) == 0
 
 
 def test_help_names_the_commands_and_their_options(capsys):

@@ -29,6 +29,7 @@ ROOMS = (
     "network",
     "rendering",
     "scenario",
+    "schedulers",
     "timing",
 )
 
@@ -51,6 +52,14 @@ def test_scenarios_can_be_read_without_torch(tmp_path):
         "print(json.dumps([m for m in ('torch', 'matplotlib', 'numba', 'sklearn') if m in sys.modules]))"
     )
     assert python(code, tmp_path) == []
+
+
+def test_names_of_rules_need_no_learning_library(tmp_path):
+    code = (
+        "import splitgym.schedulers, sys, json; before = 'torch' in sys.modules; known = splitgym.schedulers.names(); "
+        "print(json.dumps([before, 'stable_baselines3' in sys.modules, 'agents' in sys.modules, 'greedy' in known]))"
+    )
+    assert python(code, tmp_path) == [False, False, False, True]
 
 
 def test_registration_is_idempotent():
@@ -118,6 +127,8 @@ ended = False
 while not ended:
     *_, terminated, truncated, info = env.step(env.action_space.sample())
     ended = terminated or truncated
+assert "best-fixed" in splitgym.schedulers.names()
+splitgym.schedulers.make("best-fixed", env)
 places = [splitgym.__file__, splitgym.envs.__file__, str(splitgym.kernels.cache_folder())]
 print(json.dumps([places, numba.config.DISABLE_JIT, int(info["round"]), list(splitgym.scenario.presets())]))
 """

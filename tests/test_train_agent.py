@@ -22,11 +22,13 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 import agents
 import train_agent
-from agents import algorithms, training
-from agents.hyperparameters import Hyperparameters
-from agents.learner_file import steps_done
+from agents import algorithms
 from agents.policy_file import Card, digest
-from agents.run_folder import PolicyFolder, RunFolder
+from agents.training import jobs
+from agents.training.hyperparameters import Hyperparameters
+from agents.training.learner_file import steps_done
+from agents.training.messages import HARDLY_TRAINED, how_to_go_on
+from agents.training.run_folder import PolicyFolder, RunFolder
 from splitgym.evaluation import runner
 from splitgym.scenario import build, load
 
@@ -53,10 +55,10 @@ def here(tmp_path, monkeypatch):
 def in_this_process(monkeypatch):
     """Trainings and comparisons without the seconds that a new process takes to begin."""
 
-    def train_all(jobs, workers):
-        for job in jobs:
-            training.train(job)
-        yield [PolicyFolder(job.folder).progress().steps for job in jobs]
+    def train_all(asked, workers):
+        for job in asked:
+            jobs.train(job)
+        yield [PolicyFolder(job.folder).progress().steps for job in asked]
 
     monkeypatch.setattr(train_agent, "train_all", train_all)
     compare_in_this_process(monkeypatch)
@@ -146,7 +148,7 @@ def test_steps_are_whole_rollouts_and_what_was_learnt_is_said(tmp_path, capsys, 
     assert words in out
     card = Card.read(tmp_path / "run" / "policy.toml")
     assert card.training_steps == 128
-    assert (card.largest_change < train_agent.HARDLY_TRAINED) == (learning_rate == 1e-6)
+    assert (card.largest_change < HARDLY_TRAINED) == (learning_rate == 1e-6)
 
 
 @pytest.mark.usefixtures("in_this_process")
@@ -154,9 +156,9 @@ def test_the_best_of_several_seeds_is_compared(tmp_path, monkeypatch):
     """Their costs are made up."""
     costs = {3: 9.0, 4: 3.0, 5: 5.0}
 
-    def train_all(jobs, workers):
-        for job in jobs:
-            training.train(job)
+    def train_all(asked, workers):
+        for job in asked:
+            jobs.train(job)
         monkeypatch.setattr(PolicyFolder, "cost", lambda folder: costs[int(folder.path.name.removeprefix("seed-"))])
         yield [128, 128, 128]
 
@@ -223,11 +225,11 @@ def test_episodes_of_another_policy_are_played_again(run, tmp_path, monkeypatch,
 
 def test_nothing_is_loaded_of_a_learner_that_has_nothing_left_to_do(run, tmp_path, monkeypatch):
     """What is loaded cannot execute anything either."""
-    monkeypatch.setattr(training, "load_learner", lambda *_: pytest.fail("loads"))
+    monkeypatch.setattr(jobs, "load_learner", lambda *_: pytest.fail("loads"))
     folder = PolicyFolder(copied(run, tmp_path / "run") / "seed-0")
     environment = {"scenario": "toy", "learner": "surrogate"}
     settings = Hyperparameters.read(algorithms.get("ppo-equivariant"), "surrogate", tmp_path / "run" / "settings.yml")
-    training.train(training.Job(folder.path, settings, environment, 0, "command"))
+    jobs.train(jobs.Job(folder.path, settings, environment, 0, "command"))
 
 
 def test_a_search_writes_settings_that_can_be_trained_with_and_goes_on(tmp_path):
@@ -483,7 +485,7 @@ def test_ctrl_c_in_training_keeps_what_was_saved_last_and_resume_goes_on(tmp_pat
     record = json.loads((folder / "run.json").read_text())
     record["settings"] |= {"steps": done + 1, "compare": ["fixed"], "episodes": 1}
     (folder / "run.json").write_text(json.dumps(record))
-    monkeypatch.setattr(training, "SubprocVecEnv", lambda makers, **_: DummyVecEnv(makers))
+    monkeypatch.setattr(jobs, "SubprocVecEnv", lambda makers, **_: DummyVecEnv(makers))
     assert train_agent.main(["--resume", str(folder)]) == 0
     assert steps_done(checkpoint) == done + 64
     assert (folder / "table.md").exists()
@@ -510,7 +512,7 @@ def test_ctrl_c_while_workers_begin_is_heard_and_the_run_can_be_resumed(tmp_path
 def test_how_to_go_on_can_be_typed(here, monkeypatch, python, shown):
     monkeypatch.setattr(sys, "executable", str(here / python))
     monkeypatch.setattr(sys, "argv", ["train_agent.py", "--scenario", "toy"])
-    text = train_agent._how_to_go_on(RunFolder(Path("my runs/1")))
+    text = how_to_go_on(Path("my runs/1"))
     assert text.endswith(f"\n  {shown} train_agent.py --resume 'my runs/1'")
 
 

@@ -2,8 +2,8 @@
 
     python -m experiments headroom
 
-Common seeds until the target; the oracle (`agents/look_ahead.py`) sees truth and future. `headroom.rounds` asks the
-same of single rounds.
+Common seeds until the target; the oracle (`splitgym/schedulers/look_ahead.py`) sees truth and future.
+`headroom.rounds` asks the same of single rounds.
 """
 
 from dataclasses import dataclass

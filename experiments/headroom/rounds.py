@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from agents.allocations import ALLOCATIONS
 from experiments.cells import ENDLESS_S, random_states
 from experiments.headroom.methods import PRESETS, Preset
 from experiments.running import Case, Experiment, Row
@@ -16,6 +15,7 @@ from splitgym.allocation.descent.descent import descent
 from splitgym.arrays import Floats, Ints
 from splitgym.frameworks import get
 from splitgym.scenario import build
+from splitgym.schedulers.allocations import ALLOCATIONS
 from splitgym.timing import round_cost
 from splitgym.types import Decision, RoundState
 

@@ -69,7 +69,7 @@ COMPARISONS = (
         reference="PSL",
     ),
 )
-"""Allocations are called as in `agents.allocations`, frameworks as in `experiments.frameworks.methods`."""
+"""Allocations are called as in `splitgym.schedulers.allocations`, frameworks as in `experiments.frameworks.methods`."""
 PRESETS = tuple(dict.fromkeys(preset for comparison in COMPARISONS for preset in comparison.presets))
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from agents.allocations import ALLOCATIONS
 from experiments.frameworks.methods import methods
 from experiments.latency.comparisons import PRESETS, methods_of
 from experiments.latency.sweeps import SWEEPS, endless
 from experiments.running import Case, Row
 from splitgym.frameworks import get
+from splitgym.schedulers.allocations import ALLOCATIONS
 from splitgym.timing import round_cost
 from splitgym.types import RoundState
 

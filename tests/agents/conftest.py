@@ -3,7 +3,8 @@
 import pytest
 from small_trainings import trained
 
-from agents import algorithms, training
+from agents import algorithms
+from agents.training import jobs
 
 
 @pytest.fixture(scope="session")
@@ -11,5 +12,5 @@ def policies(tmp_path_factory):
     """The folder of each, for the toy."""
     folder = tmp_path_factory.mktemp("policies")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "VALIDATIONS", 2)
+        patch.setattr(jobs, "VALIDATIONS", 2)
         return {name: trained(folder / name, name) for name in algorithms.ALGORITHMS}

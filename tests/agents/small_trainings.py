@@ -7,9 +7,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 import splitgym  # noqa: F401 - registers the environment
 from agents import algorithms
-from agents.hyperparameters import Hyperparameters
-from agents.learner_file import load_learner
-from agents.training import Job, train
+from agents.training.hyperparameters import Hyperparameters
+from agents.training.jobs import Job, train
+from agents.training.learner_file import load_learner
 
 SMALL = {
     "ppo": {"n_steps": 16, "batch_size": 32},

@@ -10,8 +10,8 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 
 import agents
-import splitgym  # noqa: F401 - registers the environment
 from agents import algorithms
+from splitgym import schedulers
 from splitgym.allocation import descend
 from splitgym.timing import round_cost
 
@@ -207,7 +207,7 @@ def one_line(error, call):
         (
             "best-fixed",
             {"scenario": "x"},
-            ("'best-fixed' is not tuned for scenario 'x'", "agents.tuned_rule --scenario FILE.toml"),
+            ("'best-fixed' is not tuned for scenario 'x'", "agents.training.tune_rules --scenario FILE.toml"),
         ),
     ],
 )
@@ -234,3 +234,49 @@ def test_unknown_agent_names_the_nearest_or_all(name, words):
 def test_agents_refuse_an_environment_of_another_kind(name):
     for env in (gym.make("CartPole-v1"), "iot"):
         assert "SplitLearning" in one_line(TypeError, partial(agents.make, name, env))
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "options"),
+    [
+        ("fastest-k:k=3", "fastest-k", {"k": 3}),
+        ("ppo:policy=runs/a=b,deterministic=true", "ppo", {"policy": "runs/a=b", "deterministic": True}),
+        ("ppo:policy=[1]", "ppo", {"policy": "[1]"}),
+    ],
+)
+def test_text_becomes_name_and_options(text, name, options):
+    assert agents.parse(text) == (name, options)
+
+
+def test_options_that_a_learned_scheduler_does_not_have_are_refused():
+    text = one_line(ValueError, lambda: agents.parse("ppo:k=3"))
+    assert text == "agent 'ppo' has no option 'k', options allowed: policy, deterministic"
+
+
+def test_rules_are_those_of_the_package_and_base_classes_are_the_same():
+    assert set(agents.names()) == {*schedulers.names(), *LEARNED}
+    assert len(agents.names()) == len(schedulers.names()) + len(LEARNED)
+    assert (agents.Agent, agents.Heuristic) == (schedulers.Scheduler, schedulers.Heuristic)
+    assert {"make", "Heuristic"} <= {*dir(agents)} & {*dir(schedulers)}
+    made = agents.make("fastest-k", make_env(), k=1)
+    assert type(made) is type(schedulers.make("fastest-k", make_env(), k=1))
+
+
+@pytest.mark.parametrize(("room", "kind"), [(agents, "agent"), (schedulers, "scheduler")])
+def test_a_class_of_ones_own_is_made_by_module_and_name(room, kind, tmp_path, monkeypatch):
+    (tmp_path / "mine_own.py").write_text(
+        "from splitgym.schedulers import Heuristic\n"
+        "from splitgym.allocation import descend\n"
+        "class Mine(Heuristic):\n"
+        "    def __init__(self, env, phi=0.25):\n"
+        "        super().__init__(env)\n"
+        "        self.phi = phi\n"
+        "    def decide(self, state):\n"
+        "        return descend(state, state.available, self.phi)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    env = started().unwrapped
+    assert room.factory("mine_own:Mine:phi=0.75")(env).decide(env.state).aggregation_ratio == 0.75
+    assert room.make("mine_own:Mine", env).decide(env.state).aggregation_ratio == 0.25
+    text = one_line(ValueError, lambda: room.make("mine_own:Yours", env))
+    assert text == f"{kind} = 'mine_own:Yours': module 'mine_own' has no Scheduler 'Yours'"

@@ -62,7 +62,7 @@ def policy_of(env, seed=0):
 
 
 def answer(policy, observation):
-    """[C] worth, [3] cut layer, patience and phi, and the value."""
+    """[C] weights of clients, [3] cut layer, latency exponent and phi, and the value."""
     with torch.no_grad():
         mean = policy.get_distribution(observation).distribution.mean[0].numpy()
         value = policy.predict_values(observation).numpy()
@@ -156,8 +156,8 @@ def test_exploration_is_the_same_for_all_clients():
     policy = policy_of(ENVS["plain"])
     entries = drawn(np.random.default_rng(0), 5)
     deviation = policy.get_distribution(shown(ENVS["plain"], entries)).distribution.stddev[0].detach().numpy()
-    cut_layer, worth, patience, phi = policy.log_std.detach().exp().numpy()
-    assert deviation == pytest.approx([cut_layer, *[worth] * 5, patience, phi])
+    cut_layer, client_weight, latency_exponent, phi = policy.log_std.detach().exp().numpy()
+    assert deviation == pytest.approx([cut_layer, *[client_weight] * 5, latency_exponent, phi])
 
 
 # Tokens ------------------------------------------------------------------------------------------------------------
@@ -204,7 +204,7 @@ def test_tokens_by_hand():
     assert seen.clients[0].numpy() == pytest.approx(expected, abs=1e-5)
     cell = [0.2, 0.6, 0.7, 0.8, 0.3, 0.4, four, log(2) - 2, -two, two]
     assert seen.cell[0].numpy() == pytest.approx(cell, abs=1e-5)
-    assert seen.there.tolist() == [[1, 1, 0]]
+    assert seen.available.tolist() == [[1, 1, 0]]
 
 
 @pytest.mark.parametrize(

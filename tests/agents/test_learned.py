@@ -17,9 +17,9 @@ from small_trainings import learner, rounds, toy
 
 import agents
 from agents import algorithms, learned
-from agents.acting import answer
+from agents.inference import answer
 from agents.policy_file import Card, PolicyError, save
-from agents.validation import Validation
+from agents.training.validation import Validation
 
 
 @pytest.fixture

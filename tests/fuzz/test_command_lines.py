@@ -10,7 +10,8 @@ import pytest
 from watched import drawn, is_one_line, watched
 
 import train_agent
-from agents import compare, tuned_rule
+from agents import compare
+from agents.training import tune_rules
 from experiments import __main__ as experiments
 from experiments import calibrate
 from splitgym import __main__ as package
@@ -54,7 +55,7 @@ def options_of(kind):
 COMMANDS = {
     "train_agent.py": (train_agent.main, [], options_of(train_agent.Settings)),
     "agents.compare": (compare.main, ["--scenarios", "toy", "--agents", "greedy"], options_of(compare.Settings)),
-    "agents.tuned_rule": (tuned_rule.main, [], options_of(tuned_rule.Tuning)),
+    "agents.training.tune_rules": (tune_rules.main, [], options_of(tune_rules.Tuning)),
     "splitgym render": (package.main, ["render"], options_of(package.Render)),
     "splitgym warm-up": (package.main, ["warm-up"], options_of(package.WarmUp)),
     "splitgym": (package.main, [], ["--help"]),
@@ -89,7 +90,7 @@ def stopped(tmp_path_factory):
                 file.write(text)
         patch.setattr(train_agent, "_run", begins)
         patch.setattr(compare, "_play", begins)
-        patch.setattr(tuned_rule.Tuning, "_best", begins)
+        patch.setattr(tune_rules.Tuning, "_best", begins)
         patch.setattr(package, "_agent", lambda name, env, make=package._agent: begins(make(name, env)))
         patch.setattr(package.WarmUp, "run", begins)
         patch.setattr(calibrate, "finish", begins)

@@ -26,9 +26,9 @@ from watched import drawn, is_one_line, watched
 
 import agents
 import splitgym
-from agents import algorithms, learned, tuned_rule
-from agents.hyperparameters import Hyperparameters
-from agents.run_folder import PolicyFolder, RunFolder
+from agents import algorithms, learned
+from agents.training.hyperparameters import Hyperparameters
+from agents.training.run_folder import PolicyFolder, RunFolder
 from experiments.calibrate.logs import Log
 from experiments.running import provenance
 from experiments.running.experiment import Job
@@ -41,6 +41,7 @@ from splitgym.inputs import InputError, reading
 from splitgym.learning.surrogate.calibration import Calibration
 from splitgym.scenario import ScenarioError, build, load
 from splitgym.scenario.errors import in_one_line
+from splitgym.schedulers import tuned_rule
 
 PACKAGE = Path(splitgym.__file__).parent
 ODD = (

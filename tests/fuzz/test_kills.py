@@ -19,10 +19,11 @@ import pytest
 from in_process import compare_in_this_process
 
 import train_agent
-from agents import compare, training
-from agents.learner_file import steps_done
+from agents import compare
 from agents.policy_file import Card, card_file, digest
-from agents.run_folder import PolicyFolder
+from agents.training import jobs
+from agents.training.learner_file import steps_done
+from agents.training.run_folder import PolicyFolder
 from experiments.running import Experiment
 from experiments.running import run as running
 from experiments.running.options import Options
@@ -77,10 +78,10 @@ def run_an_experiment():
 def in_this_process(monkeypatch):
     """Nothing is left to other processes, which would only take time to begin."""
 
-    def train_all(jobs, workers):
-        for job in jobs:
-            training.train(job)
-        yield [PolicyFolder(job.folder).progress().steps for job in jobs]
+    def train_all(asked, workers):
+        for job in asked:
+            jobs.train(job)
+        yield [PolicyFolder(job.folder).progress().steps for job in asked]
 
     def perform(measure, jobs):
         return ((job, measure(job.case, job.seed)) for job in jobs)

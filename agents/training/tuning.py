@@ -12,9 +12,9 @@ import optuna
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
-from agents.hyperparameters import LINEAR, Hyperparameters
-from agents.training import EXACT, POLL_S, VALIDATIONS, derived_seed
-from agents.validation import Validation
+from agents.training.hyperparameters import LINEAR, Hyperparameters
+from agents.training.jobs import EXACT, POLL_S, VALIDATIONS, derived_seed
+from agents.training.validation import Validation
 from splitgym.envs import SB3VecEnv
 from splitgym.evaluation.processes import TORCH_THREADS, interrupts_ignored, worker_pool
 
@@ -40,7 +40,7 @@ class Search:
     trials: int
     """Their number in all."""
     seed: int
-    """Of every trial's policy and episodes, and of the choice of trials; several workers also add chance."""
+    """Of every trial's policy and episodes, and of the choice of trials, which several workers do not repeat."""
 
     def run(self, workers: int) -> Iterator[int]:
         """Runs what trials are missing, in processes; yields how many are done, now and then."""
@@ -73,6 +73,7 @@ class Search:
         return self._tried(trial), trial.value
 
     def _study(self, seed: int) -> optuna.Study:
+        """The study in the folder; it is made if there is none."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         # In a URL some paths would mean something else, such as those with a question mark.
         connect = partial(sqlite3.connect, self.folder / STUDY, timeout=LOCKED_S)
@@ -86,6 +87,7 @@ class Search:
         )
 
     def _cost(self, trial: optuna.Trial) -> float:
+        """Mean time to target of a trial's best policy, s."""
         settings = self._tried(trial)
         environment = {**EXACT, **self.environment}
         validation = Validation(settings.algorithm, environment)

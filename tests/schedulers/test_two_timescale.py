@@ -4,8 +4,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-import agents
-import splitgym  # noqa: F401 - registers the environment
+from splitgym import schedulers
 from splitgym.allocation.baselines.two_timescale import slow_cut
 
 
@@ -20,7 +19,7 @@ def started(scenario="iot", seed=0, **options):
 @pytest.mark.parametrize("action", ["discrete", "continuous", "schedule"])
 def test_it_acts_in_every_encoding(action, framework):
     env = started(action=action, framework=framework)
-    agent = agents.make("two-timescale", env, swaps=5)
+    agent = schedulers.make("two-timescale", env, swaps=5)
     observation, info = env.reset(seed=0)
     for _ in range(3):
         chosen = agent.act(observation, info)
@@ -32,7 +31,7 @@ def test_it_acts_in_every_encoding(action, framework):
 def test_the_cut_layer_changes_only_with_a_period():
     """Every period it is the best on average over the last states, as many as are remembered."""
     env = started("bandwidth-limited", radio={"fading_correlation": 0.0})
-    agent = agents.make("two-timescale", env, period=3, samples=2)
+    agent = schedulers.make("two-timescale", env, period=3, samples=2)
     states, cuts = [], []
     for _ in range(7):
         states.append(env.state)
@@ -46,7 +45,7 @@ def test_the_cut_layer_changes_only_with_a_period():
 
 def test_subchannels_follow_the_channel_in_every_round():
     env = started("bandwidth-limited", radio={"fading_correlation": 0.0})
-    agent = agents.make("two-timescale", env, period=10)
+    agent = schedulers.make("two-timescale", env, period=10)
     dealt = []
     for _ in range(3):
         decision = agent.decide(env.state)
@@ -57,7 +56,7 @@ def test_subchannels_follow_the_channel_in_every_round():
 
 def test_it_begins_anew_with_an_episode():
     env, fresh = started("bandwidth-limited", seed=1), started("bandwidth-limited", seed=2)
-    agent, other = agents.make("two-timescale", env), agents.make("two-timescale", fresh)
+    agent, other = schedulers.make("two-timescale", env), schedulers.make("two-timescale", fresh)
     for _ in range(3):
         env.play(agent.decide(env.state))
     env.reset(seed=2)
@@ -74,4 +73,4 @@ def test_it_begins_anew_with_an_episode():
 @pytest.mark.parametrize("value", [0, 1.5])
 def test_options_are_checked(option, value):
     with pytest.raises(ValueError, match=f"{option} = {value}, allowed: whole numbers from 1"):
-        agents.make("two-timescale", started("toy"), **{option: value})
+        schedulers.make("two-timescale", started("toy"), **{option: value})

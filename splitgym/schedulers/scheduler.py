@@ -16,7 +16,7 @@ from splitgym.types import Decision, RoundState
 EACH_ITS_OWN = "make an agent for each environment"
 
 
-class Agent(ABC):
+class Scheduler(ABC):
     """A scheduler for one environment.
 
     Attributes:
@@ -26,7 +26,7 @@ class Agent(ABC):
     def __init__(self, env: gym.Env[Any, Any]) -> None:
         unwrapped = getattr(env, "unwrapped", env)
         if not isinstance(unwrapped, SplitLearningEnv):
-            raise TypeError(f"agents schedule a SplitLearning environment, not {unwrapped!r}")
+            raise TypeError(f"a scheduler needs a SplitLearning environment, not {unwrapped!r}")
         self.env = unwrapped
 
     @classmethod
@@ -36,11 +36,11 @@ class Agent(ABC):
 
     @abstractmethod
     def decide(self, state: RoundState) -> Decision:
-        """The decision for the round that is about to begin; `state` is what the scheduler may believe."""
+        """The decision for the next round; `state` is what the scheduler may believe."""
 
     @abstractmethod
     def act(self, observation: NDArray[np.float32], info: dict[str, Any]) -> NDArray[Any]:
-        """The action for the round that is about to begin; what the encoding cannot say is lost (`decide` is exact)."""
+        """The action for the next round; what the encoding cannot say is lost (`decide` is exact)."""
 
     def predict(
         self,
@@ -84,7 +84,7 @@ class Agent(ABC):
             )
 
 
-class Heuristic(Agent):
+class Heuristic(Scheduler):
     """A scheduler that decides from the believed state; no training."""
 
     def act(self, observation: NDArray[np.float32], info: dict[str, Any]) -> NDArray[Any]:

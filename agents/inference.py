@@ -1,4 +1,4 @@
-"""How a trained policy answers: the same in one environment and in many, while it learns and when it acts."""
+"""How a trained policy answers: the same in one environment and in many, in training and in use."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ def answer(
     policy: BasePolicy,
     observations: NDArray[np.float32],
     memory: Any,
-    begins: Bools,
+    episode_starts: Bools,
     deterministic: bool,
     masks: Bools | None = None,
     seed: int = 0,
@@ -26,15 +26,15 @@ def answer(
     Args:
         policy: The policy.
         observations: [N, observation].
-        memory: What the call of the round before gave; None: nothing is remembered.
-        begins: [N] whether an episode begins: a recurrent policy then forgets.
+        memory: Of the call of the round before; None: nothing is remembered.
+        episode_starts: [N] whether an episode starts: a recurrent policy then forgets.
         deterministic: Take the most likely actions; otherwise draw.
         masks: [N, values] of a policy that is told which clients are unavailable.
         seed: Of what is drawn.
     """
     told = {} if masks is None else {"action_masks": masks}
     with _drawing_from(seed):
-        actions, memory = policy.predict(observations, memory, begins, deterministic=deterministic, **told)
+        actions, memory = policy.predict(observations, memory, episode_starts, deterministic=deterministic, **told)
     return actions, memory
 
 

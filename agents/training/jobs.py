@@ -17,19 +17,19 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecMonitor
 
-from agents.checkpoints import Checkpoints, KeepFastest, KeepHighestReturn, LogRounds
-from agents.hyperparameters import Hyperparameters
-from agents.learner_file import load_learner, steps_done
 from agents.policy_file import Card, described, largest_change, save_weights
 from agents.provenance import versions
-from agents.run_folder import PolicyFolder, Progress
-from agents.validation import Score, Validation
+from agents.training.checkpoints import Checkpoints, KeepFastest, KeepHighestReturn, LogRounds
+from agents.training.hyperparameters import Hyperparameters
+from agents.training.learner_file import load_learner, steps_done
+from agents.training.run_folder import PolicyFolder, Progress
+from agents.training.validation import Score, Validation
 from splitgym.envs import SB3VecEnv
 from splitgym.evaluation.processes import START_METHOD, TORCH_THREADS, interrupts_ignored, worker_pool
 from splitgym.inputs import InputError
 
 TRAINING_SEEDS = 900_000
-"""Episodes of the training begin with seeds from below; environment i adds i."""
+"""Episodes of the training have seeds from below; environment i adds i."""
 VALIDATIONS = 12
 """How often a policy is validated while it learns on the surrogate."""
 EXACT: Mapping[str, Any] = {"task": {"evaluation_samples": None}}
@@ -108,7 +108,7 @@ def train(job: Job) -> None:
         folder.save_progress(Progress(done))
         return
     with _environments(job) as envs:
-        model = _begun_or_continued(job, folder, envs)
+        model = _started_or_continued(job, folder, envs)
         model.tensorboard_log = str(folder.path / "tensorboard")
         with _naming_divergence(model):
             model.learn(
@@ -131,12 +131,13 @@ def _naming_divergence(model: BaseAlgorithm) -> Iterator[None]:
         raise InputError(f"{said}, allowed: settings with smaller changes, such as a lower learning_rate") from error
 
 
-def _begun_or_continued(job: Job, folder: PolicyFolder, envs: VecEnv) -> BaseAlgorithm:
+def _started_or_continued(job: Job, folder: PolicyFolder, envs: VecEnv) -> BaseAlgorithm:
+    """The learner as it was saved last, or one that has learnt nothing."""
     # Its schedules are those of the whole training, whose steps may not be what they were.
     model = job.hyperparameters.model(envs, derived_seed(job.seed, 0))
     if folder.last.exists():
         load_learner(folder.last, model)
-        # Episodes begin anew, with seeds of their own.
+        # Episodes start again, with seeds of their own.
         model.set_random_seed(derived_seed(job.seed, model.num_timesteps))
     else:
         save_weights(folder.initial, model.policy)
@@ -144,7 +145,7 @@ def _begun_or_continued(job: Job, folder: PolicyFolder, envs: VecEnv) -> BaseAlg
 
 
 def derived_seed(seed: int, steps: int) -> int:
-    """The seed of a training that begins, or goes on, after so many steps; environment i adds i.
+    """The seed of a training that starts, or goes on, after so many steps; environment i adds i.
 
     Drawn, so that trainings with neighbouring seeds have no environments in common.
     """
@@ -152,6 +153,7 @@ def derived_seed(seed: int, steps: int) -> int:
 
 
 def _checkpoints(job: Job, folder: PolicyFolder, envs: VecEnv) -> Checkpoints:
+    """What keeps the best policy: by validation on the surrogate, by training episodes of real rounds."""
     card = partial(_card, job, envs, folder)
     if not job.on_surrogate:
         return KeepHighestReturn(folder, 1, card)
@@ -161,6 +163,7 @@ def _checkpoints(job: Job, folder: PolicyFolder, envs: VecEnv) -> Checkpoints:
 
 
 def _card(job: Job, envs: VecEnv, folder: PolicyFolder, model: BaseAlgorithm, score: Score) -> Card:
+    """What stands beside the weights of a policy."""
     environment, algorithm = job.environment, job.hyperparameters.algorithm
     return Card(
         algorithm=algorithm.name,
@@ -187,7 +190,7 @@ def _scenario_name(envs: VecEnv) -> str:
 
 @contextmanager
 def _environments(job: Job) -> Iterator[VecEnv]:
-    """Environments side by side; an exception ends their processes at once, Ctrl-C too."""
+    """Environments in parallel; an exception ends their processes at once, Ctrl-C too."""
     count = job.hyperparameters.environments
     if job.on_surrogate:
         envs = SB3VecEnv(count, threads=1, **{**EXACT, **job.environment})

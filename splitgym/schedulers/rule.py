@@ -1,12 +1,10 @@
-"""Rules: who takes part by one table, what they get by another, every pair of them."""
+"""Rules: which clients participate by one table, what they get by another; every pair of them."""
 
 from dataclasses import fields, replace
 from typing import Any
 
 import gymnasium as gym
 
-from agents.agent import Heuristic
-from agents.allocations import ALLOCATIONS, Allocate, Allocation
 from splitgym.allocation.selection.rules import (
     Deadline,
     Everybody,
@@ -21,6 +19,8 @@ from splitgym.allocation.selection.rules import (
 )
 from splitgym.arrays import Bools
 from splitgym.parts import Parts
+from splitgym.schedulers.allocations import ALLOCATIONS, Allocate, Allocation
+from splitgym.schedulers.scheduler import Heuristic
 from splitgym.types import Decision, RoundState
 
 SELECTIONS: Parts[type[Selection]] = Parts(
@@ -37,11 +37,11 @@ SELECTIONS: Parts[type[Selection]] = Parts(
         "unified": Unified,
     },
 )
-"""Who takes part, by name."""
+"""Which clients participate, by name."""
 
 
 class Rule(Heuristic):
-    """Selects clients by one rule, allocates cut layer, subchannels and powers by another, every round anew.
+    """Selects clients by one rule, allocates cut layer, subchannels and powers by another, in every round.
 
     What is drawn comes from the generator of the environment's action space: `env.action_space.seed(seed)` makes it
     repeatable.

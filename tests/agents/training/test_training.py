@@ -14,16 +14,17 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import agents
-import train_agent
-from agents import algorithms, checkpoints, training, validation
-from agents.checkpoints import KeepFastest
-from agents.hyperparameters import KEYS, Hyperparameters
-from agents.learner_file import CheckpointError, steps_done
+from agents import algorithms
 from agents.policy_file import Card
-from agents.run_folder import PolicyFolder
-from agents.training import derived_seed, train, train_all
-from agents.validation import Score, Validation
+from agents.training import checkpoints, jobs, validation
+from agents.training.checkpoints import KeepFastest
+from agents.training.hyperparameters import KEYS, Hyperparameters
+from agents.training.jobs import derived_seed, train, train_all
+from agents.training.learner_file import CheckpointError, steps_done
+from agents.training.run_folder import PolicyFolder
+from agents.training.validation import Score, Validation
 from splitgym.envs import SB3VecEnv
+from splitgym.evaluation import HELD_OUT
 
 
 def steps_of(folder):
@@ -116,12 +117,12 @@ def test_checkpoint_of_other_spaces_is_one_clear_error(policy, tmp_path):
 def test_training_validation_and_comparison_have_seeds_of_their_own():
     seeds = {derived_seed(seed, steps) for seed in range(200) for steps in (0, 10**5, 10**6)}
     assert len(seeds) > 590
-    assert 0 <= min(seeds) <= max(seeds) < training.TRAINING_SEEDS
+    assert 0 <= min(seeds) <= max(seeds) < jobs.TRAINING_SEEDS
     most = max(
         Hyperparameters.read(a, learner).environments for a in algorithms.ALGORITHMS.values() for learner in KEYS
     )
-    assert training.TRAINING_SEEDS + most <= validation.SEEDS
-    assert validation.SEEDS + validation.EPISODES <= train_agent.HELD_OUT
+    assert jobs.TRAINING_SEEDS + most <= validation.SEEDS
+    assert validation.SEEDS + validation.EPISODES <= HELD_OUT
 
 
 def test_validation_is_the_episodes_of_the_single_environment(policy):
@@ -150,7 +151,7 @@ def test_the_best_policy_of_a_training_is_kept(tmp_path, monkeypatch):
     """Costs are made up: the second of the measurements is the best, also after going on."""
     costs = iter([9.0, 3.0, 5.0, 4.0, *[8.0] * 9])
     monkeypatch.setattr(KeepFastest, "_score", lambda _: Score(cost := next(costs), {"made_up": cost}))
-    monkeypatch.setattr(training, "VALIDATIONS", 4)
+    monkeypatch.setattr(jobs, "VALIDATIONS", 4)
     folder = trained(tmp_path / "run", steps=256)
     assert Card.read(folder / "policy.toml").score == {"made_up": 3.0}
     train(job(folder, steps=512))
@@ -171,7 +172,7 @@ def test_worker_that_is_killed_ends_real_training(tmp_path, monkeypatch):
         vec_env.processes[1].kill()
         return vec_env
 
-    monkeypatch.setattr(training, "SubprocVecEnv", killing)
+    monkeypatch.setattr(jobs, "SubprocVecEnv", killing)
     with pytest.raises((EOFError, ConnectionError)):
         trained(tmp_path / "run", learner="train", environments=2)
 
@@ -320,7 +321,7 @@ def rates(monkeypatch):
         update(optimizer, rate)
 
     monkeypatch.setattr(base_class, "update_learning_rate", noting)
-    monkeypatch.setattr(training, "VALIDATIONS", 1)
+    monkeypatch.setattr(jobs, "VALIDATIONS", 1)
     return seen
 
 
@@ -356,7 +357,7 @@ def test_a_training_that_goes_on_has_the_rates_of_one_that_was_not_stopped(tmp_p
     whole = list(rates)
     rates.clear()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training.LogRounds, "_on_step", lambda callback: callback.num_timesteps <= 192)
+        patch.setattr(jobs.LogRounds, "_on_step", lambda callback: callback.num_timesteps <= 192)
         train(falling(folder(tmp_path / "stopped"), "ppo", 256))
     assert rates == whole[:3]
     train(falling(tmp_path / "stopped", "ppo", 256))
@@ -378,7 +379,7 @@ def test_other_schedules_fall_likewise():
 @pytest.mark.parametrize("name", algorithms.ALGORITHMS)
 def test_one_rollout_trains(name, tmp_path, monkeypatch):
     """The card says by how much; independently: against a learner of the same seed that has learnt nothing."""
-    monkeypatch.setattr(training, "VALIDATIONS", 1)
+    monkeypatch.setattr(jobs, "VALIDATIONS", 1)
     made = falling(tmp_path, name, 17 if name == "tqc" else 1)
     train(made)
     assert made.hyperparameters.updates == (5 if name == "tqc" else 1)
@@ -391,7 +392,7 @@ def test_one_rollout_trains(name, tmp_path, monkeypatch):
 
 
 def test_an_off_policy_algorithm_keeps_nothing_from_before_it_learnt(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "VALIDATIONS", 30)
+    monkeypatch.setattr(jobs, "VALIDATIONS", 30)
     train(job(tmp_path, "tqc", steps=40))
     card = Card.read(tmp_path / "policy.toml")
     assert card.steps > 16

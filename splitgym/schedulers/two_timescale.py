@@ -5,8 +5,8 @@ from typing import Any
 
 import gymnasium as gym
 
-from agents.agent import Heuristic
 from splitgym.allocation.baselines.two_timescale import fast_decision, slow_cut
+from splitgym.schedulers.scheduler import Heuristic
 from splitgym.types import Decision, Plan, RoundState
 
 
@@ -36,7 +36,7 @@ class TwoTimescale(Heuristic):
         self._cut_layer = 1
 
     def decide(self, state: RoundState) -> Decision:
-        """The cut layer of the slow scale, anew at the beginning of a period; the rest for this round.
+        """The cut layer of the slow scale, chosen at the start of a period; the rest for this round.
 
         Raises:
             ValueError: the state is not the present one of the environment, whose states are remembered.

@@ -1,10 +1,10 @@
-"""`random`: every part of the decision by chance; ablation a) of the paper with random clients."""
+"""`random`: every part of the decision at random; ablation a) of the paper with random clients."""
 
 import numpy as np
 
-from agents.agent import Heuristic
 from splitgym.allocation import even_psd
 from splitgym.allocation.baselines.allocators import at_random
+from splitgym.schedulers.scheduler import Heuristic
 from splitgym.types import Decision, RoundState
 
 

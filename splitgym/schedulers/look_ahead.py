@@ -7,32 +7,32 @@ from typing import Any, Literal
 import gymnasium as gym
 import numpy as np
 
-from agents.agent import Heuristic
-from agents.registry import make, parse
-from agents.rule import Rule
 from splitgym.arrays import Floats
 from splitgym.envs import SplitLearningEnv
+from splitgym.schedulers.registry import make, parse
+from splitgym.schedulers.rule import Rule
+from splitgym.schedulers.scheduler import Heuristic
 from splitgym.types import Decision, RoundState
 
-SHARES = (0.25, 0.5, 0.75)
+FRACTIONS = (0.25, 0.5, 0.75)
 """The default candidates select about so many of all clients."""
 WEIGHTS = (0.0, 0.5, 1.0)
 """w of `unified` among the default candidates."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What one rule did in a copy of the world in n rounds; whoever follows it in the world itself finds the same."""
+class Rollout:
+    """What one rule did in n rounds of a copy of the world; followed in the world itself, the same happens."""
 
     rule: Rule
     aggregation_ratio: float
     """phi that the rule was given."""
     first_round: int
-    """Rounds done in the episode when it begins."""
+    """Rounds done in the episode at its start."""
     decisions: tuple[Decision, ...]
     """[n]."""
     elapsed_s: Floats
-    """[n + 1] simulated time at its begin and after each of its rounds."""
+    """[n + 1] simulated time at its start and after each of its rounds."""
     accuracy: Floats
     """[n + 1] likewise: test accuracy as last measured."""
     reaches_target: bool
@@ -54,7 +54,7 @@ class Plan:
         spread = float(time_s @ time_s)
         return float(time_s @ self.accuracy) / spread if spread > 0 else -inf
 
-    def better_than(self, other: "Plan | None") -> bool:
+    def better_than(self, other: "Rollout | None") -> bool:
         """Whether it reaches the target earlier or, if neither reaches it, gains more per second."""
         return other is None or (self.target_s, -self.gain_per_s) < (other.target_s, -other.gain_per_s)
 
@@ -64,31 +64,31 @@ class LookAhead(Heuristic):
 
     The copy draws the same random numbers as the episode will, so what a candidate did there is what will happen. The
     candidates are tried at the scenario's phi, then the best of them at the other levels, if the framework leaves phi
-    to choose. With `until="target"` a plan that reaches the target is only given up for one that reaches it earlier:
+    to choose. With `until="target"` a rollout that reaches the target is only given up for one that reaches it earlier:
     the oracle is then never later than the best of its candidates at the scenario's phi, played all the time on the
-    truth. It also knows which mini-batches will be lucky; part of its lead is of that kind.
+    truth. It also knows which mini-batches will help by accident; part of its lead is of that kind.
 
-    With an encoding of actions that cannot say all of a decision the episode leaves the plan, and every round is
-    planned anew.
+    With an encoding of actions that cannot say all of a decision the episode leaves the rollout, and every round is
+    looked at again.
 
     Args:
         env: The environment.
         horizon: Rounds for which a choice is kept; 1: the one-step look-ahead.
         until: How far it looks: for the horizon, by accuracy gained per second; or until the target is reached or
             a budget is spent, by the time of the target.
-        candidates: Rules as in `agents.parse`, with + between them; None: everybody, `unified` with w = 0, 0.5 and 1,
-            and a quarter, half and three quarters of the clients by each of `loss-per-second-k`, `fastest-k` and
-            `highest-loss-k`.
+        candidates: Rules as `splitgym.schedulers.parse` reads them, with + between them; None: everybody, `unified`
+            with w = 0, 0.5 and 1, and a quarter, half and three quarters of the clients by each of
+            `loss-per-second-k`, `fastest-k` and `highest-loss-k`.
 
     Attributes:
         candidates: Names of the rules that it tries.
-        plan: What is being played; None before the first decision.
+        rollout: What is being played; None before the first decision.
 
     Raises:
         ValueError: an option is not allowed; the message names it.
     """
 
-    plan: Plan | None = None
+    rollout: Rollout | None = None
 
     def __init__(
         self,
@@ -108,29 +108,30 @@ class LookAhead(Heuristic):
         self._rules = [_rule(name, self.env) for name in self.candidates]
 
     def decide(self, state: RoundState) -> Decision:
-        """What the plan says, remade every `horizon` rounds; once the target is reached its rule goes on.
+        """What the rollout says, remade every `horizon` rounds; once the target is reached its rule goes on.
 
         Raises:
             ValueError: the state is not the present one of the environment, which is what is looked at.
         """
         self.expect_own_state(state)
-        plan = self.plan if self.plan is not None and _is_followed(self.plan, state) else None
-        if plan is None or self._must_look(plan, state.round):
-            plan = self._look(plan)
-        self.plan = plan
-        done = state.round - plan.first_round
-        if done < len(plan.decisions):
-            return plan.decisions[done]
-        return _decide(plan.rule, self.env.truth, plan.aggregation_ratio)
+        rollout = self.rollout if self.rollout is not None and _is_followed(self.rollout, state) else None
+        if rollout is None or self._must_look(rollout, state.round):
+            rollout = self._look(rollout)
+        self.rollout = rollout
+        done = state.round - rollout.first_round
+        if done < len(rollout.decisions):
+            return rollout.decisions[done]
+        return _decide(rollout.rule, self.env.truth, rollout.aggregation_ratio)
 
-    def _must_look(self, plan: Plan, at_round: int) -> bool:
-        over = at_round >= plan.first_round + len(plan.decisions)
-        return not plan.reaches_target if over else at_round % self._horizon == 0
+    def _must_look(self, rollout: Rollout, at_round: int) -> bool:
+        over = at_round >= rollout.first_round + len(rollout.decisions)
+        return not rollout.reaches_target if over else at_round % self._horizon == 0
 
-    def _look(self, plan: Plan | None) -> Plan:
-        """The best plan from here on; the present one stays if it reaches the target and none does so earlier."""
+    def _look(self, rollout: Rollout | None) -> Rollout:
+        """The best rollout from here on; the present one stays if it reaches the target and none does so earlier."""
         first, *others = self._rules
-        best = self._better(plan if plan is not None and plan.reaches_target else None, first, first.aggregation_ratio)
+        before = rollout if rollout is not None and rollout.reaches_target else None
+        best = self._better(before, first, first.aggregation_ratio)
         for rule in others:
             best = self._better(best, rule, rule.aggregation_ratio)
         if self.env.framework.aggregates and np.isnan(self.env.truth.prescribed_ratio):
@@ -140,20 +141,20 @@ class LookAhead(Heuristic):
                     best = self._better(best, rule, ratio)
         return best
 
-    def _better(self, best: Plan | None, rule: Rule, aggregation_ratio: float) -> Plan:
+    def _better(self, best: Rollout | None, rule: Rule, aggregation_ratio: float) -> Rollout:
         tried = self._try(rule, aggregation_ratio, inf if best is None else best.target_s)
         return tried if best is None or tried.better_than(best) else best
 
-    def _try(self, rule: Rule, aggregation_ratio: float, until_s: float) -> Plan:
+    def _try(self, rule: Rule, aggregation_ratio: float, until_s: float) -> Rollout:
         """Plays a rule on a copy of the world; not beyond a time at which the target is reached anyway."""
         world, goal = self.env.fork(), self.env.scenario.episode
-        begin = world.truth.world(0)
+        start = world.truth.world(0)
         decisions: list[Decision] = []
-        progress = [(float(begin.elapsed_s), float(begin.accuracy))]
+        progress = [(float(start.elapsed_s), float(start.accuracy))]
         reaches_target = False
         while (
             not reaches_target
-            and len(decisions) < min(self._rounds, goal.max_rounds - begin.round)
+            and len(decisions) < min(self._rounds, goal.max_rounds - start.round)
             and progress[-1][0] < min(goal.time_budget_s, until_s)
         ):
             decisions.append(_decide(rule, world.truth.world(0), aggregation_ratio))
@@ -162,7 +163,7 @@ class LookAhead(Heuristic):
             progress.append((float(after.elapsed_s), float(after.accuracy)))
             reaches_target = after.elapsed_s <= goal.time_budget_s and after.accuracy >= goal.target_accuracy
         elapsed_s, accuracy = np.array(progress).T
-        return Plan(rule, aggregation_ratio, int(begin.round), tuple(decisions), elapsed_s, accuracy, reaches_target)
+        return Rollout(rule, aggregation_ratio, int(start.round), tuple(decisions), elapsed_s, accuracy, reaches_target)
 
 
 def _rule(name: str, env: SplitLearningEnv) -> Rule:
@@ -174,7 +175,7 @@ def _rule(name: str, env: SplitLearningEnv) -> Rule:
 
 
 def _default(clients: int) -> list[str]:
-    numbers = sorted({max(1, round(share * clients)) for share in SHARES})
+    numbers = sorted({max(1, round(fraction * clients)) for fraction in FRACTIONS})
     rules = ("loss-per-second-k", "fastest-k", "highest-loss-k")
     return ["greedy", *(f"unified:w={w:g}" for w in WEIGHTS), *(f"{rule}:k={k}" for rule in rules for k in numbers)]
 
@@ -184,7 +185,7 @@ def _decide(rule: Rule, truth: RoundState, aggregation_ratio: float) -> Decision
     return rule.decide(replace(truth, prescribed_ratio=truth.ratio(aggregation_ratio)))
 
 
-def _is_followed(plan: Plan, state: RoundState) -> bool:
-    """Whether the episode is where the plan foresaw it; when the plan is over, it has been followed to its end."""
-    done = int(state.round) - plan.first_round
-    return done > len(plan.decisions) or (done >= 0 and plan.elapsed_s[done] == state.elapsed_s)
+def _is_followed(rollout: Rollout, state: RoundState) -> bool:
+    """Whether the episode is where the rollout foresaw it; one that is over has been followed to its end."""
+    done = int(state.round) - rollout.first_round
+    return done > len(rollout.decisions) or (done >= 0 and rollout.elapsed_s[done] == state.elapsed_s)

@@ -1,7 +1,4 @@
-"""Rules whose parameters were tuned to a scenario on training seeds of the surrogate: what has to be beaten.
-
-`python -m agents.tuned_rule --scenario iot` tunes them and notes what it found in `agents/tuned/rules.toml`.
-"""
+"""Tunes rules to a scenario on training seeds of the surrogate, and writes what it finds to their table."""
 
 import signal
 
@@ -15,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -23,60 +19,22 @@ import numpy as np
 import tomli_w
 import tyro
 
-from agents.agent import Heuristic
-from agents.rule import Rule
 from splitgym import command_line
-from splitgym.files import read_toml
-from splitgym.inputs import InputError, reading
+from splitgym.evaluation import run_episodes
+from splitgym.evaluation.processes import check_workers, interrupts_ignored, worker_pool
+from splitgym.inputs import InputError
 from splitgym.outputs import write_text
-from splitgym.parts import suggest
-from splitgym.scenario import in_commands
-from splitgym.types import Decision, RoundState
+from splitgym.schedulers import tuned_rule
+from splitgym.schedulers.rule import Rule
+from splitgym.schedulers.tuned_rule import FIXED, RULES
 
-TABLE = Path(__file__).parent / "tuned" / "rules.toml"
-FIXED = "best-fixed"
-"""The rule that holds the cut layer, too, and looks at nobody's loss."""
-RULES = (FIXED, "fastest-k", "highest-loss-k", "loss-per-second-k", "deadline", "unified")
 STAGES = ((2, 48), (8, 12), (24, 4), (64, 1))
-"""Episodes that every candidate plays, and how many candidates then stay in."""
-
-
-class TunedRule(Heuristic):
-    """A rule with the parameters, cut layer and phi that take the shortest time to the target on the surrogate.
-
-    Args:
-        env: The environment.
-        rule: One of `RULES`. `best-fixed`: the same cut layer, phi and number of clients in every round, who are the
-            fastest or have slots. The others choose as their names say, at a cut layer that is held or searched.
-            Subchannels and powers are those of the descent.
-        scenario: For which it was tuned; None: the environment's.
-
-    Raises:
-        ValueError: there is no such rule.
-        InputError: it was not tuned for a scenario of that name, the message says how to; or the table is broken.
-    """
-
-    def __init__(self, env: gym.Env[Any, Any], rule: str, scenario: str | None = None) -> None:
-        super().__init__(env)
-        _check_rule(rule)
-        name = scenario or self.env.scenario.name
-        tuned = {of: rules for of, rules in _table().items() if rule in rules}
-        if name not in tuned:
-            raise InputError(
-                f"{rule!r} is not tuned for scenario {name!r} in {str(TABLE)!r}, allowed: {', '.join(tuned) or 'none'};"
-                f" tune it with: python -m agents.tuned_rule --scenario {in_commands(name)} --rules {rule}"
-            )
-        with reading(f"rule {rule!r} of scenario {name!r} in {str(TABLE)!r}"):
-            self._rule = Rule(self.env, **tuned[name][rule]["options"])
-
-    def decide(self, state: RoundState) -> Decision:
-        """What the rule says."""
-        return self._rule.decide(state)
+"""Episodes that every candidate plays, and how many candidates are then left."""
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """Tune rules to a scenario on the surrogate, and note what was found in agents/tuned/rules.toml."""
+    """Tune rules to a scenario on the surrogate, and write what was found to the table of tuned rules."""
 
     scenario: str = "iot"
     """Preset name or path of a TOML file."""
@@ -86,36 +44,30 @@ class Tuning:
     """Processes."""
 
     def run(self) -> None:
-        """Candidates play ever more episodes, and ever fewer of them stay in."""
-        # Only a tuning needs pandas and what else the evaluation imports.
-        from splitgym.evaluation.processes import check_workers  # noqa: PLC0415
-
+        """Candidates play ever more episodes, and ever fewer of them are left."""
         with command_line.checking_input():
             check_workers(self.workers)
             if not self.rules:
                 raise InputError(f"--rules names none, allowed: {', '.join(RULES)}")
             for rule in self.rules:
-                _check_rule(rule)
-            _table()
+                tuned_rule.check_rule(rule)
+            tuned_rule.table()
             env: Any = gym.make("splitgym:SplitLearning-v0", scenario=self.scenario, learner="surrogate").unwrapped
         for rule in self.rules:
             options, time_s = self._best(list(_candidates(rule, env)))
             print(f"{rule}: {time_s:.1f} s with {options}", flush=True)
-            table = _table()
+            table = tuned_rule.table()
             table.setdefault(env.scenario.name, {})[rule] = {
-                "command": f"python -m agents.tuned_rule --scenario {self.scenario} --rules {rule}",
+                "command": f"python -m agents.training.tune_rules --scenario {self.scenario} --rules {rule}",
                 "time_to_target_s": round(time_s, 1),
                 "episodes": STAGES[-1][0],
                 "options": options,
             }
             ordered = {name: dict(sorted(rules.items())) for name, rules in sorted(table.items())}
-            write_text(TABLE, tomli_w.dumps(ordered))
+            write_text(tuned_rule.TABLE, tomli_w.dumps(ordered))
 
     def _best(self, candidates: list[dict[str, Any]]) -> tuple[dict[str, Any], float]:
         """Options of the best candidate and its mean time to target, s."""
-        # As above.
-        from splitgym.evaluation.processes import interrupts_ignored, worker_pool  # noqa: PLC0415
-
         with worker_pool(self.workers) as pool:
             for episodes, stay in STAGES:
                 with interrupts_ignored():
@@ -156,30 +108,9 @@ def _rounded(seconds: float) -> float:
 
 def _time_to_target_s(scenario: str, seeds: Sequence[int], options: Mapping[str, Any]) -> float:
     """Mean simulated time to target, s; an episode that misses it counts with the time budget."""
-    # As above.
-    from splitgym.evaluation import run_episodes  # noqa: PLC0415
-
     settings = {"scenario": scenario, "learner": "surrogate"}
     episodes = run_episodes("tuned", partial(Rule, **options), seeds, settings)
     return float(np.mean([episode.time_to_target_s for episode in episodes]))
-
-
-def _check_rule(rule: str) -> None:
-    if rule not in RULES:
-        raise ValueError(f"rule = {rule!r} is unknown, {suggest(rule, RULES)}")
-
-
-def _table() -> dict[str, Any]:
-    """What was tuned: by scenario, by rule."""
-    if not TABLE.exists():
-        return {}
-    with reading(f"table of rules {str(TABLE)!r}"):
-        table = read_toml(TABLE)
-        for scenario, rules in table.items():
-            for rule, found in rules.items():
-                if not isinstance(found, dict):
-                    raise TypeError(f"{scenario}.{rule} = {found!r}, allowed: a table")
-    return table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -190,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _command(arguments: list[str]) -> None:
     about = command_line.about(inspect.getdoc(Tuning))
     with command_line.parsing():
-        tuning = tyro.cli(Tuning, prog="python -m agents.tuned_rule", args=arguments, description=about)
+        tuning = tyro.cli(Tuning, prog="python -m agents.training.tune_rules", args=arguments, description=about)
     tuning.run()
 
 

@@ -12,15 +12,15 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents import policy_file
-from agents.learner_file import save_learner
 from agents.policy_file import Card
-from agents.run_folder import PolicyFolder, Progress
-from agents.validation import Score, Validation
+from agents.training.learner_file import save_learner
+from agents.training.run_folder import PolicyFolder, Progress
+from agents.training.validation import Score, Validation
 
 MINIMUM_EPISODES = 5
 """Episodes without which a mean return says little."""
 PROGRESS_S = 0.5
-"""Seconds between two notes of how far the training is."""
+"""Seconds between two savings of how far the training is."""
 
 
 class LogRounds(BaseCallback):
@@ -33,6 +33,7 @@ class LogRounds(BaseCallback):
         self._values: dict[str, list[float]] = defaultdict(list)
 
     def _on_step(self) -> bool:
+        """Keeps what the environments said of this step."""
         infos, dones = self.locals["infos"], self.locals["dones"]
         every_round = all("reward_terms" in info for info in infos)
         for info, done in zip(infos, dones, strict=True):
@@ -52,6 +53,7 @@ class LogRounds(BaseCallback):
         self._values.clear()
 
     def _round(self, info: Mapping[str, Any]) -> None:
+        """Keeps what was decided in a round, and what it cost."""
         for name, value in info["reward_terms"].items():
             self._values[f"reward/{name}"].append(value)
         self._values["round/latency_s"].append(info["round_latency_s"])
@@ -76,7 +78,7 @@ class Checkpoints(BaseCallback):
 
     @abstractmethod
     def _score(self) -> Score | None:
-        """How good the policy is now; None: nobody can tell yet."""
+        """How good the policy is now; None: it cannot be told yet."""
 
     def _on_training_start(self) -> None:
         policy_file.name_card(self._folder.policy)
@@ -100,6 +102,7 @@ class Checkpoints(BaseCallback):
         self._save(score)
 
     def _save(self, score: Score | None) -> None:
+        """Saves the learner, and the policy if its score is the best so far."""
         if score is not None and (self._best is None or score.cost < self._best):
             self._best = score.cost
             card = replace(self._card(self.model, score), cost=score.cost)
@@ -129,7 +132,7 @@ class KeepFastest(Checkpoints):
 
 
 class KeepHighestReturn(Checkpoints):
-    """Keeps the policy whose recent training episodes had the highest mean return: real rounds are dear."""
+    """Keeps the policy whose recent training episodes had the highest mean return: real rounds are expensive."""
 
     def _score(self) -> Score | None:
         returns = [episode["r"] for episode in self.model.ep_info_buffer or ()]

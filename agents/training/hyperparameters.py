@@ -32,7 +32,7 @@ MOST_BYTES = 2**16
 MOST_ALIASES = 20
 """Places in a file that repeat what stands elsewhere in it: of few places that repeat each other grows a bomb."""
 LINEAR = "lin_"
-"""What begins so falls from the number behind it in equal steps, one for each update, and is above 0 in the last."""
+"""So starts a value that falls from the number behind it, in equal steps, one for each update; the last is above 0."""
 SCHEDULED = ("learning_rate", "clip_range", "clip_range_vf")
 """What may fall during the training."""
 MOST_TRANSITIONS = 10**8
@@ -59,7 +59,7 @@ BOUNDS: Mapping[str, tuple[float, float]] = {
 }
 """Least and most of a number; of all others 0 and `MOST`."""
 BY_ITSELF = "auto"
-"""Stable-Baselines3's word for a value that is learnt, with an underscore and a number for its beginning."""
+"""Stable-Baselines3's word for a value that is learnt, with an underscore and a number for its start."""
 ABSENT_ONLY = (
     "action_noise",
     "replay_buffer_class",
@@ -82,7 +82,7 @@ class Hyperparameters:
     least_steps: int
     """Environment steps to learn from; rounded up to whole rollouts, they are `steps`."""
     environments: int
-    """Environments side by side."""
+    """Environments in parallel."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """Of the learner's class, as in the file."""
 
@@ -187,7 +187,7 @@ class Hyperparameters:
             arguments["policy_kwargs"] = self.policy_arguments
         model = self.algorithm.learner_class(self.algorithm.policy_class, env, seed=seed, device="cpu", **arguments)
         if not all(bool(torch.isfinite(weights).all()) for weights in model.policy.parameters()):
-            raise InputError(f"policy_kwargs = {self.policy_arguments!r} begin with weights that are not finite")
+            raise InputError(f"policy_kwargs = {self.policy_arguments!r} start with weights that are not finite")
         return model
 
     def _setting(self, name: str) -> Any:
@@ -208,7 +208,7 @@ def _yaml(path: Path) -> Any:
 
 
 def _start(name: str, value: Any) -> float:
-    """The value with which a setting begins that may fall.
+    """The value at the start of a setting that may fall.
 
     Raises:
         InputError: it is not above 0.

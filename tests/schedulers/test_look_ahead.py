@@ -6,9 +6,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-import agents
-import splitgym  # noqa: F401 - registers the environment
-from agents.look_ahead import LookAhead, Plan
+from splitgym import schedulers
+from splitgym.schedulers.look_ahead import LookAhead, Rollout
 
 RULES = "greedy+fastest-k:k=1+highest-loss-k:k=1"
 
@@ -28,18 +27,20 @@ def finished(env, agent):
     return info
 
 
-def plan(elapsed_s, accuracy, reaches_target=False):
-    return Plan(None, 0.0, 0, (None,) * (len(elapsed_s) - 1), np.array(elapsed_s), np.array(accuracy), reaches_target)
+def rollout(elapsed_s, accuracy, reaches_target=False):
+    return Rollout(
+        None, 0.0, 0, (None,) * (len(elapsed_s) - 1), np.array(elapsed_s), np.array(accuracy), reaches_target
+    )
 
 
 @pytest.mark.parametrize("until", ["horizon", "target"])
 def test_what_it_foresees_happens_to_the_bit(until):
     # Noise on the knowledge, load, fading and dropouts: all of it has to be the same in the copy.
     env = started("iot", clients={"count": 4, "dropout_probability": 0.2}, episode={"max_rounds": 7})
-    agent = agents.make("look-ahead", env, horizon=3, until=until, candidates="greedy+fastest-k:k=2")
+    agent = schedulers.make("look-ahead", env, horizon=3, until=until, candidates="greedy+fastest-k:k=2")
     for number in range(7):
         decision = agent.decide(env.state)
-        foreseen, done = agent.plan, number - agent.plan.first_round
+        foreseen, done = agent.rollout, number - agent.rollout.first_round
         *_, info = env.play(decision)
         assert info["elapsed_s"] == foreseen.elapsed_s[done + 1]
         assert info["accuracy"] == foreseen.accuracy[done + 1]
@@ -47,7 +48,7 @@ def test_what_it_foresees_happens_to_the_bit(until):
 
 def test_a_fork_has_the_same_future_and_leaves_the_world_alone():
     env, untouched = started("iot", seed=4), started("iot", seed=4)
-    greedy = agents.make("greedy", env)
+    greedy = schedulers.make("greedy", env)
     for _ in range(2):
         decisions = []
         fork = env.fork()
@@ -67,11 +68,11 @@ def test_a_fork_has_the_same_future_and_leaves_the_world_alone():
 @pytest.mark.parametrize("seed", [0, 1])
 def test_it_plays_what_gains_most_per_second(seed):
     env = started(seed=seed, framework="psl", task={"evaluation_samples": None})
-    agent = agents.make("look-ahead", env, horizon=12, candidates=RULES)
+    agent = schedulers.make("look-ahead", env, horizon=12, candidates=RULES)
     gains = {}
     for name in RULES.split("+"):
-        rule_name, options = agents.parse(name)
-        rule, fork = agents.make(rule_name, env, **options), env.fork()
+        rule_name, options = schedulers.parse(name)
+        rule, fork = schedulers.make(rule_name, env, **options), env.fork()
         points = [(0.0, float(fork.truth.accuracy[0]))]
         for _ in range(12):
             fork.play(rule.decide(fork.truth.world(0)).batch())
@@ -79,7 +80,7 @@ def test_it_plays_what_gains_most_per_second(seed):
         gains[name] = np.polyfit(*np.array(points).T, 1)[0]
     assert len({round(gain, 6) for gain in gains.values()}) == 3
     agent.decide(env.state)
-    assert agent.plan.gain_per_s == pytest.approx(max(gains.values()), rel=1e-9)
+    assert agent.rollout.gain_per_s == pytest.approx(max(gains.values()), rel=1e-9)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -88,9 +89,9 @@ def test_until_the_target_it_is_never_later_than_its_best_candidate(seed):
     times = []
     for name, options in (("greedy", {}), ("fastest-k", {"k": 1}), ("highest-loss-k", {"k": 1})):
         env = started(seed=seed, **settings)
-        times.append(finished(env, agents.make(name, env, **options))["elapsed_s"])
+        times.append(finished(env, schedulers.make(name, env, **options))["elapsed_s"])
     env = started(seed=seed, **settings)
-    agent = agents.make("look-ahead", env, horizon=10, until="target", candidates=RULES)
+    agent = schedulers.make("look-ahead", env, horizon=10, until="target", candidates=RULES)
     info = finished(env, agent)
     assert info["accuracy"] >= 0.35
     assert info["elapsed_s"] <= min(times)
@@ -98,14 +99,14 @@ def test_until_the_target_it_is_never_later_than_its_best_candidate(seed):
 
 def test_it_decides_on_the_truth():
     env = started("iot", knowledge={"channel_error_db": 20.0})
-    decision = agents.make("look-ahead", env, horizon=1, candidates="greedy").decide(env.state)
-    greedy = agents.make("greedy", env)
+    decision = schedulers.make("look-ahead", env, horizon=1, candidates="greedy").decide(env.state)
+    greedy = schedulers.make("greedy", env)
     assert np.array_equal(decision.assignment, greedy.decide(env.truth).assignment)
     assert not np.array_equal(decision.assignment, greedy.decide(env.state).assignment)
 
 
 def test_phi_is_tried_where_it_is_to_choose():
-    """All rounds of the first plans gain nothing, so the shorter round wins; with phi = 1 it is the shortest."""
+    """All rounds of the first rollouts gain nothing, so the shorter round wins; with phi = 1 it is the shortest."""
     for framework, levels, phi in (("epsl", (0.0, 1.0), 1.0), ("epsl", (0.0,), 0.0), ("psl", (0.0, 1.0), 0.0)):
         env = started(
             framework=framework,
@@ -113,13 +114,13 @@ def test_phi_is_tried_where_it_is_to_choose():
             training={"aggregation_ratio": 0.0},
             episode={"target_accuracy": 0.05},
         )
-        agent = agents.make("look-ahead", env, until="target", candidates="greedy")
+        agent = schedulers.make("look-ahead", env, until="target", candidates="greedy")
         assert agent.decide(env.state).aggregation_ratio == phi
 
 
 def test_a_prescribed_phi_is_kept():
     env = started(framework="epsl-pt", training={"switch_round": 2})
-    agent = agents.make("look-ahead", env, horizon=4, candidates="greedy")
+    agent = schedulers.make("look-ahead", env, horizon=4, candidates="greedy")
     ratios = []
     for _ in range(4):
         ratios.append(agent.decide(env.state).aggregation_ratio)
@@ -129,26 +130,26 @@ def test_a_prescribed_phi_is_kept():
 
 def test_it_looks_every_horizon_and_after_the_target_no_more():
     env = started(episode={"target_accuracy": 0.3, "stop_at_target": False, "max_rounds": 60})
-    agent = agents.make("look-ahead", env, horizon=4, candidates="greedy")
+    agent = schedulers.make("look-ahead", env, horizon=4, candidates="greedy")
     begun, reached = [], False
     for _ in range(60):
         agent.decide(env.state)
-        begun.append(agent.plan.first_round)
+        begun.append(agent.rollout.first_round)
         *_, info = env.play(agent.decide(env.state))
         reached |= info["accuracy"] >= 0.3
         if reached:
             break
     assert begun == [4 * (number // 4) for number in range(len(begun))]
-    last = agent.plan
+    last = agent.rollout
     for _ in range(6):
         env.play(agent.decide(env.state))
-    assert agent.plan is last
+    assert agent.rollout is last
 
 
 @pytest.mark.parametrize("action", ["discrete", "continuous", "schedule"])
 def test_it_acts_in_every_encoding_and_begins_anew_with_an_episode(action):
     env = started(action=action)
-    agent = agents.make("look-ahead", env, horizon=3, candidates="greedy+fastest-k:k=1")
+    agent = schedulers.make("look-ahead", env, horizon=3, candidates="greedy+fastest-k:k=1")
     observation, info = env.reset(seed=0)
     for _ in range(5):
         chosen = agent.act(observation, info)
@@ -156,21 +157,21 @@ def test_it_acts_in_every_encoding_and_begins_anew_with_an_episode(action):
         observation, *_, info = env.step(chosen)
     observation, info = env.reset(seed=1)
     agent.act(observation, info)
-    assert (agent.plan.first_round, agent.plan.elapsed_s[0]) == (0, 0.0)
+    assert (agent.rollout.first_round, agent.rollout.elapsed_s[0]) == (0, 0.0)
 
 
-def test_an_episode_that_left_the_plan_is_planned_anew():
+def test_an_episode_that_left_the_rollout_is_looked_at_again():
     env = started()
-    agent = agents.make("look-ahead", env, horizon=5, candidates="greedy")
+    agent = schedulers.make("look-ahead", env, horizon=5, candidates="greedy")
     agent.decide(env.state)
-    env.play(agents.make("ablation-a", env, cut_layer=2).decide(env.state))
+    env.play(schedulers.make("ablation-a", env, cut_layer=2).decide(env.state))
     agent.decide(env.state)
-    assert agent.plan.first_round == 1
+    assert agent.rollout.first_round == 1
 
 
-def test_plans_are_compared_by_the_target_then_by_the_gain():
-    slow, fast = plan([0, 4, 8], [0.1, 0.3, 0.5], True), plan([0, 2, 4], [0.1, 0.4, 0.5], True)
-    flat, steep = plan([0, 1, 2], [0.1, 0.2, 0.3]), plan([0, 1, 2], [0.1, 0.4, 0.5])
+def test_rollouts_are_compared_by_the_target_then_by_the_gain():
+    slow, fast = rollout([0, 4, 8], [0.1, 0.3, 0.5], True), rollout([0, 2, 4], [0.1, 0.4, 0.5], True)
+    flat, steep = rollout([0, 1, 2], [0.1, 0.2, 0.3]), rollout([0, 1, 2], [0.1, 0.4, 0.5])
     assert fast.better_than(slow)
     assert not slow.better_than(fast)
     assert slow.better_than(steep)
@@ -201,4 +202,4 @@ def test_the_default_candidates_are_of_three_sizes():
 )
 def test_options_are_checked(options, message):
     with pytest.raises(ValueError, match=message):
-        agents.make("look-ahead", started(), **options)
+        schedulers.make("look-ahead", started(), **options)

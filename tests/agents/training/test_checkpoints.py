@@ -13,11 +13,11 @@ from stable_baselines3.common.logger import Logger
 
 import agents
 from agents import policy_file
-from agents.checkpoints import Checkpoints
-from agents.learner_file import load_learner, save_learner, steps_done
 from agents.policy_file import Card, card_file, digest, read_card
-from agents.run_folder import PolicyFolder
-from agents.validation import Score
+from agents.training.checkpoints import Checkpoints
+from agents.training.learner_file import load_learner, save_learner, steps_done
+from agents.training.run_folder import PolicyFolder
+from agents.training.validation import Score
 
 COSTS = (5.0, 3.0, 4.0)
 """Of three policies in turn."""

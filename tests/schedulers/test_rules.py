@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from drawn import drawn
 
-import agents
-import splitgym  # noqa: F401 - registers the environment
-from agents.allocations import ALLOCATIONS
-from agents.rule import SELECTIONS, Rule
+from splitgym import schedulers
 from splitgym.allocation.baselines.allocators import equal_shares, strongest_signal
 from splitgym.allocation.descent.descent import descend
+from splitgym.schedulers.allocations import ALLOCATIONS
+from splitgym.schedulers.rule import SELECTIONS, Rule
 from splitgym.timing import round_cost
 from splitgym.types import Plan
 
@@ -67,7 +66,7 @@ def test_as_many_are_served_as_there_are_subchannels(name, subchannels):
 
 def test_ablation_a_draws_cut_and_subchannels_and_spreads_the_power():
     env = started(radio={"subchannels": 12, "total_power_max_dbm": 20.0})
-    agent, state = agents.make("ablation-a", env), env.state
+    agent, state = schedulers.make("ablation-a", env), env.state
     seen = [agent.decide(state) for _ in range(60)]
     assert {d.cut_layer for d in seen} == {1, 2, 3}
     assert len({tuple(d.assignment) for d in seen}) > 50
@@ -81,7 +80,7 @@ def test_what_is_drawn_repeats_itself_through_the_seed_of_the_action_space():
     def drawn(name, seed):
         env = started()
         env.action_space.seed(seed)
-        agent = agents.make(name, env)
+        agent = schedulers.make(name, env)
         return [agent.decide(env.state) for _ in range(4)]
 
     for name in ("ablation-a", "ablation-b", "ablation-c-random", "random-k"):
@@ -91,7 +90,7 @@ def test_what_is_drawn_repeats_itself_through_the_seed_of_the_action_space():
 
 def test_ablation_b_optimises_the_rest_at_a_random_cut():
     env = started()
-    agent, state = agents.make("ablation-b", env), env.state
+    agent, state = schedulers.make("ablation-b", env), env.state
     seen = [agent.decide(state) for _ in range(30)]
     assert {d.cut_layer for d in seen} == {1, 2, 3}
     best = {cut: descend(state, state.available, 0.0, cut_layer=cut) for cut in (1, 2, 3)}
@@ -101,21 +100,21 @@ def test_ablation_b_optimises_the_rest_at_a_random_cut():
 def test_ablation_c_deals_by_signal_strength_and_optimises_the_rest():
     env = started(radio={"subchannels": 12})
     state = env.state
-    decision = agents.make("ablation-c", env).decide(state)
+    decision = schedulers.make("ablation-c", env).decide(state)
     owners = strongest_signal(state, state.available)
     assert decision.assignment.tolist() == owners.tolist()
-    even = agents.make("received-signal-strength", env).decide(state)
+    even = schedulers.make("received-signal-strength", env).decide(state)
     assert even.assignment.tolist() == owners.tolist()
     assert round_cost(state, decision).latency_s < round_cost(state, even).latency_s
-    drawn = [agents.make("ablation-c-random", env).decide(state) for _ in range(5)]
+    drawn = [schedulers.make("ablation-c-random", env).decide(state) for _ in range(5)]
     assert len({tuple(d.assignment) for d in drawn}) == 5
 
 
 def test_ablation_d_spends_the_same_for_everybody():
     env = started(radio={"subchannels": 12, "total_power_max_dbm": 20.0})
     state = env.state
-    np.testing.assert_allclose(spent_w(state, agents.make("ablation-d", env).decide(state)), 0.1 / 8, rtol=1e-9)
-    assert np.ptp(spent_w(state, agents.make("greedy", env).decide(state))) > 1e-3
+    np.testing.assert_allclose(spent_w(state, schedulers.make("ablation-d", env).decide(state)), 0.1 / 8, rtol=1e-9)
+    assert np.ptp(spent_w(state, schedulers.make("greedy", env).decide(state))) > 1e-3
 
 
 def test_all_of_it_is_better_than_every_ablation():
@@ -124,7 +123,7 @@ def test_all_of_it_is_better_than_every_ablation():
     for seed in range(8):
         env = started(seed=seed)
         for name, seconds in latency.items():
-            seconds.append(float(round_cost(env.state, agents.make(name, env).decide(env.state)).latency_s))
+            seconds.append(float(round_cost(env.state, schedulers.make(name, env).decide(env.state)).latency_s))
     best = np.array(latency.pop("greedy"))
     for name, seconds in latency.items():
         assert np.all(np.array(seconds) >= best * (1 - 1e-9)), name
@@ -137,15 +136,15 @@ def test_simple_rules_take_the_best_cut_and_fixed_takes_its_own():
         state = env.state
         each = [equal_shares(state, Plan(cut, 0.0), state.available) for cut in (1, 2, 3)]
         best = min(each, key=lambda d: round_cost(state, d).latency_s)
-        assert same(agents.make("equal-shares", env).decide(state), best)
+        assert same(schedulers.make("equal-shares", env).decide(state), best)
         for cut, decision in zip((1, 2, 3), each, strict=True):
-            assert same(agents.make("fixed", env, cut_layer=cut).decide(state), decision)
-            assert same(agents.make("equal-shares", env, cut_layer=cut).decide(state), decision)
+            assert same(schedulers.make("fixed", env, cut_layer=cut).decide(state), decision)
+            assert same(schedulers.make("equal-shares", env, cut_layer=cut).decide(state), decision)
 
 
 def test_round_robin_begins_with_the_next_in_every_round():
     env = started("toy", radio={"subchannels": 3})
-    agent, owners = agents.make("round-robin", env), []
+    agent, owners = schedulers.make("round-robin", env), []
     for _ in range(3):
         decision = agent.decide(env.state)
         owners.append(decision.assignment.tolist())
@@ -156,14 +155,14 @@ def test_round_robin_begins_with_the_next_in_every_round():
 @pytest.mark.parametrize("name", ["greedy", "ablation-b", "fastest-k"])
 def test_a_cut_layer_that_is_given_is_held(name):
     env = started()
-    agent = agents.make(name, env, cut_layer=3)
+    agent = schedulers.make(name, env, cut_layer=3)
     assert {agent.decide(env.state).cut_layer for _ in range(5)} == {3}
 
 
 @pytest.mark.parametrize("cut_layer", [0, 4, 1.5, True, "1"])
 def test_a_cut_layer_that_there_is_not_is_refused(cut_layer):
     with pytest.raises(ValueError, match=r"cut_layer = .*, allowed: 1\.\.3"):
-        agents.make("greedy", started(), cut_layer=cut_layer)
+        schedulers.make("greedy", started(), cut_layer=cut_layer)
 
 
 # Selections -------------------------------------------------------------------------------------------------------
@@ -172,16 +171,16 @@ def test_a_cut_layer_that_there_is_not_is_refused(cut_layer):
 def test_selection_by_name_selects_by_its_parameters():
     env = started()
     for _ in range(2):
-        env.play(agents.make("random-k", env, k=3).decide(env.state))
+        env.play(schedulers.make("random-k", env, k=3).decide(env.state))
     state = env.state
     worst = np.argsort(-state.client_loss, kind="stable")
     for k in (1, 3, 8):
-        decision = agents.make("highest-loss-k", env, k=k, allocation="equal-shares").decide(state)
+        decision = schedulers.make("highest-loss-k", env, k=k, allocation="equal-shares").decide(state)
         assert set(np.flatnonzero(decision.selected)) == set(worst[:k])
-    assert agents.make("highest-loss-k", env).decide(state).selected.sum() == 4
+    assert schedulers.make("highest-loss-k", env).decide(state).selected.sum() == 4
     assert same(
-        agents.make("greedy", env, selection="highest-loss-k", k=2).decide(state),
-        agents.make("highest-loss-k", env, k=2, allocation="descent").decide(state),
+        schedulers.make("greedy", env, selection="highest-loss-k", k=2).decide(state),
+        schedulers.make("highest-loss-k", env, k=2, allocation="descent").decide(state),
     )
 
 
@@ -190,10 +189,10 @@ def test_selection_by_a_deadline_looks_at_the_allocation_that_is_played(allocati
     for seed in range(4):
         env = started(seed=seed)
         state = env.state
-        everybody = agents.make("deadline", env, allocation=allocation, deadline_s=1e4).decide(state)
+        everybody = schedulers.make("deadline", env, allocation=allocation, deadline_s=1e4).decide(state)
         assert everybody.selected.all()
         deadline_s = 0.5 * float(round_cost(state, everybody).latency_s)
-        decision = agents.make("deadline", env, allocation=allocation, deadline_s=deadline_s).decide(state)
+        decision = schedulers.make("deadline", env, allocation=allocation, deadline_s=deadline_s).decide(state)
         assert round_cost(state, decision).latency_s <= deadline_s or decision.selected.sum() == 1
         assert 1 <= decision.selected.sum() < 8
 
@@ -206,10 +205,12 @@ def test_selection_by_a_deadline_looks_at_the_allocation_that_is_played(allocati
         ("fixed", {"selection": "unified", "w": 1}),
     ],
 )
-def test_agents_are_made_in_other_processes(name, options):
-    make = pickle.loads(pickle.dumps(partial(agents.make, name, **options)))
-    here, there = started(), started()
-    assert same(agents.make(name, here, **options).decide(here.state), make(there).decide(there.state))
+def test_schedulers_are_made_in_other_processes(name, options):
+    text = ",".join(f"{option}={value}" for option, value in options.items())
+    for made in (partial(schedulers.make, name, **options), schedulers.factory(f"{name}:{text}" if text else name)):
+        make = pickle.loads(pickle.dumps(made))
+        here, there = started(), started()
+        assert same(schedulers.make(name, here, **options).decide(here.state), make(there).decide(there.state))
 
 
 # Names with options -----------------------------------------------------------------------------------------------
@@ -227,12 +228,12 @@ def test_agents_are_made_in_other_processes(name, options):
         ),
         ("greedy:selection=unified,w=1e-1", "greedy", {"selection": "unified", "w": 0.1}),
         ("unified:deadline_s=null", "unified", {"deadline_s": None}),
-        ("ppo:policy=runs/a=b,deterministic=true", "ppo", {"policy": "runs/a=b", "deterministic": True}),
-        ("ppo:policy=[1]", "ppo", {"policy": "[1]"}),
+        ("look-ahead:candidates=a=b,until=true", "look-ahead", {"candidates": "a=b", "until": True}),
+        ("look-ahead:candidates=[1]", "look-ahead", {"candidates": "[1]"}),
     ],
 )
 def test_text_becomes_name_and_options(text, name, options):
-    assert agents.parse(text) == (name, options)
+    assert schedulers.parse(text) == (name, options)
 
 
 @pytest.mark.parametrize(
@@ -248,10 +249,10 @@ def test_text_becomes_name_and_options(text, name, options):
         ("fastest-k:k=3,k=4", ("'k'", "twice")),
         ("greedy:k=3", ("greedy", "'k'", "options allowed: selection, cut_layer")),
         ("greedy:selection=fast", ("selection = 'fast'", "fastest-k")),
-        ("ppo:k=3", ("ppo", "'k'", "options allowed: policy, deterministic")),
+        ("ppo:policy=x", ("scheduler 'ppo' is unknown", "allowed: ")),
     ],
 )
-def test_text_that_says_no_agent_is_one_clear_error(text, words):
+def test_text_that_names_no_scheduler_is_one_clear_error(text, words):
     with pytest.raises(ValueError, match=r"^[^\n]+$") as caught:
-        agents.parse(text)
+        schedulers.parse(text)
     assert all(word in str(caught.value) for word in words), str(caught.value)

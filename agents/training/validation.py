@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.policies import BasePolicy
 
-from agents.acting import answer
 from agents.algorithms import Algorithm
+from agents.inference import answer
 from splitgym.arrays import Floats
 from splitgym.envs import SB3VecEnv
 
@@ -54,14 +54,14 @@ class Validation:
         memory: Any = None
         envs.seed(SEEDS)
         observation = envs.reset()
-        begins = np.ones(envs.num_envs, bool)
+        starts = np.ones(envs.num_envs, bool)
         time_s = np.full(envs.num_envs, np.nan)
         step = 0
         while np.isnan(time_s).any():
             masks = envs.envs.action_masks() if of.masked else None
-            actions, memory = answer(policy, observation, memory, begins, of.deterministic, masks, seed=step)
-            observation, _, begins, infos = envs.step(actions)
-            for i in np.flatnonzero(begins & np.isnan(time_s)):
+            actions, memory = answer(policy, observation, memory, starts, of.deterministic, masks, seed=step)
+            observation, _, starts, infos = envs.step(actions)
+            for i in np.flatnonzero(starts & np.isnan(time_s)):
                 time_s[i] = np.inf if infos[i]["TimeLimit.truncated"] else infos[i]["elapsed_s"]
             step += 1
         return time_s

@@ -32,15 +32,15 @@ class Allocation:
 
     cut_layer: int | Literal["best", "random"] = "best"
     """Last unit on the client, 1..L-1; "best": with the shortest round; "random": all with the same probability."""
-    deal: SubchannelRule | Literal["best", "random"] = "best"
-    """Rule that deals subchannels; "best": the descent's choice; "random": by chance, at least one each."""
+    assign: SubchannelRule | Literal["best", "random"] = "best"
+    """Rule that assigns subchannels; "best": the descent's choice; "random": at random, at least one each."""
     power: Literal["control", "even"] = "control"
-    """Exact power control, or the same power for everybody, spread evenly.
+    """Exact power control, or the same power for every client, spread evenly.
 
-    Subchannels that a rule deals have even powers where clients have slots.
+    Subchannels that a rule assigns have even powers where clients have slots.
     """
     search: bool = True
-    """Exchanges after the greedy; False: the descent as the paper has it, block by block."""
+    """Local search after the greedy; False: the descent as the paper has it, block by block."""
 
     def __call__(
         self, state: RoundState, selected: Bools, aggregation_ratio: float, rng: np.random.Generator
@@ -49,17 +49,17 @@ class Allocation:
 
         Args:
             state: Of one world, as the scheduler believes it.
-            selected: [C] who shall take part.
+            selected: [C] which clients shall participate.
             aggregation_ratio: phi.
             rng: Draws what is random.
         """
         cut_layer = self._cut_layer(state, rng)
-        if self.deal == "best":
+        if self.assign == "best":
             if not self.search and cut_layer is None:
                 return paper_descend(state, selected, aggregation_ratio)
             rules = {"power": self.power, "search": self.search}
             return descend(state, selected, aggregation_ratio, cut_layer=cut_layer, **rules)
-        deal: SubchannelRule = partial(at_random, rng=rng) if self.deal == "random" else self.deal
+        deal: SubchannelRule = partial(at_random, rng=rng) if self.assign == "random" else self.assign
         if self.power == "control" and state.system.program.access is Access.PARALLEL:
             assignment = deal(state, selected)
             return descend(state, selected, aggregation_ratio, cut_layer=cut_layer, assignment=assignment)
@@ -88,16 +88,16 @@ ALLOCATIONS: Parts[Allocate] = Parts(
         "descent": Allocation(),
         "paper-greedy": Allocation(search=False),
         "exact-cuts": exact_cuts,
-        "ablation-a": Allocation(cut_layer="random", deal="random", power="even"),
+        "ablation-a": Allocation(cut_layer="random", assign="random", power="even"),
         "ablation-b": Allocation(cut_layer="random"),
-        "ablation-c": Allocation(deal=strongest_signal),
-        "ablation-c-random": Allocation(deal="random"),
+        "ablation-c": Allocation(assign=strongest_signal),
+        "ablation-c-random": Allocation(assign="random"),
         "ablation-d": Allocation(power="even"),
-        "equal-shares": Allocation(deal=in_index_order, power="even"),
-        "round-robin": Allocation(deal=round_robin, power="even"),
-        "received-signal-strength": Allocation(deal=strongest_signal, power="even"),
-        "proportional-fair": Allocation(deal=proportional_fair, power="even"),
-        "fixed": Allocation(cut_layer=1, deal=in_index_order, power="even"),
+        "equal-shares": Allocation(assign=in_index_order, power="even"),
+        "round-robin": Allocation(assign=round_robin, power="even"),
+        "received-signal-strength": Allocation(assign=strongest_signal, power="even"),
+        "proportional-fair": Allocation(assign=proportional_fair, power="even"),
+        "fixed": Allocation(cut_layer=1, assign=in_index_order, power="even"),
     },
 )
 """The descent is e) of the ablations in arXiv 2303.15991; of equal shares and all below only the cut is the best."""

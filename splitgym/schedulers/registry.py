@@ -1,0 +1,166 @@
+"""Schedulers by name, with options: what a name stands for, and the rules that come with the package."""
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import gymnasium as gym
+
+from splitgym.inputs import InputError
+from splitgym.parts import Parts, suggest
+from splitgym.schedulers.allocations import ALLOCATIONS
+from splitgym.schedulers.rule import SELECTIONS
+from splitgym.schedulers.scheduler import Scheduler
+
+
+def is_scheduler(part: object) -> bool:
+    """Whether an object is a class of schedulers."""
+    return isinstance(part, type) and issubclass(part, Scheduler)
+
+
+class Registry:
+    """Schedulers by name.
+
+    Args:
+        kind: What a message calls one of them: "scheduler".
+        schedulers: By name: `module:CLASS`, imported when it is asked for, and the options that the name says.
+    """
+
+    def __init__(self, kind: str, schedulers: Mapping[str, tuple[str, Mapping[str, str]]]) -> None:
+        self._kind = kind
+        self._classes: Parts[type[Scheduler]] = Parts(
+            "Scheduler", is_scheduler, {name: place for name, (place, _) in schedulers.items()}
+        )
+        self._said = {name: said for name, (_, said) in schedulers.items()}
+
+    def names(self) -> tuple[str, ...]:
+        """All names."""
+        return tuple(self._classes)
+
+    def make(self, name: str, env: gym.Env[Any, Any], **options: Any) -> Scheduler:
+        """The scheduler of a name or `module:NAME` for an environment; raises as the function `make`."""
+        scheduler_class, said = self._look_up(name)
+        self._refuse_unknown(name, options)
+        try:
+            inspect.signature(scheduler_class).bind(env, **said, **options)
+        except TypeError as error:
+            allowed = ", ".join(scheduler_class.options(**said, **options))
+            raise ValueError(f"{self._kind} {name!r}: {error}, options allowed: {allowed}") from error
+        return scheduler_class(env, **said, **options)
+
+    def parse(self, text: str) -> tuple[str, dict[str, Any]]:
+        """Name and options that a text says; raises as the function `parse`."""
+        name, colon, listed = text.partition(":")
+        if colon and name not in self._classes and "=" not in listed.partition(":")[0]:
+            own, colon, listed = listed.partition(":")
+            name = f"{name}:{own}"
+        options: dict[str, Any] = {}
+        for item in listed.split(",") if colon else ():
+            option, _, value = item.partition("=")
+            if not option or not value:
+                raise ValueError(
+                    f"{self._kind} {text!r}: {item!r} is no option, allowed: name:option=value,option=value"
+                )
+            if option in options:
+                raise ValueError(f"{self._kind} {text!r}: option {option!r} is given twice, allowed: once")
+            options[option] = _value(value)
+        self._look_up(name)
+        self._refuse_unknown(name, options)
+        return name, options
+
+    def factory(self, text: str, **defaults: Any) -> Callable[[gym.Env[Any, Any]], Scheduler]:
+        """What makes the scheduler that a text names; picklable."""
+        name, options = self.parse(text)
+        return partial(self.make, name, **{**defaults, **options})
+
+    def _look_up(self, name: str) -> tuple[type[Scheduler], Mapping[str, str]]:
+        """The scheduler's class, and the options of it that the name says."""
+        if not isinstance(name, str) or (name not in self._classes and ":" not in name):
+            raise InputError(f"{self._kind} {name!r} is unknown, {suggest(name, self._classes)}")
+        return self._classes.find(name, self._kind), self._said.get(name, {})
+
+    def _refuse_unknown(self, name: str, options: Mapping[str, Any]) -> None:
+        """Raises a ValueError if an option is not one of the scheduler's, or said by its name already."""
+        scheduler_class, said = self._look_up(name)
+        allowed = [option for option in scheduler_class.options(**{**options, **said}) if option not in said]
+        for option in options:
+            if option not in allowed:
+                raise ValueError(
+                    f"{self._kind} {name!r} has no option {option!r}, options allowed: {', '.join(allowed) or 'none'}"
+                )
+
+
+def _value(text: str) -> Any:
+    """A number, a truth value or nothing as in JSON; everything else is text."""
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        return text
+    return text if isinstance(value, list | dict) else value
+
+
+_RULE = "splitgym.schedulers.rule:Rule"
+_TUNED = "splitgym.schedulers.tuned_rule:TunedRule"
+
+RULES: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "best-fixed": (_TUNED, {"rule": "best-fixed"}),
+    "look-ahead": ("splitgym.schedulers.look_ahead:LookAhead", {}),
+    "random": ("splitgym.schedulers.random:Random", {}),
+    "tuned": (_TUNED, {}),
+    "two-timescale": ("splitgym.schedulers.two_timescale:TwoTimescale", {}),
+    "greedy": (_RULE, {"allocation": "descent"}),
+    **{name: (_RULE, {"allocation": name}) for name in ALLOCATIONS if name != "descent"},
+    **{name: (_RULE, {"selection": name}) for name in SELECTIONS if name != "everybody"},
+}
+"""The rules of the package, as `Registry` takes them."""
+
+_REGISTRY = Registry("scheduler", RULES)
+
+
+def names() -> tuple[str, ...]:
+    """Names of the rules that come with the package."""
+    return _REGISTRY.names()
+
+
+def make(name: str, env: gym.Env[Any, Any], **options: Any) -> Scheduler:
+    """Makes the scheduler of that name for an environment.
+
+    Args:
+        name: See `names`; or `module:NAME` of a class of one's own that is derived from `Scheduler`.
+        env: A SplitLearning environment, wrapped or not.
+        options: Of the scheduler, as its class says; of every rule `cut_layer`, `aggregation_ratio`, its `selection` or
+            its `allocation` (whichever its name does not say), and the selection's parameters.
+
+    Raises:
+        ValueError: there is no such scheduler, or an option is unknown, missing or has a value that is not allowed.
+        TypeError: `env` is no SplitLearning environment.
+    """
+    return _REGISTRY.make(name, env, **options)
+
+
+def parse(text: str) -> tuple[str, dict[str, Any]]:
+    """Reads `name:option=value,option=value`: name and options of a scheduler for `make`.
+
+    The name of one's own is `module:NAME`.
+
+    Numbers, true, false and null are read as in JSON, everything else is text: "highest-loss-k:k=3,allocation=fixed".
+
+    Raises:
+        ValueError: there is no such scheduler or option, or an option is given twice or without a value.
+    """
+    return _REGISTRY.parse(text)
+
+
+def factory(text: str, **defaults: Any) -> Callable[[gym.Env[Any, Any]], Scheduler]:
+    """What makes the scheduler that a text names, see `parse`; picklable.
+
+    Args:
+        text: name:option=value,option=value.
+        defaults: Options that the text may override.
+
+    Raises:
+        ValueError: as `parse`.
+    """
+    return _REGISTRY.factory(text, **defaults)

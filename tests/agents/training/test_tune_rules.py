@@ -1,0 +1,58 @@
+"""Tuning of rules: the best candidate is found where it is known, and as good as the table says."""
+
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
+
+import gymnasium as gym
+import pytest
+
+from agents.training import tune_rules
+from agents.training.tune_rules import Tuning
+from splitgym.schedulers import tuned_rule
+from splitgym.schedulers.rule import Rule
+from splitgym.schedulers.tuned_rule import RULES, TABLE
+
+
+@pytest.mark.parametrize("scenario", ["iot", "toy"])
+def test_table_says_how_long_it_takes_to_the_target(scenario):
+    """Another processor may round otherwise, which an episode feels."""
+    entry = tomllib.loads(TABLE.read_text())[scenario]["best-fixed"]
+    episodes = range(entry["episodes"])
+    assert tune_rules._time_to_target_s(scenario, episodes, entry["options"]) == pytest.approx(
+        entry["time_to_target_s"], rel=0.05
+    )
+
+
+def test_tuning_finds_the_best_candidate_and_notes_it(tmp_path, monkeypatch):
+    """Times are made up: the more episodes, the less noise; the best of all is k = 1, cut 2, phi 0.25."""
+
+    def made_up(scenario, seeds, options):
+        wrong = abs(options.get("k", 2) - 1) + abs(options["cut_layer"] - 2) + abs(options["aggregation_ratio"] - 0.25)
+        in_turn = options.get("selection") == "round-robin-k"
+        return 5.0 + wrong + 0.1 * in_turn + (-1) ** options["cut_layer"] / len(seeds)
+
+    monkeypatch.setattr(tune_rules, "_time_to_target_s", made_up)
+    monkeypatch.setattr(tuned_rule, "TABLE", tmp_path / "table.toml")
+    monkeypatch.setattr(tune_rules, "worker_pool", ThreadPoolExecutor)
+    (tmp_path / "table.toml").write_text("[other.unified]\nepisodes = 3\n")
+    Tuning(scenario="toy", rules=("best-fixed",)).run()
+    noted = tomllib.loads((tmp_path / "table.toml").read_text())
+    assert noted["other"] == {"unified": {"episodes": 3}}
+    found = noted["toy"]["best-fixed"]
+    assert found["options"] == {"selection": "fastest-k", "k": 1, "cut_layer": 2, "aggregation_ratio": 0.25}
+    assert found["time_to_target_s"] == 5.0
+    assert found["command"] == "python -m agents.training.tune_rules --scenario toy --rules best-fixed"
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_candidates_of_every_rule_can_be_made(rule):
+    env = gym.make("SplitLearning-v0", scenario="toy", learner="surrogate").unwrapped
+    candidates = list(tune_rules._candidates(rule, env))
+    assert len({str(sorted(options.items())) for options in candidates}) == len(candidates) > 1
+    for options in candidates:
+        Rule(env, **options)
+
+
+def test_unknown_rules_are_refused():
+    with pytest.raises(ValueError, match="rule = 'fastest' is unknown"):
+        Tuning(scenario="toy", rules=("fastest",)).run()
