@@ -27,9 +27,9 @@ from experiments.tables import estimate, markdown
 from experiments.watched import of_server, watched
 from splitgym.evaluation.plots import COLOURS
 from splitgym.frameworks import get
-from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.nodes import Nodes
 from splitgym.frameworks.parallel import run_clients
-from splitgym.frameworks.round_batch import Exercise
+from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.frameworks.server_pass import inject, virtual
 from splitgym.learning import Learner
 from splitgym.scenario import build
@@ -67,7 +67,7 @@ def measure(case: Case, seed: int) -> list[Row]:
     quality: dict[str, float] = {}
     look = partial(gradient_quality, drops=method.framework == "psl-drop")
     learner = Learner(scenario, watched(get(method.framework), look, quality, case["every"]), seed)
-    replace_activations(learner.parties.server.units, ACTIVATIONS[case["activation"]])
+    replace_activations(learner.nodes.server.units, ACTIVATIONS[case["activation"]])
     decision, rows = everybody(scenario, CUT, method.aggregation_ratio), []
     for number in range(1, case["rounds"] + 1):
         outcome = learner.round(decision)
@@ -85,21 +85,24 @@ def replace_activations(units: Sequence[nn.Module], make: Callable[[], nn.Module
                     setattr(holder, name, make())
 
 
-def gradient_quality(parties: Parties, exercise: Exercise, drops: bool) -> dict[str, float]:
+def gradient_quality(nodes: Nodes, round_batch: RoundBatch, drops: bool) -> dict[str, float]:
     """How near the gradient of the server's weights comes to the exact one; nothing is trained.
 
     Args:
-        parties: Their networks have no batch norm, whose running statistics would move.
-        exercise: With the rows that are aggregated.
+        nodes: Their networks have no batch norm, whose running statistics would move.
+        round_batch: With the rows that are aggregated.
         drops: These are left out instead.
     """
-    smashed = run_clients([parties.clients[i] for i in exercise.participants], exercise.images).smashed
-    exact = of_server(virtual(parties, smashed, replace(exercise, aggregated_rows=0)))
+    smashed = run_clients([nodes.clients[i] for i in round_batch.participants], round_batch.images).smashed
+    exact = of_server(virtual(nodes, smashed, replace(round_batch, aggregated_rows=0)))
     if drops:
-        left = exercise.labels.shape[1] - exercise.aggregated_rows
-        smashed, exercise = smashed[:, :left], replace(exercise, labels=exercise.labels[:, :left], aggregated_rows=0)
-    found = of_server(virtual(parties, smashed, exercise))
-    injected = of_server(inject(parties, smashed, exercise))
+        left = round_batch.labels.shape[1] - round_batch.aggregated_rows
+        smashed, round_batch = (
+            smashed[:, :left],
+            replace(round_batch, labels=round_batch.labels[:, :left], aggregated_rows=0),
+        )
+    found = of_server(virtual(nodes, smashed, round_batch))
+    injected = of_server(inject(nodes, smashed, round_batch))
     return {
         "cosine": torch.cosine_similarity(found, exact, dim=0).item(),
         "injected_cosine": torch.cosine_similarity(injected, exact, dim=0).item(),

@@ -26,9 +26,9 @@ from experiments.running import Case, Experiment, Row, at_least
 from experiments.tables import estimate, markdown
 from experiments.watched import of_server, watched
 from splitgym.frameworks import get
-from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.nodes import Nodes
 from splitgym.frameworks.parallel import run_clients
-from splitgym.frameworks.round_batch import Exercise
+from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.frameworks.server_pass import CutGradients, inject, virtual
 from splitgym.frameworks.snapshots import Snapshot, buffers_of
 from splitgym.learning import Learner
@@ -105,14 +105,14 @@ def measure(case: Case, seed: int) -> list[Row]:
     return rows
 
 
-def agreement(parties: Parties, exercise: Exercise) -> dict[str, float]:
+def agreement(nodes: Nodes, round_batch: RoundBatch) -> dict[str, float]:
     """Cosine between the gradients of both readings: of the server's weights, and at the cut; nothing is trained."""
-    clients = [parties.clients[i] for i in exercise.participants]
-    for party in (*clients, parties.server):
-        party.set_mode(True)
-    statistics = Snapshot(buffers_of([unit for party in (*clients, parties.server) for unit in party.units]))
-    smashed = run_clients(clients, exercise.images).smashed
-    readings = [reading(parties, smashed, exercise) for reading in (virtual, inject)]
+    clients = [nodes.clients[i] for i in round_batch.participants]
+    for node in (*clients, nodes.server):
+        node.set_mode(True)
+    statistics = Snapshot(buffers_of([unit for node in (*clients, nodes.server) for unit in node.units]))
+    smashed = run_clients(clients, round_batch.images).smashed
+    readings = [reading(nodes, smashed, round_batch) for reading in (virtual, inject)]
     statistics.restore()
     pairs = {"server_cosine": map(of_server, readings), "cut_cosine": map(_common, readings)}
     return {name: torch.cosine_similarity(*pair, dim=0).item() for name, pair in pairs.items()}

@@ -24,7 +24,7 @@ from experiments.latency.sweeps import endless, with_compute_ratio
 from experiments.running import Case, Experiment, Row
 from experiments.tables import estimate, markdown
 from splitgym.frameworks import get
-from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.nodes import Nodes
 from splitgym.learning import Learner
 from splitgym.scenario import build
 from splitgym.schedulers.allocations import Allocation
@@ -75,18 +75,18 @@ def measure(case: Case, seed: int) -> list[Row]:
                     "round": number,
                     "accuracy": outcome.accuracy,
                     "worst_accuracy": outcome.worst_accuracy,
-                    "drift": drift(learner.parties),
+                    "drift": drift(learner.nodes),
                     **latencies,
                 }
             )
     return rows
 
 
-def drift(parties: Parties) -> float:
+def drift(nodes: Nodes) -> float:
     """Mean distance of the clients' own models from their mean, relative to the length of that; 0 if they share one."""
-    if not parties.own_units:
+    if not nodes.own_units:
         return 0.0
-    models = torch.stack([torch.cat([p.detach().flatten() for p in party.parameters]) for party in parties.clients])
+    models = torch.stack([torch.cat([p.detach().flatten() for p in node.parameters]) for node in nodes.clients])
     mean = models.mean(0)
     return float(((models - mean).norm(dim=1).mean() / mean.norm()).item())
 

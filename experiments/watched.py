@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from splitgym.frameworks import Framework
-from splitgym.frameworks.nodes import Parties
-from splitgym.frameworks.round_batch import Exercise
+from splitgym.frameworks.nodes import Nodes
+from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.frameworks.server_pass import CutGradients
 
 
 def watched(
     framework: Framework,
-    look: Callable[[Parties, Exercise], Mapping[str, float]],
+    look: Callable[[Nodes, RoundBatch], Mapping[str, float]],
     found: dict[str, float],
     every: int,
 ) -> Framework:
@@ -29,10 +29,10 @@ def watched(
     """
     number = count(1)
 
-    def train(parties: Parties, exercise: Exercise) -> bool:
+    def train(nodes: Nodes, round_batch: RoundBatch) -> bool:
         if next(number) % every == 0:
-            found.update(look(parties, exercise))
-        return framework.train(parties, exercise)
+            found.update(look(nodes, round_batch))
+        return framework.train(nodes, round_batch)
 
     return replace(framework, train=train)
 

@@ -34,6 +34,7 @@ ROOMS = {
     "allocation": ["allocation", "timing"],
     "learning": ["learning", "experiments/test_calibrate_experiment.py"],
     "envs": ["envs", "schedulers/test_rules.py"],
+    "schedulers": ["schedulers"],
     "evaluation/statistics.py": ["evaluation"],
     "evaluation/comparison.py": ["evaluation"],
     "evaluation/episodes.py": ["evaluation"],

@@ -13,8 +13,8 @@ from experiments.everybody import everybody
 from splitgym import models
 from splitgym.data.dimensions import dimensions
 from splitgym.frameworks import aggregated_rows, get, names
-from splitgym.frameworks.nodes import Parties
-from splitgym.frameworks.round_batch import Exercise
+from splitgym.frameworks.nodes import Nodes
+from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.learning import Learner
 from splitgym.learning.memory import keep_freed_memory
 from splitgym.models import CuttableNetwork, Profile
@@ -159,20 +159,20 @@ def _bare_framework(setting: Setting, subject: Subject) -> Callable[[], object]:
     n, framework = setting.clients, get(subject.name)
     training = Training(batch_size=setting.batch, precision=subject.precision, **TRAINING)
     network = setting.network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    parties = Parties(
+    nodes = Nodes(
         network,
         n,
         training,
         framework.segments,
         Cloud().cut_layer if framework.cuts_twice else None,
     )
-    parties.move_cut(setting.cut, range(n), np.full(n, 1 / n))
+    nodes.move_cut(setting.cut, range(n), np.full(n, 1 / n))
     images, labels = _random_data(setting)
     rows = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
     images = rows.unflatten(0, (n, setting.batch))
 
     def train() -> object:
-        exercise = Exercise(
+        round_batch = RoundBatch(
             participants=tuple(range(n)),
             weights=torch.full((n,), 1 / n),
             images=images,
@@ -180,7 +180,7 @@ def _bare_framework(setting: Setting, subject: Subject) -> Callable[[], object]:
             aggregated_rows=int(aggregated_rows(subject.phi or 0.0, setting.batch)),
             losses=torch.zeros(n),
         )
-        return framework.train(parties, exercise)
+        return framework.train(nodes, round_batch)
 
     return train
 

@@ -237,7 +237,7 @@ def _initialise_again(learner: Learner, scenario: Scenario, seed: int) -> None:
     """Other initial weights, by the same distribution."""
     task, (shape, classes) = scenario.task, data.dimensions(scenario.task.dataset)
     other = models.build(task.model, shape, classes, torch.Generator().manual_seed(seed), stem=task.stem)
-    for unit, own in zip(learner.parties.server.units, other.units, strict=True):
+    for unit, own in zip(learner.nodes.server.units, other.units, strict=True):
         unit.load_state_dict(own.state_dict())
 
 
@@ -251,7 +251,7 @@ def _play(learner: Learner, decisions: Iterable[Decision], job: dict[str, Any]) 
             column.append(value)
         if (number + 1) % job["evaluate_every"] == 0:
             evaluated.append(number)
-            correct.append(learner.evaluator.correct(learner.parties))
+            correct.append(learner.evaluator.correct(learner.nodes))
     return Log(
         job=job,
         class_counts=learner.class_counts,
@@ -264,7 +264,7 @@ def _play(learner: Learner, decisions: Iterable[Decision], job: dict[str, Any]) 
 
 def cut_layers(learner: Learner) -> int:
     """Cut layers of the network, L - 1."""
-    return len(learner.parties.server.units) - 1
+    return len(learner.nodes.server.units) - 1
 
 
 def finish(jobs: Sequence[Job], folder: Path, workers: int) -> None:

@@ -8,7 +8,6 @@ from experiments.running import Case, Row
 from splitgym.allocation import allocate
 from splitgym.envs import SplitLearningEnv
 from splitgym.frameworks import get
-from splitgym.frameworks.segments import Node
 from splitgym.types import Plan
 
 ALPHA = 0.5
@@ -35,7 +34,7 @@ def _overrides(case: Case, method: Method) -> dict[str, dict[str, Any]]:
     task, training = TASKS[case["task"]], dict(method.training)
     if case["batch_size"] is not None:
         training["batch_size"] = case["batch_size"]
-    if not get(method.framework).cuts and get(method.framework).segments[0].node is Node.CLIENT:
+    if not get(method.framework).cuts and get(method.framework).segments[0].node == "client":
         # Who trains the whole network does so at the rate that most of it has elsewhere.
         training["client_learning_rate"] = task["training"]["server_learning_rate"]
     schedule = {

@@ -26,7 +26,7 @@ from experiments.privacy.pictures import Scale, opened, quality, strip
 from experiments.running import Case, Experiment, Row
 from experiments.tables import estimate, markdown
 from splitgym import data
-from splitgym.frameworks.node import Party
+from splitgym.frameworks.node import Node
 from splitgym.learning import Learner
 from splitgym.scenario import build
 
@@ -98,7 +98,7 @@ def measure(case: Case, seed: int) -> list[Row]:
     return rows
 
 
-def _trained(dataset: str, rounds: int, seed: int) -> tuple[Party, float]:
+def _trained(dataset: str, rounds: int, seed: int) -> tuple[Node, float]:
     """A trained network, ready to be evaluated, and its test accuracy."""
     task = TASKS[dataset]
     fields = {"task": {**task["task"], "evaluate_every": rounds}, "training": task["training"]}
@@ -106,12 +106,12 @@ def _trained(dataset: str, rounds: int, seed: int) -> tuple[Party, float]:
     learner = Learner(scenario, "centralised", seed)
     for _ in range(rounds):
         outcome = learner.round(everybody(scenario, 1, 0.0))
-    learner.parties.server.set_mode(False)
-    return learner.parties.server, outcome.accuracy
+    learner.nodes.server.set_mode(False)
+    return learner.nodes.server, outcome.accuracy
 
 
 @torch.no_grad()
-def _smash(network: Party, images: Tensor, cut_layer: int) -> Tensor:
+def _smash(network: Node, images: Tensor, cut_layer: int) -> Tensor:
     """Activations at the cut, [n, ...]."""
     return torch.cat([network.forward(some, 0, cut_layer) for some in images.split(500)])
 

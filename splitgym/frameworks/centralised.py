@@ -3,7 +3,7 @@
 from splitgym.frameworks.framework import Framework
 from splitgym.frameworks.phases import Phase, Workload
 from splitgym.frameworks.resources import Resource
-from splitgym.frameworks.segments import Node, Segment
+from splitgym.frameworks.segments import Segment
 from splitgym.frameworks.sequential import train_joint
 
 
@@ -16,5 +16,5 @@ def phases(w: Workload) -> tuple[Phase, ...]:
 
 
 FRAMEWORK = Framework(
-    name="centralised", phases=phases, train=train_joint, segments=(Segment(Node.SERVER),), joint_batch=True
+    name="centralised", phases=phases, train=train_joint, segments=(Segment("server"),), joint_batch=True
 )

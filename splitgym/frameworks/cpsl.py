@@ -9,49 +9,49 @@ import torch
 
 from splitgym.frameworks import sfl_v1
 from splitgym.frameworks.framework import Framework
-from splitgym.frameworks.nodes import Parties, model_state
+from splitgym.frameworks.nodes import Nodes, model_state
 from splitgym.frameworks.parallel import ClientPass, run_clients
 from splitgym.frameworks.phases import Access
-from splitgym.frameworks.round_batch import Exercise
-from splitgym.frameworks.segments import Bound, Node, Segment, Weights
+from splitgym.frameworks.round_batch import RoundBatch
+from splitgym.frameworks.segments import Bound, Segment, Weights
 from splitgym.frameworks.server_pass import server_pass
 from splitgym.frameworks.snapshots import MeanStatistics, Snapshot, WeightedMean, buffers_of, state_of
 
 
-def train(parties: Parties, exercise: Exercise) -> bool:
+def train(nodes: Nodes, round_batch: RoundBatch) -> bool:
     """One round: the clusters in their slots.
 
     Args:
-        parties: Trained in place; the cut has been moved already.
-        exercise: Mini-batches, and the clusters as slots; losses and traffic are filled.
+        nodes: Trained in place; the cut has been moved already.
+        round_batch: Mini-batches, and the clusters as slots; losses and traffic are filled.
 
     Returns:
         False if a loss is not finite; then all weights and running statistics are as before, and the optimisers of
         all who took part start again.
     """
-    parties.server.set_mode(True)
-    before = Snapshot(state_of(parties.server.units))
-    for members in exercise.slots or [range(len(exercise.participants))]:
-        cluster = exercise.of(members)
-        finite = _train_cluster(parties, cluster)
-        exercise.losses[list(members)] = cluster.losses
+    nodes.server.set_mode(True)
+    before = Snapshot(state_of(nodes.server.units))
+    for members in round_batch.slots or [range(len(round_batch.participants))]:
+        cluster = round_batch.of(members)
+        finite = _train_cluster(nodes, cluster)
+        round_batch.losses[list(members)] = cluster.losses
         if not finite:
             before.restore()
-            for party in (parties.server, *(parties.clients[i] for i in exercise.participants)):
-                party.forget()
+            for node in (nodes.server, *(nodes.clients[i] for i in round_batch.participants)):
+                node.forget()
             return False
     return True
 
 
-def _train_cluster(parties: Parties, cluster: Exercise) -> bool:
+def _train_cluster(nodes: Nodes, cluster: RoundBatch) -> bool:
     """A round of SFL with one server batch; False, and only running statistics have moved, if it is not finite."""
-    clients = [parties.clients[i] for i in cluster.participants]
-    units = parties.server.units[: parties.cut_layer]
+    clients = [nodes.clients[i] for i in cluster.participants]
+    units = nodes.server.units[: nodes.cut_layer]
     cluster.traffic.to_all(model_state(units))
-    passes = _run_members(parties, cluster)
+    passes = _run_members(nodes, cluster)
     smashed = torch.cat([forward.smashed for forward in passes])
     cluster.traffic.up([smashed])
-    cut_gradients = server_pass(parties, smashed, cluster)
+    cut_gradients = server_pass(nodes, smashed, cluster)
     if not (torch.isfinite(cluster.losses).all() and cut_gradients.finite):
         return False
     cluster.traffic.down([cut_gradients.own])
@@ -65,14 +65,14 @@ def _train_cluster(parties: Parties, cluster: Exercise) -> bool:
         mean.add(weight)
         cluster.traffic.up(model_state(units))
     mean.finish()
-    parties.server.step(cut_gradients.of_server)
+    nodes.server.step(cut_gradients.of_server)
     return True
 
 
-def _run_members(parties: Parties, cluster: Exercise) -> list[ClientPass]:
+def _run_members(nodes: Nodes, cluster: RoundBatch) -> list[ClientPass]:
     """Forward passes of the members; batch norm counts each one's rows by themselves, then averages statistics."""
-    clients = [parties.clients[i] for i in cluster.participants]
-    units = parties.server.units[: parties.cut_layer]
+    clients = [nodes.clients[i] for i in cluster.participants]
+    units = nodes.server.units[: nodes.cut_layer]
     if not buffers_of(units):
         return [run_clients(clients, cluster.images)]
     statistics, passes = MeanStatistics(units), []
@@ -87,7 +87,7 @@ FRAMEWORK = Framework(
     name="cpsl",
     phases=sfl_v1.phases,
     train=train,
-    segments=(Segment(Node.CLIENT, Bound.CUT, Weights.AVERAGED), Segment(Node.SERVER)),
+    segments=(Segment("client", Bound.CUT, Weights.AVERAGED), Segment("server")),
     access=Access.CLUSTERED,
     joint_batch=True,
 )

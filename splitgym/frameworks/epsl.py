@@ -12,11 +12,11 @@ from torch import Tensor
 
 from splitgym.frameworks import mixed_cuts
 from splitgym.frameworks.framework import Framework
-from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.nodes import Nodes
 from splitgym.frameworks.parallel import run_clients
 from splitgym.frameworks.phases import Phase, Workload
 from splitgym.frameworks.resources import Resource
-from splitgym.frameworks.round_batch import Exercise
+from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.frameworks.server_pass import CutGradients, server_pass
 from splitgym.frameworks.snapshots import Snapshot, buffers_of
 
@@ -40,15 +40,15 @@ def phases(w: Workload) -> tuple[Phase, ...]:
     )
 
 
-def train(parties: Parties, exercise: Exercise) -> bool:
+def train(nodes: Nodes, round_batch: RoundBatch) -> bool:
     """One EPSL round; see `train_with`, and with different cut layers, where phi = 0, `mixed_cuts.train`."""
-    if len(set(parties.cut_layers[list(exercise.participants)])) > 1:
-        return mixed_cuts.train(parties, exercise)
-    return train_with(server_pass, parties, exercise)
+    if len(set(nodes.cut_layers[list(round_batch.participants)])) > 1:
+        return mixed_cuts.train(nodes, round_batch)
+    return train_with(server_pass, nodes, round_batch)
 
 
 def train_with(
-    pass_behind_the_cut: Callable[[Parties, Tensor, Exercise], CutGradients], parties: Parties, exercise: Exercise
+    pass_behind_the_cut: Callable[[Nodes, Tensor, RoundBatch], CutGradients], nodes: Nodes, round_batch: RoundBatch
 ) -> bool:
     """One round: forward, gradient aggregation, backward, a step of every optimiser that took part.
 
@@ -58,27 +58,27 @@ def train_with(
 
     Args:
         pass_behind_the_cut: From the smashed data to the gradients, as `splitgym.frameworks.server_pass.server_pass`.
-        parties: Trained in place; the cut has been moved already.
-        exercise: Mini-batches; losses and traffic are filled.
+        nodes: Trained in place; the cut has been moved already.
+        round_batch: Mini-batches; losses and traffic are filled.
 
     Returns:
         False if a loss or a gradient at the cut is not finite; then all weights and running statistics are as before.
     """
-    clients = [parties.clients[i] for i in exercise.participants]
-    for party in (*clients, parties.server):
-        party.set_mode(True)
-    statistics = Snapshot(buffers_of([unit for party in (*clients, parties.server) for unit in party.units]))
-    forward = run_clients(clients, exercise.images)
-    exercise.traffic.up([forward.smashed])
-    cut_gradients = pass_behind_the_cut(parties, forward.smashed, exercise)
-    if not (torch.isfinite(exercise.losses).all() and cut_gradients.finite):
+    clients = [nodes.clients[i] for i in round_batch.participants]
+    for node in (*clients, nodes.server):
+        node.set_mode(True)
+    statistics = Snapshot(buffers_of([unit for node in (*clients, nodes.server) for unit in node.units]))
+    forward = run_clients(clients, round_batch.images)
+    round_batch.traffic.up([forward.smashed])
+    cut_gradients = pass_behind_the_cut(nodes, forward.smashed, round_batch)
+    if not (torch.isfinite(round_batch.losses).all() and cut_gradients.finite):
         statistics.restore()
         return False
-    exercise.traffic.to_all([cut_gradients.common])
-    exercise.traffic.down([cut_gradients.own])
+    round_batch.traffic.to_all([cut_gradients.common])
+    round_batch.traffic.down([cut_gradients.own])
     for client, gradients in zip(clients, forward.backward(cut_gradients.of_clients()), strict=True):
         client.step(gradients)
-    parties.step_servers(cut_gradients.of_server)
+    nodes.step_servers(cut_gradients.of_server)
     return True
 
 

@@ -5,11 +5,11 @@ takes the mean, weighted by data.
 """
 
 from splitgym.frameworks.framework import Framework
-from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.nodes import Nodes
 from splitgym.frameworks.phases import Phase, Workload
 from splitgym.frameworks.resources import Resource
-from splitgym.frameworks.round_batch import Exercise
-from splitgym.frameworks.segments import Node, Segment, Weights
+from splitgym.frameworks.round_batch import RoundBatch
+from splitgym.frameworks.segments import Segment, Weights
 from splitgym.frameworks.sequential import train_alone
 from splitgym.scenario import Training
 
@@ -25,9 +25,9 @@ def phases(w: Workload) -> tuple[Phase, ...]:
     )
 
 
-def train(parties: Parties, exercise: Exercise) -> bool:
+def train(nodes: Nodes, round_batch: RoundBatch) -> bool:
     """One round; see `splitgym.frameworks.sequential.train_alone`."""
-    return train_alone(parties, exercise, averaged=[len(parties.server.units)] * len(exercise.participants))
+    return train_alone(nodes, round_batch, averaged=[len(nodes.server.units)] * len(round_batch.participants))
 
 
 def steps(training: Training) -> int:
@@ -39,6 +39,6 @@ FRAMEWORK = Framework(
     name="fl",
     phases=phases,
     train=train,
-    segments=(Segment(Node.CLIENT, weights=Weights.AVERAGED),),
+    segments=(Segment("client", weights=Weights.AVERAGED),),
     steps=steps,
 )

@@ -10,8 +10,8 @@ from splitgym.parts import Parts
 from splitgym.scenario import ScenarioError, Training
 
 if TYPE_CHECKING:
-    from splitgym.frameworks.nodes import Parties
-    from splitgym.frameworks.round_batch import Exercise
+    from splitgym.frameworks.nodes import Nodes
+    from splitgym.frameworks.round_batch import RoundBatch
 
 NAMES = ("centralised", "fl", "sl", "sfl-v1", "sfl-v2", "psl", "epsl", "psl-drop", "epsl-pt", "cpsl", "hierarchical")
 
@@ -31,7 +31,7 @@ class Framework:
     name: str
     phases: Callable[[Workload], tuple[Phase, ...]]
     """What is computed and sent when, for all cut layers at once; with slots, in each slot."""
-    train: "Callable[[Parties, Exercise], bool]"
+    train: "Callable[[Nodes, RoundBatch], bool]"
     """Trains one round; False: something was not finite and no weight was changed."""
     aggregates: bool = False
     """Whether a scheduler may choose the aggregation ratio phi; if not, it must be 0 or what is prescribed."""

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from splitgym.frameworks.node import Party, mixed_precision
+from splitgym.frameworks.node import Node, mixed_precision
 
 _FEW_INPUTS = 32
 """Up to so many inputs of a convolution's output a product of patches is faster than a grouped convolution."""
@@ -71,7 +71,7 @@ def grouped_forward(clients: Sequence[Sequence[nn.Module]], images: Tensor) -> t
 class GroupedPass:
     """All clients in one pass; see `splitgym.frameworks.parallel.ClientPass`."""
 
-    def __init__(self, clients: Sequence[Party], images: Tensor) -> None:
+    def __init__(self, clients: Sequence[Node], images: Tensor) -> None:
         self._clients = clients
         with mixed_precision(images, clients[0].training):
             self._output, self._leaves = grouped_forward([client.units for client in clients], images)

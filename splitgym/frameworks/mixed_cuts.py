@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.nodes import Nodes
 from splitgym.frameworks.parallel import run_clients
-from splitgym.frameworks.round_batch import Exercise
+from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.frameworks.server_pass import loss_gradients, per_client, run_rows
 from splitgym.frameworks.snapshots import Snapshot, buffers_of
 
@@ -29,54 +29,54 @@ class Group(NamedTuple):
     """Positions among the participants."""
 
 
-def train(parties: Parties, exercise: Exercise) -> bool:
+def train(nodes: Nodes, round_batch: RoundBatch) -> bool:
     """One round with m = 0; compare `splitgym.frameworks.epsl.train_with`.
 
     Returns:
         False if a loss or a gradient at a cut is not finite; then all weights and running statistics are as before.
     """
-    groups = _groups(parties, exercise.participants)
+    groups = _groups(nodes, round_batch.participants)
     order = [k for group in groups for k in group.members]
-    clients = [[parties.clients[exercise.participants[k]] for k in group.members] for group in groups]
-    everybody = [*(client for group in clients for client in group), parties.server]
-    for party in everybody:
-        party.set_mode(True)
-    statistics = Snapshot(buffers_of([unit for party in everybody for unit in party.units]))
-    forward = [run_clients(group, exercise.images[k.members]) for group, k in zip(clients, groups, strict=True)]
-    exercise.traffic.up([each.smashed for each in forward])
+    clients = [[nodes.clients[round_batch.participants[k]] for k in group.members] for group in groups]
+    everybody = [*(client for group in clients for client in group), nodes.server]
+    for node in everybody:
+        node.set_mode(True)
+    statistics = Snapshot(buffers_of([unit for node in everybody for unit in node.units]))
+    forward = [run_clients(group, round_batch.images[k.members]) for group, k in zip(clients, groups, strict=True)]
+    round_batch.traffic.up([each.smashed for each in forward])
     at_cuts = [each.smashed.detach().requires_grad_() for each in forward]
-    weights, labels = exercise.weights[order], exercise.labels[order]
-    logits = _behind_the_cuts(parties, groups, at_cuts, exercise.weights)
+    weights, labels = round_batch.weights[order], round_batch.labels[order]
+    logits = _behind_the_cuts(nodes, groups, at_cuts, round_batch.weights)
     n, b = labels.shape
     rows = F.cross_entropy(logits.detach().flatten(0, 1), labels.flatten(), reduction="none").view(n, b)
-    exercise.losses[order] = rows.mean(1)
+    round_batch.losses[order] = rows.mean(1)
     z = loss_gradients(logits.detach(), labels) * weights.view(n, 1, 1) / b
     # Units in front of the shallowest cut of those that take part learn nothing.
-    gradients = torch.autograd.grad(logits, [*at_cuts, *parties.server.parameters], z, allow_unused=True)
+    gradients = torch.autograd.grad(logits, [*at_cuts, *nodes.server.parameters], z, allow_unused=True)
     own = [
-        gradient / per_client(exercise.weights[group.members], gradient)
+        gradient / per_client(round_batch.weights[group.members], gradient)
         for gradient, group in zip(gradients, groups, strict=False)
     ]
-    if not (torch.isfinite(exercise.losses).all() and torch.isfinite(torch.stack([g.sum() for g in own])).all()):
+    if not (torch.isfinite(round_batch.losses).all() and torch.isfinite(torch.stack([g.sum() for g in own])).all()):
         statistics.restore()
         return False
-    exercise.traffic.down(own)
+    round_batch.traffic.down(own)
     for group, each, gradient in zip(clients, forward, own, strict=True):
         for client, of_client in zip(group, each.backward(gradient), strict=True):
             client.step(of_client)
-    parties.server.step(gradients[len(groups) :])
+    nodes.server.step(gradients[len(groups) :])
     return True
 
 
-def _groups(parties: Parties, participants: Sequence[int]) -> list[Group]:
+def _groups(nodes: Nodes, participants: Sequence[int]) -> list[Group]:
     """Participants by cut layer, the shallowest first."""
-    cuts = parties.cut_layers[list(participants)]
+    cuts = nodes.cut_layers[list(participants)]
     return [Group(int(cut), np.flatnonzero(cuts == cut).tolist()) for cut in np.unique(cuts)]
 
 
-def _behind_the_cuts(parties: Parties, groups: Sequence[Group], at_cuts: Sequence[Tensor], weights: Tensor) -> Tensor:
+def _behind_the_cuts(nodes: Nodes, groups: Sequence[Group], at_cuts: Sequence[Tensor], weights: Tensor) -> Tensor:
     """[n, b, classes] logits of the rows of all groups, one group after the other."""
-    server, present = parties.server, list[int]()
+    server, present = nodes.server, list[int]()
     x: Tensor | None = None
     for (group, following), rows in zip(pairwise([*groups, None]), at_cuts, strict=True):
         assert group is not None
@@ -88,6 +88,6 @@ def _behind_the_cuts(parties: Parties, groups: Sequence[Group], at_cuts: Sequenc
             units = server.units[group.cut_layer : following.cut_layer]
             run = partial(server.forward, first=group.cut_layer, last=following.cut_layer)
         own = weights[present]
-        x = run_rows(run, units, x, parties.training, own / own.sum())
+        x = run_rows(run, units, x, nodes.training, own / own.sum())
     assert x is not None
     return x

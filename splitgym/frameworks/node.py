@@ -1,4 +1,4 @@
-"""A party of split learning: consecutive units of a network, and an optimiser for some of them."""
+"""A node of split learning: consecutive units of a network, and an optimiser for some of them."""
 
 from collections.abc import Sequence
 
@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from splitgym.scenario import Training
 
 
-class Party:
+class Node:
     """Somebody who holds consecutive units of the network and trains some of them.
 
     Attributes:
-        units: The units it holds; several parties may hold the same ones.
+        units: The units it holds; several nodes may hold the same ones.
         parameters: The weights it trains.
     """
 
@@ -83,7 +83,7 @@ def mixed_precision(x: Tensor, training: Training) -> torch.autocast:
 
 
 def _optimizer(parameters: list[nn.Parameter], learning_rate: float, training: Training) -> torch.optim.Optimizer:
-    # A party that holds nothing yet gets an optimiser over an empty group, which torch allows only as a group.
+    # A node that holds nothing yet gets an optimiser over an empty group, which torch allows only as a group.
     groups = [{"params": parameters}]
     fused = all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
     if training.optimizer == "adam":

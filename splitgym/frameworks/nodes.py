@@ -1,6 +1,6 @@
-"""The parties of split learning: clients with the first units of a network, a server with the others.
+"""The nodes of split learning: clients with the first units of a network, a server with the others.
 
-Every party is resident and keeps its optimiser; units are trained in place, and only a cut that moves hands units on.
+Every node is resident and keeps its optimiser; units are trained in place, and only a cut that moves hands units on.
 """
 
 import copy
@@ -13,14 +13,23 @@ import torch
 from torch import Tensor, nn
 
 from splitgym.arrays import Floats, Ints
-from splitgym.frameworks.node import Party
-from splitgym.frameworks.segments import SPLIT, Node, Segments, Weights, nodes_behind, segment_at, units_on_clients
+from splitgym.frameworks.node import Node
+from splitgym.frameworks.segments import (
+    CLIENT,
+    SERVER,
+    SPLIT,
+    Segments,
+    Weights,
+    nodes_behind,
+    segment_at,
+    units_on_clients,
+)
 from splitgym.frameworks.snapshots import state_of
 from splitgym.models import CuttableNetwork
 from splitgym.scenario import Training
 
 
-class Parties:
+class Nodes:
     """All clients, the server and what is behind it, around one network.
 
     Before the first round everybody knows the initial weights of the whole network, so the first cut moves nothing.
@@ -29,7 +38,7 @@ class Parties:
         network: The network; the server trains it in place.
         clients: C.
         training: Optimisers and their rates.
-        segments: Who trains which units. Unless clients have weights of their own, all parties hold the same units and
+        segments: Who trains which units. Unless clients have weights of their own, all nodes hold the same units and
             differ in their optimisers: a model that is handed on or averaged needs no second place.
         second_cut: Last unit in front of it, if there is one; `move_cut` may move it.
 
@@ -47,16 +56,16 @@ class Parties:
     ) -> None:
         self.training = training
         self.segments = segments
-        self.server = Party(list(network.units), training.server_learning_rate, training)
-        self.clients = [Party([], training.client_learning_rate, training) for _ in range(clients)]
-        at_client, at_server = segment_at(segments, Node.CLIENT), segment_at(segments, Node.SERVER)
+        self.server = Node(list(network.units), training.server_learning_rate, training)
+        self.clients = [Node([], training.client_learning_rate, training) for _ in range(clients)]
+        at_client, at_server = segment_at(segments, CLIENT), segment_at(segments, SERVER)
         self.own_units = at_client is not None and at_client.weights is Weights.OWN
         averaged = at_server is not None and at_server.weights is Weights.AVERAGED
         copies = clients if averaged else 0
-        self._copies = [Party(self.server.units, training.server_learning_rate, training) for _ in range(copies)]
+        self._copies = [Node(self.server.units, training.server_learning_rate, training) for _ in range(copies)]
         self._second_cut = len(network) if second_cut is None else second_cut
         self._behind = [
-            Party(self.server.units, training.server_learning_rate, training) for _ in nodes_behind(segments)
+            Node(self.server.units, training.server_learning_rate, training) for _ in nodes_behind(segments)
         ]
         self.cut_layers = np.zeros(clients, np.int64)
         self._train_behind_the_cut()
@@ -75,15 +84,15 @@ class Parties:
         """[C] how many units of each client's own are valid; 0 before the first round, and if it has none."""
         return np.array([len(client.units) * self.own_units for client in self.clients], np.int64)
 
-    def server_of(self, client: int) -> Party:
+    def server_of(self, client: int) -> Node:
         """The server as that client trains with it."""
         return self._copies[client] if self._copies else self.server
 
-    def everybody(self) -> list[Party]:
-        """All parties, in a fixed order."""
+    def everybody(self) -> list[Node]:
+        """All nodes, in a fixed order."""
         return [*self.servers(), *self._copies, *self.clients]
 
-    def servers(self) -> list[Party]:
+    def servers(self) -> list[Node]:
         """All that train the units behind the cut, in the order of these: the edge server, and the nodes behind it."""
         return [self.server, *self._behind]
 
@@ -100,8 +109,8 @@ class Parties:
 
     def scale_rates(self, factor: float) -> None:
         """Everybody trains with `factor` times its learning rate until told otherwise."""
-        for party in self.everybody():
-            party.scale_rate(factor)
+        for node in self.everybody():
+            node.scale_rate(factor)
 
     def move_cut(
         self,
@@ -116,7 +125,7 @@ class Parties:
         participants weighted by their data; everybody else's copies of these units are void. A unit that the server
         trained already, for clients with shallower cuts, counts with the data of these. Deeper: participants fetch the
         units in between as the server last had them; others do so when they next take part.
-        Otherwise the units stay where they are, and other parties train them.
+        Otherwise the units stay where they are, and other nodes train them.
 
         Args:
             cut_layer: Of all clients, or [C]; of a client that takes no part what it may keep.
@@ -148,7 +157,7 @@ class Parties:
             "held": [len(client.units) for client in self.clients],
             "server": [unit.state_dict() for unit in self.server.units],
             "clients": [[u.state_dict() for u in client.units] for client in self.clients if self.own_units],
-            "optimizers": [party.optimizer.state_dict() for party in self.everybody()],
+            "optimizers": [node.optimizer.state_dict() for node in self.everybody()],
         }
         return copy.deepcopy(state)
 
@@ -166,9 +175,9 @@ class Parties:
         for client in self.clients:
             client.train_units(0)
         self._train_behind_the_cut()
-        for party, saved in zip(self.everybody(), state["optimizers"], strict=True):
+        for node, saved in zip(self.everybody(), state["optimizers"], strict=True):
             # Optimisers keep the tensors that they are given.
-            party.optimizer.load_state_dict(copy.deepcopy(saved))
+            node.optimizer.load_state_dict(copy.deepcopy(saved))
 
     def _train_behind_the_cut(self) -> None:
         self.server.train_units(self.cut_layer, self.second_cut)

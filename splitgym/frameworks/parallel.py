@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from splitgym.frameworks.grouped import GroupedPass, groupable
-from splitgym.frameworks.node import Party
+from splitgym.frameworks.node import Node
 
 
 class ClientPass(Protocol):
@@ -25,7 +25,7 @@ class ClientPass(Protocol):
         ...
 
 
-def run_clients(clients: Sequence[Party], images: Tensor) -> ClientPass:
+def run_clients(clients: Sequence[Node], images: Tensor) -> ClientPass:
     """The clients' forward pass on their images, [n, b, ...], by the engine that is faster."""
     if len(clients) > 1 and groupable([client.units for client in clients]):
         return GroupedPass(clients, images)
@@ -35,7 +35,7 @@ def run_clients(clients: Sequence[Party], images: Tensor) -> ClientPass:
 class LoopedPass:
     """One client after the other."""
 
-    def __init__(self, clients: Sequence[Party], images: Tensor) -> None:
+    def __init__(self, clients: Sequence[Node], images: Tensor) -> None:
         self._clients = clients
         self._outputs = [client.forward(x) for client, x in zip(clients, images, strict=True)]
         # Joined along the batch, not stacked: that keeps the memory format of images.

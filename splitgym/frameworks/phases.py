@@ -63,7 +63,7 @@ class Workload:
     """What a sample costs at each cut layer j = 1..L-1, and the other factors of a plan, each along its own axis.
 
     Arrays are [L - 1, 1, 1] but `aggregated_rows`, [1, R, 1], and `second_cut`, [1, 1, S]. Cycles are FLOPs times kappa
-    (cycles/FLOP) of the party; bits are of smashed data, of its gradient, or of weights and running statistics.
+    (cycles/FLOP) of the node; bits are of smashed data, of its gradient, or of weights and running statistics.
     """
 
     plans: PlanGrid

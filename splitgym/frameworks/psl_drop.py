@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from splitgym.frameworks import epsl, psl
 from splitgym.frameworks.framework import Framework
-from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.nodes import Nodes
 from splitgym.frameworks.phases import Phase, Workload
-from splitgym.frameworks.round_batch import Exercise
+from splitgym.frameworks.round_batch import RoundBatch
 
 ROWS_LEFT = 2
 """Batch norm needs two rows."""
@@ -20,11 +20,13 @@ def phases(w: Workload) -> tuple[Phase, ...]:
     return psl.phases(replace(w, batch_size=w.batch_size - w.aggregated_rows))
 
 
-def train(parties: Parties, exercise: Exercise) -> bool:
+def train(nodes: Nodes, round_batch: RoundBatch) -> bool:
     """One PSL round on the first b - m rows; see `splitgym.frameworks.epsl.train`."""
-    rows = exercise.labels.shape[1] - exercise.aggregated_rows
-    rest = replace(exercise, images=exercise.images[:, :rows], labels=exercise.labels[:, :rows], aggregated_rows=0)
-    return epsl.train(parties, rest)
+    rows = round_batch.labels.shape[1] - round_batch.aggregated_rows
+    rest = replace(
+        round_batch, images=round_batch.images[:, :rows], labels=round_batch.labels[:, :rows], aggregated_rows=0
+    )
+    return epsl.train(nodes, rest)
 
 
 def highest_ratio(batch_size: int) -> float:

@@ -1,4 +1,4 @@
-"""The mini-batches of a round, and the bits that the parties hand over in it."""
+"""The mini-batches of a round, and the bits that the nodes hand over in it."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ BITS = 32
 
 @dataclass
 class Traffic:
-    """Bits that the parties hand over in a round."""
+    """Bits that the nodes hand over in a round."""
 
     bits: Counter[str] = field(default_factory=Counter)
     """Of each resource that carries bits, by its name."""
@@ -36,7 +36,7 @@ class Traffic:
 
 
 @dataclass(frozen=True)
-class Exercise:
+class RoundBatch:
     """The mini-batches of one round: n clients that take part, b samples each."""
 
     participants: tuple[int, ...]
@@ -56,8 +56,8 @@ class Exercise:
     traffic: Traffic = field(default_factory=Traffic)
     """To be filled."""
 
-    def of(self, members: Sequence[int]) -> "Exercise":
-        """The exercise of some of the participants, by their positions; traffic is counted in common."""
+    def of(self, members: Sequence[int]) -> "RoundBatch":
+        """The round_batch of some of the participants, by their positions; traffic is counted in common."""
         index = torch.tensor(members, device=self.weights.device)
         weights = self.weights[index]
         return replace(

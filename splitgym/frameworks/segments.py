@@ -2,14 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import Enum
 
-
-class Node(StrEnum):
-    """Nodes of every scenario; others are named as in its rows of nodes."""
-
-    CLIENT = "client"
-    SERVER = "server"
+CLIENT, SERVER = "client", "server"
+"""Nodes of every scenario; others are named as in its rows of nodes."""
 
 
 class Bound(Enum):
@@ -37,7 +33,7 @@ class Segment:
     """Consecutive units: from where the segment before ends (the first one: from the first unit) to a bound."""
 
     node: str
-    """Where it is trained: a `Node`, or the name of a row of the scenario's nodes."""
+    """Where it is trained: CLIENT, SERVER, or the name of a row of the scenario's nodes."""
     until: Bound = Bound.END
     weights: Weights = Weights.COMMON
 
@@ -46,7 +42,7 @@ Segments = Sequence[Segment]
 """All segments of a network, in the order of its units; the last one ends with the last unit."""
 
 
-SPLIT: Segments = (Segment(Node.CLIENT, Bound.CUT, Weights.OWN), Segment(Node.SERVER))
+SPLIT: Segments = (Segment(CLIENT, Bound.CUT, Weights.OWN), Segment(SERVER))
 """Parallel split learning: first units of each client's own, the others at the server."""
 
 
@@ -63,7 +59,7 @@ def has_bound(segments: Segments, bound: Bound) -> bool:
 def units_on_clients(segments: Segments, cut_layer: int, units: int) -> int:
     """How many first units of a network of so many are trained on the clients."""
     first = segments[0]
-    if first.node != Node.CLIENT:
+    if first.node != CLIENT:
         return 0
     return cut_layer if first.until is Bound.CUT else units
 
@@ -77,4 +73,4 @@ def around_second_cut(segments: Segments) -> tuple[str, str]:
 
 def nodes_behind(segments: Segments) -> list[str]:
     """Nodes that train units behind those of the edge server."""
-    return [segment.node for segment in segments if segment.node not in (Node.CLIENT, Node.SERVER)]
+    return [segment.node for segment in segments if segment.node not in (CLIENT, SERVER)]

@@ -6,13 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from splitgym.frameworks.node import Party
-from splitgym.frameworks.nodes import Parties, model_state
-from splitgym.frameworks.round_batch import Exercise
+from splitgym.frameworks.node import Node
+from splitgym.frameworks.nodes import Nodes, model_state
+from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.frameworks.snapshots import MixedMean, Snapshot, WeightedMean, buffers_of, state_of
 
 
-def train_alone(parties: Parties, exercise: Exercise, averaged: Sequence[int]) -> bool:
+def train_alone(nodes: Nodes, round_batch: RoundBatch, averaged: Sequence[int]) -> bool:
     """Every client trains on its own mini-batches, in the order of their indices.
 
     A client begins with its averaged units as they were before the round, and these end as the mean of what clients
@@ -22,69 +22,69 @@ def train_alone(parties: Parties, exercise: Exercise, averaged: Sequence[int]) -
     large batch.
 
     Args:
-        parties: Trained in place; the cut has been moved already.
-        exercise: Mini-batches; losses and traffic are filled.
+        nodes: Trained in place; the cut has been moved already.
+        round_batch: Mini-batches; losses and traffic are filled.
         averaged: [n] number of first units that are averaged for each participant.
 
     Returns:
         False if a loss is not finite; then all weights and running statistics are as before, and the optimisers of
         all who took part start again.
     """
-    units, batch_size = parties.server.units, parties.training.batch_size
-    taking_part = [party for i in exercise.participants for party in (parties.clients[i], parties.server_of(i))]
-    parties.server.set_mode(True)
+    units, batch_size = nodes.server.units, nodes.training.batch_size
+    taking_part = [node for i in round_batch.participants for node in (nodes.clients[i], nodes.server_of(i))]
+    nodes.server.set_mode(True)
     fewest, most = min(averaged), max(averaged)
     mean, handed_on = WeightedMean(state_of(units[:fewest])), Snapshot(state_of(units[fewest:]))
     mixed = [MixedMean(state_of([unit])) for unit in units[fewest:most]]
-    cuts = [int(parties.cut_layers[i]) for i in exercise.participants]
+    cuts = [int(nodes.cut_layers[i]) for i in round_batch.participants]
     # A model that is handed on goes down once for each client, one that is averaged once to all of them.
-    for members in exercise.slots or [range(len(cuts))]:
-        exercise.traffic.to_all(model_state(units[: max(cuts[k] for k in members)]))
-    for k, i in enumerate(exercise.participants):
-        client, server = parties.clients[i], parties.server_of(i)
+    for members in round_batch.slots or [range(len(cuts))]:
+        round_batch.traffic.to_all(model_state(units[: max(cuts[k] for k in members)]))
+    for k, i in enumerate(round_batch.participants):
+        client, server = nodes.clients[i], nodes.server_of(i)
         mean.begin()
         for unit, both in enumerate(mixed, fewest):
             both.begin(averaged=unit < averaged[k])
-        steps = zip(exercise.images[k].split(batch_size), exercise.labels[k].split(batch_size), strict=True)
-        losses = [_step(client, server, cuts[k], images, labels, exercise) for images, labels in steps]
-        exercise.losses[k] = torch.stack(losses).mean()
-        if not torch.isfinite(exercise.losses[k]):
+        steps = zip(round_batch.images[k].split(batch_size), round_batch.labels[k].split(batch_size), strict=True)
+        losses = [_step(client, server, cuts[k], images, labels, round_batch) for images, labels in steps]
+        round_batch.losses[k] = torch.stack(losses).mean()
+        if not torch.isfinite(round_batch.losses[k]):
             mean.begin()
             handed_on.restore()
-            for party in taking_part:
-                party.forget()
+            for node in taking_part:
+                node.forget()
             return False
-        exercise.traffic.up(model_state(units[: cuts[k]]))
-        mean.add(exercise.weights[k])
+        round_batch.traffic.up(model_state(units[: cuts[k]]))
+        mean.add(round_batch.weights[k])
         for unit, both in enumerate(mixed, fewest):
-            both.add(exercise.weights[k], averaged=unit < averaged[k])
+            both.add(round_batch.weights[k], averaged=unit < averaged[k])
     mean.finish()
     for both in mixed:
         both.finish()
     return True
 
 
-def train_joint(parties: Parties, exercise: Exercise) -> bool:
+def train_joint(nodes: Nodes, round_batch: RoundBatch) -> bool:
     """The server trains the whole network on all mini-batches as one, clients weighted by their data.
 
     Returns:
         False if a loss is not finite; then nothing has changed.
     """
-    server = parties.server
+    server = nodes.server
     server.set_mode(True)
     statistics = Snapshot(buffers_of(server.units))
-    n, b = exercise.labels.shape
-    logits = server.logits(exercise.images.flatten(0, 1))
-    losses = F.cross_entropy(logits, exercise.labels.flatten(), reduction="none").view(n, b).mean(1)
-    exercise.losses.copy_(losses.detach())
-    if not torch.isfinite(exercise.losses).all():
+    n, b = round_batch.labels.shape
+    logits = server.logits(round_batch.images.flatten(0, 1))
+    losses = F.cross_entropy(logits, round_batch.labels.flatten(), reduction="none").view(n, b).mean(1)
+    round_batch.losses.copy_(losses.detach())
+    if not torch.isfinite(round_batch.losses).all():
         statistics.restore()
         return False
-    server.step(torch.autograd.grad(losses @ exercise.weights, server.parameters))
+    server.step(torch.autograd.grad(losses @ round_batch.weights, server.parameters))
     return True
 
 
-def _step(client: Party, server: Party, cut: int, images: Tensor, labels: Tensor, exercise: Exercise) -> Tensor:
+def _step(client: Node, server: Node, cut: int, images: Tensor, labels: Tensor, round_batch: RoundBatch) -> Tensor:
     """One mini-batch of one client: forward, backward, a step of both; its loss. Not finite: nobody steps."""
     smashed = client.forward(images)
     at_cut = smashed.detach().requires_grad_()
@@ -96,6 +96,6 @@ def _step(client: Party, server: Party, cut: int, images: Tensor, labels: Tensor
         server.step(server_gradients)
         client.step(client_gradients)
         if cut < len(server.units):
-            exercise.traffic.up([smashed])
-            exercise.traffic.down([gradient])
+            round_batch.traffic.up([smashed])
+            round_batch.traffic.down([gradient])
     return loss.detach()

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from splitgym.frameworks.mean_field import Clients, MeanField
-from splitgym.frameworks.nodes import Parties
-from splitgym.frameworks.round_batch import Exercise
+from splitgym.frameworks.nodes import Nodes
+from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.frameworks.snapshots import MeanStatistics, buffers_of
 from splitgym.scenario import Training
 
@@ -39,42 +39,42 @@ class CutGradients:
         return torch.cat([common, self.own], 1) if len(self.common) else self.own
 
 
-def server_pass(parties: Parties, smashed: Tensor, exercise: Exercise) -> CutGradients:
+def server_pass(nodes: Nodes, smashed: Tensor, round_batch: RoundBatch) -> CutGradients:
     """Forward and backward on the server, in the reading of `training.aggregation_reading`.
 
     Args:
-        parties: Its server's running statistics move, its weights do not.
+        nodes: Its server's running statistics move, its weights do not.
         smashed: [n, b, ...] detached activations at the cut.
-        exercise: Labels, weights, m; `losses` is filled.
+        round_batch: Labels, weights, m; `losses` is filled.
     """
-    reading = inject if parties.training.aggregation_reading == "inject" else virtual
-    return reading(parties, smashed, exercise)
+    reading = inject if nodes.training.aggregation_reading == "inject" else virtual
+    return reading(nodes, smashed, round_batch)
 
 
-def virtual(parties: Parties, smashed: Tensor, exercise: Exercise) -> CutGradients:
+def virtual(nodes: Nodes, smashed: Tensor, round_batch: RoundBatch) -> CutGradients:
     """Aggregated gradients go back through the mean field of all clients' rows: m + n (b - m) rows, all n b forward.
 
     What that is, and what of `inject` it keeps: `splitgym.frameworks.mean_field`. As in PSL batch norm normalises
     aggregated and other rows in one batch, and running statistics move once. One client alone has nothing to average:
     it is PSL, as is m = 0.
     """
-    server, weights, m = parties.server, exercise.weights, exercise.aggregated_rows
-    n, b = exercise.labels.shape
+    server, weights, m = nodes.server, round_batch.weights, round_batch.aggregated_rows
+    n, b = round_batch.labels.shape
     if m == 0 or n == 1:
-        return inject(parties, smashed, exercise)
-    exercise.losses.zero_()
+        return inject(nodes, smashed, round_batch)
+    round_batch.losses.zero_()
     # A single row of a client has no statistics of its own.
-    together = parties.training.batch_statistics == "joint" or b < 2
+    together = nodes.training.batch_statistics == "joint" or b < 2
     field = MeanField.at_cut(smashed, m, Clients(weights, together))
-    logits = server.logits(field, parties.cut_of(exercise.participants))
+    logits = server.logits(field, nodes.cut_of(round_batch.participants))
     assert isinstance(logits, MeanField)
     aggregated = logits.aggregated.unflatten(0, (n, m))
-    add_losses(exercise, aggregated, exercise.labels[:, :m])
-    z_of_rows = [_mean_over_clients(loss_gradients(aggregated, exercise.labels[:, :m]), parties, weights) / b]
+    add_losses(round_batch, aggregated, round_batch.labels[:, :m])
+    z_of_rows = [_mean_over_clients(loss_gradients(aggregated, round_batch.labels[:, :m]), nodes, weights) / b]
     if logits.others is not None:
         others = logits.others.detach().unflatten(0, (n, b - m))
-        add_losses(exercise, others, exercise.labels[:, m:])
-        z_of_rows.append((loss_gradients(others, exercise.labels[:, m:]) * weights.view(n, 1, 1) / b).flatten(0, 1))
+        add_losses(round_batch, others, round_batch.labels[:, m:])
+        z_of_rows.append((loss_gradients(others, round_batch.labels[:, m:]) * weights.view(n, 1, 1) / b).flatten(0, 1))
     wanted = [*field.nodes, *server.parameters]
     common, *gradients = torch.autograd.grad(logits.nodes, wanted, z_of_rows, allow_unused=True)
     if logits.others is None:
@@ -83,20 +83,20 @@ def virtual(parties: Parties, smashed: Tensor, exercise: Exercise) -> CutGradien
     return CutGradients(common, own / per_client(weights, own), gradients)
 
 
-def inject(parties: Parties, smashed: Tensor, exercise: Exercise) -> CutGradients:
+def inject(nodes: Nodes, smashed: Tensor, round_batch: RoundBatch) -> CutGradients:
     """Aggregated gradients go back at every client's own row: exact Jacobians, n b rows of back-propagation.
 
     The reference reading: gradients of aggregated rows are averaged over clients at the cut.
     """
-    m, weights = exercise.aggregated_rows, exercise.weights
-    n, b = exercise.labels.shape
-    exercise.losses.zero_()
+    m, weights = round_batch.aggregated_rows, round_batch.weights
+    n, b = round_batch.labels.shape
+    round_batch.losses.zero_()
     rows = smashed.detach().requires_grad_()
-    logits = _logits(parties, rows, exercise)
-    add_losses(exercise, logits.detach(), exercise.labels)
-    z = loss_gradients(logits.detach(), exercise.labels)
-    z[:, :m] = _mean_over_clients(z[:, :m], parties, weights)
-    wanted, z = [rows, *parties.server.parameters], z * weights.view(n, 1, 1) / b
+    logits = _logits(nodes, rows, round_batch)
+    add_losses(round_batch, logits.detach(), round_batch.labels)
+    z = loss_gradients(logits.detach(), round_batch.labels)
+    z[:, :m] = _mean_over_clients(z[:, :m], nodes, weights)
+    wanted, z = [rows, *nodes.server.parameters], z * weights.view(n, 1, 1) / b
     weighted, *gradients = torch.autograd.grad(logits, wanted, z, allow_unused=True)
     return CutGradients(weighted[:, :m].sum(0), weighted[:, m:] / per_client(weights, weighted), gradients)
 
@@ -120,10 +120,10 @@ def run_rows(
     return torch.cat(outputs).unflatten(0, rows.shape[:2])
 
 
-def _logits(parties: Parties, smashed: Tensor, exercise: Exercise) -> Tensor:
+def _logits(nodes: Nodes, smashed: Tensor, round_batch: RoundBatch) -> Tensor:
     """[n, rows, classes] logits of [n, rows, ...] activations."""
-    server, cut = parties.server, parties.cut_of(exercise.participants)
-    return run_rows(lambda x: server.logits(x, cut), server.units[cut:], smashed, parties.training, exercise.weights)
+    server, cut = nodes.server, nodes.cut_of(round_batch.participants)
+    return run_rows(lambda x: server.logits(x, cut), server.units[cut:], smashed, nodes.training, round_batch.weights)
 
 
 def loss_gradients(logits: Tensor, labels: Tensor) -> Tensor:
@@ -131,17 +131,17 @@ def loss_gradients(logits: Tensor, labels: Tensor) -> Tensor:
     return torch.softmax(logits, -1) - F.one_hot(labels, logits.shape[-1])
 
 
-def _mean_over_clients(z: Tensor, parties: Parties, weights: Tensor) -> Tensor:
+def _mean_over_clients(z: Tensor, nodes: Nodes, weights: Tensor) -> Tensor:
     """zbar_j = sum_i lambda_i z_ij, [rows, classes]; "unbiased" divides it by sum_i lambda_i^2."""
     mean = torch.tensordot(weights, z, dims=1)
-    return mean / weights.square().sum() if parties.training.aggregation_correction == "unbiased" else mean
+    return mean / weights.square().sum() if nodes.training.aggregation_correction == "unbiased" else mean
 
 
-def add_losses(exercise: Exercise, logits: Tensor, labels: Tensor) -> None:
-    """Adds the mean losses of some rows of the mini-batches, [n, rows, classes], to those of the exercise."""
-    n, b = exercise.labels.shape
+def add_losses(round_batch: RoundBatch, logits: Tensor, labels: Tensor) -> None:
+    """Adds the mean losses of some rows of the mini-batches, [n, rows, classes], to those of the round_batch."""
+    n, b = round_batch.labels.shape
     rows = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(n, -1)
-    exercise.losses.add_(rows.sum(1) / b)
+    round_batch.losses.add_(rows.sum(1) / b)
 
 
 def per_client(weights: Tensor, like: Tensor) -> Tensor:

@@ -5,11 +5,11 @@ averaged; likewise the server's copies.
 """
 
 from splitgym.frameworks.framework import Framework
-from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.nodes import Nodes
 from splitgym.frameworks.phases import Phase, Workload
 from splitgym.frameworks.resources import Resource
-from splitgym.frameworks.round_batch import Exercise
-from splitgym.frameworks.segments import Bound, Node, Segment, Weights
+from splitgym.frameworks.round_batch import RoundBatch
+from splitgym.frameworks.segments import Bound, Segment, Weights
 from splitgym.frameworks.sequential import train_alone
 
 
@@ -28,15 +28,15 @@ def phases(w: Workload) -> tuple[Phase, ...]:
     )
 
 
-def train(parties: Parties, exercise: Exercise) -> bool:
+def train(nodes: Nodes, round_batch: RoundBatch) -> bool:
     """One round; see `splitgym.frameworks.sequential.train_alone`."""
-    return train_alone(parties, exercise, averaged=[len(parties.server.units)] * len(exercise.participants))
+    return train_alone(nodes, round_batch, averaged=[len(nodes.server.units)] * len(round_batch.participants))
 
 
 FRAMEWORK = Framework(
     name="sfl-v1",
     phases=phases,
     train=train,
-    segments=(Segment(Node.CLIENT, Bound.CUT, Weights.AVERAGED), Segment(Node.SERVER, weights=Weights.AVERAGED)),
+    segments=(Segment("client", Bound.CUT, Weights.AVERAGED), Segment("server", weights=Weights.AVERAGED)),
     cuts_by_client=True,
 )

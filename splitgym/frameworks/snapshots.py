@@ -1,4 +1,4 @@
-"""Tensors as they were: to put them back, to average what several parties make of them."""
+"""Tensors as they were: to put them back, to average what several nodes make of them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,10 +31,10 @@ class Snapshot:
 
 
 class WeightedMean:
-    """What several parties make of the same tensors, one after the other, averaged.
+    """What several nodes make of the same tensors, one after the other, averaged.
 
-    Each party begins with the values that the tensors had when this was made: `begin`, change them, `add`; `finish`
-    writes the mean. Counters of batches, which are whole numbers, end as the last party left them.
+    Each node begins with the values that the tensors had when this was made: `begin`, change them, `add`; `finish`
+    writes the mean. Counters of batches, which are whole numbers, end as the last node left them.
     """
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:
@@ -42,7 +42,7 @@ class WeightedMean:
         self._sums = [torch.zeros_like(tensor) for tensor in self._start.tensors]
 
     def begin(self) -> None:
-        """Puts the values back with which every party begins."""
+        """Puts the values back with which every node begins."""
         self._start.restore()
 
     def add(self, weight: Tensor | float) -> None:
@@ -55,9 +55,9 @@ class WeightedMean:
 
 
 class MixedMean:
-    """Tensors that some parties begin as they were and average, and that are handed on between the others.
+    """Tensors that some nodes begin as they were and average, and that are handed on between the others.
 
-    Each party: `begin`, change them, `add`. `finish` writes the mean of what the first made of them and of what the
+    Each node: `begin`, change them, `add`. `finish` writes the mean of what the first made of them and of what the
     last of the others left, which counts for all of these.
     """
 
@@ -69,7 +69,7 @@ class MixedMean:
         self._served: Tensor | float = 0.0
 
     def begin(self, averaged: bool) -> None:
-        """Puts the values there with which the next party begins."""
+        """Puts the values there with which the next node begins."""
         _write(self._start if averaged else self._handed_on, self._tensors)
 
     def add(self, weight: Tensor | float, averaged: bool) -> None:

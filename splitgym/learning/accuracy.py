@@ -9,7 +9,7 @@ from torch import Tensor
 from splitgym.arrays import Floats, Ints
 from splitgym.frameworks.grouped import groupable, grouped_forward
 from splitgym.frameworks.node import mixed_precision
-from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.nodes import Nodes
 
 ROWS_AT_ONCE = {"cpu": 512, "cuda": 16_384}
 """Test samples in one pass: few enough for a processor's cache, many enough to fill a GPU."""
@@ -30,9 +30,9 @@ class Evaluator:
     def __len__(self) -> int:
         return len(self._labels)
 
-    def client_accuracy(self, parties: Parties) -> Floats:
+    def client_accuracy(self, nodes: Nodes) -> Floats:
         """[C] test accuracy of (client's own units, then the server's)."""
-        return self.accuracy(self.correct(parties))
+        return self.accuracy(self.correct(nodes))
 
     def accuracy(self, correct: Ints) -> Floats:
         """[C] share of all samples, from what `correct` gives."""
@@ -45,38 +45,37 @@ class Evaluator:
         return shares.mean(1)
 
     @torch.no_grad()
-    def correct(self, parties: Parties) -> Ints:
+    def correct(self, nodes: Nodes) -> Ints:
         """[C, classes] test samples of each class that (client's own units, then the server's) classify correctly.
 
         A client that has not followed a deeper cut yet uses the server's copies of the units in between.
         """
-        for party in (parties.server, *parties.clients):
-            party.set_mode(False)
-        if parties.cut_layer == 0 or not parties.own_units:
+        for node in (nodes.server, *nodes.clients):
+            node.set_mode(False)
+        if nodes.cut_layer == 0 or not nodes.own_units:
             # One network for all.
-            return np.repeat([self._looped(parties, 0)], len(parties.clients), axis=0)
-        if groupable([client.units for client in parties.clients]):
-            return self._grouped(parties)
-        return np.stack([self._looped(parties, client) for client in range(len(parties.clients))])
+            return np.repeat([self._looped(nodes, 0)], len(nodes.clients), axis=0)
+        if groupable([client.units for client in nodes.clients]):
+            return self._grouped(nodes)
+        return np.stack([self._looped(nodes, client) for client in range(len(nodes.clients))])
 
-    def _looped(self, parties: Parties, client: int) -> Ints:
+    def _looped(self, nodes: Nodes, client: int) -> Ints:
         """[K] correct answers by class of one client's network, in passes of many test samples."""
-        party = parties.clients[client]
+        node = nodes.clients[client]
         counts = [
-            self._count(parties.server.logits(party.forward(x), len(party.units)), y)
-            for x, y in self._passes(self._rows)
+            self._count(nodes.server.logits(node.forward(x), len(node.units)), y) for x, y in self._passes(self._rows)
         ]
         return torch.stack(counts).sum(0).cpu().numpy()
 
-    def _grouped(self, parties: Parties) -> Ints:
+    def _grouped(self, nodes: Nodes) -> Ints:
         """All clients' small networks at once."""
-        units = [client.units for client in parties.clients]
+        units = [client.units for client in nodes.clients]
         clients, cut = len(units), len(units[0])
         counts = torch.zeros(clients, self._classes, dtype=torch.int64, device=self._labels.device)
         for x, y in self._passes(max(self._rows // clients, 1)):
-            with mixed_precision(x, parties.training):
+            with mixed_precision(x, nodes.training):
                 smashed, _ = grouped_forward(units, x.expand(clients, *x.shape))
-            logits = parties.server.logits(smashed.flatten(0, 1), cut).unflatten(0, (clients, -1))
+            logits = nodes.server.logits(smashed.flatten(0, 1), cut).unflatten(0, (clients, -1))
             counts += torch.stack([self._count(own, y) for own in logits])
         return counts.cpu().numpy()
 

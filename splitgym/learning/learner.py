@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from splitgym import data, models
 from splitgym.arrays import Ints
 from splitgym.frameworks import Access, Framework, aggregated_rows, get
-from splitgym.frameworks.nodes import Parties
-from splitgym.frameworks.round_batch import Exercise
+from splitgym.frameworks.nodes import Nodes
+from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.learning.accuracy import Evaluator
 from splitgym.learning.augmentation import random_symmetries
 from splitgym.learning.batches import BatchOrder
@@ -103,7 +103,7 @@ class Learner:
         self._augments = task.augmentation == "symmetries"
         self._chance = torch.Generator().manual_seed(int(rng.integers(2**63)))
         self._cuts = len(network) - 1
-        self.parties = Parties(
+        self.nodes = Nodes(
             network,
             len(parts),
             scenario.training,
@@ -146,7 +146,7 @@ class Learner:
         return {
             "rounds": self._rounds,
             "losses": list(self._losses),
-            "parties": self.parties.state_dict(),
+            "nodes": self.nodes.state_dict(),
             "orders": [order.state_dict() for order in self._orders],
             "chance": self._chance.get_state(),
             "outcome": {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in plain.items()},
@@ -155,7 +155,7 @@ class Learner:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes back to what `state_dict` gave."""
         self._rounds, self._losses = state["rounds"], list(state["losses"])
-        self.parties.load_state_dict(state["parties"])
+        self.nodes.load_state_dict(state["nodes"])
         for order, saved in zip(self._orders, state["orders"], strict=True):
             order.load_state_dict(saved)
         self._chance.set_state(state["chance"])
@@ -168,16 +168,16 @@ class Learner:
         """Trains a round that has been checked; its outcome."""
         self._rounds += 1
         participants = tuple(int(i) for i in np.flatnonzero(decision.selected))
-        taught: Exercise | None = None
+        taught: RoundBatch | None = None
         finite = True
         if participants:
-            self.parties.move_cut(
+            self.nodes.move_cut(
                 np.asarray(decision.cut_layer), participants, self.data_share, int(decision.second_cut) or None
             )
-            self.parties.scale_rates(rate_factor(self._training, self._rounds))
-            exercise = self._exercise(participants, decision)
-            finite = self.framework.train(self.parties, exercise)
-            taught = exercise if finite else None
+            self.nodes.scale_rates(rate_factor(self._training, self._rounds))
+            round_batch = self._exercise(participants, decision)
+            finite = self.framework.train(self.nodes, round_batch)
+            taught = round_batch if finite else None
         self.traffic_bits = {} if taught is None else dict(+taught.traffic.bits)
         self.outcome = self._look(taught, finite)
         return self.outcome
@@ -193,7 +193,7 @@ class Learner:
             loss=log(classes),
             client_loss=np.full(len(self._orders), log(classes)),
             cut_layer=0,
-            client_cut_layer=self.parties.client_cut_layer,
+            client_cut_layer=self.nodes.client_cut_layer,
             trained=False,
             finite=True,
             evaluated=True,
@@ -201,14 +201,14 @@ class Learner:
             prescribed_ratio=self._next_ratio(),
         )
 
-    def _exercise(self, participants: tuple[int, ...], decision: Decision) -> Exercise:
+    def _exercise(self, participants: tuple[int, ...], decision: Decision) -> RoundBatch:
         """Draws the mini-batches of the participants."""
         b = self._training.batch_size
         rows = np.stack([self._orders[i].draw(b * self.framework.steps(self._training)) for i in participants])
         index = torch.from_numpy(rows).to(self.device)
         share = self.data_share[list(participants)]
         images = self._images[index]
-        return Exercise(
+        return RoundBatch(
             participants=participants,
             weights=torch.tensor(share / share.sum(), dtype=self._images.dtype, device=self.device),
             images=random_symmetries(images, self._chance) if self._augments else images,
@@ -225,7 +225,7 @@ class Learner:
         slot = self.framework.access.slot_of_clients(np.asarray(decision.cluster))[list(participants)]
         return tuple(tuple(int(k) for k in np.flatnonzero(slot == each)) for each in np.unique(slot))
 
-    def _look(self, taught: Exercise | None, finite: bool) -> RoundOutcome:
+    def _look(self, taught: RoundBatch | None, finite: bool) -> RoundOutcome:
         """The outcome after a round; `taught` is absent if the round trained no client."""
         before = self.outcome
         client_loss, loss = before.client_loss, before.loss
@@ -241,8 +241,8 @@ class Learner:
             **(self._measure() if evaluated else {}),
             loss=loss,
             client_loss=client_loss,
-            cut_layer=self.parties.cut_layer if self.framework.cuts else 0,
-            client_cut_layer=self.parties.client_cut_layer,
+            cut_layer=self.nodes.cut_layer if self.framework.cuts else 0,
+            client_cut_layer=self.nodes.client_cut_layer,
             trained=taught is not None,
             finite=finite,
             evaluated=evaluated,
@@ -255,7 +255,7 @@ class Learner:
 
     def _measure(self) -> dict[str, Any]:
         """What a `RoundOutcome` says of accuracy, measured now."""
-        correct = self.evaluator.correct(self.parties)
+        correct = self.evaluator.correct(self.nodes)
         accuracy, balanced = self.evaluator.accuracy(correct), self.evaluator.balanced_accuracy(correct)
         return {
             "accuracy": float(np.average(accuracy, weights=self._data_sizes)),

@@ -10,8 +10,8 @@ from experiments.aggregation_reading import EXPERIMENT, METHODS, Cases, agreemen
 from experiments.everybody import everybody
 from experiments.frameworks.methods import TASKS
 from splitgym.frameworks import get
-from splitgym.frameworks.nodes import Parties
-from splitgym.frameworks.round_batch import Exercise
+from splitgym.frameworks.nodes import Nodes
+from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.learning import Learner
 from splitgym.scenario import build
 
@@ -37,8 +37,8 @@ def seen(cut_layer: int) -> dict[str, float]:
     scenario = build("iot", {"clients": {"count": 3}, "training": {"batch_size": 8}})
     found: list[dict[str, float]] = []
 
-    def look(parties: Parties, exercise: Exercise) -> bool:
-        found.append(agreement(parties, exercise))
+    def look(nodes: Nodes, round_batch: RoundBatch) -> bool:
+        found.append(agreement(nodes, round_batch))
         return True
 
     Learner(scenario, replace(get("epsl"), train=look), seed=1).round(everybody(scenario, cut_layer, 1.0))

@@ -14,14 +14,14 @@ CASE = {"partition": "Dirichlet 0.3", "cut_layer": 2, "rounds": 4, "every": 2}
 
 def test_drift_by_hand() -> None:
     """Two clients' weights 1 apart in each of n entries lie sqrt(n) / 2 from their mean."""
-    parties = Learner(build("iot", {"clients": {"count": 2}}), "psl").parties
-    parties.move_cut(1, [0, 1], [0.5, 0.5])
-    assert drift(parties) == 0
+    nodes = Learner(build("iot", {"clients": {"count": 2}}), "psl").nodes
+    nodes.move_cut(1, [0, 1], [0.5, 0.5])
+    assert drift(nodes) == 0
     with torch.no_grad():
-        for value, client in zip((1.0, 2.0), parties.clients, strict=True):
+        for value, client in zip((1.0, 2.0), nodes.clients, strict=True):
             for parameter in client.parameters:
                 parameter.fill_(value)
-    assert drift(parties) == pytest.approx(0.5 / 1.5)
+    assert drift(nodes) == pytest.approx(0.5 / 1.5)
 
 
 def test_only_clients_that_are_never_averaged_drift() -> None:

@@ -15,8 +15,8 @@ from experiments.benchmarks.rounds import Options, all_settings, quick_settings,
 from experiments.benchmarks.subjects import COPIES, LOOP, PLAIN, Setting, Subject
 from experiments.benchmarks.tables import key_of, markdown, summary
 from splitgym.frameworks import get, names
-from splitgym.frameworks.nodes import Parties
-from splitgym.frameworks.round_batch import Exercise
+from splitgym.frameworks.nodes import Nodes
+from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.models import Profile, build
 from splitgym.scenario import Training
 
@@ -56,20 +56,20 @@ def test_the_plain_loop_takes_the_steps_of_psl(cut: int) -> None:
     )
     network = build("cnn", (1, 8, 8), 10).double()
     loop = ClientLoop(network, cut, clients, training)
-    parties = Parties(network, clients, training)
-    parties.move_cut(cut, range(clients), np.full(clients, 1 / clients))
+    nodes = Nodes(network, clients, training)
+    nodes.move_cut(cut, range(clients), np.full(clients, 1 / clients))
     generator = torch.Generator().manual_seed(0)
     for _ in range(3):
         images = torch.randn(clients, rows, 1, 8, 8, generator=generator, dtype=torch.float64)
         labels = torch.randint(10, (clients, rows), generator=generator)
         weights = torch.full((clients,), 1 / clients, dtype=torch.float64)
-        exercise = Exercise(tuple(range(clients)), weights, images, labels, 0, torch.zeros_like(weights))
-        assert get("psl").train(parties, exercise)
+        round_batch = RoundBatch(tuple(range(clients)), weights, images, labels, 0, torch.zeros_like(weights))
+        assert get("psl").train(nodes, round_batch)
         loop.round(images, labels)
-    for own, party in zip(loop.clients, parties.clients, strict=True):
-        for a, b in zip(own.parameters(), party.parameters, strict=True):
+    for own, node in zip(loop.clients, nodes.clients, strict=True):
+        for a, b in zip(own.parameters(), node.parameters, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
-    for a, b in zip(loop.server.parameters(), parties.server.parameters, strict=True):
+    for a, b in zip(loop.server.parameters(), nodes.server.parameters, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
 
 

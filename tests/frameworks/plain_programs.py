@@ -1,7 +1,7 @@
 """Every framework once more, as the plain program that its definition reads like.
 
-Deep-copied `nn.Sequential`s, one per party, plain loops, back-propagation of one loss, optimisers written out. Of the
-package only the fields of settings and exercises are read; nothing of splitgym.frameworks is called.
+Deep-copied `nn.Sequential`s, one per node, plain loops, back-propagation of one loss, optimisers written out. Of the
+package only the fields of settings and round_batches are read; nothing of splitgym.frameworks is called.
 """
 
 import copy
@@ -15,7 +15,7 @@ from splitgym.scenario import Training
 
 
 class Batch(Protocol):
-    """What a program reads of an exercise."""
+    """What a program reads of an round_batch."""
 
     participants: tuple[int, ...]
     weights: Tensor

@@ -1,4 +1,4 @@
-"""A cut that moves where all parties hold the same network: only who trains a unit changes, never its weights."""
+"""A cut that moves where all nodes hold the same network: only who trains a unit changes, never its weights."""
 
 from collections.abc import Sequence
 
@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 from plain_programs import PlainProgram
-from small_parties import assert_close, assert_same, differs, exercise, held, one_by_one, parties, training
+from small_nodes import assert_close, assert_same, differs, held, nodes, one_by_one, round_batch, training
 from torch import Tensor
 
 from splitgym.frameworks import get
-from splitgym.frameworks.node import Party
-from splitgym.frameworks.nodes import Parties
-from splitgym.frameworks.round_batch import Exercise
+from splitgym.frameworks.node import Node
+from splitgym.frameworks.nodes import Nodes
+from splitgym.frameworks.round_batch import RoundBatch
 
 SHARES = (0.4, 0.1, 0.3, 0.2)
 SHARE = np.array(SHARES)
@@ -22,16 +22,16 @@ SPLIT = ("sl", "sfl-v1", "sfl-v2", "cpsl")
 MOMENTUM = "momentum_buffer"
 
 
-def task_of(framework: str, seed: int, who: Sequence[int]) -> Exercise:
+def task_of(framework: str, seed: int, who: Sequence[int]) -> RoundBatch:
     slots: dict[str, list[tuple[int, ...]]] = {
         "sl": list(one_by_one(len(who))),
         "cpsl": [members for members in (tuple(range(0, len(who), 2)), tuple(range(1, len(who), 2))) if members],
     }
-    return exercise(SHARES, 6, 0, seed, who, slots.get(framework))
+    return round_batch(SHARES, 6, 0, seed, who, slots.get(framework))
 
 
-def run(framework: str, kind: str, cuts: Sequence[int], **fields: object) -> Parties:
-    made = parties(kind, SHARES, training(6, **fields), cuts[0], framework)
+def run(framework: str, kind: str, cuts: Sequence[int], **fields: object) -> Nodes:
+    made = nodes(kind, SHARES, training(6, **fields), cuts[0], framework)
     for seed, (who, cut) in enumerate(zip(WHO, cuts, strict=False)):
         made.move_cut(cut, who, SHARE)
         assert get(framework).train(made, task_of(framework, seed, who))
@@ -42,9 +42,9 @@ def run(framework: str, kind: str, cuts: Sequence[int], **fields: object) -> Par
 @pytest.mark.parametrize("kind", ["cnn", "norm"])
 @pytest.mark.parametrize("framework", SPLIT)
 def test_only_the_split_of_optimisers_changes(framework: str, kind: str, optimizer: str) -> None:
-    """A party that takes up a unit begins without memory of it, one that gives it up forgets it: every client does."""
+    """A node that takes up a unit begins without memory of it, one that gives it up forgets it: every client does."""
     rate = {"client_learning_rate": 0.01, "server_learning_rate": 0.01, "momentum": 0.9, "weight_decay": 1e-2}
-    made = parties(kind, SHARES, training(6, optimizer=optimizer, **rate), CUTS[0], framework)
+    made = nodes(kind, SHARES, training(6, optimizer=optimizer, **rate), CUTS[0], framework)
     plain = PlainProgram(made.server.units, made.training, len(SHARES), CUTS[0])
     units = len(made.server.units)
     for seed, (who, cut) in enumerate(zip(WHO, CUTS, strict=True)):
@@ -65,7 +65,7 @@ def test_only_the_split_of_optimisers_changes(framework: str, kind: str, optimiz
 @pytest.mark.parametrize("kind", ["cnn", "norm"])
 @pytest.mark.parametrize("framework", SPLIT)
 def test_with_different_rates_the_cut_decides_which_one_a_unit_has(framework: str, kind: str) -> None:
-    made = parties(kind, SHARES, training(6, client_learning_rate=1e-12), 1, framework)
+    made = nodes(kind, SHARES, training(6, client_learning_rate=1e-12), 1, framework)
     for seed, cut in enumerate((1, 3, 2)):
         made.move_cut(cut, range(4), SHARE)
         before = [list(unit.parameters()) for unit in made.server.units]
@@ -96,7 +96,7 @@ def test_a_network_that_is_not_cut_does_not_care_about_the_cut_to_the_bit(framew
 def test_a_cut_that_stays_changes_nothing_to_the_bit(framework: str) -> None:
     after = []
     for moves in (1, 3):
-        made = parties("norm", SHARES, training(6, momentum=0.9), 2, framework)
+        made = nodes("norm", SHARES, training(6, momentum=0.9), 2, framework)
         for seed in range(3):
             for _ in range(moves):
                 made.move_cut(2, (0, 1), SHARE)
@@ -105,21 +105,21 @@ def test_a_cut_that_stays_changes_nothing_to_the_bit(framework: str) -> None:
     assert_same(*after)
 
 
-def remembered(party: Party, units: Sequence[int]) -> list[Tensor]:
+def remembered(node: Node, units: Sequence[int]) -> list[Tensor]:
     """Momenta of some units, by place in the network; zero where there is none."""
-    weights = [p for u in units for p in party.units[u].parameters()]
-    return [party.optimizer.state.get(p, {}).get(MOMENTUM, torch.zeros_like(p)).clone() for p in weights]
+    weights = [p for u in units for p in node.units[u].parameters()]
+    return [node.optimizer.state.get(p, {}).get(MOMENTUM, torch.zeros_like(p)).clone() for p in weights]
 
 
-def without_memory(party: Party, units: Sequence[int]) -> bool:
-    return not any(momentum.any() for momentum in remembered(party, units))
+def without_memory(node: Node, units: Sequence[int]) -> bool:
+    return not any(momentum.any() for momentum in remembered(node, units))
 
 
 @pytest.mark.parametrize("framework", SPLIT)
 def test_who_remembers_what_after_a_move(framework: str) -> None:
     made = run(framework, "cnn", [2, 2], momentum=0.9)  # everybody trained once, then clients 0 and 2
     servers = [made.server_of(i) for i in range(4)]
-    head, stem = ([remembered(p, [u]) for p in party] for party, u in ((servers, 3), (made.clients, 0)))
+    head, stem = ([remembered(p, [u]) for p in node] for node, u in ((servers, 3), (made.clients, 0)))
     assert not any(without_memory(server, [3]) for server in servers)
     assert not any(without_memory(client, [1]) for client in made.clients)
     made.move_cut(3, (0,), SHARE)

@@ -9,13 +9,13 @@ import torch
 from drawn import drawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_parties import exercise, held, network, parties, training
+from small_nodes import held, network, nodes, round_batch, training
 from torch import Tensor, nn
 
 from splitgym.frameworks import get, parallel
 from splitgym.frameworks.grouped import GroupedPass, groupable
-from splitgym.frameworks.node import Party
-from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.node import Node
+from splitgym.frameworks.nodes import Nodes
 from splitgym.frameworks.parallel import ClientPass, LoopedPass, run_clients
 from splitgym.learning.accuracy import Evaluator
 from splitgym.models import build
@@ -24,11 +24,11 @@ TOLERANCE = {torch.float64: {"rtol": 1e-10, "atol": 1e-12}, torch.float32: {"rto
 CUTS = [("cnn", 1), ("cnn", 2), ("cnn", 3), ("mlp", 1), ("mlp", 2)]
 
 
-def clients_with(units: Iterable[Sequence[nn.Module]]) -> list[Party]:
-    return [Party(own, 0.1, training()) for own in units]
+def clients_with(units: Iterable[Sequence[nn.Module]]) -> list[Node]:
+    return [Node(own, 0.1, training()) for own in units]
 
 
-def different_clients(kind: str, cut: int, count: int, dtype: torch.dtype = torch.float64) -> list[Party]:
+def different_clients(kind: str, cut: int, count: int, dtype: torch.dtype = torch.float64) -> list[Node]:
     return clients_with(list(network(kind, seed).to(dtype).units[:cut]) for seed in range(count))
 
 
@@ -36,7 +36,7 @@ def flat(gradients: Sequence[Sequence[Tensor]]) -> list[Tensor]:
     return [gradient for own in gradients for gradient in own]
 
 
-def one_by_one_autograd(clients: Sequence[Party], images: Tensor, at_cut: Tensor) -> tuple[Tensor, list[Tensor]]:
+def one_by_one_autograd(clients: Sequence[Node], images: Tensor, at_cut: Tensor) -> tuple[Tensor, list[Tensor]]:
     """Smashed data and gradients by plain modules."""
     smashed, gradients = [], []
     for client, x, g in zip(clients, images, at_cut, strict=True):
@@ -57,7 +57,7 @@ def test_grouped_pass_is_the_loop(
 ) -> None:
     kind, cut = network_and_cut
     clients = different_clients(kind, cut, count, dtype)
-    task = exercise([1 / count] * count, 6, 0, 3)
+    task = round_batch([1 / count] * count, 6, 0, 3)
     images = task.images.to(dtype)
     if channels_last:
         images = images.flatten(0, 1).contiguous(memory_format=torch.channels_last).unflatten(0, (count, 6))
@@ -125,7 +125,7 @@ def test_grouped_pass_is_the_loop_whatever_the_shapes(
 def test_small_networks_are_grouped(kind: str, cut: int) -> None:
     clients = different_clients(kind, cut, 3)
     assert groupable([client.units for client in clients])
-    images = exercise([1 / 3] * 3, 4, 0, 0).images
+    images = round_batch([1 / 3] * 3, 4, 0, 0).images
     assert isinstance(run_clients(clients, images), GroupedPass)
     assert isinstance(run_clients(clients[:1], images[:1]), LoopedPass)
 
@@ -140,7 +140,7 @@ def test_what_is_not_refused_is_right(name: str) -> None:
         "flat twice": [nn.Flatten(), nn.Linear(64, 5), nn.Flatten(), nn.Linear(5, 4)],
     }
     clients = clients_with([unit.double() for unit in copy.deepcopy(arrangements[name])] for _ in range(3))
-    images = exercise([1 / 3] * 3, 4, 0, 0).images
+    images = round_batch([1 / 3] * 3, 4, 0, 0).images
     ours, looped = run_clients(clients, images), LoopedPass(clients, images)
     torch.testing.assert_close(ours.smashed, looped.smashed, **TOLERANCE[torch.float64])
     at_cut = torch.randn(looped.smashed.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -179,7 +179,7 @@ def test_batch_norm_at_any_cut_is_not_grouped() -> None:
     for cut in (1, 2, 3):
         clients = different_clients("norm", cut, 2)
         assert not groupable([client.units for client in clients])
-        assert isinstance(run_clients(clients, exercise([0.5] * 2, 4, 0, 0).images), LoopedPass)
+        assert isinstance(run_clients(clients, round_batch([0.5] * 2, 4, 0, 0).images), LoopedPass)
 
 
 def test_clients_that_hold_different_numbers_of_units_are_not_grouped() -> None:
@@ -194,15 +194,15 @@ def test_rounds_do_not_depend_on_the_engine(framework: str, monkeypatch: pytest.
     for looped in (False, True):
         if looped:
             monkeypatch.setattr(parallel, "groupable", lambda clients: False)
-        made = parties("cnn", shares, training(momentum=0.9, weight_decay=1e-3), 2, framework)
+        made = nodes("cnn", shares, training(momentum=0.9, weight_decay=1e-3), 2, framework)
         for seed in range(4):
-            assert get(framework).train(made, exercise(shares, 8, 3 * (framework == "epsl"), seed))
+            assert get(framework).train(made, round_batch(shares, 8, 3 * (framework == "epsl"), seed))
         after.append([*held(made.server.units), *(v for client in made.clients for v in held(client.units))])
     for one, other in zip(*after, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11)
 
 
-def plain_accuracy(made: Parties, images: Tensor, labels: Tensor) -> list[float]:
+def plain_accuracy(made: Nodes, images: Tensor, labels: Tensor) -> list[float]:
     """Each client's composed network, image by image."""
     accuracy = []
     for client in made.clients:
@@ -214,17 +214,17 @@ def plain_accuracy(made: Parties, images: Tensor, labels: Tensor) -> list[float]
     return accuracy
 
 
-def loud(made: Parties) -> Parties:
+def loud(made: Nodes) -> Nodes:
     """With larger weights, so that predictions differ from image to image and from client to client."""
     with torch.no_grad():
-        for party in (*made.clients, made.server):
-            for p in party.parameters:
+        for node in (*made.clients, made.server):
+            for p in node.parameters:
                 p.mul_(2.5 if p.dim() > 1 else 0.5)
     return made
 
 
 def measured(count: int) -> tuple[Tensor, Tensor]:
-    task = exercise([1.0], count, 0, 77)
+    task = round_batch([1.0], count, 0, 77)
     return task.images[0], task.labels[0]
 
 
@@ -234,7 +234,7 @@ def test_accuracy_is_that_of_each_client_by_itself(
     kind: str, cut: int, rows_at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shares = (0.5, 0.1, 0.2, 0.1, 0.1)
-    made = loud(parties(kind, shares, training(), cut))
+    made = loud(nodes(kind, shares, training(), cut))
     monkeypatch.setattr("splitgym.learning.accuracy.ROWS_AT_ONCE", {"cpu": rows_at_once})
     images, labels = measured(75)
     accuracy = Evaluator(images, labels, 10).client_accuracy(made)
@@ -246,7 +246,7 @@ def test_accuracy_is_that_of_each_client_by_itself(
 @pytest.mark.parametrize("kind", ["cnn", "mlp", "norm"])
 def test_accuracy_of_clients_that_hold_different_numbers_of_units(kind: str) -> None:
     shares = (0.5, 0.2, 0.3)
-    made = loud(parties(kind, shares, training(), 1))
+    made = loud(nodes(kind, shares, training(), 1))
     made.move_cut(2, (0, 2), np.array(shares))
     assert made.client_cut_layer.tolist() == [2, 1, 2]
     images, labels = measured(75)
@@ -259,9 +259,9 @@ def test_accuracy_of_clients_that_hold_different_numbers_of_units(kind: str) -> 
 @pytest.mark.parametrize("framework", ["centralised", "fl", "sl", "sfl-v1", "sfl-v2", "cpsl"])
 def test_accuracy_of_one_model_for_all(framework: str) -> None:
     shares = (0.5, 0.2, 0.3)
-    made = loud(parties("norm", shares, training(), 2, framework))
+    made = loud(nodes("norm", shares, training(), 2, framework))
     for seed in range(3):
-        assert get(framework).train(made, exercise(shares, 8, 0, seed))
+        assert get(framework).train(made, round_batch(shares, 8, 0, seed))
     images, labels = measured(75)
     net = nn.Sequential(*copy.deepcopy(list(made.server.units))).eval()
     expected = float((net(images).argmax(1) == labels).double().mean())
@@ -269,15 +269,15 @@ def test_accuracy_of_one_model_for_all(framework: str) -> None:
 
 
 def test_accuracy_before_the_first_cut() -> None:
-    made = Parties(network("cnn"), 3, training())
+    made = Nodes(network("cnn"), 3, training())
     images, labels = measured(40)
     expected = float((network("cnn")(images).argmax(1) == labels).double().mean())
     np.testing.assert_allclose(Evaluator(images, labels, 10).client_accuracy(made), [expected] * 3, rtol=0, atol=1e-12)
 
 
 def test_measuring_changes_nothing() -> None:
-    made = parties("norm", (0.5, 0.5), training(), 2)
-    before = [held(party.units) for party in (*made.clients, made.server)]
+    made = nodes("norm", (0.5, 0.5), training(), 2)
+    before = [held(node.units) for node in (*made.clients, made.server)]
     Evaluator(*measured(40), 10).client_accuracy(made)
-    for values, party in zip(before, (*made.clients, made.server), strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(values, held(party.units), strict=True))
+    for values, node in zip(before, (*made.clients, made.server), strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(values, held(node.units), strict=True))

@@ -10,14 +10,14 @@ import torch
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from small_parties import assert_close, assert_same, differs, held, training
+from small_nodes import assert_close, assert_same, differs, held, training
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from splitgym.frameworks.mean_field import Clients, MeanField
-from splitgym.frameworks.nodes import Parties
-from splitgym.frameworks.round_batch import Exercise
+from splitgym.frameworks.nodes import Nodes
+from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.frameworks.server_pass import CutGradients, inject, virtual
 from splitgym.models import CuttableNetwork, profile
 from splitgym.models.resnet import ResidualBlock
@@ -36,26 +36,26 @@ def initialised(units: Sequence[nn.Module], seed: int) -> list[nn.Module]:
     return list(units)
 
 
-def around(units: Sequence[nn.Module], clients: int, settings: Training) -> Parties:
-    """Parties whose client parts are one unit that does nothing."""
+def around(units: Sequence[nn.Module], clients: int, settings: Training) -> Nodes:
+    """Nodes whose client parts are one unit that does nothing."""
     network = CuttableNetwork({f"unit{k}": unit for k, unit in enumerate([nn.Identity(), *units])})
-    made = Parties(network, clients, settings)
+    made = Nodes(network, clients, settings)
     made.move_cut(1, range(clients), np.full(clients, 1 / clients))
     made.server.set_mode(True)
     return made
 
 
-def task(shape: tuple[int, ...], weights: Sequence[float], b: int, m: int, seed: int) -> tuple[Tensor, Exercise]:
+def task(shape: tuple[int, ...], weights: Sequence[float], b: int, m: int, seed: int) -> tuple[Tensor, RoundBatch]:
     """Random smashed data, [n, b, ...], and the round that it belongs to."""
     generator, n = torch.Generator().manual_seed(seed), len(weights)
     share = torch.tensor(weights, dtype=torch.float64)
     smashed = torch.randn(n, b, *shape, generator=generator, dtype=torch.float64)
     labels = torch.randint(CLASSES, (n, b), generator=generator)
     losses = torch.zeros(n, dtype=torch.float64)
-    return smashed, Exercise(tuple(range(n)), share / share.sum(), smashed, labels, m, losses)
+    return smashed, RoundBatch(tuple(range(n)), share / share.sum(), smashed, labels, m, losses)
 
 
-def both(units: Sequence[nn.Module], smashed: Tensor, own: Exercise, settings: Training) -> list[CutGradients]:
+def both(units: Sequence[nn.Module], smashed: Tensor, own: RoundBatch, settings: Training) -> list[CutGradients]:
     """The gradients of both readings; losses and running statistics must be the same."""
     found, after = [], []
     for reading in (virtual, inject):

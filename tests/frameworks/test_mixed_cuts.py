@@ -1,4 +1,4 @@
-"""Cut layers of each client's own, against plain programs of autograd that know no parties."""
+"""Cut layers of each client's own, against plain programs of autograd that know no nodes."""
 
 import copy
 
@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from small_parties import assert_close, assert_same, exercise, held, parties, training
+from small_nodes import assert_close, assert_same, held, nodes, round_batch, training
 from torch import nn
 
 from splitgym.frameworks import get
-from splitgym.frameworks.nodes import Parties
-from splitgym.frameworks.round_batch import Exercise
+from splitgym.frameworks.nodes import Nodes
+from splitgym.frameworks.round_batch import RoundBatch
 
 SHARES = (0.5, 0.3, 0.2)
 SHARE = np.array(SHARES)
@@ -19,9 +19,9 @@ CUTS = (1, 3, 2)
 SETTINGS = {"momentum": 0.9}
 
 
-def stood(kind: str, framework: str, cuts: tuple[int, ...] = CUTS, **settings: object) -> Parties:
-    """Parties at these cuts; clients with units of their own begin with different ones."""
-    made = parties(kind, SHARES, training(**SETTINGS, **settings), 3, framework)
+def stood(kind: str, framework: str, cuts: tuple[int, ...] = CUTS, **settings: object) -> Nodes:
+    """Nodes at these cuts; clients with units of their own begin with different ones."""
+    made = nodes(kind, SHARES, training(**SETTINGS, **settings), 3, framework)
     made.move_cut(np.array(cuts), range(3), SHARE)
     return made
 
@@ -33,14 +33,14 @@ def sgd(units: list[nn.Module], rate: float) -> torch.optim.SGD:
 class PlainPsl:
     """Each client's own units, then the server's: one loss, weighted by data, for the server; each own for a client."""
 
-    def __init__(self, made: Parties, joint: bool) -> None:
+    def __init__(self, made: Nodes, joint: bool) -> None:
         self.own = [copy.deepcopy(client.units) for client in made.clients]
         self.server = copy.deepcopy(made.server.units)
         self.steps = [sgd(units, 0.1) for units in self.own]
         self.server_step = sgd(self.server, 0.05)
         self.joint = joint
 
-    def train(self, task: Exercise) -> list[float]:
+    def train(self, task: RoundBatch) -> list[float]:
         for unit in (*self.server, *(unit for own in self.own for unit in own)):
             unit.train()
             for parameter in unit.parameters():
@@ -74,7 +74,7 @@ def test_psl_rows_join_behind_their_own_cut(kind: str, joint: bool, participants
     plain = PlainPsl(made, joint)
     for seed in range(3):
         who = (0, 1, 2) if seed == 0 else participants
-        task = exercise(SHARES, 8, 0, seed, who)
+        task = round_batch(SHARES, 8, 0, seed, who)
         assert get("psl").train(made, task)
         np.testing.assert_allclose(task.losses.numpy(), plain.train(task), rtol=1e-10)
         for client, own in zip(made.clients, plain.own, strict=True):
@@ -84,7 +84,7 @@ def test_psl_rows_join_behind_their_own_cut(kind: str, joint: bool, participants
 
 def test_statistics_of_each_client_average_over_those_that_reach_the_unit() -> None:
     made = stood("norm", "psl", (1, 2, 2), batch_statistics="per-client")
-    task = exercise(SHARES, 8, 0, 0)
+    task = round_batch(SHARES, 8, 0, 0)
     own = [copy.deepcopy(client.units).__iter__() for client in made.clients]
     server = copy.deepcopy(made.server.units)
     x = [nn.Sequential(*units).train()(images) for units, images in zip(own, task.images, strict=True)]
@@ -105,11 +105,11 @@ def test_statistics_of_each_client_average_over_those_that_reach_the_unit() -> N
 
 
 def test_equal_cuts_are_the_common_cut_to_the_bit() -> None:
-    mixed, common = stood("cnn", "psl", (2, 2, 2)), parties("cnn", SHARES, training(**SETTINGS), 3, "psl")
+    mixed, common = stood("cnn", "psl", (2, 2, 2)), nodes("cnn", SHARES, training(**SETTINGS), 3, "psl")
     common.move_cut(2, range(3), SHARE)
     for seed in range(2):
         for made in (mixed, common):
-            assert get("psl").train(made, exercise(SHARES, 8, 0, seed))
+            assert get("psl").train(made, round_batch(SHARES, 8, 0, seed))
     assert_same(held(mixed.server.units), held(common.server.units))
     for one, other in zip(mixed.clients, common.clients, strict=True):
         assert_same(held(one.units), held(other.units))
@@ -117,7 +117,7 @@ def test_equal_cuts_are_the_common_cut_to_the_bit() -> None:
 
 def test_a_unit_that_is_given_up_joins_the_server_s_by_the_data_that_each_served() -> None:
     made = stood("cnn", "psl")
-    assert get("psl").train(made, exercise(SHARES, 8, 0, 0))
+    assert get("psl").train(made, round_batch(SHARES, 8, 0, 0))
     own = [held([unit]) for unit in made.clients[1].units]
     of_server = [held([unit]) for unit in made.server.units]
     made.move_cut(np.array([2, 1, 2]), (0, 1, 2), SHARE)
@@ -148,7 +148,7 @@ def test_sfl_v1_with_mixed_cuts_averages_whole_networks(kind: str) -> None:
     for i, cut in enumerate(CUTS):
         optimizers[i] = [sgd(replicas[i][:cut], 0.1), sgd(replicas[i][cut:], 0.05)]
     for seed in range(2):
-        task = exercise(SHARES, 8, 0, seed)
+        task = round_batch(SHARES, 8, 0, seed)
         start = [held([unit]) for unit in whole]
         for i, replica in enumerate(replicas):
             for unit, values in zip(replica, start, strict=True):
@@ -175,7 +175,7 @@ def test_sfl_v2_with_mixed_cuts_averages_copies_of_clients_with_the_server_s() -
     start = copy.deepcopy(made.server.units)
     server, own = copy.deepcopy(start), [copy.deepcopy(start[:cut]) for cut in CUTS]
     server_step = sgd(server, 0.05)
-    task = exercise(SHARES, 8, 0, 0)
+    task = round_batch(SHARES, 8, 0, 0)
     for i, cut in enumerate(CUTS):
         server_step.zero_grad(set_to_none=True)
         step = sgd(own[i], 0.1)
@@ -195,7 +195,7 @@ def test_sl_with_mixed_cuts_hands_the_whole_network_on() -> None:
     made = stood("cnn", "sl")
     whole = copy.deepcopy(made.server.units)
     server_step = sgd(whole, 0.05)
-    task = exercise(SHARES, 8, 0, 0, slots=[(0,), (1,), (2,)])
+    task = round_batch(SHARES, 8, 0, 0, slots=[(0,), (1,), (2,)])
     for i, cut in enumerate(CUTS):
         for unit in whole:
             unit.zero_grad(set_to_none=True)
@@ -212,22 +212,22 @@ def test_sl_with_mixed_cuts_hands_the_whole_network_on() -> None:
 def test_a_loss_that_is_not_finite_leaves_everything_as_it_was() -> None:
     for framework in ("psl", "sfl-v2"):
         made = stood("norm", framework)
-        before = [held(party.units) for party in (*made.clients, made.server)]
-        task = exercise(SHARES, 8, 0, 0)
+        before = [held(node.units) for node in (*made.clients, made.server)]
+        task = round_batch(SHARES, 8, 0, 0)
         task.images[2] = np.nan
         assert not get(framework).train(made, task)
-        for party, values in zip((*made.clients, made.server), before, strict=True):
-            assert_same(held(party.units), values)
+        for node, values in zip((*made.clients, made.server), before, strict=True):
+            assert_same(held(node.units), values)
 
 
 def test_a_state_is_saved_and_restored_with_its_cuts() -> None:
     made = stood("cnn", "psl")
-    assert get("psl").train(made, exercise(SHARES, 8, 0, 0))
-    other = parties("cnn", SHARES, training(**SETTINGS), 3, "psl")
+    assert get("psl").train(made, round_batch(SHARES, 8, 0, 0))
+    other = nodes("cnn", SHARES, training(**SETTINGS), 3, "psl")
     other.load_state_dict(made.state_dict())
     for each in (made, other):
         each.move_cut(np.array([3, 1, 2]), (0, 1, 2), SHARE)
-        assert get("psl").train(each, exercise(SHARES, 8, 0, 1))
+        assert get("psl").train(each, round_batch(SHARES, 8, 0, 1))
     assert_same(held(made.server.units), held(other.server.units))
     for one, copied in zip(made.clients, other.clients, strict=True):
         assert_same(held(one.units), held(copied.units))

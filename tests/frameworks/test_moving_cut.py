@@ -3,37 +3,37 @@
 import numpy as np
 import pytest
 import torch
-from small_parties import assert_close, assert_same, differs, exercise, held, network, parties, training
+from small_nodes import assert_close, assert_same, differs, held, network, nodes, round_batch, training
 from torch import nn
 
 from splitgym.frameworks import get
-from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.nodes import Nodes
 
 SHARES = (0.5, 0.3, 0.2)
 SHARE = np.array(SHARES)
 
 
-def trained(kind: str = "cnn", cut: int = 1, rounds: int = 2, **settings: object) -> Parties:
-    made = parties(kind, SHARES, training(momentum=0.9, **settings), cut)
+def trained(kind: str = "cnn", cut: int = 1, rounds: int = 2, **settings: object) -> Nodes:
+    made = nodes(kind, SHARES, training(momentum=0.9, **settings), cut)
     for seed in range(rounds):
-        get("epsl").train(made, exercise(SHARES, 8, 2, seed))
+        get("epsl").train(made, round_batch(SHARES, 8, 2, seed))
     return made
 
 
-def composed(made: Parties, client: int) -> nn.Sequential:
+def composed(made: Nodes, client: int) -> nn.Sequential:
     """What client and server compute together; units that the client has not fetched yet are the server's copies."""
     own = made.clients[client].units
     return nn.Sequential(*own, *made.server.units[len(own) :]).eval()
 
 
-def outputs(made: Parties) -> list[torch.Tensor]:
-    images = exercise(SHARES, 8, 0, 99).images[0]
+def outputs(made: Nodes) -> list[torch.Tensor]:
+    images = round_batch(SHARES, 8, 0, 99).images[0]
     with torch.no_grad():
         return [composed(made, i)(images) for i in range(3)]
 
 
 def test_first_cut_gives_everybody_the_initial_units() -> None:
-    made = Parties(network("cnn"), 3, training())
+    made = Nodes(network("cnn"), 3, training())
     assert made.client_cut_layer.tolist() == [0, 0, 0]
     made.move_cut(2, (1,), SHARE)
     assert made.client_cut_layer.tolist() == [2, 2, 2]
@@ -50,7 +50,7 @@ def test_deeper_cut_hands_out_the_servers_present_units() -> None:
         assert_same(held(client.units[:1]), own[i])
         assert_same(held(client.units[1:]), [value for unit in server[1:3] for value in unit])
     assert_same(outputs(made), before)
-    get("epsl").train(made, exercise(SHARES, 8, 2, 7))
+    get("epsl").train(made, round_batch(SHARES, 8, 2, 7))
     assert differs(held(made.clients[0].units[1:]), held(made.clients[1].units[1:]))  # copies, each its own
 
 
@@ -81,7 +81,7 @@ def test_who_is_absent_catches_up_when_it_next_takes_part() -> None:
     handed_out = [held([unit]) for unit in made.server.units]
     made.move_cut(3, (0, 1), SHARE)
     assert made.client_cut_layer.tolist() == [3, 3, 1]
-    get("epsl").train(made, exercise(SHARES, 8, 2, 5, (0, 1)))
+    get("epsl").train(made, round_batch(SHARES, 8, 2, 5, (0, 1)))
     made.move_cut(3, (1, 2), SHARE)
     assert made.client_cut_layer.tolist() == [3, 3, 3]
     assert_same(held(made.clients[2].units[1:]), handed_out[1] + handed_out[2])
@@ -90,7 +90,7 @@ def test_who_is_absent_catches_up_when_it_next_takes_part() -> None:
 def test_who_missed_a_deeper_cut_gives_nothing_to_a_shallower_one() -> None:
     made = trained(cut=1)
     made.move_cut(3, (0, 1), SHARE)
-    get("epsl").train(made, exercise(SHARES, 8, 2, 5, (0, 1)))
+    get("epsl").train(made, round_batch(SHARES, 8, 2, 5, (0, 1)))
     third = [held([client.units[2]]) for client in made.clients[:2]]
     second = held([made.server.units[1]])
     made.move_cut(2, (0, 1, 2), SHARE)
@@ -103,7 +103,7 @@ def test_who_missed_a_deeper_cut_gives_nothing_to_a_shallower_one() -> None:
 def test_if_no_participant_holds_a_unit_the_server_goes_on_with_its_own_copy() -> None:
     made = trained(cut=1)
     made.move_cut(3, (0, 1), SHARE)
-    get("epsl").train(made, exercise(SHARES, 8, 2, 5, (0, 1)))
+    get("epsl").train(made, round_batch(SHARES, 8, 2, 5, (0, 1)))
     copies = held(made.server.units[1:3])
     made.move_cut(1, (2,), SHARE)
     assert_same(held(made.server.units[1:3]), copies)
@@ -111,9 +111,9 @@ def test_if_no_participant_holds_a_unit_the_server_goes_on_with_its_own_copy() -
 
 
 def test_a_lone_client_computes_the_same_after_every_move() -> None:
-    made = parties("norm", [1.0], training(), 2)
-    get("epsl").train(made, exercise([1.0], 8, 0, 0))
-    images = exercise([1.0], 8, 0, 9).images[0]
+    made = nodes("norm", [1.0], training(), 2)
+    get("epsl").train(made, round_batch([1.0], 8, 0, 0))
+    images = round_batch([1.0], 8, 0, 9).images[0]
     with torch.no_grad():
         before = composed(made, 0)(images)
         for cut in (3, 1, 2, 1, 3):
@@ -126,7 +126,7 @@ def test_a_cut_that_stays_changes_nothing_to_the_bit() -> None:
     for seed in range(3):
         made.move_cut(2, (0, 1, 2), SHARE)
         for one in (made, other):
-            get("epsl").train(one, exercise(SHARES, 8, 2, seed))
+            get("epsl").train(one, round_batch(SHARES, 8, 2, seed))
     for one, two in zip((*made.clients, made.server), (*other.clients, other.server), strict=True):
         assert_same(held(one.units), held(two.units))
 
@@ -136,15 +136,15 @@ def test_momentum_of_units_that_stay_is_kept(cut: int, to: int) -> None:
     made = trained(cut=cut)
     head, stem = made.server.units[3], made.clients[0].units[0]
     momenta = [
-        party.optimizer.state[p]["momentum_buffer"].clone()
-        for party, unit in ((made.server, head), (made.clients[0], stem))
+        node.optimizer.state[p]["momentum_buffer"].clone()
+        for node, unit in ((made.server, head), (made.clients[0], stem))
         for p in unit.parameters()
     ]
     assert all(m.abs().max() > 0 for m in momenta)
     made.move_cut(to, (0, 1, 2), SHARE)
     after = [
-        party.optimizer.state[p]["momentum_buffer"]
-        for party, unit in ((made.server, head), (made.clients[0], stem))
+        node.optimizer.state[p]["momentum_buffer"]
+        for node, unit in ((made.server, head), (made.clients[0], stem))
         for p in unit.parameters()
     ]
     assert_same(after, momenta)
@@ -157,7 +157,7 @@ def test_after_a_move_exactly_the_held_units_are_trained(optimizer: str) -> None
         made.move_cut(cut, (0, 1, 2), SHARE)
         idle, active = held(made.server.units[:cut]), [held([unit]) for unit in made.server.units[cut:]]
         own = [[held([unit]) for unit in client.units] for client in made.clients]
-        get("epsl").train(made, exercise(SHARES, 8, 2, cut))
+        get("epsl").train(made, round_batch(SHARES, 8, 2, cut))
         assert_same(held(made.server.units[:cut]), idle)
         assert all(differs(held([u]), before) for u, before in zip(made.server.units[cut:], active, strict=True))
         for client, units in zip(made.clients, own, strict=True):

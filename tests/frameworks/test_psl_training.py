@@ -5,34 +5,34 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from small_parties import (
+from small_nodes import (
     assert_close,
     assert_same,
     differs,
     everything,
-    exercise,
     held,
     network,
-    parties,
+    nodes,
+    round_batch,
     training,
 )
 from torch import nn
 
 from splitgym.frameworks import get
-from splitgym.frameworks.nodes import Parties
-from splitgym.frameworks.round_batch import Exercise
+from splitgym.frameworks.nodes import Nodes
+from splitgym.frameworks.round_batch import RoundBatch
 
 
 class PlainSplitLearning:
     """Sequential models and one weighted loss; a client's gradient is freed of its weight in that loss."""
 
-    def __init__(self, made: Parties) -> None:
+    def __init__(self, made: Nodes) -> None:
         self.clients = [nn.Sequential(*copy.deepcopy(client.units)) for client in made.clients]
         self.server = nn.Sequential(*copy.deepcopy(made.server.units[made.cut_layer :]))
         self.settings = made.training
         self.velocity: dict[nn.Parameter, torch.Tensor] = {}
 
-    def round(self, task: Exercise) -> torch.Tensor:
+    def round(self, task: RoundBatch) -> torch.Tensor:
         n, b = task.labels.shape
         at_cut = torch.cat([self.clients[i](x) for i, x in zip(task.participants, task.images, strict=True)])
         rows = F.cross_entropy(self.server(at_cut), task.labels.flatten(), reduction="none").view(n, b)
@@ -64,11 +64,11 @@ SHARES = (0.5, 0.3, 0.2)
 @pytest.mark.parametrize("framework", ["psl", "epsl"])
 @pytest.mark.parametrize(("kind", "cut"), [("cnn", 1), ("cnn", 3), ("mlp", 2), ("norm", 1), ("norm", 3)])
 def test_psl_is_sgd_on_one_loss_over_all_rows(kind: str, cut: int, framework: str) -> None:
-    made = parties(kind, SHARES, training(momentum=0.9, weight_decay=1e-3), cut)
+    made = nodes(kind, SHARES, training(momentum=0.9, weight_decay=1e-3), cut)
     plain = PlainSplitLearning(made)
     for seed in range(5):
         who = (0, 1, 2) if seed % 2 == 0 else (0, 2)
-        task = exercise(SHARES, 8, 0, seed, who)
+        task = round_batch(SHARES, 8, 0, seed, who)
         assert get(framework).train(made, task)
         torch.testing.assert_close(task.losses, plain.round(task), rtol=1e-9, atol=0)
     assert_close(everything(made), plain.everything(), rtol=1e-8)
@@ -78,11 +78,11 @@ def test_psl_is_sgd_on_one_loss_over_all_rows(kind: str, cut: int, framework: st
 @pytest.mark.parametrize("reading", ["virtual", "inject"])
 def test_one_client_without_aggregation_is_centralised_sgd(kind: str, reading: str) -> None:
     rates = {"client_learning_rate": 0.05, "server_learning_rate": 0.05, "momentum": 0.9}
-    made = parties(kind, [1.0], training(aggregation_reading=reading, **rates), 2)
+    made = nodes(kind, [1.0], training(aggregation_reading=reading, **rates), 2)
     whole = nn.Sequential(*copy.deepcopy(made.clients[0].units), *copy.deepcopy(made.server.units[2:]))
     optimizer = torch.optim.SGD(whole.parameters(), lr=0.05, momentum=0.9)
     for seed in range(5):
-        task = exercise([1.0], 8, 0, seed)
+        task = round_batch([1.0], 8, 0, seed)
         get("epsl").train(made, task)
         optimizer.zero_grad()
         F.cross_entropy(whole(task.images[0]), task.labels[0]).backward()
@@ -93,8 +93,8 @@ def test_one_client_without_aggregation_is_centralised_sgd(kind: str, reading: s
 def test_a_clients_step_does_not_depend_on_its_share_of_the_data() -> None:
     after = []
     for shares in ((0.5, 0.5), (0.95, 0.05)):
-        made = parties("cnn", shares, training(), 2)
-        task = exercise(shares, 8, 0, 3)
+        made = nodes("cnn", shares, training(), 2)
+        task = round_batch(shares, 8, 0, 3)
         get("psl").train(made, task)
         after.append((made, task))
     for i in range(2):
@@ -105,9 +105,9 @@ def test_a_clients_step_does_not_depend_on_its_share_of_the_data() -> None:
 @pytest.mark.parametrize("m", [0, 3, 8])
 @pytest.mark.parametrize("kind", ["cnn", "norm"])
 def test_who_does_not_take_part_stays_as_it_is_to_the_bit(kind: str, m: int) -> None:
-    made = parties(kind, SHARES, training(momentum=0.9), 2)
+    made = nodes(kind, SHARES, training(momentum=0.9), 2)
     before = [held(client.units) for client in made.clients]
-    get("epsl").train(made, exercise(SHARES, 8, m, 0, (0, 2)))
+    get("epsl").train(made, round_batch(SHARES, 8, m, 0, (0, 2)))
     assert_same(held(made.clients[1].units), before[1])
     assert differs(held(made.clients[0].units), before[0])
     assert differs(held(made.clients[2].units), before[2])
@@ -117,9 +117,9 @@ def test_who_does_not_take_part_stays_as_it_is_to_the_bit(kind: str, m: int) -> 
 def test_learning_rates_are_those_of_each_side(optimizer: str) -> None:
     """Adam's first step is the learning rate for every weight, whatever its gradient."""
     rates = {"client_learning_rate": 0.01, "server_learning_rate": 0.003, "momentum": 0.9}
-    made = parties("mlp", [1.0], training(optimizer=optimizer, **rates), 1)
+    made = nodes("mlp", [1.0], training(optimizer=optimizer, **rates), 1)
     client, server = held(made.clients[0].units), held(made.server.units[1:])
-    get("psl").train(made, exercise([1.0], 8, 0, 0))
+    get("psl").train(made, round_batch([1.0], 8, 0, 0))
     longest = [
         max(float((a - b).abs().max()) for a, b in zip(before, held(units), strict=True))
         for before, units in ((client, made.clients[0].units), (server, made.server.units[1:]))
@@ -128,6 +128,6 @@ def test_learning_rates_are_those_of_each_side(optimizer: str) -> None:
         assert longest == pytest.approx([0.01, 0.003], rel=1e-3)
     else:
         whole = nn.Sequential(*network("mlp", 100).units[:1], *network("mlp").units[1:])
-        F.cross_entropy(whole(exercise([1.0], 8, 0, 0).images[0]), exercise([1.0], 8, 0, 0).labels[0]).backward()
+        F.cross_entropy(whole(round_batch([1.0], 8, 0, 0).images[0]), round_batch([1.0], 8, 0, 0).labels[0]).backward()
         steepest = [max(float(p.grad.abs().max()) for p in part.parameters()) for part in (whole[:1], whole[1:])]
         assert longest == pytest.approx([0.01 * steepest[0], 0.003 * steepest[1]], rel=1e-6)

@@ -5,34 +5,34 @@ from collections.abc import Sequence
 import pytest
 import torch
 from drawn import drawn
-from small_parties import assert_same, differs, exercise, held, one_by_one, parties, training
+from small_nodes import assert_same, differs, held, nodes, one_by_one, round_batch, training
 from torch import Tensor
 
 from splitgym.frameworks import get, names
-from splitgym.frameworks.nodes import Parties
-from splitgym.frameworks.round_batch import Exercise
+from splitgym.frameworks.nodes import Nodes
+from splitgym.frameworks.round_batch import RoundBatch
 
 SHARES = (0.4, 0.1, 0.3, 0.2)
 ROWS = 6
 
 
-def task_of(framework: str, seed: int, who: Sequence[int] | None = None, steps: int = 1) -> Exercise:
+def task_of(framework: str, seed: int, who: Sequence[int] | None = None, steps: int = 1) -> RoundBatch:
     n = len(SHARES if who is None else who)
     slots: dict[str, list[tuple[int, ...]]] = {
         "sl": list(one_by_one(n)),
         "cpsl": [tuple(range(0, n, 2)), tuple(range(1, n, 2))],
     }
     m = {"psl-drop": 2, "epsl": 2, "epsl-pt": ROWS}.get(framework, 0)
-    return exercise(SHARES, ROWS * steps, m, seed, who, slots.get(framework))
+    return round_batch(SHARES, ROWS * steps, m, seed, who, slots.get(framework))
 
 
-def everything(made: Parties) -> list[Tensor]:
+def everything(made: Nodes) -> list[Tensor]:
     return [*held(made.server.units), *(value for client in made.clients for value in held(client.units))]
 
 
-def prepared(framework: str, kind: str, optimizer: str = "sgd", **fields: object) -> Parties:
-    """Parties that have trained for two rounds, so that statistics and optimisers hold something."""
-    made = parties(kind, SHARES, training(ROWS, momentum=0.9, optimizer=optimizer, **fields), 2, framework)
+def prepared(framework: str, kind: str, optimizer: str = "sgd", **fields: object) -> Nodes:
+    """Nodes that have trained for two rounds, so that statistics and optimisers hold something."""
+    made = nodes(kind, SHARES, training(ROWS, momentum=0.9, optimizer=optimizer, **fields), 2, framework)
     for seed in range(2):
         assert get(framework).train(
             made, task_of(framework, seed, steps=made.training.local_steps * (framework == "fl") or 1)
@@ -107,8 +107,8 @@ def test_where_somebody_has_stepped_who_took_part_begins_anew(framework: str) ->
     for place, value in spoilt.clients[1].optimizer.state_dict()["state"].items():
         assert torch.equal(value["momentum_buffer"], kept[place]["momentum_buffer"])
     for i in who:
-        for party in (fresh.clients[i], fresh.server_of(i)):
-            party.optimizer.state.clear()
+        for node in (fresh.clients[i], fresh.server_of(i)):
+            node.optimizer.state.clear()
     for made in (spoilt, fresh):
         for seed in (3, 4):
             assert get(framework).train(made, task_of(framework, seed))

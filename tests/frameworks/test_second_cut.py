@@ -5,21 +5,21 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
-from small_parties import assert_close, assert_same, differs, everything, exercise, network, parties, training
+from small_nodes import assert_close, assert_same, differs, everything, network, nodes, round_batch, training
 
 from splitgym.frameworks import get
-from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.nodes import Nodes
 
 SHARES = (0.4, 0.1, 0.3, 0.2)
 WHO = ((0, 1, 2, 3), (0, 2), (3,), (1, 2, 3))
 
 
-def rounds(made: Parties, framework: str, cuts: Sequence[int]) -> list[torch.Tensor]:
+def rounds(made: Nodes, framework: str, cuts: Sequence[int]) -> list[torch.Tensor]:
     """Trains a round at each of the cuts; the losses."""
     losses = []
     for seed, (who, cut) in enumerate(zip(WHO * 2, cuts, strict=False)):
         made.move_cut(cut, who, np.array(SHARES))
-        task = exercise(SHARES, 6, 0, seed, who)
+        task = round_batch(SHARES, 6, 0, seed, who)
         assert get(framework).train(made, task)
         losses.append(task.losses)
     return losses
@@ -27,7 +27,7 @@ def rounds(made: Parties, framework: str, cuts: Sequence[int]) -> list[torch.Ten
 
 def after_rounds(kind: str, framework: str, second_cut: int, **fields: object) -> list[torch.Tensor]:
     """Losses, all weights and statistics, where the cut moves to and fro over the second one."""
-    made = parties(kind, SHARES, training(6, **fields), 1, framework, second_cut)
+    made = nodes(kind, SHARES, training(6, **fields), 1, framework, second_cut)
     start = everything(made)
     losses = rounds(made, framework, (1, 1, 2, 3, 3, 2, 1, 1))
     assert differs(everything(made), start)
@@ -51,15 +51,15 @@ def test_also_with_batch_norm_of_each_client_by_itself(second_cut: int) -> None:
 @pytest.mark.parametrize(("cut", "second_cut", "at_edge"), [(1, 0, 0), (1, 1, 0), (1, 2, 1), (1, 3, 2), (3, 2, 0)])
 def test_edge_and_cloud_train_units_of_their_own(cut: int, second_cut: int, at_edge: int) -> None:
     """The edge server has the units between the cuts, the cloud all others that are not the clients'."""
-    made = parties("norm", SHARES, training(), cut, "hierarchical", second_cut)
+    made = nodes("norm", SHARES, training(), cut, "hierarchical", second_cut)
     units = made.server.units
     assert made.cloud is not None
     edge, cloud = (
         [p for unit in part for p in unit.parameters()] for part in (units[cut : cut + at_edge], units[cut + at_edge :])
     )
-    for party, own in ((made.server, edge), (made.cloud, cloud)):
-        assert len(party.parameters) == len(own)
-        assert all(p is q for p, q in zip(party.parameters, own, strict=True))
+    for node, own in ((made.server, edge), (made.cloud, cloud)):
+        assert len(node.parameters) == len(own)
+        assert all(p is q for p, q in zip(node.parameters, own, strict=True))
     assert made.server.optimizer is not made.cloud.optimizer
 
 
@@ -67,8 +67,8 @@ def test_edge_and_cloud_train_units_of_their_own(cut: int, second_cut: int, at_e
 def test_activations_at_the_second_cut_and_their_gradients_pass_the_backhaul(second_cut: int, width: int) -> None:
     """Of three clients with six rows each, in numbers of 32 bits."""
     assert network("linear").units[1].out_features == 6
-    made = parties("linear", SHARES, training(6), 1, "hierarchical", second_cut)
-    task = exercise(SHARES, 6, 0, 0, (0, 1, 3))
+    made = nodes("linear", SHARES, training(6), 1, "hierarchical", second_cut)
+    task = round_batch(SHARES, 6, 0, 0, (0, 1, 3))
     assert get("hierarchical").train(made, task)
     assert task.traffic.backhaul == 2 * 3 * 6 * width * 32
     assert task.traffic.uplink == task.traffic.unicast == 3 * 6 * 7 * 32

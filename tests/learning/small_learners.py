@@ -66,14 +66,14 @@ def play(learner: Learner, steps: Sequence[int]) -> list[RoundOutcome]:
 
 def weights(learner: Learner) -> list[torch.Tensor]:
     """All weights and running statistics, of the server and of the clients."""
-    made = learner.parties
+    made = learner.nodes
     own = [unit for client in made.clients for unit in client.units] if made.own_units else []
     return [value.clone() for unit in (*made.server.units, *own) for value in unit.state_dict().values()]
 
 
 def memories(learner: Learner) -> list[torch.Tensor]:
     """All that optimisers remember."""
-    states = (party.optimizer.state_dict()["state"] for party in learner.parties.everybody())
+    states = (node.optimizer.state_dict()["state"] for node in learner.nodes.everybody())
     return [value.clone() for state in states for _, own in sorted(state.items()) for value in own.values()]
 
 

@@ -13,8 +13,8 @@ from torch import nn
 
 from splitgym import data
 from splitgym.frameworks import Framework, get
-from splitgym.frameworks.nodes import Parties
-from splitgym.frameworks.round_batch import Exercise
+from splitgym.frameworks.nodes import Nodes
+from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.learning import Learner
 from splitgym.scenario import Scenario, build
 from splitgym.types import Decision, RoundOutcome
@@ -40,7 +40,7 @@ def decision(selected: object = (1, 1, 1), cut: int = 1, phi: float = 0.5) -> De
 
 
 def weights(learner: Learner) -> list[torch.Tensor]:
-    made = learner.parties
+    made = learner.nodes
     units = [*(u for client in made.clients for u in client.units), *made.server.units[made.cut_layer :]]
     return [value.clone() for unit in units for value in unit.state_dict().values()]
 
@@ -66,18 +66,18 @@ SCHEDULE = [
 
 
 class Spy:
-    """EPSL that notes its exercises, and the parties before each."""
+    """EPSL that notes its round_batches, and the nodes before each."""
 
     def __init__(self) -> None:
-        self.exercises: list[Exercise] = []
-        self.before: list[Parties] = []
+        self.round_batches: list[RoundBatch] = []
+        self.before: list[Nodes] = []
         epsl = get("epsl")
         self.framework = Framework("spy", epsl.phases, self._train, aggregates=True)
 
-    def _train(self, parties: Parties, exercise: Exercise) -> bool:
-        self.before.append(copy.deepcopy(parties))
-        trained = get("epsl").train(parties, exercise)
-        self.exercises.append(exercise)
+    def _train(self, nodes: Nodes, round_batch: RoundBatch) -> bool:
+        self.before.append(copy.deepcopy(nodes))
+        trained = get("epsl").train(nodes, round_batch)
+        self.round_batches.append(round_batch)
         return trained
 
 
@@ -134,14 +134,14 @@ def test_exercise_and_losses_are_of_those_who_take_part() -> None:
     assert known == pytest.approx([math.log(10)] * 3)
     for step in [SCHEDULE[i] for i in (0, 1, 2, 3, 5)]:
         outcome = learner.round(step)
-        exercise, before = spy.exercises[-1], spy.before[-1]
+        round_batch, before = spy.round_batches[-1], spy.before[-1]
         who = np.flatnonzero(step.selected)
-        assert exercise.participants == tuple(who)
+        assert round_batch.participants == tuple(who)
         lambdas = share[who] / share[who].sum()
-        np.testing.assert_allclose(exercise.weights, lambdas, rtol=1e-6)
-        assert exercise.aggregated_rows == math.ceil(step.aggregation_ratio * 8)
+        np.testing.assert_allclose(round_batch.weights, lambdas, rtol=1e-6)
+        assert round_batch.aggregated_rows == math.ceil(step.aggregation_ratio * 8)
         losses = []
-        for i, x, y in zip(who, exercise.images, exercise.labels, strict=True):
+        for i, x, y in zip(who, round_batch.images, round_batch.labels, strict=True):
             net = nn.Sequential(*before.clients[i].units, *before.server.units[before.cut_layer :])
             losses.append(F.cross_entropy(net(x), y).item())
         expected = known.copy()
@@ -159,12 +159,12 @@ def test_every_client_sees_all_of_its_own_data_once_before_any_of_it_again() -> 
     for _ in range(20):
         learner.round(decision())
     for client in range(3):
-        seen = [image.numpy().tobytes() for e in spy.exercises for image in e.images[client]]
+        seen = [image.numpy().tobytes() for e in spy.round_batches for image in e.images[client]]
         first, second = seen[:80], seen[80:]
         assert len(set(first)) == 80
         assert set(first) == set(second)
         assert first != second
-    others = [{i.numpy().tobytes() for e in spy.exercises for i in e.images[client]} for client in range(3)]
+    others = [{i.numpy().tobytes() for e in spy.round_batches for i in e.images[client]} for client in range(3)]
     assert not others[0] & others[1]
 
 
@@ -173,17 +173,19 @@ def test_who_does_not_take_part_neither_trains_nor_draws() -> None:
     one, other = (Learner(scenario(), spy.framework, 1, "cpu") for spy in spies)
     one.round(decision())
     other.round(decision())
-    units = [value.clone() for unit in one.parties.clients[1].units for value in unit.state_dict().values()]
+    units = [value.clone() for unit in one.nodes.clients[1].units for value in unit.state_dict().values()]
     for _ in range(3):
         one.round(decision((1, 0, 1)))
-    assert same(units, [v for unit in one.parties.clients[1].units for v in unit.state_dict().values()])
+    assert same(units, [v for unit in one.nodes.clients[1].units for v in unit.state_dict().values()])
     one.round(decision())
     other.round(decision())
-    torch.testing.assert_close(spies[0].exercises[-1].images[1], spies[1].exercises[-1].images[1], rtol=0, atol=0)
+    torch.testing.assert_close(
+        spies[0].round_batches[-1].images[1], spies[1].round_batches[-1].images[1], rtol=0, atol=0
+    )
 
 
 def plain_accuracy(learner: Learner, test: data.Dataset, samples: int) -> list[float]:
-    made, accuracy = learner.parties, []
+    made, accuracy = learner.nodes, []
     for client in made.clients:
         net = nn.Sequential(*copy.deepcopy([*client.units, *made.server.units[len(client.units) :]])).eval()
         with torch.no_grad():

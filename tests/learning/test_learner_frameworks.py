@@ -20,8 +20,8 @@ from small_learners import (
 )
 
 from splitgym.frameworks import get, names
-from splitgym.frameworks.nodes import Parties
-from splitgym.frameworks.round_batch import Exercise
+from splitgym.frameworks.nodes import Nodes
+from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.frameworks.segments import Weights
 from splitgym.learning import Learner
 from splitgym.scenario import Scenario
@@ -30,13 +30,13 @@ FREE = ("epsl", "psl-drop")
 NEVER = ("centralised", "fl", "sl", "sfl-v1", "sfl-v2", "psl", "cpsl", "hierarchical")
 
 
-def exercises_of(framework: str, settings: Scenario) -> list[Exercise]:
+def exercises_of(framework: str, settings: Scenario) -> list[RoundBatch]:
     """What a learner gives the framework to train on, round by round of the schedule."""
-    seen: list[Exercise] = []
+    seen: list[RoundBatch] = []
 
-    def train(parties: Parties, exercise: Exercise) -> bool:
-        seen.append(exercise)
-        return get(framework).train(parties, exercise)
+    def train(nodes: Nodes, round_batch: RoundBatch) -> bool:
+        seen.append(round_batch)
+        return get(framework).train(nodes, round_batch)
 
     play(Learner(settings, replace(get(framework), train=train), 0, "cpu"), range(len(SCHEDULE)))
     return seen
@@ -49,17 +49,17 @@ def test_every_client_gets_its_mini_batches_in_its_slot(framework: str) -> None:
     rows = {"fl": 24}.get(framework, 8)
     rounds = [step for step in SCHEDULE if step[0]]
     assert len(whole) == len(rounds)
-    for exercise, (selected, _, _, cluster) in zip(whole, rounds, strict=True):
-        assert exercise.participants == tuple(selected)
-        assert exercise.images.shape == (len(selected), rows, 1, 8, 8)
-        assert exercise.labels.shape == (len(selected), rows)
+    for round_batch, (selected, _, _, cluster) in zip(whole, rounds, strict=True):
+        assert round_batch.participants == tuple(selected)
+        assert round_batch.images.shape == (len(selected), rows, 1, 8, 8)
+        assert round_batch.labels.shape == (len(selected), rows)
         positions = range(len(selected))
         clusters = sorted({cluster[i] for i in selected})
         slots = {
             "sl": tuple((k,) for k in positions),
             "cpsl": tuple(tuple(k for k in positions if cluster[selected[k]] == each) for each in clusters),
         }
-        assert exercise.slots == slots.get(framework)
+        assert round_batch.slots == slots.get(framework)
     first = others[0][0]
     torch.testing.assert_close(first.images, whole[0].images[:, :8], rtol=0, atol=0)
 
@@ -70,7 +70,7 @@ def assert_refused(learner: Learner, phi: float, message: str) -> None:
         learner.round(decision(phi=phi))
     assert_same(weights(learner), before)
     assert learner.outcome is outcome
-    assert learner.parties.cut_layer in {0, len(learner.parties.server.units)}
+    assert learner.nodes.cut_layer in {0, len(learner.nodes.server.units)}
 
 
 @pytest.mark.parametrize(("framework", "phi"), drawn(14, NEVER, [0.01, 0.5, 1.0, math.nan, -0.1]))
@@ -203,8 +203,8 @@ def test_a_round_that_is_not_finite_says_so_and_the_next_one_trains(framework: s
     seen = []
     for _ in range(14):
         before, last = weights(learner), learner.outcome
-        if learner.parties.cut_layer == 0 and learner.parties.own_units:
-            learner.parties.move_cut(1, range(CLIENTS), learner.data_share)
+        if learner.nodes.cut_layer == 0 and learner.nodes.own_units:
+            learner.nodes.move_cut(1, range(CLIENTS), learner.data_share)
             before = weights(learner)
         outcome = learner.round(decision(phi=allowed(learner, 0.5)))
         seen.append(outcome.finite)

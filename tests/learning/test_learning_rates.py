@@ -50,17 +50,17 @@ def test_every_optimiser_of_every_party_follows_the_cycle(framework: str, optimi
     learner = Learner(scenario(training=fields), framework, 0, "cpu")
     expected = torch_rates(9, 1.0)
     expected += [expected[-1]] * 3
-    made = learner.parties
+    made = learner.nodes
     for number, factor in enumerate(expected):
         play(learner, [number])
         if not SCHEDULE[number % len(SCHEDULE)][0]:
             continue
-        for party in made.everybody():
-            base = 0.05 if party in made.clients else 0.03
-            (group,) = party.optimizer.param_groups
+        for node in made.everybody():
+            base = 0.05 if node in made.clients else 0.03
+            (group,) = node.optimizer.param_groups
             assert group["lr"] == pytest.approx(factor * base, rel=1e-9)
             assert group.get("momentum", 0.9) == 0.9
-            assert [id(p) for p in group["params"]] == [id(p) for p in party.parameters]
+            assert [id(p) for p in group["params"]] == [id(p) for p in node.parameters]
 
 
 @pytest.mark.parametrize("framework", names())
@@ -70,7 +70,7 @@ def test_a_step_is_as_long_as_the_rate_says(framework: str) -> None:
     for schedule in ("constant", "one-cycle"):
         fields = {"learning_rate_schedule": schedule, "momentum": 0.0, "local_steps": 1}
         learner = Learner(scenario(training=fields), framework, 0, "cpu")
-        learner.parties.move_cut(1, (2,), learner.data_share)
+        learner.nodes.move_cut(1, (2,), learner.data_share)
         before = weights(learner)
         assert learner.round(decision((2,), phi=allowed(learner, 0.5))).trained
         steps.append([after - b for after, b in zip(weights(learner), before, strict=True)])

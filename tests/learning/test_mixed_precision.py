@@ -11,8 +11,8 @@ from small_learners import assert_equal_outcomes, assert_same, memories, play, s
 from torch import Tensor, nn
 
 from splitgym.frameworks import get, names
-from splitgym.frameworks.nodes import Parties
-from splitgym.frameworks.round_batch import Exercise
+from splitgym.frameworks.nodes import Nodes
+from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.learning import Learner
 from splitgym.models import CuttableNetwork, build
 from splitgym.scenario import Scenario, ScenarioError
@@ -43,15 +43,15 @@ def settings(**fields: object) -> Scenario:
     return scenario(training={**rates, **fields})
 
 
-def a_round(framework: str, kind: str, m: int, **fields: object) -> tuple[Tensor, Tensor, Parties]:
-    """Losses, all steps that weights made, joined, and the parties."""
+def a_round(framework: str, kind: str, m: int, **fields: object) -> tuple[Tensor, Tensor, Nodes]:
+    """Losses, all steps that weights made, joined, and the nodes."""
     chosen, training = get(framework), settings(**fields).training
-    made = Parties(copy.deepcopy(network(kind)), 3, training, chosen.segments, 2 if chosen.cuts_twice else None)
+    made = Nodes(copy.deepcopy(network(kind)), 3, training, chosen.segments, 2 if chosen.cuts_twice else None)
     made.move_cut(1, range(3), np.array(SHARES))
     before = [p.detach().clone() for p in all_weights(made)]
     generator = torch.Generator().manual_seed(2)
     rows = 32 * chosen.steps(training)
-    task = Exercise(
+    task = RoundBatch(
         participants=(0, 1, 2),
         weights=torch.tensor(SHARES),
         images=torch.rand(3, rows, 1, 8, 8, generator=generator),
@@ -65,7 +65,7 @@ def a_round(framework: str, kind: str, m: int, **fields: object) -> tuple[Tensor
     return task.losses, torch.cat([step.flatten() for step in steps]), made
 
 
-def all_weights(made: Parties) -> Sequence[nn.Parameter]:
+def all_weights(made: Nodes) -> Sequence[nn.Parameter]:
     units = [*made.server.units, *(u for client in made.clients if made.own_units for u in client.units)]
     return [p for unit in units for p in unit.parameters()]
 

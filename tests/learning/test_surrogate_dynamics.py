@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitgym.frameworks import aggregated_rows
-from splitgym.frameworks.nodes import Parties
+from splitgym.frameworks.nodes import Nodes
 from splitgym.learning.surrogate.dynamics import play_round
 from splitgym.learning.surrogate.parameters import Parameters
 from splitgym.learning.surrogate.worlds import Worlds, settle
@@ -181,14 +181,14 @@ def test_a_world_does_not_hear_of_the_others(seed):
 def test_copies_are_valid_as_with_real_parties(seed):
     rng = np.random.default_rng(seed)
     network = build_network("cnn", (1, 8, 8), 3, torch.Generator().manual_seed(0))
-    parties, made = Parties(network, 4, Training()), worlds(rng.integers(1, 20, (4, 3)))
+    nodes, made = Nodes(network, 4, Training()), worlds(rng.integers(1, 20, (4, 3)))
     for _ in range(15):
         cut, selected = int(rng.integers(1, CUTS + 1)), rng.random(4) < 0.4
         if selected.any():
-            parties.move_cut(cut, tuple(np.flatnonzero(selected)), made.data_share[0])
+            nodes.move_cut(cut, tuple(np.flatnonzero(selected)), made.data_share[0])
         play(made, cut, selected)
-        np.testing.assert_array_equal(made.client_cut_layer[0], parties.client_cut_layer)
-        assert made.cut_layer[0] == parties.cut_layer
+        np.testing.assert_array_equal(made.client_cut_layer[0], nodes.client_cut_layer)
+        assert made.cut_layer[0] == nodes.cut_layer
 
 
 def test_the_server_takes_over_the_participants_mean_and_hands_it_on():

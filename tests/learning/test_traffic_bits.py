@@ -1,4 +1,4 @@
-"""Bits that the parties really handed over are those that the framework's phases charge."""
+"""Bits that the nodes really handed over are those that the framework's phases charge."""
 
 from collections.abc import Sequence
 
@@ -10,8 +10,8 @@ from small_learners import CLIENTS, SCHEDULE, allowed, decision, scenario
 
 from splitgym.envs.world import World
 from splitgym.frameworks import PlanGrid, Program, Workload, aggregated_rows, get, names
-from splitgym.frameworks.nodes import Parties
-from splitgym.frameworks.round_batch import Exercise
+from splitgym.frameworks.nodes import Nodes
+from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.frameworks.segments import Weights
 from splitgym.learning import Learner
 from splitgym.models import CuttableNetwork, build, profile
@@ -75,12 +75,12 @@ def test_a_model_that_moves_takes_its_running_statistics_along(framework: str, c
         )
     settings, chosen = scenario(), get(framework)
     share = np.full(CLIENTS, 1 / CLIENTS)
-    made = Parties(network, CLIENTS, settings.training, chosen.segments, 2 if chosen.cuts_twice else None)
+    made = Nodes(network, CLIENTS, settings.training, chosen.segments, 2 if chosen.cuts_twice else None)
     who, rows = (0, 2, 3), 8 * chosen.steps(settings.training)
     made.move_cut(cut, who, share)
     slots = {"sl": ((0,), (1,), (2,)), "cpsl": ((0, 2), (1,))}.get(framework)
     m = {"epsl": 3, "psl-drop": 3, "epsl-pt": 8}.get(framework, 0)
-    task = Exercise(
+    task = RoundBatch(
         who, torch.full((3,), 1 / 3), torch.randn(3, rows, 1, 8, 8), torch.zeros(3, rows, dtype=torch.int64), m,
         torch.zeros(3), slots,
     )  # fmt: skip
@@ -99,7 +99,7 @@ def test_a_round_that_teaches_nothing_hands_over_nothing(framework: str) -> None
     learner.round(decision(phi=phi))
     assert (learner.traffic_bits == {}) == (framework == "centralised")
     with torch.no_grad():
-        learner.parties.server.units[-1].bias.fill_(torch.nan)
+        learner.nodes.server.units[-1].bias.fill_(torch.nan)
     outcome = learner.round(decision(phi=phi))
     assert (outcome.finite, outcome.trained) == (False, False)
     assert learner.traffic_bits == {}

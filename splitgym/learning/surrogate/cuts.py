@@ -1,4 +1,4 @@
-"""What a cut that moves does to skills: the rules of `splitgym.frameworks.nodes.Parties.move_cut` for own units."""
+"""What a cut that moves does to skills: the rules of `splitgym.frameworks.nodes.Nodes.move_cut` for own units."""
 
 from splitgym.arrays import Floats
 from splitgym.kernels import INLINED, kernel

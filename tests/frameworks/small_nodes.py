@@ -1,4 +1,4 @@
-"""Small networks in double precision, parties around them, and exercises of random numbers."""
+"""Small networks in double precision, nodes around them, and round_batches of random numbers."""
 
 from collections.abc import Sequence
 
@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from splitgym.frameworks import get
-from splitgym.frameworks.nodes import Parties
-from splitgym.frameworks.round_batch import Exercise
+from splitgym.frameworks.nodes import Nodes
+from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.models import CuttableNetwork, build
 from splitgym.scenario import Training
 
@@ -43,13 +43,13 @@ def training(batch_size: int = 8, **fields: object) -> Training:
     return Training(batch_size=batch_size, **values)
 
 
-def parties(
+def nodes(
     kind: str, shares: Sequence[float], settings: Training, cut: int, framework: str = "epsl", second_cut: int = 2
-) -> Parties:
-    """Parties that stand at a cut; clients that have first units of their own begin with different ones."""
+) -> Nodes:
+    """Nodes that stand at a cut; clients that have first units of their own begin with different ones."""
     chosen = get(framework)
     second = second_cut if chosen.cuts_twice else None
-    made = Parties(network(kind), len(shares), settings, chosen.segments, second)
+    made = Nodes(network(kind), len(shares), settings, chosen.segments, second)
     made.move_cut(cut, range(len(shares)), np.array(shares))
     for seed, client in enumerate(made.clients if made.own_units else ()):
         for unit, other in zip(client.units, network(kind, 100 + seed).units[:cut], strict=True):
@@ -57,19 +57,19 @@ def parties(
     return made
 
 
-def exercise(
+def round_batch(
     shares: Sequence[float],
     rows: int,
     m: int,
     seed: int,
     participants: Sequence[int] | None = None,
     slots: Sequence[Sequence[int]] | None = None,
-) -> Exercise:
+) -> RoundBatch:
     """Random images and labels for the participants (default: everybody); slots hold positions among these."""
     generator = torch.Generator().manual_seed(seed)
     who = tuple(range(len(shares))) if participants is None else tuple(participants)
     share = torch.tensor([shares[i] for i in who], dtype=torch.float64)
-    return Exercise(
+    return RoundBatch(
         participants=who,
         weights=share / share.sum(),
         images=torch.randn(len(who), rows, 1, 8, 8, generator=generator, dtype=torch.float64),
@@ -90,8 +90,8 @@ def held(units: Sequence[nn.Module]) -> list[Tensor]:
     return [value.clone() for unit in units for value in unit.state_dict().values()]
 
 
-def everything(made: Parties) -> list[Tensor]:
-    """All weights and statistics that the parties use."""
+def everything(made: Nodes) -> list[Tensor]:
+    """All weights and statistics that the nodes use."""
     own = [value for client in made.clients for value in held(client.units)]
     return own + held(made.server.units[made.cut_layer :])
 
