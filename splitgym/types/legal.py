@@ -32,6 +32,8 @@ WORDS = {"b": "bool array", "iu": "whole numbers", "iuf": "numbers"}
 """What arrays of these kinds hold."""
 NO_ARRAYS = ("plan", "cut_layer", "aggregation_ratio", "second_cut")
 """Arguments that need not be arrays: a plan; numbers, for all or for each world."""
+QUICK = {"iu": (int, np.int64), "iuf": (float, np.float64)}
+"""Types of numbers of these kinds that need no conversion before they are compared."""
 
 
 def check_state(state: RoundState, one_world: bool = False) -> None:
@@ -49,7 +51,8 @@ def check_state(state: RoundState, one_world: bool = False) -> None:
     check_array("state.subchannel_hz", state.subchannel_hz, "f", (*of_worlds, subchannels))
     check_array("state.client_hz", state.client_hz, "f", of_clients)
     check_array("state.available", state.available, "b", of_clients)
-    check_array("state.server_hz", state.server_hz, "iuf", of_worlds)
+    if worlds or type(state.server_hz) not in QUICK["iuf"]:
+        check_array("state.server_hz", state.server_hz, "iuf", of_worlds)
     cuts = check_array("state.client_cut_layer", state.client_cut_layer, "iu", of_clients)
     check_range("state.client_cut_layer", cuts, 0, system.cut_layers)
     _check_number("state.second_cut", state.second_cut, "iu", (0, system.cut_layers), of_worlds)
@@ -240,7 +243,7 @@ def shape_text(shape: tuple[Any, ...]) -> str:
 def _check_number(name: str, value: Any, kinds: str, between: tuple[float, float], *shapes: tuple[int, ...]) -> None:
     """A number in one of these shapes: of one world, or of each of N."""
     low, high = between
-    if type(value) is (float if "f" in kinds else int) and () in shapes and low <= value <= high:
+    if type(value) in QUICK[kinds] and () in shapes and low <= value <= high:
         return  # As nearly always; the rest takes ten times as long.
     allowed = f"{low:g}..{high:g}"
     array = _array(name, value, allowed)

@@ -207,6 +207,6 @@ def test_latency_of_a_problem_is_that_of_the_round() -> None:
     state, rng = random_cell(3, 3, 6, client_cut_layer=np.array([0, 1, 3])), np.random.default_rng(0)
     owner = np.array([2, 0, 1, 1, -1, 0])
     psd = np.where(owner >= 0, rng.uniform(0.1, 0.3, 6) * state.system.client_power_max_w / 5e5, 0.0)
-    problem = cut_problem(state, served_clients(state, np.ones(3, bool)), 2, 0.5)
+    problem = cut_problem(state, served_clients(state, np.ones(3, bool)), Plan(2, 0.5))
     expected = latency(state, Decision(2, owner, psd, np.ones(3, bool), 0.5))
     assert problem.latency_s(*problem.rates(owner, psd)) == pytest.approx(expected, rel=1e-12)

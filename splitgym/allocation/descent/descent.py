@@ -129,25 +129,24 @@ def descent_unchecked(
 
 def _worlds(state: RoundState, selected: Bools, slot: Ints, assignment: Ints | None, plans: Ints, hold: bool) -> Worlds:
     """The worlds for the kernel."""
-    one, taking_part = not state.batched, selected & state.available
+    taking_part = selected & state.available
     if assignment is None:
         given = np.empty((*selected.shape[:-1], 0), np.int64)
     else:
         given = np.asarray(assignment, np.int64)
         taking_part = taking_part & (given[..., None, :] == np.arange(selected.shape[-1])[:, None]).any(-1)
-    return Worlds(
-        with_axis(state.subchannel_hz, one),
-        with_axis(state.channel_gain, one),
-        with_axis(state.client_hz, one),
-        with_axis(np.asarray(state.server_hz, np.float64), one),
-        with_axis(state.client_cut_layer, one),
-        with_axis(np.asarray(state.second_cut, np.int64), one),
-        with_axis(taking_part, one),
-        with_axis(slot, one),
-        with_axis(given, one),
-        plans,
-        hold,
+    arrays: tuple[Any, ...] = (
+        state.subchannel_hz,
+        state.channel_gain,
+        state.client_hz,
+        np.asarray(state.server_hz, np.float64),
+        state.client_cut_layer,
+        np.asarray(state.second_cut, np.int64),
+        taking_part,
+        slot,
+        given,
     )
+    return Worlds._make([*(arrays if state.batched else [array[None] for array in arrays]), plans, hold])
 
 
 def _descent_of(
@@ -164,7 +163,7 @@ def _descent_of(
         decision = Decision(of_one, owner[0], psd[0], selected.copy(), aggregation_ratio, cluster, second_cut)
         return Descent(decision, int(found.participants[0]), float(found.latency_s[0]), found.steps_s[0])
     cut, second = grid.cut_layer[found.plan if by_client is None else by_client], grid.second_cut[found.plan]
-    ratio = np.broadcast_to(np.asarray(aggregation_ratio, np.float64), len(found.plan))
+    ratio = np.full(len(found.plan), aggregation_ratio, np.float64)
     decision = Decision(cut, owner, psd, selected.copy(), ratio, cluster, second)
     return Descent(decision, found.participants, found.latency_s, found.steps_s)
 
