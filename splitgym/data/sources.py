@@ -172,7 +172,7 @@ def _digits() -> Source:
 def _mnist(path: Path) -> Source:
     arrays = _arrays(path, ("x_train", "y_train", "x_test", "y_test"))
     train, test = arrays["x_train"], arrays["x_test"]
-    if train.ndim != 3 or test.ndim != 3 or train.shape[1:] != test.shape[1:]:
+    if train.ndim != 3 or train.shape[1:] != test.shape[1:]:
         raise DataError(f"{path}: x_train {train.shape} and x_test {test.shape} must both be [n, height, width]")
     images = np.concatenate((train, test))[..., np.newaxis]
     labels = np.concatenate((arrays["y_train"], arrays["y_test"]))

@@ -166,6 +166,19 @@ def test_held_power_is_an_even_split(seed: int, subchannels_held: bool) -> None:
     assert found.latency_s == pytest.approx(latency(state, found.decision), rel=1e-9)
 
 
+@pytest.mark.parametrize("total_w", [0.01, 0.1, 10.0])
+def test_even_split_by_hand(total_w: float) -> None:
+    """Of 0.5 W for a client and so much for all together; alone a client spends the smaller of the two."""
+    state, _, _ = some(0)
+    state = replace(state, system=replace(state.system, client_power_max_w=0.5, total_power_max_w=total_w))
+    owners = np.zeros(state.channel_gain.shape[1], np.int64)
+    alone = even_psd(state, owners)
+    assert (alone * state.subchannel_hz).sum() == pytest.approx(min(0.5, total_w))
+    owners[0] = 1
+    spent = even_psd(state, owners) * state.subchannel_hz
+    assert [spent[0], spent[1:].sum()] == pytest.approx([min(0.5, total_w / 2)] * 2)
+
+
 @given(seed=st.integers(0, 2**32 - 1), power=st.sampled_from(["control", "even"]))
 @settings(max_examples=40)
 def test_without_search_the_greedy_assigns_at_the_best_cut_layer(seed: int, power: str) -> None:

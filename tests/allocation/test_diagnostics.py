@@ -193,7 +193,7 @@ def test_too_slow_over_all_that_comes_before_the_timeout():
         barrier=barrier,
     )
     state = replace(state, system=replace(state.system, program=longer))
-    reasons = unserved(state, equal_shares(state, 1, TWO, 0.0))
+    reasons = unserved(state, equal_shares(state, Plan(1), TWO))
     assert reasons[1].startswith("even with the whole band its uplink ends after 4.5")
 
 

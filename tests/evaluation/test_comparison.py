@@ -80,6 +80,14 @@ def test_paired_table_by_hand():
     assert quick["ratio"] == pytest.approx(np.mean(ratios[2:6]))
 
 
+def test_ratios_are_bounds_where_differences_are_not():
+    """The missed episode has the largest difference, 10 s, but the least ratio: 2, where the others have 9."""
+    paired = Comparison(frame(greedy=[20, 9, 9, 9], other=[10, 1, 1, 1]), "greedy").paired()
+    assert row(paired, "other")["baseline_bound"]
+    paired = Comparison(frame(greedy=[20, 3, 3, 3], other=[2, 1, 1, 1]), "greedy").paired()
+    assert not row(paired, "other")["baseline_bound"]
+
+
 def test_every_tie_counts():
     paired = Comparison(frame(greedy=[2, 2, 3, 4], other=[2, 2, 1, 5]), "greedy").paired()
     other = row(paired, "other")

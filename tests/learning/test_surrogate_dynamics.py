@@ -104,6 +104,14 @@ def test_first_step_by_hand():
     np.testing.assert_allclose(made.accuracy[0], part @ made.client_accuracy[0])
 
 
+def test_balanced_accuracy_is_accuracy_where_all_classes_are_tested_alike():
+    """Also where networks know next to nothing of ten classes."""
+    made = worlds([[10] * 10] * 2)
+    play(made, 2, [True, False], numbers=parameters(class_ease=np.ones(10), server_speed=np.zeros(3)))
+    assert made.accuracy[0] < 0.2
+    np.testing.assert_allclose(made.balanced_accuracy, made.accuracy)
+
+
 def test_nobody_learns_without_participants():
     made = worlds([[10, 5, 3], [1, 9, 9]])
     for _ in range(5):
@@ -125,6 +133,7 @@ def test_aggregation_slows_learning_but_not_of_one_client_alone():
     made = worlds(counts, counts)
     play(made, 1, [True, True], phi=[0.0, 1.0])
     assert np.all(made.skill[1] < made.skill[0])
+    assert np.all(made.own_skill[1] < made.own_skill[0])
     alone = worlds(counts, counts)
     play(alone, 1, [True, False], phi=[0.0, 1.0])
     np.testing.assert_array_equal(alone.skill[0], alone.skill[1])
