@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import splitgym  # noqa: F401 - registers the environment
 from splitgym.allocation import allocate, form_clusters
 from splitgym.allocation.legalise import legalise_unchecked, with_clusters
-from splitgym.types import Decision
+from splitgym.types import Decision, Plan
 
 OWN_CUTS = {
     "scenario": "toy",
@@ -77,10 +77,10 @@ def test_a_legal_decision_stays_as_it_is(env):
 
 def test_clusters_are_formed_where_a_decision_names_none_and_kept_where_it_has_them():
     state, everybody = CLUSTERED.state, np.ones(8, bool)
-    allocated = allocate(state, 1, everybody, 0.0)
+    allocated = allocate(state, Plan(1), everybody)
     assert set(allocated.cluster) == {0, 1}
     assert same(with_clusters(allocated, state), allocated)
     plain = replace(CLUSTERED.decode(CLUSTERED.action_space.sample()), selected=everybody, cluster=np.zeros(8, int))
     formed = with_clusters(plain, state).cluster
-    np.testing.assert_array_equal(formed, form_clusters(state, plain.cut_layer, everybody, plain.aggregation_ratio))
+    np.testing.assert_array_equal(formed, form_clusters(state, plain.plan, everybody))
     assert legalise_unchecked(plain, state)[0].cluster.tolist() == [0] * 8

@@ -8,6 +8,7 @@ from gymnasium.envs.registration import EnvSpec
 import splitgym  # noqa: F401 - registers the environment
 from splitgym.allocation import allocate
 from splitgym.scenario import ScenarioError
+from splitgym.types import Plan
 
 MODULE = '''
 from dataclasses import replace
@@ -15,6 +16,7 @@ import numpy as np
 from splitgym.allocation import allocate
 from splitgym.envs.actions import ActionCodec, BoxCodec, MultiDiscreteCodec
 from splitgym.envs.actions.components import CutLevels, Discrete, PhiFraction
+from splitgym.types import Plan
 
 class Count(Discrete):
     """How many clients."""
@@ -31,14 +33,14 @@ class First(MultiDiscreteCodec):
         return CutLevels(system, scenario.clients.count), Count(scenario.clients.count)
     def decide(self, said, state):
         selected = np.arange(state.available.shape[1]) < said["count"][:, None]
-        return allocate(state, said["cut_layer"], selected, said["aggregation_ratio"])
+        return allocate(state, Plan(said["cut_layer"], said["aggregation_ratio"]), selected)
 
 class Phi(BoxCodec):
     """Only phi, of the cut layer 1 and all clients."""
     def parts(self, scenario, system, framework):
         return (PhiFraction(framework, system.highest_ratio),)
     def decide(self, said, state):
-        return allocate(state, said["cut_layer"], said["selected"], said["aggregation_ratio"])
+        return allocate(state, Plan(said["cut_layer"], said["aggregation_ratio"]), said["selected"])
 
 class Loud(First):
     """Clients that use the same subchannels with a hundred times the power."""
@@ -88,7 +90,7 @@ def test_single_environment_plays_what_the_encoding_means(module):
         *_, info = env.step(np.array([cut - 1, count - 1]))
         selected = np.arange(8) < count
         assert info["selected"].tolist() == selected.tolist()
-        *_, expected = played.play(allocate(played.state, cut, selected, 0.0))
+        *_, expected = played.play(allocate(played.state, Plan(cut), selected))
         assert (info["round_latency_s"], info["loss"]) == (expected["round_latency_s"], expected["loss"])
     decision = played.decode(played.action_space.sample())
     assert env.unwrapped.encode(decision).tolist() == [decision.cut_layer - 1, decision.selected.sum() - 1]
