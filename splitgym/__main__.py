@@ -24,7 +24,7 @@ from splitgym.warm_up import ENCODINGS, SHARING, Encoding, Sharing, warm_up
 class Render:
     """Play an episode and make an animated GIF of it, a frame for every round; or print the rounds as text.
 
-    Every frame shows the cell with the links of the round, who did what when and whom the others waited for, the
+    Every frame shows the cell with the links of the round, what was done when and whom the others waited for, the
     decision, and test accuracy over simulated time.
     """
 
@@ -67,7 +67,7 @@ class Render:
             for number, frame in enumerate(frames):
                 print(frame if number == 0 else f"\n{frame}", flush=True)
             return
-        from splitgym.rendering.gif import write_gif  # noqa: PLC0415 - only who draws needs Pillow
+        from splitgym.rendering.gif import write_gif  # noqa: PLC0415 - only drawing needs Pillow
 
         count = write_gif(self.out, frames, self.fps)
         print(f"{self.out}: {count} frames, {self.out.stat().st_size / 1e3:.0f} kB")

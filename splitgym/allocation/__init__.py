@@ -1,4 +1,4 @@
-"""The paper's resource management: who takes part, with which subchannels, powers and cut layer."""
+"""The paper's resource management: which clients participate, with which subchannels, powers and cut layer."""
 
 from splitgym.allocation.baselines.allocators import (
     SubchannelRule,

@@ -1,4 +1,4 @@
-"""Who can be served, and how soon at best: bounds on a client that had what no other needs."""
+"""Which clients can be served, and how soon at best: bounds on a client that had what no other needs."""
 
 from math import inf
 
@@ -59,7 +59,7 @@ def least_latency(workload: SegmentWorkload, links: Links, served: Ints, least_s
 def servable(
     workload: SegmentWorkload, links: Links, members: Bools, timeout_s: float, least_s: Floats, order: Ints
 ) -> tuple[int, float]:
-    """Who can be served: as many members as there are subchannels and as can be in time, by the bounds.
+    """Which clients can be served: as many members as there are subchannels and as can be in time, by the bounds.
 
     If not all can be, those are whose slot could be the shortest, each with the whole band. Where clients do nothing
     by themselves, nobody needs a subchannel.
@@ -108,7 +108,8 @@ def line(
 ) -> int:
     """Members in the order in which they should be served if not all can be: whose slot would be the shortest first.
 
-    Each with the whole band for itself, for which `least_s` is filled in. Who would miss the timeout even so is last.
+    Each with the whole band for itself, for which `least_s` is filled in. A client that would miss the timeout even so
+    is last.
 
     Args:
         workload: Of the slot.

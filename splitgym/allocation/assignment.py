@@ -1,4 +1,4 @@
-"""Who holds which subchannels, kept so that water-filling and its changes cost next to nothing.
+"""Which client holds which subchannels, kept so that water-filling and its changes cost next to nothing.
 
 A client's subchannels stand in the order of their noise floors, best first, beside four sums over them. With these the
 water level is found from the top: assume that all are wet, and drop the worst while it would stay dry.

@@ -40,10 +40,10 @@ def form_clusters(state: RoundState, plan: Plan, selected: Bools) -> Ints:
     Args:
         state: Of one world, as the scheduler believes it.
         plan: How they train.
-        selected: [C] who shall take part; clients that are not available do not count.
+        selected: [C] clients that shall participate; clients that are not available do not count.
 
     Returns:
-        [C] cluster, 0 for who does not take part.
+        [C] cluster, 0 for clients that do not participate.
 
     Raises:
         InputError: an argument does not fit the state; the message names it.

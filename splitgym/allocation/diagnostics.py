@@ -1,4 +1,4 @@
-"""Why somebody who was selected is not served: in words."""
+"""Why a client that was selected is not served: in words."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from splitgym.types.legal import check_state
 
 
 def unserved(state: RoundState, decision: Decision) -> dict[int, str]:
-    """Who of the selected clients is not expected to take part, and why.
+    """Which of the selected clients is not expected to take part, and why.
 
     Args:
         state: Of one world, as the scheduler believes it.

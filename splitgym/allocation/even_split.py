@@ -45,7 +45,7 @@ def spread_power(power_w: Floats, assignment: Ints, subchannel_hz: Floats, own_h
 
 @kernel(NO_REFCOUNT)
 def even_share_w(held: AssignmentState, links: Links) -> float:
-    """What each of those who hold something may spend if all spend the same, W."""
+    """What each of those that hold something may spend if all spend the same, W."""
     holders = 0
     for i in range(held.number.shape[0]):
         holders += held.number[i] > 0

@@ -19,7 +19,7 @@ class MaxSnr(NamedTuple):
     number: Ints
     """[C] how many each owns."""
     waiting: Ints
-    """[C] who has none."""
+    """[C] clients that have none."""
     offer: Ints
     """[C] the best subchannel for each of those, -1: not known."""
     loss: Floats
@@ -67,7 +67,7 @@ def assign_max_snr(floor: Floats, served: Ints, max_snr: MaxSnr) -> None:
 
 @kernel(NO_REFCOUNT)
 def _assign_one_each(floor: Floats, served: Ints, max_snr: MaxSnr) -> None:
-    """Gives one subchannel to everybody who has none, if there are enough."""
+    """Gives one subchannel to every client that has none, if there are enough."""
     owner, lowest, number, handicap = max_snr.owner, max_snr.lowest, max_snr.number, max_snr.handicap
     waiting, offer, loss, count = max_snr.waiting, max_snr.offer, max_snr.loss, 0
     for i in served:

@@ -74,10 +74,10 @@ def check_uplinks(count: int) -> None:
 
 @kernel(NO_REFCOUNT)
 def control(held: AssignmentState, links: Links, workload: SegmentWorkload, ends: Floats) -> float:
-    """Least sum over the segments of the time at which the last client ends, of all who hold something.
+    """Least sum over the segments of the time at which the last client ends, of all that hold something.
 
     Args:
-        held: Who holds what.
+        held: Which client holds what.
         links: Of the world.
         workload: Of the slot.
         ends: [S] filled with the seconds of each segment.
@@ -119,7 +119,7 @@ def _earliest_end(
     overshoots; a bracket guards it.
 
     Args:
-        held: Who holds what.
+        held: Which client holds what.
         links: Of the world.
         workload: Of the slot.
         s: The segment.
@@ -132,7 +132,7 @@ def _earliest_end(
             rate = greatest_rate(held, links, i, links.client_max_w)
             low = max(low, ready(held, workload, s, i) + duration(workload.uplink_bits[s, i], rate))
     if high == inf and 0.0 < low < inf:
-        # Who sends nothing else needs no rate so far: double the end until the budgets hold.
+        # A client that sends nothing else needs no rate so far: double the end until the budgets hold.
         high = low
         while high < inf and _power_for_end(held, links, workload, s, high, floor)[0] > links.total_max_w:
             high *= 2.0
@@ -237,7 +237,7 @@ def _rates_for(held: AssignmentState, workload: SegmentWorkload, s: int, end: fl
 def write_psd(
     held: AssignmentState, links: Links, workload: SegmentWorkload, ends: Floats, even: bool, psd: Floats
 ) -> None:
-    """Fills in [M] powers, W/Hz, of all who hold something: an even split of the budgets, or the least for the ends."""
+    """Fills in [M] powers, W/Hz, of all that hold something: by an even split or as the ends need."""
     psd[:] = 0.0
     share_w = even_share_w(held, links)
     for i in range(held.number.shape[0]):

@@ -11,7 +11,7 @@ from splitgym.timing.barrier import duration
 
 @kernel(NO_REFCOUNT)
 def has_uplink(held: AssignmentState, workload: SegmentWorkload, s: int) -> bool:
-    """Whether anybody who holds something has bits to send in segment s."""
+    """Whether any client that holds something has bits to send in segment s."""
     bits = 0.0
     for i in range(held.number.shape[0]):
         if held.number[i] > 0:

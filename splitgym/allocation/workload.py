@@ -124,7 +124,7 @@ def fill_workload(
         workload: Overwritten.
         of: Of the program.
         plans: [1] the common plan, or [C] that of each client.
-        members: [C] who may take part.
+        members: [C] clients that may participate.
         client_hz: [C] cycles/s.
         server_hz: Cycles/s.
         client_cut_layer: [C] cut layer that each client holds, 0: none yet.

@@ -79,8 +79,9 @@ def class_counts(
         clients: Number of clients C.
         method: "iid": equal parts at random, sizes differ by one at most. "dirichlet": each class is divided in
             proportions drawn from Dir(alpha) (Hsu et al. 2019, arXiv 1909.06335; in the form of Li et al. 2022,
-            NIID-Bench, ICDE); who gets fewer than `MINIMUM_SAMPLES` then takes random ones from the richest. "shards":
-            the data sorted by label are divided into equal shards, and each client gets some (McMahan et al. 2017).
+            NIID-Bench, ICDE); a client with fewer than `MINIMUM_SAMPLES` then takes random ones from the richest.
+            "shards": the data sorted by label are divided into equal shards, and each client gets some (McMahan et al.
+            2017).
         generator: Draws the counts.
         dirichlet_alpha: Concentration alpha > 0; the smaller, the more the clients differ.
         shards_per_client: Shards a client gets.

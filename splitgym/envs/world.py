@@ -17,7 +17,7 @@ from splitgym.frameworks import Framework, PlanGrid, Program, Workload
 from splitgym.learning import learners
 from splitgym.network import Network
 from splitgym.network.family import draw_scale
-from splitgym.network.worlds import Generators, Row, Stock
+from splitgym.network.worlds import Generators, NormalBuffer, Row
 from splitgym.scenario import Scenario, ScenarioError
 from splitgym.timing import RoundCost
 from splitgym.timing.cost import round_cost_unchecked
@@ -79,7 +79,7 @@ class World:
         self.system = system_of(scenario, framework)
         self._learner = learners(learner, scenario, framework, worlds, device)
         self._network = Network(scenario, worlds)
-        self._stock = Stock(worlds, self._network.numbers_per_round + self._learner.normals_per_round)
+        self._normals = NormalBuffer(worlds, self._network.numbers_per_round + self._learner.normals_per_round)
         self._server_hz = np.full(worlds, scenario.server.compute_hz)
         self._state: RoundState | None = None
         self._truth: RoundState | None = None
@@ -96,7 +96,7 @@ class World:
         """
         own = [rngs[i] for i in which]
         for i, rng in zip(which, own, strict=True):
-            self._stock.follow(i, rng)
+            self._normals.follow(i, rng)
         family = self.scenario.family
         varied, cell, learner = family.dirichlet_alpha is not None, self._network, self._learner
         numbers = Row.draw(own, cell.numbers_per_reset + varied + learner.normals_per_reset)
@@ -165,7 +165,7 @@ class World:
         decision, projected = legalise_unchecked(decision, truth)
         cost = round_cost_unchecked(truth, decision)
         before = self._learner.outcome
-        numbers = self._stock.next(idle)
+        numbers = self._normals.next(idle)
         self._network.advance(numbers, cost.latency_s)
         normals = numbers.take((self._learner.normals_per_round,))
         self._learner.round(decision, cost.participants, normals)

@@ -169,7 +169,7 @@ def _side_by_side(names: Sequence[str]) -> int:
 
 
 def _title(baseline: str, rows: pd.DataFrame) -> str:
-    """What is seen: who is fastest, and by how much."""
+    """What is seen: which agent is fastest, and by how much."""
     best = rows.iloc[0]
     where = "All scenarios" if best["scenario"] == ALL else best["scenario"]
     if best["agent"] == baseline:

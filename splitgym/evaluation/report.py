@@ -61,7 +61,7 @@ def _finding(baseline: str, scenario: str, rows: pd.DataFrame) -> str:
     needs = f", {best[TIME]:.1f} s to the target" if scenario != ALL else ""
     low, high = 100 * best["saving_low"], 100 * best["saving_high"]
     chance = "" if low > 0 else "; it may be chance, as the interval holds zero or there is none"
-    caution = "" if len(rows) < 3 else f" The best of {len(rows)} is flattered by luck; other seeds would confirm it."
+    caution = "" if len(rows) < 3 else f" The best of {len(rows)} is flattered; other seeds would confirm it."
     return (
         f"{where} {best['agent']} is fastest{needs}: {100 * best['saving']:.0f} % less than {baseline} "
         f"(95 % interval {low:.0f} to {high:.0f} %){chance}.{caution}"

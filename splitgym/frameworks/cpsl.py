@@ -27,7 +27,7 @@ def train(nodes: Nodes, round_batch: RoundBatch) -> bool:
 
     Returns:
         False if a loss is not finite; then all weights and running statistics are as before, and the optimisers of
-        all who took part start again.
+        all that participated start again.
     """
     nodes.server.set_mode(True)
     before = Snapshot(state_of(nodes.server.units))

@@ -36,7 +36,7 @@ class Framework:
     aggregates: bool = False
     """Whether a scheduler may choose the aggregation ratio phi; if not, it must be 0 or what is prescribed."""
     segments: Segments = SPLIT
-    """Who trains which units of the network."""
+    """Which node trains which units of the network."""
     cuts_by_client: bool = False
     """Whether clients may have different cut layers, with phi = 0."""
     joint_batch: bool = False
@@ -44,7 +44,7 @@ class Framework:
     learns_as: str | None = None
     """A framework whose training gives the same weights; absent: there is none that a calibration may stand for."""
     access: Access = Access.PARALLEL
-    """Who works at the same time."""
+    """Which clients work at the same time."""
     steps: Callable[[Training], int] = _one_step
     """Mini-batches of each client in a round."""
     highest_ratio: Callable[[int], float] = _everything

@@ -9,7 +9,7 @@ from splitgym.scenario import Training
 
 
 class Node:
-    """Somebody who holds consecutive units of the network and trains some of them.
+    """What holds consecutive units of the network and trains some of them.
 
     Attributes:
         units: The units it holds; several nodes may hold the same ones.

@@ -38,8 +38,8 @@ class Nodes:
         network: The network; the server trains it in place.
         clients: C.
         training: Optimisers and their rates.
-        segments: Who trains which units. Unless clients have weights of their own, all nodes hold the same units and
-            differ in their optimisers: a model that is handed on or averaged needs no second place.
+        segments: Which node trains which units. Unless clients have weights of their own, all nodes hold the same units
+            and differ in their optimisers: a model that is handed on or averaged needs no second place.
         second_cut: Last unit in front of it, if there is one; `move_cut` may move it.
 
     Attributes:
@@ -129,7 +129,7 @@ class Nodes:
 
         Args:
             cut_layer: Of all clients, or [C]; of a client that takes no part what it may keep.
-            participants: Who takes part.
+            participants: Which clients participate.
             data_share: [C] share of all training samples.
             second_cut: Last unit in front of it; None: as before.
         """

@@ -21,7 +21,7 @@ from splitgym.scenario import Scenario, ScenarioError
 
 
 class Access(IntEnum):
-    """Who works at the same time in a round."""
+    """Which clients work at the same time in a round."""
 
     PARALLEL = 0
     """All clients side by side."""

@@ -1,6 +1,6 @@
 """PSL on the first b - m rows of every mini-batch: the control of EPSL, which costs even less.
 
-What aggregation is worth shows only beside leaving the same rows out.
+What aggregation gains shows only beside leaving the same rows out.
 """
 
 from dataclasses import replace

@@ -27,7 +27,7 @@ class Traffic:
         self.over("unicast", tensors)
 
     def to_all(self, tensors: Iterable[Tensor]) -> None:
-        """From the server to everybody who listens, sent once."""
+        """From the server to every client that listens, sent once."""
         self.over("broadcast", tensors)
 
     def over(self, link: str, tensors: Iterable[Tensor]) -> None:
@@ -52,7 +52,7 @@ class RoundBatch:
     losses: Tensor
     """[n] to be filled: mean cross-entropy of each client's mini-batch."""
     slots: tuple[tuple[int, ...], ...] | None = None
-    """Who works at the same time: positions among the participants, slot by slot; absent: all together."""
+    """Which clients work at the same time: positions among the participants, slot by slot; absent: all together."""
     traffic: Traffic = field(default_factory=Traffic)
     """To be filled."""
 

@@ -1,4 +1,4 @@
-"""Who trains which units of the network: consecutive segments, from the first unit to the last."""
+"""Which node trains which units of the network: consecutive segments, from the first unit to the last."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

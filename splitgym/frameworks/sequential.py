@@ -28,7 +28,7 @@ def train_alone(nodes: Nodes, round_batch: RoundBatch, averaged: Sequence[int]) 
 
     Returns:
         False if a loss is not finite; then all weights and running statistics are as before, and the optimisers of
-        all who took part start again.
+        all that participated start again.
     """
     units, batch_size = nodes.server.units, nodes.training.batch_size
     taking_part = [node for i in round_batch.participants for node in (nodes.clients[i], nodes.server_of(i))]

@@ -18,7 +18,7 @@ class Devices:
     """State of the clients' devices of N worlds at the start of a round."""
 
     present: Bools
-    """[N, C] who belongs to the episode at all."""
+    """[N, C] clients that belong to the episode at all."""
     nominal_hz: Floats
     """[N, C] speed without other work, cycles/s."""
     latent_load: Floats

@@ -42,7 +42,7 @@ def first_belief(rngs: Generators | Row, knowledge: Knowledge, channel: Channel,
 def next_belief(
     rngs: Generators | Row, knowledge: Knowledge, before: Belief, announced: Bools, channel: Channel, devices: Devices
 ) -> Belief:
-    """The belief one round later; `announced` [N, C] is who was there in the round before."""
+    """The belief one round later; `announced` [N, C] says which clients were there in the round before."""
     return _belief(rngs, knowledge, channel, devices, announced, before.coming_gain, before.coming_hz)
 
 

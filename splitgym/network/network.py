@@ -101,7 +101,7 @@ class Network:
 
     @property
     def present(self) -> Bools:
-        """[N, C] who belongs to the episode; the others never become available."""
+        """[N, C] clients that belong to the episode; the others never become available."""
         return self._now.devices.present
 
     @property
@@ -116,7 +116,7 @@ class Network:
 
     @property
     def available(self) -> Bools:
-        """[N, C] who is there in this round."""
+        """[N, C] clients that are there in this round."""
         return self._now.devices.available
 
     @property
@@ -131,7 +131,7 @@ class Network:
 
     @property
     def line_of_sight(self) -> Bools:
-        """[N, C] who sees the base station; as drawn at the start of the episode, also for clients that move."""
+        """[N, C] clients with line of sight; as drawn at the start of the episode, also while they move."""
         return self._now.channel.line_of_sight
 
     @property
@@ -146,7 +146,7 @@ class Network:
 
     @property
     def believed_available(self) -> Bools:
-        """[N, C] who was there in the round before; everybody in the first."""
+        """[N, C] clients that were there in the round before; everybody in the first."""
         return self._now.belief.available
 
     @property

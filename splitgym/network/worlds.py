@@ -62,7 +62,7 @@ def child_of(parent: np.random.Generator) -> np.random.Generator:
     return np.random.Generator(np.random.SFC64(seeds[0]))
 
 
-class Stock:
+class NormalBuffer:
     """Standard normal numbers of N worlds, drawn ahead for several rounds: a generator is slow to ask, not to draw.
 
     A world's numbers come from a child of its generator, one round after the other, whatever other worlds do.

@@ -17,7 +17,7 @@ def frame(scene: Scene) -> NDArray[np.uint8]:
     Raises:
         ImportError: Pillow is missing; the message says how to install it.
     """
-    from splitgym.rendering.picture import picture  # noqa: PLC0415 - only who draws needs Pillow
+    from splitgym.rendering.picture import picture  # noqa: PLC0415 - only drawing needs Pillow
 
     return np.array(picture(scene))
 

@@ -1,4 +1,4 @@
-"""The cell from above: base station, clients, and the links of who takes part."""
+"""The cell from above: base station, clients, and the links of which clients participate."""
 
 import math
 
@@ -67,7 +67,7 @@ def moved_apart(places: Floats, apart: float, from_origin: float, rounds: int = 
         off = np.hypot(*places.T)
         if not near.any() and (off >= from_origin).all():
             break
-        # Who stands on the same spot goes different ways.
+        # A client on the same spot goes different ways.
         same = np.stack([np.cos(tie), np.sin(tie)], 1)
         away = np.where(distance[..., None] > 1e-6, between / np.maximum(distance, 1e-6)[..., None], same[:, None])
         push = np.where(near, (apart - np.minimum(distance, apart)) / 2 + 0.05, 0.0)

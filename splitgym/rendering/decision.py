@@ -1,4 +1,4 @@
-"""What was decided and what it cost: where the network is cut, phi, who is in, joules and bits."""
+"""What was decided and what it cost: where the network is cut, phi, the selected clients, joules and bits."""
 
 from splitgym.rendering.canvas import Box, Canvas
 from splitgym.rendering.palette import ALERT, BLUE, CARD, INK, MUTED, SOFT_GREY

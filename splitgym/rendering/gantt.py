@@ -1,4 +1,4 @@
-"""The round's timeline: who is busy with what when, in a row for each client, and whom the others wait for."""
+"""The round's timeline: what is busy when, in a row for each client, and which client the others wait for."""
 
 from typing import NamedTuple
 
@@ -107,7 +107,7 @@ def _draw_bar(canvas: Canvas, chart: _Chart, bar: Bar) -> None:
 
 
 def _draw_ready(canvas: Canvas, chart: _Chart, scene: Scene) -> None:
-    """Lines down the plot where the last of those who work side by side is ready."""
+    """Lines down the plot where the last of those that work side by side is ready."""
     for wait in waits(scene):
         if wait.others:
             x = chart.x(wait.stop_s)
@@ -195,7 +195,7 @@ def _draw_band(canvas: Canvas, chart: _Chart, scene: Scene) -> None:
 
 
 def _draw_legend(canvas: Canvas, card: Box, scene: Scene) -> None:
-    """What the colours are, of the stages that the framework has, and the mark of who is last."""
+    """What the colours are, of the stages that the framework has, and the mark of the last client."""
     program = scene.state.system.program
     styles = dict.fromkeys(look(stage) for stage in (*program.stages, "migration"))
     x, y = card.right - 16, card.top + 18

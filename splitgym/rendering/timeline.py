@@ -1,4 +1,4 @@
-"""Who is busy with what when, and whom the others wait for: a round's timeline as bars."""
+"""What is busy when, and which client the others wait for: a round's timeline as bars."""
 
 from itertools import pairwise
 from typing import NamedTuple
@@ -42,7 +42,7 @@ def bars(scene: Scene) -> list[Bar]:
     """The bars of the round that was played, seconds from its start: what clients do, and what is done for them.
 
     What the server does for all at the same time is one bar in its row; what is broadcast stands in the row of the
-    server and in those of who hears it.
+    server and in those of clients that hear it.
     """
     if scene.played is None:
         return []
@@ -60,7 +60,7 @@ def bars(scene: Scene) -> list[Bar]:
 
 
 def waits(scene: Scene) -> list[Wait]:
-    """Of each slot and each run of phases that clients go through side by side: who is last.
+    """Of each slot and each run of phases that clients go through side by side: which client is last.
 
     Clients that were dropped at the timeout were waited for, too.
     """

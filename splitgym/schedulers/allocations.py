@@ -59,13 +59,13 @@ class Allocation:
                 return paper_descend(state, selected, aggregation_ratio)
             rules = {"power": self.power, "search": self.search}
             return descend(state, selected, aggregation_ratio, cut_layer=cut_layer, **rules)
-        deal: SubchannelRule = partial(at_random, rng=rng) if self.assign == "random" else self.assign
+        rule: SubchannelRule = partial(at_random, rng=rng) if self.assign == "random" else self.assign
         if self.power == "control" and state.system.program.access is Access.PARALLEL:
-            assignment = deal(state, selected)
+            assignment = rule(state, selected)
             return descend(state, selected, aggregation_ratio, cut_layer=cut_layer, assignment=assignment)
         if cut_layer is None:
-            return assign_at_best_cut(state, selected, aggregation_ratio, deal)
-        return assign_evenly(state, Plan(cut_layer, aggregation_ratio), selected, deal)
+            return assign_at_best_cut(state, selected, aggregation_ratio, rule)
+        return assign_evenly(state, Plan(cut_layer, aggregation_ratio), selected, rule)
 
     def _cut_layer(self, state: RoundState, rng: np.random.Generator) -> int | None:
         if self.cut_layer == "random":

@@ -39,7 +39,7 @@ def common_speed(kind: int, server_hz: float, slowest_band: float, speed: Floats
 
 @kernel(NO_REFCOUNT)
 def first_of(resource: Ints, kind: int) -> int:
-    """Index of the first phase of a kind among the phases ([P] who is busy in each), -1: there is none."""
+    """Index of the first phase of a kind among the phases ([P] what is busy in each), -1: there is none."""
     for phase in range(resource.shape[0]):
         if resource[phase] == kind:
             return phase
@@ -51,7 +51,7 @@ def deadline_barrier(resource: Ints) -> int:
     """Index of the phase before which the timeout applies: the first common one that follows the first uplink.
 
     Args:
-        resource: [P] who is busy in each phase.
+        resource: [P] what is busy in each phase.
 
     Returns:
         0..P-1; P: at the end of the phases; P + 1: never, as there is no uplink.
@@ -68,7 +68,7 @@ class Rows(NamedTuple):
     """The rows of a slot's timeline, R = MIGRATION_ROWS + P for P phases, and what may end it."""
 
     kind: Ints
-    """[R + 1] who is busy; END behind the last row."""
+    """[R + 1] what is busy; END behind the last row."""
     deadline_row: int
     """The row before which the timeout applies; above R: never."""
     waiting_row: int

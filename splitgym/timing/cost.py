@@ -27,7 +27,7 @@ class RoundCost:
     latency_s: Any
     """Duration of the round."""
     participants: Bools
-    """[C] who really took part."""
+    """[C] clients that really participated."""
     without_subchannel: Bools
     """[C] selected and available, but without a subchannel."""
     unavailable: Bools

@@ -1,4 +1,4 @@
-"""Who has which subchannel at a moment, if those that nobody needs then are lent."""
+"""Which client has which subchannel at a moment, if those that nobody needs then are lent."""
 
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ class Band(NamedTuple):
     gain: Floats
     """[C, M] linear, antenna gains included."""
     best_first: Ints
-    """[C, M] subchannels by falling gain, of who is in the slot."""
+    """[C, M] subchannels by falling gain, of clients in the slot."""
     owner: Ints
     """[M] -1: unused."""
     psd: Floats
@@ -31,11 +31,11 @@ class Loans(NamedTuple):
     """What was lent at a moment; filled again at the next."""
 
     holder: Ints
-    """[M] who has the subchannel, -1: nobody."""
+    """[M] owner of the subchannel, -1: nobody."""
     psd: Floats
     """[M] transmit power spectral density of a holder that sends, W/Hz."""
     rate: Floats
-    """[C] bits/s of who sends or receives."""
+    """[C] bits/s of clients that send or receive."""
 
 
 @kernel(COMPILED)
@@ -52,17 +52,17 @@ def band_as_decided(gain: Floats, owner: Ints, psd: Floats, members: Bools, spec
 
 @kernel(COMPILED)
 def lend(band: Band, sends: Bools, receives: Bools, left_bits: Floats, spectrum: Spectrum, loans: Loans) -> None:
-    """Lends each subchannel that its owner does not use now to who would else end last.
+    """Lends each subchannel that its owner does not use now to the client that would else end last.
 
-    Who sends or receives has its own subchannels, if they carry anything for it. Each idle one, in turn, goes to the
-    client that would end last as things stand: the best one for it, unless that makes it no faster. Who has borrowed
-    and sends may spend what was decided and an even share of what all who send leave of p_th, at most p_max, by
-    water-filling; who has not sends as decided.
+    A client that sends or receives has its own subchannels, if they carry anything for it. Each idle one, in turn, goes
+    to the client that would end last as things stand: the best one for it, unless that makes it no faster. A client
+    that has borrowed and sends may spend what was decided and an even share of what all that send leave of p_th, at
+    most p_max, by water-filling; one that has not borrowed sends as decided.
 
     Args:
         band: As it was decided.
-        sends: [C] who sends now.
-        receives: [C] who receives now.
+        sends: [C] clients that send now.
+        receives: [C] clients that receive now.
         left_bits: [C] what each of them has still to send or receive.
         spectrum: Of the world.
         loans: Filled.
@@ -119,7 +119,7 @@ def _rate_with(band: Band, i: int, k: int, sends: bool, power_w: float, spectrum
 
 @kernel(COMPILED)
 def _last_to_end(left_bits: Floats, rate: Floats, among: Bools) -> int:
-    """Who needs longest for what is left, -1: there is nobody."""
+    """The client that needs longest for what is left, -1: there is nobody."""
     last, longest = -1, -1.0
     for i in range(among.shape[0]):
         if among[i]:

@@ -18,7 +18,7 @@ class Tasks(NamedTuple):
     """What there is to do in the R rows of a slot's timeline."""
 
     kind: Ints
-    """[R + 1] who is busy; END behind the last row."""
+    """[R + 1] what is busy; END behind the last row."""
     own: Floats
     """[R, C] cycles or bits of each client: in its own phase, or for it in a common one."""
     once: Floats
@@ -74,7 +74,7 @@ def tasks_of(table: Rows, work: Work, plans: Ints, takes_part: Bools, barrier: I
 
 @kernel(COMPILED)
 def go_on(tasks: Tasks, cell: Cell, takes_part: Bools, now: float, chains: Chains, timeline: Timeline) -> bool:
-    """Everybody who is done with a row enters the next, and passes what is nothing to do; whether there was one."""
+    """Every client that is done with a row enters the next, and passes what is nothing to do; whether there was one."""
     rows, moved = tasks.own.shape[0], False
     for i in range(takes_part.shape[0]):
         while takes_part[i] and chains.end[i] <= now:

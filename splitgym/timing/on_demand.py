@@ -40,9 +40,9 @@ def walk_on_demand(
 
     A client's phase begins when its last one is done. The server takes clients in the order in which their data came,
     each with all phases that follow each other there; what it does once for all waits for the last of them, and so do
-    a broadcast, and links and nodes behind the server. Who sends or receives has what
-    `splitgym.timing.dynamic_sharing.lend` gives it at every event. Who has not come to the deadline's row by the
-    timeout is dropped.
+    a broadcast, and links and nodes behind the server. A client that sends or receives has what
+    `splitgym.timing.dynamic_sharing.lend` gives it at every event. A client that has not come to the deadline's row by
+    the timeout is dropped.
 
     Args:
         tasks: What there is to do.
@@ -113,7 +113,7 @@ def walk_on_demand(
 def _share(
     band: Band, sends: Bools, receives: Bools, now: float, spectrum: Spectrum, chains: Chains, loans: Loans
 ) -> None:
-    """Gives everybody who sends or receives its part of the band, and sets when it will be done."""
+    """Gives every client that sends or receives its part of the band, and sets when it will be done."""
     before = loans.rate.copy()
     for i in range(before.shape[0]):
         if (sends[i] or receives[i]) and chains.end[i] < np.inf:
@@ -176,7 +176,7 @@ def _take_means(began: Bools, links: Links, sending_s: Floats, receiving_s: Floa
 
 @kernel(COMPILED)
 def _trace_back(began: Bools, begun: Bools, timeline: Timeline) -> None:
-    """Seconds of each row on the critical path: of who came last, again from each row that all waited for."""
+    """Seconds of each row on the critical path: that of the last client, again from each row that all waited for."""
     rows, now, first = begun.shape[0], 0.0, 0
     timeline.stage_s[:] = 0.0
     for last in range(1, rows + 1):

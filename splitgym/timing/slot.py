@@ -19,11 +19,11 @@ class Slot(NamedTuple):
     """Arrays for what is decided and what happens in a slot."""
 
     began: Bools
-    """[C] who began it."""
+    """[C] clients that began it."""
     takes_part: Bools
     """[C] clients that are not dropped."""
     owner: Ints
-    """[M] who has each subchannel, -1: nobody."""
+    """[M] owner of each subchannel, -1: nobody."""
     psd: Floats
     """[M] of the owners, W/Hz."""
     now: Floats

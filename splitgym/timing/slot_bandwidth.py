@@ -1,4 +1,4 @@
-"""Who has which part of the band in a slot."""
+"""Which client has which part of the band in a slot."""
 
 import numpy as np
 
@@ -28,7 +28,7 @@ def band_of_slot(
     Args:
         assignment: [M] owner of each subchannel in the decision, -1: unused.
         decided_psd: [M] powers in the decision, W/Hz.
-        members: [C] who is in the slot; somebody, if the band is assigned again.
+        members: [C] clients that are in the slot; somebody, if the band is assigned again.
         again: Whether the band is assigned again.
         spectrum: Of the world.
         own_hz: [C] workspace.

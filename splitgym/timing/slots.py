@@ -1,4 +1,4 @@
-"""The slots of a round, of N worlds: who is in each, with which part of the band, and how they follow each other."""
+"""The slots of a round, of N worlds: which clients have which part of the band in each, one after the other."""
 
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ class Rules(NamedTuple):
     """What a framework and a scenario say about the slots of a round."""
 
     resource: Ints
-    """[P] who is busy in each phase."""
+    """[P] what is busy in each phase."""
     work: Floats
     """[G, P] cycles or bits under each plan."""
     per_participant: Floats
@@ -35,7 +35,7 @@ class Rules(NamedTuple):
     prefix_bits: Floats
     """[L] model bits of units 1..j."""
     access: int
-    """Who works at the same time: a number of `Access`."""
+    """Which clients work at the same time: a number of `Access`."""
     moving_link: int
     """The resource over which units move with the second cut, -1: none."""
     uses_own_subchannels: bool
@@ -60,7 +60,7 @@ class Worlds(NamedTuple):
     second_cut: Ints
     """[N] last unit in front of the second cut, 0: none yet."""
     available: Bools
-    """[N, C] who is there."""
+    """[N, C] clients that are there."""
 
 
 class Decided(NamedTuple):
@@ -69,7 +69,7 @@ class Decided(NamedTuple):
     plan: Ints
     """[N, 1] the common plan, or [N, C] that of each client."""
     selected: Bools
-    """[N, C] who shall take part."""
+    """[N, C] clients that shall participate."""
     cluster: Ints
     """[N, C] lower: earlier."""
     owner: Ints
@@ -104,7 +104,7 @@ class Workspace(NamedTuple):
     order: Ints
     """[C] the slot that each client is in."""
     members: Bools
-    """[C] who shall take part and is there."""
+    """[C] clients that shall participate and is there."""
     band: Floats
     """[C] as in `Cell`, like the next two."""
     down: Floats
@@ -168,7 +168,7 @@ def _walk_worlds(
             current, following = following, _next_slot(order, members, following)
 
 
-# Who shares on demand needs arrays of changing sizes; with static shares nothing is made.
+# Sharing on demand needs arrays of changing sizes; with static shares nothing is made.
 _with_static_shares = kernel(NO_REFCOUNT)(_walk_worlds)
 _on_demand = kernel(COMPILED)(_walk_worlds)
 
@@ -225,7 +225,7 @@ def _next_slot(order: Ints, members: Bools, after: int) -> int:
 
 @kernel(INLINED)
 def _find_who_begins(slot: Slot, uses_own_subchannels: bool) -> None:
-    """Of the members, marked as who began, only owners can begin if clients need subchannels."""
+    """Of the members, marked as clients that began, only owners can begin if clients need subchannels."""
     began, takes_part, owner = slot.began, slot.takes_part, slot.owner
     for i in range(began.shape[0]):
         takes_part[i] = began[i] and not uses_own_subchannels
@@ -248,7 +248,7 @@ def _note_slot(
     slot: Slot,
     broadcast_bits: float,
 ) -> None:
-    """Notes what happened in a slot of world n: who was in it, when, and what it cost."""
+    """Notes what happened in a slot of world n: which clients were in it, when, and what it cost."""
     began, takes_part, links = slot.began, slot.takes_part, slot.links
     start, stop, common_s = slot.timeline.start, slot.timeline.stop, slot.timeline.common_s
     own_hz, power_w, uplink, downlink = links.hz, links.power_w, links.uplink, links.downlink

@@ -17,7 +17,7 @@ def largest_rate(
         power_w: W, not negative.
         gain: [M] of the client, linear, antenna gains included.
         best_first: [M] indices of the subchannels by falling gain.
-        mine: [M] who has each subchannel; those of `client` count.
+        mine: [M] owner of each subchannel; those of `client` count.
         client: The client.
         hz: [M] bandwidths, Hz.
         noise: N0, W/Hz.

@@ -30,7 +30,7 @@ class Decision:
     power_w_per_hz: Floats
     """[M] or [T, M], as `assignment`: transmit power spectral density on the subchannel, W/Hz."""
     selected: Bools
-    """[C] who takes part."""
+    """[C] clients that participate."""
     aggregation_ratio: Any
     """phi, 0..1: share of the mini-batch whose last-layer gradients are averaged over clients."""
     cluster: Any = 0

@@ -21,7 +21,7 @@ from rollouts import differences, make
 
 from splitgym.envs import SB3VecEnv, SplitLearningVectorEnv
 from splitgym.inputs import InputError
-from splitgym.network.worlds import Stock
+from splitgym.network.worlds import NormalBuffer
 
 SETTINGS = {
     "scenario": "iot",
@@ -240,7 +240,7 @@ def test_statistics_are_those_of_the_episodes(mode):
 )
 def test_idle_worlds_get_every_number_once_and_in_order(numbers, idle):
     def stock():
-        made = Stock(2, numbers)
+        made = NormalBuffer(2, numbers)
         for world in range(2):
             made.follow(world, np.random.default_rng(world))
         return made

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from splitgym.network.worlds import Stock, child_of, gauss_markov, put, standard_normal, uniform
+from splitgym.network.worlds import NormalBuffer, child_of, gauss_markov, put, standard_normal, uniform
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def test_put_replaces_the_given_worlds_only() -> None:
 @pytest.mark.parametrize("numbers", [7, 2000])
 def test_a_stock_hands_out_the_stream_of_each_world(numbers: int) -> None:
     """Also to a world that follows another generator while others are in the middle of what was drawn ahead."""
-    stock, parents = Stock(2, numbers), [np.random.default_rng(seed) for seed in (4, 5)]
+    stock, parents = NormalBuffer(2, numbers), [np.random.default_rng(seed) for seed in (4, 5)]
     for world, parent in enumerate(parents):
         stock.follow(world, parent)
     streams = [child_of(np.random.default_rng(seed)) for seed in (4, 5)]
@@ -62,7 +62,7 @@ def test_a_stock_hands_out_the_stream_of_each_world(numbers: int) -> None:
 
 
 def test_uniform_numbers_of_a_stock_are_uniform() -> None:
-    stock = Stock(1, 5000)
+    stock = NormalBuffer(1, 5000)
     stock.follow(0, np.random.default_rng(0))
     drawn = uniform(stock.next(), (5000,))
     assert drawn.shape == (1, 5000)

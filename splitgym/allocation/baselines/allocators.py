@@ -1,7 +1,7 @@
 """Simple rules that assign subchannels: round robin, max-SNR, proportionally fair, at random.
 
 Each gives every client that is selected and available at least one subchannel, and every subchannel an owner. With
-fewer subchannels than clients everybody whom the rule serves gets one; who that is, the rule says.
+fewer subchannels than clients every client that the rule serves gets one; which these are, the rule says.
 """
 
 from collections.abc import Callable
@@ -25,11 +25,11 @@ SubchannelRule = Callable[[RoundState, Bools], Ints]
 
 
 def in_index_order(state: RoundState, selected: Bools, first: int = 0) -> Ints:
-    """Subchannels in turn, in the order of their indices; with too few of them, those who come first are served.
+    """Subchannels in turn, in the order of their indices; with too few of them, those that come first are served.
 
     Args:
         state: Of one world, as the scheduler believes it.
-        selected: [C] who shall take part; clients that are not available get nothing.
+        selected: [C] clients that shall participate; clients that are not available get nothing.
         first: The slot starts with the client at this place among those that are served, modulo their number.
 
     Returns:
@@ -60,7 +60,7 @@ def strongest_signal(state: RoundState, selected: Bools) -> Ints:
 
     Args:
         state: Of one world, as the scheduler believes it.
-        selected: [C] who shall take part; clients that are not available get nothing.
+        selected: [C] clients that shall participate; clients that are not available get nothing.
 
     Returns:
         [M] owner of each subchannel; -1 if there is nobody to serve.
@@ -79,13 +79,13 @@ def proportional_fair(state: RoundState, selected: Bools) -> Ints:
     """Proportional fairness within the round: each subchannel to the client with the largest r_ik / R_i.
 
     r_ik is the client's uplink rate on the subchannel with even shares of band and power, R_i the sum of r over what it
-    has got so far. Subchannels are assigned in the order of their indices, first to those who have none, among them
-    to the one with the largest r_ik; so with too few of them, those are served who are best on the subchannel.
+    has got so far. Subchannels are assigned in the order of their indices, first to those that have none, among them
+    to the one with the largest r_ik; so with too few of them, those are served that are best on the subchannel.
     Unlike the scheduler of Viswanath, Tse and Laroia (2002), whose R_i is an average over time, it remembers nothing.
 
     Args:
         state: Of one world, as the scheduler believes it.
-        selected: [C] who shall take part; clients that are not available get nothing.
+        selected: [C] clients that shall participate; clients that are not available get nothing.
 
     Returns:
         [M] owner of each subchannel; -1 if there is nobody to serve.
@@ -126,12 +126,12 @@ def _assign_fairly(gain: Floats, hz: Floats, psd: float, noise: float) -> Ints:
 
 
 def at_random(state: RoundState, selected: Bools, rng: np.random.Generator) -> Ints:
-    """Everybody gets one subchannel first, the rest goes to anybody; all at random, also who is served if too few.
+    """One subchannel for each client, the rest to any; all at random, also which are served if there are too few.
 
     Args:
         state: Of one world, as the scheduler believes it.
-        selected: [C] who shall take part; clients that are not available get nothing.
-        rng: Draws who gets what.
+        selected: [C] clients that shall participate; clients that are not available get nothing.
+        rng: Draws what each client gets.
 
     Returns:
         [M] owner of each subchannel; -1 if there is nobody to serve.

@@ -70,7 +70,7 @@ def descent_steps(
 
     Args:
         state: Of one world, as the scheduler believes it.
-        selected: [C] who shall take part.
+        selected: [C] clients that shall participate.
         aggregation_ratio: phi.
         tolerance: eps of the paper, relative to the latency, 0..1.
 
@@ -118,7 +118,7 @@ def paper_descend(state: RoundState, selected: Bools, aggregation_ratio: float) 
 
     Args:
         state: Of one world, as the scheduler believes it.
-        selected: [C] who shall take part.
+        selected: [C] clients that shall participate.
         aggregation_ratio: phi.
 
     Raises:

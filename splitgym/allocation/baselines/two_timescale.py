@@ -41,13 +41,13 @@ def gibbs_clusters(
     Args:
         state: Of one world, as the scheduler believes it, of a framework whose clusters have slots.
         plan: How clients train.
-        selected: [C] who shall take part; clients that are not available do not count.
+        selected: [C] clients that shall participate; clients that are not available do not count.
         rng: Draws the swaps.
         swaps: How many are proposed.
         temperature: At the start, as a fraction of the latency, 1e-12..1.
 
     Returns:
-        [C] cluster, 0 for who does not take part.
+        [C] cluster, 0 for clients that do not participate.
 
     Raises:
         InputError: an argument does not fit the state; the message names it.
@@ -100,7 +100,7 @@ def fast_decision(
     Args:
         state: Of one world, as the scheduler believes it.
         plan: How clients train.
-        selected: [C] who shall take part.
+        selected: [C] clients that shall participate.
         rng: Draws the swaps.
         swaps: See `gibbs_clusters`.
 
@@ -117,7 +117,7 @@ def fast_decision(
 def slow_cut(samples: Sequence[RoundState], aggregation_ratio: float) -> int:
     """The cut layer with the shortest mean round over samples of the network, everybody there taking part.
 
-    Clusters are those of `form_clusters`, which the fast scale refines. A cut layer at which more clients are left out
+    Clusters are those of `form_clusters`, which the fast scale refines. A cut layer at which more clients are dropped
     at the timeout comes after one at which fewer are.
 
     Args:

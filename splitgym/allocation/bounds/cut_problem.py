@@ -2,8 +2,9 @@
 
     minimise  T = common + sum_s max_i (compute_si + uplink_si / R_i^U + downlink_si / R_i^D)
 
-over segments s and clients i, by choice of who has which subchannel and sends on it with what power. Everybody who is
-selected and available has to be served, and there is no timeout: it is the round in which all of them take part.
+over segments s and clients i, by choice of which client has which subchannel and sends on it with what power. Every
+client that is selected and available has to be served, and there is no timeout: it is the round in which all of them
+take part.
 """
 
 from typing import NamedTuple

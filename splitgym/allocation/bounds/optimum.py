@@ -47,7 +47,7 @@ def exhaustive(state: RoundState, selected: Bools, aggregation_ratio: float) -> 
 
     Args:
         state: Of one world, as the scheduler believes it.
-        selected: [C] who takes part; clients that are not available do not count.
+        selected: [C] clients that participate; clients that are not available do not count.
         aggregation_ratio: phi.
 
     Raises:
@@ -81,7 +81,7 @@ def exact(
 
     Args:
         state: Of one world, as the scheduler believes it.
-        selected: [C] who takes part; clients that are not available do not count.
+        selected: [C] clients that participate; clients that are not available do not count.
         aggregation_ratio: phi.
         tolerance: Relative gap between latency and bound at which to end.
         time_limit_s: When to end with whatever gap there is.
@@ -119,7 +119,7 @@ def exact_subchannels(state: RoundState, plan: Plan, selected: Bools, power_w_pe
     Args:
         state: Of one world, as the scheduler believes it.
         plan: How clients train.
-        selected: [C] who takes part; clients that are not available do not count.
+        selected: [C] clients that participate; clients that are not available do not count.
         power_w_per_hz: [M] power spectral density with which the owner of a subchannel sends, W/Hz.
 
     Raises:

@@ -8,9 +8,9 @@ problem for each subchannel, so it costs next to nothing, and each of its values
 
     a_i = sum_s v_si uplink_si,   b_i = sum_s v_si downlink_si,   f_ik = N0 / (G g_ik),   D_ik: downlink rate
 
-The multipliers: v_si (without unit, of a segment they sum to 1) say who holds up a segment; w_i is what rates cost,
-s/(bit/s), lambda_i and mu what power costs, s/W; nu_i (s) stands for the band of one subchannel that everybody has at
-least. 2 sqrt(a w) is the minimum of a/R + w R over rates R.
+The multipliers: v_si (without unit, of a segment they sum to 1) say which client holds up a segment; w_i is what rates
+cost, s/(bit/s), lambda_i and mu what power costs, s/W; nu_i (s) stands for the band of one subchannel that everybody
+has at least. 2 sqrt(a w) is the minimum of a/R + w R over rates R.
 
 The maximum over clients is smoothed, which makes it greater and so keeps the bound a bound, in steps towards none.
 Multipliers are positive: their logarithms are searched, which spares them units, and a barrier keeps them from
@@ -67,7 +67,7 @@ class Multipliers(NamedTuple):
     """mu."""
 
     def level(self) -> Floats:
-        """[n] water level of each client, W/Hz: the power up to which a bit/s more is worth what it costs."""
+        """[n] water level of each client, W/Hz: the power up to which a bit/s more gains what it costs."""
         return self.uplink / (LN2 * (self.own + self.common))
 
 
@@ -75,7 +75,7 @@ class Use(NamedTuple):
     """What becomes of the band at given multipliers."""
 
     worth_s: float
-    """What the subchannels are worth together: the last sum of the module's text."""
+    """What the subchannels gain together: the last sum of the module's text."""
     share: Floats
     """[n, M] of each subchannel that a client has."""
     uplink: Floats
@@ -91,7 +91,7 @@ def lower_bound(state: RoundState, selected: Bools, aggregation_ratio: float) ->
 
     Args:
         state: Of one world, as the scheduler believes it.
-        selected: [C] who takes part; clients that are not available do not count.
+        selected: [C] clients that participate; clients that are not available do not count.
         aggregation_ratio: phi.
 
     Raises:
@@ -186,7 +186,7 @@ def _dual(problem: CutProblem, at: Multipliers, temperature_s: float) -> tuple[f
 
 
 def _best_use(problem: CutProblem, at: Multipliers, temperature_s: float) -> Use:
-    """Gives each subchannel to whom it is worth most; at a temperature, also to those for whom that is nearly so."""
+    """Gives each subchannel to the client that gains most from it; at a temperature, also to others."""
     psd = np.clip(at.level()[:, None] - problem.floor, 0.0, problem.client_max_w / problem.hz)
     rate = shannon_rates(problem.hz, psd / problem.floor)
     power_w = problem.hz * psd

@@ -112,7 +112,7 @@ def descend_cuts(state: RoundState, selected: Bools, aggregation_ratio: Any) -> 
 
     Args:
         state: Of one world, as the scheduler believes it.
-        selected: [C] who shall take part; who is not expected to keeps its units.
+        selected: [C] clients that shall participate; others keep their units.
         aggregation_ratio: phi.
     """
     best = descent(state, selected, aggregation_ratio)

@@ -65,8 +65,9 @@ def descent(
 
     Args:
         state: Of one world or N, as the scheduler believes it.
-        selected: [C] or [N, C] who shall take part. Unavailable clients get nothing; nor do those that cannot be in
-            time for the round's timeout, or the last in line if there are fewer subchannels than clients (`unserved`).
+        selected: [C] or [N, C] clients that shall participate. Unavailable clients get nothing; nor do those that
+            cannot be in time for the round's timeout, or the last in line if there are fewer subchannels than clients
+            (`unserved`).
         aggregation_ratio: phi, or [N].
         cut_layer: Hold it at this one, or [N]; or hold each client's at its own, [C] or [N, C]; None: choose.
         second_cut: Hold it at this one, or [N]; None: choose, where it may be decided.

@@ -29,7 +29,7 @@ class GreedyWorkspace(NamedTuple):
     seconds: Floats
     """[C] that each needs, as things stand."""
     order: Ints
-    """[C] who gets its first subchannel first."""
+    """[C] clients that get its first subchannel first."""
 
 
 @kernel(COMPILED)
@@ -43,14 +43,14 @@ def greedy_workspace(clients: int) -> GreedyWorkspace:
 def greedy_subchannels(state: RoundState, plan: Plan, selected: Bools) -> Ints:
     """Assigns subchannels to clients: one each, weakest compute first; then always the straggler gets one more.
 
-    A client spreads an even share of the power budgets over what it owns. The straggler is who needs longest for all
-    that it does by itself. Whom its best free subchannel would no longer help is dropped. With fewer subchannels than
-    clients those are served whose round would be the shortest if each had the whole band.
+    A client spreads an even share of the power budgets over what it owns. The straggler is the client that needs
+    longest for all that it does by itself. Whom its best free subchannel would no longer help is dropped. With fewer
+    subchannels than clients those are served whose round would be the shortest if each had the whole band.
 
     Args:
         state: Of one world, as the scheduler believes it.
         plan: How they train.
-        selected: [C] who shall get subchannels.
+        selected: [C] clients that shall get subchannels.
 
     Returns:
         [M] owner of each subchannel, -1: unused (only if nobody is selected or all were dropped).
@@ -113,7 +113,7 @@ def assign_greedily(
 
 @kernel(INLINED)
 def _slowest(seconds: Floats) -> int:
-    """Who needs longest, the first of equals."""
+    """The client that needs longest, the first of equals."""
     slowest = 0
     for i in range(1, seconds.shape[0]):
         if seconds[i] > seconds[slowest]:

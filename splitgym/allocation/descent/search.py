@@ -34,7 +34,7 @@ class Worlds(NamedTuple):
     second_cut: Ints
     """[N]."""
     members: Bools
-    """[N, C] who is selected and there."""
+    """[N, C] clients that are selected and there."""
     slot: Ints
     """[N, C] slot of each client."""
     given: Ints

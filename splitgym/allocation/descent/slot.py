@@ -35,7 +35,7 @@ class Workspace(NamedTuple):
     least_s: Floats
     """[S + 1, C] lower bounds; the last row for sums."""
     order: Ints
-    """[C] who is served, first those who are."""
+    """[C] clients that are served, first those that are."""
     greedy: GreedyWorkspace
     """Of the greedy."""
     max_snr: MaxSnr
@@ -82,7 +82,7 @@ def allocate_slot(
     Whoever is not served gets nothing, so that nobody waits for it.
 
     Args:
-        held: Filled with who gets what.
+        held: Filled with what each client gets.
         links: Of the world.
         workload: Of the slot.
         members: [C] clients in the slot that have a signal on some subchannel.
@@ -218,7 +218,7 @@ def _common_seconds(links: Links, workload: SegmentWorkload, served: Ints) -> fl
 
 @kernel(INLINED)
 def _slowest_band(links: Links, served: Ints) -> float:
-    """Rate of a broadcast to those who are served, bits/s."""
+    """Rate of a broadcast to those that are served, bits/s."""
     slowest = inf
     for i in served:
         slowest = min(slowest, links.band[i])

@@ -1,4 +1,4 @@
-"""Who takes part in a round: interchangeable rules over what may be believed at its start.
+"""Which clients participate in a round: interchangeable rules over what may be believed at its start.
 
 Every rule selects only clients that are available: all of them where fewer are available than it asks for, nobody where
 nobody is. "Own seconds" are those of all that a client does by itself with an even share of band and power.
@@ -69,10 +69,10 @@ class Prospect:
 
 @dataclass(frozen=True)
 class Selection(ABC):
-    """A rule that says who takes part. Its fields are its parameters, checked when it is made."""
+    """A rule that says which clients participate. Its fields are its parameters, checked when it is made."""
 
     def __call__(self, prospect: Prospect) -> Bools:
-        """[C] who shall take part."""
+        """[C] clients that shall participate."""
         clients = prospect.clients
         return prospect.selection(self.choose(prospect) if len(clients) else clients)
 
@@ -83,7 +83,7 @@ class Selection(ABC):
 
 @dataclass(frozen=True)
 class Everybody(Selection):
-    """Everybody who is available."""
+    """All clients that are available."""
 
     def choose(self, prospect: Prospect) -> Ints:
         """All of them."""
@@ -213,7 +213,7 @@ class Unified(Selection):
 
     Selects the set S of the largest sum_{i in S} [(1 - w) + w q_i / mean q] / T(S), where q is a measure of diversity,
     T(S) the expected latency of the round, and the mean is over everybody available. For every n it looks at the n
-    clients of highest utility per own second; a set of which somebody is left out, or that misses the deadline, does
+    clients of highest utility per own second; a set of which a client is dropped, or that misses the deadline, does
     not count. If none is left, the first client is selected alone.
 
     Raises:
