@@ -237,6 +237,7 @@ def _play(
     kept: KeptEpisodes,
     console: Console,
 ) -> list[Episode]:
+    """Plays all episodes that are not kept yet, behind a progress bar."""
     running = compare(compared, scenarios, settings.seeds, settings.environment, settings.until, settings.workers, kept)
     total = len(compared) * len(scenarios) * settings.episodes
     played = list(track(running, f"{settings.learner}, {total} episodes", total=total, console=console))

@@ -261,6 +261,7 @@ def described(observation: spaces.Space[Any], action: spaces.Space[Any]) -> dict
 
 
 def _check(path: Path, weights: Mapping[str, torch.Tensor], needed: Mapping[str, torch.Tensor]) -> None:
+    """Raises a PolicyError if weights are missing, too many, or of another shape or type than needed."""
     for name in sorted(weights.keys() | needed.keys()):
         if name not in weights or name not in needed:
             raise PolicyError(f"policy {str(path)!r} does not fit: {name} is {_fault(name in needed)}")

@@ -133,6 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: list[str]) -> None:
+    """Parses the command line and runs the command that it names."""
     try:
         import tyro  # noqa: PLC0415 - of an extra
     except ImportError as error:

@@ -163,6 +163,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _check_sizes(entries: list[zipfile.ZipInfo], packed_bytes: int) -> None:
+    """Raises a ValueError if an archive holds other things than arrays, too many, or too many bytes."""
     if len(entries) > MOST_ENTRIES:
         raise ValueError(f"it holds {len(entries)} arrays, allowed: up to {MOST_ENTRIES}")
     names = [entry.filename for entry in entries]

@@ -115,6 +115,7 @@ class Journal(Generic[Entry]):
         return self.entries[-1]
 
     def _entry(self, number: int, line: bytes) -> Entry:
+        """What a line says; an InputError names its number if it is broken."""
         try:
             return self._read(_summed(parse_json(line)))
         except Exception as error:

@@ -73,6 +73,7 @@ class Parts(Mapping[str, Part]):
         raise self._error(f"{argument} = {asked!r} is unknown, {suggest(asked, self)} (your own: 'module:NAME')")
 
     def _imported(self, name: str, argument: str) -> Part:
+        """The part that a module of the user's has under a name; refused in one line if there is none that fits."""
         module, _, attribute = name.partition(":")
         try:
             part: Any = getattr(importlib.import_module(module), attribute, None)

@@ -106,6 +106,7 @@ def class_counts(
 
 
 def _equal_counts(class_sizes: Ints, clients: int, generator: Generator) -> Ints:
+    """[C, K] samples drawn without replacement into parts whose sizes differ by one at most."""
     left, samples = class_sizes.copy(), int(class_sizes.sum())
     counts = np.empty((clients, len(left)), np.int64)
     for client in range(clients):
@@ -208,6 +209,7 @@ def _raise_to(minimum: int, counts: Ints, generator: Generator) -> None:
 
 
 def _shard_counts(class_sizes: Ints, clients: int, generator: Generator, shards_per_client: int) -> Ints:
+    """[C, K] samples where each client gets so many equal pieces of the data sorted by label."""
     samples, shards = int(class_sizes.sum()), clients * shards_per_client
     if shards_per_client < 1 or shards > samples:
         raise DataError(

@@ -158,6 +158,7 @@ _kept: dict[Path, tuple[tuple[int, ...], Source]] = {}
 
 @cache
 def _digits() -> Source:
+    """The 1797 digits of scikit-learn, 8 x 8."""
     from sklearn.datasets import load_digits  # noqa: PLC0415 - slow to import, and only this data set needs it
 
     bunch = load_digits()
@@ -170,6 +171,7 @@ def _digits() -> Source:
 
 
 def _mnist(path: Path) -> Source:
+    """MNIST as Keras keeps it, with its published test set."""
     arrays = _arrays(path, ("x_train", "y_train", "x_test", "y_test"))
     train, test = arrays["x_train"], arrays["x_test"]
     if train.ndim != 3 or train.shape[1:] != test.shape[1:]:
@@ -240,6 +242,7 @@ _FILES = {
 
 
 def _arrays(path: Path, keys: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, NDArray]:
+    """The arrays of a file by their keys; a DataError names a key that is missing or misspelt."""
     found = read_arrays(path)
     missing = [key for key in keys if key not in found]
     if missing:

@@ -10,8 +10,8 @@ from splitgym.arrays import Bools
 from splitgym.envs.info import Info, of_worlds
 from splitgym.envs.simulation import Simulation, Step, account
 from splitgym.inputs import InputError
-from splitgym.network.worlds import Generators
 from splitgym.parts import suggest
+from splitgym.random import Generators
 
 MODES = {mode.value: mode for mode in AutoresetMode} | {mode.name: mode for mode in AutoresetMode}
 """By the two names that Gymnasium has for each."""

@@ -20,8 +20,8 @@ from splitgym.envs.rewards import reward_of
 from splitgym.envs.world import Round, World
 from splitgym.frameworks import get
 from splitgym.learning import LEARNERS
-from splitgym.network.worlds import Generators
 from splitgym.parts import suggest
+from splitgym.random import Generators
 from splitgym.scenario import Scenario, ScenarioError, build
 from splitgym.types import Decision
 

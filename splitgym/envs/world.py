@@ -17,7 +17,7 @@ from splitgym.frameworks import Framework, PlanGrid, Program, Workload
 from splitgym.learning import learners
 from splitgym.network import Network
 from splitgym.network.family import draw_scale
-from splitgym.network.worlds import Generators, NormalBuffer, Row
+from splitgym.random import Generators, NormalBlock, NormalBuffer
 from splitgym.scenario import Scenario, ScenarioError
 from splitgym.timing import RoundCost
 from splitgym.timing.cost import round_cost_unchecked
@@ -99,7 +99,7 @@ class World:
             self._normals.follow(i, rng)
         family = self.scenario.family
         varied, cell, learner = family.dirichlet_alpha is not None, self._network, self._learner
-        numbers = Row.draw(own, cell.numbers_per_reset + varied + learner.normals_per_reset)
+        numbers = NormalBlock.draw(own, cell.numbers_per_reset + varied + learner.normals_per_reset)
         cell.reset(numbers, which)
         clients = cell.present[which].sum(1)
         alpha = draw_scale(numbers, family.dirichlet_alpha, self.scenario.task.dirichlet_alpha)

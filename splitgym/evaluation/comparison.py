@@ -117,6 +117,7 @@ class Comparison:
         return [{"scenario": name, "agent": agent, **row(block, agent)} for agent in ranked]
 
     def _summary_row(self, block: "_Block", agent: str) -> dict[str, object]:
+        """Measures of an agent over the episodes of a block, with intervals."""
         own, baseline = block.times[agent], block.times[self.baseline]
         row: dict[str, object] = {
             "baseline": self.baseline,
@@ -138,6 +139,7 @@ class Comparison:
         return row
 
     def _paired_row(self, block: "_Block", agent: str) -> dict[str, object]:
+        """Measures of an agent against the baseline on the same seeds, with intervals."""
         own, baseline = block.times[agent], block.times[self.baseline]
         a, b = np.concatenate(own), np.concatenate(baseline)
         missed, baseline_missed = (np.concatenate(block.missed[name]) for name in (agent, self.baseline))

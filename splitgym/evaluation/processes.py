@@ -102,6 +102,7 @@ def interrupts_ignored() -> Iterator[None]:
 
 @contextmanager
 def _blocked_for_children() -> Iterator[None]:
+    """Within, processes are started that do not hear Ctrl-C; the one that started them does."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

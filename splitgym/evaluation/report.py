@@ -54,6 +54,7 @@ def findings(comparison: Comparison, summary: pd.DataFrame) -> list[str]:
 
 
 def _finding(baseline: str, scenario: str, rows: pd.DataFrame) -> str:
+    """One sentence: which agent is fastest, by how much, and whether that may be chance."""
     where = "Over all scenarios" if scenario == ALL else f"In {scenario}"
     best = rows.iloc[0]
     if best["agent"] == baseline:

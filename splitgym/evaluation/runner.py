@@ -130,6 +130,7 @@ def _made(settings: Mapping[str, Any], until: Until) -> gym.Env[Any, Any]:
 
 
 def _run(name: str, agent: Acts, seed: int, env: gym.Env[Any, Any]) -> Episode:
+    """Plays an episode with a seed to its end."""
     env.action_space.seed(seed)
     observation, info = env.reset(seed=seed)
     initial_accuracy = info["accuracy"]

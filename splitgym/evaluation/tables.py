@@ -119,6 +119,7 @@ def on_screen(text: pd.DataFrame) -> Table:
 
 
 def _readable_row(row: pd.Series, with_scenario: bool) -> dict[str, str]:
+    """The cells of a row as text, by their headings."""
     cells = {"scenario": str(row["scenario"])} if with_scenario else {}
     cells["agent"] = str(row["agent"])
     for name, heading in HEADINGS.items():

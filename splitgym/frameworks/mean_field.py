@@ -197,6 +197,7 @@ def _convolution(
     dilation: int | Sequence[int] = 1,
     groups: int = 1,
 ) -> MeanField:
+    """A convolution of all rows of a mean field; see `Convolution` for its gradients."""
     if isinstance(padding, str):
         raise _unknown(f"{func.__name__} with padding = {padding!r}")
     axes = weight.dim() - 2
@@ -222,6 +223,7 @@ def _batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> MeanField:
+    """Batch norm of all rows of a mean field; see `BatchNorm` for its gradients."""
     if not training:
         raise _unknown(f"{func.__name__} in evaluation mode")
     weights = field.clients.weights

@@ -83,6 +83,7 @@ def mixed_precision(x: Tensor, training: Training) -> torch.autocast:
 
 
 def _optimizer(parameters: list[nn.Parameter], learning_rate: float, training: Training) -> torch.optim.Optimizer:
+    """The optimiser that the scenario asks for, over some weights."""
     # A node that holds nothing yet gets an optimiser over an empty group, which torch allows only as a group.
     groups = [{"params": parameters}]
     fused = all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)

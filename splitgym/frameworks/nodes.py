@@ -187,6 +187,7 @@ class Nodes:
             behind.train_units(self.second_cut)
 
     def _move_own_units(self, cut_layers: Ints, participants: Sequence[int], data_share: Floats) -> None:
+        """Hands units of the clients' own models over to the server and back, see `move_cut`."""
         held = self.client_cut_layer
         if not held.any():
             participants = range(len(self.clients))

@@ -100,6 +100,7 @@ class Resources:
 
 
 def _check_rows(names: Sequence[str], links: Sequence[LinkRow], nodes: Sequence[str]) -> None:
+    """Raises a ScenarioError if two rows have the same name, or a link ends at a node that is not there."""
     for name in names:
         if names.count(name) > 1:
             raise ScenarioError(f"rows of nodes or links have the name {name!r}, allowed: names that nothing else has")

@@ -8,8 +8,8 @@ from splitgym.frameworks import Framework
 from splitgym.learning.learner import training_device
 from splitgym.learning.real import RealLearners
 from splitgym.learning.surrogate import Surrogate
-from splitgym.network.worlds import Generators
 from splitgym.parts import suggest
+from splitgym.random import Generators
 from splitgym.scenario import Scenario, ScenarioError
 from splitgym.types import Decision, RoundOutcome
 

@@ -76,6 +76,27 @@ class Learner:
         self._rounds = 0
         self._losses: list[float] = []
         rng = np.random.default_rng(seed)
+        dataset = self._load_data(scenario, rng)
+        classes = len(dataset.classes)
+        weights = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        network = models.build(scenario.task.model, dataset.input_shape, classes, weights, stem=scenario.task.stem)
+        # Pooling of small images is several times faster in this format on a CPU.
+        network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._augments = scenario.task.augmentation == "symmetries"
+        self._chance = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        self._cuts = len(network) - 1
+        self.nodes = Nodes(
+            network,
+            len(self._orders),
+            scenario.training,
+            self.framework.segments,
+            scenario.cloud.second_cut(len(network)) if self.framework.cuts_twice else None,
+        )
+        self.outcome = self._untrained(classes)
+        self.traffic_bits: dict[str, int] = {}
+
+    def _load_data(self, scenario: Scenario, rng: np.random.Generator) -> data.Dataset:
+        """Loads the data set, and gives each client its part and an order of mini-batches."""
         task = scenario.task
         dataset = data.load(task.dataset, rng, test_fraction=task.test_fraction, train_samples=task.train_samples)
         self._images, self._labels = self._on_device(dataset.train_images, dataset.train_labels)
@@ -96,22 +117,7 @@ class Learner:
         self._data_sizes = self.class_counts.sum(1)
         self.data_share = self._data_sizes / self._data_sizes.sum()
         self._orders = [BatchOrder(part, own) for part, own in zip(parts, rng.spawn(len(parts)), strict=True)]
-        weights = torch.Generator().manual_seed(int(rng.integers(2**63)))
-        network = models.build(task.model, dataset.input_shape, len(dataset.classes), weights, stem=task.stem)
-        # Pooling of small images is several times faster in this format on a CPU.
-        network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._augments = task.augmentation == "symmetries"
-        self._chance = torch.Generator().manual_seed(int(rng.integers(2**63)))
-        self._cuts = len(network) - 1
-        self.nodes = Nodes(
-            network,
-            len(parts),
-            scenario.training,
-            self.framework.segments,
-            scenario.cloud.second_cut(len(network)) if self.framework.cuts_twice else None,
-        )
-        self.outcome = self._untrained(len(dataset.classes))
-        self.traffic_bits: dict[str, int] = {}
+        return dataset
 
     def round(self, decision: Decision) -> RoundOutcome:
         """Trains one round with the clients that the decision selects.

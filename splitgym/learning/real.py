@@ -10,7 +10,7 @@ from splitgym import data
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks import Framework
 from splitgym.learning.learner import Learner, training_device
-from splitgym.network.worlds import Generators
+from splitgym.random import Generators
 from splitgym.scenario import Family, Scenario
 from splitgym.types import Decision, RoundOutcome
 

@@ -11,7 +11,7 @@ from splitgym.network.family import draw_scale, draw_value
 from splitgym.network.geometry import ground_distance_m, place, walk
 from splitgym.network.path_loss import is_shadowed, line_of_sight_probability, path_loss_db, shadowing_deviation_db
 from splitgym.network.shadowing import draw_shadow, next_shadow
-from splitgym.network.worlds import Generators, Row, uniform
+from splitgym.random import Generators, NormalBlock, uniform
 from splitgym.scenario import Cell, Scenario
 
 
@@ -57,7 +57,7 @@ def numbers_at_first(scenario: Scenario) -> int:
     return clients * per_client + fading.numbers_per_round(scenario.radio, clients) + drawn
 
 
-def first_channel(rngs: Generators | Row, scenario: Scenario) -> Channel:
+def first_channel(rngs: Generators | NormalBlock, scenario: Scenario) -> Channel:
     """Draws the channels at the start of an episode."""
     cell, radio, clients = scenario.cell, scenario.radio, scenario.clients.count
     subchannel_hz = draw_scale(rngs, scenario.family.subchannel_hz, radio.subchannel_hz)
@@ -82,7 +82,7 @@ def first_channel(rngs: Generators | Row, scenario: Scenario) -> Channel:
     )
 
 
-def next_channel(rngs: Generators | Row, scenario: Scenario, before: Channel, elapsed_s: Floats) -> Channel:
+def next_channel(rngs: Generators | NormalBlock, scenario: Scenario, before: Channel, elapsed_s: Floats) -> Channel:
     """The channels one round, elapsed_s [N] seconds, later."""
     cell, radio, sight = scenario.cell, scenario.radio, before.line_of_sight
     travelled_m, position_m = before.travelled_m, before.position_m
@@ -108,13 +108,13 @@ def next_channel(rngs: Generators | Row, scenario: Scenario, before: Channel, el
     )
 
 
-def _draw_line_of_sight(rngs: Generators | Row, cell: Cell, distance_m: Floats) -> Bools:
+def _draw_line_of_sight(rngs: Generators | NormalBlock, cell: Cell, distance_m: Floats) -> Bools:
     if cell.line_of_sight != "probabilistic":
         return np.full(distance_m.shape, cell.line_of_sight == "always")
     return uniform(rngs, distance_m.shape[1:]) < line_of_sight_probability(cell.path_loss, distance_m)
 
 
-def _draw_heading(rngs: Generators | Row, cell: Cell, clients: int) -> Floats:
+def _draw_heading(rngs: Generators | NormalBlock, cell: Cell, clients: int) -> Floats:
     if cell.speed_m_per_s == 0:
         return np.zeros((len(rngs), clients))
     return 2 * np.pi * uniform(rngs, (clients,))

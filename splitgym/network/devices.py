@@ -9,7 +9,8 @@ import numpy as np
 from splitgym.arrays import Bools, Floats
 from splitgym.kernels import COMPILED, kernel
 from splitgym.network.family import draw_count, draw_scale
-from splitgym.network.worlds import Generators, Row, gauss_markov, standard_normal, uniform
+from splitgym.network.worlds import gauss_markov
+from splitgym.random import Generators, NormalBlock, standard_normal, uniform
 from splitgym.scenario import Clients, Family
 
 
@@ -40,7 +41,7 @@ def numbers_at_first(clients: Clients, family: Family) -> int:
     return clients.count * (1 + (clients.load_max > 0)) + drawn
 
 
-def first_devices(rngs: Generators | Row, clients: Clients, family: Family) -> Devices:
+def first_devices(rngs: Generators | NormalBlock, clients: Clients, family: Family) -> Devices:
     """Draws the devices at the start of an episode; all that are present are available."""
     present = np.arange(clients.count) < draw_count(rngs, family.clients, clients.count)[:, None]
     factor = draw_scale(rngs, family.compute_factor, 1.0)
@@ -50,7 +51,7 @@ def first_devices(rngs: Generators | Row, clients: Clients, family: Family) -> D
     return Devices(present, nominal_hz, latent_load, spare_hz(nominal_hz, latent_load, clients.load_max), present)
 
 
-def next_devices(rngs: Generators | Row, clients: Clients, before: Devices) -> Devices:
+def next_devices(rngs: Generators | NormalBlock, clients: Clients, before: Devices) -> Devices:
     """The devices one round later."""
     latent_load, client_hz = before.latent_load, before.client_hz
     if clients.load_max > 0:
@@ -60,7 +61,7 @@ def next_devices(rngs: Generators | Row, clients: Clients, before: Devices) -> D
     return Devices(before.present, before.nominal_hz, latent_load, client_hz, available)
 
 
-def draw_speed_hz(rngs: Generators | Row, clients: Clients) -> Floats:
+def draw_speed_hz(rngs: Generators | NormalBlock, clients: Clients) -> Floats:
     """Draws the nominal speeds, [N, C] cycles/s, uniform or log-uniform between slowest and fastest."""
     share = uniform(rngs, (clients.count,))
     slowest, fastest = clients.compute_min_hz, clients.compute_max_hz
@@ -85,7 +86,7 @@ def latent_correlation(load_correlation: float) -> float:
     return float(2 * np.sin(np.pi / 6 * load_correlation))
 
 
-def next_available(rngs: Generators | Row, clients: Clients, available: Bools) -> Bools:
+def next_available(rngs: Generators | NormalBlock, clients: Clients, available: Bools) -> Bools:
     """One step of each client's two-state Markov chain, [N, C]; nothing happens where nobody drops out."""
     if clients.dropout_probability == 0:
         return available

@@ -6,7 +6,8 @@ import numpy as np
 
 from splitgym.arrays import Bools, Floats
 from splitgym.kernels import NO_REFCOUNT, kernel
-from splitgym.network.worlds import Generators, Row, gauss_markov, standard_normal
+from splitgym.network.worlds import gauss_markov
+from splitgym.random import Generators, NormalBlock, standard_normal
 from splitgym.scenario import Radio
 
 
@@ -15,7 +16,7 @@ def numbers_per_round(radio: Radio, clients: int) -> int:
     return 0 if radio.fading == "none" else 2 * clients * radio.subchannels
 
 
-def draw_scatter(rngs: Generators | Row, radio: Radio, clients: int) -> Floats:
+def draw_scatter(rngs: Generators | NormalBlock, radio: Radio, clients: int) -> Floats:
     """Draws the scattered part of the coefficients.
 
     Returns:
@@ -25,7 +26,7 @@ def draw_scatter(rngs: Generators | Row, radio: Radio, clients: int) -> Floats:
     return standard_normal(rngs, (2, clients, subchannels))
 
 
-def next_scatter(rngs: Generators | Row, radio: Radio, scatter: Floats) -> Floats:
+def next_scatter(rngs: Generators | NormalBlock, radio: Radio, scatter: Floats) -> Floats:
     """The scattered part one round later, [N, 2, C, M]: first-order autoregression with `fading_correlation`."""
     return gauss_markov(rngs, scatter, radio.fading_correlation)
 

@@ -3,11 +3,11 @@
 import numpy as np
 
 from splitgym.arrays import Floats, Ints
-from splitgym.network.worlds import Generators, Row, uniform
+from splitgym.random import Generators, NormalBlock, uniform
 from splitgym.scenario import Range
 
 
-def draw_value(rngs: Generators | Row, between: Range | None, otherwise: float) -> Floats:
+def draw_value(rngs: Generators | NormalBlock, between: Range | None, otherwise: float) -> Floats:
     """[N] values, uniform in the range; `otherwise` (and nothing drawn) without one."""
     if between is None:
         return np.full(len(rngs), otherwise)
@@ -15,7 +15,7 @@ def draw_value(rngs: Generators | Row, between: Range | None, otherwise: float) 
     return lowest + (highest - lowest) * uniform(rngs, ())
 
 
-def draw_scale(rngs: Generators | Row, between: Range | None, otherwise: float) -> Floats:
+def draw_scale(rngs: Generators | NormalBlock, between: Range | None, otherwise: float) -> Floats:
     """[N] values, log-uniform in the range; `otherwise` (and nothing drawn) without one."""
     if between is None:
         return np.full(len(rngs), otherwise)
@@ -23,7 +23,7 @@ def draw_scale(rngs: Generators | Row, between: Range | None, otherwise: float) 
     return np.minimum(lowest * (highest / lowest) ** uniform(rngs, ()), highest)
 
 
-def draw_count(rngs: Generators | Row, between: tuple[int, int] | None, otherwise: int) -> Ints:
+def draw_count(rngs: Generators | NormalBlock, between: tuple[int, int] | None, otherwise: int) -> Ints:
     """[N] whole numbers, uniform in the range, both ends included; `otherwise` (and nothing drawn) without one."""
     if between is None:
         return np.full(len(rngs), otherwise)

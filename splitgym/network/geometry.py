@@ -7,13 +7,13 @@ draw the clients towards the middle. And it has a closed form, so that a long ro
 import numpy as np
 
 from splitgym.arrays import Floats
-from splitgym.network.worlds import Generators, Row, uniform
+from splitgym.random import Generators, NormalBlock, uniform
 
 TANGENT = 1 - 1e-12
 """A walk along the outer border would be all reflections; this share of the radius is the nearest to it we allow."""
 
 
-def place(rngs: Generators | Row, min_distance_m: float, radius_m: Floats, clients: int) -> Floats:
+def place(rngs: Generators | NormalBlock, min_distance_m: float, radius_m: Floats, clients: int) -> Floats:
     """Draws positions uniformly over the area of the ring [min_distance_m, radius_m], with a radius for each world [N].
 
     Returns:

@@ -7,7 +7,7 @@ import numpy as np
 from splitgym.arrays import Bools, Floats
 from splitgym.network.channel import Channel
 from splitgym.network.devices import Devices
-from splitgym.network.worlds import Generators, Row, standard_normal
+from splitgym.random import Generators, NormalBlock, standard_normal
 from splitgym.scenario import Knowledge, Scenario
 
 
@@ -32,7 +32,7 @@ def numbers_per_round(scenario: Scenario) -> int:
     return scenario.clients.count * scenario.radio.subchannels * (scenario.knowledge.channel_error_db > 0)
 
 
-def first_belief(rngs: Generators | Row, knowledge: Knowledge, channel: Channel, devices: Devices) -> Belief:
+def first_belief(rngs: Generators | NormalBlock, knowledge: Knowledge, channel: Channel, devices: Devices) -> Belief:
     """The belief at the start of an episode: everybody is there, and the first truth stands in for older ones."""
     coming_gain = np.repeat(channel.gain[:, None], knowledge.channel_delay_rounds, axis=1)
     coming_hz = np.repeat(devices.client_hz[:, None], knowledge.compute_delay_rounds, axis=1)
@@ -40,14 +40,19 @@ def first_belief(rngs: Generators | Row, knowledge: Knowledge, channel: Channel,
 
 
 def next_belief(
-    rngs: Generators | Row, knowledge: Knowledge, before: Belief, announced: Bools, channel: Channel, devices: Devices
+    rngs: Generators | NormalBlock,
+    knowledge: Knowledge,
+    before: Belief,
+    announced: Bools,
+    channel: Channel,
+    devices: Devices,
 ) -> Belief:
     """The belief one round later; `announced` [N, C] says which clients were there in the round before."""
     return _belief(rngs, knowledge, channel, devices, announced, before.coming_gain, before.coming_hz)
 
 
 def _belief(
-    rngs: Generators | Row,
+    rngs: Generators | NormalBlock,
     knowledge: Knowledge,
     channel: Channel,
     devices: Devices,
@@ -55,6 +60,7 @@ def _belief(
     coming_gain: Floats,
     coming_hz: Floats,
 ) -> Belief:
+    """What the scheduler believes: what was reported with a delay, with the error of the estimate."""
     reported_gain, coming_gain = _report(coming_gain, channel.gain)
     reported_hz, coming_hz = _report(coming_hz, devices.client_hz)
     if knowledge.channel_error_db > 0:

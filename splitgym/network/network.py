@@ -10,7 +10,8 @@ from splitgym.network import channel, devices, knowledge
 from splitgym.network.channel import Channel, first_channel, next_channel
 from splitgym.network.devices import Devices, first_devices, next_devices
 from splitgym.network.knowledge import Belief, first_belief, next_belief
-from splitgym.network.worlds import Generators, Row, put
+from splitgym.network.worlds import put
+from splitgym.random import Generators, NormalBlock
 from splitgym.scenario import Scenario
 
 
@@ -45,7 +46,7 @@ class Network:
         self.worlds = worlds
         self._round: _Round | None = None
 
-    def reset(self, rngs: Generators | Row, which: Sequence[int] | Ints | None = None) -> None:
+    def reset(self, rngs: Generators | NormalBlock, which: Sequence[int] | Ints | None = None) -> None:
         """Starts new episodes.
 
         Args:
@@ -60,7 +61,7 @@ class Network:
         else:
             put(self._now, np.asarray(which), self._first_round(rngs))
 
-    def advance(self, rngs: Generators | Row, elapsed_s: Floats) -> None:
+    def advance(self, rngs: Generators | NormalBlock, elapsed_s: Floats) -> None:
         """Goes on to the next round.
 
         Args:
@@ -155,12 +156,12 @@ class Network:
             raise RuntimeError("the network has no state yet: reset all worlds first")
         return self._round
 
-    def _first_round(self, rngs: Generators | Row) -> _Round:
+    def _first_round(self, rngs: Generators | NormalBlock) -> _Round:
         first = first_channel(rngs, self.scenario)
         there = first_devices(rngs, self.scenario.clients, self.scenario.family)
         return _Round(first, there, first_belief(rngs, self.scenario.knowledge, first, there))
 
-    def _next_round(self, rngs: Generators | Row, before: _Round, elapsed_s: Floats) -> _Round:
+    def _next_round(self, rngs: Generators | NormalBlock, before: _Round, elapsed_s: Floats) -> _Round:
         later = next_channel(rngs, self.scenario, before.channel, elapsed_s)
         there = next_devices(rngs, self.scenario.clients, before.devices)
         announced = before.devices.available

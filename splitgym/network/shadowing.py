@@ -4,7 +4,8 @@ import numpy as np
 
 from splitgym.arrays import Bools, Floats
 from splitgym.network.path_loss import is_shadowed
-from splitgym.network.worlds import Generators, Row, gauss_markov, standard_normal
+from splitgym.network.worlds import gauss_markov
+from splitgym.random import Generators, NormalBlock, standard_normal
 from splitgym.scenario import Cell
 
 CORRELATION_DISTANCE_M = (10.0, 13.0)
@@ -16,12 +17,14 @@ def numbers_per_round(cell: Cell, clients: int) -> int:
     return clients if is_shadowed(cell) and cell.speed_m_per_s > 0 else 0
 
 
-def draw_shadow(rngs: Generators | Row, cell: Cell, clients: int) -> Floats:
+def draw_shadow(rngs: Generators | NormalBlock, cell: Cell, clients: int) -> Floats:
     """Draws the shadowing in units of its standard deviation, [N, C]; 0 where the scenario has none."""
     return standard_normal(rngs, (clients,)) if is_shadowed(cell) else np.zeros((len(rngs), clients))
 
 
-def next_shadow(rngs: Generators | Row, cell: Cell, shadow: Floats, moved_m: Floats, line_of_sight: Bools) -> Floats:
+def next_shadow(
+    rngs: Generators | NormalBlock, cell: Cell, shadow: Floats, moved_m: Floats, line_of_sight: Bools
+) -> Floats:
     """The shadowing after a move: correlation exp(-moved / d_corr) (Gudmundson, Electronics Letters 27(23), 1991).
 
     Args:

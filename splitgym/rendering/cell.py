@@ -89,6 +89,7 @@ def _band(scene: Scene) -> str:
 
 
 def _draw_ground(canvas: Canvas, centre: Point, reach: float, radius_m: float) -> None:
+    """The disc of the cell, with circles at half and full radius and their lengths."""
     canvas.circle(centre, reach, GROUND, GRID, 1.5)
     canvas.circle(centre, reach / 2, None, GRID)
     x, y = centre
@@ -118,6 +119,7 @@ def _draw_station(canvas: Canvas, centre: Point) -> None:
 
 
 def _draw_client(canvas: Canvas, place: Point, radius: float, role: Role, client: int, slow: bool) -> None:
+    """A client: filled if it participated, red if it was dropped or the last one, dashed if it is unavailable."""
     fill, outline, colour = CARD, MUTED, MUTED
     if role is Role.TOOK_PART:
         fill, outline, colour = (ALERT, INK, CARD) if slow else (BLUE, BLUE, CARD)
@@ -149,6 +151,7 @@ def _draw_legend(canvas: Canvas, box: Box, scene: Scene, marked: bool) -> None:
 
 
 def _about_links(scene: Scene) -> str:
+    """What the width of links means in this round."""
     if scene.played is None:
         return "no links yet"
     if scene.framework.access is not Access.PARALLEL:

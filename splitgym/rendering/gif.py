@@ -46,6 +46,7 @@ def write_gif(path: Path, frames: Iterable[NDArray[np.uint8]], frames_per_s: flo
 
 
 def _write(file: BinaryIO, frames: Iterable[NDArray[np.uint8]], shown_ms: int) -> int:
+    """Writes all frames with one palette; returns how many there were."""
     images = map(Image.fromarray, frames)
     # The first one is from before the first round, and lacks much of what the others show.
     begin = list(islice(images, 2))

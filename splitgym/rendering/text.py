@@ -21,6 +21,7 @@ def text(scene: Scene) -> str:
 
 
 def _head(scene: Scene) -> list[str]:
+    """What is said of the round as a whole."""
     episode, played = scene.scenario.episode, scene.played
     lines = [
         f"{scene.scenario.name}, {scene.framework.name}, {scene.learner}: round {scene.round} of {episode.max_rounds}",
@@ -43,6 +44,7 @@ def _head(scene: Scene) -> list[str]:
 
 
 def _rows(scene: Scene) -> list[str]:
+    """A line for the server, and one for each client: speed, gain, subchannels, timeline."""
     played, density, slow = scene.played, owned(scene), straggler(scene)
     letters = _timelines(scene, played) if played else {}
     shown = density.shape[1] <= MOST_SUBCHANNELS

@@ -21,7 +21,7 @@ from rollouts import differences, make
 
 from splitgym.envs import SB3VecEnv, SplitLearningVectorEnv
 from splitgym.inputs import InputError
-from splitgym.network.worlds import NormalBuffer
+from splitgym.random import NormalBuffer
 
 SETTINGS = {
     "scenario": "iot",

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitgym.network import Network
-from splitgym.network.worlds import Row
+from splitgym.random import NormalBlock
 from splitgym.scenario import Cell, Clients, Family, Knowledge, Radio, Scenario, load, presets
 
 NAMES = (
@@ -169,8 +169,8 @@ def test_it_uses_all_the_numbers_it_asks_for(name: str) -> None:
     family = Family(clients=(2, 4), compute_factor=(0.5, 2.0), radius_m=(50.0, 90.0), subchannel_hz=(1e5, 1e6))
     scenario = EVERYTHING.model_copy(update={"family": family}) if name == "everything" else load(name)
     network, rngs = Network(scenario, 2), generators(2)
-    first = Row.draw(rngs, network.numbers_per_reset)
+    first = NormalBlock.draw(rngs, network.numbers_per_reset)
     network.reset(first)
-    later = Row.draw(rngs, network.numbers_per_round)
+    later = NormalBlock.draw(rngs, network.numbers_per_round)
     network.advance(later, np.full(2, 5.0))
     assert (first.left, later.left) == (0, 0)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from splitgym.network.worlds import NormalBuffer, child_of, gauss_markov, put, standard_normal, uniform
+from splitgym.network.worlds import gauss_markov, put
+from splitgym.random import NormalBuffer, child_of, standard_normal, uniform
 
 
 @dataclass(frozen=True)

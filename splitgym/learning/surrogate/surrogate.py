@@ -11,7 +11,7 @@ from splitgym.learning.surrogate.calibration import calibration_for
 from splitgym.learning.surrogate.dynamics import play_round
 from splitgym.learning.surrogate.reset import begin_episodes
 from splitgym.learning.surrogate.worlds import Worlds
-from splitgym.network.worlds import Generators
+from splitgym.random import Generators
 from splitgym.scenario import Scenario
 from splitgym.types import Decision, RoundOutcome
 
