@@ -3,11 +3,14 @@ BIN := .venv/bin
 ## What `make lowest` tests: all but commands, experiments and pages.
 LOWEST := $(addprefix tests/,agents allocation data envs frameworks learning models network scenario schedulers timing)
 
+## Test processes: one more than cores, as some tests wait for processes of their own.
+JOBS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+
 ## Of `make fuzz`.
 SEED ?= $(shell date +%s)
 CASES ?= 2000
 
-.PHONY: setup train compare docs test fuzz coverage lowest clean
+.PHONY: setup train compare docs test types tests fuzz coverage lowest clean
 
 ## Prepare .venv with everything; train and test do so by themselves.
 setup: .venv/ready
@@ -34,22 +37,27 @@ docs: setup
 test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(MAKE) --jobs 2 types tests
+
+types:
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+tests:
+	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile
 
 ## Thousands of drawn scenarios, decisions, actions and files: make fuzz SEED=1 CASES=2000; without SEED new ones.
 fuzz: setup
-	SPLITGYM_FUZZ_CASES=$(CASES) SPLITGYM_FUZZ_SEED=$(SEED) $(BIN)/pytest tests/fuzz --hypothesis-seed=$(SEED) --numprocesses 2 --capture=no
+	SPLITGYM_FUZZ_CASES=$(CASES) SPLITGYM_FUZZ_SEED=$(SEED) $(BIN)/pytest tests/fuzz --hypothesis-seed=$(SEED) --numprocesses $(JOBS) --capture=no
 
 ## Lines and branches that tests run. Of compiled kernels none are seen, so those of timing and network also run as Python.
 coverage: setup
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --cov --cov-report=
-	NUMBA_DISABLE_JIT=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --cov --cov-append tests/timing tests/network
+	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --cov --cov-report=
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --cov --cov-append tests/timing tests/network
 
 ## Tests with the lowest versions that pyproject.toml allows, in an environment of their own (two gigabytes).
 lowest: .venv-lowest/ready
-	.venv-lowest/bin/pytest --numprocesses 2 --dist loadfile $(LOWEST)
+	.venv-lowest/bin/pytest --numprocesses $(JOBS) --dist loadfile $(LOWEST)
 
 .venv-lowest/ready: pyproject.toml
 	$(PYTHON) -m venv .venv-lowest

@@ -14,16 +14,20 @@ settings.register_profile("the same cases in every run", deadline=None, derandom
 settings.load_profile("the same cases in every run")
 
 
-WARM_UPS = (
-    ["--encodings", "schedule"],
-    ["--encodings", "discrete", "continuous", "priority", "--sharing", "on-demand"],
-)
-"""About as long as each other."""
+DECODE = """
+import gymnasium, splitgym
+for action in ("schedule", "priority"):
+    env = gymnasium.make("SplitLearning-v0", learner="surrogate", action=action)
+    env.reset(seed=0)
+    env.unwrapped.decode(env.action_space.sample())
+"""
+WARM_UPS = (["-m", "splitgym", "warm-up", "--encodings", "discrete", "continuous"], ["-c", DECODE])
+"""Rounds without allocation, and allocation without rounds: about as long as each other."""
 
 
 def pytest_configure(config):
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
-        commands = [[sys.executable, "-m", "splitgym", "warm-up", *options] for options in WARM_UPS]
+        commands = [[sys.executable, *options] for options in WARM_UPS]
         for process in [subprocess.Popen(command, stdout=subprocess.DEVNULL) for command in commands]:
             process.wait()
 
