@@ -44,7 +44,7 @@ types:
 	$(BIN)/lint-imports
 
 tests:
-	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile
+	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 ## Thousands of drawn scenarios, decisions, actions and files: make fuzz SEED=1 CASES=2000; without SEED new ones.
 fuzz: setup
@@ -52,12 +52,12 @@ fuzz: setup
 
 ## Lines and branches that tests run. Of compiled kernels none are seen, so those of timing and network also run as Python.
 coverage: setup
-	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --cov --cov-report=
-	NUMBA_DISABLE_JIT=1 $(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --cov --cov-append tests/timing tests/network
+	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --cov --cov-report=
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --cov --cov-append tests/timing tests/network
 
 ## Tests with the lowest versions that pyproject.toml allows, in an environment of their own (two gigabytes).
 lowest: .venv-lowest/ready
-	.venv-lowest/bin/pytest --numprocesses $(JOBS) --dist loadfile $(LOWEST)
+	.venv-lowest/bin/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(LOWEST)
 
 .venv-lowest/ready: pyproject.toml
 	$(PYTHON) -m venv .venv-lowest

@@ -25,6 +25,14 @@ WARM_UPS = (["-m", "splitgym", "warm-up", "--encodings", "discrete", "continuous
 """Rounds without allocation, and allocation without rounds: about as long as each other."""
 
 
+SLOW = ("package", "train_agent", "tutorial", "running", "documentation", "forks", "compare", "kernel_cache", "warm_up")
+"""Files whose tests start many processes, or compile: first, so that no process works on when the others are done."""
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in SLOW)
+
+
 def pytest_configure(config):
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
         commands = [[sys.executable, *options] for options in WARM_UPS]
