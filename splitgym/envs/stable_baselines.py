@@ -19,7 +19,7 @@ from splitgym.envs.info import one_by_one
 from splitgym.envs.reset_arguments import check_options, seed_of
 from splitgym.envs.spec import jsonable
 from splitgym.envs.vector import SplitLearningVectorEnv
-from splitgym.inputs import InputError
+from splitgym.inputs import InputError, is_whole
 
 Indices = int | Iterable[int] | None
 
@@ -161,11 +161,11 @@ class SB3VecEnv(VecEnv):
             raise AttributeError(f"an environment of SB3VecEnv has no {name!r}, allowed: {', '.join(allowed)}")
 
     def _selected(self, indices: Indices) -> list[int]:
-        chosen = [indices] if isinstance(indices, int | np.integer) else self._get_indices(indices)
-        try:
-            return [range(self.num_envs)[i] for i in chosen]
-        except (IndexError, TypeError) as error:
-            raise IndexError(f"indices = {indices}, allowed: 0..{self.num_envs - 1}") from error
+        chosen = np.asarray(range(self.num_envs) if indices is None else indices, object).ravel().tolist()
+        # Where truth values count as indices, a mask would reset environments 0 and 1.
+        if not all(is_whole(i) and -self.num_envs <= i < self.num_envs for i in chosen):
+            raise IndexError(f"indices = {indices}, allowed: 0..{self.num_envs - 1}")
+        return [range(self.num_envs)[i] for i in chosen]
 
     def _call(self, name: str, i: int, *arguments: Any, **named: Any) -> Any:
         (answer,) = METHODS[name](self, [i], *arguments, **named)

@@ -141,6 +141,7 @@ def test_methods_are_attributes_too_each_of_its_own_environment():
         (AttributeError, lambda e: e.set_attr("scenario", None), "'scenario' cannot be set"),
         (IndexError, lambda e: e.get_attr("scenario", [0, 3]), "indices = [0, 3], allowed: 0..2"),
         (IndexError, lambda e: e.env_method("reset", indices=5), "indices = 5, allowed: 0..2"),
+        (IndexError, lambda e: e.env_method("reset", indices=True), "indices = True, allowed: 0..2"),
         (IndexError, lambda e: e.get_attr("spec", np.array([True, False])), "indices = [ True False], allowed: 0..2"),
         (ValueError, lambda e: e.env_method("reset", options={"reset_mask": 1}), "is not for one environment"),
         (ValueError, lambda e: e.set_options([{"a": 1}, {}, {}]), "options['a'] is unknown, allowed: none"),

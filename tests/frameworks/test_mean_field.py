@@ -226,6 +226,8 @@ def test_weights_see_the_mean_of_the_rows_by_hand() -> None:
 )
 def test_a_server_computes_what_its_phases_charge(reading: Callable[..., CutGradients], m: int, back: int) -> None:
     """All n b = 12 rows go forward, m + n (b - m) back: counted by torch in the convolutions."""
+    if reading is virtual and m > 0 and torch.__version__.startswith("2.4."):
+        pytest.skip("the counter of torch 2.4 does not know tensors of a class of one's own")
     units = with_head([nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 2)])
     charged = profile(CuttableNetwork({str(k): unit for k, unit in enumerate(units)}), (4, 7, 8))
     made = around(initialised(units, 0), 3, training(4))
