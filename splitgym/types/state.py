@@ -137,7 +137,9 @@ class RoundState:
     def ratio(self, choice: Any) -> Any:
         """Aggregation ratio of this round (of a batch: [N]): what the framework prescribes, else the choice."""
         if self.batched:
-            return np.where(np.isnan(self.prescribed_ratio), choice, self.prescribed_ratio)
+            free = np.isnan(self.prescribed_ratio)
+            # As nearly always; what stays the same object needs no new decision.
+            return choice if free.all() and np.ndim(choice) else np.where(free, choice, self.prescribed_ratio)
         return choice if np.isnan(self.prescribed_ratio) else float(self.prescribed_ratio)
 
     @property

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from barriers import barriers_at_server, with_barriers
 from equations_of_a_round import state_of
+from numba import config
 
 from splitgym.envs import SplitLearningEnv
 from splitgym.frameworks import Barrier
@@ -210,6 +211,7 @@ def test_who_has_to_wait_for_all_rows(framework: str, model: str, statistics: st
     assert barriers_at_server(state_of(scenario, framework).system.program) == {expected}
 
 
+@pytest.mark.skipif(config.DISABLE_JIT, reason="records have attributes in compiled code only")
 def test_the_scenario_says_how_the_environment_shares() -> None:
     latency = {}
     for sharing in ("static", "on-demand"):

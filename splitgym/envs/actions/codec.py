@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -104,7 +105,7 @@ class ActionCodec(ABC):
             array = np.asarray(action)
         except ValueError:
             array = np.asarray(None)
-        low, high, kinds = self._bounds()
+        low, high, kinds = self._bounds
         shape = self.space.shape if worlds is None else (worlds, *(self.space.shape or ()))
         # Compared before it is converted: conversion could round or wrap a value into the space.
         if array.shape == shape and array.dtype.kind in kinds and ((array >= low) & (array <= high)).all():
@@ -113,6 +114,7 @@ class ActionCodec(ABC):
         text = f"action = {action!r} is not in the action space, allowed: {self.space}{of_each}"
         raise ValueError(" ".join(text.split()))
 
+    @cached_property
     @abstractmethod
     def _bounds(self) -> tuple[Any, Any, str]:
         """Lowest and highest values of the entries, and kinds of numbers."""
@@ -140,6 +142,7 @@ class MultiDiscreteCodec(ActionCodec):
         """[N, values] flat masks of all components."""
         return np.concatenate([component.masks(available) for component in self.components], axis=1)
 
+    @cached_property
     def _bounds(self) -> tuple[Any, Any, str]:
         return self.space.start, self.space.start + self.space.nvec - 1, "iu"
 
@@ -154,6 +157,7 @@ class BoxCodec(ActionCodec):
         super().__init__(scenario, system, framework)
         self.space = spaces.Box(-1.0, 1.0, (sum(component.entries for component in self.components),), np.float32)
 
+    @cached_property
     def _bounds(self) -> tuple[Any, Any, str]:
         return self.space.low, self.space.high, "iuf"
 
