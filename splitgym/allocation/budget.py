@@ -24,7 +24,7 @@ def even_power_w(state: RoundState, clients: int) -> float:
 def project_power(decision: Decision, state: RoundState) -> tuple[Decision, Any]:
     """Scales powers down until every budget holds: first each client's own, then all together.
 
-    Access do not transmit at the same time: with a row for each, the budgets hold in each by itself. The power on a
+    Slots do not transmit at the same time: with a row for each, the budgets hold in each by itself. The power on a
     subchannel that nobody uses is set to 0.
 
     Args:

@@ -18,9 +18,7 @@ from splitgym.frameworks.resources import Resource
 from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.frameworks.segments import Bound, Segment, Weights
 from splitgym.frameworks.server_pass import CutGradients, add_losses, loss_gradients, per_client, run_rows
-
-CLOUD, BACKHAUL = "cloud", "backhaul"
-"""Rows of the scenario's nodes and links."""
+from splitgym.scenario.nodes import BACKHAUL, CLOUD
 
 
 def phases(w: Workload) -> tuple[Phase, ...]:

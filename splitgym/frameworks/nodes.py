@@ -15,8 +15,6 @@ from torch import Tensor, nn
 from splitgym.arrays import Floats, Ints
 from splitgym.frameworks.node import Node
 from splitgym.frameworks.segments import (
-    CLIENT,
-    SERVER,
     SPLIT,
     Segments,
     Weights,
@@ -27,6 +25,7 @@ from splitgym.frameworks.segments import (
 from splitgym.frameworks.snapshots import state_of
 from splitgym.models import CuttableNetwork
 from splitgym.scenario import Training
+from splitgym.scenario.nodes import CLIENT, SERVER
 
 
 class Nodes:

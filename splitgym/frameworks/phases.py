@@ -18,6 +18,7 @@ from splitgym.frameworks.resources import Barrier, Resource, Resources, check_no
 from splitgym.frameworks.segments import SPLIT, Segments, around_second_cut
 from splitgym.models import Profile
 from splitgym.scenario import Scenario, ScenarioError
+from splitgym.scenario.nodes import SERVER
 
 
 class Access(IntEnum):
@@ -102,7 +103,7 @@ class Workload:
     def relative_cycles(self, node: str) -> float:
         """Cycles that a node needs for each of the edge server's."""
         kappa = self.resources.cycles_per_flop
-        return kappa[node] / kappa["server"]
+        return kappa[node] / kappa[SERVER]
 
     def at(self, values: Floats, cuts: Ints) -> Floats:
         """What a quantity by cut layer is at other layers than the cut, 1..L-1; of the shape of these."""
@@ -193,6 +194,7 @@ class Program:
         """
         plans, resources = workload.plans, workload.resources
         check_nodes([segment.node for segment in segments], resources)
+        rows = [resources.index(phase.resource) for phase in phases]
 
         def table(amounts: list[Floats | float]) -> Floats:
             whole = [np.broadcast_to(np.asarray(amount, np.float64), plans.shape) for amount in amounts]
@@ -200,12 +202,12 @@ class Program:
 
         return cls(
             stages=tuple(phase.stage for phase in phases),
-            resource=np.array([resources.index(phase.resource) for phase in phases], np.int64),
+            resource=np.array(rows, np.int64),
             work=table([phase.work for phase in phases]),
             per_participant=table([phase.per_participant for phase in phases]),
             plans=plans,
             resources=resources,
-            barrier=np.array([_barrier(phase, rows_together) for phase in phases], np.int64),
+            barrier=np.array([_barrier(*each, rows_together) for each in zip(phases, rows, strict=True)], np.int64),
             access=access,
             moving_link=resources.link_between(*around_second_cut(segments)),
         )
@@ -216,9 +218,9 @@ class Program:
         return bool(np.isin(self.resource, (Resource.UPLINK, Resource.UNICAST)).any())
 
 
-def _barrier(phase: Phase, rows_together: bool) -> Barrier:
-    """What a phase waits for."""
-    if phase.resource is not Resource.SERVER:
+def _barrier(phase: Phase, resource: int, rows_together: bool) -> Barrier:
+    """What a phase waits for; `resource`: its row."""
+    if resource != Resource.SERVER:
         if phase.barrier is Barrier.NONE:
             raise ScenarioError(f"phase {phase.stage!r}: barrier = NONE, allowed: NONE at the edge server only")
         return Barrier.ALL

@@ -9,6 +9,7 @@ import numpy as np
 from splitgym.arrays import Bools, Floats
 from splitgym.parts import suggest
 from splitgym.scenario import LinkRow, Scenario, ScenarioError, links_of, nodes_of
+from splitgym.scenario.nodes import CLIENT, SERVER
 
 
 class Resource(IntEnum):
@@ -67,9 +68,9 @@ class Resources:
         nodes, links = nodes_of(scenario), links_of(scenario)
         cell = tuple(resource.name.lower() for resource in Resource)
         names = (*cell, *(node.name for node in nodes), *(link.name for link in links))
-        _check_rows(names, links, ("client", "server", *(node.name for node in nodes)))
+        _check_rows(names, links, (CLIENT, SERVER, *(node.name for node in nodes)))
         none, no_links = [0.0] * len(cell), [0.0] * len(links)
-        kappa = {"client": scenario.clients.cycles_per_flop, "server": scenario.server.cycles_per_flop}
+        kappa = {CLIENT: scenario.clients.cycles_per_flop, SERVER: scenario.server.cycles_per_flop}
         return cls(
             names=names,
             speed=np.array([*none, *(node.compute_hz for node in nodes), *(link.bits_per_s for link in links)]),

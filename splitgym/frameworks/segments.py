@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-CLIENT, SERVER = "client", "server"
-"""Nodes of every scenario; others are named as in its rows of nodes."""
+from splitgym.scenario.nodes import CLIENT, SERVER
 
 
 class Bound(Enum):

@@ -16,7 +16,7 @@ from splitgym.timing.slot_bandwidth import band_of_slot
 
 CLUSTERED, SEQUENTIAL = int(Access.CLUSTERED), int(Access.SEQUENTIAL)
 BEFORE, BEHIND = np.iinfo(np.int64).min, np.iinfo(np.int64).max
-"""Access that come before and after all."""
+"""Slots that come before and after all."""
 
 
 class Rules(NamedTuple):

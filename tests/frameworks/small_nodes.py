@@ -81,7 +81,7 @@ def round_batch(
 
 
 def one_by_one(count: int) -> list[tuple[int]]:
-    """Access of one participant each."""
+    """Slots of one participant each."""
     return [(k,) for k in range(count)]
 
 
