@@ -3,16 +3,17 @@
 from collections.abc import Callable
 from typing import Any
 
-from numba import njit
+from numba.core import config
 
 from splitgym.kernels.cache import KernelCache
+from splitgym.kernels.inner import Kernel
 from splitgym.kernels.sources import is_of_package
 
-COMPILED: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+COMPILED: dict[str, Any] = {"nopython": True, "boundscheck": None, "nogil": True, "error_model": "numpy"}
 NO_REFCOUNT: dict[str, Any] = {**COMPILED, "_nrt": False}
 """Without counts of references to arrays, which cost as much as the work itself, as each taking of an array out of a
 tuple is counted. What is compiled so, and what it calls, cannot make an array."""
-INLINED: dict[str, Any] = {**NO_REFCOUNT, "inline": "always"}
+INLINED: dict[str, Any] = {**NO_REFCOUNT, "forceinline": True}
 """Likewise, and written out where it is called: tuples of arrays as arguments cost as much as a short function."""
 
 
@@ -27,9 +28,10 @@ def kernel(options: dict[str, Any], **more: Any) -> Callable[[Callable[..., Any]
     """
 
     def compiled(function: Callable[..., Any]) -> Any:
-        dispatcher: Any = njit(**options, **more)(function)
-        # With NUMBA_DISABLE_JIT it is the function itself.
-        if dispatcher is not function and is_of_package(function):
+        if config.DISABLE_JIT:  # type: ignore[attr-defined]
+            return function
+        dispatcher: Any = Kernel(function, {}, {**options, **more})
+        if is_of_package(function):
             dispatcher._cache = KernelCache(function, {**options, **more})
         return dispatcher
 

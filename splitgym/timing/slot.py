@@ -47,7 +47,7 @@ def empty_slot(rows: int, clients: int, subchannels: int) -> Slot:
 
 
 @kernel(INLINED)
-def walk_slot(
+def walk_statically(
     table: Rows,
     barrier: Ints | None,
     spectrum: Spectrum,
@@ -56,11 +56,26 @@ def walk_slot(
     plans: Ints,
     slot: Slot,
 ) -> tuple[float, float]:
-    """Runs one slot of one world.
+    """Runs one slot of one world with static shares; arguments are as of `walk_as_needed`."""
+    fill_own_links(spectrum, cell.gain, slot.owner, slot.psd, slot.links)
+    return walk(table, work, plans, slot.takes_part, cell, slot.links, slot.now, slot.timeline)
+
+
+@kernel(COMPILED)
+def walk_as_needed(
+    table: Rows,
+    barrier: Ints,
+    spectrum: Spectrum,
+    cell: Cell,
+    work: Work,
+    plans: Ints,
+    slot: Slot,
+) -> tuple[float, float]:
+    """Runs one slot of one world on demand.
 
     Args:
         table: Of framework and scenario.
-        barrier: [P] on demand: what each phase waits for. None: with static shares.
+        barrier: [P] what each phase waits for.
         spectrum: Of the world.
         cell: Of the world.
         work: Of the framework.
@@ -71,21 +86,10 @@ def walk_slot(
     Returns:
         The latency of the slot, s, and the bits that were broadcast.
     """
-    # By itself, so that the compiler sees that without on-demand sharing nothing else is left to do.
-    if barrier is None:
-        return _walk_statically(table, spectrum, cell, work, plans, slot)
     if not np.any(slot.takes_part):
-        return _walk_statically(table, spectrum, cell, work, plans, slot)
+        return walk_statically(table, barrier, spectrum, cell, work, plans, slot)
     tasks = tasks_of(table, work, plans, slot.takes_part, barrier, cell)
     band = band_as_decided(cell.gain, slot.owner, slot.psd, slot.takes_part, spectrum)
     return walk_on_demand(
         tasks, table.deadline_row, table.timeout_s, slot.takes_part, cell, band, spectrum, slot.timeline, slot.links
     )
-
-
-@kernel(INLINED)
-def _walk_statically(
-    table: Rows, spectrum: Spectrum, cell: Cell, work: Work, plans: Ints, slot: Slot
-) -> tuple[float, float]:
-    fill_own_links(spectrum, cell.gain, slot.owner, slot.psd, slot.links)
-    return walk(table, work, plans, slot.takes_part, cell, slot.links, slot.now, slot.timeline)

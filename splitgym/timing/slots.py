@@ -1,5 +1,6 @@
 """The slots of a round, of N worlds: which clients have which part of the band in each, one after the other."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from splitgym.timing.amounts import Work, bits_between, move_bits, plan_of
 from splitgym.timing.barrier import BROADCAST, CLIENT, SERVER, UNICAST, UPLINK, Rows, rows_of
 from splitgym.timing.cell import Cell, Constants, Spectrum
 from splitgym.timing.rates import fill_band_rates
-from splitgym.timing.slot import Slot, empty_slot, walk_slot
+from splitgym.timing.slot import Slot, empty_slot, walk_as_needed, walk_statically
 from splitgym.timing.slot_bandwidth import band_of_slot
 
 CLUSTERED, SEQUENTIAL = int(Access.CLUSTERED), int(Access.SEQUENTIAL)
@@ -117,60 +118,70 @@ def slot_of_client(access: int, cluster: int, client: int) -> int:
     return cluster if access == CLUSTERED else client if access == SEQUENTIAL else 0
 
 
-def _walk_worlds(
-    rows: Rows,
-    constants: Constants,
-    rules: Rules,
-    barrier: Ints | None,
-    worlds: Worlds,
-    decided: Decided,
-    walked: Walked,
-    workspace: Workspace,
-) -> None:
-    """As `walk_slots`."""
-    work = Work(rules.work, rules.per_participant)
-    slot, order, members, band = workspace.slot, workspace.order, workspace.members, workspace.band
-    down, up, began, prefix_bits = workspace.down, workspace.up, slot.began, rules.prefix_bits
-    selected, available, client_cut, cluster = decided.selected, worlds.available, worlds.client_cut, decided.cluster
-    without_subchannel, unavailable, latency_s = walked.without_subchannel, walked.unavailable, walked.latency_s
-    count, clients, _ = worlds.gain.shape
-    for n in range(count):
-        spectrum = Spectrum(
-            worlds.hz[n], constants.noise, constants.downlink_psd, constants.client_max_w, constants.total_max_w
+def _worlds_walked_by(walk: Callable[..., tuple[float, float]]) -> Callable[..., None]:
+    """The loop over worlds and slots around a kernel that walks one slot."""
+
+    def _walk_worlds(
+        rows: Rows,
+        constants: Constants,
+        rules: Rules,
+        barrier: Ints | None,
+        worlds: Worlds,
+        decided: Decided,
+        walked: Walked,
+        workspace: Workspace,
+    ) -> None:
+        """As `walk_slots`."""
+        work = Work(rules.work, rules.per_participant)
+        slot, order, members, band = workspace.slot, workspace.order, workspace.members, workspace.band
+        down, up, began, prefix_bits = workspace.down, workspace.up, slot.began, rules.prefix_bits
+        selected, available, client_cut, cluster = (
+            decided.selected,
+            worlds.available,
+            worlds.client_cut,
+            decided.cluster,
         )
-        plans = decided.plan[n]
-        for i in range(clients):
-            down[i], up[i] = move_bits(client_cut[n, i], rules.cut_layer[plan_of(plans, i)], prefix_bits)
-            order[i] = slot_of_client(rules.access, cluster[n, i], i)
-            members[i] = without_subchannel[n, i] = selected[n, i] and available[n, i]
-            unavailable[n, i] = selected[n, i] and not available[n, i]
-        fill_band_rates(spectrum, worlds.gain[n], members, band)
-        between = bits_between(worlds.second_cut[n], rules.second_cut[plans[0]], prefix_bits)
-        cell = Cell(
-            worlds.client_hz[n], worlds.server_hz[n], constants.backbone, worlds.gain[n], band, down, up, between
-        )
-        current = _next_slot(order, members, BEFORE)
-        following = _next_slot(order, members, current)
-        again = not decided.by_slot and current < BEHIND and (following < BEHIND or rules.access == SEQUENTIAL)
-        while True:
-            row = current if decided.by_slot and current < BEHIND else 0
-            for i in range(clients):
-                began[i] = members[i] and order[i] == current
-            band_of_slot(
-                decided.owner[n, row], decided.psd[n, row], began, again, spectrum, slot.now, slot.owner, slot.psd
+        without_subchannel, unavailable, latency_s = walked.without_subchannel, walked.unavailable, walked.latency_s
+        count, clients, _ = worlds.gain.shape
+        for n in range(count):
+            spectrum = Spectrum(
+                worlds.hz[n], constants.noise, constants.downlink_psd, constants.client_max_w, constants.total_max_w
             )
-            _find_who_begins(slot, rules.uses_own_subchannels)
-            seconds, broadcast_bits = walk_slot(rows, barrier, spectrum, cell, work, plans, slot)
-            _note_slot(walked, n, constants, rows.kind, spectrum, cell, slot, broadcast_bits)
-            latency_s[n] += seconds
-            if following == BEHIND:
-                break
-            current, following = following, _next_slot(order, members, following)
+            plans = decided.plan[n]
+            for i in range(clients):
+                down[i], up[i] = move_bits(client_cut[n, i], rules.cut_layer[plan_of(plans, i)], prefix_bits)
+                order[i] = slot_of_client(rules.access, cluster[n, i], i)
+                members[i] = without_subchannel[n, i] = selected[n, i] and available[n, i]
+                unavailable[n, i] = selected[n, i] and not available[n, i]
+            fill_band_rates(spectrum, worlds.gain[n], members, band)
+            between = bits_between(worlds.second_cut[n], rules.second_cut[plans[0]], prefix_bits)
+            cell = Cell(
+                worlds.client_hz[n], worlds.server_hz[n], constants.backbone, worlds.gain[n], band, down, up, between
+            )
+            current = _next_slot(order, members, BEFORE)
+            following = _next_slot(order, members, current)
+            again = not decided.by_slot and current < BEHIND and (following < BEHIND or rules.access == SEQUENTIAL)
+            while True:
+                row = current if decided.by_slot and current < BEHIND else 0
+                for i in range(clients):
+                    began[i] = members[i] and order[i] == current
+                band_of_slot(
+                    decided.owner[n, row], decided.psd[n, row], began, again, spectrum, slot.now, slot.owner, slot.psd
+                )
+                _find_who_begins(slot, rules.uses_own_subchannels)
+                seconds, broadcast_bits = walk(rows, barrier, spectrum, cell, work, plans, slot)
+                _note_slot(walked, n, constants, rows.kind, spectrum, cell, slot, broadcast_bits)
+                latency_s[n] += seconds
+                if following == BEHIND:
+                    break
+                current, following = following, _next_slot(order, members, following)
+
+    return _walk_worlds
 
 
 # Sharing on demand needs arrays of changing sizes; with static shares nothing is made.
-_with_static_shares = kernel(NO_REFCOUNT)(_walk_worlds)
-_on_demand = kernel(COMPILED)(_walk_worlds)
+_with_static_shares = kernel(NO_REFCOUNT)(_worlds_walked_by(walk_statically))
+_on_demand = kernel(COMPILED)(_worlds_walked_by(walk_as_needed))
 
 
 @kernel(COMPILED)
