@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from experiments.calibrate.logs import Log
 from splitgym.arrays import Floats
 from splitgym.frameworks import aggregated_rows
-from splitgym.learning.surrogate.dynamics import Evaluation, Scratch, play_rounds
+from splitgym.learning.surrogate.dynamics import Evaluation, play_rounds
 from splitgym.learning.surrogate.parameters import Parameters
-from splitgym.learning.surrogate.worlds import Worlds, settle
+from splitgym.learning.surrogate.worlds import Scratch, Worlds, settle
 
 Generator = np.random.Generator
 

@@ -64,6 +64,12 @@ def exp(x: float) -> float:
 
 
 @kernel(INLINED, fastmath=EXACT_ENOUGH)
+def power(x: float, exponent: float) -> float:
+    """x^exponent, x >= 0; its relative error grows with |exponent ln x|."""
+    return exp(exponent * ln(max(x, 1e-300)))
+
+
+@kernel(INLINED, fastmath=EXACT_ENOUGH)
 def turn(v: float) -> tuple[float, float]:
     """Cosine and sine of 2 pi v, -1/2 <= v <= 1/2, by their series around the nearest quarter of a turn."""
     quarter = np.rint(4.0 * v)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from splitgym.frameworks import aggregated_rows
 from splitgym.frameworks.nodes import Nodes
-from splitgym.learning.surrogate.dynamics import Evaluation, Scratch, play_rounds
+from splitgym.learning.surrogate.dynamics import Evaluation, play_rounds
 from splitgym.learning.surrogate.parameters import Parameters
-from splitgym.learning.surrogate.worlds import Worlds, settle
+from splitgym.learning.surrogate.worlds import Scratch, Worlds, settle
 from splitgym.models import build as build_network
 from splitgym.scenario import Training
 

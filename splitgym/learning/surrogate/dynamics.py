@@ -5,7 +5,7 @@ to the skill of the classes in the mini-batches. A client also becomes biased to
 falls behind while the server trains without it. Losses and accuracies are read from these.
 """
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from splitgym.learning.surrogate.accuracy_model import measure
 from splitgym.learning.surrogate.cuts import move_cut
 from splitgym.learning.surrogate.parameters import Parameters
 from splitgym.learning.surrogate.update import train
-from splitgym.learning.surrogate.worlds import Worlds, remember
+from splitgym.learning.surrogate.worlds import Scratch, Worlds, remember
 
 
 class Evaluation(NamedTuple):
@@ -27,20 +27,6 @@ class Evaluation(NamedTuple):
     """Test samples; accuracy is a multiple of 1 / so many."""
     every: int
     """Rounds from one measurement to the next."""
-
-
-class Scratch(NamedTuple):
-    """Workspace for C clients and K classes."""
-
-    of_classes: Floats
-    """[4, C, K]."""
-    part: Floats
-    """[C]."""
-
-    @classmethod
-    def empty(cls, clients: int, classes: int) -> Self:
-        """Made once."""
-        return cls(np.zeros((4, clients, classes)), np.zeros(clients))
 
 
 @kernel(NO_REFCOUNT, fastmath=True)
@@ -66,7 +52,7 @@ def play_rounds(
         evaluation: Of the task.
         room: Workspace.
     """
-    scratch, part, test_share = room.of_classes, room.part, evaluation.test_share
+    part, test_share = room.part, evaluation.test_share
     clients, classes = participants.shape[1], len(test_share)
     fresh = np.sqrt(1.0 - parameters.persistence**2) * parameters.class_noise
     for n in range(len(cut_layer)):
@@ -81,10 +67,10 @@ def play_rounds(
             for c in range(clients):
                 part[c] /= total
             move_cut(worlds, n, cut_layer[n], part, parameters)
-            train(worlds, n, part, aggregated[n], normals[n, classes + clients :], parameters, scratch)
+            train(worlds, n, part, aggregated[n], normals[n, classes + clients :], parameters, room)
             for k in range(classes):
                 worlds.class_noise[n, k] = parameters.persistence * worlds.class_noise[n, k] + fresh * normals[n, k]
         worlds.evaluated[n] = worlds.rounds[n] % evaluation.every == 0
         if worlds.evaluated[n]:
             of_clients = normals[n, classes : classes + clients]
-            measure(worlds, n, of_clients, parameters, test_share, evaluation.samples, scratch)
+            measure(worlds, n, of_clients, parameters, test_share, evaluation.samples, room)

@@ -10,9 +10,9 @@ from splitgym.data.dirichlet import Room
 from splitgym.data.partitioning import MINIMUM_SAMPLES
 from splitgym.frameworks import Framework, aggregated_rows
 from splitgym.learning.surrogate.calibration import calibration_for
-from splitgym.learning.surrogate.dynamics import Evaluation, Scratch, play_rounds
+from splitgym.learning.surrogate.dynamics import Evaluation, play_rounds
 from splitgym.learning.surrogate.reset import begin_episodes, draw_data
-from splitgym.learning.surrogate.worlds import Before, Worlds
+from splitgym.learning.surrogate.worlds import Before, Scratch, Worlds
 from splitgym.random import Generators, Purpose, Streams, fill_normals_of_worlds, room_for
 from splitgym.scenario import Scenario
 from splitgym.types import Decision, RoundOutcome

@@ -156,3 +156,27 @@ def settle(worlds: Worlds, n: int, class_counts: Ints, clients: int, exponent: f
     worlds.rounds[n] = worlds.cut_layer[n] = 0
     worlds.loss[n] = guessing
     worlds.trained[n], worlds.evaluated[n] = False, True
+
+
+class Scratch(NamedTuple):
+    """Workspace of one world with C clients and K classes."""
+
+    right: Floats
+    """[C, K] logits of the right class, then its probability."""
+    weight: Floats
+    """[C, K] label biases, logits, then exp of them."""
+    others: Floats
+    """[C, K] what the other classes weigh, then what a client teaches the server."""
+    gain: Floats
+    """[K] what all teach the server."""
+    hit: Floats
+    """[C] mean probability of a right answer on the client's own data."""
+    loss: Floats
+    """[C] of the mini-batches."""
+    part: Floats
+    """[C] fraction of each client in the data of the participants."""
+
+    @classmethod
+    def empty(cls, clients: int, classes: int) -> Self:
+        """Made once."""
+        return cls(*np.zeros((3, clients, classes)), np.zeros(classes), *np.zeros((3, clients)))
