@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
+from splitgym.kernels import Handle
 from splitgym.network.geometry import ground_distance_m, walk
 from splitgym.network.path_loss import line_of_sight_probability, path_loss_db, shadowing_deviation_db
 from splitgym.network.shadowing import next_shadow
-from splitgym.network.state import ALWAYS, PROBABILISTIC, NetworkState, parameters_of
+from splitgym.network.state import ALWAYS, PROBABILISTIC, Cells, NetworkState, parameters_of
 from splitgym.network.worlds import advance_worlds, begin_channels, draw_cells
 from splitgym.random import Purpose, Streams, fill_normals_of_worlds, room_for
 from splitgym.scenario import Scenario
@@ -34,10 +35,11 @@ class Network:
             raise ValueError(f"worlds = {worlds} must be at least 1")
         self.scenario = scenario
         self.worlds = worlds
-        self._state = NetworkState.empty(scenario, worlds)
-        self._parameters = parameters_of(scenario)
         clients = scenario.clients.count
-        self._numbers = np.zeros(room_for(max(4, 3 * clients, 2 * clients * scenario.radio.subchannels)))
+        numbers = np.zeros(room_for(max(4, 3 * clients, 2 * clients * scenario.radio.subchannels)))
+        self._cells = Cells(NetworkState.empty(scenario, worlds), parameters_of(scenario), numbers)
+        self._state, self._parameters, _ = self._cells
+        self._handle = Handle()
         self._begun = False
 
     def reset(self, streams: Streams, which: Ints | None = None) -> None:
@@ -52,11 +54,11 @@ class Network:
         if not self._begun and len(which) < self.worlds:
             raise RuntimeError("the network has no state yet: reset all worlds first")
         state = self._state
-        draw_cells(which, state, self._parameters, streams, self._numbers)
+        draw_cells(self._handle.of(self._cells), streams, which)
         distance_m = ground_distance_m(state.position_m[which])
         state.line_of_sight[which] = self._sees(distance_m, state.sight_chance[which])
         state.large_scale_gain[which] = self._gain(distance_m, state.line_of_sight[which], state.shadow[which])
-        begin_channels(which, state, self._parameters, streams, self._numbers)
+        begin_channels(self._handle.of(self._cells), streams, which)
         self._begun = True
 
     def advance(self, streams: Streams, elapsed_s: Floats) -> None:
@@ -72,7 +74,7 @@ class Network:
             raise RuntimeError("the network has no state yet: reset all worlds first")
         if self._parameters.moves:
             self._walk(streams, elapsed_s)
-        advance_worlds(self._state, self._parameters, streams, self._numbers)
+        advance_worlds(self._handle.of(self._cells), streams)
 
     @property
     def subchannel_hz(self) -> Floats:
@@ -139,7 +141,7 @@ class Network:
         )
         if self._parameters.is_shadowed:
             new, moved_m = np.empty_like(state.shadow), ground_distance_m(state.position_m - before_m)
-            fill_normals_of_worlds(streams, int(Purpose.SHADOWING), new, self._numbers)
+            fill_normals_of_worlds(streams, int(Purpose.SHADOWING), new, self._cells.numbers)
             state.shadow[:] = next_shadow(state.shadow, new, moved_m, state.line_of_sight)
         distance_m = ground_distance_m(state.position_m)
         state.large_scale_gain[:] = self._gain(distance_m, state.line_of_sight, state.shadow)

@@ -121,6 +121,15 @@ class Parameters(NamedTuple):
     channel_error_db: float
 
 
+class Cells(NamedTuple):
+    """N cells for kernels."""
+
+    state: NetworkState
+    parameters: Parameters
+    numbers: Floats
+    """Workspace for random numbers."""
+
+
 def parameters_of(scenario: Scenario) -> Parameters:
     """The parameters of a scenario."""
     cell, radio, clients, family = scenario.cell, scenario.radio, scenario.clients, scenario.family
