@@ -62,7 +62,7 @@ class Columns:
     @classmethod
     def of(cls, info: Info, layout: Layout) -> Self:
         """An information as it is now."""
-        (worlds,) = {len(value) for value in _leaves(info)}
+        worlds = len(next(_leaves(info)))
         blocks = [
             np.empty((rows, worlds, *shape), dtype)
             for rows, (dtype, shape) in zip(layout.rows, layout.kinds, strict=True)

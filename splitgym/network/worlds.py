@@ -1,5 +1,6 @@
 """The loops over worlds: how episodes start, and how cells go on to the next round."""
 
+from math import hypot
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from splitgym.network.fading import fill_gain, mix
 from splitgym.network.family import count_between, scale_between, value_between
 from splitgym.network.geometry import place
 from splitgym.network.knowledge import disturb, fill_line, report
-from splitgym.network.state import PROBABILISTIC, NetworkState, Parameters
+from splitgym.network.path_loss.compiled import loss_gain, sight_probability
+from splitgym.network.state import ALWAYS, PROBABILISTIC, NetworkState, Parameters
 from splitgym.random import Purpose, Streams, fill_normals, fill_uniforms
 
 FAMILY, PLACE, SIGHT = int(Purpose.FAMILY), int(Purpose.PLACE), int(Purpose.SIGHT)
@@ -65,6 +67,38 @@ def _draw_places(n: int, state: NetworkState, p: Parameters, streams: Streams, n
         fill_normals(streams, n, SHADOWING, clients, numbers)
         for i in range(clients):
             state.shadow[n, i] = numbers[i]
+
+
+@kernel(COMPILED)
+def begin_episodes(cells: Any, streams: Streams, which: Ints) -> None:
+    """All that starts with the episodes of worlds ([W]), with a shipped model of path losses; `cells`: as above."""
+    held = cells.held
+    _draw_cells(held.state, held.parameters, held.numbers, streams, which)
+    _lose(held.state, held.parameters, which, True)
+    _begin_channels(held.state, held.parameters, held.numbers, streams, which)
+
+
+@kernel(COMPILED)
+def lose(cells: Any, which: Ints) -> None:
+    """Large-scale gains of worlds ([W]) with a shipped model of path losses; `cells`: as above."""
+    _lose(cells.held.state, cells.held.parameters, which, False)
+
+
+@kernel(NO_REFCOUNT)
+def _lose(state: NetworkState, p: Parameters, which: Ints, at_first: bool) -> None:
+    """Large-scale gains, G 10^(-(PL + sigma x) / 10), x the shadowing in standard deviations; at first the sight."""
+    for n in which:
+        for i in range(state.present.shape[1]):
+            distance_m = hypot(state.position_m[n, i, 0], state.position_m[n, i, 1])
+            if at_first:
+                sees = p.sight == ALWAYS
+                if p.sight == PROBABILISTIC:
+                    sees = state.sight_chance[n, i] < sight_probability(p.path_loss, distance_m)
+                state.line_of_sight[n, i] = sees
+            sees = state.line_of_sight[n, i]
+            shadow_db = p.deviation_db[0 if sees else 1] * state.shadow[n, i]
+            gain = loss_gain(p.path_loss, p.antennas, distance_m, sees, shadow_db)
+            state.large_scale_gain[n, i] = p.antenna_gain * gain
 
 
 @kernel(COMPILED)
