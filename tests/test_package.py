@@ -62,6 +62,21 @@ def test_names_of_rules_need_no_learning_library(tmp_path):
     assert python(code, tmp_path) == [False, False, False, True]
 
 
+def test_with_the_surrogate_nothing_of_real_training_is_loaded(tmp_path):
+    code = """
+import json, sys
+import gymnasium as gym
+import splitgym
+for preset in splitgym.scenario.presets():
+    env = gym.make("SplitLearning-v0", scenario=preset, learner="surrogate")
+    env.reset(seed=0)
+    env.step(env.action_space.sample())
+heavy = ("torch", "sympy", "sklearn", "scipy.optimize", "pandas", "stable_baselines3", "matplotlib", "PIL", "tyro")
+print(json.dumps([m for m in heavy if m in sys.modules]))
+"""
+    assert python(code, tmp_path) == []
+
+
 def test_registration_is_idempotent():
     before = gym.spec("SplitLearning-v0")
     importlib.reload(splitgym)

@@ -5,9 +5,8 @@ from typing import Protocol
 
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks import Framework
-from splitgym.learning.learner import training_device
-from splitgym.learning.real import RealLearners
 from splitgym.learning.surrogate import Surrogate
+from splitgym.models import NetworkCosts
 from splitgym.parts import suggest
 from splitgym.random import Generators
 from splitgym.scenario import Scenario, ScenarioError
@@ -28,6 +27,9 @@ class Learners(Protocol):
     """[N, C] share of all training samples; 0 for clients that are absent from an episode."""
     class_share: Floats
     """[N, C, K] share of each class in a client's samples; 0 for absent clients."""
+
+    network_costs: NetworkCosts | None
+    """What is known of the network's costs without building it."""
 
     @property
     def outcome(self) -> RoundOutcome:
@@ -72,9 +74,14 @@ def learners(name: str, scenario: Scenario, framework: Framework, worlds: int, d
             for the scenario, or there is no such device.
     """
     if name == "train":
+        from splitgym.learning.real import RealLearners  # noqa: PLC0415 - imports torch, which takes seconds
+
         return RealLearners(scenario, framework, worlds, device)
     if name == "surrogate":
         # It trains on no device, but none shall be named in vain.
-        training_device(device or "cpu")
+        if device is not None:
+            from splitgym.learning.learner import training_device  # noqa: PLC0415 - as above
+
+            training_device(device)
         return Surrogate(scenario, framework, worlds)
     raise ScenarioError(f"learner = {name!r} is unknown, {suggest(str(name), LEARNERS)}")

@@ -10,6 +10,7 @@ from splitgym import data
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks import Framework
 from splitgym.learning.learner import Learner, training_device
+from splitgym.models import NetworkCosts
 from splitgym.random import Generators
 from splitgym.scenario import Family, Scenario
 from splitgym.types import Decision, RoundOutcome
@@ -33,6 +34,8 @@ class RealLearners:
 
     normals_per_reset = normals_per_round = 0
     """Standard normal numbers that a world needs; training has torch's."""
+    network_costs: NetworkCosts | None = None
+    """Measured: torch is there already, and a network of one's own may have changed."""
 
     def __init__(self, scenario: Scenario, framework: Framework, worlds: int, device: str | None = None) -> None:
         self._scenario, self._framework, self._device = scenario, framework, training_device(device)

@@ -26,6 +26,7 @@ class Surrogate:
 
     Attributes:
         calibration: The numbers of the dynamics, where they come from and how far they err.
+        network_costs: What the calibration says of the network's costs; None: nothing.
         normals_per_reset: Standard normal numbers that a world needs for the start of an episode.
         normals_per_round: Standard normal numbers that a world needs for a round.
         data_share: [N, C] share of all training samples; 0 for clients that are absent from an episode.
@@ -36,6 +37,7 @@ class Surrogate:
 
     def __init__(self, scenario: Scenario, framework: Framework, worlds: int) -> None:
         self.calibration = calibration_for(scenario, framework.learns_as or framework.name)
+        self.network_costs = self.calibration.network_costs
         self._task, self._batch_size = scenario.task, scenario.training.batch_size
         test = self.calibration.test_samples
         self.normals_per_reset = 2 + 2 * len(test)
