@@ -15,6 +15,7 @@ import gymnasium as gym
 import pytest
 
 import splitgym
+from splitgym.kernels.cache import NOTICE
 
 ROOT = Path(splitgym.__file__).parent.parent
 HEAVY = ("torch", "matplotlib", "PIL", "numba", "sklearn", "scipy", "pandas", "stable_baselines3", "pydantic")
@@ -173,7 +174,7 @@ def test_installed_wheel_plays_a_compiled_episode_away_from_the_checkout(wheel, 
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, f"{NOTICE}\n")
     (package, envs, cache), disabled, rounds, presets = json.loads(done.stdout)
     assert Path(package).parent == Path(envs).parents[1] == installed
     assert Path(cache) == kept
