@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from splitgym import data
+from splitgym import data, models
+from splitgym.envs.world import World
 from splitgym.frameworks import get
 from splitgym.learning.surrogate import Surrogate, calibration_for
 from splitgym.learning.surrogate import calibration as calibrations
@@ -135,6 +136,34 @@ def test_presets_are_calibrated(preset, framework):
     assert calibration.provenance["command"].startswith("python -m experiments calibrate")
 
 
+@pytest.mark.parametrize("preset", presets())
+def test_calibrations_of_presets_say_what_their_networks_cost(preset):
+    task = build(preset).task
+    network = models.build(task.model, *data.dimensions(task.dataset), stem=task.stem)
+    counted = models.profile(network, data.dimensions(task.dataset)[0])
+    said = calibration_for(build(preset), "epsl").network_costs
+    for field in fields(models.Profile):
+        np.testing.assert_array_equal(getattr(said.profile, field.name), getattr(counted, field.name))
+    assert said.has_batch_norm is any("running_mean" in name for name in network.state_dict())
+
+
+def test_of_a_calibration_that_does_not_say_it_the_network_is_measured(own):
+    scenario = build("iot", {"clients": {"count": 3}})
+    said = World(scenario, get("epsl"), "surrogate").system
+    text = own.read_text(encoding="utf-8")
+    own.write_text(text[: text.index("[network]")] + text[text.index("[parameters]") :], encoding="utf-8")
+    measured = World(scenario, get("epsl"), "surrogate").system
+    assert calibration_for(scenario, "epsl").network_costs is None
+    np.testing.assert_array_equal(measured.prefix_bits, said.prefix_bits)
+    np.testing.assert_array_equal(measured.program.work, said.program.work)
+
+
+def test_costs_of_a_calibration_are_those_of_the_simulator(own):
+    rewrite(own, "model_bits = [5120, ", "model_bits = [54321, ")
+    world = World(build("iot", {"clients": {"count": 3}}), get("epsl"), "surrogate")
+    assert world.system.prefix_bits[1] == 54321
+
+
 def test_what_learns_as_psl_has_its_calibration():
     made = Surrogate(build("three-tier"), get("hierarchical"), 1)
     assert made.calibration.provenance == calibration_for(build("three-tier"), "psl").provenance
@@ -210,6 +239,10 @@ BROKEN = [
     ("cut_layers = 3", "cut_layers = [3]", r"cut_layers = \[3\]"),
     ("cut_layers = 3", "cut_layers = 0", "cut_layers = 0: .* greater than or equal to 1"),
     ("cut_layers = 3", "cut_layers = 3\ncolour = 1", "colour"),
+    ("model_bits = [5120, ", "model_bits = [", "network.model_bits has 3 values, allowed: 4, one more than cut_layers"),
+    ("model_bits = [5120, ", "model_bits = [-1, ", r"network\.model_bits\.0 = -1: .* greater than or equal to 0"),
+    ("has_batch_norm = false", "has_batch_norm = 0", r"network\.has_batch_norm = 0: allowed: a boolean"),
+    ("has_batch_norm = false", "", r"network\.has_batch_norm is missing"),
 ]
 """Of a file whose purpose can still be read."""
 ILLEGIBLE = [
