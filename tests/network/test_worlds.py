@@ -12,7 +12,15 @@ FAMILY = Family(clients=(2, 6), compute_factor=(0.5, 2.0), radius_m=(50.0, 90.0)
 VARIED = Scenario(
     cell=Cell(speed_m_per_s=1.5, path_loss="constant", constant_loss_db=10.0),
     radio=Radio(subchannels=2, fading_correlation=0.0, antenna_gain=10.0),
-    clients=Clients(count=6, load_max=0.5, load_correlation=0.0, dropout_probability=0.4, return_probability=0.6),
+    clients=Clients(
+        count=6,
+        compute_min_hz=1e7,
+        compute_max_hz=1e9,
+        load_max=0.5,
+        load_correlation=0.0,
+        dropout_probability=0.4,
+        return_probability=0.6,
+    ),
     knowledge=Knowledge(channel_error_db=2.0),
     family=FAMILY,
 )
