@@ -38,7 +38,7 @@ def test_equal_clients_have_exactly_their_speed(spread: str) -> None:
 @pytest.mark.parametrize("correlation", [0.0, 0.6, 0.95, 1.0])
 def test_load_is_uniform_and_correlated_as_asked(correlation: float) -> None:
     equal = {"compute_min_hz": 1e9, "compute_max_hz": 1e9}
-    seen = played(Clients(count=20_000, load_max=0.6, load_correlation=correlation, **equal), 30)
+    seen = played(Clients(count=20_000, load_max=0.6, load_correlation=correlation, **equal), 10)
     shares = [1 - client_hz / 1e9 for client_hz, _ in seen]
     for share in (shares[0], shares[-1]):
         assert stats.kstest(share / 0.6, "uniform").pvalue > 0.01
@@ -58,7 +58,7 @@ def test_load_takes_from_the_speed_that_a_client_has_without_it() -> None:
 
 def test_availability_is_the_markov_chain_asked_for() -> None:
     seen = [
-        available for _, available in played(Clients(count=20_000, dropout_probability=0.2, return_probability=0.3), 40)
+        available for _, available in played(Clients(count=20_000, dropout_probability=0.2, return_probability=0.3), 15)
     ]
     assert seen[0].all()
     assert seen[1].mean() == pytest.approx(0.8, abs=0.01)

@@ -29,7 +29,7 @@ def powers(played: Cells, rounds: int) -> list[np.ndarray]:
 
 
 def test_rayleigh_is_exponential_in_the_first_round_and_late() -> None:
-    seen = powers(cells(**RAYLEIGH, fading_correlation=0.7), 40)
+    seen = powers(cells(**RAYLEIGH, fading_correlation=0.7), 12)
     for power in (seen[0], seen[-1]):
         assert power.shape == (CLIENTS, SUBCHANNELS)
         assert power.mean() == pytest.approx(1.0, abs=0.03)
@@ -40,7 +40,7 @@ def test_rayleigh_is_exponential_in_the_first_round_and_late() -> None:
 def test_rician_in_the_first_round_and_late(factor_db: float) -> None:
     factor = 10 ** (factor_db / 10)
     radio = {"fading": "rician", "rician_factor_db": factor_db, "subchannels": SUBCHANNELS, "fading_correlation": 0.7}
-    seen = powers(cells(**radio), 40)
+    seen = powers(cells(**radio), 12)
     for power in (seen[0], seen[-1]):
         assert power.mean() == pytest.approx(1.0, abs=0.02)
         # |h|^2 2 (K + 1) is non-central chi-square: two degrees of freedom, non-centrality 2 K.

@@ -7,7 +7,7 @@ from scipy import stats
 
 from splitgym.scenario import Cell, Clients, Family, Knowledge, Radio, Scenario
 
-WORLDS = 4000
+WORLDS = 2000
 FAMILY = Family(clients=(2, 6), compute_factor=(0.5, 2.0), radius_m=(50.0, 90.0), subchannel_hz=(1e5, 1e6))
 VARIED = Scenario(
     cell=Cell(speed_m_per_s=1.5, path_loss="constant", constant_loss_db=10.0),
