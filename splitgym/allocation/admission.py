@@ -78,16 +78,19 @@ def servable(
     count = list_members(members, order)
     if count == 0:
         return 0, 0.0
-    if count <= links.hz.shape[0] or workload.segments[0] == 0:
+    n, all_may_be, in_line = count, count <= links.hz.shape[0] or workload.segments[0] == 0, False
+    if all_may_be:
         least_seconds(workload, links, members, count, least_s)
-        latency_s, barrier_s = least_latency(workload, links, order[:count], least_s)
-        if barrier_s <= timeout_s:
-            return count, latency_s
-    line(workload, links, members, timeout_s, least_s, order)
-    for n in range(min(count, links.hz.shape[0]), 0, -1):
-        latency_s, barrier_s = least_latency(workload, links, order[:n], least_s)
-        if barrier_s <= timeout_s:
-            return n, latency_s
+    while n > 0:
+        if all_may_be or in_line:
+            latency_s, barrier_s = least_latency(workload, links, order[:n], least_s)
+            if barrier_s <= timeout_s:
+                return n, latency_s
+        if in_line:
+            n -= 1
+            continue
+        line(workload, links, members, timeout_s, least_s, order)
+        n, in_line = min(count, links.hz.shape[0]), True
     return 0, timeout_s
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from splitgym.allocation.link_budget import Links
 from splitgym.arrays import Floats, Ints
-from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
+from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 from splitgym.timing.rates import LN2, natural_rate
 
 LARGEST_EXPONENT = 1000.0
@@ -39,12 +39,11 @@ class AssignmentState(NamedTuple):
     """[3, C] workspace for rates, bits/s, that power control looks at."""
 
 
-@kernel(COMPILED)
 def no_assignment(clients: int, subchannels: int) -> AssignmentState:
     """Nobody holds anything."""
     return AssignmentState(
         np.full(subchannels, -1),
-        np.empty((clients, subchannels), np.int64),
+        np.zeros((clients, subchannels), np.int64),
         np.zeros(clients, np.int64),
         np.zeros(clients),
         np.zeros(clients),
@@ -57,12 +56,11 @@ def no_assignment(clients: int, subchannels: int) -> AssignmentState:
 @kernel(NO_REFCOUNT)
 def release_all(held: AssignmentState) -> None:
     """Takes everything from everybody."""
-    held.owner[:] = -1
-    held.number[:] = 0
-    held.wide[:] = 0.0
-    held.depth[:] = 0.0
-    held.floor[:] = 0.0
-    held.downlink[:] = 0.0
+    for k in range(held.owner.shape[0]):
+        held.owner[k] = -1
+    for i in range(held.number.shape[0]):
+        held.number[i] = 0
+        held.wide[i] = held.depth[i] = held.floor[i] = held.downlink[i] = 0.0
 
 
 @kernel(NO_REFCOUNT)

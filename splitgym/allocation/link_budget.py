@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from splitgym.arrays import Bools, Floats
-from splitgym.kernels import COMPILED, INLINED, kernel
+from splitgym.kernels import INLINED, kernel
 from splitgym.timing.rates import subchannel_rate
 from splitgym.types import RoundState, SystemParameters
 
@@ -52,7 +52,6 @@ def radio_of(system: SystemParameters) -> Radio:
     )
 
 
-@kernel(COMPILED)
 def empty_links(clients: int, subchannels: int, radio: Radio) -> Links:
     """Links that nobody has, to be filled."""
     return Links(

@@ -1,12 +1,13 @@
 """The descent over subchannels, power and cut layer."""
 
 from dataclasses import replace
+from threading import get_ident
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from splitgym.allocation.clusters import clusters_for_unchecked
-from splitgym.allocation.descent.search import Found, Worlds, descend_worlds
+from splitgym.allocation.descent.search import Found, Worlds, descend_worlds, nothing_found, under_plan
 from splitgym.allocation.link_budget import radio_of
 from splitgym.allocation.power import check_uplinks
 from splitgym.allocation.workload import round_of
@@ -115,14 +116,13 @@ def descent_unchecked(
     plans, hold = _plans(state, aggregation_ratio, cut_layer, second_cut)
     members = np.asarray(cluster if access is Access.CLUSTERED else np.zeros(selected.shape, np.int64))
     slot = members if access is Access.PARALLEL else np.array(access.slot_of_clients(members), np.int64, order="C")
-    found = descend_worlds(
-        radio_of(system),
-        round_of(system),
-        _worlds(state, selected, slot, assignment, plans, hold),
-        1 if access is Access.PARALLEL else int(slot.max()) + 1,
-        power == "even",
-        max(LEAST_TRIALS, TRIALS * system.subchannels) if search else 0,
-    )
+    worlds = _worlds(state, selected, slot, assignment, plans, hold)
+    slots, radio, rules = 1 if access is Access.PARALLEL else int(slot.max()) + 1, radio_of(system), round_of(system)
+    (count, clients, subchannels), phases = worlds.gain.shape, len(rules.resource)
+    at = under_plan(get_ident(), radio, phases, clients, subchannels, slots, plans.shape[1])
+    found = nothing_found(count, slots, subchannels)
+    trials = max(LEAST_TRIALS, TRIALS * system.subchannels) if search else 0
+    descend_worlds(radio, rules, worlds, power == "even", trials, at, found)
     check_uplinks(int(found.uplinks[0]))
     by_client = plans if hold and plans.shape[1] > 1 else None
     return _descent_of(found, state, selected, aggregation_ratio, members, by_client)

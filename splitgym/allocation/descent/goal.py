@@ -15,7 +15,7 @@ from splitgym.allocation.link_budget import Links
 from splitgym.allocation.segment_times import has_uplink, ready
 from splitgym.allocation.workload import SegmentWorkload
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.kernels import COMPILED, INLINED, kernel
+from splitgym.kernels import INLINED, kernel
 from splitgym.timing.barrier import duration
 from splitgym.timing.rates import LN2
 
@@ -80,7 +80,6 @@ class Goal(NamedTuple):
     """[2, C] workspace for lists of clients."""
 
 
-@kernel(COMPILED)
 def no_goal(segments: int, clients: int) -> Goal:
     """Workspace for a goal."""
     holder, duty = np.zeros(clients, HOLDER), np.zeros((segments, clients), DUTY)

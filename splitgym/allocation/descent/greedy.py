@@ -10,7 +10,7 @@ from splitgym.allocation.assignment import AssignmentState, assign, even_rate, n
 from splitgym.allocation.link_budget import Links, own_links
 from splitgym.allocation.workload import SegmentWorkload, own_workload
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.kernels import COMPILED, INLINED, kernel
+from splitgym.kernels import INLINED, kernel
 from splitgym.timing.barrier import duration
 from splitgym.timing.power import even_power
 from splitgym.types import Plan, RoundState
@@ -32,7 +32,6 @@ class GreedyWorkspace(NamedTuple):
     """[C] clients that get its first subchannel first."""
 
 
-@kernel(COMPILED)
 def greedy_workspace(clients: int) -> GreedyWorkspace:
     """An empty workspace."""
     return GreedyWorkspace(
@@ -77,7 +76,8 @@ def assign_greedily(
     release_all(held)
     seconds, order, subchannels = greedy.seconds, greedy.order[: served.shape[0]], links.hz.shape[0]
     compute, uplink, downlink = greedy.compute_s, greedy.uplink_bits, greedy.downlink_bits
-    seconds[:] = -inf
+    for i in range(seconds.shape[0]):
+        seconds[i] = -inf
     for n in range(served.shape[0]):
         i = order[n] = served[n]
         compute[i] = uplink[i] = downlink[i] = 0.0

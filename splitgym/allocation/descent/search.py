@@ -1,5 +1,6 @@
 """The search over cut layers and the blocks at each, compiled, for N worlds at once."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from splitgym.allocation.link_budget import Links, Radio, empty_links, fill_link
 from splitgym.allocation.power import write_psd
 from splitgym.allocation.workload import Round, SegmentWorkload, fill_workload, no_workload, uplinks
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.kernels import COMPILED, NO_REFCOUNT, kernel
+from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 
 BLOCKS = ("subchannels", "power", "cut", "exchange")
 """The steps of a descent: the first two at the most promising cut layer, then at all that may be better, then swaps
@@ -65,8 +66,9 @@ class Found(NamedTuple):
 
 
 class UnderPlan(NamedTuple):
-    """Workspace of one plan, with T slots."""
+    """Workspace of one world with T slots and K plans to choose from."""
 
+    links: Links
     held: AssignmentState
     workload: SegmentWorkload
     members: Bools
@@ -76,13 +78,17 @@ class UnderPlan(NamedTuple):
     """[T, M]."""
     psd: Floats
     """[T, M]."""
+    serves: Ints
+    """[2, K] how many clients can take part under each plan at most, and as far as is known."""
+    least_s: Floats
+    """[2, K] the latency likewise: no less than this."""
+    order: Ints
+    """[K] plans, the best first."""
 
 
-@kernel(COMPILED)
-def descend_worlds(radio: Radio, rules: Round, of: Worlds, slots: int, even_power: bool, trials: int) -> Found:
-    """The descent of every world."""
-    (worlds, clients, subchannels), choices = of.gain.shape, of.plans.shape[1]
-    found = Found(
+def nothing_found(worlds: int, slots: int, subchannels: int) -> Found:
+    """Nothing, to be filled."""
+    return Found(
         np.zeros(worlds, np.int64),
         np.full((worlds, slots, subchannels), -1),
         np.zeros((worlds, slots, subchannels)),
@@ -91,71 +97,89 @@ def descend_worlds(radio: Radio, rules: Round, of: Worlds, slots: int, even_powe
         np.zeros((worlds, len(BLOCKS))),
         np.zeros(1, np.int64),
     )
-    links = empty_links(clients, subchannels, radio)
-    at = UnderPlan(
+
+
+@lru_cache(maxsize=32)
+def under_plan(
+    thread: int, radio: Radio, phases: int, clients: int, subchannels: int, slots: int, plans: int
+) -> UnderPlan:
+    """The workspace of a thread (by its identifier), made once for each size."""
+    return UnderPlan(
+        empty_links(clients, subchannels, radio),
         no_assignment(clients, subchannels),
-        no_workload(rules.resource.shape[0], clients),
+        no_workload(phases, clients),
         np.zeros(clients, np.bool_),
-        workspace_for(rules.resource.shape[0] + 1, clients, subchannels),
-        np.empty((slots, subchannels), np.int64),
-        np.empty((slots, subchannels)),
+        workspace_for(phases + 1, clients, subchannels),
+        np.zeros((slots, subchannels), np.int64),
+        np.zeros((slots, subchannels)),
+        np.zeros((2, plans), np.int64),
+        np.zeros((2, plans)),
+        np.zeros(plans, np.int64),
     )
-    most, least_s = np.zeros(choices, np.int64), np.zeros(choices)
-    for n in range(worlds):
-        fill_links(links, radio, of.hz[n], of.gain[n], of.members[n])
-        if of.hold:
-            starts = 1 if trials > 0 else 0
-            _try_plan(found, at, links, rules, of, n, 0, even_power, starts, trials)
-            found.steps_s[n, 2] = found.steps_s[n, 1]
-            found.steps_s[n, 3] = found.latency_s[n]
-        else:
-            _search_plans(found, at, links, rules, of, n, even_power, trials, most, least_s)
-        if not np.any(of.members[n]):
-            # A slot of nobody takes no time, a round of nobody lasts until the timeout.
-            found.latency_s[n], found.steps_s[n] = rules.timeout_s, rules.timeout_s
-    return found
 
 
-@kernel(COMPILED)
-def _search_plans(
-    found: Found,
-    at: UnderPlan,
-    links: Links,
-    rules: Round,
-    of: Worlds,
-    n: int,
-    even_power: bool,
-    trials: int,
-    most: Ints,
-    least_s: Floats,
+@kernel(NO_REFCOUNT)
+def descend_worlds(
+    radio: Radio, rules: Round, of: Worlds, even_power: bool, trials: int, at: UnderPlan, found: Found
 ) -> None:
-    """All plans of world n that may be the best; `most` and `least_s` are workspace for bounds, [K] each."""
-    for j in range(most.shape[0]):
-        _fill_load(at.workload, rules, of, n, j)
-        most[j], least_s[j] = 0, 0.0
-        for t in range(at.owner.shape[0]):
-            _find_members(at.members, links, of, n, t)
-            served, seconds = servable(
-                at.workload, links, at.members, rules.timeout_s, at.workspace.least_s, at.workspace.order
-            )
-            most[j] += served
-            least_s[j] += seconds
-    serves, latency_s = most.copy(), least_s.copy()
+    """The descent of every world; `at` is workspace."""
+    for n in range(of.gain.shape[0]):
+        fill_links(at.links, radio, of.hz[n], of.gain[n], of.members[n])
+        _search_plans(found, at, rules, of, n, even_power, trials)
+        anybody = False
+        for i in range(of.members.shape[1]):
+            anybody |= of.members[n, i]
+        if not anybody:
+            # A slot of nobody takes no time, a round of nobody lasts until the timeout.
+            found.latency_s[n] = rules.timeout_s
+            for block in range(found.steps_s.shape[1]):
+                found.steps_s[n, block] = rules.timeout_s
+
+
+@kernel(INLINED)
+def _search_plans(found: Found, at: UnderPlan, rules: Round, of: Worlds, n: int, even_power: bool, trials: int) -> None:
+    """All plans of world n that may be the best; or the one that is held, at once with swaps."""
+    plans = 1 if of.hold else of.plans.shape[1]
+    for j in range(plans):
+        if not of.hold:
+            _bound_plan(at, rules, of, n, j)
+    starts = 0 if trials == 0 else 1 if of.hold else STARTS
     # First without swaps, then with them under the plans that may still be better, the best one first.
-    for last_block in range(2, 4 if trials > 0 else 3):
+    for last_block in range(3 if of.hold else 2, 4 if of.hold or trials > 0 else 3):
         left = trials if last_block == 3 else 0
-        for j in _best_first(serves, latency_s):
-            if _better(found, n, most[j], least_s[j]) and (last_block == 2 or left > 0):
-                starts = STARTS if trials > 0 else 0
-                serves[j], latency_s[j], left = _try_plan(found, at, links, rules, of, n, j, even_power, starts, left)
-        found.steps_s[n, last_block:] = found.latency_s[n]
+        _best_first(at.order[:plans], at.serves[1], at.least_s[1])
+        for place in range(plans):
+            j = at.order[place]
+            if of.hold or (_better(found, n, at.serves[0, j], at.least_s[0, j]) and (last_block == 2 or left > 0)):
+                at.serves[1, j], at.least_s[1, j], left = _try_plan(
+                    found, at, rules, of, n, j, even_power, starts, left
+                )
+        for block in range(last_block, 4):
+            found.steps_s[n, block] = found.latency_s[n]
+    if of.hold:
+        found.steps_s[n, 2] = found.steps_s[n, 1]
+
+
+@kernel(INLINED)
+def _bound_plan(at: UnderPlan, rules: Round, of: Worlds, n: int, j: int) -> None:
+    """How many clients of world n can take part under a plan at most, and what its round takes at least."""
+    _fill_load(at.workload, rules, of, n, j)
+    most, least_s = 0, 0.0
+    for t in range(at.owner.shape[0]):
+        _find_members(at.members, at.links, of, n, t)
+        served, seconds = servable(
+            at.workload, at.links, at.members, rules.timeout_s, at.workspace.least_s, at.workspace.order
+        )
+        most += served
+        least_s += seconds
+    at.serves[0, j] = at.serves[1, j] = most
+    at.least_s[0, j] = at.least_s[1, j] = least_s
 
 
 @kernel(NO_REFCOUNT)
 def _try_plan(
     found: Found,
     at: UnderPlan,
-    links: Links,
     rules: Round,
     of: Worlds,
     n: int,
@@ -173,10 +197,10 @@ def _try_plan(
     found.uplinks[0] = max(found.uplinks[0], uplinks(at.workload))
     serves, latency_s, first = 0, 0.0, found.participants[n] < 0
     for t in range(at.owner.shape[0]):
-        anybody = _find_members(at.members, links, of, n, t)
+        anybody = _find_members(at.members, at.links, of, n, t)
         count, seconds, trials = allocate_slot(
             at.held,
-            links,
+            at.links,
             at.workload,
             at.members,
             anybody,
@@ -194,7 +218,7 @@ def _try_plan(
             found.steps_s[n, 1] += at.workspace.blocks[1]
         for k in range(at.owner.shape[1]):
             at.owner[t, k] = at.held.owner[k]
-        write_psd(at.held, links, at.workload, at.workspace.ends, even_power, at.psd[t])
+        write_psd(at.held, at.links, at.workload, at.workspace.ends, even_power, at.psd[t])
     if _better(found, n, serves, latency_s):
         found.plan[n], found.participants[n], found.latency_s[n] = of.plans[n, choice], serves, latency_s
         for t in range(at.owner.shape[0]):
@@ -238,8 +262,15 @@ def _better(found: Found, n: int, participants: int, latency_s: float) -> bool:
     return latency_s < found.latency_s[n]
 
 
-@kernel(COMPILED)
-def _best_first(serves: Ints, seconds: Floats) -> Ints:
-    """Indices in the order of most clients, then least seconds."""
-    order = np.argsort(seconds, kind="mergesort")
-    return order[np.argsort(-serves[order], kind="mergesort")]
+@kernel(INLINED)
+def _best_first(order: Ints, serves: Ints, seconds: Floats) -> None:
+    """Fills in the plans in the order of most clients, then least seconds, then index: by insertion."""
+    for j in range(order.shape[0]):
+        place = j
+        while place > 0:
+            before = order[place - 1]
+            if serves[before] > serves[j] or (serves[before] == serves[j] and seconds[before] <= seconds[j]):
+                break
+            order[place] = before
+            place -= 1
+        order[place] = j
