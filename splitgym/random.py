@@ -1,132 +1,205 @@
-"""Streams of random numbers: for each of N worlds its own, from the generator that `reset(seed=)` seeds."""
+"""Random numbers: for each of N worlds its own streams, from the generator that `reset(seed=)` seeds.
+
+A number has a place (episode, round, purpose, index), and is a function of the world's key and that place: Philox
+4x32-10 of Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011. So nothing has to be drawn in an order,
+a new purpose changes no other number, and a copy of a world is a copy of its numbers.
+"""
 
 from collections.abc import Sequence
-from math import prod
+from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtr
+from numpy.typing import NDArray
 
-from splitgym.arrays import Bools, Floats, Ints
+from splitgym.arrays import Floats, Ints
+from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
+from splitgym.kernels.functions import EXACT_ENOUGH, ln, turn
 
 Generators = Sequence[np.random.Generator]
-
-DRAWN_AHEAD = 1024
-"""Numbers of a world that are drawn at a time, if they last for several rounds."""
+Words = NDArray[np.uint64]
 
 
-class NormalBlock:
-    """Standard normal numbers of N worlds for one purpose, handed out in the order in which they are asked for.
+class Purpose(IntEnum):
+    """What numbers are for; those of different purposes are independent."""
 
-    Args:
-        numbers: [N, n].
-    """
+    FAMILY = 0
+    PLACE = 1
+    SIGHT = 2
+    SHADOWING = 3
+    FADING = 4
+    SPEED = 5
+    LOAD = 6
+    AVAILABILITY = 7
+    ESTIMATE = 8
+    DATA = 9
+    RUN = 10
+    LEARNING = 11
+    MOVED_DATA = 12
+    SKEW = 13
 
-    def __init__(self, numbers: Floats) -> None:
-        self._numbers = numbers
-        self._used = 0
+
+class Streams(NamedTuple):
+    """Where N worlds are in their streams."""
+
+    key: Words
+    """[N]."""
+    episode: Ints
+    """[N] episodes since the world has its key."""
+    round: Ints
+    """[N] rounds of the episode."""
 
     @classmethod
-    def draw(cls, rngs: Generators, numbers: int) -> "NormalBlock":
-        """So many new numbers of each world, from its generator."""
-        drawn = np.empty((len(rngs), numbers))
-        for rng, own in zip(rngs, drawn, strict=True):
-            rng.standard_normal(out=own)
-        return cls(drawn)
-
-    @property
-    def left(self) -> int:
-        """How many numbers have not been handed out."""
-        return self._numbers.shape[1] - self._used
-
-    def __len__(self) -> int:
-        """Number of worlds."""
-        return len(self._numbers)
-
-    def take(self, shape: tuple[int, ...]) -> Floats:
-        """The next numbers of each world, [N, *shape]."""
-        begin = self._used
-        self._used += prod(shape)
-        assert self._used <= self._numbers.shape[1], "more numbers are used than were drawn"
-        # One layout, whatever the number of worlds: of another one every kernel would be compiled again.
-        return np.ascontiguousarray(self._numbers[:, begin : self._used]).reshape(len(self), *shape)
+    def empty(cls, worlds: int) -> "Streams":
+        """Streams without keys."""
+        return cls(np.zeros(worlds, np.uint64), np.zeros(worlds, np.int64), np.zeros(worlds, np.int64))
 
 
-def child_of(parent: np.random.Generator) -> np.random.Generator:
-    """A new child of a generator, of the kind that draws fastest."""
-    seeds = parent.bit_generator.seed_seq.spawn(1)  # type: ignore[attr-defined]
-    return np.random.Generator(np.random.SFC64(seeds[0]))
-
-
-class NormalBuffer:
-    """Standard normal numbers of N worlds, drawn ahead for several rounds: a generator is slow to ask, not to draw.
-
-    A world's numbers come from a child of its generator, one round after the other, whatever other worlds do.
+class KeyedStreams:
+    """Streams of N worlds whose keys come from generators.
 
     Args:
         worlds: N.
-        numbers: How many a world needs for a round.
+
+    Attributes:
+        streams: For kernels; whoever plays rounds counts them there.
     """
 
-    def __init__(self, worlds: int, numbers: int) -> None:
-        rounds = max(1, DRAWN_AHEAD // max(numbers, 1))
-        self._drawn = np.empty((worlds, rounds, numbers))
-        self._parents: list[np.random.Generator | None] = [None] * worlds
-        self._children: list[np.random.Generator] = []
-        # Of idle worlds: numbers for which there was no place.
-        self._left: dict[int, list[Floats]] = {}
-        self._round = 0
+    def __init__(self, worlds: int) -> None:
+        self.streams = Streams.empty(worlds)
+        self._generators: list[np.random.Generator | None] = [None] * worlds
 
-    def follow(self, world: int, parent: np.random.Generator) -> None:
-        """From the next round on a world's numbers come from this generator, if they do not yet; first in order."""
-        if self._parents[world] is not parent:
-            self._parents[world] = parent
-            child = child_of(parent)
-            self._children[world : world + 1] = [child]
-            self._left.pop(world, None)
-            child.standard_normal(out=self._drawn[world, self._round :])
+    def begin_episodes(self, which: Ints, generators: Generators) -> None:
+        """Goes on to the next episodes of some worlds ([W] indices), each with its generator.
 
-    def next(self, idle: Bools | None = None) -> NormalBlock:
-        """The numbers of the next round of all worlds; valid until the next call.
-
-        Args:
-            idle: [N] worlds that do not use theirs; they are the first ones of their next round.
+        A world's key is the first number that its generator draws; as long as it has that generator, its episodes are
+        counted.
         """
-        if self._round == self._drawn.shape[1]:
-            self._round = 0
-            for world, (child, drawn) in enumerate(zip(self._children, self._drawn, strict=True)):
-                left = self._left.pop(world, [])
-                for own, numbers in zip(drawn, left, strict=False):
-                    own[:] = numbers
-                child.standard_normal(out=drawn[len(left) :])
-        if idle is not None:
-            self._put_off(np.flatnonzero(idle))
-        self._round += 1
-        return NormalBlock(self._drawn[:, self._round - 1])
-
-    def _put_off(self, worlds: Ints) -> None:
-        """Makes the numbers of the coming rounds those of the rounds after them."""
-        for world in worlds.tolist():
-            coming = self._drawn[world, self._round :]
-            self._left[world] = [coming[-1].copy(), *self._left.get(world, [])]
-            coming[1:] = coming[:-1].copy()
+        key, episode, number = self.streams
+        for world, generator in zip(which.tolist(), generators, strict=True):
+            if self._generators[world] is not generator:
+                self._generators[world] = generator
+                key[world], episode[world] = generator.integers(2**64, dtype=np.uint64), 0
+        episode[which] += 1
+        number[which] = 0
 
 
-def standard_normal(rngs: Generators | NormalBlock, shape: tuple[int, ...]) -> Floats:
-    """Standard normal numbers [N, *shape], those of world i from generator i; nothing is drawn for an empty shape."""
-    if isinstance(rngs, NormalBlock):
-        return rngs.take(shape)
-    drawn = np.empty((len(rngs), *shape))
-    if drawn.size:
-        for rng, world in zip(rngs, drawn, strict=True):
-            rng.standard_normal(out=world)
-    return drawn
+_LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
+_MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_WEYL = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
+_ROUNDS = 10
+_TO_UNIT = 2.0**-32
+_PURPOSES = 64
+"""More than there are."""
 
 
-def uniform(rngs: Generators | NormalBlock, shape: tuple[int, ...]) -> Floats:
-    """Uniform numbers in [0, 1) [N, *shape], those of world i from generator i."""
-    if isinstance(rngs, NormalBlock):
-        return ndtr(rngs.take(shape))
-    drawn = np.empty((len(rngs), *shape))
-    for i, rng in enumerate(rngs):
-        drawn[i] = rng.random(shape)
-    return drawn
+@kernel(INLINED)
+def philox(
+    c0: np.uint64, c1: np.uint64, c2: np.uint64, c3: np.uint64, key: np.uint64
+) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
+    """Four random words of 32 bits from a counter of four such words and a key of 64 bits."""
+    k0, k1 = key & _LOW, key >> _HALF
+    for _ in range(_ROUNDS):
+        first, second = _MULTIPLIERS[0] * c0, _MULTIPLIERS[1] * c2
+        c0, c1, c2, c3 = (second >> _HALF) ^ c1 ^ k0, second & _LOW, (first >> _HALF) ^ c3 ^ k1, first & _LOW
+        k0, k1 = (k0 + _WEYL[0]) & _LOW, (k1 + _WEYL[1]) & _LOW
+    return c0, c1, c2, c3
+
+
+@kernel(INLINED)
+def unit(word: np.uint64) -> float:
+    """A number in (0, 1) from 32 random bits, which may be one half of a step off 0 and 1."""
+    return (np.float64(np.int64(word)) + 0.5) * _TO_UNIT
+
+
+@kernel(INLINED)
+def fill_uniforms(streams: Streams, n: int, purpose: int, count: int, numbers: Floats, attempt: int = 0) -> None:
+    """Uniform numbers in (0, 1) of world n in its present round.
+
+    Args:
+        streams: Of N worlds.
+        n: The world.
+        purpose: A `Purpose`.
+        count: How many.
+        numbers: [`room_for(count)`] at least; the first `count` are filled, and what is behind them overwritten.
+        attempt: Of another one there are other numbers.
+    """
+    key, blocks = streams.key[n], (count + 3) // 4
+    c1, c2 = np.uint64(streams.round[n]) & _LOW, np.uint64(streams.episode[n]) & _LOW
+    c3 = np.uint64(purpose + _PURPOSES * attempt)
+    for b in range(blocks):
+        w0, w1, w2, w3 = philox(np.uint64(b), c1, c2, c3, key)
+        numbers[b], numbers[blocks + b] = unit(w0), unit(w1)
+        numbers[2 * blocks + b], numbers[3 * blocks + b] = unit(w2), unit(w3)
+
+
+@kernel(INLINED, fastmath=EXACT_ENOUGH)
+def fill_normals(streams: Streams, n: int, purpose: int, count: int, numbers: Floats, attempt: int = 0) -> None:
+    """Standard normal numbers by Box and Muller (1958); arguments as of `fill_uniforms`."""
+    fill_uniforms(streams, n, purpose, count, numbers, attempt)
+    half = 2 * ((count + 3) // 4)
+    along, across = numbers[:half], numbers[half : 2 * half]
+    for b in range(half):
+        radius = np.sqrt(-2.0 * ln(along[b]))
+        cosine, sine = turn(across[b] - 0.5)
+        along[b], across[b] = radius * cosine, radius * sine
+
+
+@kernel(INLINED, fastmath=EXACT_ENOUGH)
+def fill_log_gammas(
+    streams: Streams, n: int, purpose: int, shape: float, count: int, logarithms: Floats, room: Floats, left: Ints
+) -> None:
+    """Logarithms of gamma numbers of unit scale, by Marsaglia and Tsang (ACM TOMS 26(3), 2000).
+
+    Logarithms, because gammas of the smallest shapes are too small for a float.
+
+    Args:
+        streams: Of N worlds.
+        n: The world.
+        purpose: A `Purpose`.
+        shape: Above 0.
+        count: How many.
+        logarithms: [`room_for(count)`] at least; the first `count` are filled.
+        room: [2, `room_for(count)`] workspace.
+        left: [count] workspace.
+    """
+    x, u = room[0], room[1]
+    d = (shape + 1.0 if shape < 1.0 else shape) - 1.0 / 3.0
+    c, log_d = 1.0 / np.sqrt(9.0 * d), ln(d)
+    for i in range(count):
+        left[i] = i
+    missing, attempt = count, 1
+    while missing > 0:
+        fill_normals(streams, n, purpose, missing, x, 2 * attempt)
+        fill_uniforms(streams, n, purpose, missing, u, 2 * attempt + 1)
+        for i in range(missing):
+            t = 1.0 + c * x[i]
+            log_v = 3.0 * ln(max(t, 1e-300))
+            accepted = t > 0.0 and ln(u[i]) < 0.5 * x[i] * x[i] + d * (1.0 - t * t * t + log_v)
+            x[i] = log_d + log_v if accepted else np.inf
+        still = 0
+        for i in range(missing):
+            if x[i] < np.inf:
+                logarithms[left[i]] = x[i]
+            else:
+                left[still] = left[i]
+                still += 1
+        missing, attempt = still, attempt + 1
+    if shape < 1.0:
+        fill_uniforms(streams, n, purpose, count, u)
+        for i in range(count):
+            logarithms[i] += ln(u[i]) / shape
+
+
+@kernel(NO_REFCOUNT)
+def fill_normals_of_worlds(streams: Streams, purpose: int, numbers: Floats, room: Floats) -> None:
+    """[N, n] standard normal numbers of all worlds in their present rounds; [`room_for(n)`] workspace."""
+    for n in range(numbers.shape[0]):
+        fill_normals(streams, n, purpose, numbers.shape[1], room)
+        for k in range(numbers.shape[1]):
+            numbers[n, k] = room[k]
+
+
+def room_for(count: int) -> int:
+    """Length of an array into which so many numbers are drawn."""
+    return -(-count // 4) * 4

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from experiments.calibrate.logs import Log
 from splitgym.arrays import Floats
 from splitgym.frameworks import aggregated_rows
-from splitgym.learning.surrogate.dynamics import play_round
+from splitgym.learning.surrogate.dynamics import Evaluation, play_rounds
 from splitgym.learning.surrogate.parameters import Parameters
-from splitgym.learning.surrogate.worlds import Worlds, settle
+from splitgym.learning.surrogate.worlds import Scratch, Worlds, settle
 
 Generator = np.random.Generator
 
@@ -74,7 +74,7 @@ class Replay:
         runs, _, clients = self.selected.shape
         worlds = Worlds.empty(runs, clients, self.classes)
         for n, log in enumerate(self.logs):
-            settle(worlds, n, log.class_counts, parameters.kept_by_evenness)
+            settle(worlds, n, log.class_counts, len(log.class_counts), parameters.kept_by_evenness)
         if rng is not None:
             worlds.run_effect[:] = np.exp(parameters.run_effect * rng.standard_normal(runs))
             worlds.class_effect[:] = parameters.class_effect * rng.standard_normal((runs, self.classes))
@@ -83,19 +83,20 @@ class Replay:
         if rng is None:
             parameters = parameters.without_chance()
         at_cuts, normals = parameters.at_cuts(self._cut_layers), np.zeros((runs, self.classes + 2 * clients))
+        evaluation = Evaluation(self.test_share, self.test_samples, self._every)
+        room = Scratch.empty(clients, self.classes)
         for number in range(self.rounds):
             if rng is not None:
                 normals = rng.standard_normal(normals.shape)
-            play_round(
+            play_rounds(
                 worlds,
                 self._cut_layer[number],
-                self.selected[:, number],
+                np.ascontiguousarray(self.selected[:, number]),
                 self._aggregated[number],
                 normals,
                 at_cuts,
-                self.test_share,
-                self.test_samples,
-                self._every,
+                evaluation,
+                room,
             )
             played.client_loss[:, number] = worlds.client_loss
             place = (number + 1) // self._every - 1

@@ -3,7 +3,7 @@
 from splitgym.data.datasets import Dataset, load
 from splitgym.data.dimensions import dimensions
 from splitgym.data.errors import DataError
-from splitgym.data.partitioning import class_counts, class_counts_of_worlds, partition
+from splitgym.data.partitioning import class_counts, least_samples, partition
 from splitgym.data.sources import Source, digest, located
 
 __all__ = [
@@ -11,9 +11,9 @@ __all__ = [
     "Dataset",
     "Source",
     "class_counts",
-    "class_counts_of_worlds",
     "digest",
     "dimensions",
+    "least_samples",
     "load",
     "located",
     "partition",

@@ -4,15 +4,12 @@ The law of a partition is that of its counts: how many samples of each class eve
 is then even chance, so that a model of learning may draw the counts alone.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from splitgym.arrays import Floats, Ints
 from splitgym.data.errors import DataError
-from splitgym.kernels import COMPILED, kernel
 from splitgym.parts import suggest
 
 MINIMUM_SAMPLES = 8
@@ -98,8 +95,9 @@ def class_counts(
     if method == "iid":
         return _equal_counts(class_sizes, clients, generator)
     if method == "dirichlet":
-        shares = _draw_shares(len(class_sizes), clients, generator, dirichlet_alpha)
-        return _dirichlet_counts(class_sizes, np.array([clients]), [generator], shares[None])[0]
+        counts = _divide(class_sizes, _draw_shares(len(class_sizes), clients, generator, dirichlet_alpha))
+        _raise_to(least_samples(samples, clients), counts, generator)
+        return counts
     if method == "shards":
         return _shard_counts(class_sizes, clients, generator, shards_per_client)
     raise DataError(f"partition {method!r} is unknown: {suggest(method, ('iid', 'dirichlet', 'shards'))}")
@@ -116,39 +114,9 @@ def _equal_counts(class_sizes: Ints, clients: int, generator: Generator) -> Ints
     return counts
 
 
-def class_counts_of_worlds(
-    class_sizes: Ints,
-    clients: Ints,
-    most_clients: int,
-    method: str,
-    generators: Sequence[Generator],
-    dirichlet_alpha: Floats,
-    shards_per_client: int,
-) -> Ints:
-    """`class_counts` of W worlds, each from its own generator, to the bit; fast for "dirichlet".
-
-    Args:
-        class_sizes: [K] samples of each class.
-        clients: [W] numbers of clients.
-        most_clients: C, of any world.
-        method: As of `class_counts`.
-        generators: W.
-        dirichlet_alpha: [W] concentrations.
-        shards_per_client: Shards a client gets.
-
-    Returns:
-        [W, C, K] counts; 0 for clients that a world does not have.
-    """
-    worlds = zip(clients.tolist(), generators, dirichlet_alpha.tolist(), strict=True)
-    if method == "dirichlet":
-        shares = np.zeros((len(generators), len(class_sizes), most_clients))
-        for own, (count, generator, alpha) in zip(shares, worlds, strict=True):
-            own[:, :count] = _draw_shares(len(class_sizes), count, generator, alpha)
-        return _dirichlet_counts(class_sizes, clients, generators, shares)
-    counts = np.zeros((len(generators), most_clients, len(class_sizes)), np.int64)
-    for own_counts, (count, generator, _) in zip(counts, worlds, strict=True):
-        own_counts[:count] = class_counts(class_sizes, count, method, generator, shards_per_client=shards_per_client)
-    return counts
+def least_samples(samples: int, clients: int) -> int:
+    """Samples that partition="dirichlet" leaves every client."""
+    return min(MINIMUM_SAMPLES, samples // clients)
 
 
 def _draw_shares(classes: int, clients: int, generator: Generator, alpha: float) -> Floats:
@@ -160,36 +128,12 @@ def _draw_shares(classes: int, clients: int, generator: Generator, alpha: float)
     return generator.standard_gamma(alpha, (classes, clients))
 
 
-def _dirichlet_counts(class_sizes: Ints, clients: Ints, generators: Sequence[Generator], shares: Floats) -> Ints:
-    """[W, C, K] counts by shares [W, K, C], with the minimum for everybody."""
-    counts, poorest = _divide(shares, clients, class_sizes)
-    minimum = np.minimum(MINIMUM_SAMPLES, int(class_sizes.sum()) // clients)
-    for world in np.flatnonzero(poorest < minimum).tolist():
-        _raise_to(minimum[world], counts[world, : clients[world]], generators[world])
-    return counts
-
-
-@kernel(COMPILED)
-def _divide(shares: Floats, clients: Ints, class_sizes: Ints) -> tuple[Ints, Ints]:
-    """[W, C, K] counts of clients with shares [W, K, C], and [W] how many samples the poorest client of a world has."""
-    worlds, classes, most_clients = shares.shape
-    counts, poorest = np.zeros((worlds, most_clients, classes), np.int64), np.empty(worlds, np.int64)
-    sizes = np.empty(most_clients, np.int64)
-    for world in range(worlds):
-        last = clients[world] - 1
-        sizes[:] = 0
-        for label in range(classes):
-            total = shares[world, label].sum()
-            share, given = 0.0, 0
-            for client in range(last + 1):
-                share += shares[world, label, client] / total
-                # The last bound may miss 1 by a rounding error.
-                bound = class_sizes[label] if client == last else int(np.rint(share * class_sizes[label]))
-                counts[world, client, label] = bound - given
-                sizes[client] += bound - given
-                given = bound
-        poorest[world] = sizes[: last + 1].min()
-    return counts, poorest
+def _divide(class_sizes: Ints, shares: Floats) -> Ints:
+    """[C, K] counts of clients with these shares of each class, [K, C], up to a factor for each class."""
+    bounds = np.rint(np.cumsum(shares / shares.sum(1, keepdims=True), axis=1) * class_sizes[:, None]).astype(np.int64)
+    # The last bound may miss 1 by a rounding error.
+    bounds[:, -1] = class_sizes
+    return np.ascontiguousarray(np.diff(bounds, axis=1, prepend=0).T)
 
 
 def _raise_to(minimum: int, counts: Ints, generator: Generator) -> None:

@@ -1,47 +1,133 @@
-"""The history of an episode: participation, phi, latency and second cut of its rounds."""
+"""The history of episodes, and how rounds end them."""
 
-from collections.abc import Sequence
+from typing import NamedTuple, Self
 
 import numpy as np
 
-from splitgym.arrays import Ints
+from splitgym.arrays import Bools, Floats, Ints
+from splitgym.kernels import NO_REFCOUNT, kernel
+from splitgym.scenario import Episode
 from splitgym.timing import RoundCost
-from splitgym.types import Decision
+from splitgym.types import Decision, RoundOutcome
 
 
-class History:
-    """The history of N episodes, as `RoundState` has it; all zero before the first round.
+class History(NamedTuple):
+    """The history of N episodes, as `RoundState` has it, and whether they have ended."""
 
-    Attributes:
-        participated: [N, C] whether a client took part in the last round.
-        absence: [N, C] rounds since a client took part, or since the episode began.
-        experience: [N, C] rounds in which a client took part.
-        aggregation_ratio: [N] phi of the last round.
-        latency_s: [N] of the last round, s.
-        second_cut: [N] of the last round in which any client took part, where it is decided.
-    """
+    participated: Bools
+    """[N, C] whether a client took part in the last round."""
+    absence: Floats
+    """[N, C] rounds since a client took part, or since the episode began."""
+    experience: Floats
+    """[N, C] rounds in which a client took part."""
+    aggregation_ratio: Floats
+    """[N] phi of the last round."""
+    latency_s: Floats
+    """[N] of the last round, s."""
+    second_cut: Ints
+    """[N] of the last round in which any client took part, where it is decided."""
+    elapsed_s: Floats
+    """[N]"""
+    reached: Bools
+    """[N] whether the target accuracy has been reached in time."""
+    first_reached: Bools
+    """[N] whether that was in the last round."""
+    terminated: Bools
+    """[N]"""
+    truncated: Bools
+    """[N]"""
 
-    def __init__(self, worlds: int, clients: int, second_cuts: bool) -> None:
-        self.participated = np.zeros((worlds, clients), bool)
-        self.absence, self.experience = np.zeros((worlds, clients)), np.zeros((worlds, clients))
-        self.aggregation_ratio, self.latency_s = np.zeros(worlds), np.zeros(worlds)
-        self.second_cut = np.zeros(worlds, np.int64)
-        self._second_cuts = second_cuts
+    @classmethod
+    def empty(cls, worlds: int, clients: int) -> Self:
+        """Before the first round."""
+        return cls(
+            participated=np.zeros((worlds, clients), bool),
+            absence=np.zeros((worlds, clients)),
+            experience=np.zeros((worlds, clients)),
+            aggregation_ratio=np.zeros(worlds),
+            latency_s=np.zeros(worlds),
+            second_cut=np.zeros(worlds, np.int64),
+            elapsed_s=np.zeros(worlds),
+            reached=np.zeros(worlds, bool),
+            first_reached=np.zeros(worlds, bool),
+            terminated=np.zeros(worlds, bool),
+            truncated=np.zeros(worlds, bool),
+        )
 
-    def forget(self, which: Sequence[int] | Ints) -> None:
+    def forget(self, which: Ints) -> None:
         """Starts episodes in the worlds with these indices."""
-        self.participated[which], self.absence[which], self.experience[which] = False, 0.0, 0.0
-        self.aggregation_ratio[which], self.latency_s[which], self.second_cut[which] = 0.0, 0.0, 0
+        _forget(self, which)
 
-    def remember(self, cost: RoundCost, decision: Decision) -> None:
-        """Adds a round of every world."""
-        participants = cost.participants
-        self.participated[:], self.latency_s[:] = participants, cost.latency_s
-        self.aggregation_ratio[:] = decision.aggregation_ratio
-        self.experience += participants
-        self.absence += 1.0
-        self.absence[participants] = 0.0
-        if self._second_cuts:
-            trained = participants.any(1)
-            cut = np.maximum(decision.second_cut, decision.cut_layer)
-            self.second_cut[trained] = cut[trained]
+    def remember(
+        self, number: Ints, cost: RoundCost, aggregation_ratio: Floats, outcome: RoundOutcome, limits: "Limits"
+    ) -> None:
+        """Adds a round of every world, but for its second cut.
+
+        Args:
+            number: [N] rounds of the episodes, this one included.
+            cost: Of the round.
+            aggregation_ratio: [N] phi.
+            outcome: Of the round.
+            limits: Of the scenario.
+        """
+        accuracy, evaluated = outcome.accuracy, outcome.evaluated
+        _remember(self, limits, number, cost.participants, cost.latency_s, aggregation_ratio, accuracy, evaluated)
+
+    def remember_second_cut(self, participants: Bools, decision: Decision) -> None:
+        """Adds the second cuts of a round, where they are decided."""
+        trained = participants.any(1)
+        self.second_cut[trained] = np.maximum(decision.second_cut, decision.cut_layer)[trained]
+
+
+class Limits(NamedTuple):
+    """When episodes end."""
+
+    target_accuracy: float
+    stop_at_target: bool
+    max_rounds: int
+    time_budget_s: float
+
+    @classmethod
+    def of(cls, episode: Episode) -> Self:
+        """Of a scenario."""
+        return cls(episode.target_accuracy, episode.stop_at_target, episode.max_rounds, episode.time_budget_s)
+
+
+@kernel(NO_REFCOUNT)
+def _forget(history: History, which: Ints) -> None:
+    for n in which:
+        for i in range(history.absence.shape[1]):
+            history.participated[n, i] = False
+            history.absence[n, i] = history.experience[n, i] = 0.0
+        history.aggregation_ratio[n] = history.latency_s[n] = history.elapsed_s[n] = 0.0
+        history.second_cut[n] = 0
+        history.reached[n] = history.first_reached[n] = history.terminated[n] = history.truncated[n] = False
+
+
+@kernel(NO_REFCOUNT)
+def _remember(
+    history: History,
+    limits: Limits,
+    number: Ints,
+    participants: Bools,
+    latency_s: Floats,
+    aggregation_ratio: Floats,
+    accuracy: Floats,
+    evaluated: Bools,
+) -> None:
+    """An episode ends where the target is reached in time, or when its rounds or its time are spent."""
+    for n in range(participants.shape[0]):
+        for i in range(participants.shape[1]):
+            took_part = participants[n, i]
+            history.participated[n, i] = took_part
+            history.experience[n, i] += 1.0 if took_part else 0.0
+            history.absence[n, i] = 0.0 if took_part else history.absence[n, i] + 1.0
+        history.aggregation_ratio[n], history.latency_s[n] = aggregation_ratio[n], latency_s[n]
+        history.elapsed_s[n] += latency_s[n]
+        in_time = history.elapsed_s[n] <= limits.time_budget_s
+        reaches = in_time and evaluated[n] and accuracy[n] >= limits.target_accuracy
+        history.first_reached[n] = reaches and not history.reached[n]
+        history.reached[n] |= reaches
+        spent = number[n] >= limits.max_rounds or history.elapsed_s[n] >= limits.time_budget_s
+        history.terminated[n] = reaches and limits.stop_at_target
+        history.truncated[n] = spent and not history.terminated[n]

@@ -28,8 +28,8 @@ def of_worlds(info: Info, which: Ints) -> Info:
 
 
 def joined(infos: Sequence[Info]) -> Info:
-    """The information of all, one after the other."""
-    return infos[0] if len(infos) == 1 else _map(lambda *values: np.concatenate(values), *infos)
+    """The information of all, one after the other, as arrays of its own."""
+    return _map(lambda *values: np.concatenate(values), *infos)
 
 
 def only(info: Info, marked: Bools) -> Info:

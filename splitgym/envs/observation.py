@@ -1,6 +1,6 @@
 """What a policy sees: the believed state as numbers between 0 and 1."""
 
-from math import log, log2, sqrt
+from math import log, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from splitgym.envs.features import INDEX, SHIPPED, STANDARD, Feature, Observatio
 from splitgym.inputs import InputError
 from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 from splitgym.scenario import Scenario
+from splitgym.timing.rates import shannon_rate
 from splitgym.types import RoundState, SystemParameters
 
 HALF_EFFICIENCY = 4.0
@@ -120,6 +121,7 @@ class ObservationCodec:
             noise_psd_w_per_hz=system.noise_psd_w_per_hz,
             cut_layers=system.cut_layers,
         )
+        self._room = np.zeros(classes), np.zeros(system.subchannels)
         self.features = features_of(asked, scenario, subchannel_estimates)
         self._first = np.full(len(SHIPPED), HIDDEN)
         self._own: list[tuple[Feature, int, int]] = []
@@ -143,7 +145,7 @@ class ObservationCodec:
         """
         observed = np.zeros((len(which), len(self.names)), np.float32)
         believed = Believed(*(getattr(state, name) for name in Believed._fields))
-        _observe(observed, np.empty(state.class_share.shape[2]), which, self._first, self._scales, believed)
+        _observe(observed, *self._room, which, self._first, self._scales, believed)
         for feature, start, stop in self._own:
             observed[:, start:stop] = _own_values(feature, state, stop - start)[which]
         return observed
@@ -182,13 +184,20 @@ def _show(row: NDArray[np.float32], first: Ints, feature: int, place: int, value
 
 @kernel(NO_REFCOUNT)
 def _observe(
-    observed: NDArray[np.float32], rarity: Floats, which: Ints, first: Ints, scales: Scales, state: Believed
+    observed: NDArray[np.float32],
+    rarity: Floats,
+    efficiency: Floats,
+    which: Ints,
+    first: Ints,
+    scales: Scales,
+    state: Believed,
 ) -> None:
     """The observations of the worlds `which`, into zeros.
 
     Args:
         observed: [W, observation] filled.
         rarity: [K] workspace.
+        efficiency: [M] workspace.
         which: [W].
         first: [F] first entry of each shipped feature, or HIDDEN.
         scales: Of all worlds.
@@ -205,19 +214,32 @@ def _observe(
         fill_rarity(rarity, state.class_share[n], state.data_share[n], state.experience[n])
         for i in range(state.present.shape[1]):
             if state.present[n, i]:
-                _show_channel(observed[index], first, state.channel_gain[n, i], snr, i)
+                _show_channel(observed[index], first, state.channel_gain[n, i], efficiency, snr, i)
                 _show_client(observed[index], rarity, first, scales, state, n, i, count)
         _show_cell(observed[index], first, scales, state, n)
 
 
-@kernel(INLINED)
-def _show_channel(row: NDArray[np.float32], first: Ints, gain: Floats, snr: float, i: int) -> None:
-    """Client i's spectral efficiency, [M] gains times the SNR of the power budget spread over the whole band."""
+@kernel(INLINED, fastmath=True)
+def _show_channel(row: NDArray[np.float32], first: Ints, gain: Floats, efficiency: Floats, snr: float, i: int) -> None:
+    """Client i's spectral efficiency, [M] gains times the SNR of the power budget spread over the whole band.
+
+    Args:
+        row: [observation] written into.
+        first: [F].
+        gain: [M].
+        efficiency: [M] workspace.
+        snr: By which gains are multiplied.
+        i: The client.
+    """
     subchannels, total = len(gain), 0.0
     for k in range(subchannels):
-        channel = _squash(log2(1 + snr * gain[k]), HALF_EFFICIENCY)
-        total += channel
-        _show(row, first, SUBCHANNEL, i * subchannels + k, channel)
+        efficiency[k] = _squash(shannon_rate(1.0, snr * gain[k]), HALF_EFFICIENCY)
+    for k in range(subchannels):
+        total += efficiency[k]
+    if first[SUBCHANNEL] != HIDDEN:
+        shown = row[first[SUBCHANNEL] + i * subchannels : first[SUBCHANNEL] + (i + 1) * subchannels]
+        for k in range(subchannels):
+            shown[k] = efficiency[k]
     _show(row, first, CHANNEL, i, total / subchannels)
 
 

@@ -76,6 +76,11 @@ class Reward:
     function: Callable[[Round], Floats] | None = None
     """Instead of the sum."""
 
+    @property
+    def is_own(self) -> bool:
+        """Whether any part of it is not of the package."""
+        return self.function is not None or any(term not in SHIPPED for term in self.terms)
+
     def terms_of(self, played: Round) -> dict[str, Floats]:
         """The unweighted terms of a round, [N] each."""
         return {term.name: np.asarray(term.of(played)) for term in self.terms}

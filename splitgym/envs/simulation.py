@@ -100,26 +100,23 @@ class Simulation:
             scenario, self.world.system, classes, self.actions.decides_subchannels, settings.observation
         )
         self._reward = reward_of(settings.reward)
-        self._reached = np.zeros(worlds, bool)
+        # Rewards of one's own may look at the timeline, as frames do.
+        self._timeline = settings.render_mode is not None or self._reward.is_own
         self._all = np.arange(worlds)
 
     def reset(self, rngs: Generators, which: Sequence[int] | Ints) -> None:
         """Starts episodes in the worlds with these indices (all of them at first), drawn from their generators."""
         self.world.reset(rngs, which)
-        self._reached[which] = False
 
     def play(self, decision: Decision, idle: Bools | None = None) -> Step:
         """Plays the decisions of N worlds, which must fit; idle ones, [N], play none and are to be reset."""
-        played, episode = self.world.play_unchecked(decision, idle), self.scenario.episode
-        state, outcome = self.world.state, played.outcome
-        in_time = state.elapsed_s <= episode.time_budget_s
-        reached = in_time & outcome.evaluated & (outcome.accuracy >= episode.target_accuracy)
-        terminated = reached & episode.stop_at_target
-        spent = (state.round >= episode.max_rounds) | (state.elapsed_s >= episode.time_budget_s)
-        played = played._replace(first_reached=reached & ~self._reached)
+        played = self.world.play_unchecked(decision, idle, self._timeline)
         terms = self._reward.terms_of(played)
-        self._reached = self._reached | reached
-        return Step(played, self._reward.total(played, terms), terminated, spent & ~terminated, terms)
+        # Episodes that start in the same step write into the arrays of the round.
+        ends = played.terminated.copy(), played.truncated.copy()
+        step = Step(played, self._reward.total(played, terms), *ends, terms)
+        self.world.advance()
+        return step
 
     def observe(self, which: Ints | None = None) -> NDArray[np.float32]:
         """[N, observation]; of the worlds with these indices only, if given."""

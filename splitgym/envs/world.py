@@ -12,15 +12,15 @@ import numpy as np
 from splitgym import data, models
 from splitgym.allocation.legalise import legalise_unchecked
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.envs.history import History
+from splitgym.envs.history import History, Limits
 from splitgym.frameworks import Framework, PlanGrid, Program, Workload
 from splitgym.learning import learners
 from splitgym.network import Network
-from splitgym.network.family import draw_scale
-from splitgym.random import Generators, NormalBlock, NormalBuffer
+from splitgym.network.family import fill_scales
+from splitgym.random import Generators, KeyedStreams, Purpose
 from splitgym.scenario import Scenario, ScenarioError
 from splitgym.timing import RoundCost
-from splitgym.timing.cost import round_cost_unchecked
+from splitgym.timing.cost import Clock, round_cost_unchecked
 from splitgym.types import Decision, RoundOutcome, RoundState, SystemParameters
 
 MANY_GAINS = 1_000_000
@@ -30,7 +30,7 @@ GAIN_MB = 160e-6
 
 
 class Round(NamedTuple):
-    """A round that has been played, in N worlds."""
+    """A round that has been played, in N worlds. Later rounds write into its arrays."""
 
     decision: Decision
     """As it was carried out: within the power budgets."""
@@ -44,13 +44,17 @@ class Round(NamedTuple):
     """What the round ran on."""
     first_reached: Bools
     """[N] whether the round reached the target accuracy in time, for the first time in the episode."""
+    terminated: Bools
+    """[N] whether that ended the episode."""
+    truncated: Bools
+    """[N] whether the budget of rounds or of time ended it."""
 
 
 class World:
     """N worlds at once: `state` is what the scheduler believes, `truth` what the next round will run on.
 
-    World i depends on its own generator and decisions only, to the bit. The arrays of `state` and `truth` are valid
-    until the next call; treat them as read-only.
+    World i depends on its own generator and decisions only, to the bit. The arrays of `state`, `truth` and `outcome`
+    are made once, and later rounds write into them; treat them as read-only.
 
     Args:
         scenario: The worlds' description.
@@ -58,6 +62,10 @@ class World:
         learner: "train" or "surrogate".
         worlds: N.
         device: Where to train; None: cuda if there is one.
+
+    Attributes:
+        state: What the scheduler may believe at the start of the round.
+        truth: What the round will run on.
     """
 
     def __init__(
@@ -77,15 +85,16 @@ class World:
         self.scenario = scenario
         self.framework = framework
         self.system = system_of(scenario, framework)
+        self._limits = Limits.of(scenario.episode)
         self._learner = learners(learner, scenario, framework, worlds, device)
         self._network = Network(scenario, worlds)
-        self._normals = NormalBuffer(worlds, self._network.numbers_per_round + self._learner.normals_per_round)
+        self._clock = Clock(self.system, worlds, scenario.clients.count, timeline=False)
+        self._keyed = KeyedStreams(worlds)
         self._server_hz = np.full(worlds, scenario.server.compute_hz)
-        self._state: RoundState | None = None
-        self._truth: RoundState | None = None
-        self._history = History(worlds, scenario.clients.count, self.system.program.plans.second_cuts > 1)
-        self._round = np.zeros(worlds, np.int64)
-        self._elapsed_s = np.zeros(worlds)
+        self._history = History.empty(worlds, scenario.clients.count)
+        cell = self._network
+        self.state = self._seen(cell.believed_channel_gain, cell.believed_client_hz, cell.believed_available)
+        self.truth = self._seen(cell.channel_gain, cell.client_hz, cell.available)
 
     def reset(self, rngs: Generators, which: Sequence[int] | Ints) -> None:
         """Starts episodes: new cells, new partitions of the data, new weights; those of world i drawn from `rngs[i]`.
@@ -94,35 +103,15 @@ class World:
             rngs: One generator per world.
             which: Indices of the worlds; all of them at first.
         """
-        own = [rngs[i] for i in which]
-        for i, rng in zip(which, own, strict=True):
-            self._normals.follow(i, rng)
-        family = self.scenario.family
-        varied, cell, learner = family.dirichlet_alpha is not None, self._network, self._learner
-        numbers = NormalBlock.draw(own, cell.numbers_per_reset + varied + learner.normals_per_reset)
-        cell.reset(numbers, which)
-        clients = cell.present[which].sum(1)
-        alpha = draw_scale(numbers, family.dirichlet_alpha, self.scenario.task.dirichlet_alpha)
-        learner.reset(which, own, clients, alpha, numbers.take((learner.normals_per_reset,)))
+        which = np.asarray(which)
+        own, streams = [rngs[i] for i in which.tolist()], self._keyed.streams
+        self._keyed.begin_episodes(which, own)
+        self._network.reset(streams, which)
+        clients, alpha = self._network.present[which].sum(1), np.full(len(which), self.scenario.task.dirichlet_alpha)
+        if self.scenario.family.dirichlet_alpha is not None:
+            fill_scales(which, streams, int(Purpose.SKEW), self.scenario.family.dirichlet_alpha, alpha, np.zeros(4))
+        self._learner.reset(which, own, streams, clients, alpha)
         self._history.forget(which)
-        self._round[which], self._elapsed_s[which] = 0, 0.0
-        self._state = self._truth = None
-
-    @property
-    def state(self) -> RoundState:
-        """What the scheduler may believe at the start of the round."""
-        if self._state is None:
-            cell = self._network
-            self._state = self._seen(cell.believed_channel_gain, cell.believed_client_hz, cell.believed_available)
-        return self._state
-
-    @property
-    def truth(self) -> RoundState:
-        """What the round will run on."""
-        if self._truth is None:
-            cell = self._network
-            self._truth = self._seen(cell.channel_gain, cell.client_hz, cell.available)
-        return self._truth
 
     @property
     def position_m(self) -> Floats:
@@ -145,35 +134,43 @@ class World:
         Args:
             decision: Of N worlds.
 
+        Returns:
+            The round, with arrays of its own.
+
         Raises:
             InputError: a field of the decision does not fit; then nothing has moved.
         """
-        for world in range(len(self._elapsed_s)):
+        for world in range(len(self._server_hz)):
             decision.world(world).check(self.truth.world(world))
-        return self.play_unchecked(decision)
+        played = deepcopy(self.play_unchecked(decision, timeline=True), {id(self.system): self.system})
+        self.advance()
+        return played
 
-    def play_unchecked(self, decision: Decision, idle: Bools | None = None) -> Round:
-        """As `play`, with decisions that are known to fit.
+    def play_unchecked(self, decision: Decision, idle: Bools | None = None, timeline: bool = False) -> Round:
+        """Plays one round in every world, up to where `advance` goes on to the next one.
 
         Args:
-            decision: Of N worlds.
-            idle: [N] worlds that play none and are reset next: no client works there, and what they draw stays.
+            decision: Of N worlds, known to fit.
+            idle: [N] worlds that play none and are reset next: no client works there.
+            timeline: Whether the cost tells when each client was busy with what.
         """
-        truth = self.truth
+        truth, learner = self.truth, self._learner
         if idle is not None:
             decision = replace(decision, selected=decision.selected & ~idle[:, None])
         decision, projected = legalise_unchecked(decision, truth)
-        cost = round_cost_unchecked(truth, decision)
-        before = self._learner.outcome
-        numbers = self._normals.next(idle)
-        self._network.advance(numbers, cost.latency_s)
-        normals = numbers.take((self._learner.normals_per_round,))
-        self._learner.round(decision, cost.participants, normals)
-        self._history.remember(cost, decision)
-        self._round += 1
-        self._elapsed_s += cost.latency_s
-        self._state = self._truth = None
-        return Round(decision, projected, cost, before, self._learner.outcome, truth, np.zeros(len(projected), bool))
+        cost = round_cost_unchecked(truth, decision) if timeline else self._clock.cost(truth, decision)
+        number, history = self._keyed.streams.round, self._history
+        number += 1
+        learner.round(decision, cost.participants, self._keyed.streams)
+        history.remember(number, cost, decision.aggregation_ratio, learner.outcome, self._limits)
+        if self.system.program.plans.second_cuts > 1:
+            history.remember_second_cut(cost.participants, decision)
+        ends = history.first_reached, history.terminated, history.truncated
+        return Round(decision, projected, cost, learner.before, learner.outcome, truth, *ends)
+
+    def advance(self) -> None:
+        """Goes on from the end of a round to the start of the next one."""
+        self._network.advance(self._keyed.streams, self._history.latency_s)
 
     def fork(self) -> "World":
         """A copy that goes its own way: what is played in it would happen here too, to the bit."""
@@ -192,8 +189,8 @@ class World:
             class_share=self._learner.class_share,
             client_loss=outcome.client_loss,
             accuracy=outcome.accuracy,
-            round=self._round,
-            elapsed_s=self._elapsed_s,
+            round=self._keyed.streams.round,
+            elapsed_s=history.elapsed_s,
             cut_layer=outcome.cut_layer,
             client_cut_layer=outcome.client_cut_layer,
             available=available,

@@ -1,6 +1,5 @@
 """The learners to choose from, and what the worlds ask of them."""
 
-from collections.abc import Sequence
 from typing import Protocol
 
 from splitgym.arrays import Bools, Floats, Ints
@@ -9,7 +8,7 @@ from splitgym.learning.learner import training_device
 from splitgym.learning.real import RealLearners
 from splitgym.learning.surrogate import Surrogate
 from splitgym.parts import suggest
-from splitgym.random import Generators
+from splitgym.random import Generators, Streams
 from splitgym.scenario import Scenario, ScenarioError
 from splitgym.types import Decision, RoundOutcome
 
@@ -20,46 +19,34 @@ LEARNERS = ("train", "surrogate")
 class Learners(Protocol):
     """What learns in N worlds."""
 
-    normals_per_reset: int
-    """Standard normal numbers that a world needs for the start of an episode."""
-    normals_per_round: int
-    """Standard normal numbers that a world needs for a round."""
     data_share: Floats
     """[N, C] share of all training samples; 0 for clients that are absent from an episode."""
     class_share: Floats
     """[N, C, K] share of each class in a client's samples; 0 for absent clients."""
+    outcome: RoundOutcome
+    """What the last round taught, with a leading axis N; later rounds write into its arrays."""
+    before: RoundOutcome
+    """The outcome of the round before, likewise."""
 
-    @property
-    def outcome(self) -> RoundOutcome:
-        """What the last round taught, with a leading axis N; its arrays stay as they are."""
-        ...
-
-    def reset(
-        self,
-        which: Sequence[int] | Ints,
-        rngs: Generators,
-        clients: Ints,
-        dirichlet_alpha: Floats,
-        normals: Floats,
-    ) -> None:
+    def reset(self, which: Ints, rngs: Generators, streams: Streams, clients: Ints, dirichlet_alpha: Floats) -> None:
         """Begins episodes in some worlds.
 
         Args:
             which: [W] indices of the worlds.
-            rngs: One generator for each of them, from which everything else is drawn.
+            rngs: One generator for each of them.
+            streams: Of N worlds.
             clients: [W] how many of the C clients there are; the last ones are absent.
             dirichlet_alpha: [W] concentrations of partition='dirichlet'.
-            normals: [W, normals_per_reset] standard normal numbers.
         """
         ...
 
-    def round(self, decision: Decision, participants: Bools, normals: Floats) -> None:
+    def round(self, decision: Decision, participants: Bools, streams: Streams) -> None:
         """Learns a round in every world.
 
         Args:
             decision: Of N worlds.
             participants: [N, C] which clients really take part.
-            normals: [N, normals_per_round] standard normal numbers.
+            streams: Of N worlds.
         """
         ...
 

@@ -1,6 +1,5 @@
 """Real learners of N worlds at once."""
 
-from collections.abc import Sequence
 from dataclasses import fields, replace
 
 import numpy as np
@@ -10,7 +9,7 @@ from splitgym import data
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks import Framework
 from splitgym.learning.learner import Learner, training_device
-from splitgym.random import Generators
+from splitgym.random import Generators, Streams
 from splitgym.scenario import Family, Scenario
 from splitgym.types import Decision, RoundOutcome
 
@@ -27,43 +26,33 @@ class RealLearners:
     Attributes:
         data_share: [N, C] share of all training samples; 0 for clients that are absent from an episode.
         class_share: [N, C, K] share of each class in a client's samples; 0 for absent clients.
-        outcome: What the last round taught, with a leading axis N.
+        outcome: What the last round taught, with a leading axis N; later rounds write into its arrays.
+        before: The outcome of the round before, likewise.
         learners: The learner of each world.
     """
-
-    normals_per_reset = normals_per_round = 0
-    """Standard normal numbers that a world needs; training has torch's."""
 
     def __init__(self, scenario: Scenario, framework: Framework, worlds: int, device: str | None = None) -> None:
         self._scenario, self._framework, self._device = scenario, framework, training_device(device)
         # A relative path shall mean the same file in whatever folder Python runs later.
         self._dimensions, self._dataset = data.dimensions(scenario.task.dataset), data.located(scenario.task.dataset)
         self.learners: list[Learner | None] = [None] * worlds
-        self._outcomes: list[RoundOutcome | None] = [None] * worlds
         clients, (_, classes) = scenario.clients.count, self._dimensions
         self.data_share, self.class_share = np.zeros((worlds, clients)), np.zeros((worlds, clients, classes))
-        self.outcome: RoundOutcome
+        self.outcome, self.before = (RoundOutcome.empty(worlds, clients) for _ in range(2))
 
-    def reset(
-        self,
-        which: Sequence[int] | Ints,
-        rngs: Generators,
-        clients: Ints,
-        dirichlet_alpha: Floats,
-        normals: Floats,
-    ) -> None:
+    def reset(self, which: Ints, rngs: Generators, streams: Streams, clients: Ints, dirichlet_alpha: Floats) -> None:
         """Begins episodes in some worlds, with data and weights drawn from their generators.
 
         Args:
             which: [W] indices of the worlds.
             rngs: One generator for each of them.
+            streams: Not used.
             clients: [W] how many of the C clients there are; the last ones are absent.
             dirichlet_alpha: [W] concentrations of partition='dirichlet'.
-            normals: Not used.
         """
         for world, rng, count, alpha in zip(which, rngs, clients.tolist(), dirichlet_alpha.tolist(), strict=True):
             self._begin(world, rng, count, alpha)
-        self._stack()
+        self._remember(which)
 
     def _begin(self, world: int, rng: np.random.Generator, clients: int, dirichlet_alpha: float) -> None:
         """Makes the learner of one world.
@@ -93,39 +82,32 @@ class RealLearners:
         self.class_share[world, :clients] = learner.class_counts / learner.class_counts.sum(1, keepdims=True)
         self._put(world, learner.outcome)
 
-    def round(self, decision: Decision, participants: Bools, normals: Floats) -> None:
+    def round(self, decision: Decision, participants: Bools, streams: Streams) -> None:
         """Trains a round in every world.
 
         Args:
             decision: Of N worlds.
             participants: [N, C] which clients really take part.
-            normals: Not used.
+            streams: Not used.
         """
+        self._remember(slice(None))
         for world, learner in enumerate(self.learners):
             assert learner is not None, "reset all worlds first"
             one, clients = decision.world(world), len(learner.data_share)
             cut = one.cut_layer[:clients] if one.cut_by_client else one.cut_layer
             own = replace(one, cut_layer=cut, selected=participants[world, :clients], cluster=one.cluster[:clients])
             self._put(world, learner.round(own))
-        self._stack()
+
+    def _remember(self, which: Ints | slice) -> None:
+        """Keeps the outcomes of some worlds as those of the round before."""
+        for field in fields(RoundOutcome):
+            getattr(self.before, field.name)[which] = getattr(self.outcome, field.name)[which]
 
     def _put(self, world: int, outcome: RoundOutcome) -> None:
         """Keeps the outcome of a world, with all C clients."""
-        absent = self._scenario.clients.count - len(outcome.client_loss)
-        if absent > 0:
-            outcome = replace(
-                outcome,
-                client_loss=self._padded(outcome.client_loss),
-                client_accuracy=self._padded(outcome.client_accuracy),
-                client_cut_layer=self._padded(outcome.client_cut_layer),
-            )
-        self._outcomes[world] = outcome
-
-    def _stack(self) -> None:
-        """Makes one outcome of all."""
-        self.outcome = RoundOutcome(
-            **{f.name: np.array([getattr(one, f.name) for one in self._outcomes]) for f in fields(RoundOutcome)}
-        )
+        for field in fields(RoundOutcome):
+            value = getattr(outcome, field.name)
+            getattr(self.outcome, field.name)[world] = self._padded(value) if np.ndim(value) else value
 
     def _padded(self, values: NDArray) -> NDArray:
         """[C] values of the clients there are, 0 for the others."""

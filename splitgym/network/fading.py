@@ -2,69 +2,49 @@
 
 from math import sqrt
 
-import numpy as np
-
 from splitgym.arrays import Bools, Floats
-from splitgym.kernels import NO_REFCOUNT, kernel
-from splitgym.network.worlds import gauss_markov
-from splitgym.random import Generators, NormalBlock, standard_normal
-from splitgym.scenario import Radio
+from splitgym.kernels import INLINED, kernel
+from splitgym.kernels.functions import EXACT_ENOUGH
 
 
-def numbers_per_round(radio: Radio, clients: int) -> int:
-    """Standard normal numbers that a world's fading needs for a round."""
-    return 0 if radio.fading == "none" else 2 * clients * radio.subchannels
+@kernel(INLINED, fastmath=EXACT_ENOUGH)
+def mix(values: Floats, new: Floats, correlation: float) -> None:
+    """The next values of stationary first-order processes: x' = rho x + sqrt(1 - rho^2) w, w standard normal.
 
-
-def draw_scatter(rngs: Generators | NormalBlock, radio: Radio, clients: int) -> Floats:
-    """Draws the scattered part of the coefficients.
-
-    Returns:
-        [N, 2, C, M] in-phase and quadrature components, standard normal (M = 0 where the scenario has no fading).
+    Args:
+        values: [n] of unit variance, changed.
+        new: [n] at least, standard normal.
+        correlation: rho in [-1, 1].
     """
-    subchannels = 0 if radio.fading == "none" else radio.subchannels
-    return standard_normal(rngs, (2, clients, subchannels))
+    innovation = sqrt(1.0 - correlation * correlation)
+    for k in range(values.shape[0]):
+        values[k] = correlation * values[k] + innovation * new[k]
 
 
-def next_scatter(rngs: Generators | NormalBlock, radio: Radio, scatter: Floats) -> Floats:
-    """The scattered part one round later, [N, 2, C, M]: first-order autoregression with `fading_correlation`."""
-    return gauss_markov(rngs, scatter, radio.fading_correlation)
-
-
-def faded_gain(radio: Radio, large_scale_gain: Floats, scatter: Floats, line_of_sight: Bools) -> Floats:
+@kernel(INLINED, fastmath=EXACT_ENOUGH)
+def fill_gain(large_scale_gain: Floats, scatter: Floats, line_of_sight: Bools, factor: float, gain: Floats) -> None:
     """Large-scale gain times |h|^2 of h = sqrt(K / (K+1)) + sqrt(1 / (K+1)) CN(0, 1); K = 0 without line of sight.
 
     The dominant path keeps its phase over the episode. That phase is taken as 0: the scatter is circularly symmetric,
     so another phase would not change the law of |h|^2, whose mean is 1.
 
     Args:
-        radio: Kind of fading and Rician factor.
-        large_scale_gain: [N, C] linear.
-        scatter: [N, 2, C, M] standard normal components.
-        line_of_sight: [N, C].
-
-    Returns:
-        [N, C, M] linear power gain.
+        large_scale_gain: [C] linear.
+        scatter: [2, C, M] standard normal in-phase and quadrature components; M = 0: there is no fading.
+        line_of_sight: [C].
+        factor: K with line of sight.
+        gain: [C, M] linear power gain, filled.
     """
-    if radio.fading == "none":
-        return np.repeat(large_scale_gain[..., None], radio.subchannels, axis=2)
-    rician_factor = 10 ** (radio.rician_factor_db / 10) if radio.fading == "rician" else 0.0
-    gain = np.empty((len(scatter), *scatter.shape[2:]))
-    _fill_gain(large_scale_gain, scatter, line_of_sight, rician_factor, gain)
-    return gain
-
-
-@kernel(NO_REFCOUNT)
-def _fill_gain(
-    large_scale_gain: Floats, scatter: Floats, line_of_sight: Bools, rician_factor: float, gain: Floats
-) -> None:
-    """As `faded_gain`, with K for the links with line of sight, into [N, C, M]."""
-    worlds, _, clients, subchannels = scatter.shape
-    for n in range(worlds):
-        for i in range(clients):
-            factor = rician_factor if line_of_sight[n, i] else 0.0
-            dominant, deviation = sqrt(factor / (factor + 1)), sqrt(0.5 / (factor + 1))
-            for k in range(subchannels):
-                in_phase = dominant + deviation * scatter[n, 0, i, k]
-                quadrature = deviation * scatter[n, 1, i, k]
-                gain[n, i, k] = large_scale_gain[n, i] * (in_phase * in_phase + quadrature * quadrature)
+    clients, subchannels = gain.shape
+    fades = scatter.shape[2] > 0
+    for i in range(clients):
+        own, large = gain[i], large_scale_gain[i]
+        if not fades:
+            own[:] = large
+            continue
+        k_factor = factor if line_of_sight[i] else 0.0
+        dominant, deviation = sqrt(k_factor / (k_factor + 1.0)), sqrt(0.5 / (k_factor + 1.0))
+        real, imaginary = scatter[0, i], scatter[1, i]
+        for k in range(subchannels):
+            in_phase, quadrature = dominant + deviation * real[k], deviation * imaginary[k]
+            own[k] = large * (in_phase * in_phase + quadrature * quadrature)

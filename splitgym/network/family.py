@@ -1,31 +1,39 @@
 """What an episode draws for itself: one value for each world from a range of the scenario."""
 
-import numpy as np
+from math import log
 
 from splitgym.arrays import Floats, Ints
-from splitgym.random import Generators, NormalBlock, uniform
-from splitgym.scenario import Range
+from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
+from splitgym.kernels.functions import exp
+from splitgym.random import Streams, fill_uniforms
 
 
-def draw_value(rngs: Generators | NormalBlock, between: Range | None, otherwise: float) -> Floats:
-    """[N] values, uniform in the range; `otherwise` (and nothing drawn) without one."""
-    if between is None:
-        return np.full(len(rngs), otherwise)
+@kernel(INLINED)
+def value_between(between: tuple[float, float], chance: float) -> float:
+    """Uniform in the range, by a uniform number in (0, 1)."""
     lowest, highest = between
-    return lowest + (highest - lowest) * uniform(rngs, ())
+    return lowest + (highest - lowest) * chance
 
 
-def draw_scale(rngs: Generators | NormalBlock, between: Range | None, otherwise: float) -> Floats:
-    """[N] values, log-uniform in the range; `otherwise` (and nothing drawn) without one."""
-    if between is None:
-        return np.full(len(rngs), otherwise)
+@kernel(INLINED)
+def scale_between(between: tuple[float, float], chance: float) -> float:
+    """Log-uniform in the range, by a uniform number in (0, 1)."""
     lowest, highest = between
-    return np.minimum(lowest * (highest / lowest) ** uniform(rngs, ()), highest)
+    return min(max(lowest * exp(log(highest / lowest) * chance), lowest), highest)
 
 
-def draw_count(rngs: Generators | NormalBlock, between: tuple[int, int] | None, otherwise: int) -> Ints:
-    """[N] whole numbers, uniform in the range, both ends included; `otherwise` (and nothing drawn) without one."""
-    if between is None:
-        return np.full(len(rngs), otherwise)
+@kernel(INLINED)
+def count_between(between: tuple[int, int], chance: float) -> int:
+    """A whole number, uniform in the range, both ends included, by a uniform number in (0, 1)."""
     fewest, most = between
-    return fewest + (uniform(rngs, ()) * (most - fewest + 1)).astype(np.int64)
+    return min(fewest + int(chance * (most - fewest + 1)), most)
+
+
+@kernel(NO_REFCOUNT)
+def fill_scales(
+    which: Ints, streams: Streams, purpose: int, between: tuple[float, float], scales: Floats, numbers: Floats
+) -> None:
+    """[W] values of the worlds `which`, log-uniform in the range; [4] workspace."""
+    for w, n in enumerate(which):
+        fill_uniforms(streams, n, purpose, 1, numbers)
+        scales[w] = scale_between(between, numbers[0])

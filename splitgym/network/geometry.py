@@ -4,24 +4,25 @@ A straight walk that is reflected at the borders keeps the uniform distribution 
 draw the clients towards the middle. And it has a closed form, so that a long round costs what a short one does.
 """
 
+from math import sqrt
+
 import numpy as np
 
 from splitgym.arrays import Floats
-from splitgym.random import Generators, NormalBlock, uniform
+from splitgym.kernels import INLINED, kernel
+from splitgym.kernels.functions import EXACT_ENOUGH, turn
 
 TANGENT = 1 - 1e-12
 """A walk along the outer border would be all reflections; this share of the radius is the nearest to it we allow."""
 
 
-def place(rngs: Generators | NormalBlock, min_distance_m: float, radius_m: Floats, clients: int) -> Floats:
-    """Draws positions uniformly over the area of the ring [min_distance_m, radius_m], with a radius for each world [N].
-
-    Returns:
-        [N, C, 2] positions, m, with the base station in the origin.
-    """
-    share = uniform(rngs, (2, clients))
-    inner, outer = min_distance_m**2, radius_m[:, None] ** 2
-    return _at(np.sqrt(inner + share[:, 0] * (outer - inner)), 2 * np.pi * share[:, 1])
+@kernel(INLINED, fastmath=EXACT_ENOUGH)
+def place(min_distance_m: float, radius_m: float, chance: float, direction: float) -> tuple[float, float]:
+    """A position, m, uniform over the area of the ring [min_distance_m, radius_m], by two uniform numbers in (0, 1)."""
+    inner = min_distance_m * min_distance_m
+    distance_m = sqrt(inner + chance * (radius_m * radius_m - inner))
+    cosine, sine = turn(direction - 0.5)
+    return distance_m * cosine, distance_m * sine
 
 
 def ground_distance_m(position_m: Floats) -> Floats:

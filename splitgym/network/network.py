@@ -1,34 +1,24 @@
 """The cell that everybody uses: channels, devices and knowledge of N worlds, round after round."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.network import channel, devices, knowledge
-from splitgym.network.channel import Channel, first_channel, next_channel
-from splitgym.network.devices import Devices, first_devices, next_devices
-from splitgym.network.knowledge import Belief, first_belief, next_belief
-from splitgym.network.worlds import put
-from splitgym.random import Generators, NormalBlock
+from splitgym.network.geometry import ground_distance_m, walk
+from splitgym.network.path_loss import line_of_sight_probability, path_loss_db, shadowing_deviation_db
+from splitgym.network.shadowing import next_shadow
+from splitgym.network.state import ALWAYS, PROBABILISTIC, NetworkState, parameters_of
+from splitgym.network.worlds import advance_worlds, begin_channels, draw_cells
+from splitgym.random import Purpose, Streams, fill_normals_of_worlds, room_for
 from splitgym.scenario import Scenario
 
 
-@dataclass(frozen=True)
-class _Round:
-    """All that changes, at the start of a round; replaced as a whole, never written into."""
-
-    channel: Channel
-    devices: Devices
-    belief: Belief
-
-
 class Network:
-    """The wireless cell of N worlds at once; world i depends on generator i only, to the bit.
+    """The wireless cell of N worlds at once; world i depends on its own stream only, to the bit.
 
     After `reset` and `advance` the attributes hold truth and belief of the coming round. Treat their arrays as
-    read-only; they are valid until the next call. A copy (`copy.deepcopy`, pickle) goes its own way.
+    read-only; later calls write into the same ones. A copy (`copy.deepcopy`, pickle) goes its own way.
 
     Args:
         scenario: What world.
@@ -44,126 +34,131 @@ class Network:
             raise ValueError(f"worlds = {worlds} must be at least 1")
         self.scenario = scenario
         self.worlds = worlds
-        self._round: _Round | None = None
+        self._state = NetworkState.empty(scenario, worlds)
+        self._parameters = parameters_of(scenario)
+        clients = scenario.clients.count
+        self._numbers = np.zeros(room_for(max(4, 3 * clients, 2 * clients * scenario.radio.subchannels)))
+        self._begun = False
 
-    def reset(self, rngs: Generators | NormalBlock, which: Sequence[int] | Ints | None = None) -> None:
+    def reset(self, streams: Streams, which: Ints | None = None) -> None:
         """Starts new episodes.
 
         Args:
-            rngs: One generator for each of these worlds, or `numbers_per_reset` numbers.
-            which: Indices of the worlds to reset; absent: all. The first reset must be of all.
+            streams: Of N worlds, at round 0 in these.
+            which: [W] indices of the worlds to reset; absent: all. The first reset must be of all.
         """
-        worlds = self.worlds if which is None else len(which)
-        if len(rngs) != worlds:
-            raise ValueError(f"{len(rngs)} generators for {worlds} worlds to reset: give one per world")
-        if worlds == self.worlds:
-            self._round = self._first_round(rngs)
-        else:
-            put(self._now, np.asarray(which), self._first_round(rngs))
+        self._expect("streams", len(streams.key))
+        which = np.arange(self.worlds) if which is None else which
+        if not self._begun and len(which) < self.worlds:
+            raise RuntimeError("the network has no state yet: reset all worlds first")
+        state = self._state
+        draw_cells(which, state, self._parameters, streams, self._numbers)
+        distance_m = ground_distance_m(state.position_m[which])
+        state.line_of_sight[which] = self._sees(distance_m, state.sight_chance[which])
+        state.large_scale_gain[which] = self._gain(distance_m, state.line_of_sight[which], state.shadow[which])
+        begin_channels(which, state, self._parameters, streams, self._numbers)
+        self._begun = True
 
-    def advance(self, rngs: Generators | NormalBlock, elapsed_s: Floats) -> None:
+    def advance(self, streams: Streams, elapsed_s: Floats) -> None:
         """Goes on to the next round.
 
         Args:
-            rngs: One generator per world, or `numbers_per_round` numbers of each.
+            streams: Of N worlds, at the round that comes.
             elapsed_s: [N] duration of the last round, s: how long mobile clients have walked.
         """
-        elapsed_s = np.asarray(elapsed_s, dtype=np.float64)
-        if elapsed_s.shape != (self.worlds,):
-            raise ValueError(f"elapsed_s has shape {elapsed_s.shape}, not ({self.worlds},), one duration per world")
-        if len(rngs) != self.worlds:
-            raise ValueError(f"{len(rngs)} generators for {self.worlds} worlds: give one per world")
-        self._round = self._next_round(rngs, self._now, elapsed_s)
-
-    @property
-    def numbers_per_round(self) -> int:
-        """Standard normal numbers that `advance` needs for each world."""
-        scenario = self.scenario
-        return (
-            channel.numbers_per_round(scenario)
-            + devices.numbers_per_round(scenario.clients)
-            + knowledge.numbers_per_round(scenario)
-        )
-
-    @property
-    def numbers_per_reset(self) -> int:
-        """Standard normal numbers that `reset` needs for each world."""
-        scenario = self.scenario
-        return (
-            channel.numbers_at_first(scenario)
-            + devices.numbers_at_first(scenario.clients, scenario.family)
-            + knowledge.numbers_per_round(scenario)
-        )
+        self._expect("streams", len(streams.key))
+        self._expect("elapsed_s", len(elapsed_s))
+        if not self._begun:
+            raise RuntimeError("the network has no state yet: reset all worlds first")
+        if self._parameters.moves:
+            self._walk(streams, elapsed_s)
+        advance_worlds(self._state, self._parameters, streams, self._numbers)
 
     @property
     def subchannel_hz(self) -> Floats:
         """[N, M] bandwidths, Hz."""
-        return self._now.channel.subchannel_hz
+        return self._state.subchannel_hz
 
     @property
     def present(self) -> Bools:
         """[N, C] clients that belong to the episode; the others never become available."""
-        return self._now.devices.present
+        return self._state.present
 
     @property
     def channel_gain(self) -> Floats:
         """[N, C, M] linear power gain: antenna gains, path loss, shadowing and fading."""
-        return self._now.channel.gain
+        return self._state.channel_gain
 
     @property
     def client_hz(self) -> Floats:
         """[N, C] speed that other work leaves for training, cycles/s."""
-        return self._now.devices.client_hz
+        return self._state.client_hz
 
     @property
     def available(self) -> Bools:
         """[N, C] clients that are there in this round."""
-        return self._now.devices.available
+        return self._state.available
 
     @property
     def position_m(self) -> Floats:
         """[N, C, 2] positions, m, with the base station in the origin."""
-        return self._now.channel.position_m
+        return self._state.position_m
 
     @property
     def radius_m(self) -> Floats:
         """[N] radius of the cell, m."""
-        return self._now.channel.radius_m
+        return self._state.radius_m
 
     @property
     def line_of_sight(self) -> Bools:
         """[N, C] clients with line of sight; as drawn at the start of the episode, also while they move."""
-        return self._now.channel.line_of_sight
+        return self._state.line_of_sight
 
     @property
     def believed_channel_gain(self) -> Floats:
         """[N, C, M] `channel_gain` of `channel_delay_rounds` ago, times a log-normal error drawn each round."""
-        return self._now.belief.channel_gain
+        return self._state.believed_channel_gain
 
     @property
     def believed_client_hz(self) -> Floats:
         """[N, C] `client_hz` of `compute_delay_rounds` ago, cycles/s."""
-        return self._now.belief.client_hz
+        return self._state.believed_client_hz
 
     @property
     def believed_available(self) -> Bools:
         """[N, C] clients that were there in the round before; everybody in the first."""
-        return self._now.belief.available
+        return self._state.believed_available
 
-    @property
-    def _now(self) -> _Round:
-        if self._round is None:
-            raise RuntimeError("the network has no state yet: reset all worlds first")
-        return self._round
+    def _walk(self, streams: Streams, elapsed_s: Floats) -> None:
+        """Moves the clients, and what depends on where they are."""
+        state, cell = self._state, self.scenario.cell
+        state.travelled_m[:] += cell.speed_m_per_s * elapsed_s
+        before_m = state.position_m.copy()
+        state.position_m[:] = walk(
+            state.start_m, state.heading_rad, state.travelled_m, cell.min_distance_m, state.radius_m
+        )
+        if self._parameters.is_shadowed:
+            new, moved_m = np.empty_like(state.shadow), ground_distance_m(state.position_m - before_m)
+            fill_normals_of_worlds(streams, int(Purpose.SHADOWING), new, self._numbers)
+            state.shadow[:] = next_shadow(state.shadow, new, moved_m, state.line_of_sight)
+        distance_m = ground_distance_m(state.position_m)
+        state.large_scale_gain[:] = self._gain(distance_m, state.line_of_sight, state.shadow)
 
-    def _first_round(self, rngs: Generators | NormalBlock) -> _Round:
-        first = first_channel(rngs, self.scenario)
-        there = first_devices(rngs, self.scenario.clients, self.scenario.family)
-        return _Round(first, there, first_belief(rngs, self.scenario.knowledge, first, there))
+    def _sees(self, distance_m: Floats, chance: Floats) -> Any:
+        """Line of sight of clients at distances [W, C], by uniform numbers."""
+        if self._parameters.sight == PROBABILISTIC:
+            return chance < line_of_sight_probability(self.scenario.cell.path_loss, distance_m)
+        return self._parameters.sight == ALWAYS
 
-    def _next_round(self, rngs: Generators | NormalBlock, before: _Round, elapsed_s: Floats) -> _Round:
-        later = next_channel(rngs, self.scenario, before.channel, elapsed_s)
-        there = next_devices(rngs, self.scenario.clients, before.devices)
-        announced = before.devices.available
-        belief = next_belief(rngs, self.scenario.knowledge, before.belief, announced, later, there)
-        return _Round(later, there, belief)
+    def _gain(self, distance_m: Floats, line_of_sight: Bools, shadow: Floats) -> Floats:
+        """G 10^(-(PL + sigma x) / 10), [W, C], x the shadowing in standard deviations."""
+        cell, radio = self.scenario.cell, self.scenario.radio
+        loss_db = path_loss_db(cell, radio.carrier_hz, distance_m, line_of_sight)
+        if self._parameters.is_shadowed:
+            loss_db = loss_db + shadowing_deviation_db(cell.path_loss, line_of_sight) * shadow
+        gain: Floats = radio.antenna_gain * 10 ** (-loss_db / 10)
+        return gain
+
+    def _expect(self, name: str, length: int) -> None:
+        if length != self.worlds:
+            raise ValueError(f"{name} of {length} worlds, allowed: of {self.worlds}")

@@ -1,51 +1,124 @@
-"""What it takes to hold many worlds in one array: their processes, taking some out, putting them back."""
-
-from math import sqrt
-from typing import TypeVar
+"""The loops over worlds: how episodes start, and how cells go on to the next round."""
 
 import numpy as np
 
 from splitgym.arrays import Floats, Ints
-from splitgym.kernels import COMPILED, kernel
-from splitgym.random import Generators, NormalBlock, standard_normal
+from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
+from splitgym.network.devices import fill_spare_hz, speed_hz, update_available
+from splitgym.network.fading import fill_gain, mix
+from splitgym.network.family import count_between, scale_between, value_between
+from splitgym.network.geometry import place
+from splitgym.network.knowledge import disturb, fill_line, report
+from splitgym.network.state import PROBABILISTIC, NetworkState, Parameters
+from splitgym.random import Purpose, Streams, fill_normals, fill_uniforms
 
-State = TypeVar("State")
-"""A frozen dataclass of arrays with a leading axis N, or of such dataclasses."""
+FAMILY, PLACE, SIGHT = int(Purpose.FAMILY), int(Purpose.PLACE), int(Purpose.SIGHT)
+SHADOWING, FADING, SPEED = int(Purpose.SHADOWING), int(Purpose.FADING), int(Purpose.SPEED)
+LOAD, AVAILABILITY, ESTIMATE = int(Purpose.LOAD), int(Purpose.AVAILABILITY), int(Purpose.ESTIMATE)
 
 
-def gauss_markov(rngs: Generators | NormalBlock, previous: Floats, correlation: float | Floats) -> Floats:
-    """The next value of a stationary first-order process: x' = rho x + sqrt(1 - rho^2) w, w standard normal.
+@kernel(NO_REFCOUNT)
+def draw_cells(which: Ints, state: NetworkState, p: Parameters, streams: Streams, numbers: Floats) -> None:
+    """What episodes draw before path losses are known: places and devices.
 
     Args:
-        rngs: One generator per world, or the numbers of a round.
-        previous: [N, ...] values of unit variance.
-        correlation: rho in [-1, 1], one number or broadcastable to `previous`.
-
-    Returns:
-        [N, ...] values of unit variance, correlated with `previous` by rho.
+        which: [W] the worlds.
+        state: Filled there.
+        p: Of the scenario.
+        streams: Of N worlds.
+        numbers: [4 + 3 C or more] workspace.
     """
-    new = standard_normal(rngs, previous.shape[1:])
-    if isinstance(correlation, float):
-        worlds = len(previous)
-        return _mixed(previous.reshape(worlds, -1), new.reshape(worlds, -1), correlation).reshape(previous.shape)
-    mixed: Floats = correlation * previous + np.sqrt(1 - np.square(correlation)) * new
-    return mixed
+    clients = state.present.shape[1]
+    for n in which:
+        fill_uniforms(streams, n, FAMILY, 4, numbers)
+        state.radius_m[n], width_hz = value_between(p.radius_m, numbers[0]), scale_between(p.subchannel_hz, numbers[1])
+        factor, count = scale_between(p.compute_factor, numbers[2]), count_between(p.clients, numbers[3])
+        for k in range(state.subchannel_hz.shape[1]):
+            state.subchannel_hz[n, k] = width_hz
+        _draw_places(n, state, p, streams, numbers)
+        fill_uniforms(streams, n, SPEED, clients, numbers)
+        for i in range(clients):
+            state.nominal_hz[n, i] = factor * speed_hz(p.compute_hz, p.log_uniform, numbers[i])
+            state.present[n, i] = state.available[n, i] = state.believed_available[n, i] = i < count
+        fill_normals(streams, n, LOAD, clients, numbers)
+        for i in range(clients):
+            state.latent_load[n, i] = numbers[i]
+        fill_spare_hz(state.nominal_hz[n], state.latent_load[n], p.load_max, state.client_hz[n])
 
 
-@kernel(COMPILED)
-def _mixed(previous: Floats, new: Floats, correlation: float) -> Floats:
-    """As `gauss_markov`, of [N, n] values in one pass: fading is most of what a round draws."""
-    mixed, innovation = np.empty(previous.shape), sqrt(1 - correlation * correlation)
-    for n in range(previous.shape[0]):
-        for k in range(previous.shape[1]):
-            mixed[n, k] = correlation * previous[n, k] + innovation * new[n, k]
-    return mixed
+@kernel(INLINED)
+def _draw_places(n: int, state: NetworkState, p: Parameters, streams: Streams, numbers: Floats) -> None:
+    """Where the clients of world n are and where they go, whether they may have line of sight, and their shadowing."""
+    clients = state.present.shape[1]
+    state.travelled_m[n] = 0.0
+    fill_uniforms(streams, n, PLACE, 3 * clients, numbers)
+    for i in range(clients):
+        x, y = place(p.min_distance_m, state.radius_m[n], numbers[i], numbers[clients + i])
+        state.start_m[n, i, 0] = state.position_m[n, i, 0] = x
+        state.start_m[n, i, 1] = state.position_m[n, i, 1] = y
+        state.heading_rad[n, i] = 2.0 * np.pi * numbers[2 * clients + i] if p.moves else 0.0
+    if p.sight == PROBABILISTIC:
+        fill_uniforms(streams, n, SIGHT, clients, numbers)
+        for i in range(clients):
+            state.sight_chance[n, i] = numbers[i]
+    if p.is_shadowed:
+        fill_normals(streams, n, SHADOWING, clients, numbers)
+        for i in range(clients):
+            state.shadow[n, i] = numbers[i]
 
 
-def put(state: State, worlds: Ints, part: State) -> None:
-    """Replaces some worlds of the state by those of `part`, in place."""
-    for name, values in vars(state).items():
-        if isinstance(values, np.ndarray):
-            values[worlds] = getattr(part, name)
-        else:
-            put(values, worlds, getattr(part, name))
+@kernel(NO_REFCOUNT)
+def begin_channels(which: Ints, state: NetworkState, p: Parameters, streams: Streams, numbers: Floats) -> None:
+    """Fading, gains and first beliefs of the worlds `which`, whose large-scale gains are known."""
+    for n in which:
+        scatter = state.scatter[n].reshape(-1)
+        if scatter.shape[0] > 0:
+            fill_normals(streams, n, FADING, scatter.shape[0], numbers)
+            for k in range(scatter.shape[0]):
+                scatter[k] = numbers[k]
+        fill_gain(
+            state.large_scale_gain[n], state.scatter[n], state.line_of_sight[n], p.rician_factor, state.channel_gain[n]
+        )
+        # The first truth stands in for older ones.
+        delay, links = state.coming_gain.shape[1], state.channel_gain[n].size
+        fill_line(state.channel_gain[n].reshape(links), state.coming_gain[n].reshape(delay, links))
+        fill_line(state.client_hz[n], state.coming_hz[n])
+        _believe(n, state, p, streams, numbers)
+
+
+@kernel(NO_REFCOUNT)
+def advance_worlds(state: NetworkState, p: Parameters, streams: Streams, numbers: Floats) -> None:
+    """Takes all worlds, whose large-scale gains are known, to the next round."""
+    clients = state.present.shape[1]
+    for n in range(state.present.shape[0]):
+        scatter = state.scatter[n].reshape(-1)
+        if scatter.shape[0] > 0:
+            fill_normals(streams, n, FADING, scatter.shape[0], numbers)
+            mix(scatter, numbers, p.fading_correlation)
+        fill_gain(
+            state.large_scale_gain[n], state.scatter[n], state.line_of_sight[n], p.rician_factor, state.channel_gain[n]
+        )
+        if p.load_max > 0.0:
+            fill_normals(streams, n, LOAD, clients, numbers)
+            mix(state.latent_load[n], numbers, p.load_correlation)
+            fill_spare_hz(state.nominal_hz[n], state.latent_load[n], p.load_max, state.client_hz[n])
+        if p.dropout_probability > 0.0:
+            for i in range(clients):
+                state.believed_available[n, i] = state.available[n, i]
+            fill_uniforms(streams, n, AVAILABILITY, clients, numbers)
+            update_available(state.available[n], state.present[n], p.dropout_probability, p.return_probability, numbers)
+        _believe(n, state, p, streams, numbers)
+
+
+@kernel(INLINED)
+def _believe(n: int, state: NetworkState, p: Parameters, streams: Streams, numbers: Floats) -> None:
+    """What the scheduler of world n believes: what was reported with a delay, with the error of the estimate."""
+    if state.coming_hz.shape[1] > 0:
+        report(state.client_hz[n], state.coming_hz[n], state.believed_client_hz[n])
+    if state.coming_gain.shape[1] > 0 or p.channel_error_db > 0.0:
+        delay, links = state.coming_gain.shape[1], state.channel_gain[n].size
+        believed = state.believed_channel_gain[n].reshape(links)
+        report(state.channel_gain[n].reshape(links), state.coming_gain[n].reshape(delay, links), believed)
+        if p.channel_error_db > 0.0:
+            fill_normals(streams, n, ESTIMATE, links, numbers)
+            disturb(believed, p.channel_error_db, numbers)

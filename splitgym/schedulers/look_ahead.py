@@ -148,7 +148,7 @@ class LookAhead(Heuristic):
     def _try(self, rule: Rule, aggregation_ratio: float, until_s: float) -> Rollout:
         """Plays a rule on a copy of the world; not beyond a time at which the target is reached anyway."""
         world, goal = self.env.fork(), self.env.scenario.episode
-        start = world.truth.world(0)
+        start = world.truth.world(0).copy()
         decisions: list[Decision] = []
         progress = [(float(start.elapsed_s), float(start.accuracy))]
         reaches_target = False
@@ -159,7 +159,7 @@ class LookAhead(Heuristic):
         ):
             decisions.append(_decide(rule, world.truth.world(0), aggregation_ratio))
             world.play(decisions[-1].batch())
-            after = world.truth.world(0)
+            after = world.truth.world(0).copy()
             progress.append((float(after.elapsed_s), float(after.accuracy)))
             reaches_target = after.elapsed_s <= goal.time_budget_s and after.accuracy >= goal.target_accuracy
         elapsed_s, accuracy = np.array(progress).T

@@ -6,7 +6,7 @@ import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.resources import Resource
-from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
+from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 from splitgym.timing.amounts import Work, common_amount
 from splitgym.timing.cell import Cell, Links
 
@@ -92,24 +92,16 @@ class Timeline(NamedTuple):
     """[R] seconds that the server, the base station or the cloud works on each common phase."""
 
 
-@kernel(COMPILED)
 def rows_of(resource: Ints, moving_link: int, timeout_s: float) -> Rows:
     """The rows of a framework's phases ([P] what is busy in each); `moving_link`: of `Program`."""
-    kind = np.concatenate((np.array([UNICAST, UPLINK]), resource, np.array([END])))
     moving = first_of(resource, moving_link)
     return Rows(
-        kind,
+        np.array([UNICAST, UPLINK, *resource, END], np.int64),
         MIGRATION_ROWS + deadline_barrier(resource),
         MIGRATION_ROWS + first_of(resource, UPLINK),
         MIGRATION_ROWS + moving if moving >= 0 else -1,
         float(timeout_s),
     )
-
-
-@kernel(COMPILED)
-def no_timeline(rows: int, clients: int) -> Timeline:
-    """An empty timeline."""
-    return Timeline(np.zeros((rows, clients)), np.zeros((rows, clients)), np.zeros(rows), np.zeros(rows))
 
 
 @kernel(INLINED)

@@ -2,11 +2,8 @@
 
 from typing import NamedTuple
 
-import numpy as np
-
 from splitgym.arrays import Bools, Floats
 from splitgym.frameworks.resources import Resources
-from splitgym.kernels import COMPILED, kernel
 
 
 class Backbone(NamedTuple):
@@ -88,9 +85,3 @@ class Links(NamedTuple):
 def backbone_of(resources: Resources) -> Backbone:
     """The table of resources for kernels."""
     return Backbone(resources.speed, resources.capacitance, resources.is_link)
-
-
-@kernel(COMPILED)
-def no_links(clients: int) -> Links:
-    """Nobody has anything."""
-    return Links(np.zeros(clients), np.zeros(clients), np.zeros(clients), np.zeros(clients))

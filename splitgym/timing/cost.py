@@ -2,16 +2,15 @@
 
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.timing.barrier import MIGRATION_ROWS
+from splitgym.timing.barrier import MIGRATION_ROWS, Rows, rows_of
 from splitgym.timing.cell import Constants, backbone_of
-from splitgym.timing.slots import Decided, Rules, Walked, Worlds, walk_slots
-from splitgym.types import Decision, RoundState, SystemParameters, with_axis
+from splitgym.timing.slots import Decided, Rules, Walked, Workspace, Worlds, walk_slots
+from splitgym.types import Decision, RoundState, SystemParameters
 from splitgym.types.legal import check_decision
 
 
@@ -83,39 +82,73 @@ def round_cost(state: RoundState, decision: Decision) -> RoundCost:
 
 def round_cost_unchecked(state: RoundState, decision: Decision) -> RoundCost:
     """`round_cost` of a decision that is known to fit."""
-    one, by_slot = not state.batched, decision.by_slot
-    constants, rules, barrier, stages = _fixed(state.system)
-    worlds, clients = (1, len(state.client_hz)) if one else state.client_hz.shape
-    walked = _nothing(worlds, len(stages), clients)
-    walk_slots(
-        constants,
-        rules,
-        barrier,
-        Worlds(
-            with_axis(state.subchannel_hz, one),
-            with_axis(state.channel_gain, one),
-            with_axis(state.client_hz, one),
-            with_axis(np.asarray(state.server_hz, np.float64), one),
-            with_axis(state.client_cut_layer, one),
-            with_axis(np.asarray(state.second_cut, np.int64), one),
-            with_axis(state.available, one),
-        ),
-        Decided(
-            with_axis(decision.plan.indices(state), one),
-            with_axis(decision.selected, one),
-            with_axis(np.asarray(decision.cluster, np.int64), one),
-            _with_slots(with_axis(np.asarray(decision.assignment, np.int64), one), by_slot),
-            _with_slots(with_axis(np.asarray(decision.power_w_per_hz, np.float64), one), by_slot),
-            by_slot,
-        ),
-        walked,
-    )
-    return RoundCost(stages, *(array[0] for array in walked) if one else walked)
+    if state.batched:
+        return Clock(state.system, len(state.client_hz), state.client_hz.shape[1], timeline=True).cost(state, decision)
+    return Clock(state.system, 1, len(state.client_hz), timeline=True).cost(state.batch(), decision.batch()).world(0)
+
+
+class Clock:
+    """Works out round costs of N worlds, again and again into the same arrays.
+
+    Args:
+        system: Of the states.
+        worlds: N.
+        clients: C.
+        timeline: Whether costs have `start_s` and `stop_s`; else these are of no row.
+    """
+
+    def __init__(self, system: SystemParameters, worlds: int, clients: int, timeline: bool) -> None:
+        self._system, stages = system, _fixed(system).stages
+        rows = len(stages)
+        self._walked = _nothing(worlds, rows, clients, rows if timeline else 0)
+        self._workspace = Workspace.empty(rows, clients, system.subchannels)
+        self._cost = RoundCost(stages, *self._walked)
+
+    def cost(self, state: RoundState, decision: Decision) -> RoundCost:
+        """`round_cost` of N worlds with a decision that is known to fit; valid until the next call."""
+        fixed, by_slot = _fixed(self._system), decision.by_slot
+        owner, psd = np.asarray(decision.assignment, np.int64), np.asarray(decision.power_w_per_hz, np.float64)
+        walk_slots(
+            fixed.rows,
+            fixed.constants,
+            fixed.rules,
+            fixed.barrier,
+            Worlds(
+                state.subchannel_hz,
+                state.channel_gain,
+                state.client_hz,
+                np.asarray(state.server_hz, np.float64),
+                state.client_cut_layer,
+                np.asarray(state.second_cut, np.int64),
+                state.available,
+            ),
+            Decided(
+                decision.plan.indices(state),
+                decision.selected,
+                np.asarray(decision.cluster, np.int64),
+                owner if by_slot else owner[:, None],
+                psd if by_slot else psd[:, None],
+                by_slot,
+            ),
+            self._walked,
+            self._workspace,
+        )
+        return self._cost
+
+
+class _Fixed(NamedTuple):
+    """What a system says for the kernel."""
+
+    rows: Rows
+    constants: Constants
+    rules: Rules
+    barrier: Ints | None
+    stages: tuple[str, ...]
+    """Names of the timeline's rows."""
 
 
 @lru_cache(maxsize=32)
-def _fixed(system: SystemParameters) -> tuple[Constants, Rules, Ints | None, tuple[str, ...]]:
-    """What a system says for the kernel, and the names of the timeline's rows."""
+def _fixed(system: SystemParameters) -> _Fixed:
     program = system.program
     constants = Constants(
         system.noise_psd_w_per_hz,
@@ -134,11 +167,10 @@ def _fixed(system: SystemParameters) -> tuple[Constants, Rules, Ints | None, tup
         program.plans.second_cut,
         system.prefix_bits,
         int(program.access),
-        program.moving_link,
         program.uses_own_subchannels,
-        system.round_timeout_s,
     )
-    return (
+    return _Fixed(
+        rows_of(program.resource, program.moving_link, system.round_timeout_s),
         constants,
         rules,
         program.barrier if system.on_demand else None,
@@ -146,11 +178,11 @@ def _fixed(system: SystemParameters) -> tuple[Constants, Rules, Ints | None, tup
     )
 
 
-def _nothing(worlds: int, rows: int, clients: int) -> Walked:
-    """N worlds with R rows and C clients in which nothing has happened."""
+def _nothing(worlds: int, rows: int, clients: int, shown: int) -> Walked:
+    """N worlds with R rows and C clients in which nothing has happened; `shown` rows have a start and a stop."""
     latency_s, server_energy_j, traffic_bits, migration_bits = np.zeros((4, worlds))
     participants, without_subchannel, unavailable, timed_out = np.zeros((4, worlds, clients), np.bool_)
-    start_s, stop_s = np.zeros((2, worlds, rows, clients))
+    start_s, stop_s = np.zeros((2, worlds, shown, clients))
     return Walked(
         latency_s,
         participants,
@@ -165,8 +197,3 @@ def _nothing(worlds: int, rows: int, clients: int) -> Walked:
         traffic_bits,
         migration_bits,
     )
-
-
-def _with_slots(array: NDArray[Any], by_slot: bool) -> NDArray[Any]:
-    """[N, T, M] from [N, T, M] or [N, M]."""
-    return array if by_slot else array[:, None]

@@ -7,7 +7,7 @@ import numpy as np
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import COMPILED, kernel
 from splitgym.timing.barrier import duration
-from splitgym.timing.cell import Links, Spectrum, no_links
+from splitgym.timing.cell import Links, Spectrum
 from splitgym.timing.rates import fill_own_links, subchannel_rate
 from splitgym.timing.water_filling import largest_rate
 
@@ -45,8 +45,9 @@ def band_as_decided(gain: Floats, owner: Ints, psd: Floats, members: Bools, spec
     for i in range(gain.shape[0]):
         if members[i]:
             best_first[i] = np.argsort(-gain[i])
-    links = no_links(gain.shape[0])
-    fill_own_links(spectrum, gain, owner, psd, links)
+    clients = gain.shape[0]
+    links = Links(np.zeros(clients), np.zeros(clients), np.zeros(clients), np.zeros(clients))
+    fill_own_links(spectrum, gain, owner, psd, links, np.zeros((3, clients)))
     return Band(gain, best_first, owner, psd, links)
 
 

@@ -1,12 +1,13 @@
 """Rates of the links, bits/s: the only place where Shannon's formula stands."""
 
-from math import log, log1p
+from math import log
 from typing import Any
 
 import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import INLINED, kernel
+from splitgym.kernels.functions import EXACT_ENOUGH, ln1p
 from splitgym.timing.cell import Links, Spectrum
 
 LN2 = log(2.0)
@@ -29,7 +30,7 @@ def shannon_rate(bandwidth_hz: float, snr: float) -> float:
 @kernel(INLINED)
 def natural_rate(bandwidth_hz: float, snr: float) -> float:
     """B ln(1 + SNR), nats/s: for sums that are converted once."""
-    return bandwidth_hz * log1p(snr)
+    return bandwidth_hz * ln1p(snr)
 
 
 def shannon_rates(bandwidth_hz: Any, snr: Floats) -> Floats:
@@ -39,7 +40,7 @@ def shannon_rates(bandwidth_hz: Any, snr: Floats) -> Floats:
 
 
 @kernel(INLINED)
-def fill_own_links(spectrum: Spectrum, gain: Floats, owner: Ints, psd: Floats, links: Links) -> None:
+def fill_own_links(spectrum: Spectrum, gain: Floats, owner: Ints, psd: Floats, links: Links, joint: Floats) -> None:
     """R_i = sum_k r_ik B_k log2(1 + p_k G g_ik / N0): each client over its own subchannels, up and down.
 
     Args:
@@ -48,23 +49,28 @@ def fill_own_links(spectrum: Spectrum, gain: Floats, owner: Ints, psd: Floats, l
         owner: [M] of each subchannel, -1: nobody.
         psd: [M] of the owners, W/Hz.
         links: Filled; nothing for a client without a subchannel.
+        joint: [3, C] workspace: SNRs up and down that have been joined so far, and the width of their subchannels.
     """
     hz, noise, downlink_psd = spectrum.subchannel_hz, spectrum.noise, spectrum.downlink_psd
     own_hz, power_w, uplink, downlink = links.hz, links.power_w, links.uplink, links.downlink
+    up, down, width = joint[0], joint[1], joint[2]
     for i in range(uplink.shape[0]):
-        own_hz[i] = power_w[i] = uplink[i] = downlink[i] = up = down = width = 0.0
-        for k in range(owner.shape[0]):
-            if owner[k] == i:
-                if hz[k] != width or max(up, down) > LARGEST_SNR:
-                    uplink[i] += joint_rate(width, up)
-                    downlink[i] += joint_rate(width, down)
-                    up, down, width = 0.0, 0.0, hz[k]
-                own_hz[i] += hz[k]
-                power_w[i] += psd[k] * hz[k]
-                up = with_snr(up, psd[k] * gain[i, k] / noise)
-                down = with_snr(down, downlink_psd * gain[i, k] / noise)
-        uplink[i] += joint_rate(width, up)
-        downlink[i] += joint_rate(width, down)
+        own_hz[i] = power_w[i] = uplink[i] = downlink[i] = up[i] = down[i] = width[i] = 0.0
+    for k in range(owner.shape[0]):
+        i = owner[k]
+        if i < 0:
+            continue
+        if hz[k] != width[i] or max(up[i], down[i]) > LARGEST_SNR:
+            uplink[i] += shannon_rate(width[i], up[i])
+            downlink[i] += shannon_rate(width[i], down[i])
+            up[i], down[i], width[i] = 0.0, 0.0, hz[k]
+        own_hz[i] += hz[k]
+        power_w[i] += psd[k] * hz[k]
+        up[i] = with_snr(up[i], psd[k] * gain[i, k] / noise)
+        down[i] = with_snr(down[i], downlink_psd * gain[i, k] / noise)
+    for i in range(uplink.shape[0]):
+        uplink[i] += shannon_rate(width[i], up[i])
+        downlink[i] += shannon_rate(width[i], down[i])
 
 
 @kernel(INLINED)
@@ -79,24 +85,40 @@ def fill_band_rates(spectrum: Spectrum, gain: Floats, wanted: Bools, band: Float
         wanted: [C] whose rates are of interest.
         band: [C] filled for them, bits/s.
     """
-    hz, noise, psd = spectrum.subchannel_hz, spectrum.noise, spectrum.downlink_psd
+    hz, factor, together = spectrum.subchannel_hz, spectrum.downlink_psd / spectrum.noise, True
+    for k in range(hz.shape[0]):
+        together &= hz[k] == hz[0]
+    for i in range(gain.shape[0] if together else 0):
+        band[i] = _joined(gain[i], factor) if wanted[i] else 0.0
+        together &= band[i] <= LARGEST_SNR
+    if together:
+        for i in range(gain.shape[0]):
+            band[i] = shannon_rate(hz[0], band[i])
+        return
     for i in range(gain.shape[0]):
         rate = snr = width = 0.0
         for k in range(gain.shape[1] if wanted[i] else 0):
             if hz[k] != width or snr > LARGEST_SNR:
-                rate += joint_rate(width, snr)
+                rate += shannon_rate(width, snr)
                 snr, width = 0.0, hz[k]
-            snr = with_snr(snr, psd * gain[i, k] / noise)
-        band[i] = rate + joint_rate(width, snr)
+            snr = with_snr(snr, factor * gain[i, k])
+        band[i] = rate + shannon_rate(width, snr)
 
 
-@kernel(INLINED)
+@kernel(INLINED, fastmath=EXACT_ENOUGH)
+def _joined(gain: Floats, factor: float) -> float:
+    """The SNR that carries what all subchannels do, in four chains that need not wait for each other."""
+    a = b = c = d = 0.0
+    subchannels = gain.shape[0]
+    for k in range(0, subchannels - 3, 4):
+        a, b = with_snr(a, factor * gain[k]), with_snr(b, factor * gain[k + 1])
+        c, d = with_snr(c, factor * gain[k + 2]), with_snr(d, factor * gain[k + 3])
+    for k in range(subchannels - subchannels % 4, subchannels):
+        a = with_snr(a, factor * gain[k])
+    return with_snr(with_snr(a, b), with_snr(c, d))
+
+
+@kernel(INLINED, fastmath=EXACT_ENOUGH)
 def with_snr(joint: float, snr: float) -> float:
     """The SNR that carries what two do, each in a band of the same width: (1 + a) (1 + b) = 1 + (a + b + a b)."""
     return joint + snr + joint * snr
-
-
-@kernel(INLINED)
-def joint_rate(width_hz: float, joint: float) -> float:
-    """Rate over subchannels of that width whose SNRs have been joined, bits/s: a single logarithm for all of them."""
-    return shannon_rate(width_hz, joint) if joint > 0.0 else 0.0

@@ -1,14 +1,14 @@
 """One slot of one world, with static shares or on demand."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import COMPILED, INLINED, kernel
 from splitgym.timing.amounts import Work
-from splitgym.timing.barrier import Rows, Timeline, no_timeline, walk
-from splitgym.timing.cell import Cell, Links, Spectrum, no_links
+from splitgym.timing.barrier import Rows, Timeline, walk
+from splitgym.timing.cell import Cell, Links, Spectrum
 from splitgym.timing.dynamic_sharing import band_as_decided
 from splitgym.timing.events import tasks_of
 from splitgym.timing.on_demand import walk_on_demand
@@ -28,22 +28,24 @@ class Slot(NamedTuple):
     """[M] of the owners, W/Hz."""
     now: Floats
     """[C] workspace for clocks."""
+    joint: Floats
+    """[3, C] workspace for links."""
     timeline: Timeline
     links: Links
 
-
-@kernel(COMPILED)
-def empty_slot(rows: int, clients: int, subchannels: int) -> Slot:
-    """An empty one."""
-    return Slot(
-        np.zeros(clients, np.bool_),
-        np.zeros(clients, np.bool_),
-        np.zeros(subchannels, np.int64),
-        np.zeros(subchannels),
-        np.zeros(clients),
-        no_timeline(rows, clients),
-        no_links(clients),
-    )
+    @classmethod
+    def empty(cls, rows: int, clients: int, subchannels: int) -> Self:
+        """An empty one."""
+        return cls(
+            np.zeros(clients, bool),
+            np.zeros(clients, bool),
+            np.zeros(subchannels, np.int64),
+            np.zeros(subchannels),
+            np.zeros(clients),
+            np.zeros((3, clients)),
+            Timeline(np.zeros((rows, clients)), np.zeros((rows, clients)), np.zeros(rows), np.zeros(rows)),
+            Links(*np.zeros((4, clients))),
+        )
 
 
 @kernel(INLINED)
@@ -57,7 +59,7 @@ def walk_statically(
     slot: Slot,
 ) -> tuple[float, float]:
     """Runs one slot of one world with static shares; arguments are as of `walk_as_needed`."""
-    fill_own_links(spectrum, cell.gain, slot.owner, slot.psd, slot.links)
+    fill_own_links(spectrum, cell.gain, slot.owner, slot.psd, slot.links, slot.joint)
     return walk(table, work, plans, slot.takes_part, cell, slot.links, slot.now, slot.timeline)
 
 

@@ -1,7 +1,7 @@
 """The slots of a round, of N worlds: which clients have which part of the band in each, one after the other."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -9,10 +9,10 @@ from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access
 from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
 from splitgym.timing.amounts import Work, bits_between, move_bits, plan_of
-from splitgym.timing.barrier import BROADCAST, CLIENT, SERVER, UNICAST, UPLINK, Rows, rows_of
+from splitgym.timing.barrier import BROADCAST, CLIENT, SERVER, UNICAST, UPLINK, Rows
 from splitgym.timing.cell import Cell, Constants, Spectrum
 from splitgym.timing.rates import fill_band_rates
-from splitgym.timing.slot import Slot, empty_slot, walk_as_needed, walk_statically
+from splitgym.timing.slot import Slot, walk_as_needed, walk_statically
 from splitgym.timing.slot_bandwidth import band_of_slot
 
 CLUSTERED, SEQUENTIAL = int(Access.CLUSTERED), int(Access.SEQUENTIAL)
@@ -37,12 +37,8 @@ class Rules(NamedTuple):
     """[L] model bits of units 1..j."""
     access: int
     """Which clients work at the same time: a number of `Access`."""
-    moving_link: int
-    """The resource over which units move with the second cut, -1: none."""
     uses_own_subchannels: bool
     """Whether a client without a subchannel cannot take part."""
-    timeout_s: float
-    """Counted from the start of each slot."""
 
 
 class Worlds(NamedTuple):
@@ -82,7 +78,10 @@ class Decided(NamedTuple):
 
 
 class Walked(NamedTuple):
-    """What happens in N worlds: the arrays of `splitgym.timing.cost.RoundCost`, zeros before it is filled."""
+    """What happens in N worlds: the arrays of `splitgym.timing.cost.RoundCost`.
+
+    Starts and stops are of no row if nobody asks for them.
+    """
 
     latency_s: Floats
     participants: Bools
@@ -111,6 +110,16 @@ class Workspace(NamedTuple):
     down: Floats
     up: Floats
 
+    @classmethod
+    def empty(cls, rows: int, clients: int, subchannels: int) -> Self:
+        """An empty one."""
+        return cls(
+            Slot.empty(rows, clients, subchannels),
+            np.zeros(clients, np.int64),
+            np.zeros(clients, bool),
+            *np.zeros((3, clients)),
+        )
+
 
 @kernel(INLINED)
 def slot_of_client(access: int, cluster: int, client: int) -> int:
@@ -121,7 +130,7 @@ def slot_of_client(access: int, cluster: int, client: int) -> int:
 def _worlds_walked_by(walk: Callable[..., tuple[float, float]]) -> Callable[..., None]:
     """The loop over worlds and slots around a kernel that walks one slot."""
 
-    def _walk_worlds(
+    def walk_worlds(
         rows: Rows,
         constants: Constants,
         rules: Rules,
@@ -131,30 +140,18 @@ def _worlds_walked_by(walk: Callable[..., tuple[float, float]]) -> Callable[...,
         walked: Walked,
         workspace: Workspace,
     ) -> None:
-        """As `walk_slots`."""
         work = Work(rules.work, rules.per_participant)
         slot, order, members, band = workspace.slot, workspace.order, workspace.members, workspace.band
-        down, up, began, prefix_bits = workspace.down, workspace.up, slot.began, rules.prefix_bits
-        selected, available, client_cut, cluster = (
-            decided.selected,
-            worlds.available,
-            worlds.client_cut,
-            decided.cluster,
-        )
-        without_subchannel, unavailable, latency_s = walked.without_subchannel, walked.unavailable, walked.latency_s
-        count, clients, _ = worlds.gain.shape
-        for n in range(count):
+        down, up, began = workspace.down, workspace.up, slot.began
+        for n in range(worlds.gain.shape[0]):
             spectrum = Spectrum(
                 worlds.hz[n], constants.noise, constants.downlink_psd, constants.client_max_w, constants.total_max_w
             )
             plans = decided.plan[n]
-            for i in range(clients):
-                down[i], up[i] = move_bits(client_cut[n, i], rules.cut_layer[plan_of(plans, i)], prefix_bits)
-                order[i] = slot_of_client(rules.access, cluster[n, i], i)
-                members[i] = without_subchannel[n, i] = selected[n, i] and available[n, i]
-                unavailable[n, i] = selected[n, i] and not available[n, i]
+            _clear(walked, n)
+            _find_members(rules, worlds, decided, walked, n, workspace)
             fill_band_rates(spectrum, worlds.gain[n], members, band)
-            between = bits_between(worlds.second_cut[n], rules.second_cut[plans[0]], prefix_bits)
+            between = bits_between(worlds.second_cut[n], rules.second_cut[plans[0]], rules.prefix_bits)
             cell = Cell(
                 worlds.client_hz[n], worlds.server_hz[n], constants.backbone, worlds.gain[n], band, down, up, between
             )
@@ -163,7 +160,7 @@ def _worlds_walked_by(walk: Callable[..., tuple[float, float]]) -> Callable[...,
             again = not decided.by_slot and current < BEHIND and (following < BEHIND or rules.access == SEQUENTIAL)
             while True:
                 row = current if decided.by_slot and current < BEHIND else 0
-                for i in range(clients):
+                for i in range(began.shape[0]):
                     began[i] = members[i] and order[i] == current
                 band_of_slot(
                     decided.owner[n, row], decided.psd[n, row], began, again, spectrum, slot.now, slot.owner, slot.psd
@@ -171,12 +168,12 @@ def _worlds_walked_by(walk: Callable[..., tuple[float, float]]) -> Callable[...,
                 _find_who_begins(slot, rules.uses_own_subchannels)
                 seconds, broadcast_bits = walk(rows, barrier, spectrum, cell, work, plans, slot)
                 _note_slot(walked, n, constants, rows.kind, spectrum, cell, slot, broadcast_bits)
-                latency_s[n] += seconds
+                walked.latency_s[n] += seconds
                 if following == BEHIND:
                     break
                 current, following = following, _next_slot(order, members, following)
 
-    return _walk_worlds
+    return walk_worlds
 
 
 # Sharing on demand needs arrays of changing sizes; with static shares nothing is made.
@@ -184,14 +181,15 @@ _with_static_shares = kernel(NO_REFCOUNT)(_worlds_walked_by(walk_statically))
 _on_demand = kernel(COMPILED)(_worlds_walked_by(walk_as_needed))
 
 
-@kernel(COMPILED)
 def walk_slots(
+    rows: Rows,
     constants: Constants,
     rules: Rules,
     barrier: Ints | None,
     worlds: Worlds,
     decided: Decided,
     walked: Walked,
+    workspace: Workspace,
 ) -> None:
     """Walks the phases with the members of each slot, one slot after the other.
 
@@ -200,28 +198,44 @@ def walk_slots(
     members take no time; without any member there is one slot of nobody.
 
     Args:
+        rows: Of framework and scenario.
         constants: Of all worlds.
         rules: Of framework and scenario.
         barrier: [P] on demand: what each phase waits for. None: with static shares.
         worlds: Where.
         decided: What.
         walked: Filled.
+        workspace: Overwritten.
     """
-    _, clients, subchannels = worlds.gain.shape
-    rows = rows_of(rules.resource, rules.moving_link, rules.timeout_s)
-    slot = empty_slot(rows.kind.shape[0] - 1, clients, subchannels)
-    workspace = Workspace(
-        slot,
-        np.zeros(clients, np.int64),
-        np.zeros(clients, np.bool_),
-        np.zeros(clients),
-        np.zeros(clients),
-        np.zeros(clients),
-    )
-    if barrier is None:
-        _with_static_shares(rows, constants, rules, None, worlds, decided, walked, workspace)
-    else:
-        _on_demand(rows, constants, rules, barrier, worlds, decided, walked, workspace)
+    walk = _with_static_shares if barrier is None else _on_demand
+    walk(rows, constants, rules, barrier, worlds, decided, walked, workspace)
+
+
+@kernel(INLINED)
+def _clear(walked: Walked, n: int) -> None:
+    """Nothing has happened yet in world n."""
+    walked.latency_s[n] = walked.server_energy_j[n] = walked.traffic_bits[n] = walked.migration_bits[n] = 0.0
+    for row in range(walked.stage_s.shape[1]):
+        walked.stage_s[n, row] = 0.0
+    for i in range(walked.participants.shape[1]):
+        walked.participants[n, i] = walked.timed_out[n, i] = False
+        walked.client_energy_j[n, i] = 0.0
+    for row in range(walked.start_s.shape[1]):
+        for i in range(walked.start_s.shape[2]):
+            walked.start_s[n, row, i] = walked.stop_s[n, row, i] = 0.0
+
+
+@kernel(INLINED)
+def _find_members(rules: Rules, worlds: Worlds, decided: Decided, walked: Walked, n: int, workspace: Workspace) -> None:
+    """Which clients of world n shall participate and are there, in which slots, and what moves to or from them."""
+    order, members, down, up = workspace.order, workspace.members, workspace.down, workspace.up
+    plans, prefix_bits = decided.plan[n], rules.prefix_bits
+    selected, available, client_cut = decided.selected[n], worlds.available[n], worlds.client_cut[n]
+    for i in range(members.shape[0]):
+        down[i], up[i] = move_bits(client_cut[i], rules.cut_layer[plan_of(plans, i)], prefix_bits)
+        order[i] = slot_of_client(rules.access, decided.cluster[n, i], i)
+        members[i] = walked.without_subchannel[n, i] = selected[i] and available[i]
+        walked.unavailable[n, i] = selected[i] and not available[i]
 
 
 @kernel(INLINED)
@@ -274,8 +288,9 @@ def _note_slot(
         participants[n, i], timed_out[n, i] = takes_part[i], not takes_part[i]
         without_subchannel[n, i] = False
         computing = sending = receiving = 0.0
-        for row in range(start.shape[0]):
+        for row in range(all_start.shape[1]):
             all_start[n, row, i], all_stop[n, row, i] = begin + start[row, i], begin + stop[row, i]
+        for row in range(start.shape[0]):
             seconds = stop[row, i] - start[row, i]
             computing += seconds if kinds[row] == CLIENT else 0.0
             sending += seconds if kinds[row] == UPLINK else 0.0

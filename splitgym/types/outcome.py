@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from splitgym.arrays import Floats, Ints
 
 
@@ -36,3 +38,16 @@ class RoundOutcome:
     """Test samples on which accuracy is measured."""
     prescribed_ratio: Any
     """phi that the framework prescribes for the next round; NaN: whoever decides may choose it."""
+
+    @classmethod
+    def empty(cls, worlds: int, clients: int) -> "RoundOutcome":
+        """Outcomes of N worlds, to be filled."""
+        numbers, of_clients = ("accuracy", "worst_accuracy", "balanced_accuracy", "loss"), (worlds, clients)
+        return cls(
+            **{name: np.zeros(worlds) for name in (*numbers, "prescribed_ratio")},
+            **{name: np.zeros(of_clients) for name in ("client_loss", "client_accuracy")},
+            **{name: np.zeros(worlds, bool) for name in ("trained", "finite", "evaluated")},
+            cut_layer=np.zeros(worlds, np.int64),
+            client_cut_layer=np.zeros(of_clients, np.int64),
+            evaluation_samples=np.zeros(worlds, np.int64),
+        )

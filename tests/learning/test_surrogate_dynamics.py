@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from splitgym.frameworks import aggregated_rows
 from splitgym.frameworks.nodes import Nodes
-from splitgym.learning.surrogate.dynamics import play_round
+from splitgym.learning.surrogate.dynamics import Evaluation, play_rounds
 from splitgym.learning.surrogate.parameters import Parameters
-from splitgym.learning.surrogate.worlds import Worlds, settle
+from splitgym.learning.surrogate.worlds import Scratch, Worlds, settle
 from splitgym.models import build as build_network
 from splitgym.scenario import Training
 
@@ -52,23 +52,22 @@ def worlds(*class_counts, numbers: Parameters | None = None) -> Worlds:
     clients, classes = np.shape(class_counts[0])
     made = Worlds.empty(len(class_counts), clients, classes)
     for n, counts in enumerate(class_counts):
-        settle(made, n, np.array(counts), (numbers or parameters()).kept_by_evenness)
+        settle(made, n, np.array(counts), len(counts), (numbers or parameters()).kept_by_evenness)
     return made
 
 
 def play(made: Worlds, cut, selected, phi=0.0, normals=None, numbers: Parameters | None = None, samples=1000):
     """One round; scalars count for all worlds."""
     runs, clients, classes = made.class_share.shape
-    play_round(
+    play_rounds(
         made,
         np.broadcast_to(np.asarray(cut, np.int64), runs).copy(),
         np.broadcast_to(np.asarray(selected, bool), (runs, clients)).copy(),
         np.broadcast_to(aggregated_rows(phi, 16) / 16, runs).copy(),
         np.zeros((runs, classes + 2 * clients)) if normals is None else normals,
         numbers or parameters(),
-        np.full(classes, 1 / classes),
-        samples,
-        1,
+        Evaluation(np.full(classes, 1 / classes), samples, 1),
+        Scratch.empty(clients, classes),
     )
 
 

@@ -6,7 +6,7 @@ from splitgym.arrays import Floats
 from splitgym.kernels import INLINED, kernel
 from splitgym.learning.surrogate.parameters import Parameters
 from splitgym.learning.surrogate.probabilities import answer
-from splitgym.learning.surrogate.worlds import Worlds
+from splitgym.learning.surrogate.worlds import Scratch, Worlds
 
 
 @kernel(INLINED, fastmath=True)
@@ -17,7 +17,7 @@ def measure(
     p: Parameters,
     test_share: Floats,
     evaluation_samples: int,
-    scratch: Floats,
+    room: Scratch,
 ) -> None:
     """Measures the accuracy of all clients of world n.
 
@@ -28,12 +28,12 @@ def measure(
         p: Of the dynamics, by cut layer.
         test_share: [K] share of each class in the test data.
         evaluation_samples: Accuracy is a multiple of 1 / so many.
-        scratch: [4, C, K]
+        room: Workspace.
     """
-    clients, classes = scratch.shape[1:]
+    clients, classes = room.weight.shape
     recall = worlds.recall[n]
-    _decide(worlds, n, p, recall, scratch[1])
-    answer(recall, scratch[1], scratch[2])
+    _decide(worlds, n, p, recall, room.weight)
+    answer(recall, room.weight, room.others)
     worlds.accuracy[n] = worlds.balanced_accuracy[n] = 0.0
     worlds.worst_accuracy[n] = 1.0
     for c in range(clients):

@@ -5,6 +5,8 @@ to the skill of the classes in the mini-batches. A client also becomes biased to
 falls behind while the server trains without it. Losses and accuracies are read from these.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
@@ -13,19 +15,30 @@ from splitgym.learning.surrogate.accuracy_model import measure
 from splitgym.learning.surrogate.cuts import move_cut
 from splitgym.learning.surrogate.parameters import Parameters
 from splitgym.learning.surrogate.update import train
-from splitgym.learning.surrogate.worlds import Worlds
+from splitgym.learning.surrogate.worlds import Scratch, Worlds, remember
 
 
-def play_round(
+class Evaluation(NamedTuple):
+    """How accuracy is measured."""
+
+    test_share: Floats
+    """[K] share of each class in the test data."""
+    samples: int
+    """Test samples; accuracy is a multiple of 1 / so many."""
+    every: int
+    """Rounds from one measurement to the next."""
+
+
+@kernel(NO_REFCOUNT, fastmath=True)
+def play_rounds(
     worlds: Worlds,
     cut_layer: Ints,
     participants: Bools,
     aggregated: Floats,
     normals: Floats,
     parameters: Parameters,
-    test_share: Floats,
-    evaluation_samples: int,
-    evaluate_every: int,
+    evaluation: Evaluation,
+    room: Scratch,
 ) -> None:
     """One round in all worlds.
 
@@ -36,43 +49,14 @@ def play_round(
         aggregated: [N] fraction of the rows whose last-layer gradients are averaged, m / b.
         normals: [N, K + 2 C] standard normals: of the classes, of the clients' accuracies, of their losses.
         parameters: Of the dynamics, by cut layer.
-        test_share: [K] share of each class in the test data.
-        evaluation_samples: Test samples on which accuracy is measured.
-        evaluate_every: Rounds from one measurement to the next.
+        evaluation: Of the task.
+        room: Workspace.
     """
-    _play_rounds(
-        worlds,
-        cut_layer,
-        participants,
-        aggregated,
-        normals,
-        parameters,
-        test_share,
-        evaluation_samples,
-        evaluate_every,
-        np.empty((4, participants.shape[1], len(test_share))),
-        np.empty(participants.shape[1]),
-    )
-
-
-@kernel(NO_REFCOUNT, fastmath=True)
-def _play_rounds(
-    worlds: Worlds,
-    cut_layer: Ints,
-    participants: Bools,
-    aggregated: Floats,
-    normals: Floats,
-    parameters: Parameters,
-    test_share: Floats,
-    evaluation_samples: int,
-    evaluate_every: int,
-    scratch: Floats,
-    part: Floats,
-) -> None:
-    """As `play_round`, with workspace: [4, C, K] and [C]."""
+    part, test_share = room.part, evaluation.test_share
     clients, classes = participants.shape[1], len(test_share)
     fresh = np.sqrt(1.0 - parameters.persistence**2) * parameters.class_noise
     for n in range(len(cut_layer)):
+        remember(worlds, n)
         worlds.rounds[n] += 1
         total = 0.0
         for c in range(clients):
@@ -83,10 +67,10 @@ def _play_rounds(
             for c in range(clients):
                 part[c] /= total
             move_cut(worlds, n, cut_layer[n], part, parameters)
-            train(worlds, n, part, aggregated[n], normals[n, classes + clients :], parameters, scratch)
+            train(worlds, n, part, aggregated[n], normals[n, classes + clients :], parameters, room)
             for k in range(classes):
                 worlds.class_noise[n, k] = parameters.persistence * worlds.class_noise[n, k] + fresh * normals[n, k]
-        worlds.evaluated[n] = worlds.rounds[n] % evaluate_every == 0
+        worlds.evaluated[n] = worlds.rounds[n] % evaluation.every == 0
         if worlds.evaluated[n]:
             of_clients = normals[n, classes : classes + clients]
-            measure(worlds, n, of_clients, parameters, test_share, evaluation_samples, scratch)
+            measure(worlds, n, of_clients, parameters, test_share, evaluation.samples, room)

@@ -1,19 +1,23 @@
 """The surrogate learner: the calibrated dynamics in N worlds at once."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.data import class_counts_of_worlds
+from splitgym.data import class_counts
+from splitgym.data.dirichlet import Room
+from splitgym.data.partitioning import MINIMUM_SAMPLES
 from splitgym.frameworks import Framework, aggregated_rows
 from splitgym.learning.surrogate.calibration import calibration_for
-from splitgym.learning.surrogate.dynamics import play_round
-from splitgym.learning.surrogate.reset import begin_episodes
-from splitgym.learning.surrogate.worlds import Worlds
-from splitgym.random import Generators
+from splitgym.learning.surrogate.dynamics import Evaluation, play_rounds
+from splitgym.learning.surrogate.reset import begin_episodes, draw_data
+from splitgym.learning.surrogate.worlds import Before, Scratch, Worlds
+from splitgym.random import Generators, Purpose, Streams, fill_normals_of_worlds, room_for
 from splitgym.scenario import Scenario
 from splitgym.types import Decision, RoundOutcome
+
+LEARNING = int(Purpose.LEARNING)
 
 
 class Surrogate:
@@ -26,9 +30,10 @@ class Surrogate:
 
     Attributes:
         calibration: The numbers of the dynamics, where they come from and how far they err.
-        normals_per_reset: Standard normal numbers that a world needs for the start of an episode.
-        normals_per_round: Standard normal numbers that a world needs for a round.
         data_share: [N, C] share of all training samples; 0 for clients that are absent from an episode.
+        class_share: [N, C, K] share of each class in a client's samples; 0 for absent clients.
+        outcome: What the last round taught, with a leading axis N; later rounds write into its arrays.
+        before: The outcome of the round before, likewise.
 
     Raises:
         ScenarioError: the scenario is not calibrated with that framework; the message names the command that does it.
@@ -37,90 +42,70 @@ class Surrogate:
     def __init__(self, scenario: Scenario, framework: Framework, worlds: int) -> None:
         self.calibration = calibration_for(scenario, framework.learns_as or framework.name)
         self._task, self._batch_size = scenario.task, scenario.training.batch_size
-        test = self.calibration.test_samples
-        self.normals_per_reset = 2 + 2 * len(test)
-        self.normals_per_round = len(test) + 2 * scenario.clients.count
+        train, test, clients = self.calibration.train_samples, self.calibration.test_samples, scenario.clients.count
         self._evaluation_samples = min(scenario.task.evaluation_samples or int(test.sum()), int(test.sum()))
+        self._parameters = self.calibration.parameters.at_cuts(self.calibration.cut_layers)
+        self._evaluation = Evaluation(test / test.sum(), self._evaluation_samples, scenario.task.evaluate_every)
+        self._worlds = Worlds.empty(worlds, clients, len(test))
+        self.data_share, self.class_share = self._worlds.data_share, self._worlds.class_share
+        self._normals = np.zeros((worlds, len(test) + 2 * clients))
+        self._numbers = np.zeros(room_for(2 + 2 * len(test) + 2 * clients))
+        self._room = Room.empty(clients, len(train))
+        self._scratch = Scratch.empty(clients, len(test))
         # Frameworks that prescribe phi are not calibrated.
-        self._always = {
+        always: dict[str, Any] = {
             "finite": np.ones(worlds, bool),
             "evaluation_samples": np.full(worlds, self._evaluation_samples),
             "prescribed_ratio": np.full(worlds, np.nan),
         }
-        self._parameters = self.calibration.parameters.at_cuts(self.calibration.cut_layers)
-        self._test_share = test / test.sum()
-        self._worlds = Worlds.empty(worlds, scenario.clients.count, len(test))
-        self.data_share, self.class_share = self._worlds.data_share, self._worlds.class_share
-        self._outcome: RoundOutcome | None = None
+        self.outcome = RoundOutcome(**{name: getattr(self._worlds, name) for name in Before._fields}, **always)
+        self.before = RoundOutcome(**self._worlds.before._asdict(), **always)
 
-    @property
-    def outcome(self) -> RoundOutcome:
-        """What the last round taught, with a leading axis N; its arrays stay as they are."""
-        if self._outcome is None:
-            w = self._worlds
-            self._outcome = RoundOutcome(
-                accuracy=w.accuracy.copy(),
-                worst_accuracy=w.worst_accuracy.copy(),
-                balanced_accuracy=w.balanced_accuracy.copy(),
-                loss=w.loss.copy(),
-                client_loss=w.client_loss.copy(),
-                client_accuracy=w.client_accuracy.copy(),
-                cut_layer=w.cut_layer.copy(),
-                client_cut_layer=w.client_cut_layer.copy(),
-                trained=w.trained.copy(),
-                evaluated=w.evaluated.copy(),
-                **{name: values.copy() for name, values in self._always.items()},
-            )
-        return self._outcome
-
-    def reset(
-        self,
-        which: Sequence[int] | Ints,
-        rngs: Generators,
-        clients: Ints,
-        dirichlet_alpha: Floats,
-        normals: Floats,
-    ) -> None:
+    def reset(self, which: Ints, rngs: Generators, streams: Streams, clients: Ints, dirichlet_alpha: Floats) -> None:
         """Begins episodes in some worlds: how the data lie, and the effects of the run, are drawn.
 
         Args:
             which: [W] indices of the worlds; all of them at first.
-            rngs: One generator for each of them, for the data.
+            rngs: One generator for each of them, for the data unless partition='dirichlet'.
+            streams: Of N worlds, for all else.
             clients: [W] how many of the C clients there are; the last ones are absent.
             dirichlet_alpha: [W] concentrations of partition='dirichlet'.
-            normals: [W, normals_per_reset] standard normal numbers, for accuracy and effects of the run.
         """
-        counts = class_counts_of_worlds(
-            self.calibration.train_samples,
-            clients,
-            self._worlds.class_share.shape[1],
-            self._task.partition,
-            rngs,
-            dirichlet_alpha,
-            self._task.shards_per_client,
-        )
+        counts = self._class_counts(which, rngs, streams, clients, dirichlet_alpha)
         begin_episodes(
-            self._worlds, np.asarray(which), clients, counts, normals, self._parameters, self._evaluation_samples
+            self._worlds, which, clients, counts, streams, self._parameters, self._evaluation_samples, self._numbers
         )
-        self._outcome = None
 
-    def round(self, decision: Decision, participants: Bools, normals: Floats) -> None:
+    def _class_counts(
+        self, which: Ints, rngs: Generators, streams: Streams, clients: Ints, dirichlet_alpha: Floats
+    ) -> Ints:
+        """[W, C, K] samples of each class that clients have."""
+        task, sizes = self._task, self.calibration.train_samples
+        counts = np.zeros((len(which), self.class_share.shape[1], len(sizes)), np.int64)
+        if task.partition == "dirichlet":
+            least = np.minimum(MINIMUM_SAMPLES, int(sizes.sum()) // clients)
+            draw_data(which, sizes, clients, dirichlet_alpha, least, streams, counts, self._room)
+            return counts
+        for own, count, rng in zip(counts, clients.tolist(), rngs, strict=True):
+            own[:count] = class_counts(sizes, count, task.partition, rng, shards_per_client=task.shards_per_client)
+        return counts
+
+    def round(self, decision: Decision, participants: Bools, streams: Streams) -> None:
         """Learns a round in all worlds.
 
         Args:
             decision: Of N worlds.
             participants: [N, C] participating clients; only those that are present.
-            normals: [N, normals_per_round] standard normal numbers.
+            streams: Of N worlds.
         """
-        play_round(
+        fill_normals_of_worlds(streams, LEARNING, self._normals, self._numbers)
+        play_rounds(
             self._worlds,
             np.asarray(decision.cut_layer, np.int64),
             participants,
             aggregated_rows(decision.aggregation_ratio, self._batch_size) / self._batch_size,
-            normals,
+            self._normals,
             self._parameters,
-            self._test_share,
-            self._evaluation_samples,
-            self._task.evaluate_every,
+            self._evaluation,
+            self._scratch,
         )
-        self._outcome = None

@@ -1,12 +1,11 @@
 """What a round teaches its participants, and which clients fall behind."""
 
-import numpy as np
-
 from splitgym.arrays import Floats
 from splitgym.kernels import INLINED, kernel
+from splitgym.kernels.functions import exp, ln, power
 from splitgym.learning.surrogate.parameters import Parameters
 from splitgym.learning.surrogate.probabilities import answer, limited
-from splitgym.learning.surrogate.worlds import Worlds
+from splitgym.learning.surrogate.worlds import Scratch, Worlds
 
 
 @kernel(INLINED, fastmath=True)
@@ -17,7 +16,7 @@ def train(
     aggregated: float,
     loss_normals: Floats,
     p: Parameters,
-    scratch: Floats,
+    room: Scratch,
 ) -> None:
     """Trains world n once.
 
@@ -32,28 +31,27 @@ def train(
         aggregated: Fraction of the rows whose last-layer gradients are averaged.
         loss_normals: [C] standard normals.
         p: Of the dynamics, by cut layer.
-        scratch: [4, C, K]
+        room: Workspace.
     """
-    known = _look(worlds, n, part, p, scratch[0], scratch[1])
-    answer(scratch[0], scratch[1], scratch[2])
+    known = _look(worlds, n, part, p, room.right, room.weight)
+    answer(room.right, room.weight, room.others)
     concentration, evenness, diversity = _mix(worlds, n, part, p)
     # One client alone has nothing to average.
     averaged = aggregated if concentration < 1.0 - 1e-9 else 0.0
-    kept = concentration**p.kept_by_number if averaged > 0.0 else 1.0
-    pace = scratch.shape[2] * worlds.run_effect[n] * (p.initial_rate + known) ** p.take_off
-    gain = scratch[3, 0]
-    gain[:] = 0.0
-    worlds.loss[n] = 0.0
+    kept = power(concentration, p.kept_by_number) if averaged > 0.0 else 1.0
+    pace = room.gain.shape[0] * worlds.run_effect[n] * power(p.initial_rate + known, p.take_off)
+    gain, hit = room.gain, room.hit
+    for k in range(len(gain)):
+        gain[k] = 0.0
     for c in range(len(part)):
         if part[c] > 0.0:
             left = 1.0 - averaged + averaged * min(p.kept_by_client * kept * worlds.evenness[n, c], 1.0)
-            hit = _teach(worlds, n, c, pace * left, diversity, p, scratch)
+            hit[c] = _teach(worlds, n, c, pace * left, diversity, p, room)
+            others = room.others[c]
             for k in range(len(gain)):
-                gain[k] += part[c] * scratch[2, c, k]
+                gain[k] += part[c] * others[k]
             worlds.behind[n, c] *= 1.0 - p.returning
-            noise = np.exp(p.loss_noise * (loss_normals[c] - 0.5 * p.loss_noise))
-            worlds.client_loss[n, c] = -np.log(max(hit, 1e-9)) * noise
-            worlds.loss[n] += part[c] * worlds.client_loss[n, c]
+    _note_losses(worlds, n, part, hit, room.loss, loss_normals, p.loss_noise)
     left = 1.0 - averaged + averaged * min(p.kept_by_server[worlds.cut_layer[n]] * kept * evenness, 1.0)
     speed = left * pace * p.server_speed[worlds.cut_layer[n]] / (1.0 + p.few_client_penalty * concentration)
     moved = 0.0
@@ -64,6 +62,24 @@ def train(
     for c in range(len(part)):
         if part[c] == 0.0:
             worlds.behind[n, c] += p.drift * moved
+
+
+@kernel(INLINED, fastmath=True)
+def _note_losses(
+    worlds: Worlds, n: int, part: Floats, hit: Floats, losses: Floats, normals: Floats, deviation: float
+) -> None:
+    """Losses of the mini-batches, by how likely their samples are recognised, [C], into [C]."""
+    clients = len(part)
+    for c in range(clients):
+        losses[c] = exp(deviation * (normals[c] - 0.5 * deviation))
+    for c in range(clients):
+        losses[c] *= -ln(max(hit[c], 1e-9))
+    loss = 0.0
+    for c in range(clients):
+        if part[c] > 0.0:
+            worlds.client_loss[n, c] = losses[c]
+            loss += part[c] * losses[c]
+    worlds.loss[n] = loss
 
 
 @kernel(INLINED, fastmath=True)
@@ -96,17 +112,17 @@ def _mix(worlds: Worlds, n: int, part: Floats, p: Parameters) -> tuple[float, fl
         for c in range(len(part)):
             mass += part[c] * worlds.class_share[n, c, k]
         squares += mass * mass
-    return concentration, evenness, (1.0 / (classes * squares)) ** p.skew
+    return concentration, evenness, power(1.0 / (classes * squares), p.skew)
 
 
 @kernel(INLINED, fastmath=True)
-def _teach(worlds: Worlds, n: int, c: int, pace: float, diversity: float, p: Parameters, scratch: Floats) -> float:
-    """Skill and label biases of one client; leaves what it teaches the server, [K], in the third scratch array.
+def _teach(worlds: Worlds, n: int, c: int, pace: float, diversity: float, p: Parameters, room: Scratch) -> float:
+    """Skill and label biases of one client; leaves what it teaches the server, [K], in `room.others`.
 
     Returns:
         The mean probability of a right answer on the client's own data.
     """
-    probability, weight, others = scratch[0, c], scratch[1, c], scratch[2, c]
+    probability, weight, others = room.right[c], room.weight[c], room.others[c]
     share, own_skill, label_bias = worlds.class_share[n, c], worlds.own_skill[n, c], worlds.label_bias[n, c]
     own_speed, label_bias_speed = pace * p.client_speed[worlds.cut_layer[n]], pace * p.label_bias_speed
     hit = wrong = 0.0

@@ -1,12 +1,27 @@
 """What the surrogate keeps of every world: its state, and the outcome of the last round."""
 
 from math import log
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.kernels import COMPILED, kernel
+from splitgym.kernels import INLINED, kernel
+
+
+class Before(NamedTuple):
+    """What the outcome of the round before was, of N worlds; as in `Worlds`."""
+
+    accuracy: Floats
+    worst_accuracy: Floats
+    balanced_accuracy: Floats
+    loss: Floats
+    client_loss: Floats
+    client_accuracy: Floats
+    cut_layer: Ints
+    client_cut_layer: Ints
+    trained: Bools
+    evaluated: Bools
 
 
 class Worlds(NamedTuple):
@@ -56,68 +71,112 @@ class Worlds(NamedTuple):
     """[N]"""
     evaluated: Bools
     """[N]"""
+    before: Before
 
     @classmethod
     def empty(cls, worlds: int, clients: int, classes: int) -> Self:
         """Worlds without clients, before any round."""
         of_world, of_client, of_class = (worlds,), (worlds, clients), (worlds, clients, classes)
-        return cls(
-            class_share=np.zeros(of_class),
-            data_share=np.zeros(of_client),
-            evenness=np.zeros(of_client),
-            run_effect=np.ones(of_world),
-            class_effect=np.zeros((worlds, classes)),
-            skill=np.zeros((worlds, classes)),
-            own_skill=np.zeros(of_class),
-            label_bias=np.zeros(of_class),
-            behind=np.zeros(of_client),
-            class_noise=np.zeros((worlds, classes)),
-            rounds=np.zeros(of_world, np.int64),
-            cut_layer=np.zeros(of_world, np.int64),
-            client_cut_layer=np.zeros(of_client, np.int64),
-            client_loss=np.full(of_client, log(classes)),
-            recall=np.full(of_class, 1 / classes),
-            client_accuracy=np.full(of_client, 1 / classes),
-            loss=np.full(of_world, log(classes)),
-            accuracy=np.full(of_world, 1 / classes),
-            worst_accuracy=np.full(of_world, 1 / classes),
-            balanced_accuracy=np.full(of_world, 1 / classes),
-            trained=np.zeros(of_world, bool),
-            evaluated=np.ones(of_world, bool),
-        )
+        arrays: dict[str, Any] = {
+            "class_share": np.zeros(of_class),
+            "data_share": np.zeros(of_client),
+            "evenness": np.zeros(of_client),
+            "run_effect": np.ones(of_world),
+            "class_effect": np.zeros((worlds, classes)),
+            "skill": np.zeros((worlds, classes)),
+            "own_skill": np.zeros(of_class),
+            "label_bias": np.zeros(of_class),
+            "behind": np.zeros(of_client),
+            "class_noise": np.zeros((worlds, classes)),
+            "rounds": np.zeros(of_world, np.int64),
+            "cut_layer": np.zeros(of_world, np.int64),
+            "client_cut_layer": np.zeros(of_client, np.int64),
+            "client_loss": np.full(of_client, log(classes)),
+            "recall": np.full(of_class, 1 / classes),
+            "client_accuracy": np.full(of_client, 1 / classes),
+            "loss": np.full(of_world, log(classes)),
+            "accuracy": np.full(of_world, 1 / classes),
+            "worst_accuracy": np.full(of_world, 1 / classes),
+            "balanced_accuracy": np.full(of_world, 1 / classes),
+            "trained": np.zeros(of_world, bool),
+            "evaluated": np.ones(of_world, bool),
+        }
+        return cls(**arrays, before=Before(*(arrays[name].copy() for name in Before._fields)))
 
 
-@kernel(COMPILED)
-def settle(worlds: Worlds, n: int, class_counts: Ints, exponent: float) -> None:
+@kernel(INLINED)
+def remember(worlds: Worlds, n: int) -> None:
+    """Keeps the outcome of world n as that of the round before."""
+    before = worlds.before
+    before.accuracy[n], before.worst_accuracy[n] = worlds.accuracy[n], worlds.worst_accuracy[n]
+    before.balanced_accuracy[n], before.loss[n] = worlds.balanced_accuracy[n], worlds.loss[n]
+    before.cut_layer[n], before.trained[n] = worlds.cut_layer[n], worlds.trained[n]
+    before.evaluated[n] = worlds.evaluated[n]
+    for c in range(worlds.data_share.shape[1]):
+        before.client_loss[n, c] = worlds.client_loss[n, c]
+        before.client_accuracy[n, c] = worlds.client_accuracy[n, c]
+        before.client_cut_layer[n, c] = worlds.client_cut_layer[n, c]
+
+
+@kernel(INLINED)
+def settle(worlds: Worlds, n: int, class_counts: Ints, clients: int, exponent: float) -> None:
     """Gives a world untrained clients with that data.
 
     Args:
         worlds: Changed in place.
         n: The world.
-        class_counts: [clients, K] samples of each class that each of the first clients has; the others of C are not
-            there.
+        class_counts: [C, K] samples of each class that each client has.
+        clients: How many of the C clients there are, the first ones.
         exponent: Of the evenness of a client's data.
     """
-    clients, classes = class_counts.shape
-    samples = class_counts.sum()
-    worlds.data_share[n] = 0.0
+    classes, samples = class_counts.shape[1], 0
     for c in range(clients):
-        size = class_counts[c].sum()
+        for k in range(classes):
+            samples += class_counts[c, k]
+    guessing = log(classes)
+    for c in range(class_counts.shape[0]):
+        size = 0
+        for k in range(classes):
+            size += class_counts[c, k] if c < clients else 0
         alike = 0.0
         for k in range(classes):
-            share = class_counts[c, k] / size
-            worlds.class_share[n, c, k] = share
-            alike += share * share
+            if size > 0:
+                share = class_counts[c, k] / size
+                worlds.class_share[n, c, k] = share
+                alike += share * share
+            worlds.own_skill[n, c, k] = worlds.label_bias[n, c, k] = 0.0
         worlds.data_share[n, c] = size / samples
-        worlds.evenness[n, c] = max((1.0 - alike) * classes / (classes - 1), 0.0) ** exponent
-    worlds.skill[n] = 0.0
-    worlds.own_skill[n] = 0.0
-    worlds.label_bias[n] = 0.0
-    worlds.behind[n] = 0.0
-    worlds.rounds[n] = 0
-    worlds.cut_layer[n] = 0
-    worlds.client_cut_layer[n] = 0
-    worlds.client_loss[n] = np.log(classes)
-    worlds.loss[n] = np.log(classes)
-    worlds.trained[n] = False
-    worlds.evaluated[n] = True
+        if size > 0:
+            worlds.evenness[n, c] = max((1.0 - alike) * classes / (classes - 1), 0.0) ** exponent
+        worlds.behind[n, c] = 0.0
+        worlds.client_cut_layer[n, c] = 0
+        worlds.client_loss[n, c] = guessing
+    for k in range(classes):
+        worlds.skill[n, k] = 0.0
+    worlds.rounds[n] = worlds.cut_layer[n] = 0
+    worlds.loss[n] = guessing
+    worlds.trained[n], worlds.evaluated[n] = False, True
+
+
+class Scratch(NamedTuple):
+    """Workspace of one world with C clients and K classes."""
+
+    right: Floats
+    """[C, K] logits of the right class, then its probability."""
+    weight: Floats
+    """[C, K] label biases, logits, then exp of them."""
+    others: Floats
+    """[C, K] what the other classes weigh, then what a client teaches the server."""
+    gain: Floats
+    """[K] what all teach the server."""
+    hit: Floats
+    """[C] mean probability of a right answer on the client's own data."""
+    loss: Floats
+    """[C] of the mini-batches."""
+    part: Floats
+    """[C] fraction of each client in the data of the participants."""
+
+    @classmethod
+    def empty(cls, clients: int, classes: int) -> Self:
+        """Made once."""
+        return cls(*np.zeros((3, clients, classes)), np.zeros(classes), *np.zeros((3, clients)))

@@ -1,0 +1,155 @@
+"""All that changes in the cells of N worlds, as arrays that are made once and written in place."""
+
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from splitgym.arrays import Bools, Floats
+from splitgym.network.path_loss import is_shadowed
+from splitgym.scenario import Range, Scenario
+
+ALWAYS, NEVER, PROBABILISTIC = range(3)
+SIGHTS = {"always": ALWAYS, "never": NEVER, "probabilistic": PROBABILISTIC}
+"""Values of `cell.line_of_sight`."""
+
+
+class NetworkState(NamedTuple):
+    """N cells with C clients and M subchannels at the start of a round."""
+
+    subchannel_hz: Floats
+    """[N, M] bandwidths, Hz."""
+    radius_m: Floats
+    """[N] radius of the cell, m."""
+    start_m: Floats
+    """[N, C, 2] positions at the start of the episode, m."""
+    heading_rad: Floats
+    """[N, C] directions at the start of the episode, rad."""
+    travelled_m: Floats
+    """[N] way that every client of the world has walked, m."""
+    position_m: Floats
+    """[N, C, 2] positions now, m."""
+    sight_chance: Floats
+    """[N, C] uniform number: a client whose probability of line of sight is higher has it."""
+    line_of_sight: Bools
+    """[N, C]; stays as drawn at the start of the episode, also for clients that move."""
+    shadow: Floats
+    """[N, C] shadowing in standard deviations."""
+    large_scale_gain: Floats
+    """[N, C] antenna gains, path loss and shadowing, linear."""
+    scatter: Floats
+    """[N, 2, C, M] scattered part of the fading coefficients; M = 0 without fading."""
+    channel_gain: Floats
+    """[N, C, M] linear power gain, antenna gains included."""
+    present: Bools
+    """[N, C] clients that belong to the episode at all."""
+    nominal_hz: Floats
+    """[N, C] speed without other work, cycles/s."""
+    latent_load: Floats
+    """[N, C] standard normal; its distribution function gives the load."""
+    client_hz: Floats
+    """[N, C] speed that is left for training, cycles/s."""
+    available: Bools
+    """[N, C]"""
+    believed_channel_gain: Floats
+    """[N, C, M] linear; the true array where nothing is reported late or with errors."""
+    believed_client_hz: Floats
+    """[N, C] cycles/s; the true array where nothing is reported late."""
+    believed_available: Bools
+    """[N, C] as announced before the round: a client may have vanished since; the true array where nobody drops out."""
+    coming_gain: Floats
+    """[N, channel_delay_rounds, C, M] gains not yet reported, oldest first."""
+    coming_hz: Floats
+    """[N, compute_delay_rounds, C] speeds not yet reported, oldest first."""
+
+    @classmethod
+    def empty(cls, scenario: Scenario, worlds: int) -> Self:
+        """Arrays for N cells that nobody has drawn yet."""
+        knowledge, clients, subchannels = scenario.knowledge, scenario.clients.count, scenario.radio.subchannels
+        of_clients, of_links = (worlds, clients), (worlds, clients, subchannels)
+        gain, client_hz, available = np.zeros(of_links), np.zeros(of_clients), np.zeros(of_clients, bool)
+        late_or_wrong = knowledge.channel_delay_rounds > 0 or knowledge.channel_error_db > 0
+        return cls(
+            subchannel_hz=np.zeros((worlds, subchannels)),
+            radius_m=np.zeros(worlds),
+            start_m=np.zeros((*of_clients, 2)),
+            heading_rad=np.zeros(of_clients),
+            travelled_m=np.zeros(worlds),
+            position_m=np.zeros((*of_clients, 2)),
+            sight_chance=np.zeros(of_clients),
+            line_of_sight=np.zeros(of_clients, bool),
+            shadow=np.zeros(of_clients),
+            large_scale_gain=np.zeros(of_clients),
+            scatter=np.zeros((worlds, 2, clients, 0 if scenario.radio.fading == "none" else subchannels)),
+            channel_gain=gain,
+            present=np.zeros(of_clients, bool),
+            nominal_hz=np.zeros(of_clients),
+            latent_load=np.zeros(of_clients),
+            client_hz=client_hz,
+            available=available,
+            believed_channel_gain=np.zeros(of_links) if late_or_wrong else gain,
+            believed_client_hz=np.zeros(of_clients) if knowledge.compute_delay_rounds > 0 else client_hz,
+            believed_available=np.zeros(of_clients, bool) if scenario.clients.dropout_probability > 0 else available,
+            coming_gain=np.zeros((worlds, knowledge.channel_delay_rounds, clients, subchannels)),
+            coming_hz=np.zeros((worlds, knowledge.compute_delay_rounds, clients)),
+        )
+
+
+class Parameters(NamedTuple):
+    """What a scenario says of cells, for kernels. Pairs are the ends of what an episode draws, equal if it does not."""
+
+    radius_m: tuple[float, float]
+    min_distance_m: float
+    subchannel_hz: tuple[float, float]
+    moves: bool
+    sight: int
+    """A value of `SIGHTS`."""
+    is_shadowed: bool
+    rician_factor: float
+    """Of links with line of sight, linear; 0: none has a dominant path."""
+    fading_correlation: float
+    clients: tuple[int, int]
+    compute_hz: tuple[float, float]
+    """Slowest and fastest client."""
+    log_uniform: bool
+    """Whether speeds are log-uniform between them, or uniform."""
+    compute_factor: tuple[float, float]
+    load_max: float
+    load_correlation: float
+    """Of the latent Gaussian."""
+    dropout_probability: float
+    return_probability: float
+    channel_error_db: float
+
+
+def parameters_of(scenario: Scenario) -> Parameters:
+    """The parameters of a scenario."""
+    cell, radio, clients, family = scenario.cell, scenario.radio, scenario.clients, scenario.family
+    return Parameters(
+        radius_m=_between(family.radius_m, cell.radius_m),
+        min_distance_m=cell.min_distance_m,
+        subchannel_hz=_between(family.subchannel_hz, radio.subchannel_hz),
+        moves=cell.speed_m_per_s > 0,
+        sight=SIGHTS[cell.line_of_sight],
+        is_shadowed=is_shadowed(cell),
+        rician_factor=10 ** (radio.rician_factor_db / 10) if radio.fading == "rician" else 0.0,
+        fading_correlation=radio.fading_correlation,
+        clients=(clients.count, clients.count) if family.clients is None else family.clients,
+        compute_hz=(clients.compute_min_hz, clients.compute_max_hz),
+        log_uniform=clients.compute_spread == "log-uniform",
+        compute_factor=_between(family.compute_factor, 1.0),
+        load_max=clients.load_max,
+        load_correlation=latent_correlation(clients.load_correlation),
+        dropout_probability=clients.dropout_probability,
+        return_probability=clients.return_probability,
+        channel_error_db=scenario.knowledge.channel_error_db,
+    )
+
+
+def latent_correlation(load_correlation: float) -> float:
+    """Correlation of two Gaussians whose distribution functions correlate by `load_correlation`: 2 sin(pi r / 6)."""
+    return float(2 * np.sin(np.pi / 6 * load_correlation))
+
+
+def _between(drawn: Range | None, otherwise: float) -> tuple[float, float]:
+    lowest, highest = (otherwise, otherwise) if drawn is None else drawn
+    return float(lowest), float(highest)
