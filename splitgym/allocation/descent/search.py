@@ -1,130 +1,34 @@
 """The search over cut layers and the blocks at each, compiled, for N worlds at once."""
 
-from functools import lru_cache
-from typing import NamedTuple
-
-import numpy as np
+from math import inf
 
 from splitgym.allocation.admission import servable
-from splitgym.allocation.assignment import AssignmentState, no_assignment
-from splitgym.allocation.descent.slot import STARTS, Workspace, allocate_slot, workspace_for
-from splitgym.allocation.link_budget import Links, Radio, empty_links, fill_links
+from splitgym.allocation.descent.client_sets import choose_members
+from splitgym.allocation.descent.slot import STARTS, allocate_slot
+from splitgym.allocation.descent.worlds import Found, UnderPlan, Utility, Worlds, fill_load
+from splitgym.allocation.link_budget import Links, Radio, fill_links
 from splitgym.allocation.power import write_psd
-from splitgym.allocation.workload import Round, SegmentWorkload, fill_workload, no_workload, uplinks
+from splitgym.allocation.workload import Round, uplinks
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
-
-BLOCKS = ("subchannels", "power", "cut", "exchange")
-"""The steps of a descent: the first two at the most promising cut layer, then at all that may be better, then swaps
-of subchannels at all that may be better still."""
-
-
-class Worlds(NamedTuple):
-    """N worlds to descend in, for the kernel."""
-
-    hz: Floats
-    """[N, M] bandwidths, Hz."""
-    gain: Floats
-    """[N, C, M]."""
-    client_hz: Floats
-    """[N, C] cycles/s."""
-    server_hz: Floats
-    """[N] cycles/s."""
-    client_cut_layer: Ints
-    """[N, C]."""
-    second_cut: Ints
-    """[N]."""
-    members: Bools
-    """[N, C] clients that are selected and there."""
-    slot: Ints
-    """[N, C] slot of each client."""
-    given: Ints
-    """[N, M] owners to hold, or [N, 0]: choose."""
-    plans: Ints
-    """[N, K] plans to choose from; or to hold, [N, 1] the common one, [N, C] that of each client."""
-    hold: bool
-    """Whether plans are held."""
-
-
-class Found(NamedTuple):
-    """What the kernel found in N worlds, with T slots."""
-
-    plan: Ints
-    """[N] the plan that was chosen; where plans are held, the first of them."""
-    owner: Ints
-    """[N, T, M] -1: unused."""
-    psd: Floats
-    """[N, T, M] W/Hz."""
-    participants: Ints
-    """[N] expected."""
-    latency_s: Floats
-    """[N] expected."""
-    steps_s: Floats
-    """[N, 4] expected latency after each of `BLOCKS`."""
-    uplinks: Ints
-    """[1] the most segments with an uplink in any world and under any plan."""
-
-
-class UnderPlan(NamedTuple):
-    """Workspace of one world with T slots and K plans to choose from."""
-
-    links: Links
-    held: AssignmentState
-    workload: SegmentWorkload
-    members: Bools
-    """[C] of the slot."""
-    workspace: Workspace
-    owner: Ints
-    """[T, M]."""
-    psd: Floats
-    """[T, M]."""
-    serves: Ints
-    """[2, K] how many clients can take part under each plan at most, and as far as is known."""
-    least_s: Floats
-    """[2, K] the latency likewise: no less than this."""
-    order: Ints
-    """[K] plans, the best first."""
-
-
-def nothing_found(worlds: int, slots: int, subchannels: int) -> Found:
-    """Nothing, to be filled."""
-    return Found(
-        np.zeros(worlds, np.int64),
-        np.full((worlds, slots, subchannels), -1),
-        np.zeros((worlds, slots, subchannels)),
-        np.full(worlds, -1),
-        np.full(worlds, np.inf),
-        np.zeros((worlds, len(BLOCKS))),
-        np.zeros(1, np.int64),
-    )
-
-
-@lru_cache(maxsize=32)
-def under_plan(
-    thread: int, radio: Radio, phases: int, clients: int, subchannels: int, slots: int, plans: int
-) -> UnderPlan:
-    """The workspace of a thread (by its identifier), made once for each size."""
-    return UnderPlan(
-        empty_links(clients, subchannels, radio),
-        no_assignment(clients, subchannels),
-        no_workload(phases, clients),
-        np.zeros(clients, np.bool_),
-        workspace_for(phases + 1, clients, subchannels),
-        np.zeros((slots, subchannels), np.int64),
-        np.zeros((slots, subchannels)),
-        np.zeros((2, plans), np.int64),
-        np.zeros((2, plans)),
-        np.zeros(plans, np.int64),
-    )
 
 
 @kernel(NO_REFCOUNT)
 def descend_worlds(
-    radio: Radio, rules: Round, of: Worlds, even_power: bool, trials: int, at: UnderPlan, found: Found
+    radio: Radio,
+    rules: Round,
+    of: Worlds,
+    utility: Utility,
+    even_power: bool,
+    trials: int,
+    at: UnderPlan,
+    found: Found,
 ) -> None:
-    """The descent of every world; `at` is workspace."""
+    """The descent of every world; `at` is workspace. Where a set is to be chosen, it becomes the world's members."""
     for n in range(of.gain.shape[0]):
         fill_links(at.links, radio, of.hz[n], of.gain[n], of.members[n])
+        if utility.sizes.shape[0] > 0:
+            choose_members(at, rules, of, utility, n)
         _search_plans(found, at, rules, of, n, even_power, trials)
         anybody = False
         for i in range(of.members.shape[1]):
@@ -163,7 +67,7 @@ def _search_plans(found: Found, at: UnderPlan, rules: Round, of: Worlds, n: int,
 @kernel(INLINED)
 def _bound_plan(at: UnderPlan, rules: Round, of: Worlds, n: int, j: int) -> None:
     """How many clients of world n can take part under a plan at most, and what its round takes at least."""
-    _fill_load(at.workload, rules, of, n, j)
+    fill_load(at.workload, rules, of, n, j)
     most, least_s = 0, 0.0
     for t in range(at.owner.shape[0]):
         _find_members(at.members, at.links, of, n, t)
@@ -193,7 +97,7 @@ def _try_plan(
     Returns:
         How many clients are expected to take part, the latency, s, and how many trials are left.
     """
-    _fill_load(at.workload, rules, of, n, choice)
+    fill_load(at.workload, rules, of, n, choice)
     found.uplinks[0] = max(found.uplinks[0], uplinks(at.workload))
     serves, latency_s, first = 0, 0.0, found.participants[n] < 0
     for t in range(at.owner.shape[0]):
@@ -228,29 +132,13 @@ def _try_plan(
 
 
 @kernel(NO_REFCOUNT)
-def _fill_load(workload: SegmentWorkload, rules: Round, of: Worlds, n: int, choice: int) -> None:
-    """The workload of world n under one of its plans."""
-    plans = of.plans[n] if of.hold else of.plans[n, choice : choice + 1]
-    fill_workload(
-        workload,
-        rules,
-        plans,
-        of.members[n],
-        of.client_hz[n],
-        of.server_hz[n],
-        of.client_cut_layer[n],
-        of.second_cut[n],
-    )
-
-
-@kernel(NO_REFCOUNT)
 def _find_members(members: Bools, links: Links, of: Worlds, n: int, t: int) -> bool:
     """Marks the clients in slot t of world n with a signal on some subchannel ([C]); whether any is in it."""
     anybody = False
     for i in range(members.shape[0]):
         member = of.members[n, i] and of.slot[n, i] == t
         anybody |= member
-        members[i] = member and links.lowest_floor[i] < np.inf
+        members[i] = member and links.lowest_floor[i] < inf
     return anybody
 
 
