@@ -240,6 +240,7 @@ def write_psd(
         if rate == 0.0:
             continue
         x, _, _ = log_level(held, links, i, rate)
+        level = level_at(x)
         for n in range(held.number[i]):
             k = held.own[i, n]
-            psd[k] = share_w / held.wide[i] if even else max(0.0, 2.0**x - links.floor[i, k])
+            psd[k] = share_w / held.wide[i] if even else max(0.0, level - links.floor[i, k])

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.allocation.assignment import AssignmentState, log_level, power_at
+from splitgym.allocation.assignment import AssignmentState, level_at, log_level, power_at
 from splitgym.allocation.link_budget import Links
 from splitgym.allocation.segment_times import has_uplink, ready
 from splitgym.allocation.workload import SegmentWorkload
@@ -155,7 +155,7 @@ def _power_and_slope(goal: Goal, held: AssignmentState, links: Links, i: int) ->
     duty = goal.duty[all_of.timed, i]
     left = goal.segment[all_of.timed].end_s - duty.ready_s
     steers = duty.uplink_bits >= rate * left and duty.uplink_bits > 0.0
-    return power_w, -LN2 * 2.0**x * rate * rate / duty.uplink_bits if steers else 0.0
+    return power_w, -LN2 * level_at(x) * rate * rate / duty.uplink_bits if steers else 0.0
 
 
 @kernel(INLINED)
