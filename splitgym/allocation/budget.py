@@ -1,12 +1,11 @@
 """Power budgets: p_max of each client and p_th of all together."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.kernels import COMPILED, kernel
+from splitgym.kernels import NO_REFCOUNT, kernel
 from splitgym.timing.power import even_power
 from splitgym.timing.slots import slot_of_client
 from splitgym.types import Decision, RoundState, with_axis
@@ -52,6 +51,7 @@ def project_power_unchecked(decision: Decision, state: RoundState) -> tuple[Deci
         decision.by_slot,
         system.client_power_max_w,
         system.total_power_max_w,
+        np.empty(decision.selected.shape[-1]),
         with_axis(state.subchannel_hz, one),
         with_axis(decision.selected, one),
         with_axis(np.asarray(decision.cluster, np.int64), one),
@@ -59,15 +59,25 @@ def project_power_unchecked(decision: Decision, state: RoundState) -> tuple[Deci
         psd if decision.by_slot else psd[:, None],
         broken,
     )
-    return replace(decision, power_w_per_hz=psd[0] if one else psd), bool(broken[0]) if one else broken
+    within = Decision(
+        decision.cut_layer,
+        decision.assignment,
+        psd[0] if one else psd,
+        decision.selected,
+        decision.aggregation_ratio,
+        decision.cluster,
+        decision.second_cut,
+    )
+    return within, bool(broken[0]) if one else broken
 
 
-@kernel(COMPILED)
+@kernel(NO_REFCOUNT)
 def _keep_within(
     access: int,
     by_slot: bool,
     client_max_w: float,
     total_max_w: float,
+    spent_w: Floats,
     hz: Floats,
     selected: Bools,
     cluster: Ints,
@@ -82,6 +92,7 @@ def _keep_within(
         by_slot: Whether a band is that of the slot at its index alone.
         client_max_w: p_max.
         total_max_w: p_th.
+        spent_w: [C] workspace.
         hz: [N, M].
         selected: [N, C].
         cluster: [N, C].
@@ -89,11 +100,11 @@ def _keep_within(
         psd: [N, T, M] W/Hz, changed.
         broken: [N] filled.
     """
-    (worlds, bands, subchannels), clients = psd.shape, selected.shape[1]
-    spent_w = np.zeros(clients)
+    worlds, bands, subchannels = psd.shape
     for n in range(worlds):
         for band in range(bands):
-            spent_w[:] = 0.0
+            for i in range(spent_w.shape[0]):
+                spent_w[i] = 0.0
             for k in range(subchannels):
                 i = owner[n, band, k]
                 if i < 0 or not selected[n, i] or (by_slot and slot_of_client(access, cluster[n, i], i) != band):
@@ -108,5 +119,6 @@ def _keep_within(
                     broken[n] = True
                 total_w += psd[n, band, k] * hz[n, k]
             if total_w > total_max_w * (1.0 + TOLERANCE):
-                psd[n, band] *= total_max_w / total_w
+                for k in range(subchannels):
+                    psd[n, band, k] *= total_max_w / total_w
                 broken[n] = True

@@ -28,19 +28,18 @@ def legalise_unchecked(decision: Decision, state: RoundState) -> tuple[Decision,
     Returns:
         The legal decision, and whether a power budget had been broken: a bool, or [N] of them.
     """
-    return project_power_unchecked(_with_legal_ratio(decision, state), state)
+    return project_power_unchecked(with_legal_ratio(decision, state), state)
 
 
 def with_clusters(decision: Decision, state: RoundState) -> Decision:
-    """A decision that names no clusters, with phi by `legal_ratio` and clusters by `form_clusters`.
+    """A decision that names no clusters, with clusters by `form_clusters`.
 
     A decision with a row of subchannels for each slot has its clusters already.
 
     Args:
-        decision: Of one world or N, known to fit.
+        decision: Of one world or N, known to fit, with a legal phi.
         state: Of as many, as the scheduler believes it.
     """
-    decision = _with_legal_ratio(decision, state)
     if decision.by_slot or state.system.program.access is not Access.CLUSTERED:
         return decision
     return replace(decision, cluster=clusters_for_unchecked(state, decision.plan, decision.selected))
@@ -61,6 +60,7 @@ def legal_ratio(state: RoundState, cut_layer: Any, selected: Bools, aggregation_
     return np.where(cuts_differ(cut_layer, selected), 0.0, ratio)[()]
 
 
-def _with_legal_ratio(decision: Decision, state: RoundState) -> Decision:
+def with_legal_ratio(decision: Decision, state: RoundState) -> Decision:
+    """A decision of one world or N with phi by `legal_ratio`."""
     ratio = legal_ratio(state, decision.cut_layer, decision.selected, decision.aggregation_ratio)
     return decision if ratio is decision.aggregation_ratio else replace(decision, aggregation_ratio=ratio)

@@ -7,8 +7,8 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from splitgym.arrays import Bools
-from splitgym.envs.info import Info, of_worlds
-from splitgym.envs.simulation import Simulation, Step, account
+from splitgym.envs.info import Columns
+from splitgym.envs.simulation import Simulation, Step
 from splitgym.inputs import InputError
 from splitgym.parts import suggest
 from splitgym.random import Generators
@@ -37,18 +37,18 @@ class Moved(NamedTuple):
     """Reward 0 and no end where no round was played."""
     observation: NDArray[np.float32]
     """[N, observation] of the episodes that go on or start."""
-    progress: Info
-    """[N] likewise."""
-    account: Info
-    """[N] of the round, also where the episode ended."""
+    progress: Columns
+    """Of N worlds, likewise."""
+    account: Columns
+    """Of N worlds and the round, also where the episode ended."""
     done: Bools
     """[N] worlds whose episode ended."""
     begun: Bools
     """[N] worlds whose episode started."""
     final_observation: NDArray[np.float32]
     """[D, observation] of those D worlds at the end whose next episode began in the same step."""
-    final_info: Info
-    """[D] likewise, progress and account."""
+    final_info: tuple[Columns, Columns]
+    """Of D worlds likewise, progress and account."""
 
 
 def move(same_step: bool, simulation: Simulation, rngs: Generators, actions: NDArray, ended: Bools) -> Moved:
@@ -69,14 +69,15 @@ def move(same_step: bool, simulation: Simulation, rngs: Generators, actions: NDA
             terminated=step.terminated & ~idle,
             truncated=step.truncated & ~idle,
         )
-    observation, progress, account_of_all = simulation.observe(), simulation.progress(), account(step)
+    observation = simulation.observe()
+    progress, account = simulation.progress_columns(), simulation.account_columns(step)
     done = step.terminated | step.truncated
     final = np.flatnonzero(done & same_step)
-    final_observation, final_info = observation[final], of_worlds({**progress, **account_of_all}, final)
+    final_observation, final_info = observation[final], (progress.worlds(final), account.worlds(final))
     begun = done if same_step else ended.copy()
     which = np.flatnonzero(begun)
     if len(which):
         simulation.reset(rngs, which)
         observation[which] = simulation.observe(which)
-        progress = simulation.progress()
-    return Moved(step, observation, progress, account_of_all, done, begun, final_observation, final_info)
+        progress = simulation.progress_columns()
+    return Moved(step, observation, progress, account, done, begun, final_observation, final_info)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from splitgym.arrays import Floats
 from splitgym.envs.actions import ActionCodec
 from splitgym.envs.features import STANDARD, Feature
-from splitgym.envs.info import one_by_one
+from splitgym.envs.info import of_one
 from splitgym.envs.recorder import Recorder
 from splitgym.envs.reset_arguments import check_options, seed_of
 from splitgym.envs.scheduling import SchedulerView, checked
@@ -293,8 +293,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
         self._begun = self._running = True
         if self.render_mode is not None:
             self._recorder = Recorder(self._simulation.world, self._learner, self.render_mode)
-        (info,) = one_by_one(self._simulation.progress())
-        return self._simulation.observe()[0], info
+        return self._simulation.observe()[0], of_one(self._simulation.progress())
 
     def step(self, action: NDArray[Any]) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Plays the round that the action says.
@@ -343,5 +342,5 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
         self._running = not (terminated or truncated)
         if self._recorder is not None:
             self._recorder.follow(self._simulation.world, step.played)
-        (info,) = one_by_one({**self._simulation.progress(), **account(step)})
+        info = of_one({**self._simulation.progress(), **account(step)})
         return self._simulation.observe()[0], float(step.reward[0]), terminated, truncated, info

@@ -1,7 +1,7 @@
 """Information on N worlds: arrays with a leading axis N by name, or dictionaries of such."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,63 +11,130 @@ from splitgym.arrays import Bools, Ints
 Info = dict[str, Any]
 
 
-def one_by_one(info: Info) -> list[dict[str, Any]]:
-    """The information of each world: plain numbers, arrays of its own, dictionaries of these."""
-    columns: list[list[Any]] = []
+def of_one(info: Info) -> dict[str, Any]:
+    """The information of a single world: plain numbers, arrays of its own, dictionaries of these."""
+    return {
+        name: of_one(value) if isinstance(value, dict) else value.item() if value.ndim == 1 else value[0].copy()
+        for name, value in info.items()
+    }
+
+
+class Layout:
+    """Where the arrays of an information stand in blocks: those of one shape and type are rows of one block.
+
+    Args:
+        info: Of any number of worlds.
+    """
+
+    def __init__(self, info: Info) -> None:
+        self.kinds: list[tuple[np.dtype[Any], tuple[int, ...]]] = []
+        self.rows: list[int] = []
+        self.places = self._place(info)
+
+    def _place(self, info: Info) -> dict[str, Any]:
+        """Block and row of each array."""
+        places: dict[str, Any] = {}
+        for name, value in info.items():
+            if isinstance(value, dict):
+                places[name] = self._place(value)
+                continue
+            kind = value.dtype, value.shape[1:]
+            if kind not in self.kinds:
+                self.kinds.append(kind)
+                self.rows.append(0)
+            block = self.kinds.index(kind)
+            places[name] = block, self.rows[block]
+            self.rows[block] += 1
+        return places
+
+
+class Columns:
+    """Information on N worlds in blocks, because many small arrays cost more than the numbers in them.
+
+    Args:
+        layout: Of the blocks.
+        blocks: [rows, N, ...] each.
+    """
+
+    def __init__(self, layout: Layout, blocks: Sequence[NDArray[Any]]) -> None:
+        self._layout, self._blocks = layout, blocks
+
+    @classmethod
+    def of(cls, info: Info, layout: Layout) -> Self:
+        """An information as it is now."""
+        worlds = len(next(_leaves(info)))
+        blocks = [
+            np.empty((rows, worlds, *shape), dtype)
+            for rows, (dtype, shape) in zip(layout.rows, layout.kinds, strict=True)
+        ]
+        _fill(blocks, layout.places, info)
+        return cls(layout, blocks)
+
+    def worlds(self, which: Ints) -> Self:
+        """The information of the worlds with these indices."""
+        return type(self)(self._layout, [block[:, which] for block in self._blocks])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self], marked: Bools | None = None) -> Self:
+        """The information of all, one after the other; with `marked`: 0 where that is False."""
+        blocks = [
+            each[0] if len(each) == 1 else np.concatenate(each, axis=1)
+            for each in zip(*(part._blocks for part in parts), strict=True)
+        ]
+        if marked is not None and not marked.all():
+            others = np.flatnonzero(~marked)
+            for block in blocks:
+                block[:, others] = 0
+        return cls(parts[0]._layout, blocks)
+
+    def spread(self, marked: Bools) -> Self:
+        """Of the marked worlds, in their order, to all: 0 elsewhere."""
+        which, blocks = np.flatnonzero(marked), []
+        for values in self._blocks:
+            block = np.zeros((len(values), len(marked), *values.shape[2:]), values.dtype)
+            block[:, which] = values
+            blocks.append(block)
+        return type(self)(self._layout, blocks)
+
+    def info(self, marked: Bools) -> Info:
+        """The arrays by name, and the bool array `marked` as `_name` for each name: which worlds have it."""
+        return self._masked(self._layout.places, marked)
+
+    def one_by_one(self) -> list[dict[str, Any]]:
+        """The information of each world: plain numbers, arrays of its own, dictionaries of these."""
+        columns = [list(block.swapaxes(0, 1).copy() if block.ndim > 2 else block.T.tolist()) for block in self._blocks]
+        return [_named(self._layout.places, values) for values in zip(*columns, strict=True)]
+
+    def _masked(self, places: dict[str, Any], marked: Bools) -> Info:
+        masked: Info = {}
+        for name, place in places.items():
+            if isinstance(place, dict):
+                masked[name] = self._masked(place, marked)
+            else:
+                masked[name] = self._blocks[place[0]][place[1]]
+            masked[f"_{name}"] = marked
+        return masked
+
+
+def _named(places: dict[str, Any], values: Sequence[Any]) -> dict[str, Any]:
+    """Of one world, whose values stand in blocks."""
+    return {
+        name: _named(place, values) if isinstance(place, dict) else values[place[0]][place[1]]
+        for name, place in places.items()
+    }
+
+
+def _fill(blocks: Sequence[NDArray[Any]], places: dict[str, Any], info: Info) -> None:
+    for name, place in places.items():
+        if isinstance(place, dict):
+            _fill(blocks, place, info[name])
+        else:
+            blocks[place[0]][place[1]] = info[name]
+
+
+def _leaves(info: Info) -> Iterator[NDArray[Any]]:
     for value in info.values():
         if isinstance(value, dict):
-            columns.append(one_by_one(value))
+            yield from _leaves(value)
         else:
-            columns.append(value.tolist() if value.ndim == 1 else list(value.copy()))
-    return [dict(zip(info, values, strict=True)) for values in zip(*columns, strict=True)]
-
-
-def of_worlds(info: Info, which: Ints) -> Info:
-    """The information of the worlds with these indices, as arrays of their own."""
-    return _map(lambda values: values[which], info)
-
-
-def joined(infos: Sequence[Info]) -> Info:
-    """The information of all, one after the other, as arrays of its own."""
-    return _map(lambda *values: np.concatenate(values), *infos)
-
-
-def only(info: Info, marked: Bools) -> Info:
-    """As it is where marked, 0 elsewhere."""
-    others = np.flatnonzero(~marked)
-
-    def zeroed(values: NDArray[Any]) -> NDArray[Any]:
-        values = values.copy()
-        values[others] = 0
-        return values
-
-    return _map(zeroed, info) if len(others) else info
-
-
-def spread(info: Info, marked: Bools) -> Info:
-    """Of the marked worlds, in their order, to all: 0 elsewhere."""
-    which = np.flatnonzero(marked)
-
-    def everywhere(values: NDArray[Any]) -> NDArray[Any]:
-        of_all = np.zeros((len(marked), *values.shape[1:]), values.dtype)
-        of_all[which] = values
-        return of_all
-
-    return _map(everywhere, info)
-
-
-def with_masks(info: Info, marked: Bools) -> Info:
-    """With a bool array `_name` for each name: which worlds have it, as Gymnasium documents it."""
-    masked: Info = {}
-    for name, value in info.items():
-        masked[name] = with_masks(value, marked) if isinstance(value, dict) else value
-        masked[f"_{name}"] = marked.copy()
-    return masked
-
-
-def _map(function: Callable[..., Any], *infos: Info) -> Info:
-    """Applies a function to the arrays that have the same place."""
-    places = zip(infos[0], zip(*(info.values() for info in infos), strict=True), strict=True)
-    return {
-        name: _map(function, *values) if isinstance(values[0], dict) else function(*values) for name, values in places
-    }
+            yield value

@@ -11,7 +11,7 @@ from splitgym.allocation.selection.novelty import fill_rarity, novelty_of_client
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.features import INDEX, SHIPPED, STANDARD, Feature, ObservationSpace, features_of
 from splitgym.inputs import InputError
-from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
+from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, Handle, kernel
 from splitgym.scenario import Scenario
 from splitgym.timing.rates import shannon_rate
 from splitgym.types import RoundState, SystemParameters
@@ -90,6 +90,19 @@ class Believed(NamedTuple):
     elapsed_s: Floats
 
 
+class Seen(NamedTuple):
+    """What observations are made of."""
+
+    state: Believed
+    first: Ints
+    """[F] first entry of each shipped feature, or HIDDEN."""
+    scales: Scales
+    rarity: Floats
+    """[K] workspace."""
+    efficiency: Floats
+    """[M] workspace."""
+
+
 class ObservationCodec:
     """Makes observations of believed states; index by index in the environment's documentation.
 
@@ -122,6 +135,9 @@ class ObservationCodec:
             cut_layers=system.cut_layers,
         )
         self._room = np.zeros(classes), np.zeros(system.subchannels)
+        self._handle = Handle()
+        self._state: RoundState | None = None
+        self._seen: Seen | None = None
         self.features = features_of(asked, scenario, subchannel_estimates)
         self._first = np.full(len(SHIPPED), HIDDEN)
         self._own: list[tuple[Feature, int, int]] = []
@@ -144,8 +160,10 @@ class ObservationCodec:
             which: [W] indices of the worlds.
         """
         observed = np.zeros((len(which), len(self.names)), np.float32)
-        believed = Believed(*(getattr(state, name) for name in Believed._fields))
-        _observe(observed, *self._room, which, self._first, self._scales, believed)
+        if self._state is not state:
+            believed = Believed(*(getattr(state, name) for name in Believed._fields))
+            self._state, self._seen = state, Seen(believed, self._first, self._scales, *self._room)
+        _observe(self._handle.of(self._seen), observed, which)
         for feature, start, stop in self._own:
             observed[:, start:stop] = _own_values(feature, state, stop - start)[which]
         return observed
@@ -182,27 +200,24 @@ def _show(row: NDArray[np.float32], first: Ints, feature: int, place: int, value
         row[first[feature] + place] = value
 
 
+@kernel(COMPILED)
+def _observe(seen: Any, observed: NDArray[np.float32], which: Ints) -> None:
+    """The observations of the worlds `which`, [W, observation], into zeros; `seen`: a handle of `Seen`."""
+    held = seen.held
+    _fill(held.state, held.first, held.scales, held.rarity, held.efficiency, observed, which)
+
+
 @kernel(NO_REFCOUNT)
-def _observe(
-    observed: NDArray[np.float32],
-    rarity: Floats,
-    efficiency: Floats,
-    which: Ints,
+def _fill(
+    state: Believed,
     first: Ints,
     scales: Scales,
-    state: Believed,
+    rarity: Floats,
+    efficiency: Floats,
+    observed: NDArray[np.float32],
+    which: Ints,
 ) -> None:
-    """The observations of the worlds `which`, into zeros.
-
-    Args:
-        observed: [W, observation] filled.
-        rarity: [K] workspace.
-        efficiency: [M] workspace.
-        which: [W].
-        first: [F] first entry of each shipped feature, or HIDDEN.
-        scales: Of all worlds.
-        state: Of N worlds.
-    """
+    """As `_observe`."""
     for index, n in enumerate(which):
         band_hz = 0.0
         for k in range(state.subchannel_hz.shape[1]):

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from splitgym.arrays import Floats
+from splitgym.arrays import Bools, Floats
 from splitgym.envs.world import Round
+from splitgym.kernels import NO_REFCOUNT, kernel
 from splitgym.parts import Parts
 from splitgym.scenario import ScenarioError
 
@@ -22,36 +23,41 @@ class RewardTerm:
     """Under which `info["reward_terms"]` shows it."""
     text: str
     """What it is, in a sentence."""
-    of: Callable[[Round], Floats]
-    """[N] values of a round in N worlds."""
-
-
-def accuracy_gain(played: Round) -> Floats:
-    """Test accuracy now minus before."""
-    return np.asarray(played.outcome.accuracy - played.before.accuracy)
-
-
-def latency(played: Round) -> Floats:
-    """Minus the fraction of the time budget that the round took."""
-    return -played.cost.latency_s / played.truth.system.time_budget_s
-
-
-def energy(played: Round) -> Floats:
-    """Minus the joules of clients and server."""
-    return -(played.cost.client_energy_j.sum(-1) + played.cost.server_energy_j)
-
-
-def target_reached(played: Round) -> Floats:
-    """1 in the round that reaches the target accuracy, else 0."""
-    return played.first_reached.astype(np.float64)
+    of: Callable[[Round], Floats] | None = None
+    """[N] values of a round in N worlds; None: of the package, computed with the others in one compiled loop."""
 
 
 SHIPPED = (
-    RewardTerm("accuracy_gain", "test accuracy now minus before, -1..1", accuracy_gain),
-    RewardTerm("latency", "minus the fraction of the time budget that the round took", latency),
-    RewardTerm("energy", "minus the joules of clients and server", energy),
-    RewardTerm("target_reached", "1 in the round that reaches the target accuracy, else 0", target_reached),
+    RewardTerm("accuracy_gain", "test accuracy now minus before, -1..1"),
+    RewardTerm("latency", "minus the fraction of the time budget that the round took"),
+    RewardTerm("energy", "minus the joules of clients and server"),
+    RewardTerm("target_reached", "1 in the round that reaches the target accuracy, else 0"),
 )
+"""In the order of the loop."""
+
+
+@kernel(NO_REFCOUNT)
+def _fill_terms(
+    terms: Floats,
+    accuracy: Floats,
+    accuracy_before: Floats,
+    latency_s: Floats,
+    time_budget_s: float,
+    client_energy_j: Floats,
+    server_energy_j: Floats,
+    first_reached: Bools,
+) -> None:
+    """Fills [4, N] shipped terms; client energies are [N, C], all others [N]."""
+    for n in range(terms.shape[1]):
+        energy_j = server_energy_j[n]
+        for i in range(client_energy_j.shape[1]):
+            energy_j += client_energy_j[n, i]
+        terms[0, n] = accuracy[n] - accuracy_before[n]
+        terms[1, n] = -latency_s[n] / time_budget_s
+        terms[2, n] = -energy_j
+        terms[3, n] = 1.0 if first_reached[n] else 0.0
+
+
 TERMS: Parts[RewardTerm] = Parts(
     "RewardTerm", lambda part: isinstance(part, RewardTerm), {term.name: term for term in SHIPPED}, ScenarioError
 )
@@ -83,13 +89,29 @@ class Reward:
 
     def terms_of(self, played: Round) -> dict[str, Floats]:
         """The unweighted terms of a round, [N] each."""
-        return {term.name: np.asarray(term.of(played)) for term in self.terms}
+        shipped = np.empty((len(SHIPPED), len(played.first_reached)))
+        _fill_terms(
+            shipped,
+            played.outcome.accuracy,
+            played.before.accuracy,
+            played.cost.latency_s,
+            played.truth.system.time_budget_s,
+            played.cost.client_energy_j,
+            played.cost.server_energy_j,
+            played.first_reached,
+        )
+        terms = {term.name: values for term, values in zip(SHIPPED, shipped, strict=True)}
+        for term in self.terms:
+            if term.of is not None:
+                terms[term.name] = np.asarray(term.of(played))
+        return terms
 
     def total(self, played: Round, terms: Mapping[str, Floats]) -> Floats:
         """[N] rewards of a round with these terms."""
         if self.function is not None:
-            return np.broadcast_to(np.asarray(self.function(played), np.float64), played.cost.latency_s.shape)
-        return sum((weight * terms[name] for name, weight in self.weights.items()), np.zeros(1))
+            return np.array(np.broadcast_to(np.asarray(self.function(played), np.float64), played.first_reached.shape))
+        total: Floats = sum(weight * terms[name] for name, weight in self.weights.items())  # type: ignore[assignment]
+        return total
 
 
 NAMED: Parts[Mapping[str, float]] = Parts("reward", lambda part: isinstance(part, Mapping), REWARDS, ScenarioError)

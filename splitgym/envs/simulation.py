@@ -14,7 +14,7 @@ from splitgym import data
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.actions import ActionCodec, Masked, codec
 from splitgym.envs.features import STANDARD, Feature
-from splitgym.envs.info import Info
+from splitgym.envs.info import Columns, Info, Layout
 from splitgym.envs.observation import ObservationCodec
 from splitgym.envs.rewards import reward_of
 from splitgym.envs.world import Round, World
@@ -103,6 +103,8 @@ class Simulation:
         # Rewards of one's own may look at the timeline, as frames do.
         self._timeline = settings.render_mode is not None or self._reward.is_own
         self._all = np.arange(worlds)
+        self._of_progress: Layout | None = None
+        self._of_account: Layout | None = None
 
     def reset(self, rngs: Generators, which: Sequence[int] | Ints) -> None:
         """Starts episodes in the worlds with these indices (all of them at first), drawn from their generators."""
@@ -136,8 +138,8 @@ class Simulation:
         """How far the episodes are, for `info`."""
         state, outcome = self.world.state, self.world.outcome
         return {
-            "round": state.round.copy(),
-            "elapsed_s": state.elapsed_s.copy(),
+            "round": state.round,
+            "elapsed_s": state.elapsed_s,
             "accuracy": outcome.accuracy,
             "worst_accuracy": outcome.worst_accuracy,
             "balanced_accuracy": outcome.balanced_accuracy,
@@ -145,6 +147,20 @@ class Simulation:
             "evaluated": outcome.evaluated,
             "evaluation_samples": outcome.evaluation_samples,
         }
+
+    def progress_columns(self) -> Columns:
+        """`progress` as it is now."""
+        info = self.progress()
+        if self._of_progress is None:
+            self._of_progress = Layout(info)
+        return Columns.of(info, self._of_progress)
+
+    def account_columns(self, step: Step) -> Columns:
+        """`account` of the last step as it is now."""
+        info = account(step)
+        if self._of_account is None:
+            self._of_account = Layout(info)
+        return Columns.of(info, self._of_account)
 
 
 def account(step: Step) -> Info:

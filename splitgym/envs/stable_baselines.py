@@ -15,7 +15,6 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
 from splitgym.arrays import Bools
-from splitgym.envs.info import one_by_one
 from splitgym.envs.reset_arguments import check_options, seed_of
 from splitgym.envs.spec import jsonable
 from splitgym.envs.vector import SplitLearningVectorEnv
@@ -69,8 +68,8 @@ class SB3VecEnv(VecEnv):
 
     def reset(self) -> NDArray[np.float32]:
         """Starts episodes everywhere, with the seeds that `seed` has set."""
-        observation, info = self.envs.reset(seed=self._seeds)
-        self.reset_infos = _one_by_one(info)
+        observation, _ = self.envs.reset(seed=self._seeds)
+        self.reset_infos = self.envs.progress().one_by_one()
         self._reset_seeds()
         self._reset_options()
         self._returns[:], self._lengths[:] = 0.0, 0
@@ -99,12 +98,17 @@ class SB3VecEnv(VecEnv):
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         world, elapsed_s = 0, round(time.perf_counter() - self._begun_s, 6)
         for part in moved:
-            ended = np.flatnonzero(part.done)
-            for index, (own, info) in enumerate(zip(ended, one_by_one(part.final_info), strict=True)):
-                i = world + int(own)
-                infos[i] = info | {
-                    "terminal_observation": part.final_observation[index],
-                    "TimeLimit.truncated": bool(part.step.truncated[own]),
+            ended, truncated = np.flatnonzero(part.done).tolist(), part.step.truncated
+            each = zip(
+                ended, part.final_observation, *(columns.one_by_one() for columns in part.final_info), strict=True
+            )
+            for own, last, progress, account in each:
+                i = world + own
+                infos[i] = {
+                    **progress,
+                    **account,
+                    "terminal_observation": last,
+                    "TimeLimit.truncated": bool(truncated[own]),
                     "episode": {"r": float(self._returns[i]), "l": int(self._lengths[i]), "t": elapsed_s},
                 }
             world += len(part.done)
@@ -183,9 +187,9 @@ class SB3VecEnv(VecEnv):
         marked = np.zeros(self.num_envs, bool)
         marked[which] = True
         seeds = [seed if own else None for own in marked]
-        observation, info = self.envs.reset(seed=seeds, options={**_options(options or {}), MASK: marked})
+        observation, _ = self.envs.reset(seed=seeds, options={**_options(options or {}), MASK: marked})
         self._returns[marked], self._lengths[marked] = 0.0, 0
-        infos = _one_by_one(info)
+        infos = self.envs.progress().one_by_one()
         return [(observation[i].copy(), infos[i]) for i in which]
 
 
@@ -201,8 +205,3 @@ def _options(options: Mapping[str, Any]) -> dict[str, Any]:
     if MASK in options:
         raise ValueError(f"options[{MASK!r}] is not for one environment, allowed: env_method('reset', indices=...)")
     return dict(options)
-
-
-def _one_by_one(info: dict[str, Any]) -> list[dict[str, Any]]:
-    """The information of each environment, without the masks that Gymnasium adds."""
-    return one_by_one({name: value for name, value in info.items() if not name.startswith("_")})

@@ -17,7 +17,7 @@ from splitgym.arrays import Bools, Floats
 from splitgym.envs.actions import ActionCodec
 from splitgym.envs.autoreset import Moved, mode_of, move
 from splitgym.envs.features import STANDARD, Feature
-from splitgym.envs.info import joined, only, spread, with_masks
+from splitgym.envs.info import Columns
 from splitgym.envs.reset_arguments import reset_mask, seeds_of
 from splitgym.envs.simulation import Settings, Simulation
 from splitgym.envs.spec import JsonableSpec
@@ -127,8 +127,7 @@ class SplitLearningVectorEnv(JsonableSpec, VectorEnv[NDArray[np.float32], NDArra
                 simulation.reset(self._rngs[worlds.start : worlds.stop], own)
         self._begun = True
         observation = np.concatenate([simulation.observe() for _, simulation in self._simulations])
-        info = joined([simulation.progress() for _, simulation in self._simulations])
-        return observation, with_masks(only(info, marked), marked)
+        return observation, self.progress(marked).info(marked)
 
     def step(self, actions: NDArray[Any]) -> tuple[NDArray[np.float32], Floats, Bools, Bools, dict[str, Any]]:
         """Plays a round in every environment.
@@ -140,17 +139,24 @@ class SplitLearningVectorEnv(JsonableSpec, VectorEnv[NDArray[np.float32], NDArra
         """
         moved = self.move(actions)
         done, begun = (np.concatenate([getattr(part, name) for part in moved]) for name in ("done", "begun"))
-        infos = with_masks(joined([part.progress for part in moved]), np.ones(self.num_envs, bool))
+        infos = Columns.joined([part.progress for part in moved]).info(np.ones(self.num_envs, bool))
         if not begun.all():
-            infos |= with_masks(only(joined([part.account for part in moved]), ~begun), ~begun)
+            infos |= Columns.joined([part.account for part in moved], ~begun).info(~begun)
         if self._mode is AutoresetMode.SAME_STEP and done.any():
             final_obs = np.full(self.num_envs, None, object)
             last = np.concatenate([part.final_observation for part in moved])
             for world, observation in zip(np.flatnonzero(done), last, strict=True):
                 final_obs[world] = observation
-            final_info = spread(joined([part.final_info for part in moved]), done)
-            infos |= {"final_obs": final_obs, "_final_obs": done.copy()}
-            infos |= {"final_info": with_masks(final_info, done), "_final_info": done.copy()}
+            finals = [
+                Columns.joined(each).spread(done).info(done)
+                for each in zip(*(part.final_info for part in moved), strict=True)
+            ]
+            infos |= {
+                "final_obs": final_obs,
+                "_final_obs": done,
+                "final_info": finals[0] | finals[1],
+                "_final_info": done,
+            }
         return (
             np.concatenate([part.observation for part in moved]),
             np.concatenate([part.step.reward for part in moved]),
@@ -158,6 +164,10 @@ class SplitLearningVectorEnv(JsonableSpec, VectorEnv[NDArray[np.float32], NDArra
             np.concatenate([part.step.truncated for part in moved]),
             infos,
         )
+
+    def progress(self, marked: Bools | None = None) -> Columns:
+        """How far the episodes are, as `reset` tells it; 0 where not marked."""
+        return Columns.joined([simulation.progress_columns() for _, simulation in self._simulations], marked)
 
     def move(self, actions: NDArray[Any]) -> list[Moved]:
         """`step`, as the slices of the environments give it."""

@@ -2,5 +2,6 @@
 
 from splitgym.kernels.cache import FOLDER_VARIABLE, cache_folder
 from splitgym.kernels.compilation import COMPILED, INLINED, NO_REFCOUNT, kernel
+from splitgym.kernels.handles import Handle
 
-__all__ = ["COMPILED", "FOLDER_VARIABLE", "INLINED", "NO_REFCOUNT", "cache_folder", "kernel"]
+__all__ = ["COMPILED", "FOLDER_VARIABLE", "INLINED", "NO_REFCOUNT", "Handle", "cache_folder", "kernel"]

@@ -1,15 +1,15 @@
 """The cell that everybody uses: channels, devices and knowledge of N worlds, round after round."""
 
-from typing import Any
-
 import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
+from splitgym.kernels import Handle
 from splitgym.network.geometry import ground_distance_m, walk
-from splitgym.network.path_loss import line_of_sight_probability, path_loss_db, shadowing_deviation_db
+from splitgym.network.path_loss import line_of_sight_probability, path_loss_db
+from splitgym.network.path_loss.compiled import OWN
 from splitgym.network.shadowing import next_shadow
-from splitgym.network.state import ALWAYS, PROBABILISTIC, NetworkState, parameters_of
-from splitgym.network.worlds import advance_worlds, begin_channels, draw_cells
+from splitgym.network.state import ALWAYS, PROBABILISTIC, Cells, NetworkState, parameters_of
+from splitgym.network.worlds import advance_worlds, begin_channels, begin_episodes, draw_cells, lose
 from splitgym.random import Purpose, Streams, fill_normals_of_worlds, room_for
 from splitgym.scenario import Scenario
 
@@ -34,10 +34,11 @@ class Network:
             raise ValueError(f"worlds = {worlds} must be at least 1")
         self.scenario = scenario
         self.worlds = worlds
-        self._state = NetworkState.empty(scenario, worlds)
-        self._parameters = parameters_of(scenario)
         clients = scenario.clients.count
-        self._numbers = np.zeros(room_for(max(4, 3 * clients, 2 * clients * scenario.radio.subchannels)))
+        numbers = np.zeros(room_for(max(4, 3 * clients, 2 * clients * scenario.radio.subchannels)))
+        self._cells = Cells(NetworkState.empty(scenario, worlds), parameters_of(scenario), numbers)
+        self._state, self._parameters, _ = self._cells
+        self._handle = Handle()
         self._begun = False
 
     def reset(self, streams: Streams, which: Ints | None = None) -> None:
@@ -51,12 +52,13 @@ class Network:
         which = np.arange(self.worlds) if which is None else which
         if not self._begun and len(which) < self.worlds:
             raise RuntimeError("the network has no state yet: reset all worlds first")
-        state = self._state
-        draw_cells(which, state, self._parameters, streams, self._numbers)
-        distance_m = ground_distance_m(state.position_m[which])
-        state.line_of_sight[which] = self._sees(distance_m, state.sight_chance[which])
-        state.large_scale_gain[which] = self._gain(distance_m, state.line_of_sight[which], state.shadow[which])
-        begin_channels(which, state, self._parameters, streams, self._numbers)
+        cells = self._handle.of(self._cells)
+        if self._parameters.path_loss == OWN:
+            draw_cells(cells, streams, which)
+            self._lose(which, at_first=True)
+            begin_channels(cells, streams, which)
+        else:
+            begin_episodes(cells, streams, which)
         self._begun = True
 
     def advance(self, streams: Streams, elapsed_s: Floats) -> None:
@@ -72,7 +74,7 @@ class Network:
             raise RuntimeError("the network has no state yet: reset all worlds first")
         if self._parameters.moves:
             self._walk(streams, elapsed_s)
-        advance_worlds(self._state, self._parameters, streams, self._numbers)
+        advance_worlds(self._handle.of(self._cells), streams)
 
     @property
     def subchannel_hz(self) -> Floats:
@@ -139,25 +141,27 @@ class Network:
         )
         if self._parameters.is_shadowed:
             new, moved_m = np.empty_like(state.shadow), ground_distance_m(state.position_m - before_m)
-            fill_normals_of_worlds(streams, int(Purpose.SHADOWING), new, self._numbers)
+            fill_normals_of_worlds(streams, int(Purpose.SHADOWING), new, self._cells.numbers)
             state.shadow[:] = next_shadow(state.shadow, new, moved_m, state.line_of_sight)
-        distance_m = ground_distance_m(state.position_m)
-        state.large_scale_gain[:] = self._gain(distance_m, state.line_of_sight, state.shadow)
+        every = np.arange(self.worlds)
+        if self._parameters.path_loss == OWN:
+            self._lose(every, at_first=False)
+        else:
+            lose(self._handle.of(self._cells), every)
 
-    def _sees(self, distance_m: Floats, chance: Floats) -> Any:
-        """Line of sight of clients at distances [W, C], by uniform numbers."""
-        if self._parameters.sight == PROBABILISTIC:
-            return chance < line_of_sight_probability(self.scenario.cell.path_loss, distance_m)
-        return self._parameters.sight == ALWAYS
-
-    def _gain(self, distance_m: Floats, line_of_sight: Bools, shadow: Floats) -> Floats:
-        """G 10^(-(PL + sigma x) / 10), [W, C], x the shadowing in standard deviations."""
-        cell, radio = self.scenario.cell, self.scenario.radio
-        loss_db = path_loss_db(cell, radio.carrier_hz, distance_m, line_of_sight)
-        if self._parameters.is_shadowed:
-            loss_db = loss_db + shadowing_deviation_db(cell.path_loss, line_of_sight) * shadow
-        gain: Floats = radio.antenna_gain * 10 ** (-loss_db / 10)
-        return gain
+    def _lose(self, which: Ints, at_first: bool) -> None:
+        """Large-scale gains in some worlds, by a model of one's own for arrays; at first the sight, too."""
+        state, cell, radio = self._state, self.scenario.cell, self.scenario.radio
+        distance_m = ground_distance_m(state.position_m[which])
+        if at_first:
+            state.line_of_sight[which] = self._parameters.sight == ALWAYS
+            if self._parameters.sight == PROBABILISTIC:
+                chance = line_of_sight_probability(cell.path_loss, distance_m)
+                state.line_of_sight[which] = state.sight_chance[which] < chance
+        sees = state.line_of_sight[which]
+        shadow_db = np.where(sees, *self._parameters.deviation_db) * state.shadow[which]
+        loss_db = path_loss_db(cell, radio.carrier_hz, distance_m, sees)
+        state.large_scale_gain[which] = radio.antenna_gain * 10 ** (-(loss_db + shadow_db) / 10)
 
     def _expect(self, name: str, length: int) -> None:
         if length != self.worlds:

@@ -6,6 +6,8 @@ import numpy as np
 
 from splitgym.arrays import Bools, Floats
 from splitgym.network.path_loss import is_shadowed
+from splitgym.network.path_loss.compiled import number_of
+from splitgym.network.path_loss.model import Antennas, antennas_of, model_of
 from splitgym.scenario import Range, Scenario
 
 ALWAYS, NEVER, PROBABILISTIC = range(3)
@@ -104,6 +106,13 @@ class Parameters(NamedTuple):
     sight: int
     """A value of `SIGHTS`."""
     is_shadowed: bool
+    path_loss: int
+    """A number of `splitgym.network.path_loss.compiled`."""
+    antennas: Antennas
+    antenna_gain: float
+    """G, linear."""
+    deviation_db: tuple[float, float]
+    """Of the shadowing, with and without line of sight."""
     rician_factor: float
     """Of links with line of sight, linear; 0: none has a dominant path."""
     fading_correlation: float
@@ -121,6 +130,15 @@ class Parameters(NamedTuple):
     channel_error_db: float
 
 
+class Cells(NamedTuple):
+    """N cells for kernels."""
+
+    state: NetworkState
+    parameters: Parameters
+    numbers: Floats
+    """Workspace for random numbers."""
+
+
 def parameters_of(scenario: Scenario) -> Parameters:
     """The parameters of a scenario."""
     cell, radio, clients, family = scenario.cell, scenario.radio, scenario.clients, scenario.family
@@ -131,6 +149,10 @@ def parameters_of(scenario: Scenario) -> Parameters:
         moves=cell.speed_m_per_s > 0,
         sight=SIGHTS[cell.line_of_sight],
         is_shadowed=is_shadowed(cell),
+        path_loss=number_of(cell.path_loss),
+        antennas=antennas_of(cell, radio.carrier_hz),
+        antenna_gain=float(radio.antenna_gain),
+        deviation_db=model_of(cell.path_loss).deviation_db if is_shadowed(cell) else (0.0, 0.0),
         rician_factor=10 ** (radio.rician_factor_db / 10) if radio.fading == "rician" else 0.0,
         fading_correlation=radio.fading_correlation,
         clients=(clients.count, clients.count) if family.clients is None else family.clients,

@@ -1,15 +1,19 @@
 """The loops over worlds: how episodes start, and how cells go on to the next round."""
 
+from math import hypot
+from typing import Any
+
 import numpy as np
 
 from splitgym.arrays import Floats, Ints
-from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
+from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
 from splitgym.network.devices import fill_spare_hz, speed_hz, update_available
 from splitgym.network.fading import fill_gain, mix
 from splitgym.network.family import count_between, scale_between, value_between
 from splitgym.network.geometry import place
 from splitgym.network.knowledge import disturb, fill_line, report
-from splitgym.network.state import PROBABILISTIC, NetworkState, Parameters
+from splitgym.network.path_loss.compiled import loss_gain, sight_probability
+from splitgym.network.state import ALWAYS, PROBABILISTIC, NetworkState, Parameters
 from splitgym.random import Purpose, Streams, fill_normals, fill_uniforms
 
 FAMILY, PLACE, SIGHT = int(Purpose.FAMILY), int(Purpose.PLACE), int(Purpose.SIGHT)
@@ -17,17 +21,15 @@ SHADOWING, FADING, SPEED = int(Purpose.SHADOWING), int(Purpose.FADING), int(Purp
 LOAD, AVAILABILITY, ESTIMATE = int(Purpose.LOAD), int(Purpose.AVAILABILITY), int(Purpose.ESTIMATE)
 
 
-@kernel(NO_REFCOUNT)
-def draw_cells(which: Ints, state: NetworkState, p: Parameters, streams: Streams, numbers: Floats) -> None:
-    """What episodes draw before path losses are known: places and devices.
+@kernel(COMPILED)
+def draw_cells(cells: Any, streams: Streams, which: Ints) -> None:
+    """What the episodes of worlds ([W]) draw before path losses are known; `cells`: a handle of `Cells`."""
+    held = cells.held
+    _draw_cells(held.state, held.parameters, held.numbers, streams, which)
 
-    Args:
-        which: [W] the worlds.
-        state: Filled there.
-        p: Of the scenario.
-        streams: Of N worlds.
-        numbers: [4 + 3 C or more] workspace.
-    """
+
+@kernel(NO_REFCOUNT)
+def _draw_cells(state: NetworkState, p: Parameters, numbers: Floats, streams: Streams, which: Ints) -> None:
     clients = state.present.shape[1]
     for n in which:
         fill_uniforms(streams, n, FAMILY, 4, numbers)
@@ -67,9 +69,47 @@ def _draw_places(n: int, state: NetworkState, p: Parameters, streams: Streams, n
             state.shadow[n, i] = numbers[i]
 
 
+@kernel(COMPILED)
+def begin_episodes(cells: Any, streams: Streams, which: Ints) -> None:
+    """All that starts with the episodes of worlds ([W]), with a shipped model of path losses; `cells`: as above."""
+    held = cells.held
+    _draw_cells(held.state, held.parameters, held.numbers, streams, which)
+    _lose(held.state, held.parameters, which, True)
+    _begin_channels(held.state, held.parameters, held.numbers, streams, which)
+
+
+@kernel(COMPILED)
+def lose(cells: Any, which: Ints) -> None:
+    """Large-scale gains of worlds ([W]) with a shipped model of path losses; `cells`: as above."""
+    _lose(cells.held.state, cells.held.parameters, which, False)
+
+
 @kernel(NO_REFCOUNT)
-def begin_channels(which: Ints, state: NetworkState, p: Parameters, streams: Streams, numbers: Floats) -> None:
-    """Fading, gains and first beliefs of the worlds `which`, whose large-scale gains are known."""
+def _lose(state: NetworkState, p: Parameters, which: Ints, at_first: bool) -> None:
+    """Large-scale gains, G 10^(-(PL + sigma x) / 10), x the shadowing in standard deviations; at first the sight."""
+    for n in which:
+        for i in range(state.present.shape[1]):
+            distance_m = hypot(state.position_m[n, i, 0], state.position_m[n, i, 1])
+            if at_first:
+                sees = p.sight == ALWAYS
+                if p.sight == PROBABILISTIC:
+                    sees = state.sight_chance[n, i] < sight_probability(p.path_loss, distance_m)
+                state.line_of_sight[n, i] = sees
+            sees = state.line_of_sight[n, i]
+            shadow_db = p.deviation_db[0 if sees else 1] * state.shadow[n, i]
+            gain = loss_gain(p.path_loss, p.antennas, distance_m, sees, shadow_db)
+            state.large_scale_gain[n, i] = p.antenna_gain * gain
+
+
+@kernel(COMPILED)
+def begin_channels(cells: Any, streams: Streams, which: Ints) -> None:
+    """Fading, gains and first beliefs of worlds ([W]) whose large-scale gains are known; `cells`: as above."""
+    held = cells.held
+    _begin_channels(held.state, held.parameters, held.numbers, streams, which)
+
+
+@kernel(NO_REFCOUNT)
+def _begin_channels(state: NetworkState, p: Parameters, numbers: Floats, streams: Streams, which: Ints) -> None:
     for n in which:
         scatter = state.scatter[n].reshape(-1)
         if scatter.shape[0] > 0:
@@ -86,9 +126,15 @@ def begin_channels(which: Ints, state: NetworkState, p: Parameters, streams: Str
         _believe(n, state, p, streams, numbers)
 
 
+@kernel(COMPILED)
+def advance_worlds(cells: Any, streams: Streams) -> None:
+    """Takes all worlds, whose large-scale gains are known, to the next round; `cells`: a handle of `Cells`."""
+    held = cells.held
+    _advance(held.state, held.parameters, held.numbers, streams)
+
+
 @kernel(NO_REFCOUNT)
-def advance_worlds(state: NetworkState, p: Parameters, streams: Streams, numbers: Floats) -> None:
-    """Takes all worlds, whose large-scale gains are known, to the next round."""
+def _advance(state: NetworkState, p: Parameters, numbers: Floats, streams: Streams) -> None:
     clients = state.present.shape[1]
     for n in range(state.present.shape[0]):
         scatter = state.scatter[n].reshape(-1)

@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Any, NamedTuple
+from threading import get_ident
+from typing import Any
 
 import numpy as np
 
-from splitgym.arrays import Bools, Floats, Ints
-from splitgym.timing.barrier import MIGRATION_ROWS, Rows, rows_of
+from splitgym.arrays import Bools, Floats
+from splitgym.kernels import Handle
+from splitgym.timing.barrier import MIGRATION_ROWS, rows_of
 from splitgym.timing.cell import Constants, backbone_of
-from splitgym.timing.slots import Decided, Rules, Walked, Workspace, Worlds, walk_slots
+from splitgym.timing.slots import Decided, Rules, Walked, Walker, Workspace, Worlds, walk_slots
 from splitgym.types import Decision, RoundState, SystemParameters
 from splitgym.types.legal import check_decision
 
@@ -98,21 +100,17 @@ class Clock:
     """
 
     def __init__(self, system: SystemParameters, worlds: int, clients: int, timeline: bool) -> None:
-        self._system, stages = system, _fixed(system).stages
-        rows = len(stages)
-        self._walked = _nothing(worlds, rows, clients, rows if timeline else 0)
-        self._workspace = Workspace.empty(rows, clients, system.subchannels)
+        stages = _stages(system)
+        self._walked = _nothing(worlds, len(stages), clients, len(stages) if timeline else 0)
         self._cost = RoundCost(stages, *self._walked)
 
     def cost(self, state: RoundState, decision: Decision) -> RoundCost:
         """`round_cost` of N worlds with a decision that is known to fit; valid until the next call."""
-        fixed, by_slot = _fixed(self._system), decision.by_slot
+        by_slot = decision.by_slot
         owner, psd = np.asarray(decision.assignment, np.int64), np.asarray(decision.power_w_per_hz, np.float64)
         walk_slots(
-            fixed.rows,
-            fixed.constants,
-            fixed.rules,
-            fixed.barrier,
+            _walker(state.system, state.client_hz.shape[1], get_ident()),
+            state.system.on_demand,
             Worlds(
                 state.subchannel_hz,
                 state.channel_gain,
@@ -131,24 +129,18 @@ class Clock:
                 by_slot,
             ),
             self._walked,
-            self._workspace,
         )
         return self._cost
 
 
-class _Fixed(NamedTuple):
-    """What a system says for the kernel."""
-
-    rows: Rows
-    constants: Constants
-    rules: Rules
-    barrier: Ints | None
-    stages: tuple[str, ...]
-    """Names of the timeline's rows."""
+def _stages(system: SystemParameters) -> tuple[str, ...]:
+    """The names of the timeline's rows."""
+    return ("migration",) * MIGRATION_ROWS + system.program.stages
 
 
 @lru_cache(maxsize=32)
-def _fixed(system: SystemParameters) -> _Fixed:
+def _walker(system: SystemParameters, clients: int, thread: int) -> Any:
+    """A handle of what a system says for the kernel, with workspace of a thread's own."""
     program = system.program
     constants = Constants(
         system.noise_psd_w_per_hz,
@@ -169,13 +161,9 @@ def _fixed(system: SystemParameters) -> _Fixed:
         int(program.access),
         program.uses_own_subchannels,
     )
-    return _Fixed(
-        rows_of(program.resource, program.moving_link, system.round_timeout_s),
-        constants,
-        rules,
-        program.barrier if system.on_demand else None,
-        ("migration",) * MIGRATION_ROWS + program.stages,
-    )
+    rows = rows_of(program.resource, program.moving_link, system.round_timeout_s)
+    workspace = Workspace.empty(len(_stages(system)), clients, system.subchannels)
+    return Handle().of(Walker(rows, constants, rules, program.barrier, workspace))
 
 
 def _nothing(worlds: int, rows: int, clients: int, shown: int) -> Walked:

@@ -51,7 +51,7 @@ class Slot(NamedTuple):
 @kernel(INLINED)
 def walk_statically(
     table: Rows,
-    barrier: Ints | None,
+    barrier: Ints,
     spectrum: Spectrum,
     cell: Cell,
     work: Work,

@@ -1,7 +1,7 @@
 """The slots of a round, of N worlds: which clients have which part of the band in each, one after the other."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -134,7 +134,7 @@ def _worlds_walked_by(walk: Callable[..., tuple[float, float]]) -> Callable[...,
         rows: Rows,
         constants: Constants,
         rules: Rules,
-        barrier: Ints | None,
+        barrier: Ints,
         worlds: Worlds,
         decided: Decided,
         walked: Walked,
@@ -176,21 +176,35 @@ def _worlds_walked_by(walk: Callable[..., tuple[float, float]]) -> Callable[...,
     return walk_worlds
 
 
+class Walker(NamedTuple):
+    """What is the same in all rounds, and workspace."""
+
+    rows: Rows
+    constants: Constants
+    rules: Rules
+    barrier: Ints
+    """[P] what each phase waits for, if shares are lent on demand."""
+    workspace: Workspace
+
+
 # Sharing on demand needs arrays of changing sizes; with static shares nothing is made.
 _with_static_shares = kernel(NO_REFCOUNT)(_worlds_walked_by(walk_statically))
 _on_demand = kernel(COMPILED)(_worlds_walked_by(walk_as_needed))
 
 
-def walk_slots(
-    rows: Rows,
-    constants: Constants,
-    rules: Rules,
-    barrier: Ints | None,
-    worlds: Worlds,
-    decided: Decided,
-    walked: Walked,
-    workspace: Workspace,
-) -> None:
+@kernel(COMPILED)
+def _walk_statically(walker: Any, worlds: Worlds, decided: Decided, walked: Walked) -> None:
+    held = walker.held
+    _with_static_shares(held.rows, held.constants, held.rules, held.barrier, worlds, decided, walked, held.workspace)
+
+
+@kernel(COMPILED)
+def _walk_on_demand(walker: Any, worlds: Worlds, decided: Decided, walked: Walked) -> None:
+    held = walker.held
+    _on_demand(held.rows, held.constants, held.rules, held.barrier, worlds, decided, walked, held.workspace)
+
+
+def walk_slots(walker: Any, on_demand: bool, worlds: Worlds, decided: Decided, walked: Walked) -> None:
     """Walks the phases with the members of each slot, one slot after the other.
 
     If the decision has a band for each slot, it counts as it is. One band for all slots is assigned again in every slot
@@ -198,17 +212,14 @@ def walk_slots(
     members take no time; without any member there is one slot of nobody.
 
     Args:
-        rows: Of framework and scenario.
-        constants: Of all worlds.
-        rules: Of framework and scenario.
-        barrier: [P] on demand: what each phase waits for. None: with static shares.
+        walker: A handle of a `Walker`, used by one thread at a time.
+        on_demand: Whether shares are lent, and phases wait only as `Walker.barrier` says.
         worlds: Where.
         decided: What.
         walked: Filled.
-        workspace: Overwritten.
     """
-    walk = _with_static_shares if barrier is None else _on_demand
-    walk(rows, constants, rules, barrier, worlds, decided, walked, workspace)
+    walk = _walk_on_demand if on_demand else _walk_statically
+    walk(walker, worlds, decided, walked)
 
 
 @kernel(INLINED)

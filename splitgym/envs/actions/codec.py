@@ -1,7 +1,7 @@
 """What every action encoding does: a space, and the way from a decision to an action and back."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from splitgym.allocation.legalise import legal_ratio, with_clusters
+from splitgym.allocation.legalise import legal_ratio, with_clusters, with_legal_ratio
 from splitgym.arrays import Bools
 from splitgym.envs.actions.components import Component, Continuous, Discrete, Said
 from splitgym.envs.actions.components.phi import levels_of
@@ -18,6 +18,14 @@ from splitgym.inputs import InputError
 from splitgym.scenario import Scenario
 from splitgym.types import Decision, RoundState, SystemParameters
 from splitgym.types.legal import check_allowed_ratio, check_decision, shown
+
+UNSAID: Mapping[str, Callable[[RoundState], Any]] = {
+    "cut_layer": lambda state: np.ones(len(state.available), np.int64),
+    "second_cut": lambda state: np.zeros(len(state.available), np.int64),
+    "selected": lambda state: state.available,
+    "aggregation_ratio": lambda state: np.zeros(len(state.available)),
+}
+"""What is decided where no component says it, of N worlds."""
 
 
 class ActionCodec(ABC):
@@ -74,20 +82,19 @@ class ActionCodec(ABC):
         Raises:
             InputError: a decision of one's own encoding does not fit the state; the message names the field.
         """
-        worlds, at = len(actions), 0
-        said: Said = {
-            "cut_layer": np.ones(worlds, np.int64),
-            "second_cut": np.zeros(worlds, np.int64),
-            "selected": state.available,
-            "aggregation_ratio": np.zeros(worlds),
-        }
+        said: Said = {}
+        at = 0
         for component in self.components:
             said |= component.read(actions[:, at : at + component.entries])
             at += component.entries
+        for name, otherwise in UNSAID.items():
+            if name not in said:
+                said[name] = otherwise(state)
         said["aggregation_ratio"] = legal_ratio(state, said["cut_layer"], said["selected"], said["aggregation_ratio"])
         decision = self.decide(said, state)
         if not self.always_fits:
             self._check(decision, state)
+            decision = with_legal_ratio(decision, state)
         return with_clusters(decision, state)
 
     def encode(self, decision: Decision, state: RoundState) -> NDArray[Any]:
@@ -156,6 +163,10 @@ class BoxCodec(ActionCodec):
     def __init__(self, scenario: Scenario, system: SystemParameters, framework: Framework) -> None:
         super().__init__(scenario, system, framework)
         self.space = spaces.Box(-1.0, 1.0, (sum(component.entries for component in self.components),), np.float32)
+
+    def decode(self, actions: NDArray[Any], state: RoundState) -> Decision:
+        """As of all encodings; entries are float64 for the components."""
+        return super().decode(np.asarray(actions, np.float64), state)
 
     @cached_property
     def _bounds(self) -> tuple[Any, Any, str]:

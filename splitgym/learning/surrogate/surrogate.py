@@ -1,6 +1,6 @@
 """The surrogate learner: the calibrated dynamics in N worlds at once."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -9,8 +9,10 @@ from splitgym.data import class_counts
 from splitgym.data.dirichlet import Room
 from splitgym.data.partitioning import MINIMUM_SAMPLES
 from splitgym.frameworks import Framework, aggregated_rows
+from splitgym.kernels import COMPILED, Handle, kernel
 from splitgym.learning.surrogate.calibration import calibration_for
 from splitgym.learning.surrogate.dynamics import Evaluation, play_rounds
+from splitgym.learning.surrogate.parameters import Parameters
 from splitgym.learning.surrogate.reset import begin_episodes, draw_data
 from splitgym.learning.surrogate.worlds import Before, Scratch, Worlds
 from splitgym.random import Generators, Purpose, Streams, fill_normals_of_worlds, room_for
@@ -44,14 +46,17 @@ class Surrogate:
         self._task, self._batch_size = scenario.task, scenario.training.batch_size
         train, test, clients = self.calibration.train_samples, self.calibration.test_samples, scenario.clients.count
         self._evaluation_samples = min(scenario.task.evaluation_samples or int(test.sum()), int(test.sum()))
-        self._parameters = self.calibration.parameters.at_cuts(self.calibration.cut_layers)
-        self._evaluation = Evaluation(test / test.sum(), self._evaluation_samples, scenario.task.evaluate_every)
         self._worlds = Worlds.empty(worlds, clients, len(test))
         self.data_share, self.class_share = self._worlds.data_share, self._worlds.class_share
-        self._normals = np.zeros((worlds, len(test) + 2 * clients))
-        self._numbers = np.zeros(room_for(2 + 2 * len(test) + 2 * clients))
-        self._room = Room.empty(clients, len(train))
-        self._scratch = Scratch.empty(clients, len(test))
+        self._learners = _Learners(
+            self._worlds,
+            self.calibration.parameters.at_cuts(self.calibration.cut_layers),
+            Evaluation(test / test.sum(), self._evaluation_samples, scenario.task.evaluate_every),
+            np.zeros((worlds, len(test) + 2 * clients)),
+            np.zeros(room_for(2 + 2 * len(test) + 2 * clients)),
+            Scratch.empty(clients, len(test)),
+        )
+        self._handle, self._room = Handle(), Room.empty(clients, len(train))
         # Frameworks that prescribe phi are not calibrated.
         always: dict[str, Any] = {
             "finite": np.ones(worlds, bool),
@@ -72,8 +77,9 @@ class Surrogate:
             dirichlet_alpha: [W] concentrations of partition='dirichlet'.
         """
         counts = self._class_counts(which, rngs, streams, clients, dirichlet_alpha)
+        own = self._learners
         begin_episodes(
-            self._worlds, which, clients, counts, streams, self._parameters, self._evaluation_samples, self._numbers
+            own.worlds, which, clients, counts, streams, own.parameters, self._evaluation_samples, own.numbers
         )
 
     def _class_counts(
@@ -98,14 +104,28 @@ class Surrogate:
             participants: [N, C] participating clients; only those that are present.
             streams: Of N worlds.
         """
-        fill_normals_of_worlds(streams, LEARNING, self._normals, self._numbers)
-        play_rounds(
-            self._worlds,
-            np.asarray(decision.cut_layer, np.int64),
-            participants,
-            aggregated_rows(decision.aggregation_ratio, self._batch_size) / self._batch_size,
-            self._normals,
-            self._parameters,
-            self._evaluation,
-            self._scratch,
-        )
+        cut_layer, rows = decision.cut_layer, aggregated_rows(decision.aggregation_ratio, self._batch_size)
+        _play(self._handle.of(self._learners), streams, cut_layer, participants, rows / self._batch_size)
+
+
+class _Learners(NamedTuple):
+    """N surrogates for the kernel."""
+
+    worlds: Worlds
+    parameters: Parameters
+    evaluation: Evaluation
+    normals: Floats
+    """[N, K + 2 C] for random numbers, see `play_rounds`."""
+    numbers: Floats
+    """Workspace for random numbers of one world."""
+    room: Scratch
+
+
+@kernel(COMPILED)
+def _play(learners: Any, streams: Streams, cut_layer: Ints, participants: Bools, aggregated: Floats) -> None:
+    """`play_rounds` with numbers of the streams; `learners`: a handle of `_Learners`."""
+    held = learners.held
+    fill_normals_of_worlds(streams, LEARNING, held.normals, held.numbers)
+    play_rounds(
+        held.worlds, cut_layer, participants, aggregated, held.normals, held.parameters, held.evaluation, held.room
+    )

@@ -179,4 +179,6 @@ class Scratch(NamedTuple):
     @classmethod
     def empty(cls, clients: int, classes: int) -> Self:
         """Made once."""
-        return cls(*np.zeros((3, clients, classes)), np.zeros(classes), *np.zeros((3, clients)))
+        right, weight, others = np.zeros((3, clients, classes))
+        hit, loss, part = np.zeros((3, clients))
+        return cls(right, weight, others, np.zeros(classes), hit, loss, part)

@@ -1,20 +1,19 @@
 """The same loss for all clients, without shadowing: for tests and for networks without distance."""
 
-import numpy as np
-
-from splitgym.arrays import Bools, Floats
-from splitgym.network.path_loss.model import PathLoss
-from splitgym.scenario import Cell
+from splitgym.kernels import INLINED, kernel
+from splitgym.network.path_loss.model import Antennas, PathLoss
 
 
-def loss_db(cell: Cell, carrier_hz: float, ground_distance_m: Floats, line_of_sight: Bools) -> Floats:
+@kernel(INLINED)
+def loss_db(antennas: Antennas, ground_distance_m: float, sees: bool) -> float:
     """`cell.constant_loss_db`."""
-    return np.full(ground_distance_m.shape, cell.constant_loss_db)
+    return antennas.constant_loss_db
 
 
-def line_of_sight_probability(ground_distance_m: Floats) -> Floats:
+@kernel(INLINED)
+def line_of_sight_probability(ground_distance_m: float) -> float:
     """1."""
-    return np.ones(ground_distance_m.shape)
+    return 1.0
 
 
-MODEL = PathLoss(loss_db, line_of_sight_probability)
+MODEL = PathLoss.of_one_client(loss_db, line_of_sight_probability)

@@ -5,25 +5,26 @@ Table I and Eq. (8), with their outage state left out: an outage is not a matter
 `Clients.dropout_probability`.
 """
 
-import numpy as np
+from math import exp, hypot, log10
 
-from splitgym.arrays import Bools, Floats
-from splitgym.network.path_loss.model import PathLoss
-from splitgym.scenario import Cell
+from splitgym.kernels import INLINED, kernel
+from splitgym.network.path_loss.model import Antennas, PathLoss
 
 LINE_OF_SIGHT_DECAY_M = 67.1
 """1 / a_los."""
 
 
-def loss_db(cell: Cell, carrier_hz: float, ground_distance_m: Floats, line_of_sight: Bools) -> Floats:
+@kernel(INLINED)
+def loss_db(antennas: Antennas, ground_distance_m: float, sees: bool) -> float:
     """PL = alpha + 10 beta log10(d), Table I at 28 GHz."""
-    decades = np.log10(np.hypot(ground_distance_m, cell.base_station_height_m - cell.client_height_m))
-    return np.where(line_of_sight, 61.4 + 10 * 2.0 * decades, 72.0 + 10 * 2.92 * decades)
+    decades = log10(hypot(ground_distance_m, antennas.base_station_m - antennas.client_m))
+    return 61.4 + 10 * 2.0 * decades if sees else 72.0 + 10 * 2.92 * decades
 
 
-def line_of_sight_probability(ground_distance_m: Floats) -> Floats:
+@kernel(INLINED)
+def line_of_sight_probability(ground_distance_m: float) -> float:
     """exp(-a_los d), Eq. (8)."""
-    return np.exp(-ground_distance_m / LINE_OF_SIGHT_DECAY_M)
+    return exp(-ground_distance_m / LINE_OF_SIGHT_DECAY_M)
 
 
-MODEL = PathLoss(loss_db, line_of_sight_probability, deviation_db=(5.8, 8.7))
+MODEL = PathLoss.of_one_client(loss_db, line_of_sight_probability, deviation_db=(5.8, 8.7))

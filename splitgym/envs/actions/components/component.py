@@ -61,7 +61,7 @@ class Continuous(Component):
 
 def fraction(entries: NDArray[Any]) -> Floats:
     """Entries -1..1 as fractions 0..1."""
-    parts: Floats = (entries.astype(np.float64) + 1) / 2
+    parts: Floats = (np.asarray(entries, np.float64) + 1) / 2
     return parts
 
 
