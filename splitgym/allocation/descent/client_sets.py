@@ -31,6 +31,7 @@ def choose_members(at: UnderPlan, rules: Round, of: Worlds, utility: Utility, n:
         n: The world.
     """
     members, sets, latency_exponent = of.members[n], at.sets, utility.latency_exponent[n]
+    greedy = at.workspace.greedy
     count = _list_sets(at, rules, of, utility, n)
     best, most = -1, -inf
     for _ in range(count):
@@ -62,6 +63,9 @@ def choose_members(at: UnderPlan, rules: Round, of: Worlds, utility: Utility, n:
         value = sets.worth[z] / seconds**latency_exponent
         if served == sets.size[z] and (value > most or (value == most and z < best)):
             best, most = z, value
+            for k in range(greedy.kept.shape[0]):
+                greedy.kept[k] = at.held.owner[k]
+    greedy.kept_for[0] = sets.size[best] if best >= 0 else 0
     _select(members, utility.order[n], sets.size[best] if best >= 0 else min(count, 1))
 
 

@@ -8,10 +8,8 @@ import numpy as np
 
 from splitgym.allocation.clusters import clusters_for_unchecked
 from splitgym.allocation.descent.search import descend_worlds
-from splitgym.allocation.descent.worlds import MEMBERS_GIVEN, Found, Utility, Worlds, nothing_found, under_plan
-from splitgym.allocation.link_budget import radio_of
+from splitgym.allocation.descent.worlds import MEMBERS_GIVEN, Found, Utility, Worlds, descender, nothing_found
 from splitgym.allocation.power import check_uplinks
-from splitgym.allocation.workload import round_of
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access, aggregated_rows
 from splitgym.inputs import InputError
@@ -123,13 +121,12 @@ def descent_unchecked(
     members = np.asarray(cluster if access is Access.CLUSTERED else np.zeros(selected.shape, np.int64))
     slot = members if access is Access.PARALLEL else np.array(access.slot_of_clients(members), np.int64, order="C")
     worlds = _worlds(state, selected, slot, assignment, plans, hold)
-    slots, radio, rules = 1 if access is Access.PARALLEL else int(slot.max()) + 1, radio_of(system), round_of(system)
-    (count, clients, subchannels), phases = worlds.gain.shape, len(rules.resource)
-    sets = len(utility.sizes)
-    at = under_plan(get_ident(), radio, phases, clients, subchannels, slots, plans.shape[1], sets)
+    slots, sets = 1 if access is Access.PARALLEL else int(slot.max()) + 1, len(utility.sizes)
+    (count, clients, subchannels), choices = worlds.gain.shape, plans.shape[1]
     found = nothing_found(count, slots, subchannels)
     trials = max(LEAST_TRIALS, TRIALS * system.subchannels) if search else 0
-    descend_worlds(radio, rules, worlds, utility, power == "even", trials, at, found)
+    of_system = descender(system, get_ident(), clients, slots, choices, sets)
+    descend_worlds(of_system, worlds, utility, power == "even", trials, found)
     if sets > 0:
         selected = worlds.members if state.batched else worlds.members[0]
     check_uplinks(int(found.uplinks[0]))

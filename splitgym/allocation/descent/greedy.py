@@ -30,12 +30,22 @@ class GreedyWorkspace(NamedTuple):
     """[C] that each needs, as things stand."""
     order: Ints
     """[C] clients that get its first subchannel first."""
+    kept: Ints
+    """[M] owners that the greedy has assigned before, in the world and under the plan at hand."""
+    kept_for: Ints
+    """[1] to so many clients, the first of a line; 0: nothing is kept."""
 
 
-def greedy_workspace(clients: int) -> GreedyWorkspace:
+def greedy_workspace(clients: int, subchannels: int) -> GreedyWorkspace:
     """An empty workspace."""
     return GreedyWorkspace(
-        np.zeros(clients), np.zeros(clients), np.zeros(clients), np.zeros(clients), np.zeros(clients, np.int64)
+        np.zeros(clients),
+        np.zeros(clients),
+        np.zeros(clients),
+        np.zeros(clients),
+        np.zeros(clients, np.int64),
+        np.zeros(subchannels, np.int64),
+        np.zeros(1, np.int64),
     )
 
 
@@ -64,7 +74,8 @@ def greedy_subchannels(state: RoundState, plan: Plan, selected: Bools) -> Ints:
     (segments, clients), order = workload.compute_s.shape, np.zeros(len(selected), np.int64)
     least_s = np.zeros((segments + 1, clients))
     count = line(workload, links, selected, state.system.round_timeout_s, least_s, order)
-    assign_greedily(held, links, workload, order[: min(count, state.system.subchannels)], greedy_workspace(clients))
+    workspace = greedy_workspace(*state.channel_gain.shape)
+    assign_greedily(held, links, workload, order[: min(count, state.system.subchannels)], workspace)
     return held.owner
 
 

@@ -1,6 +1,7 @@
 """The search over cut layers and the blocks at each, compiled, for N worlds at once."""
 
 from math import inf
+from typing import Any
 
 from splitgym.allocation.admission import servable
 from splitgym.allocation.descent.client_sets import choose_members
@@ -10,22 +11,41 @@ from splitgym.allocation.link_budget import Links, Radio, fill_links
 from splitgym.allocation.power import write_psd
 from splitgym.allocation.workload import Round, uplinks
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
+from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
+
+
+@kernel(COMPILED)
+def descend_worlds(descender: Any, of: Worlds, utility: Utility, even_power: bool, trials: int, found: Found) -> None:
+    """The descent of every world, filled in. Where a set is to be chosen, it becomes the world's members.
+
+    Args:
+        descender: A handle of a `Descender`, used by one thread at a time.
+        of: The worlds.
+        utility: How sets are to be chosen.
+        even_power: Everybody spends the same.
+        trials: Swaps that may be tried in a world.
+        found: Filled.
+    """
+    held = descender.held
+    _descend_worlds(held.radio, held.rules, held.at, of, utility, even_power, trials, found)
 
 
 @kernel(NO_REFCOUNT)
-def descend_worlds(
+def _descend_worlds(
     radio: Radio,
     rules: Round,
+    at: UnderPlan,
     of: Worlds,
     utility: Utility,
     even_power: bool,
     trials: int,
-    at: UnderPlan,
     found: Found,
 ) -> None:
-    """The descent of every world; `at` is workspace. Where a set is to be chosen, it becomes the world's members."""
+    """The descent of every world."""
     for n in range(of.gain.shape[0]):
+        found.participants[n], found.latency_s[n], at.workspace.greedy.kept_for[0] = -1, inf, 0
+        for block in range(4):
+            found.steps_s[n, block] = 0.0
         fill_links(at.links, radio, of.hz[n], of.gain[n], of.members[n])
         if utility.sizes.shape[0] > 0:
             choose_members(at, rules, of, utility, n)
@@ -36,7 +56,7 @@ def descend_worlds(
         if not anybody:
             # A slot of nobody takes no time, a round of nobody lasts until the timeout.
             found.latency_s[n] = rules.timeout_s
-            for block in range(found.steps_s.shape[1]):
+            for block in range(4):
                 found.steps_s[n, block] = rules.timeout_s
 
 

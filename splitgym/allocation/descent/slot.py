@@ -55,7 +55,7 @@ def workspace_for(segments: int, clients: int, subchannels: int) -> Workspace:
         np.zeros(segments),
         np.zeros((segments + 1, clients)),
         np.zeros(clients, np.int64),
-        greedy_workspace(clients),
+        greedy_workspace(clients, subchannels),
         max_snr_workspace(clients, subchannels),
         np.zeros(subchannels, np.int64),
         np.zeros(segments),
@@ -232,10 +232,13 @@ def _start(
     held: AssignmentState, links: Links, workload: SegmentWorkload, served: Ints, start: int, workspace: Workspace
 ) -> None:
     """Assigns subchannels as at one of `STARTS`."""
-    if start == GREEDY:
-        assign_greedily(held, links, workload, served, workspace.greedy)
+    greedy, max_snr = workspace.greedy, workspace.max_snr
+    if start == GREEDY and served.shape[0] == greedy.kept_for[0]:
+        assign_all(held, links, greedy.kept)
         return
-    max_snr = workspace.max_snr
+    if start == GREEDY:
+        assign_greedily(held, links, workload, served, greedy)
+        return
     for i in served:
         max_snr.handicap[i] = links.lowest_floor[i] if start == RELATIVE else 1.0
     assign_max_snr(links.floor, served, max_snr)

@@ -1,16 +1,17 @@
 """The worlds of a descent, what is found in them, and the workspace of one world, for kernels."""
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from splitgym.allocation.assignment import AssignmentState, no_assignment
 from splitgym.allocation.descent.slot import Workspace, workspace_for
-from splitgym.allocation.link_budget import Links, Radio, empty_links
-from splitgym.allocation.workload import Round, SegmentWorkload, fill_workload, no_workload
+from splitgym.allocation.link_budget import Links, Radio, empty_links, radio_of
+from splitgym.allocation.workload import Round, SegmentWorkload, fill_workload, no_workload, round_of
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.kernels import NO_REFCOUNT, kernel
+from splitgym.kernels import NO_REFCOUNT, Handle, kernel
+from splitgym.types import SystemParameters
 
 BLOCKS = ("subchannels", "power", "cut", "exchange")
 """The steps of a descent: the first two at the most promising cut layer, then at all that may be better, then swaps
@@ -113,24 +114,32 @@ class UnderPlan(NamedTuple):
 
 
 def nothing_found(worlds: int, slots: int, subchannels: int) -> Found:
-    """Nothing, to be filled."""
+    """Arrays to be filled."""
     return Found(
-        np.zeros(worlds, np.int64),
-        np.full((worlds, slots, subchannels), -1),
-        np.zeros((worlds, slots, subchannels)),
-        np.full(worlds, -1),
-        np.full(worlds, np.inf),
-        np.zeros((worlds, len(BLOCKS))),
+        np.empty(worlds, np.int64),
+        np.empty((worlds, slots, subchannels), np.int64),
+        np.empty((worlds, slots, subchannels)),
+        np.empty(worlds, np.int64),
+        np.empty(worlds),
+        np.empty((worlds, len(BLOCKS))),
         np.zeros(1, np.int64),
     )
 
 
+class Descender(NamedTuple):
+    """What is the same in all worlds, and workspace."""
+
+    radio: Radio
+    rules: Round
+    at: UnderPlan
+
+
 @lru_cache(maxsize=32)
-def under_plan(
-    thread: int, radio: Radio, phases: int, clients: int, subchannels: int, slots: int, plans: int, sets: int
-) -> UnderPlan:
-    """The workspace of a thread (by its identifier), made once for each size."""
-    return UnderPlan(
+def descender(system: SystemParameters, thread: int, clients: int, slots: int, plans: int, sets: int) -> Any:
+    """A handle of a `Descender` of a thread's own (by its identifier)."""
+    radio, rules, subchannels = radio_of(system), round_of(system), system.subchannels
+    phases = len(rules.resource)
+    at = UnderPlan(
         empty_links(clients, subchannels, radio),
         no_assignment(clients, subchannels),
         no_workload(phases, clients),
@@ -143,6 +152,7 @@ def under_plan(
         np.zeros(plans, np.int64),
         Sets(np.zeros(sets + 1, np.int64), np.zeros(sets + 1), np.zeros(sets + 1)),
     )
+    return Handle().of(Descender(radio, rules, at))
 
 
 @kernel(NO_REFCOUNT)
