@@ -24,7 +24,7 @@ from splitgym.allocation.clusters import clusters_for, form_clusters
 from splitgym.allocation.descent.cuts_by_client import descend_cuts, exact_cuts
 from splitgym.allocation.descent.descent import Descent, allocate, descend, descent
 from splitgym.allocation.descent.greedy import greedy_subchannels
-from splitgym.allocation.descent.search import BLOCKS
+from splitgym.allocation.descent.worlds import BLOCKS
 from splitgym.allocation.diagnostics import unserved
 from splitgym.allocation.even_split import even_psd
 from splitgym.allocation.power import control_power

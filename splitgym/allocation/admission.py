@@ -1,6 +1,6 @@
 """Which clients can be served, and how soon at best: bounds on a client that had what no other needs."""
 
-from math import inf
+from math import ceil, inf
 
 from splitgym.allocation.link_budget import Links
 from splitgym.allocation.workload import SegmentWorkload, common_seconds
@@ -9,6 +9,11 @@ from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 from splitgym.timing.barrier import duration
 from splitgym.timing.power import even_power
 from splitgym.timing.rates import shannon_rate
+
+NARROWINGS = 3
+"""Steps of the bound on a client's bandwidth."""
+ROUNDING = 1e-9
+"""By this fraction a bandwidth may be too large."""
 
 
 @kernel(INLINED)
@@ -78,17 +83,77 @@ def servable(
     count = list_members(members, order)
     if count == 0:
         return 0, 0.0
-    if count <= links.hz.shape[0] or workload.segments[0] == 0:
+    n, all_may_be, in_line = count, count <= links.hz.shape[0] or workload.segments[0] == 0, False
+    if all_may_be:
         least_seconds(workload, links, members, count, least_s)
-        latency_s, barrier_s = least_latency(workload, links, order[:count], least_s)
-        if barrier_s <= timeout_s:
-            return count, latency_s
-    line(workload, links, members, timeout_s, least_s, order)
-    for n in range(min(count, links.hz.shape[0]), 0, -1):
-        latency_s, barrier_s = least_latency(workload, links, order[:n], least_s)
-        if barrier_s <= timeout_s:
-            return n, latency_s
+    while n > 0:
+        if all_may_be or in_line:
+            latency_s, barrier_s = least_latency(workload, links, order[:n], least_s)
+            if barrier_s <= timeout_s:
+                return n, latency_s
+        if in_line:
+            n -= 1
+            continue
+        line(workload, links, members, timeout_s, least_s, order)
+        n, in_line = min(count, links.hz.shape[0]), True
     return 0, timeout_s
+
+
+@kernel(NO_REFCOUNT)
+def can_end_by(
+    workload: SegmentWorkload,
+    links: Links,
+    members: Bools,
+    latest_s: float,
+    least_s: Floats,
+    order: Ints,
+    rates: Floats,
+) -> bool:
+    """Whether a slot with all members may take no longer, as far as a bound tells.
+
+    Each needs as many subchannels as carry its uplink in time if all are as good as its best one and it has its whole
+    power budget; there must be enough for all of them.
+
+    Args:
+        workload: Of the slot.
+        links: Of the world.
+        members: [C] clients, who all can be served.
+        latest_s: Seconds of the slot.
+        least_s: [S, C] workspace for seconds.
+        order: [C] workspace for indices.
+        rates: [C] workspace for uplink rates, bits/s.
+    """
+    count, subchannels = list_members(members, order), links.hz.shape[0]
+    least_seconds(workload, links, members, count, least_s)
+    latency_s, _ = least_latency(workload, links, order[:count], least_s)
+    if latency_s > latest_s:
+        return False
+    for s in range(workload.segments[0]):
+        end = 0.0
+        for n in range(count):
+            end = max(end, least_s[s, order[n]])
+        end += latest_s - latency_s
+        for n in range(count):
+            i = order[n]
+            bits = workload.uplink_bits[s, i]
+            left = end - workload.compute_s[s, i] - duration(workload.downlink_bits[s, i], links.band[i])
+            rate = 0.0 if bits == 0.0 else bits / left if left > 0.0 else inf
+            rates[i] = rate if s == 0 else max(rates[i], rate)
+    band_hz, narrowest_hz, widest_hz = 0.0, inf, 0.0
+    for k in range(subchannels):
+        band_hz += links.hz[k]
+        narrowest_hz, widest_hz = min(narrowest_hz, links.hz[k]), max(widest_hz, links.hz[k])
+    power_w, needed = even_power(links.client_max_w, links.total_max_w, 1), 0
+    for n in range(count if workload.segments[0] > 0 else 0):
+        i = order[n]
+        hz = narrowest_hz
+        for _ in range(NARROWINGS):
+            # What a bandwidth that is too small seems to carry is too much, so the next one is too small, too.
+            hz = max(hz, rates[i] / shannon_rate(1.0, power_w / (hz * links.lowest_floor[i])))
+        if hz > band_hz * (1.0 + ROUNDING):
+            return False
+        needed += max(1, ceil(hz / widest_hz * (1.0 - ROUNDING)))
+    return needed <= subchannels
 
 
 @kernel(INLINED)

@@ -4,15 +4,16 @@ A client's subchannels stand in the order of their noise floors, best first, bes
 water level is found from the top: assume that all are wet, and drop the worst while it would stay dry.
 """
 
-from math import inf, log2
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
 
 from splitgym.allocation.link_budget import Links
 from splitgym.arrays import Floats, Ints
-from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
-from splitgym.timing.rates import LN2, natural_rate
+from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
+from splitgym.kernels.functions import LN2, exp2, ln
+from splitgym.timing.rates import LARGEST_SNR, shannon_rate, with_snr
 
 LARGEST_EXPONENT = 1000.0
 """log2 of the highest water level that is told from an endless one."""
@@ -39,12 +40,11 @@ class AssignmentState(NamedTuple):
     """[3, C] workspace for rates, bits/s, that power control looks at."""
 
 
-@kernel(COMPILED)
 def no_assignment(clients: int, subchannels: int) -> AssignmentState:
     """Nobody holds anything."""
     return AssignmentState(
         np.full(subchannels, -1),
-        np.empty((clients, subchannels), np.int64),
+        np.zeros((clients, subchannels), np.int64),
         np.zeros(clients, np.int64),
         np.zeros(clients),
         np.zeros(clients),
@@ -57,12 +57,11 @@ def no_assignment(clients: int, subchannels: int) -> AssignmentState:
 @kernel(NO_REFCOUNT)
 def release_all(held: AssignmentState) -> None:
     """Takes everything from everybody."""
-    held.owner[:] = -1
-    held.number[:] = 0
-    held.wide[:] = 0.0
-    held.depth[:] = 0.0
-    held.floor[:] = 0.0
-    held.downlink[:] = 0.0
+    for k in range(held.owner.shape[0]):
+        held.owner[k] = -1
+    for i in range(held.number.shape[0]):
+        held.number[i] = 0
+        held.wide[i] = held.depth[i] = held.floor[i] = held.downlink[i] = 0.0
 
 
 @kernel(NO_REFCOUNT)
@@ -152,13 +151,13 @@ def log_level(held: AssignmentState, links: Links, i: int, rate: float) -> tuple
 @kernel(INLINED)
 def level_at(x: float) -> float:
     """Water level, W/Hz, from its log2; endless where it is not told from an endless one."""
-    return 2.0**x if x < LARGEST_EXPONENT else inf
+    return exp2(x) if x < LARGEST_EXPONENT else inf
 
 
 @kernel(INLINED)
 def power_at(x: float, wide: float, floor: float) -> float:
     """Power that fills the wet subchannels up to a level, W; arguments as `log_level` returns them."""
-    return wide * 2.0**x - floor if x < LARGEST_EXPONENT else inf
+    return wide * exp2(x) - floor if x < LARGEST_EXPONENT else inf
 
 
 @kernel(NO_REFCOUNT)
@@ -184,7 +183,7 @@ def greatest_rate(held: AssignmentState, links: Links, i: int, power_w: float) -
         floor -= links.hz[worst] * links.floor[i, worst]
         n -= 1
         worst = held.own[i, n - 1]
-    return wide * log2((power_w + floor) / wide) - depth
+    return wide * (ln((power_w + floor) / wide) / LN2) - depth
 
 
 @kernel(INLINED)
@@ -192,8 +191,12 @@ def even_rate(held: AssignmentState, links: Links, i: int, power_w: float) -> fl
     """Rate of client i with a power spread evenly over what it holds, bits/s."""
     if held.number[i] == 0:
         return 0.0
-    psd, rate = power_w / held.wide[i], 0.0
+    psd = power_w / held.wide[i]
+    rate = joint = width = 0.0
     for n in range(held.number[i]):
         k = held.own[i, n]
-        rate += natural_rate(links.hz[k], psd / links.floor[i, k])
-    return rate / LN2
+        if links.hz[k] != width or joint > LARGEST_SNR:
+            rate += shannon_rate(width, joint)
+            joint, width = 0.0, links.hz[k]
+        joint = with_snr(joint, psd / links.floor[i, k])
+    return rate + shannon_rate(width, joint)

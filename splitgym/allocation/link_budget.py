@@ -1,14 +1,15 @@
 """What the radio offers, as allocation needs it: noise floors, downlink rates and budgets of one world."""
 
 from functools import lru_cache
-from math import inf, log2
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
 
 from splitgym.arrays import Bools, Floats
-from splitgym.kernels import COMPILED, INLINED, kernel
-from splitgym.timing.rates import subchannel_rate
+from splitgym.kernels import INLINED, kernel
+from splitgym.kernels.functions import ln
+from splitgym.timing.rates import LN2, subchannel_rate
 from splitgym.types import RoundState, SystemParameters
 
 
@@ -52,7 +53,6 @@ def radio_of(system: SystemParameters) -> Radio:
     )
 
 
-@kernel(COMPILED)
 def empty_links(clients: int, subchannels: int, radio: Radio) -> Links:
     """Links that nobody has, to be filled."""
     return Links(
@@ -75,12 +75,17 @@ def fill_links(links: Links, radio: Radio, hz: Floats, gain: Floats, wanted: Boo
     clients, subchannels = gain.shape
     for k in range(subchannels):
         links.hz[k] = hz[k]
+    noise, downlink_psd = radio.noise_psd_w_per_hz, radio.downlink_psd_w_per_hz
     for i in range(clients):
+        wide = subchannels if wanted[i] else 0
+        # A loop without sums, which the compiler works out for several subchannels at once.
+        for k in range(wide):
+            x = noise / gain[i, k]
+            floor[i, k] = x
+            log_floor[i, k] = ln(x) / LN2 if x < inf else inf
+            downlink[i, k] = subchannel_rate(hz[k], downlink_psd, gain[i, k], noise)
         band, lowest, best_downlink = 0.0, inf, 0.0
-        for k in range(subchannels if wanted[i] else 0):
-            floor[i, k] = radio.noise_psd_w_per_hz / gain[i, k]
-            log_floor[i, k] = log2(floor[i, k])
-            downlink[i, k] = subchannel_rate(hz[k], radio.downlink_psd_w_per_hz, gain[i, k], radio.noise_psd_w_per_hz)
+        for k in range(wide):
             band += downlink[i, k]
             lowest = min(lowest, floor[i, k])
             best_downlink = max(best_downlink, downlink[i, k] / hz[k])

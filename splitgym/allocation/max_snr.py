@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from splitgym.arrays import Floats, Ints
-from splitgym.kernels import COMPILED, NO_REFCOUNT, kernel
+from splitgym.kernels import NO_REFCOUNT, kernel
 
 
 class MaxSnr(NamedTuple):
@@ -28,7 +28,6 @@ class MaxSnr(NamedTuple):
     """[C]."""
 
 
-@kernel(COMPILED)
 def max_snr_workspace(clients: int, subchannels: int) -> MaxSnr:
     """An empty workspace without handicaps."""
     return MaxSnr(
@@ -54,7 +53,8 @@ def assign_max_snr(floor: Floats, served: Ints, max_snr: MaxSnr) -> None:
         max_snr: Filled, but the handicaps; the owners are -1 if nobody is served.
     """
     owner, lowest, number, handicap = max_snr.owner, max_snr.lowest, max_snr.number, max_snr.handicap
-    number[:] = 0
+    for i in range(number.shape[0]):
+        number[i] = 0
     for k in range(floor.shape[1]):
         owner[k], lowest[k] = -1, inf
         for i in served:

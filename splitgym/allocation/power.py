@@ -87,22 +87,21 @@ def control(held: AssignmentState, links: Links, workload: SegmentWorkload, ends
     """
     first = second = -1
     total = 0.0
+    nothing, feasible = held.rates[0], held.rates[1]
     for s in range(workload.segments[0]):
         if not has_uplink(held, workload, s):
             ends[s] = last_without_uplink(held, workload, s)
-        elif first < 0:
-            first = s
+            continue
+        if first < 0:
+            first, share_w = s, even_share_w(held, links)
+            for i in range(feasible.shape[0]):
+                nothing[i] = 0.0
+                feasible[i] = greatest_rate(held, links, i, share_w) if held.number[i] > 0 else 0.0
         else:
             second = s
-    if first >= 0:
-        nothing, feasible = held.rates[0], held.rates[1]
-        share_w = even_share_w(held, links)
-        for i in range(feasible.shape[0]):
-            nothing[i] = 0.0
-            feasible[i] = greatest_rate(held, links, i, share_w) if held.number[i] > 0 else 0.0
-        ends[first] = _earliest_end(held, links, workload, first, nothing, feasible)
-        if second >= 0:
-            _share_time(held, links, workload, first, second, nothing, feasible, ends)
+        ends[s] = _earliest_end(held, links, workload, s, nothing, feasible)
+    if second >= 0:
+        _share_time(held, links, workload, first, second, ends)
     for s in range(workload.segments[0]):
         total += ends[s]
     return total
@@ -134,7 +133,10 @@ def _earliest_end(
     if high == inf and 0.0 < low < inf:
         # A client that sends nothing else needs no rate so far: double the end until the budgets hold.
         high = low
-        while high < inf and _power_for_end(held, links, workload, s, high, floor)[0] > links.total_max_w:
+        while high < inf:
+            power_w, _ = _power_for_end(held, links, workload, s, high, floor)
+            if power_w <= links.total_max_w:
+                break
             high *= 2.0
     end = low
     for _ in range(MOST_STEPS):
@@ -182,48 +184,40 @@ def _share_time(
     workload: SegmentWorkload,
     first: int,
     second: int,
-    nothing: Floats,
-    feasible: Floats,
     ends: Floats,
 ) -> None:
-    """Ends of two segments with an uplink whose sum is least; `ends[first]` is the earliest of the first so far.
+    """Ends of two segments with an uplink whose sum is least; at first `ends` are the earliest of each by itself.
 
     The earliest end of the second segment is a convex function of the end of the first: golden-section search.
     """
-    earliest, rates = _earliest_end(held, links, workload, second, nothing, feasible), held.rates[2]
-    _rates_for(held, workload, second, earliest, rates)
+    rates = held.rates[2]
+    _rates_for(held, workload, second, ends[second], rates)
     low, high = ends[first], end_at(held, workload, first, rates)
     left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
-    of_left = left + _second_end(held, links, workload, first, second, left, rates)
-    of_right = right + _second_end(held, links, workload, first, second, right, rates)
-    for _ in range(SPLITS):
-        if not high - low > 1e-9 * high:
-            break
-        if of_left <= of_right:
-            high, right, of_right = right, left, of_left
-            left = high - GOLDEN * (high - low)
-            of_left = left + _second_end(held, links, workload, first, second, left, rates)
+    # Ends of the second segment, below 0: not known yet.
+    of_left = of_right = -1.0
+    for known in range(2 + SPLITS):
+        end = left if of_left < 0.0 else right
+        _rates_for(held, workload, first, end, rates)
+        second_end = _earliest_end(held, links, workload, second, rates, rates)
+        if of_left < 0.0:
+            of_left = second_end
         else:
-            low, left, of_left = left, right, of_right
+            of_right = second_end
+        if of_right < 0.0:
+            continue
+        if known == 1 + SPLITS or not high - low > 1e-9 * high:
+            break
+        if left + of_left <= right + of_right:
+            high, right, of_right, of_left = right, left, of_left, -1.0
+            left = high - GOLDEN * (high - low)
+        else:
+            low, left, of_left, of_right = left, right, of_right, -1.0
             right = low + GOLDEN * (high - low)
-            of_right = right + _second_end(held, links, workload, first, second, right, rates)
-    ends[first] = left if of_left <= of_right else right
-    ends[second] = _second_end(held, links, workload, first, second, ends[first], rates)
-
-
-@kernel(NO_REFCOUNT)
-def _second_end(
-    held: AssignmentState,
-    links: Links,
-    workload: SegmentWorkload,
-    first: int,
-    second: int,
-    first_end: float,
-    rates: Floats,
-) -> float:
-    """Earliest end of the second segment if the first has to end in time; `rates` is workspace for [C]."""
-    _rates_for(held, workload, first, first_end, rates)
-    return _earliest_end(held, links, workload, second, rates, rates)
+    if left + of_left <= right + of_right:
+        ends[first], ends[second] = left, of_left
+    else:
+        ends[first], ends[second] = right, of_right
 
 
 @kernel(NO_REFCOUNT)
@@ -238,13 +232,15 @@ def write_psd(
     held: AssignmentState, links: Links, workload: SegmentWorkload, ends: Floats, even: bool, psd: Floats
 ) -> None:
     """Fills in [M] powers, W/Hz, of all that hold something: by an even split or as the ends need."""
-    psd[:] = 0.0
+    for k in range(psd.shape[0]):
+        psd[k] = 0.0
     share_w = even_share_w(held, links)
     for i in range(held.number.shape[0]):
         rate = rate_needed(held, workload, i, ends) if held.number[i] > 0 else 0.0
         if rate == 0.0:
             continue
         x, _, _ = log_level(held, links, i, rate)
+        level = level_at(x)
         for n in range(held.number[i]):
             k = held.own[i, n]
-            psd[k] = share_w / held.wide[i] if even else max(0.0, 2.0**x - links.floor[i, k])
+            psd[k] = share_w / held.wide[i] if even else max(0.0, level - links.floor[i, k])

@@ -17,7 +17,7 @@ import numpy as np
 from splitgym.allocation.link_budget import Radio, radio_of
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Program
-from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
+from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 from splitgym.timing.amounts import Work, bits_between, move_bits, once_amount, plan_of
 from splitgym.timing.barrier import (
     BROADCAST,
@@ -90,7 +90,6 @@ def round_of(system: SystemParameters) -> Round:
     )
 
 
-@kernel(COMPILED)
 def no_workload(phases: int, clients: int) -> SegmentWorkload:
     """An empty workload for any program of so many phases."""
     segments = phases + 1
@@ -133,10 +132,12 @@ def fill_workload(
     resource = of.resource
     between = bits_between(second_cut, of.second_cut[plans[0]], of.prefix_bits)
     workload.differs[0] = plans.shape[0] > 1
-    if workload.differs[0]:
-        workload.common_s[:] = 0.0
-    workload.compute_s[0], workload.uplink_bits[0], workload.downlink_bits[0] = 0.0, 0.0, 0.0
-    workload.common[:] = 0.0
+    for part in range(2):
+        for n in range(3):
+            workload.common[part, n] = 0.0
+        for i in range(client_hz.shape[0]):
+            workload.common_s[part, i] = 0.0
+    _no_own_work(workload, 0)
     barrier = deadline_barrier(resource)
     segment, open_segment, timed = 0, False, -1
     for i in range(client_hz.shape[0]):
@@ -154,7 +155,7 @@ def fill_workload(
         if open_segment:
             segment += 1
             open_segment = False
-            workload.compute_s[segment], workload.uplink_bits[segment], workload.downlink_bits[segment] = 0.0, 0.0, 0.0
+            _no_own_work(workload, segment)
         speed = common_speed(kind, server_hz, inf, of.backbone.speed)
         part = 0 if phase < barrier else 1
         _add_common(workload, of.work, plans, phase, kind, part, speed, members)
@@ -165,6 +166,13 @@ def fill_workload(
     if barrier == resource.shape[0]:
         timed = segment
     workload.segments[0], workload.segments[1] = segment + open_segment, timed
+
+
+@kernel(INLINED)
+def _no_own_work(workload: SegmentWorkload, segment: int) -> None:
+    """A segment in which no client has to do anything."""
+    for i in range(workload.compute_s.shape[1]):
+        workload.compute_s[segment, i] = workload.uplink_bits[segment, i] = workload.downlink_bits[segment, i] = 0.0
 
 
 @kernel(INLINED)
@@ -204,12 +212,11 @@ def _add_common(
 @kernel(NO_REFCOUNT)
 def common_seconds(workload: SegmentWorkload, part: int, served: Ints, slowest_band: float) -> float:
     """Seconds of the common phases before (part 0) or after (1) the timeout applies, for some clients ([n] indices)."""
-    seconds, each, bits = workload.common[part]
-    of_all = each * served.shape[0]
+    of_all = workload.common[part, 1] * served.shape[0]
     if workload.differs[0]:
         for i in served:
             of_all += workload.common_s[part, i]
-    return seconds + of_all + duration(bits, slowest_band)
+    return workload.common[part, 0] + of_all + duration(workload.common[part, 2], slowest_band)
 
 
 @kernel(NO_REFCOUNT)
@@ -247,8 +254,9 @@ def own_seconds(state: RoundState, plan: Plan, sharing: Any) -> Floats:
         sharing: Number of clients, or [N].
     """
     gain, total_hz = np.atleast_2d(state.channel_gain.mean(-1)), np.atleast_1d(state.subchannel_hz.sum(-1))
-    seconds: Floats = _own_seconds(
-        round_of(state.system),
+    of, seconds = round_of(state.system), np.zeros(gain.shape)
+    _own_seconds(
+        of,
         radio_of(state.system),
         with_axis(plan.indices(state), not state.batched),
         np.atleast_2d(state.client_hz),
@@ -258,11 +266,14 @@ def own_seconds(state: RoundState, plan: Plan, sharing: Any) -> Floats:
         gain,
         total_hz,
         np.array(np.broadcast_to(np.asarray(sharing, np.int64), total_hz.shape)),
+        no_workload(len(of.resource), gain.shape[1]),
+        np.ones(gain.shape[1], np.bool_),
+        seconds,
     )
     return seconds if state.batched else seconds[0]
 
 
-@kernel(COMPILED)
+@kernel(NO_REFCOUNT)
 def _own_seconds(
     of: Round,
     radio: Radio,
@@ -274,11 +285,12 @@ def _own_seconds(
     gain: Floats,
     total_hz: Floats,
     sharing: Ints,
-) -> Floats:
-    """[N, C]; `gain` is [N, C], `total_hz` and `sharing` are [N]."""
+    workload: SegmentWorkload,
+    everybody: Bools,
+    seconds: Floats,
+) -> None:
+    """Adds to `seconds` [N, C]; `gain` is [N, C], `total_hz` and `sharing` are [N]; `workload` is workspace."""
     worlds, clients = gain.shape
-    seconds, workload = np.zeros((worlds, clients)), no_workload(len(of.resource), clients)
-    everybody = np.ones(clients, np.bool_)
     downlink_psd, noise = radio.downlink_psd_w_per_hz, radio.noise_psd_w_per_hz
     for n in range(worlds):
         hz = total_hz[n] / sharing[n]
@@ -293,4 +305,3 @@ def _own_seconds(
             seconds[n, i] += duration(up, subchannel_rate(hz, psd, gain[n, i], noise)) + duration(
                 down, subchannel_rate(hz, downlink_psd, gain[n, i], noise)
             )
-    return seconds

@@ -70,6 +70,13 @@ def power(x: float, exponent: float) -> float:
 
 
 @kernel(INLINED, fastmath=EXACT_ENOUGH)
+def exp2(x: float) -> float:
+    """2^x, -1022 <= x < 1023: 2^k exp((x - k) ln 2), |x - k| <= 1/2."""
+    k = np.rint(x)
+    return exp((x - k) * LN2) * np.int64((np.int64(k) + _BIAS) << _MANTISSA).view(np.float64)
+
+
+@kernel(INLINED, fastmath=EXACT_ENOUGH)
 def turn(v: float) -> tuple[float, float]:
     """Cosine and sine of 2 pi v, -1/2 <= v <= 1/2, by their series around the nearest quarter of a turn."""
     quarter = np.rint(4.0 * v)

@@ -11,7 +11,6 @@ from splitgym.allocation.assignment import assign_all, no_assignment
 from splitgym.allocation.descent.goal import no_goal
 from splitgym.allocation.descent.local_search import search_swaps
 from splitgym.allocation.link_budget import own_links
-from splitgym.allocation.power import control
 from splitgym.allocation.workload import own_workload
 from splitgym.types import Decision, Plan
 
@@ -25,8 +24,7 @@ def swapped_owners(state, cut, owner, phi, trials=ENDLESS):
     links, workload = own_links(state), own_workload(state, Plan(cut, phi))
     held, ends = no_assignment(*state.channel_gain.shape), np.zeros(len(workload.compute_s))
     assign_all(held, links, owner)
-    control(held, links, workload, ends)
-    seconds, left = search_swaps(held, links, workload, ends, no_goal(*workload.compute_s.shape), trials)
+    _, seconds, left = search_swaps(held, links, workload, ends, no_goal(*workload.compute_s.shape), trials)
     return held.owner.copy(), seconds, left
 
 

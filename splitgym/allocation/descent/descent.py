@@ -1,15 +1,15 @@
 """The descent over subchannels, power and cut layer."""
 
 from dataclasses import replace
+from threading import get_ident
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from splitgym.allocation.clusters import clusters_for_unchecked
-from splitgym.allocation.descent.search import Found, Worlds, descend_worlds
-from splitgym.allocation.link_budget import radio_of
+from splitgym.allocation.descent.search import descend_worlds
+from splitgym.allocation.descent.worlds import MEMBERS_GIVEN, Found, Utility, Worlds, descender, nothing_found
 from splitgym.allocation.power import check_uplinks
-from splitgym.allocation.workload import round_of
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access, aggregated_rows
 from splitgym.inputs import InputError
@@ -39,7 +39,7 @@ class Descent(NamedTuple):
     latency_s: Any
     """Expected round latency with static shares; on demand it is no longer."""
     steps_s: Floats
-    """[4] expected latency after each of `splitgym.allocation.descent.search.BLOCKS`; it never increases while as many
+    """[4] expected latency after each of `splitgym.allocation.descent.worlds.BLOCKS`; it never increases while as many
     clients take part."""
 
 
@@ -107,22 +107,28 @@ def descent_unchecked(
     power: str = "control",
     search: bool = True,
     cluster: Ints | None = None,
+    utility: Utility = MEMBERS_GIVEN,
 ) -> Descent:
-    """`descent` with arguments that are known to fit."""
+    """`descent` with arguments that are known to fit.
+
+    With a utility, the clients that participate are chosen among those that are selected; the plan has to be held, and
+    the round to be one without slots.
+    """
     system, access = state.system, state.system.program.access
     if access is Access.CLUSTERED and cluster is None:
         return _with_clusters(state, selected, aggregation_ratio, cut_layer, power, search)
     plans, hold = _plans(state, aggregation_ratio, cut_layer, second_cut)
     members = np.asarray(cluster if access is Access.CLUSTERED else np.zeros(selected.shape, np.int64))
     slot = members if access is Access.PARALLEL else np.array(access.slot_of_clients(members), np.int64, order="C")
-    found = descend_worlds(
-        radio_of(system),
-        round_of(system),
-        _worlds(state, selected, slot, assignment, plans, hold),
-        1 if access is Access.PARALLEL else int(slot.max()) + 1,
-        power == "even",
-        max(LEAST_TRIALS, TRIALS * system.subchannels) if search else 0,
-    )
+    worlds = _worlds(state, selected, slot, assignment, plans, hold)
+    slots, sets = 1 if access is Access.PARALLEL else int(slot.max()) + 1, len(utility.sizes)
+    (count, clients, subchannels), choices = worlds.gain.shape, plans.shape[1]
+    found = nothing_found(count, slots, subchannels)
+    trials = max(LEAST_TRIALS, TRIALS * system.subchannels) if search else 0
+    of_system = descender(system, get_ident(), clients, slots, choices, sets)
+    descend_worlds(of_system, worlds, utility, power == "even", trials, found)
+    if sets > 0:
+        selected = worlds.members if state.batched else worlds.members[0]
     check_uplinks(int(found.uplinks[0]))
     by_client = plans if hold and plans.shape[1] > 1 else None
     return _descent_of(found, state, selected, aggregation_ratio, members, by_client)
@@ -179,7 +185,7 @@ def descent_under(state: RoundState, plan: Plan, selected: Bools, **given: Any) 
 
     Where the second cut may be decided, 0 leaves it open; of a batch, a 0 of any world leaves it open in all.
     """
-    second = plan.second_cut if state.system.program.plans.second_cuts > 1 and np.all(plan.second_cut) else None
+    second = plan.second_cut if state.system.program.plans.second_cuts > 1 and holds_plan(state, plan) else None
     return descent_unchecked(
         state, selected, plan.aggregation_ratio, cut_layer=plan.cut_layer, second_cut=second, **given
     )
@@ -203,6 +209,11 @@ def allocate(state: RoundState, plan: Plan, selected: Bools) -> Decision:
 def allocate_unchecked(state: RoundState, plan: Plan, selected: Bools) -> Decision:
     """`allocate` with arguments that are known to fit."""
     return descent_under(state, plan, selected).decision
+
+
+def holds_plan(state: RoundState, plan: Plan) -> bool:
+    """Whether `descent_under` holds the plan: it does not where the second cut is left open."""
+    return state.system.program.plans.second_cuts == 1 or bool(np.all(plan.second_cut))
 
 
 def _plans(state: RoundState, aggregation_ratio: Any, cut_layer: Any, second_cut: Any) -> tuple[Ints, bool]:

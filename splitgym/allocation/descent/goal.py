@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.allocation.assignment import AssignmentState, log_level, power_at
+from splitgym.allocation.assignment import AssignmentState, level_at, log_level, power_at
 from splitgym.allocation.link_budget import Links
 from splitgym.allocation.segment_times import has_uplink, ready
 from splitgym.allocation.workload import SegmentWorkload
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.kernels import COMPILED, INLINED, kernel
+from splitgym.kernels import INLINED, kernel
 from splitgym.timing.barrier import duration
 from splitgym.timing.rates import LN2
 
@@ -80,7 +80,6 @@ class Goal(NamedTuple):
     """[2, C] workspace for lists of clients."""
 
 
-@kernel(COMPILED)
 def no_goal(segments: int, clients: int) -> Goal:
     """Workspace for a goal."""
     holder, duty = np.zeros(clients, HOLDER), np.zeros((segments, clients), DUTY)
@@ -156,7 +155,7 @@ def _power_and_slope(goal: Goal, held: AssignmentState, links: Links, i: int) ->
     duty = goal.duty[all_of.timed, i]
     left = goal.segment[all_of.timed].end_s - duty.ready_s
     steers = duty.uplink_bits >= rate * left and duty.uplink_bits > 0.0
-    return power_w, -LN2 * 2.0**x * rate * rate / duty.uplink_bits if steers else 0.0
+    return power_w, -LN2 * level_at(x) * rate * rate / duty.uplink_bits if steers else 0.0
 
 
 @kernel(INLINED)

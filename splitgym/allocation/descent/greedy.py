@@ -10,7 +10,7 @@ from splitgym.allocation.assignment import AssignmentState, assign, even_rate, n
 from splitgym.allocation.link_budget import Links, own_links
 from splitgym.allocation.workload import SegmentWorkload, own_workload
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.kernels import COMPILED, INLINED, kernel
+from splitgym.kernels import INLINED, kernel
 from splitgym.timing.barrier import duration
 from splitgym.timing.power import even_power
 from splitgym.types import Plan, RoundState
@@ -30,13 +30,22 @@ class GreedyWorkspace(NamedTuple):
     """[C] that each needs, as things stand."""
     order: Ints
     """[C] clients that get its first subchannel first."""
+    kept: Ints
+    """[M] owners that the greedy has assigned before, in the world and under the plan at hand."""
+    kept_for: Ints
+    """[1] to so many clients, the first of a line; 0: nothing is kept."""
 
 
-@kernel(COMPILED)
-def greedy_workspace(clients: int) -> GreedyWorkspace:
+def greedy_workspace(clients: int, subchannels: int) -> GreedyWorkspace:
     """An empty workspace."""
     return GreedyWorkspace(
-        np.zeros(clients), np.zeros(clients), np.zeros(clients), np.zeros(clients), np.zeros(clients, np.int64)
+        np.zeros(clients),
+        np.zeros(clients),
+        np.zeros(clients),
+        np.zeros(clients),
+        np.zeros(clients, np.int64),
+        np.zeros(subchannels, np.int64),
+        np.zeros(1, np.int64),
     )
 
 
@@ -65,7 +74,8 @@ def greedy_subchannels(state: RoundState, plan: Plan, selected: Bools) -> Ints:
     (segments, clients), order = workload.compute_s.shape, np.zeros(len(selected), np.int64)
     least_s = np.zeros((segments + 1, clients))
     count = line(workload, links, selected, state.system.round_timeout_s, least_s, order)
-    assign_greedily(held, links, workload, order[: min(count, state.system.subchannels)], greedy_workspace(clients))
+    workspace = greedy_workspace(*state.channel_gain.shape)
+    assign_greedily(held, links, workload, order[: min(count, state.system.subchannels)], workspace)
     return held.owner
 
 
@@ -77,7 +87,8 @@ def assign_greedily(
     release_all(held)
     seconds, order, subchannels = greedy.seconds, greedy.order[: served.shape[0]], links.hz.shape[0]
     compute, uplink, downlink = greedy.compute_s, greedy.uplink_bits, greedy.downlink_bits
-    seconds[:] = -inf
+    for i in range(seconds.shape[0]):
+        seconds[i] = -inf
     for n in range(served.shape[0]):
         i = order[n] = served[n]
         compute[i] = uplink[i] = downlink[i] = 0.0

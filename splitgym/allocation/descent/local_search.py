@@ -24,40 +24,42 @@ CARRIED_OUT = 10
 @kernel(INLINED)
 def search_swaps(
     held: AssignmentState, links: Links, workload: SegmentWorkload, ends: Floats, goal: Goal, trials: int
-) -> tuple[float, int]:
-    """Swaps subchannels until no single swap is feasible, or until so many have been tried.
+) -> tuple[float, float, int]:
+    """Exact power control, and swaps of subchannels until no single swap is feasible or so many have been tried.
 
     Args:
         held: Changed in place.
         links: Of the world.
         workload: Of the slot.
-        ends: [S] seconds of each segment under exact power control; kept up to date.
+        ends: [S] filled with the seconds of each segment.
         goal: Overwritten.
         trials: How many swaps may be tried; one that is carried out counts as more, for the power control after it.
 
     Returns:
-        Sum of the ends, s, and how many trials are left.
+        Sum of the ends without swaps and with them, s, and how many trials are left.
     """
-    total_s, first = 0.0, 0
-    for s in range(workload.segments[0]):
-        total_s += ends[s]
-    # Whoever never ends has no goal.
-    improved = total_s < inf
     clients, tried, receivers = held.number.shape[0], goal.tried, goal.order[0]
-    while improved and trials > 0:
+    unswapped_s, first = -1.0, 0
+    while True:
+        total_s = control(held, links, workload, ends)
+        if unswapped_s < 0.0:
+            unswapped_s = total_s
+        else:
+            trials -= CARRIED_OUT + clients
+        # Whoever never ends has no goal.
         improved = False
-        set_goal(goal, held, links, workload, ends)
-        tried[:] = False
-        for receiver in receivers[: _list_receivers(goal)]:
-            improved, done, first = _try_all(held, links, goal, receiver, tried, first, trials)
-            tried[receiver] = True
-            trials -= done
-            if improved:
-                total_s = control(held, links, workload, ends)
-                trials -= CARRIED_OUT + clients
-            if improved or trials <= 0:
-                break
-    return total_s, max(trials, 0)
+        if trials > 0 and total_s < inf:
+            set_goal(goal, held, links, workload, ends)
+            for i in range(clients):
+                tried[i] = False
+            for n in range(_list_receivers(goal)):
+                improved, done, first = _try_all(held, links, goal, receivers[n], tried, first, trials)
+                tried[receivers[n]] = True
+                trials -= done
+                if improved or trials <= 0:
+                    break
+        if not improved:
+            return unswapped_s, total_s, max(trials, 0)
 
 
 @kernel(INLINED)

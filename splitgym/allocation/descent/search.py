@@ -1,161 +1,109 @@
 """The search over cut layers and the blocks at each, compiled, for N worlds at once."""
 
-from typing import NamedTuple
-
-import numpy as np
+from math import inf
+from typing import Any
 
 from splitgym.allocation.admission import servable
-from splitgym.allocation.assignment import AssignmentState, no_assignment
-from splitgym.allocation.descent.slot import STARTS, Workspace, allocate_slot, workspace_for
-from splitgym.allocation.link_budget import Links, Radio, empty_links, fill_links
+from splitgym.allocation.descent.client_sets import choose_members
+from splitgym.allocation.descent.slot import STARTS, allocate_slot
+from splitgym.allocation.descent.worlds import Found, UnderPlan, Utility, Worlds, fill_load
+from splitgym.allocation.link_budget import Links, Radio, fill_links
 from splitgym.allocation.power import write_psd
-from splitgym.allocation.workload import Round, SegmentWorkload, fill_workload, no_workload, uplinks
+from splitgym.allocation.workload import Round, uplinks
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.kernels import COMPILED, NO_REFCOUNT, kernel
-
-BLOCKS = ("subchannels", "power", "cut", "exchange")
-"""The steps of a descent: the first two at the most promising cut layer, then at all that may be better, then swaps
-of subchannels at all that may be better still."""
-
-
-class Worlds(NamedTuple):
-    """N worlds to descend in, for the kernel."""
-
-    hz: Floats
-    """[N, M] bandwidths, Hz."""
-    gain: Floats
-    """[N, C, M]."""
-    client_hz: Floats
-    """[N, C] cycles/s."""
-    server_hz: Floats
-    """[N] cycles/s."""
-    client_cut_layer: Ints
-    """[N, C]."""
-    second_cut: Ints
-    """[N]."""
-    members: Bools
-    """[N, C] clients that are selected and there."""
-    slot: Ints
-    """[N, C] slot of each client."""
-    given: Ints
-    """[N, M] owners to hold, or [N, 0]: choose."""
-    plans: Ints
-    """[N, K] plans to choose from; or to hold, [N, 1] the common one, [N, C] that of each client."""
-    hold: bool
-    """Whether plans are held."""
-
-
-class Found(NamedTuple):
-    """What the kernel found in N worlds, with T slots."""
-
-    plan: Ints
-    """[N] the plan that was chosen; where plans are held, the first of them."""
-    owner: Ints
-    """[N, T, M] -1: unused."""
-    psd: Floats
-    """[N, T, M] W/Hz."""
-    participants: Ints
-    """[N] expected."""
-    latency_s: Floats
-    """[N] expected."""
-    steps_s: Floats
-    """[N, 4] expected latency after each of `BLOCKS`."""
-    uplinks: Ints
-    """[1] the most segments with an uplink in any world and under any plan."""
-
-
-class UnderPlan(NamedTuple):
-    """Workspace of one plan, with T slots."""
-
-    held: AssignmentState
-    workload: SegmentWorkload
-    members: Bools
-    """[C] of the slot."""
-    workspace: Workspace
-    owner: Ints
-    """[T, M]."""
-    psd: Floats
-    """[T, M]."""
+from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
 
 
 @kernel(COMPILED)
-def descend_worlds(radio: Radio, rules: Round, of: Worlds, slots: int, even_power: bool, trials: int) -> Found:
-    """The descent of every world."""
-    (worlds, clients, subchannels), choices = of.gain.shape, of.plans.shape[1]
-    found = Found(
-        np.zeros(worlds, np.int64),
-        np.full((worlds, slots, subchannels), -1),
-        np.zeros((worlds, slots, subchannels)),
-        np.full(worlds, -1),
-        np.full(worlds, np.inf),
-        np.zeros((worlds, len(BLOCKS))),
-        np.zeros(1, np.int64),
-    )
-    links = empty_links(clients, subchannels, radio)
-    at = UnderPlan(
-        no_assignment(clients, subchannels),
-        no_workload(rules.resource.shape[0], clients),
-        np.zeros(clients, np.bool_),
-        workspace_for(rules.resource.shape[0] + 1, clients, subchannels),
-        np.empty((slots, subchannels), np.int64),
-        np.empty((slots, subchannels)),
-    )
-    most, least_s = np.zeros(choices, np.int64), np.zeros(choices)
-    for n in range(worlds):
-        fill_links(links, radio, of.hz[n], of.gain[n], of.members[n])
-        if of.hold:
-            starts = 1 if trials > 0 else 0
-            _try_plan(found, at, links, rules, of, n, 0, even_power, starts, trials)
-            found.steps_s[n, 2] = found.steps_s[n, 1]
-            found.steps_s[n, 3] = found.latency_s[n]
-        else:
-            _search_plans(found, at, links, rules, of, n, even_power, trials, most, least_s)
-        if not np.any(of.members[n]):
-            # A slot of nobody takes no time, a round of nobody lasts until the timeout.
-            found.latency_s[n], found.steps_s[n] = rules.timeout_s, rules.timeout_s
-    return found
+def descend_worlds(descender: Any, of: Worlds, utility: Utility, even_power: bool, trials: int, found: Found) -> None:
+    """The descent of every world, filled in. Where a set is to be chosen, it becomes the world's members.
+
+    Args:
+        descender: A handle of a `Descender`, used by one thread at a time.
+        of: The worlds.
+        utility: How sets are to be chosen.
+        even_power: Everybody spends the same.
+        trials: Swaps that may be tried in a world.
+        found: Filled.
+    """
+    held = descender.held
+    _descend_worlds(held.radio, held.rules, held.at, of, utility, even_power, trials, found)
 
 
-@kernel(COMPILED)
-def _search_plans(
-    found: Found,
-    at: UnderPlan,
-    links: Links,
+@kernel(NO_REFCOUNT)
+def _descend_worlds(
+    radio: Radio,
     rules: Round,
+    at: UnderPlan,
     of: Worlds,
-    n: int,
+    utility: Utility,
     even_power: bool,
     trials: int,
-    most: Ints,
-    least_s: Floats,
+    found: Found,
 ) -> None:
-    """All plans of world n that may be the best; `most` and `least_s` are workspace for bounds, [K] each."""
-    for j in range(most.shape[0]):
-        _fill_load(at.workload, rules, of, n, j)
-        most[j], least_s[j] = 0, 0.0
-        for t in range(at.owner.shape[0]):
-            _find_members(at.members, links, of, n, t)
-            served, seconds = servable(
-                at.workload, links, at.members, rules.timeout_s, at.workspace.least_s, at.workspace.order
-            )
-            most[j] += served
-            least_s[j] += seconds
-    serves, latency_s = most.copy(), least_s.copy()
+    """The descent of every world."""
+    for n in range(of.gain.shape[0]):
+        found.participants[n], found.latency_s[n], at.workspace.greedy.kept_for[0] = -1, inf, 0
+        for block in range(4):
+            found.steps_s[n, block] = 0.0
+        fill_links(at.links, radio, of.hz[n], of.gain[n], of.members[n])
+        if utility.sizes.shape[0] > 0:
+            choose_members(at, rules, of, utility, n)
+        _search_plans(found, at, rules, of, n, even_power, trials)
+        anybody = False
+        for i in range(of.members.shape[1]):
+            anybody |= of.members[n, i]
+        if not anybody:
+            # A slot of nobody takes no time, a round of nobody lasts until the timeout.
+            found.latency_s[n] = rules.timeout_s
+            for block in range(4):
+                found.steps_s[n, block] = rules.timeout_s
+
+
+@kernel(INLINED)
+def _search_plans(found: Found, at: UnderPlan, rules: Round, of: Worlds, n: int, even_power: bool, trials: int) -> None:
+    """All plans of world n that may be the best; or the one that is held, at once with swaps."""
+    plans = 1 if of.hold else of.plans.shape[1]
+    for j in range(plans):
+        if not of.hold:
+            _bound_plan(at, rules, of, n, j)
+    starts = 0 if trials == 0 else 1 if of.hold else STARTS
     # First without swaps, then with them under the plans that may still be better, the best one first.
-    for last_block in range(2, 4 if trials > 0 else 3):
+    for last_block in range(3 if of.hold else 2, 4 if of.hold or trials > 0 else 3):
         left = trials if last_block == 3 else 0
-        for j in _best_first(serves, latency_s):
-            if _better(found, n, most[j], least_s[j]) and (last_block == 2 or left > 0):
-                starts = STARTS if trials > 0 else 0
-                serves[j], latency_s[j], left = _try_plan(found, at, links, rules, of, n, j, even_power, starts, left)
-        found.steps_s[n, last_block:] = found.latency_s[n]
+        _best_first(at.order[:plans], at.serves[1], at.least_s[1])
+        for place in range(plans):
+            j = at.order[place]
+            if of.hold or (_better(found, n, at.serves[0, j], at.least_s[0, j]) and (last_block == 2 or left > 0)):
+                at.serves[1, j], at.least_s[1, j], left = _try_plan(
+                    found, at, rules, of, n, j, even_power, starts, left
+                )
+        for block in range(last_block, 4):
+            found.steps_s[n, block] = found.latency_s[n]
+    if of.hold:
+        found.steps_s[n, 2] = found.steps_s[n, 1]
+
+
+@kernel(INLINED)
+def _bound_plan(at: UnderPlan, rules: Round, of: Worlds, n: int, j: int) -> None:
+    """How many clients of world n can take part under a plan at most, and what its round takes at least."""
+    fill_load(at.workload, rules, of, n, j)
+    most, least_s = 0, 0.0
+    for t in range(at.owner.shape[0]):
+        _find_members(at.members, at.links, of, n, t)
+        served, seconds = servable(
+            at.workload, at.links, at.members, rules.timeout_s, at.workspace.least_s, at.workspace.order
+        )
+        most += served
+        least_s += seconds
+    at.serves[0, j] = at.serves[1, j] = most
+    at.least_s[0, j] = at.least_s[1, j] = least_s
 
 
 @kernel(NO_REFCOUNT)
 def _try_plan(
     found: Found,
     at: UnderPlan,
-    links: Links,
     rules: Round,
     of: Worlds,
     n: int,
@@ -169,14 +117,14 @@ def _try_plan(
     Returns:
         How many clients are expected to take part, the latency, s, and how many trials are left.
     """
-    _fill_load(at.workload, rules, of, n, choice)
+    fill_load(at.workload, rules, of, n, choice)
     found.uplinks[0] = max(found.uplinks[0], uplinks(at.workload))
     serves, latency_s, first = 0, 0.0, found.participants[n] < 0
     for t in range(at.owner.shape[0]):
-        anybody = _find_members(at.members, links, of, n, t)
+        anybody = _find_members(at.members, at.links, of, n, t)
         count, seconds, trials = allocate_slot(
             at.held,
-            links,
+            at.links,
             at.workload,
             at.members,
             anybody,
@@ -194,7 +142,7 @@ def _try_plan(
             found.steps_s[n, 1] += at.workspace.blocks[1]
         for k in range(at.owner.shape[1]):
             at.owner[t, k] = at.held.owner[k]
-        write_psd(at.held, links, at.workload, at.workspace.ends, even_power, at.psd[t])
+        write_psd(at.held, at.links, at.workload, at.workspace.ends, even_power, at.psd[t])
     if _better(found, n, serves, latency_s):
         found.plan[n], found.participants[n], found.latency_s[n] = of.plans[n, choice], serves, latency_s
         for t in range(at.owner.shape[0]):
@@ -204,29 +152,13 @@ def _try_plan(
 
 
 @kernel(NO_REFCOUNT)
-def _fill_load(workload: SegmentWorkload, rules: Round, of: Worlds, n: int, choice: int) -> None:
-    """The workload of world n under one of its plans."""
-    plans = of.plans[n] if of.hold else of.plans[n, choice : choice + 1]
-    fill_workload(
-        workload,
-        rules,
-        plans,
-        of.members[n],
-        of.client_hz[n],
-        of.server_hz[n],
-        of.client_cut_layer[n],
-        of.second_cut[n],
-    )
-
-
-@kernel(NO_REFCOUNT)
 def _find_members(members: Bools, links: Links, of: Worlds, n: int, t: int) -> bool:
     """Marks the clients in slot t of world n with a signal on some subchannel ([C]); whether any is in it."""
     anybody = False
     for i in range(members.shape[0]):
         member = of.members[n, i] and of.slot[n, i] == t
         anybody |= member
-        members[i] = member and links.lowest_floor[i] < np.inf
+        members[i] = member and links.lowest_floor[i] < inf
     return anybody
 
 
@@ -238,8 +170,15 @@ def _better(found: Found, n: int, participants: int, latency_s: float) -> bool:
     return latency_s < found.latency_s[n]
 
 
-@kernel(COMPILED)
-def _best_first(serves: Ints, seconds: Floats) -> Ints:
-    """Indices in the order of most clients, then least seconds."""
-    order = np.argsort(seconds, kind="mergesort")
-    return order[np.argsort(-serves[order], kind="mergesort")]
+@kernel(INLINED)
+def _best_first(order: Ints, serves: Ints, seconds: Floats) -> None:
+    """Fills in the plans in the order of most clients, then least seconds, then index: by insertion."""
+    for j in range(order.shape[0]):
+        place = j
+        while place > 0:
+            before = order[place - 1]
+            if serves[before] > serves[j] or (serves[before] == serves[j] and seconds[before] <= seconds[j]):
+                break
+            order[place] = before
+            place -= 1
+        order[place] = j

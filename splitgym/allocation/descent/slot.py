@@ -13,11 +13,10 @@ from splitgym.allocation.descent.local_search import search_swaps
 from splitgym.allocation.even_split import even_share_w
 from splitgym.allocation.link_budget import Links
 from splitgym.allocation.max_snr import MaxSnr, assign_max_snr, max_snr_workspace
-from splitgym.allocation.power import control
 from splitgym.allocation.segment_times import end_at
 from splitgym.allocation.workload import SegmentWorkload, common_seconds
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
+from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 
 STARTS = 3
 """Where swaps may start: at the greedy, at max-SNR, at the SNR in relation to the client's best."""
@@ -42,22 +41,24 @@ class Workspace(NamedTuple):
     """Of the strongest signal."""
     best: Ints
     """[M] the best owners so far."""
+    best_ends: Floats
+    """[S] and their ends, s."""
     goal: Goal
     """Of swaps."""
     blocks: Floats
     """[2] latency after the blocks subchannels and power, s."""
 
 
-@kernel(COMPILED)
 def workspace_for(segments: int, clients: int, subchannels: int) -> Workspace:
     """An empty workspace."""
     return Workspace(
         np.zeros(segments),
         np.zeros((segments + 1, clients)),
         np.zeros(clients, np.int64),
-        greedy_workspace(clients),
+        greedy_workspace(clients, subchannels),
         max_snr_workspace(clients, subchannels),
         np.zeros(subchannels, np.int64),
+        np.zeros(segments),
         no_goal(segments, clients),
         np.zeros(2),
     )
@@ -99,30 +100,33 @@ def allocate_slot(
     """
     order = workspace.order
     count, _ = servable(workload, links, members, timeout_s, workspace.least_s, order)
-    if count > 0:
-        seconds, left = _allocate(held, links, workload, order[:count], given, even_power, starts, trials, workspace)
-        if _timely(links, workload, order[:count], workspace.ends, timeout_s):
-            return count, seconds, left
-    members_heard = line(workload, links, members, timeout_s, workspace.least_s, order)
-    fewest, most = 0, count - 1
-    while fewest < most:
-        tried = (fewest + most + 1) // 2
-        _allocate(held, links, workload, order[:tried], given, even_power, starts, trials, workspace)
-        if _timely(links, workload, order[:tried], workspace.ends, timeout_s):
-            fewest = tried
+    in_line, fewest, most = 0, 0, count
+    for i in range(members.shape[0]):
+        in_line += members[i]
+    # All; then, by bisection, the longest part of the line that is in time; then each client alone, for the line is
+    # that of whole slots, and another client than its first may be the only one in time.
+    alone, place, behind = count == 0, 0, max(count, 1)
+    while behind <= in_line:
+        served = order[place:behind]
+        seconds, left = _allocate(held, links, workload, served, given, even_power, starts, trials, workspace)
+        in_time = _timely(links, workload, served, workspace.ends, timeout_s)
+        if in_time and (alone or behind == most):
+            return behind - place, seconds, left
+        if alone:
+            place, behind = place + 1, behind + 1
+            continue
+        if behind == count:
+            line(workload, links, members, timeout_s, workspace.least_s, order)
+        if in_time:
+            fewest = behind
         else:
-            most = tried - 1
-    if fewest > 0:
-        seconds, left = _allocate(held, links, workload, order[:fewest], given, even_power, starts, trials, workspace)
-        return fewest, seconds, left
-    # The order is that of whole slots; another one may be the only one in time.
-    for n in range(members_heard):
-        seconds, left = _allocate(held, links, workload, order[n : n + 1], given, even_power, starts, trials, workspace)
-        if _timely(links, workload, order[n : n + 1], workspace.ends, timeout_s):
-            return 1, seconds, left
+            most = behind - 1
+        alone = most == 0
+        behind = max((fewest + most + 1) // 2, 1)
     release_all(held)
-    workspace.blocks[:] = timeout_s if anybody else 0.0
-    return 0, workspace.blocks[0], trials
+    seconds = timeout_s if anybody else 0.0
+    workspace.blocks[0] = workspace.blocks[1] = seconds
+    return 0, seconds, trials
 
 
 @kernel(NO_REFCOUNT)
@@ -145,10 +149,10 @@ def _allocate(
     common_s = _common_seconds(links, workload, served)
     if workload.segments[0] == 0:
         release_all(held)
-        workspace.blocks[:] = common_s
+        workspace.blocks[0] = workspace.blocks[1] = common_s
         return common_s, trials
     first, behind = _starts(links, served, starts if given.shape[0] == 0 else 0)
-    best_s, best = inf, workspace.best
+    best_s, best, ends, best_ends = inf, workspace.best, workspace.ends, workspace.best_ends
     for start in range(first, behind):
         if given.shape[0] == 0:
             _start(held, links, workload, served, start, workspace)
@@ -163,11 +167,11 @@ def _allocate(
             best_s = seconds
             for k in range(best.shape[0]):
                 best[k] = held.owner[k]
+            for s in range(ends.shape[0]):
+                best_ends[s] = ends[s]
     assign_all(held, links, best)
-    if even_power:
-        _even_ends(held, links, workload, workspace.ends)
-    else:
-        control(held, links, workload, workspace.ends)
+    for s in range(ends.shape[0]):
+        ends[s] = best_ends[s]
     return best_s, trials
 
 
@@ -199,13 +203,11 @@ def _with_powers(
     seconds = common_s
     if even_power or first:
         seconds = common_s + _even_ends(held, links, workload, workspace.ends)
-        workspace.blocks[:] = seconds if first else min(workspace.blocks[0], seconds)
+        workspace.blocks[0] = workspace.blocks[1] = seconds if first else min(workspace.blocks[0], seconds)
     if not even_power:
-        seconds = common_s + control(held, links, workload, workspace.ends)
-        workspace.blocks[1] = min(workspace.blocks[1], seconds)
-        if trials > 0:
-            ends_s, trials = search_swaps(held, links, workload, workspace.ends, workspace.goal, trials)
-            seconds = common_s + ends_s
+        unswapped_s, ends_s, trials = search_swaps(held, links, workload, workspace.ends, workspace.goal, trials)
+        workspace.blocks[1] = min(workspace.blocks[1], common_s + unswapped_s)
+        seconds = common_s + ends_s
     return seconds, trials
 
 
@@ -230,10 +232,13 @@ def _start(
     held: AssignmentState, links: Links, workload: SegmentWorkload, served: Ints, start: int, workspace: Workspace
 ) -> None:
     """Assigns subchannels as at one of `STARTS`."""
-    if start == GREEDY:
-        assign_greedily(held, links, workload, served, workspace.greedy)
+    greedy, max_snr = workspace.greedy, workspace.max_snr
+    if start == GREEDY and served.shape[0] == greedy.kept_for[0]:
+        assign_all(held, links, greedy.kept)
         return
-    max_snr = workspace.max_snr
+    if start == GREEDY:
+        assign_greedily(held, links, workload, served, greedy)
+        return
     for i in served:
         max_snr.handicap[i] = links.lowest_floor[i] if start == RELATIVE else 1.0
     assign_max_snr(links.floor, served, max_snr)

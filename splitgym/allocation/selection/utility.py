@@ -1,11 +1,15 @@
 """Clients with weights: the set whose utility, sum of weights over a power of its latency, is largest."""
 
+from functools import cache
+
 import numpy as np
 
-from splitgym.allocation.descent.descent import descent_under
+from splitgym.allocation.descent.descent import descent_under, holds_plan
+from splitgym.allocation.descent.worlds import Utility
 from splitgym.allocation.workload import own_seconds
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.types import Plan, RoundState
+from splitgym.frameworks.phases import Access
+from splitgym.types import Decision, Plan, RoundState
 from splitgym.types.legal import check_arguments, check_array, check_range
 
 MOST = 1e6
@@ -45,11 +49,31 @@ def best_utility(state: RoundState, weight: Floats, latency_exponent: Floats, pl
 
 def best_utility_unchecked(state: RoundState, weight: Floats, latency_exponent: Floats, plan: Plan) -> Bools:
     """`best_utility` of arguments that are known to fit."""
-    weight = np.where(state.available, weight, 0.0)
-    counts = (weight > 0).sum(-1)
-    seconds = own_seconds(state, plan, np.maximum(counts, 1))
-    order = by_utility_per_second(weight, seconds ** latency_exponent[:, None])
-    place = np.argsort(order, axis=-1)
+    return _allocate_best(state, weight, latency_exponent, plan, search=False).selected
+
+
+def allocate_best_unchecked(state: RoundState, weight: Floats, latency_exponent: Floats, plan: Plan) -> Decision:
+    """The decision that the sets of `best_utility` participate, with what `allocate` gives them; arguments as there."""
+    return _allocate_best(state, weight, latency_exponent, plan, search=True)
+
+
+def _allocate_best(state: RoundState, weight: Floats, latency_exponent: Floats, plan: Plan, search: bool) -> Decision:
+    """The sets of `best_utility`, and what the descent gives them, with or without swaps."""
+    weight = np.where(state.available, weight, 0.0).astype(np.float64, order="C")
+    latency_exponent = np.ascontiguousarray(latency_exponent, np.float64)
+    candidates = weight > 0
+    seconds = own_seconds(state, plan, np.maximum(candidates.sum(-1), 1))
+    order = np.ascontiguousarray(by_utility_per_second(weight, seconds ** latency_exponent[:, None]))
+    if state.system.program.access is Access.PARALLEL and holds_plan(state, plan):
+        utility = Utility(order, weight, latency_exponent, sizes(weight.shape[1]))
+        return descent_under(state, plan, candidates, search=search, utility=utility).decision
+    chosen = _best_by_size(state, weight, latency_exponent, plan, order)
+    return descent_under(state, plan, chosen, search=search).decision
+
+
+def _best_by_size(state: RoundState, weight: Floats, latency_exponent: Floats, plan: Plan, order: Ints) -> Bools:
+    """[N, C] the best sets, by a descent in all worlds for each size."""
+    counts, place = (weight > 0).sum(-1), np.argsort(order, axis=-1)
     best, most = np.zeros(weight.shape, bool), np.full(len(weight), -np.inf)
     for size in sizes(int(counts.max(initial=0))):
         chosen = (place < size) & (weight > 0)
@@ -62,6 +86,7 @@ def best_utility_unchecked(state: RoundState, weight: Floats, latency_exponent: 
     return best
 
 
+@cache
 def sizes(clients: int) -> Ints:
     """Numbers of clients to look at, the last of them `clients`."""
     grid = np.arange(1, clients + 1)

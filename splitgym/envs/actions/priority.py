@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from splitgym.allocation.descent.descent import allocate_unchecked
-from splitgym.allocation.selection.utility import best_utility_unchecked
+from splitgym.allocation.selection.utility import allocate_best_unchecked
 from splitgym.envs.actions.codec import BoxCodec
 from splitgym.envs.actions.components import ClientWeights, Continuous, CutParts, LatencyExponent, PhiAboveZero, Said
 from splitgym.frameworks import Framework
@@ -32,5 +31,4 @@ class PriorityCodec(BoxCodec):
     def decide(self, said: Said, state: RoundState) -> Decision:
         """Searches the set of clients, then allocates."""
         plan = Plan(said["cut_layer"], said["aggregation_ratio"], said["second_cut"])
-        selected = best_utility_unchecked(state, said["client_weight"], said["latency_exponent"], plan)
-        return allocate_unchecked(state, plan, selected)
+        return allocate_best_unchecked(state, said["client_weight"], said["latency_exponent"], plan)

@@ -1,0 +1,114 @@
+"""The set of clients with the largest utility, sum of weights over a power of its latency, in one world.
+
+Sets are the first clients of an order, of several sizes. Links are those of all clients, so they are worked out once. A
+set is allocated only if a bound on its latency leaves it a chance against the best so far.
+"""
+
+from math import inf
+
+from splitgym.allocation.admission import can_end_by, servable
+from splitgym.allocation.descent.slot import allocate_slot
+from splitgym.allocation.descent.worlds import UnderPlan, Utility, Worlds, fill_load
+from splitgym.allocation.workload import Round
+from splitgym.arrays import Bools, Ints
+from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
+
+ROUNDING = 1e-9
+"""Bounds may be off by this fraction."""
+
+
+@kernel(NO_REFCOUNT)
+def choose_members(at: UnderPlan, rules: Round, of: Worlds, utility: Utility, n: int) -> None:
+    """Makes the set with the largest utility the members of world n, whose plan is held and which has one slot.
+
+    The first client alone, if no set is such that all can be served; of equals, the smaller one.
+
+    Args:
+        at: Workspace, with the links of all clients that have a weight.
+        rules: Of the round.
+        of: The worlds; members are filled in.
+        utility: Weights of the clients.
+        n: The world.
+    """
+    members, sets, latency_exponent = of.members[n], at.sets, utility.latency_exponent[n]
+    greedy = at.workspace.greedy
+    count = _list_sets(at, rules, of, utility, n)
+    best, most = -1, -inf
+    for _ in range(count):
+        z = 0
+        for other in range(1, count):
+            if sets.highest[other] > sets.highest[z]:
+                z = other
+        if sets.highest[z] < 0.0 or sets.highest[z] * (1.0 + ROUNDING) < most:
+            break
+        sets.highest[z] = -1.0
+        _select(members, utility.order[n], sets.size[z])
+        if at.workload.differs[0]:
+            fill_load(at.workload, rules, of, n, 0)
+        if best >= 0 and not _may_win(at, members, sets.worth[z], most, latency_exponent):
+            continue
+        served, seconds, _ = allocate_slot(
+            at.held,
+            at.links,
+            at.workload,
+            members,
+            True,
+            rules.timeout_s,
+            of.given[n],
+            False,
+            0,
+            0,
+            at.workspace,
+        )
+        value = sets.worth[z] / seconds**latency_exponent
+        if served == sets.size[z] and (value > most or (value == most and z < best)):
+            best, most = z, value
+            for k in range(greedy.kept.shape[0]):
+                greedy.kept[k] = at.held.owner[k]
+    greedy.kept_for[0] = sets.size[best] if best >= 0 else 0
+    _select(members, utility.order[n], sets.size[best] if best >= 0 else min(count, 1))
+
+
+@kernel(INLINED)
+def _list_sets(at: UnderPlan, rules: Round, of: Worlds, utility: Utility, n: int) -> int:
+    """Fills in the sets of world n of whom all may be served, as far as bounds tell; returns how many are listed."""
+    sets, weight, members = at.sets, utility.weight[n], of.members[n]
+    clients, z = 0, 0
+    for i in range(weight.shape[0]):
+        clients += weight[i] > 0.0
+    while z < sets.size.shape[0] and clients > 0:
+        size = min(utility.sizes[z], clients) if z < utility.sizes.shape[0] else clients
+        _select(members, utility.order[n], size)
+        if z == 0 or at.workload.differs[0]:
+            fill_load(at.workload, rules, of, n, 0)
+        worth, heard = 0.0, True
+        for i in range(weight.shape[0]):
+            if members[i]:
+                worth += weight[i]
+                heard &= at.links.lowest_floor[i] < inf
+        served, least_s = servable(
+            at.workload, at.links, members, rules.timeout_s, at.workspace.least_s, at.workspace.order
+        )
+        sets.size[z], sets.worth[z] = size, worth
+        sets.highest[z] = worth / least_s ** utility.latency_exponent[n] if heard and served == size else -1.0
+        z += 1
+        if size == clients:
+            break
+    return z
+
+
+@kernel(INLINED)
+def _may_win(at: UnderPlan, members: Bools, worth: float, most: float, latency_exponent: float) -> bool:
+    """Whether the members may end so early that their utility is `most`."""
+    if latency_exponent == 0.0 or not 0.0 < most < inf:
+        return True
+    latest_s = (worth / most) ** (1.0 / latency_exponent) * (1.0 + ROUNDING)
+    workspace, rates = at.workspace, at.held.rates[0]
+    return can_end_by(at.workload, at.links, members, latest_s, workspace.least_s, workspace.order, rates)
+
+
+@kernel(INLINED)
+def _select(members: Bools, order: Ints, size: int) -> None:
+    """Marks the first clients of an order ([C])."""
+    for place in range(order.shape[0]):
+        members[order[place]] = place < size
