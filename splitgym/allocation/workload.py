@@ -254,7 +254,7 @@ def own_seconds(state: RoundState, plan: Plan, sharing: Any) -> Floats:
         sharing: Number of clients, or [N].
     """
     gain, total_hz = np.atleast_2d(state.channel_gain.mean(-1)), np.atleast_1d(state.subchannel_hz.sum(-1))
-    of, seconds = round_of(state.system), np.zeros(gain.shape)
+    of, seconds = round_of(state.system), np.empty(gain.shape)
     _own_seconds(
         of,
         radio_of(state.system),
@@ -289,19 +289,22 @@ def _own_seconds(
     everybody: Bools,
     seconds: Floats,
 ) -> None:
-    """Adds to `seconds` [N, C]; `gain` is [N, C], `total_hz` and `sharing` are [N]; `workload` is workspace."""
-    worlds, clients = gain.shape
-    downlink_psd, noise = radio.downlink_psd_w_per_hz, radio.noise_psd_w_per_hz
-    for n in range(worlds):
-        hz = total_hz[n] / sharing[n]
-        psd = even_power(radio.client_power_max_w, radio.total_power_max_w, sharing[n]) / hz
+    """Fills in `seconds` [N, C]; `gain` is [N, C], `total_hz` and `sharing` are [N]; `workload` is workspace."""
+    for n in range(gain.shape[0]):
         fill_workload(workload, of, plans[n], everybody, client_hz[n], server_hz[n], client_cut_layer[n], second_cut[n])
-        for i in range(clients):
-            up, down = 0.0, 0.0
-            for s in range(workload.segments[0]):
-                seconds[n, i] += workload.compute_s[s, i]
-                up += workload.uplink_bits[s, i]
-                down += workload.downlink_bits[s, i]
-            seconds[n, i] += duration(up, subchannel_rate(hz, psd, gain[n, i], noise)) + duration(
-                down, subchannel_rate(hz, downlink_psd, gain[n, i], noise)
-            )
+        for i in range(gain.shape[1]):
+            seconds[n, i] = seconds_alone(workload, radio, i, gain[n, i], total_hz[n], sharing[n])
+
+
+@kernel(INLINED)
+def seconds_alone(workload: SegmentWorkload, radio: Radio, i: int, gain: float, total_hz: float, sharing: int) -> float:
+    """Seconds for all that client i does by itself, if so many clients share band and power evenly."""
+    hz, noise = total_hz / sharing, radio.noise_psd_w_per_hz
+    psd = even_power(radio.client_power_max_w, radio.total_power_max_w, sharing) / hz
+    seconds = up = down = 0.0
+    for s in range(workload.segments[0]):
+        seconds += workload.compute_s[s, i]
+        up += workload.uplink_bits[s, i]
+        down += workload.downlink_bits[s, i]
+    uplink_s = duration(up, subchannel_rate(hz, psd, gain, noise))
+    return seconds + (uplink_s + duration(down, subchannel_rate(hz, radio.downlink_psd_w_per_hz, gain, noise)))

@@ -14,7 +14,7 @@ from splitgym.allocation.even_split import even_psd
 from splitgym.allocation.max_snr import assign_max_snr, max_snr_workspace
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access
-from splitgym.kernels import COMPILED, kernel
+from splitgym.kernels import NO_REFCOUNT, kernel
 from splitgym.timing import round_cost
 from splitgym.timing.rates import subchannel_rate
 from splitgym.types import Decision, Plan, RoundState
@@ -99,18 +99,22 @@ def proportional_fair(state: RoundState, selected: Bools) -> Ints:
         return np.full(system.subchannels, -1)
     hz = state.subchannel_hz
     psd = even_power_w(state, len(clients)) * len(clients) / float(hz.sum())
-    return clients[_assign_fairly(state.channel_gain[clients], hz, psd, system.noise_psd_w_per_hz)]
+    owner, served, assigned = np.zeros(len(hz), np.int64), np.zeros(len(clients), bool), np.zeros(len(clients))
+    _assign_fairly(state.channel_gain[clients], hz, psd, system.noise_psd_w_per_hz, owner, served, assigned)
+    return clients[owner]
 
 
-@kernel(COMPILED)
-def _assign_fairly(gain: Floats, hz: Floats, psd: float, noise: float) -> Ints:
-    """[M] owner of each subchannel among n clients; `gain` is [n, M]."""
+@kernel(NO_REFCOUNT)
+def _assign_fairly(
+    gain: Floats, hz: Floats, psd: float, noise: float, owner: Ints, served: Bools, assigned: Floats
+) -> None:
+    """Fills in the owner [M] of each subchannel among n clients; `gain` is [n, M].
+
+    `served` and `assigned` [n] say whether and at which rate a client has any so far: none.
+    """
     clients, subchannels = gain.shape
-    owner = np.empty(subchannels, np.int64)
-    served = np.zeros(clients, np.bool_)
-    assigned = np.zeros(clients)
     for k in range(subchannels):
-        everybody = served.all()
+        everybody = k >= clients
         best, best_metric, best_rate = -1, -1.0, 0.0
         for i in range(clients):
             if served[i] and not everybody:
@@ -122,7 +126,6 @@ def _assign_fairly(gain: Floats, hz: Floats, psd: float, noise: float) -> Ints:
         owner[k] = best
         served[best] = True
         assigned[best] += best_rate
-    return owner
 
 
 def at_random(state: RoundState, selected: Bools, rng: np.random.Generator) -> Ints:

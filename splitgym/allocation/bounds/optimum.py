@@ -22,7 +22,7 @@ from splitgym.allocation.power import check_uplinks, control, control_power
 from splitgym.allocation.segment_times import ready
 from splitgym.allocation.workload import SegmentWorkload, own_workload, uplinks
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.kernels import COMPILED, kernel
+from splitgym.kernels import NO_REFCOUNT, kernel
 from splitgym.timing.barrier import duration
 from splitgym.types import Decision, Plan, RoundState
 from splitgym.types.legal import check_arguments, check_array, check_range
@@ -195,22 +195,42 @@ def _with_best_powers(state: RoundState, plan: Plan, selected: Bools, owner: Int
     return Decision.under(plan, owner, control_power(state, plan, owner), selected.copy())
 
 
-@kernel(COMPILED)
 def _try_all(
     links: Links, workload: SegmentWorkload, common_s: float, served: Ints, best_s: float, best: Ints
 ) -> float:
     """Tries all owners; fills in the `best` [M] if they take less than `best_s`, and returns what they take, s."""
-    clients, subchannels = links.floor.shape
-    held, ends = no_assignment(clients, subchannels), np.zeros(workload.compute_s.shape[0])
-    place, number = np.zeros(subchannels, np.int64), np.zeros(served.shape[0], np.int64)
+    held, ends = no_assignment(*links.floor.shape), np.zeros(len(workload.compute_s))
+    place, number = np.zeros(len(best), np.int64), np.zeros(len(served), np.int64)
     assign_all(held, links, served[place])
-    number[0] = subchannels
+    number[0] = len(best)
+    return float(_count_through(held, links, workload, ends, common_s, served, place, number, best_s, best))
+
+
+@kernel(NO_REFCOUNT)
+def _count_through(
+    held: AssignmentState,
+    links: Links,
+    workload: SegmentWorkload,
+    ends: Floats,
+    common_s: float,
+    served: Ints,
+    place: Ints,
+    number: Ints,
+    best_s: float,
+    best: Ints,
+) -> float:
+    """`_try_all`, from everything at the first client; `place` [M] of the owners among those served, `number` [n]."""
+    subchannels = place.shape[0]
     while True:
-        if np.min(number) > 0 and common_s + _least_ends(held, links, workload) < best_s:
+        everybody = True
+        for n in range(number.shape[0]):
+            everybody &= number[n] > 0
+        if everybody and common_s + _least_ends(held, links, workload) < best_s:
             latency_s = common_s + control(held, links, workload, ends)
             if latency_s < best_s:
                 best_s = latency_s
-                best[:] = held.owner
+                for k in range(subchannels):
+                    best[k] = held.owner[k]
         # The next number with M digits, each a place among those served.
         k = 0
         while k < subchannels:
@@ -226,7 +246,7 @@ def _try_all(
             return best_s
 
 
-@kernel(COMPILED)
+@kernel(NO_REFCOUNT)
 def _least_ends(held: AssignmentState, links: Links, workload: SegmentWorkload) -> float:
     """Sum of the segments' ends if there were no common power budget, s."""
     total = 0.0

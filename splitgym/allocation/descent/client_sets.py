@@ -9,7 +9,8 @@ from math import inf
 from splitgym.allocation.admission import can_end_by, servable
 from splitgym.allocation.descent.slot import allocate_slot
 from splitgym.allocation.descent.worlds import UnderPlan, Utility, Worlds, fill_load
-from splitgym.allocation.workload import Round
+from splitgym.allocation.link_budget import Radio
+from splitgym.allocation.workload import Round, seconds_alone
 from splitgym.arrays import Bools, Ints
 from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 
@@ -18,21 +19,24 @@ ROUNDING = 1e-9
 
 
 @kernel(NO_REFCOUNT)
-def choose_members(at: UnderPlan, rules: Round, of: Worlds, utility: Utility, n: int) -> None:
+def choose_members(at: UnderPlan, radio: Radio, rules: Round, of: Worlds, utility: Utility, n: int) -> None:
     """Makes the set with the largest utility the members of world n, whose plan is held and which has one slot.
 
     The first client alone, if no set is such that all can be served; of equals, the smaller one.
 
     Args:
         at: Workspace, with the links of all clients that have a weight.
+        radio: Of the system.
         rules: Of the round.
-        of: The worlds; members are filled in.
+        of: The worlds; members are all clients that have a weight, then those of the set.
         utility: Weights of the clients.
         n: The world.
     """
     members, sets, latency_exponent = of.members[n], at.sets, utility.latency_exponent[n]
     greedy = at.workspace.greedy
-    count = _list_sets(at, rules, of, utility, n)
+    fill_load(at.workload, rules, of, n, 0)
+    clients = _order_clients(at, radio, of, utility, n)
+    count = _list_sets(at, rules, of, utility, n, clients)
     best, most = -1, -inf
     for _ in range(count):
         z = 0
@@ -42,7 +46,7 @@ def choose_members(at: UnderPlan, rules: Round, of: Worlds, utility: Utility, n:
         if sets.highest[z] < 0.0 or sets.highest[z] * (1.0 + ROUNDING) < most:
             break
         sets.highest[z] = -1.0
-        _select(members, utility.order[n], sets.size[z])
+        _select(members, sets.order, sets.size[z])
         if at.workload.differs[0]:
             fill_load(at.workload, rules, of, n, 0)
         if best >= 0 and not _may_win(at, members, sets.worth[z], most, latency_exponent):
@@ -66,20 +70,52 @@ def choose_members(at: UnderPlan, rules: Round, of: Worlds, utility: Utility, n:
             for k in range(greedy.kept.shape[0]):
                 greedy.kept[k] = at.held.owner[k]
     greedy.kept_for[0] = sets.size[best] if best >= 0 else 0
-    _select(members, utility.order[n], sets.size[best] if best >= 0 else min(count, 1))
+    _select(members, sets.order, sets.size[best] if best >= 0 else min(clients, 1))
 
 
 @kernel(INLINED)
-def _list_sets(at: UnderPlan, rules: Round, of: Worlds, utility: Utility, n: int) -> int:
-    """Fills in the sets of world n of whom all may be served, as far as bounds tell; returns how many are listed."""
-    sets, weight, members = at.sets, utility.weight[n], of.members[n]
-    clients, z = 0, 0
+def _order_clients(at: UnderPlan, radio: Radio, of: Worlds, utility: Utility, n: int) -> int:
+    """Lists the clients of world n that have a weight, those of the largest utility per own second first.
+
+    See `by_utility_per_second`. Returns how many they are.
+    """
+    order, per_second, weight, gain = at.sets.order, at.sets.per_second, utility.weight[n], of.gain[n]
+    clients, count, band_hz = 0, 0, 0.0
     for i in range(weight.shape[0]):
         clients += weight[i] > 0.0
+    for k in range(gain.shape[1]):
+        band_hz += of.hz[n, k]
+    for i in range(weight.shape[0]):
+        if not weight[i] > 0.0:
+            continue
+        mean = 0.0
+        for k in range(gain.shape[1]):
+            mean += gain[i, k]
+        mean /= gain.shape[1]
+        seconds = seconds_alone(at.workload, radio, i, mean, band_hz, clients) ** utility.latency_exponent[n]
+        per_second[i] = weight[i] / seconds if seconds > 0.0 else inf
+        place = count
+        while place > 0:
+            before = order[place - 1]
+            if per_second[before] > per_second[i]:
+                break
+            if per_second[before] == per_second[i] and weight[before] >= weight[i]:
+                break
+            order[place] = before
+            place -= 1
+        order[place] = i
+        count += 1
+    return count
+
+
+@kernel(INLINED)
+def _list_sets(at: UnderPlan, rules: Round, of: Worlds, utility: Utility, n: int, clients: int) -> int:
+    """Fills in the sets of world n of whom all may be served, as far as bounds tell; returns how many are listed."""
+    sets, weight, members, z = at.sets, utility.weight[n], of.members[n], 0
     while z < sets.size.shape[0] and clients > 0:
         size = min(utility.sizes[z], clients) if z < utility.sizes.shape[0] else clients
-        _select(members, utility.order[n], size)
-        if z == 0 or at.workload.differs[0]:
+        _select(members, sets.order, size)
+        if at.workload.differs[0]:
             fill_load(at.workload, rules, of, n, 0)
         worth, heard = 0.0, True
         for i in range(weight.shape[0]):
@@ -109,6 +145,8 @@ def _may_win(at: UnderPlan, members: Bools, worth: float, most: float, latency_e
 
 @kernel(INLINED)
 def _select(members: Bools, order: Ints, size: int) -> None:
-    """Marks the first clients of an order ([C])."""
-    for place in range(order.shape[0]):
-        members[order[place]] = place < size
+    """Marks the first clients of an order ([C]), and no others."""
+    for i in range(members.shape[0]):
+        members[i] = False
+    for place in range(size):
+        members[order[place]] = True

@@ -48,7 +48,7 @@ def _descend_worlds(
             found.steps_s[n, block] = 0.0
         fill_links(at.links, radio, of.hz[n], of.gain[n], of.members[n])
         if utility.sizes.shape[0] > 0:
-            choose_members(at, rules, of, utility, n)
+            choose_members(at, radio, rules, of, utility, n)
         _search_plans(found, at, rules, of, n, even_power, trials)
         anybody = False
         for i in range(of.members.shape[1]):

@@ -67,22 +67,24 @@ class Found(NamedTuple):
 class Utility(NamedTuple):
     """How a set of clients is to be chosen in N worlds; of 0 sizes: not at all, as the members are given."""
 
-    order: Ints
-    """[N, C] clients, the first to be selected first; those of weight 0 last."""
     weight: Floats
-    """[N, C] 0: is not selected."""
+    """[N, C] of clients, 0: is not selected."""
     latency_exponent: Floats
     """[N]."""
     sizes: Ints
     """[Z] numbers of clients to look at, increasing, besides that of all."""
 
 
-MEMBERS_GIVEN = Utility(np.zeros((0, 0), np.int64), np.zeros((0, 0)), np.zeros(0), np.zeros(0, np.int64))
+MEMBERS_GIVEN = Utility(np.zeros((0, 0)), np.zeros(0), np.zeros(0, np.int64))
 
 
 class Sets(NamedTuple):
     """Workspace for Z sizes of sets, and the set of all."""
 
+    order: Ints
+    """[C] clients with a weight, the first to be selected first."""
+    per_second: Floats
+    """[C] weight of each per own second to the latency exponent."""
     size: Ints
     """[Z + 1] how many clients each has."""
     worth: Floats
@@ -150,7 +152,13 @@ def descender(system: SystemParameters, thread: int, clients: int, slots: int, p
         np.zeros((2, plans), np.int64),
         np.zeros((2, plans)),
         np.zeros(plans, np.int64),
-        Sets(np.zeros(sets + 1, np.int64), np.zeros(sets + 1), np.zeros(sets + 1)),
+        Sets(
+            np.zeros(clients, np.int64),
+            np.zeros(clients),
+            np.zeros(sets + 1, np.int64),
+            np.zeros(sets + 1),
+            np.zeros(sets + 1),
+        ),
     )
     return Handle().of(Descender(radio, rules, at))
 

@@ -61,19 +61,18 @@ def _allocate_best(state: RoundState, weight: Floats, latency_exponent: Floats, 
     """The sets of `best_utility`, and what the descent gives them, with or without swaps."""
     weight = np.where(state.available, weight, 0.0).astype(np.float64, order="C")
     latency_exponent = np.ascontiguousarray(latency_exponent, np.float64)
-    candidates = weight > 0
-    seconds = own_seconds(state, plan, np.maximum(candidates.sum(-1), 1))
-    order = np.ascontiguousarray(by_utility_per_second(weight, seconds ** latency_exponent[:, None]))
     if state.system.program.access is Access.PARALLEL and holds_plan(state, plan):
-        utility = Utility(order, weight, latency_exponent, sizes(weight.shape[1]))
-        return descent_under(state, plan, candidates, search=search, utility=utility).decision
-    chosen = _best_by_size(state, weight, latency_exponent, plan, order)
+        utility = Utility(weight, latency_exponent, sizes(weight.shape[1]))
+        return descent_under(state, plan, weight > 0, search=search, utility=utility).decision
+    chosen = _best_by_size(state, weight, latency_exponent, plan)
     return descent_under(state, plan, chosen, search=search).decision
 
 
-def _best_by_size(state: RoundState, weight: Floats, latency_exponent: Floats, plan: Plan, order: Ints) -> Bools:
+def _best_by_size(state: RoundState, weight: Floats, latency_exponent: Floats, plan: Plan) -> Bools:
     """[N, C] the best sets, by a descent in all worlds for each size."""
-    counts, place = (weight > 0).sum(-1), np.argsort(order, axis=-1)
+    counts = (weight > 0).sum(-1)
+    seconds = own_seconds(state, plan, np.maximum(counts, 1))
+    place = np.argsort(by_utility_per_second(weight, seconds ** latency_exponent[:, None]), axis=-1)
     best, most = np.zeros(weight.shape, bool), np.full(len(weight), -np.inf)
     for size in sizes(int(counts.max(initial=0))):
         chosen = (place < size) & (weight > 0)
