@@ -57,11 +57,6 @@ def worlds(*class_counts, numbers: Parameters | None = None) -> Worlds:
     return made
 
 
-def arrays(made: Worlds) -> dict[str, np.ndarray]:
-    """What the worlds are now."""
-    return {name: array for name, array in made._asdict().items() if name != "before"}
-
-
 def play(made: Worlds, cut, selected, phi=0.0, normals=None, numbers: Parameters | None = None, samples=1000):
     """One round; scalars count for all worlds."""
     runs, clients, classes = made.class_share.shape

@@ -220,4 +220,4 @@ class Scratch(NamedTuple):
     def empty(cls, clients: int, classes: int) -> Self:
         """Made once."""
         width = lanes(clients)
-        return cls(*np.zeros((4, classes, width)), np.zeros(classes), *np.zeros((16, width)))
+        return cls._make([*np.zeros((4, classes, width)), np.zeros(classes), *np.zeros((16, width))])
