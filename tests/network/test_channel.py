@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from splitgym.network.channel import Channel, first_channel, next_channel
 
 from splitgym.network import line_of_sight_probability, path_loss_db
-from splitgym.network.channel import Channel, first_channel, next_channel
 from splitgym.scenario import Cell, Clients, Radio, Scenario
 
 
