@@ -28,6 +28,10 @@ class Slot(NamedTuple):
     """[M] of the owners, W/Hz."""
     now: Floats
     """[C] workspace for clocks."""
+    amount: Floats
+    """[C] workspace for cycles or bits of a phase."""
+    busy_s: Floats
+    """[3, C] seconds of computing, sending and receiving."""
     joint: Floats
     """[3, C] workspace for links."""
     timeline: Timeline
@@ -41,8 +45,8 @@ class Slot(NamedTuple):
             np.zeros(clients, bool),
             np.zeros(subchannels, np.int64),
             np.zeros(subchannels),
-            np.zeros(clients),
-            np.zeros((3, clients)),
+            *np.zeros((2, clients)),
+            *np.zeros((2, 3, clients)),
             Timeline(np.zeros((rows, clients)), np.zeros((rows, clients)), np.zeros(rows), np.zeros(rows)),
             Links(*np.zeros((4, clients))),
         )
@@ -60,7 +64,7 @@ def walk_statically(
 ) -> tuple[float, float]:
     """Runs one slot of one world with static shares; arguments are as of `walk_as_needed`."""
     fill_own_links(spectrum, cell.gain, slot.owner, slot.psd, slot.links, slot.joint)
-    return walk(table, work, plans, slot.takes_part, cell, slot.links, slot.now, slot.timeline)
+    return walk(table, work, plans, slot.takes_part, cell, slot.links, slot.now, slot.amount, slot.timeline)
 
 
 @kernel(COMPILED)
