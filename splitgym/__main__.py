@@ -11,13 +11,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Literal
 
 import gymnasium as gym
 
 from splitgym import command_line
 from splitgym.inputs import InputError, MissingExtraError
-from splitgym.warm_up import ENCODINGS, SHARING, Encoding, Sharing, warm_up
+from splitgym.warm_up import ACTIONS, SHARING, Action, Sharing, warm_up
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,12 @@ class Render:
 class WarmUp:
     """Compile the loops of the simulator now, so that no environment has to compile them at its first step.
 
-    The compiled code is kept in the user's cache folder, or in the folder that SPLITGYM_CACHE names.
+    The compiled code is kept in the user's cache folder, or in the folder that SPLITGYM_CACHE names. It is the same for
+    every scenario, framework and number of environments. What is there already is not compiled again.
     """
 
-    encodings: tuple[Encoding, ...] = ENCODINGS
-    """Encodings of actions."""
+    actions: tuple[Action, ...] = ACTIONS
+    """Encodings of decisions, the `action` of an environment."""
     sharing: tuple[Sharing, ...] = SHARING
     """How clients share the band."""
 
@@ -110,11 +112,14 @@ class WarmUp:
         """Every combination is allowed."""
 
     def run(self) -> None:
-        """Compiles."""
+        """Compiles, and says what and how long it took."""
         from splitgym.kernels import cache_folder  # noqa: PLC0415 - help need not import numba
 
-        warm_up(self.encodings, self.sharing)
-        print(f"compiled kernels are in {cache_folder()}")
+        what = f"actions {', '.join(self.actions)}; sharing {', '.join(self.sharing)}"
+        print(f"compiling kernels for {what}; about a minute if none is compiled yet", flush=True)
+        begin_s = perf_counter()
+        warm_up(self.actions, self.sharing)
+        print(f"done in {perf_counter() - begin_s:.1f} s; compiled kernels are in {cache_folder()}")
 
 
 def _agent(name: str, env: gym.Env[Any, Any]) -> Any:

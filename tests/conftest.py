@@ -21,7 +21,7 @@ for action in ("schedule", "priority"):
     env.reset(seed=0)
     env.unwrapped.decode(env.action_space.sample())
 """
-WARM_UPS = (["-m", "splitgym", "warm-up", "--encodings", "discrete", "continuous"], ["-c", DECODE])
+WARM_UPS = (["-m", "splitgym", "warm-up", "--actions", "discrete", "continuous"], ["-c", DECODE])
 """Rounds without allocation, and allocation without rounds: about as long as each other."""
 
 

@@ -1,5 +1,6 @@
 """`python -m splitgym`."""
 
+import re
 import sys
 
 import pytest
@@ -7,6 +8,7 @@ from command_lines import error_line
 from PIL import Image
 
 from splitgym.__main__ import main
+from splitgym.kernels import cache_folder
 
 
 def test_a_gif_has_a_frame_before_the_first_round_and_one_of_each(tmp_path, capsys):
@@ -68,11 +70,20 @@ def test_an_installation_without_learned_schedulers_knows_the_rules(monkeypatch,
     assert main(["render", "--scenario", "toy", "--agent", "greedy", "--learner", "surrogate", "--rounds", "1"]) == 0
 
 
+def test_the_warm_up_says_what_it_compiles_where_it_is_and_how_long_it_took(capsys):
+    assert main(["warm-up", "--actions", "discrete", "--sharing", "static"]) == 0
+    said = capsys.readouterr()
+    before, after = said.out.splitlines()
+    assert "actions discrete; sharing static" in before
+    assert re.fullmatch(rf"done in \d+\.\d s; compiled kernels are in {re.escape(str(cache_folder()))}", after)
+    assert said.err == ""
+
+
 def test_help_names_the_commands_and_their_options(capsys):
     for arguments, words in (
         (["--help"], ("render", "GIF")),
         (["render", "--help"], ("--agent", "--out", "--learner")),
-        (["warm-up", "--help"], ("--encodings", "--sharing", "SPLITGYM_CACHE")),
+        (["warm-up", "--help"], ("--actions", "--sharing", "SPLITGYM_CACHE")),
     ):
         with pytest.raises(SystemExit) as ended:
             main(arguments)

@@ -15,6 +15,7 @@ import gymnasium as gym
 import pytest
 
 import splitgym
+from splitgym.kernels.cache import NOTICE
 
 ROOT = Path(splitgym.__file__).parent.parent
 HEAVY = ("torch", "matplotlib", "PIL", "numba", "sklearn", "scipy", "pandas", "stable_baselines3", "pydantic")
@@ -60,6 +61,21 @@ def test_names_of_rules_need_no_learning_library(tmp_path):
         "print(json.dumps([before, 'stable_baselines3' in sys.modules, 'agents' in sys.modules, 'greedy' in known]))"
     )
     assert python(code, tmp_path) == [False, False, False, True]
+
+
+def test_with_the_surrogate_nothing_of_real_training_is_loaded(tmp_path):
+    code = """
+import json, sys
+import gymnasium as gym
+import splitgym
+for preset in splitgym.scenario.presets():
+    env = gym.make("SplitLearning-v0", scenario=preset, learner="surrogate")
+    env.reset(seed=0)
+    env.step(env.action_space.sample())
+heavy = ("torch", "sympy", "sklearn", "scipy.optimize", "pandas", "stable_baselines3", "matplotlib", "PIL", "tyro")
+print(json.dumps([m for m in heavy if m in sys.modules]))
+"""
+    assert python(code, tmp_path) == []
 
 
 def test_registration_is_idempotent():
@@ -158,7 +174,7 @@ def test_installed_wheel_plays_a_compiled_episode_away_from_the_checkout(wheel, 
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, f"{NOTICE}\n")
     (package, envs, cache), disabled, rounds, presets = json.loads(done.stdout)
     assert Path(package).parent == Path(envs).parents[1] == installed
     assert Path(cache) == kept

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -27,7 +27,7 @@ from experiments.command_line import command_line
 from experiments.running.options import results_folder
 from splitgym.command_line import about, parsing
 from splitgym.envs import SB3VecEnv, SplitLearningVectorEnv
-from splitgym.envs.simulation import Settings, Simulation, account
+from splitgym.envs.simulation import Settings, Simulation
 from splitgym.evaluation.plots import COLOURS
 from splitgym.inputs import InputError
 from splitgym.outputs import write, write_text
@@ -49,7 +49,9 @@ class Options:
     environments: tuple[int, ...] = (1, 8, 64, 256, 1024, 4096, 8192)
     """Numbers of environments at once."""
     seconds: float = 2.0
-    """How long each number is measured, after a warm-up."""
+    """How long each number is measured, all repeats together, after a warm-up."""
+    repeats: int = 5
+    """Measurements of each number of environments; the median counts, and the range is shown."""
     ppo_environments: tuple[int, ...] = (64, 512, 4096)
     """Numbers of environments under PPO."""
     ppo_steps: int = 3 * ROLLOUT
@@ -69,6 +71,8 @@ class Options:
             raise InputError(f"--seconds {self.seconds}, allowed: more than 0")
         if self.ppo_steps < ROLLOUT:
             raise InputError(f"--ppo-steps {self.ppo_steps}, allowed: {ROLLOUT} or more")
+        if self.repeats < 1:
+            raise InputError(f"--repeats {self.repeats}, allowed: 1 or more")
         if self.passes < 1:
             raise InputError(f"--passes {self.passes}, allowed: 1 or more")
         for number in (*self.environments, *self.ppo_environments):
@@ -80,6 +84,7 @@ SHORT = {
     "actions": ("schedule",),
     "environments": (1, 64),
     "seconds": 0.1,
+    "repeats": 2,
     "ppo_environments": (512,),
     "ppo_steps": ROLLOUT,
     "passes": 1,
@@ -88,45 +93,64 @@ SHORT = {
 """Settings of the short form."""
 
 
-def rate(move: Callable[[], object], seconds: float) -> float:
-    """Calls a second, over about so many seconds of wall-clock time, after three calls to warm up."""
-    for _ in range(3):
-        move()
-    calls, begin = 0, time.perf_counter()
+class Speed(NamedTuple):
+    """Steps a second of wall-clock time, and processor time, over several measurements."""
+
+    value: float
+    """Median."""
+    lowest: float
+    highest: float
+    cpu_us: float
+    """Least processor time of a step, us, all threads together."""
+
+
+def rate(move: Callable[[], object], seconds: float) -> tuple[float, float]:
+    """Calls a second, over about so many seconds of wall-clock time, and processor seconds of a call."""
+    calls, begin, cpu = 0, time.perf_counter(), time.process_time()
     while (spent := time.perf_counter() - begin) < seconds:
         move()
         calls += 1
-    return calls / spent
+    return calls / spent, (time.process_time() - cpu) / calls
 
 
-def single(scenario: str, action: str, seconds: float) -> float:
-    """Steps a second of one environment, resets included."""
-    env = gym.make("SplitLearning-v0", scenario=scenario, action=action, learner="surrogate").unwrapped
+def speed(move: Callable[[], object], number: int, seconds: float, repeats: int) -> Speed:
+    """Of a call that steps so many environments, after three calls to warm up."""
+    for _ in range(3):
+        move()
+    rates, cpu_s = zip(*(rate(move, seconds / repeats) for _ in range(repeats)), strict=True)
+    return Speed(number * float(np.median(rates)), number * min(rates), number * max(rates), 1e6 * min(cpu_s) / number)
+
+
+def single(scenario: str, action: str, seconds: float, repeats: int) -> tuple[Speed, float]:
+    """One environment, resets included, with random actions; and the mean length of its episodes, rounds."""
+    env = gym.make("SplitLearning-v0", scenario=scenario, action=action, learner="surrogate")
     env.reset(seed=0)
     env.action_space.seed(0)
     actions = [env.action_space.sample() for _ in range(64)]
-    taken = 0
+    taken, ended = 0, 0
 
     def move() -> None:
-        nonlocal taken
+        nonlocal taken, ended
         *_, terminated, truncated, _ = env.step(actions[taken % len(actions)])
         taken += 1
         if terminated or truncated:
+            ended += 1
             env.reset()
 
-    return rate(move, seconds)
+    found = speed(move, 1, seconds, repeats)
+    return found, taken / max(ended, 1)
 
 
-def vector(number: int, seconds: float, **settings: Any) -> float:
-    """Steps a second of so many environments at once, with autoreset, observations, rewards and `info`."""
+def vector(number: int, seconds: float, repeats: int, **settings: Any) -> Speed:
+    """So many environments at once, with autoreset, observations, rewards and `info`, and random actions."""
     envs = SplitLearningVectorEnv(number, learner="surrogate", **settings)
     envs.reset(seed=0)
     envs.action_space.seed(0)
     actions = [envs.action_space.sample() for _ in range(4)]
     taken = iter(range(10**9))
-    steps = number * rate(lambda: envs.step(actions[next(taken) % 4]), seconds)
+    found = speed(lambda: envs.step(actions[next(taken) % 4]), number, seconds, repeats)
     envs.close()
-    return steps
+    return found
 
 
 def memory_bytes(number: int, **settings: Any) -> int:
@@ -151,14 +175,17 @@ def parts(scenario: str, action: str, number: int, seconds: float) -> dict[str, 
     actions = np.stack([simulation.actions.space.sample() for _ in range(number)])
     decision = simulation.actions.decode(actions, simulation.world.state)
     step = simulation.play(decision)
-    micro = 1e6 / number
     some = range(max(1, number // 32))
+
+    def cpu_us(move: Callable[[], object], count: int = number) -> float:
+        return speed(move, count, seconds, 3).cpu_us
+
     return {
-        "decode": micro / rate(lambda: simulation.actions.decode(actions, simulation.world.state), seconds),
-        "play (budgets, timing, cell, learner, reward)": micro / rate(lambda: simulation.play(decision), seconds),
-        "observe": micro / rate(simulation.observe, seconds),
-        "account": micro / rate(lambda: {**simulation.progress(), **account(step)}, seconds),
-        "reset (an episode)": micro * number / len(some) / rate(lambda: simulation.reset(rngs, some), seconds),
+        "decode": cpu_us(lambda: simulation.actions.decode(actions, simulation.world.state)),
+        "play (budgets, timing, cell, learner, reward)": cpu_us(lambda: simulation.play(decision)),
+        "observe": cpu_us(simulation.observe),
+        "information": cpu_us(lambda: (simulation.progress_columns(), simulation.account_columns(step))),
+        "reset (an episode)": cpu_us(lambda: simulation.reset(rngs, some), len(some)),
     }
 
 
@@ -177,11 +204,11 @@ def measure(options: Options) -> Iterator[dict[str, object]]:
     scenario, seconds = options.scenario, options.seconds
     for action in options.actions:
         key = {"scenario": scenario, "action": action}
-        base = single(scenario, action, seconds)
-        yield {**key, "what": "single", "environments": 1, "value": base}
+        one, length = single(scenario, action, seconds, options.repeats)
+        yield {**key, "what": "single", "environments": 1, **one._asdict(), "rounds": length}
         for number in options.environments:
-            value = vector(number, seconds, scenario=scenario, action=action)
-            yield {**key, "what": "vector", "environments": number, "value": value, "baseline": base}
+            many = vector(number, seconds, options.repeats, scenario=scenario, action=action)
+            yield {**key, "what": "vector", "environments": number, **many._asdict(), "baseline": one.value}
         for number in options.ppo_environments:
             with_ours, without = [], []
             # In turns, so that both see the same neighbours on the machine.
@@ -200,14 +227,14 @@ def measure(options: Options) -> Iterator[dict[str, object]]:
             yield {**key, "what": "memory", "environments": number, "value": value}
         for clients, subchannels in options.sizes:
             sizes = {"clients": {"count": clients}, "radio": {"subchannels": subchannels}}
-            value = vector(256, seconds, scenario=scenario, action=action, **sizes)
+            of_size = vector(256, seconds, options.repeats, scenario=scenario, action=action, **sizes)
             yield {
                 **key,
                 "what": "size",
                 "environments": 256,
                 "clients": clients,
                 "subchannels": subchannels,
-                "value": value,
+                **of_size._asdict(),
             }
 
 
@@ -216,17 +243,22 @@ def tables(runs: pd.DataFrame) -> str:
     text = []
     for action, own in runs.groupby("action", sort=False):
         of = dict(list(own.groupby("what")))
-        base = float(of["single"]["value"].iloc[0])
-        text += [f"## `{action}`", "", f"One environment: {base:,.0f} steps/s.", ""]
-        text += ["| environments at once | steps/s | times one |", "|---:|---:|---:|"]
-        text += [f"| {r.environments} | {r.value:,.0f} | {r.value / base:.1f} |" for r in of["vector"].itertuples()]
+        one = next(of["single"].itertuples())
+        text += [f"## `{action}`", "", f"Random actions; episodes have {one.rounds:.1f} rounds on average.", ""]
+        text += ["| environments at once | steps/s | range | times one | us of processor time |"]
+        text += ["|---:|---:|---:|---:|---:|"]
+        text += [
+            f"| {name} | {r.value:,.0f} | {r.lowest:,.0f} to {r.highest:,.0f} "
+            f"| {r.value / one.value:.1f} | {r.cpu_us:.2f} |"
+            for name, r in [("one alone", one), *((r.environments, r) for r in of["vector"].itertuples())]
+        ]
         text += ["", "| PPO with environments | steps/s | on costless ones | share kept |", "|---:|---:|---:|---:|"]
         text += [
             f"| {r.environments} | {r.value:,.0f} | {r.baseline:,.0f} | {100 * r.value / r.baseline:.0f} % |"
             for r in of["ppo"].itertuples()
         ]
         text += ["", "Episodes end as often on the costless ones, by chance: that, too, is work for PPO."]
-        text += ["", "| part of a step, one thread, 1024 at once | µs for each |", "|---|---:|"]
+        text += ["", "| part of a step, one thread, 1024 at once | us of processor time |", "|---|---:|"]
         text += [f"| {r.part} | {r.value:.2f} |" for r in of["part"].itertuples()]
         text += ["", "| clients | subchannels | steps/s, 256 at once |", "|---:|---:|---:|"]
         text += [f"| {int(r.clients)} | {int(r.subchannels)} | {r.value:,.0f} |" for r in of["size"].itertuples()]

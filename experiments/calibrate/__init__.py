@@ -33,10 +33,11 @@ from splitgym.command_line import about, parsing
 from splitgym.evaluation.processes import check_workers
 from splitgym.inputs import InputError
 from splitgym.learning.surrogate.calibration import FOLDER_VARIABLE, FRAMEWORKS
-from splitgym.learning.surrogate.calibration_file import key
+from splitgym.learning.surrogate.calibration_file import Network, key
 from splitgym.learning.surrogate.parameters import Parameters
 from splitgym.outputs import write, write_text
 from splitgym.scenario import Scenario, build, file_name
+from splitgym.scenario.parts import NETWORKS
 
 HELD_OUT = ("held-out seeds", "held-out patterns")
 GROUPS = ("fitted", *HELD_OUT)
@@ -248,6 +249,7 @@ def calibration(options: Options, scenario: Scenario, clients: tuple[int, int], 
         "test_samples": np.rint(np.mean([log.test_counts for log in logs], axis=0)).astype(int).tolist(),
         "task": task,
         "training": training,
+        **network_costs(scenario),
         "parameters": {name: rounded(value) for name, value in report.shipped._asdict().items()},
         "provenance": {
             "command": command_line("calibrate"),
@@ -264,6 +266,15 @@ def calibration(options: Options, scenario: Scenario, clients: tuple[int, int], 
         },
     }
     return compact(tomli_w.dumps(values))
+
+
+def network_costs(scenario: Scenario) -> dict[str, Any]:
+    """What the network costs, so that the surrogate starts without torch; of one's own, which may change, nothing."""
+    task = scenario.task
+    if task.model not in NETWORKS:
+        return {}
+    costs = models.measure(task.model, *data.dimensions(task.dataset), task.stem)
+    return {"network": Network.of(costs).model_dump()}
 
 
 def compact(toml: str) -> str:

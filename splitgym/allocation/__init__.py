@@ -1,4 +1,10 @@
-"""The paper's resource management: which clients participate, with which subchannels, powers and cut layer."""
+"""The paper's resource management: which clients participate, with which subchannels, powers and cut layer.
+
+Optima and bounds need scipy.optimize and are imported on first use: nothing decides with them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from splitgym.allocation.baselines.allocators import (
     SubchannelRule,
@@ -13,8 +19,6 @@ from splitgym.allocation.baselines.allocators import (
 )
 from splitgym.allocation.baselines.block_coordinate import Step, best_cut, descent_steps, paper_descend
 from splitgym.allocation.baselines.two_timescale import fast_decision, gibbs_clusters, slow_cut
-from splitgym.allocation.bounds.optimum import Optimum, exact, exact_subchannels, exhaustive
-from splitgym.allocation.bounds.relaxation import lower_bound
 from splitgym.allocation.budget import project_power
 from splitgym.allocation.clusters import clusters_for, form_clusters
 from splitgym.allocation.descent.cuts_by_client import descend_cuts, exact_cuts
@@ -38,6 +42,10 @@ from splitgym.allocation.selection.rules import (
     Unified,
 )
 from splitgym.allocation.selection.utility import best_utility
+
+if TYPE_CHECKING:
+    from splitgym.allocation.bounds.optimum import Optimum, exact, exact_subchannels, exhaustive
+    from splitgym.allocation.bounds.relaxation import lower_bound
 
 __all__ = [
     "BLOCKS",
@@ -88,3 +96,17 @@ __all__ = [
     "strongest_signal",
     "unserved",
 ]
+
+_BOUNDS = {
+    "Optimum": "splitgym.allocation.bounds.optimum",
+    "exact": "splitgym.allocation.bounds.optimum",
+    "exact_subchannels": "splitgym.allocation.bounds.optimum",
+    "exhaustive": "splitgym.allocation.bounds.optimum",
+    "lower_bound": "splitgym.allocation.bounds.relaxation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _BOUNDS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_BOUNDS[name]), name)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import isfinite
 from numbers import Real
 from typing import Any
@@ -39,6 +40,8 @@ SHIPPED = (
 @kernel(NO_REFCOUNT)
 def _fill_terms(
     terms: Floats,
+    total: Floats,
+    weights: Floats,
     accuracy: Floats,
     accuracy_before: Floats,
     latency_s: Floats,
@@ -47,7 +50,7 @@ def _fill_terms(
     server_energy_j: Floats,
     first_reached: Bools,
 ) -> None:
-    """Fills [4, N] shipped terms; client energies are [N, C], all others [N]."""
+    """Fills [4, N] shipped terms and [N] their sum with weights [4]; client energies are [N, C], all others [N]."""
     for n in range(terms.shape[1]):
         energy_j = server_energy_j[n]
         for i in range(client_energy_j.shape[1]):
@@ -56,6 +59,9 @@ def _fill_terms(
         terms[1, n] = -latency_s[n] / time_budget_s
         terms[2, n] = -energy_j
         terms[3, n] = 1.0 if first_reached[n] else 0.0
+        total[n] = 0.0
+        for term in range(terms.shape[0]):
+            total[n] += weights[term] * terms[term, n]
 
 
 TERMS: Parts[RewardTerm] = Parts(
@@ -76,7 +82,7 @@ class Reward:
     """A weighted sum of terms, or a function of one's own."""
 
     terms: tuple[RewardTerm, ...]
-    """All that are reported."""
+    """All that are reported, the shipped ones first."""
     weights: Mapping[str, float]
     """By the term's name."""
     function: Callable[[Round], Floats] | None = None
@@ -87,11 +93,14 @@ class Reward:
         """Whether any part of it is not of the package."""
         return self.function is not None or any(term not in SHIPPED for term in self.terms)
 
-    def terms_of(self, played: Round) -> dict[str, Floats]:
-        """The unweighted terms of a round, [N] each."""
-        shipped = np.empty((len(SHIPPED), len(played.first_reached)))
+    def of(self, played: Round) -> tuple[Floats, dict[str, Floats]]:
+        """[N] rewards of a round, and its unweighted terms, [N] each."""
+        worlds = len(played.first_reached)
+        shipped, total = np.empty((len(SHIPPED), worlds)), np.empty(worlds)
         _fill_terms(
             shipped,
+            total,
+            self._shipped_weights,
             played.outcome.accuracy,
             played.before.accuracy,
             played.cost.latency_s,
@@ -101,17 +110,17 @@ class Reward:
             played.first_reached,
         )
         terms = {term.name: values for term, values in zip(SHIPPED, shipped, strict=True)}
-        for term in self.terms:
-            if term.of is not None:
-                terms[term.name] = np.asarray(term.of(played))
-        return terms
-
-    def total(self, played: Round, terms: Mapping[str, Floats]) -> Floats:
-        """[N] rewards of a round with these terms."""
+        for term in self.terms[len(SHIPPED) :]:
+            assert term.of is not None
+            terms[term.name] = np.asarray(term.of(played))
+            total = total + self.weights[term.name] * terms[term.name]
         if self.function is not None:
-            return np.array(np.broadcast_to(np.asarray(self.function(played), np.float64), played.first_reached.shape))
-        total: Floats = sum(weight * terms[name] for name, weight in self.weights.items())  # type: ignore[assignment]
-        return total
+            total = np.array(np.broadcast_to(np.asarray(self.function(played), np.float64), total.shape))
+        return total, terms
+
+    @cached_property
+    def _shipped_weights(self) -> Floats:
+        return np.array([self.weights.get(term.name, 0.0) for term in SHIPPED])
 
 
 NAMED: Parts[Mapping[str, float]] = Parts("reward", lambda part: isinstance(part, Mapping), REWARDS, ScenarioError)

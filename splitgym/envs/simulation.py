@@ -113,10 +113,10 @@ class Simulation:
     def play(self, decision: Decision, idle: Bools | None = None) -> Step:
         """Plays the decisions of N worlds, which must fit; idle ones, [N], play none and are to be reset."""
         played = self.world.play_unchecked(decision, idle, self._timeline)
-        terms = self._reward.terms_of(played)
+        reward, terms = self._reward.of(played)
         # Episodes that start in the same step write into the arrays of the round.
         ends = played.terminated.copy(), played.truncated.copy()
-        step = Step(played, self._reward.total(played, terms), *ends, terms)
+        step = Step(played, reward, *ends, terms)
         self.world.advance()
         return step
 

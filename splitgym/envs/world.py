@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -84,9 +83,9 @@ class World:
         _say_if_large(scenario, worlds)
         self.scenario = scenario
         self.framework = framework
-        self.system = system_of(scenario, framework)
         self._limits = Limits.of(scenario.episode)
         self._learner = learners(learner, scenario, framework, worlds, device)
+        self.system = system_of(scenario, framework, self._learner.network_costs)
         self._network = Network(scenario, worlds)
         self._clock = Clock(self.system, worlds, scenario.clients.count, timeline=False)
         self._keyed = KeyedStreams(worlds)
@@ -218,10 +217,18 @@ def _say_if_large(scenario: Scenario, worlds: int) -> None:
         )
 
 
-def system_of(scenario: Scenario, framework: Framework) -> SystemParameters:
-    """What stays the same over an episode of a scenario with a framework."""
+def system_of(
+    scenario: Scenario, framework: Framework, network_costs: models.NetworkCosts | None = None
+) -> SystemParameters:
+    """What stays the same over an episode of a scenario with a framework.
+
+    Args:
+        scenario: The world's description.
+        framework: Its learning framework.
+        network_costs: Of the scenario's network; None: it is built and measured, for which torch is imported.
+    """
     task = scenario.task
-    profile, batch_norm = _network_costs(*data.dimensions(task.dataset), task.model, task.stem)
+    profile, batch_norm = network_costs or models.measure(task.model, *data.dimensions(task.dataset), task.stem)
     cuts, decided = len(profile) - 1, framework.cuts_twice and scenario.plan.second_cut == "decided"
     chooses_phi = framework.aggregates or framework.prescribe is not None
     by_client = framework.cuts_by_client and scenario.plan.cut_layer == "by-client"
@@ -233,12 +240,3 @@ def system_of(scenario: Scenario, framework: Framework) -> SystemParameters:
     phases = framework.phases(workload)
     program = Program.compile(phases, workload, framework.access, one_batch, framework.segments)
     return SystemParameters.of(scenario, profile, program, framework.allowed_ratio(scenario.training.batch_size))
-
-
-@lru_cache(maxsize=32)
-def _network_costs(
-    input_shape: tuple[int, int, int], classes: int, model: str, stem: str
-) -> tuple[models.Profile, bool]:
-    """What each unit of a network costs, and whether it has batch norm."""
-    network = models.build(model, input_shape, classes, stem=stem)
-    return models.profile(network, input_shape), network.has_batch_norm

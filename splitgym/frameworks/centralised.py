@@ -1,10 +1,9 @@
 """All data in one place: the reference for accuracy and speed. Nothing is sent, nothing runs on the clients."""
 
-from splitgym.frameworks.framework import Framework
+from splitgym.frameworks.framework import Framework, TrainedBy
 from splitgym.frameworks.phases import Phase, Workload
 from splitgym.frameworks.resources import Resource
 from splitgym.frameworks.segments import Segment
-from splitgym.frameworks.sequential import train_joint
 
 
 def phases(w: Workload) -> tuple[Phase, ...]:
@@ -16,5 +15,9 @@ def phases(w: Workload) -> tuple[Phase, ...]:
 
 
 FRAMEWORK = Framework(
-    name="centralised", phases=phases, train=train_joint, segments=(Segment("server"),), joint_batch=True
+    name="centralised",
+    phases=phases,
+    train=TrainedBy("splitgym.frameworks.sequential:train_joint"),
+    segments=(Segment("server"),),
+    joint_batch=True,
 )

@@ -31,4 +31,4 @@ def prescribe(losses: Sequence[float], training: Training) -> float:
     return float(np.all(means[rounds:] <= (1 - LEAST_DECREASE) * means[:-rounds]))
 
 
-FRAMEWORK = Framework(name="epsl-pt", phases=epsl.phases, train=epsl.train, prescribe=prescribe, joint_batch=True)
+FRAMEWORK = Framework(name="epsl-pt", phases=epsl.phases, train=epsl.TRAIN, prescribe=prescribe, joint_batch=True)

@@ -4,13 +4,10 @@ The model goes down to the clients, each trains it on `training.local_steps` min
 takes the mean, weighted by data.
 """
 
-from splitgym.frameworks.framework import Framework
-from splitgym.frameworks.nodes import Nodes
+from splitgym.frameworks.framework import Framework, TrainedBy
 from splitgym.frameworks.phases import Phase, Workload
 from splitgym.frameworks.resources import Resource
-from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.frameworks.segments import Segment, Weights
-from splitgym.frameworks.sequential import train_alone
 from splitgym.scenario import Training
 
 
@@ -25,11 +22,6 @@ def phases(w: Workload) -> tuple[Phase, ...]:
     )
 
 
-def train(nodes: Nodes, round_batch: RoundBatch) -> bool:
-    """One round; see `splitgym.frameworks.sequential.train_alone`."""
-    return train_alone(nodes, round_batch, averaged=[len(nodes.server.units)] * len(round_batch.participants))
-
-
 def steps(training: Training) -> int:
     """Local steps."""
     return training.local_steps
@@ -38,7 +30,7 @@ def steps(training: Training) -> int:
 FRAMEWORK = Framework(
     name="fl",
     phases=phases,
-    train=train,
+    train=TrainedBy("splitgym.frameworks.sequential:train_averaged"),
     segments=(Segment("client", weights=Weights.AVERAGED),),
     steps=steps,
 )

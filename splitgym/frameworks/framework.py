@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from splitgym.frameworks.phases import Access, Phase, Workload
@@ -22,6 +23,20 @@ def _one_step(training: Training) -> int:
 
 def _everything(batch_size: int) -> float:
     return 1.0
+
+
+@dataclass(frozen=True)
+class TrainedBy:
+    """A function that trains a round, imported when it is first called: what is not trained needs no torch."""
+
+    function: str
+    """As `module:NAME`."""
+
+    def __call__(self, nodes: "Nodes", round_batch: "RoundBatch") -> bool:
+        """Trains one round."""
+        module, _, name = self.function.partition(":")
+        finite: bool = getattr(import_module(module), name)(nodes, round_batch)
+        return finite
 
 
 @dataclass(frozen=True)

@@ -36,36 +36,39 @@ def grouped_forward(clients: Sequence[Sequence[nn.Module]], images: Tensor) -> t
 
     Args:
         clients: Units of each of n clients, all alike.
-        images: [n, b, ...].
+        images: [n, b, ...]; or [1, b, ...], the same for all clients, whose first layer then reads them once.
 
     Returns:
         Output, [n, b, ...], in the memory format of images; and the weights used, one leaf of the graph for each
         parameter of a client, with those of all clients along its first axis.
     """
     n, leaves = len(clients), list[Tensor]()
-    # Rows of all clients one after the other, [n b, ...]; or, between convolutions, their maps side by side.
-    x, as_maps = images.flatten(0, 1), False
+    # Rows of all clients one after the other, [n b, ...]; or, between convolutions, their maps side by side. Rows that
+    # are the same for all stand there once, [b, ...], until the first weights.
+    x, as_maps, sets = images.flatten(0, 1), False, len(images)
+    stacked = sum(isinstance(layer, nn.Conv2d) for layer in _layers(clients[0])) > 1
     for layers in zip(*(list(_layers(units)) for units in clients), strict=True):
         layer = layers[0]
         if isinstance(layer, nn.Conv2d):
             weight, bias = _leaves(layers)
-            if not leaves and weight[0].numel() <= _FEW_INPUTS:
-                x = _patch_product(x, layer, weight, bias)
+            if not leaves and weight[0].numel() <= _FEW_INPUTS and not (stacked and sets < n):
+                x = _patch_product(x, layer, weight, bias, sets)
             else:
-                x, as_maps = x if as_maps else _to_maps(x, n), True
-                x = F.conv2d(x, weight, bias, layer.stride, layer.padding, layer.dilation, groups=n)
-            leaves += [weight, bias]
+                x, as_maps = x if as_maps else _to_maps(x, sets), True
+                x = F.conv2d(x, weight, bias, layer.stride, layer.padding, layer.dilation, groups=sets)
+            leaves, sets = [*leaves, weight, bias], n
         elif isinstance(layer, nn.Linear):
             weight, bias = _leaves(layers)
-            rows, weights = x.unflatten(0, (n, -1)), weight.unflatten(0, (n, -1)).transpose(1, 2)
-            x = torch.baddbmm(bias.view(n, 1, -1), rows, weights).flatten(0, 1)
-            leaves += [weight, bias]
+            rows, weights = x.unflatten(0, (sets, -1)), weight.unflatten(0, (n, -1)).transpose(1, 2)
+            x = torch.baddbmm(bias.view(n, 1, -1), rows.expand(n, -1, -1), weights).flatten(0, 1)
+            leaves, sets = [*leaves, weight, bias], n
         elif isinstance(layer, nn.Flatten):
             x, as_maps = (_to_rows(x, n) if as_maps else x).flatten(1), False
         else:
             # Not in place: x may be a view.
             x = F.relu(x) if isinstance(layer, nn.ReLU) else layer(x)
-    return (_to_rows(x, n) if as_maps else x).unflatten(0, (n, -1)), leaves
+    output = (_to_rows(x, n) if as_maps else x).unflatten(0, (sets, -1))
+    return output.expand(n, *output.shape[1:]), leaves
 
 
 class GroupedPass:
@@ -109,16 +112,19 @@ def _leaves(layers: Sequence[nn.Module]) -> Iterator[Tensor]:
         yield joined.requires_grad_(torch.is_grad_enabled())
 
 
-def _patch_product(images: Tensor, layer: nn.Conv2d, weight: Tensor, bias: Tensor) -> Tensor:
-    """A first convolution with few inputs as a batched product of image patches and weights, [n b, out, h, w]."""
+def _patch_product(images: Tensor, layer: nn.Conv2d, weight: Tensor, bias: Tensor, sets: int) -> Tensor:
+    """A first convolution with few inputs as a batched product of image patches and weights, [n b, out, h, w].
+
+    The images are n sets of b, or one set for all clients.
+    """
     n = len(weight) // layer.out_channels
     assert not isinstance(layer.padding, str)
     patches = F.unfold(images, layer.kernel_size, layer.dilation, layer.padding, layer.stride)
-    rows = patches.transpose(1, 2).reshape(n, -1, patches.shape[1])
+    rows = patches.transpose(1, 2).reshape(sets, -1, patches.shape[1]).expand(n, -1, -1)
     product = torch.baddbmm(bias.view(n, 1, -1), rows, weight.reshape(n, -1, rows.shape[2]).transpose(1, 2))
     height, width = (_length(images.shape[2 + axis], axis, layer) for axis in (0, 1))
     # Rows are channels last already.
-    return product.view(len(images), height, width, -1).permute(0, 3, 1, 2)
+    return product.view(-1, height, width, layer.out_channels).permute(0, 3, 1, 2)
 
 
 def _length(length: int, axis: int, layer: nn.Conv2d) -> int:

@@ -30,7 +30,7 @@ class Group(NamedTuple):
 
 
 def train(nodes: Nodes, round_batch: RoundBatch) -> bool:
-    """One round with m = 0; compare `splitgym.frameworks.epsl.train_with`.
+    """One round with m = 0; compare `splitgym.frameworks.parallel_round.train_with`.
 
     Returns:
         False if a loss or a gradient at a cut is not finite; then all weights and running statistics are as before.

@@ -74,7 +74,9 @@ class Node:
     def set_mode(self, training: bool) -> None:
         """Puts all held units in training or evaluation mode."""
         for unit in self.units:
-            unit.train(training)
+            # Setting it walks through all layers.
+            if unit.training != training:
+                unit.train(training)
 
 
 def mixed_precision(x: Tensor, training: Training) -> torch.autocast:

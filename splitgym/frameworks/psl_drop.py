@@ -5,11 +5,9 @@ What aggregation gains shows only beside leaving the same rows out.
 
 from dataclasses import replace
 
-from splitgym.frameworks import epsl, psl
-from splitgym.frameworks.framework import Framework
-from splitgym.frameworks.nodes import Nodes
+from splitgym.frameworks import psl
+from splitgym.frameworks.framework import Framework, TrainedBy
 from splitgym.frameworks.phases import Phase, Workload
-from splitgym.frameworks.round_batch import RoundBatch
 
 ROWS_LEFT = 2
 """Batch norm needs two rows."""
@@ -20,20 +18,16 @@ def phases(w: Workload) -> tuple[Phase, ...]:
     return psl.phases(replace(w, batch_size=w.batch_size - w.aggregated_rows))
 
 
-def train(nodes: Nodes, round_batch: RoundBatch) -> bool:
-    """One PSL round on the first b - m rows; see `splitgym.frameworks.epsl.train`."""
-    rows = round_batch.labels.shape[1] - round_batch.aggregated_rows
-    rest = replace(
-        round_batch, images=round_batch.images[:, :rows], labels=round_batch.labels[:, :rows], aggregated_rows=0
-    )
-    return epsl.train(nodes, rest)
-
-
 def highest_ratio(batch_size: int) -> float:
     """Largest share of the rows that may be left out."""
     return max(batch_size - ROWS_LEFT, 0) / batch_size
 
 
 FRAMEWORK = Framework(
-    name="psl-drop", phases=phases, train=train, aggregates=True, highest_ratio=highest_ratio, joint_batch=True
+    name="psl-drop",
+    phases=phases,
+    train=TrainedBy("splitgym.frameworks.parallel_round:train_other_rows"),
+    aggregates=True,
+    highest_ratio=highest_ratio,
+    joint_batch=True,
 )

@@ -12,6 +12,21 @@ from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.frameworks.snapshots import MixedMean, Snapshot, WeightedMean, buffers_of, state_of
 
 
+def train_averaged(nodes: Nodes, round_batch: RoundBatch) -> bool:
+    """One round in which the whole network is averaged over the clients, FL and SFL-V1; see `train_alone`."""
+    return train_alone(nodes, round_batch, averaged=[len(nodes.server.units)] * len(round_batch.participants))
+
+
+def train_averaged_until_cut(nodes: Nodes, round_batch: RoundBatch) -> bool:
+    """One round in which what clients train is averaged, SFL-V2; see `train_alone`."""
+    return train_alone(nodes, round_batch, averaged=nodes.cut_layers[list(round_batch.participants)].tolist())
+
+
+def train_handed_on(nodes: Nodes, round_batch: RoundBatch) -> bool:
+    """One round in which the network is handed on from client to client, SL; see `train_alone`."""
+    return train_alone(nodes, round_batch, averaged=[0] * len(round_batch.participants))
+
+
 def train_alone(nodes: Nodes, round_batch: RoundBatch, averaged: Sequence[int]) -> bool:
     """Every client trains on its own mini-batches, in the order of their indices.
 

@@ -4,13 +4,10 @@ Clients begin the round with the same model, train it side by side on their own 
 averaged; likewise the server's copies.
 """
 
-from splitgym.frameworks.framework import Framework
-from splitgym.frameworks.nodes import Nodes
+from splitgym.frameworks.framework import Framework, TrainedBy
 from splitgym.frameworks.phases import Phase, Workload
 from splitgym.frameworks.resources import Resource
-from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.frameworks.segments import Bound, Segment, Weights
-from splitgym.frameworks.sequential import train_alone
 
 
 def phases(w: Workload) -> tuple[Phase, ...]:
@@ -28,15 +25,10 @@ def phases(w: Workload) -> tuple[Phase, ...]:
     )
 
 
-def train(nodes: Nodes, round_batch: RoundBatch) -> bool:
-    """One round; see `splitgym.frameworks.sequential.train_alone`."""
-    return train_alone(nodes, round_batch, averaged=[len(nodes.server.units)] * len(round_batch.participants))
-
-
 FRAMEWORK = Framework(
     name="sfl-v1",
     phases=phases,
-    train=train,
+    train=TrainedBy("splitgym.frameworks.sequential:train_averaged"),
     segments=(Segment("client", Bound.CUT, Weights.AVERAGED), Segment("server", weights=Weights.AVERAGED)),
     cuts_by_client=True,
 )

@@ -7,11 +7,11 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import llvmlite
@@ -25,6 +25,9 @@ from splitgym.kernels.sources import ROOT, sources_digest
 
 FOLDER_VARIABLE = "SPLITGYM_CACHE"
 """Environment variable with the folder in which compiled code is kept; absent: in the user's cache folder."""
+
+NOTICE = "splitgym: compiling kernels for this machine, once; `python -m splitgym warm-up` does it beforehand"
+"""What somebody who waits wants to know."""
 
 VERSIONS = f"{sys.implementation.cache_tag}-numba-{numba.__version__}-llvmlite-{llvmlite.__version__}"
 
@@ -46,6 +49,9 @@ class KernelCache(NullCache):
         options: With which it is compiled.
     """
 
+    noticed: ClassVar[bool] = False
+    """Whether this process has said that it compiles."""
+
     def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
         path = Path(function.__code__.co_filename)
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
@@ -59,13 +65,16 @@ class KernelCache(NullCache):
         return str(cache_folder() / self._place)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """What numba compiled for these argument types; None: it is not kept."""
+        """What numba compiled for these argument types; None: it is not kept, and numba compiles it now."""
         target_context.refresh()
-        try:
+        with suppress(Exception):  # A damaged pickle may raise anything.
             kept_for, result = pickle.loads(self._file(sig, target_context.codegen()).read_bytes())
-            return CompileResult._rebuild(target_context, *result) if kept_for == sig else None
-        except Exception:  # A damaged pickle may raise anything.
-            return None
+            if kept_for == sig:
+                return CompileResult._rebuild(target_context, *result)
+        if not KernelCache.noticed:
+            KernelCache.noticed = True
+            print(NOTICE, file=sys.stderr, flush=True)
+        return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keeps what numba compiled; where nothing can be written, for this process and those that it starts."""
@@ -82,6 +91,16 @@ class KernelCache(NullCache):
     def _file(self, sig: Any, codegen: Any) -> Path:
         key = sha256(f"{self._compiled_as} {sig} {codegen.magic_tuple()}".encode()).hexdigest()[:16]
         return Path(self.cache_path, f"{self._name}-{key}.bin")
+
+
+@contextmanager
+def without_notice() -> Iterator[None]:
+    """Says nothing of what is compiled meanwhile."""
+    before, KernelCache.noticed = KernelCache.noticed, True
+    try:
+        yield
+    finally:
+        KernelCache.noticed = before
 
 
 def _write(path: Path, content: bytes) -> None:

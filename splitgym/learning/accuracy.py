@@ -13,6 +13,9 @@ from splitgym.frameworks.nodes import Nodes
 
 ROWS_AT_ONCE = {"cpu": 512, "cuda": 16_384}
 """Test samples in one pass: few enough for a processor's cache, many enough to fill a GPU."""
+PIXELS_AT_ONCE = {"cpu": 2**17}
+"""Likewise of small networks, whose activations are as large as the images: their pixels, of the passes of all clients
+together. Measured on a core with 1 MiB of cache; on a GPU samples count, whatever their size."""
 
 
 class Evaluator:
@@ -25,6 +28,8 @@ class Evaluator:
     def __init__(self, images: Tensor, labels: Tensor, classes: int) -> None:
         self._images, self._labels, self._classes = images, labels, classes
         self._rows = ROWS_AT_ONCE.get(images.device.type, 512)
+        pixels = PIXELS_AT_ONCE.get(images.device.type)
+        self._rows_of_all = self._rows if pixels is None else pixels // images[0, 0].numel()
         self.class_counts = torch.bincount(labels, minlength=classes).cpu().numpy()
 
     def __len__(self) -> int:
@@ -50,8 +55,7 @@ class Evaluator:
 
         A client that has not followed a deeper cut yet uses the server's copies of the units in between.
         """
-        for node in (nodes.server, *nodes.clients):
-            node.set_mode(False)
+        nodes.server.set_mode(False)
         if nodes.cut_layer == 0 or not nodes.own_units:
             # One network for all.
             return np.repeat([self._looped(nodes, 0)], len(nodes.clients), axis=0)
@@ -62,26 +66,30 @@ class Evaluator:
     def _looped(self, nodes: Nodes, client: int) -> Ints:
         """[K] correct answers by class of one client's network, in passes of many test samples."""
         node = nodes.clients[client]
-        counts = [
-            self._count(nodes.server.logits(node.forward(x), len(node.units)), y) for x, y in self._passes(self._rows)
-        ]
-        return torch.stack(counts).sum(0).cpu().numpy()
+        node.set_mode(False)
+        counts = self._zeros()
+        for x, y in self._passes(self._rows):
+            _add_correct(counts, nodes.server.logits(node.forward(x), len(node.units)), y)
+        return counts.cpu().numpy()
 
     def _grouped(self, nodes: Nodes) -> Ints:
-        """All clients' small networks at once."""
+        """All clients' small networks at once; they compute alike in training and evaluation mode."""
         units = [client.units for client in nodes.clients]
         clients, cut = len(units), len(units[0])
-        counts = torch.zeros(clients, self._classes, dtype=torch.int64, device=self._labels.device)
-        for x, y in self._passes(max(self._rows // clients, 1)):
+        counts = self._zeros(clients)
+        for x, y in self._passes(max(self._rows_of_all // clients, 1)):
             with mixed_precision(x, nodes.training):
-                smashed, _ = grouped_forward(units, x.expand(clients, *x.shape))
-            logits = nodes.server.logits(smashed.flatten(0, 1), cut).unflatten(0, (clients, -1))
-            counts += torch.stack([self._count(own, y) for own in logits])
+                smashed, _ = grouped_forward(units, x.unsqueeze(0))
+            _add_correct(counts, nodes.server.logits(smashed.flatten(0, 1), cut).unflatten(0, (clients, -1)), y)
         return counts.cpu().numpy()
 
     def _passes(self, rows: int) -> Iterator[tuple[Tensor, Tensor]]:
         return zip(self._images.split(rows), self._labels.split(rows), strict=True)
 
-    def _count(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """[classes] correct rows of each class."""
-        return torch.bincount(labels[logits.argmax(-1) == labels], minlength=self._classes)
+    def _zeros(self, *clients: int) -> Tensor:
+        return torch.zeros(*clients, self._classes, dtype=torch.int64, device=self._labels.device)
+
+
+def _add_correct(counts: Tensor, logits: Tensor, labels: Tensor) -> None:
+    """Adds the correct rows of each class, [..., classes], from logits, [..., rows, classes]."""
+    counts.index_add_(-1, labels, (logits.argmax(-1) == labels).long())

@@ -4,9 +4,8 @@ from typing import Protocol
 
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks import Framework
-from splitgym.learning.learner import training_device
-from splitgym.learning.real import RealLearners
 from splitgym.learning.surrogate import Surrogate
+from splitgym.models import NetworkCosts
 from splitgym.parts import suggest
 from splitgym.random import Generators, Streams
 from splitgym.scenario import Scenario, ScenarioError
@@ -27,6 +26,9 @@ class Learners(Protocol):
     """What the last round taught, with a leading axis N; later rounds write into its arrays."""
     before: RoundOutcome
     """The outcome of the round before, likewise."""
+
+    network_costs: NetworkCosts | None
+    """What is known of the network's costs without building it."""
 
     def reset(self, which: Ints, rngs: Generators, streams: Streams, clients: Ints, dirichlet_alpha: Floats) -> None:
         """Begins episodes in some worlds.
@@ -59,9 +61,14 @@ def learners(name: str, scenario: Scenario, framework: Framework, worlds: int, d
             for the scenario, or there is no such device.
     """
     if name == "train":
+        from splitgym.learning.real import RealLearners  # noqa: PLC0415 - imports torch, which takes seconds
+
         return RealLearners(scenario, framework, worlds, device)
     if name == "surrogate":
         # It trains on no device, but none shall be named in vain.
-        training_device(device or "cpu")
+        if device is not None:
+            from splitgym.learning.learner import training_device  # noqa: PLC0415 - as above
+
+            training_device(device)
         return Surrogate(scenario, framework, worlds)
     raise ScenarioError(f"learner = {name!r} is unknown, {suggest(str(name), LEARNERS)}")

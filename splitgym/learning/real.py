@@ -9,6 +9,7 @@ from splitgym import data
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks import Framework
 from splitgym.learning.learner import Learner, training_device
+from splitgym.models import NetworkCosts
 from splitgym.random import Generators, Streams
 from splitgym.scenario import Family, Scenario
 from splitgym.types import Decision, RoundOutcome
@@ -30,6 +31,9 @@ class RealLearners:
         before: The outcome of the round before, likewise.
         learners: The learner of each world.
     """
+
+    network_costs: NetworkCosts | None = None
+    """Measured: torch is there already, and a network of one's own may have changed."""
 
     def __init__(self, scenario: Scenario, framework: Framework, worlds: int, device: str | None = None) -> None:
         self._scenario, self._framework, self._device = scenario, framework, training_device(device)

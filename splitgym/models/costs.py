@@ -1,6 +1,7 @@
 """What each unit of a network costs, and the sums over both sides of a cut that the system model uses."""
 
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +84,14 @@ class Profile:
         if np.any((cuts < lowest) | (cuts > len(self))):
             raise ValueError(f"cut_layer = {cut_layer}: allowed are {lowest} to {len(self)}")
         return cuts
+
+
+class NetworkCosts(NamedTuple):
+    """What the simulator has to know of a network that it does not train."""
+
+    profile: Profile
+    has_batch_norm: bool
+    """Whether a row's output depends, in training, on the other rows of its batch."""
 
 
 def _sum_until(values: Floats, count: NDArray[np.integer]) -> Floats:

@@ -1,13 +1,15 @@
 """Counts what each unit of a network costs."""
 
 import copy
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from splitgym.models.costs import Profile
+from splitgym.models.building import build
+from splitgym.models.costs import NetworkCosts, Profile
 from splitgym.models.network import CuttableNetwork
 
 _BITS = 32  # of a weight and of an activation
@@ -29,15 +31,22 @@ def profile(model: CuttableNetwork, input_shape: tuple[int, int, int]) -> Profil
     Returns:
         Costs of the L units, arrays of shape [L].
     """
-    # On the meta device only shapes are computed: no arithmetic, and no second set of activations in memory.
-    shadow = copy.deepcopy(model).to("meta").eval().requires_grad_(True)
-    x = torch.empty(1, *input_shape, device="meta")
+    # Not on the meta device: one sample takes less time than what torch imports for that.
+    shadow = copy.deepcopy(model).to("cpu").eval().requires_grad_(True)
+    x = torch.zeros(1, *input_shape)
     costs = []
-    with torch.enable_grad():
+    with torch.enable_grad(), torch.random.fork_rng(devices=()):
         for unit in shadow.units:
             x, forward, backward = _run(unit, x)
             costs.append((forward, backward, _BITS * x.numel(), _model_bits(unit)))
     return Profile(*np.array(costs, dtype=np.float64).T)
+
+
+@lru_cache(maxsize=32)
+def measure(model: str, input_shape: tuple[int, int, int], classes: int, stem: str) -> NetworkCosts:
+    """What a network costs, by its name and what `build` makes it from."""
+    network = build(model, input_shape, classes, stem=stem)
+    return NetworkCosts(profile(network, input_shape), network.has_batch_norm)
 
 
 def _run(unit: nn.Module, x: Tensor) -> tuple[Tensor, int, int]:

@@ -1,19 +1,15 @@
 """The clients as computers: how fast they are, how much of that other work takes, and whether they are there at all."""
 
-from math import log
-
 from splitgym.arrays import Bools, Floats
 from splitgym.kernels import INLINED, kernel
-from splitgym.kernels.functions import EXACT_ENOUGH, exp, normal_distribution
+from splitgym.kernels.functions import EXACT_ENOUGH, normal_distribution
+from splitgym.network.family import scale_between, value_between
 
 
 @kernel(INLINED)
 def speed_hz(compute_hz: tuple[float, float], log_uniform: bool, chance: float) -> float:
     """Nominal speed, cycles/s, (log-)uniform between slowest and fastest client, by a uniform number in (0, 1)."""
-    slowest, fastest = compute_hz
-    if log_uniform:
-        return slowest * exp(log(fastest / slowest) * chance)
-    return slowest + chance * (fastest - slowest)
+    return scale_between(compute_hz, chance) if log_uniform else value_between(compute_hz, chance)
 
 
 @kernel(INLINED, fastmath=EXACT_ENOUGH)

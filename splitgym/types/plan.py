@@ -27,10 +27,14 @@ class Plan:
     def indices(self, state: RoundState) -> Ints:
         """[1] index of the common plan in the system's grid, or [C] that of each client; of a batch [N, 1], [N, C]."""
         rows = np.asarray(aggregated_rows(self.aggregation_ratio, state.system.batch_size))
+        grid = state.system.program.plans
+        if state.batched and grid.second_cuts == 1 and type(self.cut_layer) is np.ndarray and self.cut_layer.ndim == 1:
+            # As below, for the common case, in a fraction of the time.
+            return grid.index(self.cut_layer, rows)[:, None]
         cuts, second = np.asarray(self.cut_layer), np.asarray(self.second_cut)
         if cuts.ndim <= state.batched:
             cuts = cuts[..., None]
-        plans = state.system.program.plans.index(cuts, rows[..., None], second[..., None])
+        plans = grid.index(cuts, rows[..., None], second[..., None])
         if state.batched and plans.ndim == 1:
             return np.repeat(plans[None], len(state.channel_gain), axis=0)
         return plans

@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
-from splitgym.data import DataError, class_counts, class_counts_of_worlds, partition
+from splitgym.data import DataError, class_counts, least_samples, partition
+from splitgym.data.dirichlet import Room
+from splitgym.learning.surrogate.reset import draw_data
+from splitgym.random import Streams
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -145,17 +149,83 @@ def test_what_cannot_be_divided_is_said(arguments, message):
         partition(**({"labels": np.arange(10), "clients": 3, "method": "iid", "generator": rng()} | arguments))
 
 
-@pytest.mark.parametrize("method", ["iid", "dirichlet", "shards"])
-def test_counts_of_many_worlds_are_those_of_single_ones(method):
-    """Also with small alphas, which are drawn another way, and with worlds of fewer clients."""
-    sizes, rng, worlds = np.array([30, 4, 60, 25, 31]), np.random.default_rng(0), 60
-    clients, alpha = rng.integers(1, 8, worlds), rng.uniform(0.02, 1.0, worlds)
-    generators = [np.random.default_rng(seed) for seed in range(worlds)]
-    counts = class_counts_of_worlds(sizes, clients, 7, method, generators, alpha, 3)
-    assert counts.shape == (worlds, 7, 5)
+# In kernels --------------------------------------------------------------------------------------------------------
+
+
+def drawn(sizes, clients, alpha, episode: int = 1, keys=None) -> np.ndarray:
+    """[N, C, K] counts of N worlds, with so many clients and such an alpha each."""
+    worlds, most, sizes = len(clients), int(np.max(clients)), np.asarray(sizes)
+    keys = np.arange(worlds) if keys is None else keys
+    streams = Streams(np.asarray(keys, np.uint64), np.full(worlds, episode), np.zeros(worlds, np.int64))
+    counts, own = np.zeros((worlds, most, len(sizes)), np.int64), np.asarray(clients, np.int64)
+    least = np.array([least_samples(int(sizes.sum()), count) for count in own])
+    room = Room.empty(most, len(sizes))
+    draw_data(np.arange(worlds), sizes, own, np.asarray(alpha, float), least, streams, counts, room)
+    return counts
+
+
+SIZES = [40, 4, 60, 25, 31]
+MEASURES = {
+    "a count": lambda counts: counts[:, 0, 0],
+    "a count of the last client": lambda counts: counts[:, -1, 2],
+    "a size": lambda counts: counts[:, 1].sum(1),
+    "the smallest size": lambda counts: counts.sum(2).min(1),
+    "the largest size": lambda counts: counts.sum(2).max(1),
+    "classes of a client": lambda counts: (counts[:, 0] > 0).sum(1),
+    "concentration": lambda counts: np.square(counts).sum((1, 2)),
+    "a product": lambda counts: counts[:, 0, 2] * counts[:, 1, 2],
+}
+
+
+@pytest.mark.parametrize(
+    ("alpha", "clients"), [(0.01, 5), (0.08, 20), (0.1, 3), (0.5, 6), (2.0, 12), (300.0, 4), (0.3, 1)]
+)
+def test_kernels_draw_partitions_by_the_same_law(alpha, clients):
+    """Means, deviations and distributions, with shapes that numpy draws in two ways, and where many samples move."""
+    runs = 2000
+    mine, generator = drawn(SIZES, [clients] * runs, [alpha] * runs), rng(clients)
+    theirs = np.array(
+        [class_counts(np.array(SIZES), clients, "dirichlet", generator, dirichlet_alpha=alpha) for _ in range(runs)]
+    )
+    if clients == 1:
+        np.testing.assert_array_equal(mine, theirs)
+        return
+    for name, measure in MEASURES.items():
+        one, other = measure(mine).astype(float), measure(theirs).astype(float)
+        error = np.sqrt((one.var() + other.var()) / runs)
+        assert abs(one.mean() - other.mean()) <= 4 * error, name
+        assert stats.ks_2samp(one, other).pvalue > 1e-3, name
+    means = [counts.mean(0) for counts in (mine, theirs)]
+    error = np.sqrt((mine.var(0) + theirs.var(0)) / runs)
+    assert (np.abs(means[0] - means[1]) <= 5 * error + 1e-12).all()
+    squares = [np.square(counts - counts.mean(0)) for counts in (mine, theirs)]
+    error = np.sqrt((squares[0].var(0) + squares[1].var(0)) / runs)
+    assert (np.abs(squares[0].mean(0) - squares[1].mean(0)) <= 5 * error + 1e-12).all()
+
+
+@given(
+    sizes=st.lists(st.integers(0, 60), min_size=2, max_size=12).filter(sum),
+    alpha=st.floats(-9, 6).map(lambda power: 10**power),
+    data=st.data(),
+)
+@settings(deadline=None)
+def test_kernels_give_every_sample_to_one_client_and_every_client_the_least(sizes, alpha, data):
+    clients = data.draw(st.lists(st.integers(1, min(sum(sizes), 30)), min_size=3, max_size=3))
+    counts = drawn(sizes, clients, [alpha] * 3, keys=[data.draw(st.integers(0, 2**64 - 1)) for _ in range(3)])
+    assert counts.min() >= 0
+    np.testing.assert_array_equal(counts.sum(1), [sizes] * 3)
+    for own, count in zip(counts, clients, strict=True):
+        assert own[:count].sum(1).min() >= least_samples(sum(sizes), count)
+        assert not own[count:].any()
+
+
+def test_partitions_of_many_worlds_are_those_of_single_ones():
+    """To the bit, whatever the others have, in the same and in another place."""
+    generator, worlds = rng(), 60
+    clients, alpha = generator.integers(1, 8, worlds), generator.uniform(0.02, 1.0, worlds)
+    counts = drawn(SIZES, clients, alpha)
     for world in range(worlds):
-        own, generator = int(clients[world]), np.random.default_rng(world)
-        expected = class_counts(sizes, own, method, generator, dirichlet_alpha=float(alpha[world]), shards_per_client=3)
-        np.testing.assert_array_equal(counts[world, :own], expected)
-        assert not counts[world, own:].any()
-        assert generators[world].bit_generator.state == generator.bit_generator.state
+        own = int(clients[world])
+        alone = drawn(SIZES, [own], [alpha[world]], keys=[world])
+        np.testing.assert_array_equal(counts[world, :own], alone[0])
+    assert not np.array_equal(counts, drawn(SIZES, clients, alpha, episode=2))

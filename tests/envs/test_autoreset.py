@@ -21,7 +21,6 @@ from rollouts import differences, make
 
 from splitgym.envs import SB3VecEnv, SplitLearningVectorEnv
 from splitgym.inputs import InputError
-from splitgym.random import NormalBuffer
 
 SETTINGS = {
     "scenario": "iot",
@@ -79,7 +78,6 @@ def test_real_training(mode):
     seed=st.integers(0, 1000),
 )
 def test_surrogate(mode, count, threads, rounds, seed):
-    """Longer than the numbers last that a world draws ahead."""
     episode = {"max_rounds": rounds, "target_accuracy": 0.13}
     ours, theirs = pair(count, mode, threads, learner="surrogate", episode=episode, **CALIBRATED)
     assert assert_equal_rollouts(ours, theirs, 40, seed, mode) > 0
@@ -231,30 +229,37 @@ def test_statistics_are_those_of_the_episodes(mode):
             envs.reset(options={"reset_mask": done.copy()})
 
 
-# Numbers drawn ahead -----------------------------------------------------------------------------------------------
+# Streams -----------------------------------------------------------------------------------------------------------
 
 
-@given(
-    numbers=st.integers(1, 400),
-    idle=st.lists(st.lists(st.booleans(), min_size=2, max_size=2), min_size=1, max_size=60),
-)
-def test_idle_worlds_get_every_number_once_and_in_order(numbers, idle):
-    def stock():
-        made = NormalBuffer(2, numbers)
-        for world in range(2):
-            made.follow(world, np.random.default_rng(world))
-        return made
+def rewards_of_rounds(mode: AutoresetMode, rounds: int, seed: int) -> list[list[tuple[float, bool]]]:
+    """Reward and end of so many rounds of three worlds, each with actions of its own, round after round."""
+    episode = {"max_rounds": 4, "target_accuracy": 0.11}
+    envs = SplitLearningVectorEnv(3, learner="surrogate", autoreset_mode=mode, episode=episode, **CALIBRATED)
+    envs.reset(seed=seed)
+    envs.action_space.seed(0)
+    actions, seen = [envs.action_space.sample() for _ in range(rounds)], [[], [], []]
+    waits = np.zeros(3, bool)
+    while min(map(len, seen)) < rounds:
+        action = np.stack([actions[len(own) % rounds][world] for world, own in enumerate(seen)])
+        _, reward, terminated, truncated, _ = envs.step(action)
+        done = terminated | truncated
+        for world in np.flatnonzero(~waits):
+            seen[world].append((float(reward[world]), bool(done[world])))
+        waits = done & (mode is AutoresetMode.NEXT_STEP)
+        if mode is AutoresetMode.DISABLED and done.any():
+            envs.reset(options={"reset_mask": done})
+    return [own[:rounds] for own in seen]
 
-    lazy, eager = stock(), stock()
-    expected = [[], []]
-    for _ in idle:
-        row = eager.next().take((numbers,))
-        for world in range(2):
-            expected[world].append(row[world].copy())
-    got = [[], []]
-    for marks in idle:
-        row = lazy.next(np.array(marks)).take((numbers,))
-        for world in np.flatnonzero(~np.array(marks)):
-            got[world].append(row[world].copy())
-    for world in range(2):
-        np.testing.assert_array_equal(got[world], expected[world][: len(got[world])])
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_rounds_are_the_same_however_episodes_begin(seed):
+    """So a world that waits for its next episode misses no number, and none is drawn twice."""
+    same_step, next_step, disabled = (
+        rewards_of_rounds(mode, 15, seed)
+        for mode in (AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED)
+    )
+    assert same_step == next_step == disabled
+    # Episodes of a world differ, and their ends are not all at the same time.
+    assert len({reward for own in same_step for reward, _ in own}) == 45
+    assert len({tuple(done for _, done in own) for own in same_step}) > 1

@@ -170,7 +170,13 @@ def test_the_short_form_makes_a_calibration_that_is_found(tmp_path, monkeypatch)
     found = calibration_for(scenario, "psl")
     assert found.provenance["runs"] == 28
     assert found.clients == (2, 6)
+    assert found.network_costs.profile.model_bits.tolist() == [32 * (64 * 32 + 32), 32 * (32 * 16 + 16), 32 * 170]
+    assert not found.network_costs.has_batch_norm
     assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".csv", ".md", ".png"}
+
+
+def test_of_a_network_of_ones_own_which_may_change_no_costs_are_kept():
+    assert calibrate.network_costs(build("toy", {"task": {"model": "my_networks:small"}})) == {}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from small_nodes import held, network, nodes, round_batch, training
 from torch import Tensor, nn
 
 from splitgym.frameworks import get, parallel
-from splitgym.frameworks.grouped import GroupedPass, groupable
+from splitgym.frameworks.grouped import GroupedPass, groupable, grouped_forward
 from splitgym.frameworks.node import Node
 from splitgym.frameworks.nodes import Nodes
 from splitgym.frameworks.parallel import ClientPass, LoopedPass, run_clients
@@ -223,6 +223,29 @@ def loud(made: Nodes) -> Nodes:
     return made
 
 
+FIRST_UNITS = {
+    "a convolution of few inputs": lambda: [nn.Conv2d(3, 4, 3, padding=1), nn.ReLU()],
+    "with a stride": lambda: [nn.Conv2d(3, 4, (2, 3), stride=(1, 2), padding=(1, 0)), nn.MaxPool2d(2)],
+    "of many inputs": lambda: [nn.Conv2d(3, 4, 5), nn.ReLU()],
+    "two of them": lambda: [nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 5, 3), nn.MaxPool2d(2)],
+    "after a pooling": lambda: [nn.MaxPool2d(2), nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(36, 7)],
+    "a product": lambda: [nn.Flatten(), nn.ReLU(), nn.Linear(300, 6), nn.Linear(6, 5)],
+    "no weights": lambda: [nn.MaxPool2d(2), nn.ReLU()],
+}
+
+
+@pytest.mark.parametrize("clients", [1, 3])
+@pytest.mark.parametrize("kind", FIRST_UNITS)
+def test_images_that_all_clients_have_stand_there_once(kind: str, clients: int) -> None:
+    torch.manual_seed(5)
+    units = [[nn.Sequential(*FIRST_UNITS[kind]()).double()] for _ in range(clients)]
+    assert groupable(units)
+    images = torch.randn(6, 3, 10, 10, dtype=torch.float64)
+    with torch.no_grad():
+        output, _ = grouped_forward(units, images.unsqueeze(0))
+        torch.testing.assert_close(output, torch.stack([own[0](images) for own in units]), **TOLERANCE[torch.float64])
+
+
 def measured(count: int) -> tuple[Tensor, Tensor]:
     task = round_batch([1.0], count, 0, 77)
     return task.images[0], task.labels[0]
@@ -235,8 +258,10 @@ def test_accuracy_is_that_of_each_client_by_itself(
 ) -> None:
     shares = (0.5, 0.1, 0.2, 0.1, 0.1)
     made = loud(nodes(kind, shares, training(), cut))
-    monkeypatch.setattr("splitgym.learning.accuracy.ROWS_AT_ONCE", {"cpu": rows_at_once})
     images, labels = measured(75)
+    monkeypatch.setattr("splitgym.learning.accuracy.ROWS_AT_ONCE", {"cpu": rows_at_once})
+    pixels = rows_at_once * images.shape[2] * images.shape[3]
+    monkeypatch.setattr("splitgym.learning.accuracy.PIXELS_AT_ONCE", {"cpu": pixels})
     accuracy = Evaluator(images, labels, 10).client_accuracy(made)
     expected = plain_accuracy(made, images, labels)
     np.testing.assert_allclose(accuracy, expected, rtol=0, atol=1e-12)

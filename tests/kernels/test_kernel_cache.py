@@ -12,6 +12,7 @@ from numba.core.errors import NumbaError
 
 import splitgym
 from splitgym.kernels import NO_REFCOUNT, kernel
+from splitgym.kernels.cache import NOTICE
 from splitgym.kernels.sources import ROOT, dependencies
 
 CALLER = """
@@ -78,6 +79,23 @@ def result(process: subprocess.CompletedProcess[str]) -> tuple[float, bool]:
 def test_a_later_process_takes_what_an_earlier_one_compiled(package):
     assert result(package.run()) == (2.0, False)
     assert result(package.run()) == (2.0, True)
+
+
+def test_a_process_says_once_that_it_compiles_and_nothing_if_all_is_kept(package):
+    two_types = "from splitgym.example.caller import twice; twice(1); twice(1.0)"
+    assert package.run(two_types).stderr == f"{NOTICE}\n"
+    assert package.run(two_types).stderr == ""
+    package.files()[0].write_bytes(b"damaged")
+    assert package.run(two_types).stderr == f"{NOTICE}\n"
+
+
+def test_whoever_compiles_beforehand_says_it_in_other_words(package):
+    silent = "from splitgym.kernels import without_notice\nfrom splitgym.example.caller import twice\n"
+    silent += "with without_notice():\n    twice(1)\n"
+    assert package.run(before=f"{silent}    twice(1.0)\n").stderr == ""
+    assert len(package.files()) == 2
+    # What is compiled after it is said.
+    assert package.run(before=silent, SPLITGYM_CACHE=str(package.folder / "other")).stderr == f"{NOTICE}\n"
 
 
 @pytest.mark.parametrize(

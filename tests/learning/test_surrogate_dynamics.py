@@ -56,6 +56,11 @@ def worlds(*class_counts, numbers: Parameters | None = None) -> Worlds:
     return made
 
 
+def arrays(made: Worlds) -> dict[str, np.ndarray]:
+    """What the worlds are now."""
+    return {name: array for name, array in made._asdict().items() if name != "before"}
+
+
 def play(made: Worlds, cut, selected, phi=0.0, normals=None, numbers: Parameters | None = None, samples=1000):
     """One round; scalars count for all worlds."""
     runs, clients, classes = made.class_share.shape
@@ -115,10 +120,12 @@ def test_nobody_learns_without_participants():
     made = worlds([[10, 5, 3], [1, 9, 9]])
     for _ in range(5):
         play(made, 1, [True, True])
-    before = {name: array.copy() for name, array in made._asdict().items()}
+    before = {name: array.copy() for name, array in arrays(made).items()}
     play(made, 3, [False, False])
-    changed = [name for name, array in made._asdict().items() if not np.array_equal(array, before[name])]
+    changed = [name for name, array in arrays(made).items() if not np.array_equal(array, before[name])]
     assert changed == ["rounds", "trained"]
+    for name, array in made.before._asdict().items():
+        np.testing.assert_array_equal(array, before[name], err_msg=name)
 
 
 def test_more_of_a_class_teaches_it_more():
@@ -180,8 +187,9 @@ def test_a_world_does_not_hear_of_the_others(seed):
         selected, normals = rng.random((5, 4)) < 0.5, rng.standard_normal((5, 3 + 8))
         play(many, cut, selected, phi, normals, numbers)
         play(one, cut[3:4], selected[3:4], phi[3:4], normals[3:4], numbers)
-    for name, array in one._asdict().items():
-        np.testing.assert_array_equal(array[0], getattr(many, name)[3], err_msg=name)
+        for ours, theirs in ((arrays(one), arrays(many)), (one.before._asdict(), many.before._asdict())):
+            for name, array in ours.items():
+                np.testing.assert_array_equal(array[0], theirs[name][3], err_msg=name)
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -118,7 +118,7 @@ def test_a_world_charges_what_its_learner_handed_over(framework: str) -> None:
     for selected, cut, choice, cluster in SCHEDULE:
         for phi in (choice, 1 / 8):
             (learner,) = world._learner.learners
-            held, ratio = world.state.client_cut_layer[0], allowed(learner, phi)
+            held, ratio = world.state.client_cut_layer[0].copy(), allowed(learner, phi)
             one = decision(selected, cut, ratio, cluster)
             played = world.play(
                 Decision(cut, np.arange(CLIENTS), np.full(CLIENTS, 1e-7), one.selected, ratio, one.cluster).batch()

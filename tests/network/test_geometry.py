@@ -25,6 +25,12 @@ def assert_uniform(position_m: np.ndarray, cell: Cell) -> None:
     assert stats.kstest((angle / np.pi + 1) / 2, "uniform").pvalue > 0.01
 
 
+def placed(count: int, seed: int) -> np.ndarray:
+    """So many positions, [1, count, 2]."""
+    chances = np.random.default_rng(seed).random((count, 2))
+    return np.array([[place(CELL.min_distance_m, CELL.radius_m, *own) for own in chances]])
+
+
 def bounce(position: np.ndarray, direction: np.ndarray, way: float, cell: Cell) -> np.ndarray:
     """Follows one walker from border to border, mirroring the direction at each."""
     while True:
@@ -43,12 +49,18 @@ def bounce(position: np.ndarray, direction: np.ndarray, way: float, cell: Cell) 
 
 
 def test_placement_is_uniform_over_the_ring() -> None:
-    position_m = place([np.random.default_rng(1), np.random.default_rng(2)], *RING, 2000)
-    assert position_m.shape == (2, 2000, 2)
+    position_m = placed(4000, 1)
     distance_m = np.linalg.norm(position_m, axis=-1)
     assert distance_m.min() >= 40.0 - 1e-9
     assert distance_m.max() <= 100.0 + 1e-9
     assert_uniform(position_m, CELL)
+
+
+def test_places_of_the_first_and_last_chances_are_the_borders() -> None:
+    for chance, distance_m in ((2.0**-33, 40.0), (1 - 2.0**-33, 100.0)):
+        for direction, angle in ((0.5, 0.0), (0.75, np.pi / 2), (0.25, -np.pi / 2), (2.0**-33, -np.pi)):
+            expected = distance_m * np.array([np.cos(angle), np.sin(angle)])
+            np.testing.assert_allclose(place(40.0, 100.0, chance, direction), expected, atol=1e-6)
 
 
 @settings(max_examples=200, deadline=None)
@@ -77,9 +89,7 @@ def test_walk_along_the_outer_border_stays_on_it() -> None:
 
 
 def test_walk_keeps_the_ring_and_its_uniform_distribution() -> None:
-    rng = np.random.default_rng(3)
-    start_m = place([rng], *RING, 4000)
-    heading_rad = 2 * np.pi * rng.random((1, 4000))
+    start_m, heading_rad = placed(4000, 2), 2 * np.pi * np.random.default_rng(3).random((1, 4000))
     for way_m in (30.0, 777.0, 1e5):
         position_m = walk(start_m, heading_rad, np.array([way_m]), *RING)
         share = area_share(position_m, CELL)
@@ -89,8 +99,7 @@ def test_walk_keeps_the_ring_and_its_uniform_distribution() -> None:
 
 
 def test_small_steps_have_the_length_that_was_walked() -> None:
-    rng = np.random.default_rng(4)
-    start_m, heading_rad = place([rng], *RING, 500), 2 * np.pi * rng.random((1, 500))
+    start_m, heading_rad = placed(500, 5), 2 * np.pi * np.random.default_rng(4).random((1, 500))
     before, after = (walk(start_m, heading_rad, np.array([way_m]), *RING) for way_m in (333.0, 333.1))
     steps_m = ground_distance_m(after - before)[0]
     assert steps_m.max() <= 0.1 + 1e-9

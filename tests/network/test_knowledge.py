@@ -4,9 +4,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from played_cells import Cells
 from scipy import stats
 
-from splitgym.network import Network
 from splitgym.scenario import Clients, Knowledge, Radio, Scenario
 
 ROUNDS = 7
@@ -14,14 +14,12 @@ ROUNDS = 7
 
 def history(scenario: Scenario, worlds: int = 2) -> list[dict[str, np.ndarray]]:
     """Truth and belief of each round."""
-    network = Network(scenario, worlds)
-    rngs = [np.random.default_rng(seed) for seed in range(worlds)]
-    network.reset(rngs)
-    names = ("channel_gain", "client_hz", "available")
+    cells = Cells(scenario, worlds)
+    names = [prefix + name for prefix in ("", "believed_") for name in ("channel_gain", "client_hz", "available")]
     seen = []
     for _ in range(ROUNDS):
-        seen.append({prefix + name: getattr(network, prefix + name) for prefix in ("", "believed_") for name in names})
-        network.advance(rngs, np.ones(worlds))
+        seen.append(dict(zip(names, cells.now(*names), strict=True)))
+        cells.advance()
     return seen
 
 
@@ -71,3 +69,22 @@ def test_availability_is_known_from_the_round_before() -> None:
     for before, after in pairwise(seen):
         np.testing.assert_array_equal(after["believed_available"], before["available"])
     assert any(not each["available"].all() for each in seen)
+
+
+def test_a_new_episode_knows_nothing_of_the_one_before() -> None:
+    knowledge = Knowledge(channel_delay_rounds=2, compute_delay_rounds=3)
+    cells = Cells(fluctuating(knowledge, dropout_probability=0.5), worlds=2)
+    for _ in range(4):
+        cells.advance()
+    cells.reset([1])
+    for _ in range(3):
+        gain, speed, known_gain, known_speed, known = cells.now(
+            "channel_gain", "client_hz", "believed_channel_gain", "believed_client_hz", "believed_available"
+        )
+        if cells.keyed.streams.round[1] == 0:
+            first_gain, first_speed = gain[1], speed[1]
+            assert known[1].all()
+        np.testing.assert_array_equal(known_gain[1], first_gain)
+        np.testing.assert_array_equal(known_speed[1], first_speed)
+        assert not np.array_equal(known_gain[0], gain[0])
+        cells.advance()

@@ -1,70 +1,108 @@
-"""Drawing for many worlds, and taking worlds out and putting them back."""
-
-from dataclasses import dataclass
+"""What worlds draw: nothing twice, nothing in common, and only in the worlds that are meant."""
 
 import numpy as np
 import pytest
+from played_cells import Cells
 from scipy import stats
 
-from splitgym.network.worlds import gauss_markov, put
-from splitgym.random import NormalBuffer, child_of, standard_normal, uniform
+from splitgym.scenario import Cell, Clients, Family, Knowledge, Radio, Scenario
+
+WORLDS = 2000
+FAMILY = Family(clients=(2, 6), compute_factor=(0.5, 2.0), radius_m=(50.0, 90.0), subchannel_hz=(1e5, 1e6))
+VARIED = Scenario(
+    cell=Cell(speed_m_per_s=1.5, path_loss="constant", constant_loss_db=10.0),
+    radio=Radio(subchannels=2, fading_correlation=0.0, antenna_gain=10.0),
+    clients=Clients(
+        count=6,
+        compute_min_hz=1e7,
+        compute_max_hz=1e9,
+        load_max=0.5,
+        load_correlation=0.0,
+        dropout_probability=0.4,
+        return_probability=0.6,
+    ),
+    knowledge=Knowledge(channel_error_db=2.0),
+    family=FAMILY,
+)
+"""Gains are those of the fading alone, and nothing that is drawn in a round depends on the round before."""
+FIRST = 2
+"""Clients that are always there."""
 
 
-@dataclass(frozen=True)
-class Inner:
-    values: np.ndarray
+def drawn_in_a_round(cells: Cells) -> dict[str, np.ndarray]:
+    """Numbers of all worlds that should be independent, [N, ...]."""
+    network = cells.network
+    error = np.log(network.believed_channel_gain / network.channel_gain)
+    found = {"fading": network.channel_gain[:, :FIRST], "error": error[:, :FIRST]}
+    return found | ({"available": network.available[:, :FIRST]} if cells.keyed.streams.round.all() else {})
 
 
-@dataclass(frozen=True)
-class Outer:
-    inner: Inner
-    numbers: np.ndarray
+def drawn_at_first(cells: Cells) -> dict[str, np.ndarray]:
+    network = cells.network
+    position_m, radius_m = network.position_m[:, :FIRST], network.radius_m
+    distance_m, inner_m = np.linalg.norm(position_m, axis=-1), VARIED.cell.min_distance_m
+    return {
+        "radius": radius_m,
+        "width": network.subchannel_hz[:, 0],
+        "clients": network.present.sum(1),
+        "place": (distance_m**2 - inner_m**2) / (radius_m[:, None] ** 2 - inner_m**2),
+        "direction": position_m[..., 0] / distance_m,
+        "side": position_m[..., 1] / distance_m,
+        # A factor in common is no correlation of the ratio.
+        "speeds": network.client_hz[:, 0] / network.client_hz[:, 1],
+    } | drawn_in_a_round(cells)
 
 
-def test_each_world_draws_from_its_own_generator() -> None:
-    rngs = [np.random.default_rng(seed) for seed in (4, 5)]
-    normal, flat = standard_normal(rngs, (3, 2)), uniform(rngs, (4,))
-    for i, seed in enumerate((4, 5)):
-        rng = np.random.default_rng(seed)
-        np.testing.assert_array_equal(normal[i], rng.standard_normal((3, 2)))
-        np.testing.assert_array_equal(flat[i], rng.random(4))
+def test_nothing_that_is_drawn_tells_of_anything_else() -> None:
+    """Neither in the same round, nor in the next ones, nor in the next episode."""
+    cells = Cells(VARIED, WORLDS)
+    columns = {}
+    for episode in range(2):
+        for number in range(3):
+            found = drawn_in_a_round(cells) if number else drawn_at_first(cells)
+            for name, numbers in found.items():
+                for k, column in enumerate(numbers.reshape(WORLDS, -1).T):
+                    columns[episode, number, name, k] = stats.rankdata(column)
+            cells.advance(1.0)
+        cells.reset()
+    correlation = np.abs(np.corrcoef(list(columns.values())))
+    np.fill_diagonal(correlation, 0.0)
+    names, worst = list(columns), np.unravel_index(correlation.argmax(), correlation.shape)
+    assert correlation.max() < 4.6 / np.sqrt(WORLDS), [names[i] for i in worst]
+    # Neighbouring worlds do not hear of each other either.
+    for name, column in columns.items():
+        assert abs(np.corrcoef(column[:-1], column[1:])[0, 1]) < 4.6 / np.sqrt(WORLDS), name
 
 
-def test_gauss_markov_mixes_old_and_new() -> None:
-    previous, correlation = np.full((1, 2), 2.0), np.array([[0.6, 1.0]])
-    after = gauss_markov([np.random.default_rng(0)], previous, correlation)
-    new = np.random.default_rng(0).standard_normal(2)
-    np.testing.assert_allclose(after, [[0.6 * 2 + 0.8 * new[0], 2.0]], rtol=1e-15)
+@pytest.mark.parametrize(
+    ("section", "changes", "names"),
+    [
+        ("clients", {"load_max": 0.0}, ("position_m", "channel_gain", "available", "radius_m")),
+        ("clients", {"dropout_probability": 0.0}, ("position_m", "channel_gain", "client_hz", "line_of_sight")),
+        ("radio", {"fading": "none"}, ("position_m", "client_hz", "available", "line_of_sight")),
+        ("cell", {"speed_m_per_s": 0.0}, ("client_hz", "available", "line_of_sight", "subchannel_hz")),
+        ("knowledge", {"channel_error_db": 0.0}, ("position_m", "channel_gain", "client_hz", "available")),
+    ],
+)
+def test_what_a_scenario_leaves_out_changes_nothing_else(section: str, changes: dict, names: tuple[str, ...]) -> None:
+    changed = VARIED.model_copy(update={section: getattr(VARIED, section).model_copy(update=changes)})
+    assert changed != VARIED
+    one, other = Cells(VARIED, 5), Cells(changed, 5)
+    for _ in range(3):
+        for name, ours, theirs in zip(names, one.now(*names), other.now(*names), strict=True):
+            np.testing.assert_array_equal(ours, theirs, err_msg=name)
+        one.advance(3.0), other.advance(3.0)
 
 
-def test_put_replaces_the_given_worlds_only() -> None:
-    state = Outer(Inner(np.arange(6.0).reshape(3, 2)), np.arange(3))
-    put(state, np.array([0, 2]), Outer(Inner(np.array([[0.0, -1.0], [-4.0, -5.0]])), np.array([10, 12])))
-    np.testing.assert_array_equal(state.inner.values, [[0, -1], [2, 3], [-4, -5]])
-    np.testing.assert_array_equal(state.numbers, [10, 1, 12])
-
-
-@pytest.mark.parametrize("numbers", [7, 2000])
-def test_a_stock_hands_out_the_stream_of_each_world(numbers: int) -> None:
-    """Also to a world that follows another generator while others are in the middle of what was drawn ahead."""
-    stock, parents = NormalBuffer(2, numbers), [np.random.default_rng(seed) for seed in (4, 5)]
-    for world, parent in enumerate(parents):
-        stock.follow(world, parent)
-    streams = [child_of(np.random.default_rng(seed)) for seed in (4, 5)]
-    for number in range(400 if numbers == 7 else 5):
-        stock.follow(0, parents[0])
-        if number == 2:
-            stock.follow(1, np.random.default_rng(6))
-            streams[1] = child_of(np.random.default_rng(6))
-        row = stock.next()
-        drawn = np.concatenate([row.take((3, 2)).reshape(2, 6), row.take((numbers - 6,))], axis=1)
-        for world, stream in enumerate(streams):
-            np.testing.assert_array_equal(drawn[world], stream.standard_normal(numbers))
-
-
-def test_uniform_numbers_of_a_stock_are_uniform() -> None:
-    stock = NormalBuffer(1, 5000)
-    stock.follow(0, np.random.default_rng(0))
-    drawn = uniform(stock.next(), (5000,))
-    assert drawn.shape == (1, 5000)
-    assert stats.kstest(drawn[0], "uniform").pvalue > 0.01
+def test_episodes_of_a_world_do_not_depend_on_when_others_begin() -> None:
+    names = ("position_m", "channel_gain", "client_hz", "believed_channel_gain", "available")
+    together, apart = Cells(VARIED, 3), Cells(VARIED, 3)
+    together.reset()
+    for world in (2, 0, 1):
+        apart.reset([world])
+    for ours, theirs in zip(together.now(*names), apart.now(*names), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    # In any order.
+    together.reset([0, 2]), apart.reset([2, 0])
+    for ours, theirs in zip(together.now(*names), apart.now(*names), strict=True):
+        np.testing.assert_array_equal(ours, theirs)

@@ -15,6 +15,7 @@ from splitgym.envs.actions.components import Component, Continuous, Discrete, Sa
 from splitgym.envs.actions.components.phi import levels_of
 from splitgym.frameworks import Framework
 from splitgym.inputs import InputError
+from splitgym.kernels import NO_REFCOUNT, kernel
 from splitgym.scenario import Scenario
 from splitgym.types import Decision, RoundState, SystemParameters
 from splitgym.types.legal import check_allowed_ratio, check_decision, shown
@@ -115,7 +116,7 @@ class ActionCodec(ABC):
         low, high, kinds = self._bounds
         shape = self.space.shape if worlds is None else (worlds, *(self.space.shape or ()))
         # Compared before it is converted: conversion could round or wrap a value into the space.
-        if array.shape == shape and array.dtype.kind in kinds and ((array >= low) & (array <= high)).all():
+        if array.shape == shape and array.dtype.kind in kinds and _is_between(array, low, high):
             return array.astype(self.space.dtype)
         of_each = "" if worlds is None else f" for each of {worlds} environments"
         text = f"action = {action!r} is not in the action space, allowed: {self.space}{of_each}"
@@ -184,3 +185,20 @@ class Masked(Protocol):
             available: [N, C] which clients are, as the scheduler believes.
         """
         ...
+
+
+def _is_between(array: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> bool:
+    """Whether all numbers are finite and within bounds for the last axis."""
+    # One pass over actions of the space's own type; others are rare.
+    if array.dtype == low.dtype and array.flags.c_contiguous:
+        return bool(_are_between(array.reshape(-1, len(low)), low, high))
+    return bool(((array >= low) & (array <= high)).all())
+
+
+@kernel(NO_REFCOUNT)
+def _are_between(rows: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> bool:
+    for n in range(rows.shape[0]):
+        for k in range(rows.shape[1]):
+            if not (rows[n, k] >= low[k] and rows[n, k] <= high[k]):
+                return False
+    return True

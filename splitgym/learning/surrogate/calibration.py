@@ -15,6 +15,7 @@ from splitgym.files import read_toml
 from splitgym.inputs import reading
 from splitgym.learning.surrogate.calibration_file import CalibrationFile, Purpose, key
 from splitgym.learning.surrogate.parameters import Parameters
+from splitgym.models import NetworkCosts
 from splitgym.scenario import Scenario, ScenarioError, load, presets
 from splitgym.scenario.errors import in_one_line
 
@@ -34,6 +35,8 @@ class Calibration:
     dirichlet_alpha: tuple[float, float]
     cut_layers: int
     """Cut layers of the network, L - 1."""
+    network_costs: NetworkCosts | None
+    """What each unit of the network costs; None: the file does not say it."""
     train_samples: Ints
     """[K] training samples of each class."""
     test_samples: Ints
@@ -56,6 +59,7 @@ class Calibration:
             clients=valid.clients,
             dirichlet_alpha=valid.dirichlet_alpha,
             cut_layers=valid.cut_layers,
+            network_costs=None if valid.network is None else valid.network.costs(),
             train_samples=np.array(valid.train_samples),
             test_samples=np.array(valid.test_samples),
             parameters=valid.parameters.parameters(),

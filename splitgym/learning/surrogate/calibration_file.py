@@ -1,5 +1,6 @@
 """What a calibration file may hold: lengths and ranges within which the dynamics stay finite."""
 
+from dataclasses import fields
 from typing import Annotated, Any
 
 import numpy as np
@@ -7,6 +8,7 @@ from pydantic import Field, model_validator
 
 from splitgym import data
 from splitgym.learning.surrogate.parameters import Parameters
+from splitgym.models import NetworkCosts, Profile
 from splitgym.scenario import Scenario, Section, Task, Training
 from splitgym.scenario.quantities import Factor, Fraction, NodeCount, Units
 
@@ -21,6 +23,8 @@ Logits = Annotated[float, Field(ge=0.0, le=1000.0)]
 Positive = Annotated[float, Field(ge=1e-9, le=1e6)]
 Counts = Annotated[tuple[Annotated[int, Field(ge=0, le=1_000_000_000)], ...], Field(min_length=2, max_length=100_000)]
 """Samples of each class."""
+Costs = Annotated[tuple[Annotated[int, Field(ge=0, le=2**53)], ...], Field(min_length=2, max_length=1000)]
+"""FLOPs or bits of each unit: whole numbers that a float keeps."""
 
 
 class Numbers(Section):
@@ -56,6 +60,26 @@ class Numbers(Section):
         """For the dynamics."""
         values: dict[str, Any] = {name: np.array(value) if isinstance(value, tuple) else value for name, value in self}
         return Parameters(**values)
+
+
+class Network(Section):
+    """What each unit of the network costs for one sample, as `splitgym.models.measure` counts it."""
+
+    forward_flops: Costs
+    backward_flops: Costs
+    activation_bits: Costs
+    model_bits: Costs
+    has_batch_norm: bool
+
+    @classmethod
+    def of(cls, costs: NetworkCosts) -> "Network":
+        """For a file."""
+        arrays = {f.name: tuple(getattr(costs.profile, f.name).astype(int).tolist()) for f in fields(Profile)}
+        return cls(**arrays, has_batch_norm=costs.has_batch_norm)
+
+    def costs(self) -> NetworkCosts:
+        """For the simulator."""
+        return NetworkCosts(Profile(**{f.name: getattr(self, f.name) for f in fields(Profile)}), self.has_batch_norm)
 
 
 class Purpose(Section):
@@ -96,6 +120,8 @@ class CalibrationFile(Purpose):
     dirichlet_alpha: tuple[Factor, Factor]
     cut_layers: Annotated[Units, Field(ge=1)]
     """Cut layers of the network, L - 1."""
+    network: Network | None = None
+    """Absent: the network is built and measured."""
     train_samples: Counts
     """[K] of each class."""
     test_samples: Counts
@@ -114,6 +140,10 @@ class CalibrationFile(Purpose):
         ):
             if len(values) != classes:
                 raise ValueError(f"{name} has {len(values)} values, allowed: {classes}, as many as train_samples")
+        units = self.cut_layers + 1
+        for name, costs in self.network or ():
+            if name != "has_batch_norm" and len(costs) != units:
+                raise ValueError(f"network.{name} has {len(costs)} values, allowed: {units}, one more than cut_layers")
         for name in ("clients", "dirichlet_alpha"):
             low, high = getattr(self, name)
             if low > high:

@@ -32,6 +32,7 @@ class Surrogate:
 
     Attributes:
         calibration: The numbers of the dynamics, where they come from and how far they err.
+        network_costs: What the calibration says of the network's costs; None: nothing.
         data_share: [N, C] share of all training samples; 0 for clients that are absent from an episode.
         class_share: [N, C, K] share of each class in a client's samples; 0 for absent clients.
         outcome: What the last round taught, with a leading axis N; later rounds write into its arrays.
@@ -43,6 +44,7 @@ class Surrogate:
 
     def __init__(self, scenario: Scenario, framework: Framework, worlds: int) -> None:
         self.calibration = calibration_for(scenario, framework.learns_as or framework.name)
+        self.network_costs = self.calibration.network_costs
         self._task, self._batch_size = scenario.task, scenario.training.batch_size
         train, test, clients = self.calibration.train_samples, self.calibration.test_samples, scenario.clients.count
         self._evaluation_samples = min(scenario.task.evaluation_samples or int(test.sum()), int(test.sum()))

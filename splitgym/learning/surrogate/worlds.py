@@ -140,10 +140,9 @@ def settle(worlds: Worlds, n: int, class_counts: Ints, clients: int, exponent: f
             size += class_counts[c, k] if c < clients else 0
         alike = 0.0
         for k in range(classes):
-            if size > 0:
-                share = class_counts[c, k] / size
-                worlds.class_share[n, c, k] = share
-                alike += share * share
+            share = class_counts[c, k] / size if size > 0 else 0.0
+            worlds.class_share[n, c, k] = share
+            alike += share * share
             worlds.own_skill[n, c, k] = worlds.label_bias[n, c, k] = 0.0
         worlds.data_share[n, c] = size / samples
         if size > 0:
