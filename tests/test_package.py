@@ -72,6 +72,10 @@ for preset in splitgym.scenario.presets():
     env = gym.make("SplitLearning-v0", scenario=preset, learner="surrogate")
     env.reset(seed=0)
     env.step(env.action_space.sample())
+envs = gym.make_vec("SplitLearning-v0", 2, "vector_entry_point", learner="surrogate", action="schedule")
+envs.reset(seed=0)
+envs.step(envs.action_space.sample())
+splitgym.schedulers.make("greedy", env).decide(env.unwrapped.state)
 heavy = ("torch", "sympy", "sklearn", "scipy.optimize", "pandas", "stable_baselines3", "matplotlib", "PIL", "tyro")
 print(json.dumps([m for m in heavy if m in sys.modules]))
 """

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from experiments.calibrate.logs import Log
 from splitgym.arrays import Floats
 from splitgym.frameworks import aggregated_rows
+from splitgym.learning.surrogate.accuracy_model import fill_recall
 from splitgym.learning.surrogate.dynamics import Evaluation, play_rounds
 from splitgym.learning.surrogate.parameters import Parameters
 from splitgym.learning.surrogate.worlds import Scratch, Worlds, settle
@@ -84,7 +85,7 @@ class Replay:
             parameters = parameters.without_chance()
         at_cuts, normals = parameters.at_cuts(self._cut_layers), np.zeros((runs, self.classes + 2 * clients))
         evaluation = Evaluation(self.test_share, self.test_samples, self._every)
-        room = Scratch.empty(clients, self.classes)
+        room, recall = Scratch.empty(clients, self.classes), np.zeros((runs, clients, self.classes))
         for number in range(self.rounds):
             if rng is not None:
                 normals = rng.standard_normal(normals.shape)
@@ -101,8 +102,9 @@ class Replay:
             played.client_loss[:, number] = worlds.client_loss
             place = (number + 1) // self._every - 1
             if worlds.evaluated[0]:
-                played.recall[:, place] = worlds.recall
-                expected = np.einsum("nck,k->nc", worlds.recall, self.test_share)
+                fill_recall(worlds, at_cuts, recall, room)
+                played.recall[:, place] = recall
+                expected = np.einsum("nck,k->nc", recall, self.test_share)
                 played.client_accuracy[:, place] = expected if rng is None else worlds.client_accuracy
         return played
 

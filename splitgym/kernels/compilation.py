@@ -6,7 +6,7 @@ from typing import Any
 from numba.core import config
 
 from splitgym.kernels.cache import KernelCache
-from splitgym.kernels.inner import Kernel
+from splitgym.kernels.inner import APART, Kernel
 from splitgym.kernels.sources import is_of_package
 
 COMPILED: dict[str, Any] = {"nopython": True, "boundscheck": None, "nogil": True, "error_model": "numpy"}
@@ -15,6 +15,9 @@ NO_REFCOUNT: dict[str, Any] = {**COMPILED, "_nrt": False}
 tuple is counted. What is compiled so, and what it calls, cannot make an array."""
 INLINED: dict[str, Any] = {**NO_REFCOUNT, "forceinline": True}
 """Likewise, and written out where it is called: tuples of arrays as arguments cost as much as a short function."""
+INLINED_APART: dict[str, Any] = {**INLINED, APART: True}
+"""Likewise, for loops over several arrays that other kernels call. The caller gives no array twice, nor two that share
+memory, if one of them is written to: the compiler relies on it, and takes several numbers at once without a check."""
 
 
 def kernel(options: dict[str, Any], **more: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -23,7 +26,7 @@ def kernel(options: dict[str, Any], **more: Any) -> Callable[[Callable[..., Any]
     Code of functions outside of the package is not kept: what they depend on is not known.
 
     Args:
-        options: `COMPILED`, `NO_REFCOUNT` or `INLINED`.
+        options: `COMPILED`, `NO_REFCOUNT`, `INLINED` or `INLINED_APART`.
         **more: Further options of `numba.njit`.
     """
 

@@ -16,14 +16,18 @@ from numba.core.typed_passes import AnnotateTypes
 from numba.core.types import unliteral
 
 ONLY_INSIDE = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+APART = "arrays_apart"
+"""Option of a kernel: none of its arrays shares memory with one that it writes to."""
 
 
 class Kernel(CPUDispatcher):
     """A compiled function: as a whole for Python, as an `Inner` for other kernels."""
 
     def __init__(self, py_func: Callable[..., Any], locals: Any = None, targetoptions: Any = None) -> None:
-        super().__init__(py_func, {}, targetoptions)
-        self._inner = Inner(py_func, {}, {**targetoptions, **ONLY_INSIDE}, pipeline_class=_InnerCompiler)
+        numba_options = {name: value for name, value in targetoptions.items() if name != APART}
+        super().__init__(py_func, {}, numba_options)
+        compiler = _ApartCompiler if targetoptions.get(APART) else _InnerCompiler
+        self._inner = Inner(py_func, {}, {**numba_options, **ONLY_INSIDE}, pipeline_class=compiler)
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
         """How another kernel calls it; not again for each number that stands in a call."""
@@ -80,3 +84,11 @@ class _InnerCompiler(CompilerBase):
         passes.add_pass_after(_IntoInnerLibrary, AnnotateTypes)
         passes.finalize()
         return [passes]
+
+
+class _ApartCompiler(_InnerCompiler):
+    """For kernels whose arrays lie apart, which it tells LLVM: their loops become vectors without a check."""
+
+    def define_pipelines(self) -> list[PassManager]:
+        self.state.flags.noalias = True
+        return super().define_pipelines()

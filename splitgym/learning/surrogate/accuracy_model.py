@@ -3,9 +3,9 @@
 import numpy as np
 
 from splitgym.arrays import Floats
-from splitgym.kernels import INLINED, kernel
+from splitgym.kernels import INLINED, INLINED_APART, NO_REFCOUNT, kernel
 from splitgym.learning.surrogate.parameters import Parameters
-from splitgym.learning.surrogate.probabilities import answer
+from splitgym.learning.surrogate.probabilities import odds
 from splitgym.learning.surrogate.worlds import Scratch, Worlds
 
 
@@ -30,48 +30,115 @@ def measure(
         evaluation_samples: Accuracy is a multiple of 1 / so many.
         room: Workspace.
     """
-    clients, classes = room.weight.shape
-    recall = worlds.recall[n]
-    _decide(worlds, n, p, recall, room.weight)
-    answer(recall, room.weight, room.others)
-    worlds.accuracy[n] = worlds.balanced_accuracy[n] = 0.0
-    worlds.worst_accuracy[n] = 1.0
-    for c in range(clients):
-        if worlds.data_share[n, c] == 0.0:
-            continue
-        expected = balanced = 0.0
-        for k in range(classes):
-            recall[c, k] *= p.ceiling
-            expected += test_share[k] * recall[c, k]
-            balanced += recall[c, k] / classes
+    _recognise(worlds, n, p, room)
+    _expect(test_share, room)
+    data_share, of_clients = worlds.data_share[n], worlds.client_accuracy[n]
+    accuracy, balanced, worst = 0.0, 0.0, 1.0
+    for c in range(len(data_share)):
+        expected, mean = room.expected[c], room.balanced[c] / len(test_share)
         spread = np.sqrt(max(expected * (1.0 - expected), 0.0) / evaluation_samples)
         measured = min(max(expected + spread * normals[c], 0.0), 1.0)
         measured = np.rint(evaluation_samples * measured) / evaluation_samples
-        worlds.client_accuracy[n, c] = measured
-        worlds.accuracy[n] += worlds.data_share[n, c] * measured
-        worlds.worst_accuracy[n] = min(worlds.worst_accuracy[n], measured)
-        worlds.balanced_accuracy[n] += worlds.data_share[n, c] * min(max(balanced + measured - expected, 0.0), 1.0)
+        of_clients[c] = measured if data_share[c] > 0.0 else of_clients[c]
+        accuracy += data_share[c] * measured
+        worst = min(worst, measured if data_share[c] > 0.0 else 1.0)
+        balanced += data_share[c] * min(max(mean + measured - expected, 0.0), 1.0)
+    worlds.accuracy[n], worlds.worst_accuracy[n], worlds.balanced_accuracy[n] = accuracy, worst, balanced
+
+
+@kernel(NO_REFCOUNT, fastmath=True)
+def fill_recall(worlds: Worlds, p: Parameters, recall: Floats, room: Scratch) -> None:
+    """Probability that a client's network classifies a test sample of a class correctly.
+
+    Args:
+        worlds: After a round.
+        p: Of the dynamics, by cut layer.
+        recall: [N, C, K] to be filled.
+        room: Workspace.
+    """
+    for n in range(len(recall)):
+        _recognise(worlds, n, p, room)
+        for c in range(recall.shape[1]):
+            for k in range(recall.shape[2]):
+                recall[n, c, k] = room.right[k, c]
 
 
 @kernel(INLINED, fastmath=True)
-def _decide(worlds: Worlds, n: int, p: Parameters, right: Floats, weight: Floats) -> None:
-    """Fills in logits and label biases of decisions, [C, K], which are sharper than those that losses are made of."""
-    clients, classes = right.shape
-    variance, even = p.class_effect**2 + p.class_noise**2, np.log(classes - 1.0)
-    for c in range(clients):
-        in_client = p.client_share[worlds.client_cut_layer[n, c]]
-        behind = worlds.behind[n, c]
-        known = 0.0
-        for k in range(classes):
-            skill = in_client * (worlds.own_skill[n, c, k] - behind) + (1.0 - in_client) * worlds.skill[n, k]
-            right[c, k] = max(skill, 0.0)
-            known += right[c, k] / classes
-        sharpness = p.sharpness / np.sqrt(p.softness + known)
+def _recognise(worlds: Worlds, n: int, p: Parameters, room: Scratch) -> None:
+    """Fills in how likely networks classify a test sample of each class correctly, `right`.
+
+    Decisions are sharper than the probabilities that losses are made of.
+    """
+    in_client, held = room.in_client, worlds.client_cut_layer[n]
+    for c in range(len(held)):
+        in_client[c] = p.client_share[held[c]]
+    _know(worlds.skill[n], worlds.own_skill[n], worlds.behind[n], room)
+    _set_sharpness(len(p.class_ease), p, room)
+    _decide(worlds.class_effect[n], worlds.class_noise[n], worlds.label_bias[n], p.class_ease, room)
+    _answer(p.ceiling, room)
+
+
+@kernel(INLINED_APART, fastmath=True)
+def _know(skill: Floats, own_skill: Floats, behind: Floats, room: Scratch) -> None:
+    """Fills in skills of the whole networks, `right`, and their sum over the classes, `known`."""
+    known, in_client = room.known, room.in_client
+    for c in range(len(known)):
+        known[c] = 0.0
+    for k in range(len(skill)):
+        own, right, in_server = own_skill[k], room.right[k], skill[k]
+        for c in range(len(known)):
+            right[c] = max(in_client[c] * (own[c] - behind[c]) + (1.0 - in_client[c]) * in_server, 0.0)
+            known[c] += right[c]
+
+
+@kernel(INLINED_APART, fastmath=True)
+def _set_sharpness(classes: int, p: Parameters, room: Scratch) -> None:
+    """Fills in `sharpness`, how far chance shakes logits, `shaken`, and how much `further` they lie from even odds."""
+    variance = p.class_effect**2 + p.class_noise**2
+    for c in range(len(room.known)):
+        known = room.known[c] / classes
+        room.sharpness[c] = p.sharpness / np.sqrt(p.softness + known)
         # Noise moves neither what is not learnt yet nor what is known well.
         shaken = 4.0 * known / (1.0 + known) ** 2
-        # Logits lie further from even odds, so that the mean over the noise stays (MacKay 1992, moderated outputs).
-        further = np.sqrt(1.0 + np.pi / 8.0 * shaken * shaken * variance)
-        for k in range(classes):
-            chance = shaken * (worlds.class_effect[n, k] + worlds.class_noise[n, k])
-            right[c, k] = even + further * (sharpness * p.class_ease[k] * right[c, k] - even) + chance
-            weight[c, k] = sharpness * worlds.label_bias[n, c, k]
+        # So that the mean over the noise stays (MacKay 1992, moderated outputs).
+        room.further[c] = np.sqrt(1.0 + np.pi / 8.0 * shaken * shaken * variance)
+        room.shaken[c] = shaken
+
+
+@kernel(INLINED_APART, fastmath=True)
+def _decide(effect: Floats, noise: Floats, label_bias: Floats, ease: Floats, room: Scratch) -> None:
+    """Makes of skills, `right`, the odds of decisions; fills in `weight` and its sum over the classes, `total`."""
+    sharpness, shaken, further, total = room.sharpness, room.shaken, room.further, room.total
+    even = np.log(len(ease) - 1.0)
+    for c in range(len(total)):
+        total[c] = 0.0
+    for k in range(len(ease)):
+        bias, right, weight, chance, easy = label_bias[k], room.right[k], room.weight[k], effect[k] + noise[k], ease[k]
+        for c in range(len(total)):
+            right[c] = odds(even + further[c] * (sharpness[c] * easy * right[c] - even) + shaken[c] * chance)
+            weight[c] = odds(sharpness[c] * bias[c])
+            total[c] += weight[c]
+
+
+@kernel(INLINED_APART, fastmath=True)
+def _answer(ceiling: float, room: Scratch) -> None:
+    """Makes of odds, `right`, the probabilities of right answers."""
+    total = room.total
+    for k in range(len(room.right)):
+        right, weight = room.right[k], room.weight[k]
+        for c in range(len(total)):
+            own = weight[c] * right[c]
+            right[c] = ceiling * own / (own + (total[c] - weight[c]))
+
+
+@kernel(INLINED_APART, fastmath=True)
+def _expect(test_share: Floats, room: Scratch) -> None:
+    """Fills in the `expected` accuracies, and the sums over the classes, `balanced`."""
+    expected, balanced = room.expected, room.balanced
+    for c in range(len(expected)):
+        expected[c] = balanced[c] = 0.0
+    for k in range(len(test_share)):
+        right, tested = room.right[k], test_share[k]
+        for c in range(len(expected)):
+            expected[c] += tested * right[c]
+            balanced[c] += right[c]

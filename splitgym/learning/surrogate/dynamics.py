@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.kernels import NO_REFCOUNT, kernel
+from splitgym.kernels import INLINED_APART, NO_REFCOUNT, kernel
 from splitgym.learning.surrogate.accuracy_model import measure
 from splitgym.learning.surrogate.cuts import move_cut
 from splitgym.learning.surrogate.parameters import Parameters
@@ -52,25 +52,38 @@ def play_rounds(
         evaluation: Of the task.
         room: Workspace.
     """
-    part, test_share = room.part, evaluation.test_share
+    test_share = evaluation.test_share
     clients, classes = participants.shape[1], len(test_share)
     fresh = np.sqrt(1.0 - parameters.persistence**2) * parameters.class_noise
     for n in range(len(cut_layer)):
         remember(worlds, n)
         worlds.rounds[n] += 1
-        total = 0.0
-        for c in range(clients):
-            part[c] = worlds.data_share[n, c] if participants[n, c] else 0.0
-            total += part[c]
-        worlds.trained[n] = total > 0.0
+        of_world = normals[n]
+        worlds.trained[n] = _divide(participants[n], worlds.data_share[n], room.part)
         if worlds.trained[n]:
-            for c in range(clients):
-                part[c] /= total
-            move_cut(worlds, n, cut_layer[n], part, parameters)
-            train(worlds, n, part, aggregated[n], normals[n, classes + clients :], parameters, room)
-            for k in range(classes):
-                worlds.class_noise[n, k] = parameters.persistence * worlds.class_noise[n, k] + fresh * normals[n, k]
+            move_cut(worlds, n, cut_layer[n], parameters, room)
+            train(worlds, n, aggregated[n], of_world[classes + clients :], parameters, room)
+            _shake(worlds.class_noise[n], of_world, parameters.persistence, fresh)
         worlds.evaluated[n] = worlds.rounds[n] % evaluation.every == 0
         if worlds.evaluated[n]:
-            of_clients = normals[n, classes : classes + clients]
+            of_clients = of_world[classes : classes + clients]
             measure(worlds, n, of_clients, parameters, test_share, evaluation.samples, room)
+
+
+@kernel(INLINED_APART, fastmath=True)
+def _divide(participants: Bools, data_share: Floats, part: Floats) -> bool:
+    """Fills in the fraction of each participant in the data of all of them, 0 of others; are there any?"""
+    total = 0.0
+    for c in range(len(participants)):
+        part[c] = data_share[c] if participants[c] else 0.0
+        total += part[c]
+    for c in range(len(participants)):
+        part[c] /= total if total > 0.0 else 1.0
+    return total > 0.0
+
+
+@kernel(INLINED_APART, fastmath=True)
+def _shake(class_noise: Floats, normals: Floats, persistence: float, fresh: float) -> None:
+    """The noise of the classes, [K], in the next round; the first K normals are theirs."""
+    for k in range(len(class_noise)):
+        class_noise[k] = persistence * class_noise[k] + fresh * normals[k]

@@ -1,24 +1,16 @@
 """What a round teaches its participants, and which clients fall behind."""
 
 from splitgym.arrays import Floats
-from splitgym.kernels import INLINED, kernel
+from splitgym.kernels import INLINED, INLINED_APART, kernel
 from splitgym.kernels.functions import exp, ln, power
 from splitgym.learning.surrogate.parameters import Parameters
-from splitgym.learning.surrogate.probabilities import answer, limited
+from splitgym.learning.surrogate.probabilities import odds
 from splitgym.learning.surrogate.worlds import Scratch, Worlds
 
 
 @kernel(INLINED, fastmath=True)
-def train(
-    worlds: Worlds,
-    n: int,
-    part: Floats,
-    aggregated: float,
-    loss_normals: Floats,
-    p: Parameters,
-    room: Scratch,
-) -> None:
-    """Trains world n once.
+def train(worlds: Worlds, n: int, aggregated: float, loss_normals: Floats, p: Parameters, room: Scratch) -> None:
+    """Trains world n once, with the participants in `room.part`.
 
     A class's skill grows with the errors on its samples, in the server's units with those of all participants and in
     a client's units with its own. It grows the faster, the more the network knows already, and hardly where the
@@ -27,112 +19,167 @@ def train(
     Args:
         worlds: Changed in place.
         n: The world.
-        part: [C] fraction of each client in the data of the participants; 0: it is none.
         aggregated: Fraction of the rows whose last-layer gradients are averaged.
         loss_normals: [C] standard normals.
         p: Of the dynamics, by cut layer.
         room: Workspace.
     """
-    known = _look(worlds, n, part, p, room.right, room.weight)
-    answer(room.right, room.weight, room.others)
-    concentration, evenness, diversity = _mix(worlds, n, part, p)
+    cut, classes = worlds.cut_layer[n], worlds.skill.shape[1]
+    share, evenness, behind = worlds.share[n], worlds.evenness[n], worlds.behind[n]
+    skill, own_skill, label_bias = worlds.skill[n], worlds.own_skill[n], worlds.label_bias[n]
+    _look(skill, own_skill, behind, label_bias, p.client_share[cut], room)
+    _answer(share, room)
+    concentration, even, known = _mean(room.part, evenness, room.known)
     # One client alone has nothing to average.
     averaged = aggregated if concentration < 1.0 - 1e-9 else 0.0
     kept = power(concentration, p.kept_by_number) if averaged > 0.0 else 1.0
-    pace = room.gain.shape[0] * worlds.run_effect[n] * power(p.initial_rate + known, p.take_off)
-    gain, hit = room.gain, room.hit
-    for k in range(len(gain)):
-        gain[k] = 0.0
-    for c in range(len(part)):
-        if part[c] > 0.0:
-            left = 1.0 - averaged + averaged * min(p.kept_by_client * kept * worlds.evenness[n, c], 1.0)
-            hit[c] = _teach(worlds, n, c, pace * left, diversity, p, room)
-            others = room.others[c]
-            for k in range(len(gain)):
-                gain[k] += part[c] * others[k]
-            worlds.behind[n, c] *= 1.0 - p.returning
-    _note_losses(worlds, n, part, hit, room.loss, loss_normals, p.loss_noise)
-    left = 1.0 - averaged + averaged * min(p.kept_by_server[worlds.cut_layer[n]] * kept * evenness, 1.0)
-    speed = left * pace * p.server_speed[worlds.cut_layer[n]] / (1.0 + p.few_client_penalty * concentration)
-    moved = 0.0
-    for k in range(len(gain)):
-        step = limited(speed * gain[k])
-        moved += abs(step) / len(gain)
-        worlds.skill[n, k] += step - p.decay * worlds.skill[n, k]
-    for c in range(len(part)):
-        if part[c] == 0.0:
-            worlds.behind[n, c] += p.drift * moved
+    pace = classes * worlds.run_effect[n] * power(p.initial_rate + known / classes, p.take_off)
+    _set_speeds(evenness, pace, averaged, p.kept_by_client * kept, p.decay, room)
+    diversity = power(1.0 / (classes * _squares(share, room.part)), p.skew)
+    _teach(own_skill, label_bias, p.client_speed[cut], p.label_bias_speed, room)
+    _gather(diversity, p.confusion, room)
+    worlds.loss[n] = _note_losses(worlds.client_loss[n], loss_normals, p.loss_noise, room)
+    left = _left(averaged, p.kept_by_server[cut] * kept * even)
+    speed = left * pace * p.server_speed[cut] / (1.0 + p.few_client_penalty * concentration)
+    moved = _move(skill, room.gain, speed, p.decay)
+    _fall_behind(behind, room.part, p.drift * moved / classes, p.returning)
 
 
-@kernel(INLINED, fastmath=True)
-def _note_losses(
-    worlds: Worlds, n: int, part: Floats, hit: Floats, losses: Floats, normals: Floats, deviation: float
+@kernel(INLINED_APART, fastmath=True)
+def _look(
+    skill: Floats, own_skill: Floats, behind: Floats, label_bias: Floats, in_client: float, room: Scratch
 ) -> None:
-    """Losses of the mini-batches, by how likely their samples are recognised, [C], into [C]."""
-    clients = len(part)
-    for c in range(clients):
-        losses[c] = exp(deviation * (normals[c] - 0.5 * deviation))
-    for c in range(clients):
-        losses[c] *= -ln(max(hit[c], 1e-9))
-    loss = 0.0
-    for c in range(clients):
-        if part[c] > 0.0:
-            worlds.client_loss[n, c] = losses[c]
-            loss += part[c] * losses[c]
-    worlds.loss[n] = loss
+    """Fills in the odds `right` and `weight`, and sums over the classes: skills `known` and `total` weight."""
+    known, total = room.known, room.total
+    for c in range(len(known)):
+        known[c] = total[c] = 0.0
+    for k in range(len(skill)):
+        own, bias, right, weight = own_skill[k], label_bias[k], room.right[k], room.weight[k]
+        in_server = (1.0 - in_client) * skill[k]
+        for c in range(len(known)):
+            logit = in_client * (own[c] - behind[c]) + in_server
+            known[c] += max(logit, 0.0)
+            right[c] = odds(logit)
+            weight[c] = odds(bias[c])
+            total[c] += weight[c]
 
 
-@kernel(INLINED, fastmath=True)
-def _look(worlds: Worlds, n: int, part: Floats, p: Parameters, right: Floats, weight: Floats) -> float:
-    """Fills in logits and label biases, [C, K]; returns the mean skill of those that take part."""
-    clients, classes = right.shape
-    in_client = p.client_share[worlds.cut_layer[n]]
-    known = 0.0
-    for c in range(clients):
-        behind = worlds.behind[n, c]
-        skill = 0.0
-        for k in range(classes):
-            right[c, k] = in_client * (worlds.own_skill[n, c, k] - behind) + (1.0 - in_client) * worlds.skill[n, k]
-            skill += max(right[c, k], 0.0)
-            weight[c, k] = worlds.label_bias[n, c, k]
-        known += part[c] * skill
-    return known / classes
+@kernel(INLINED_APART, fastmath=True)
+def _answer(share: Floats, room: Scratch) -> None:
+    """How clients' networks answer on their own data.
+
+    Fills in `error`, the share of samples of a class that are answered wrongly, `rate`, the same divided by the weight
+    of all other classes, its sum `wrong`, and `hit`, the share of all samples that are answered rightly.
+    """
+    hit, wrong, total = room.hit, room.wrong, room.total
+    for c in range(len(hit)):
+        hit[c] = wrong[c] = 0.0
+    for k in range(len(share)):
+        own_share, right, weight, error, rate = share[k], room.right[k], room.weight[k], room.error[k], room.rate[k]
+        for c in range(len(hit)):
+            own, others = weight[c] * right[c], total[c] - weight[c]
+            rate[c] = own_share[c] / (own + others)
+            error[c] = rate[c] * others
+            hit[c] += rate[c] * own
+            wrong[c] += rate[c]
 
 
-@kernel(INLINED, fastmath=True)
-def _mix(worlds: Worlds, n: int, part: Floats, p: Parameters) -> tuple[float, float, float]:
-    """Of the participants: sum of squared fractions, mean evenness, and how well the classes are mixed (1: evenly)."""
-    classes = worlds.skill.shape[1]
-    concentration = evenness = squares = 0.0
+@kernel(INLINED_APART, fastmath=True)
+def _mean(part: Floats, evenness: Floats, known: Floats) -> tuple[float, float, float]:
+    """Of the participants: sum of squared fractions, mean evenness, and mean skill summed over classes."""
+    concentration = even = skill = 0.0
     for c in range(len(part)):
         concentration += part[c] * part[c]
-        evenness += part[c] * worlds.evenness[n, c]
-    for k in range(classes):
-        mass = 0.0
+        even += part[c] * evenness[c]
+        skill += part[c] * known[c]
+    return concentration, even, skill
+
+
+@kernel(INLINED_APART, fastmath=True)
+def _squares(share: Floats, part: Floats) -> float:
+    """Sum of the squared shares of the classes in the data of the participants; 1 / K: all classes alike."""
+    squares = 0.0
+    for k in range(len(share)):
+        of_class, mass = share[k], 0.0
         for c in range(len(part)):
-            mass += part[c] * worlds.class_share[n, c, k]
+            mass += part[c] * of_class[c]
         squares += mass * mass
-    return concentration, evenness, power(1.0 / (classes * squares), p.skew)
+    return squares
 
 
 @kernel(INLINED, fastmath=True)
-def _teach(worlds: Worlds, n: int, c: int, pace: float, diversity: float, p: Parameters, room: Scratch) -> float:
-    """Skill and label biases of one client; leaves what it teaches the server, [K], in `room.others`.
+def _left(averaged: float, kept: float) -> float:
+    """How much of a gradient is left if of the averaged rows a fraction is kept."""
+    return 1.0 - averaged + averaged * min(kept, 1.0)
 
-    Returns:
-        The mean probability of a right answer on the client's own data.
-    """
-    probability, weight, others = room.right[c], room.weight[c], room.others[c]
-    share, own_skill, label_bias = worlds.class_share[n, c], worlds.own_skill[n, c], worlds.label_bias[n, c]
-    own_speed, label_bias_speed = pace * p.client_speed[worlds.cut_layer[n]], pace * p.label_bias_speed
-    hit = wrong = 0.0
-    for k in range(len(share)):
-        hit += share[k] * probability[k]
-        wrong += share[k] * (1.0 - probability[k]) / others[k]
-    for k in range(len(share)):
-        error = share[k] * (1.0 - probability[k])
-        in_favour = weight[k] * (wrong - error / others[k])
-        own_skill[k] += limited(own_speed * error) - p.decay * own_skill[k]
-        label_bias[k] += limited(label_bias_speed * (error - in_favour)) - p.decay * label_bias[k]
-        others[k] = error * diversity - p.confusion * in_favour
-    return hit
+
+@kernel(INLINED_APART, fastmath=True)
+def _set_speeds(evenness: Floats, pace: float, averaged: float, kept: float, decay: float, room: Scratch) -> None:
+    """Fills in `speed` and `decay` of clients; 0 of those that do not take part."""
+    part, speed, decays = room.part, room.speed, room.decay
+    for c in range(len(part)):
+        takes_part = 1.0 if part[c] > 0.0 else 0.0
+        speed[c] = takes_part * pace * _left(averaged, kept * evenness[c])
+        decays[c] = takes_part * decay
+
+
+@kernel(INLINED_APART, fastmath=True)
+def _teach(own_skill: Floats, label_bias: Floats, client_speed: float, label_bias_speed: float, room: Scratch) -> None:
+    """Moves skills and label biases of the clients, [K, L]; no step is longer than one logit."""
+    speed, decay, wrong = room.speed, room.decay, room.wrong
+    for k in range(len(own_skill)):
+        own, bias, weight, error, rate = own_skill[k], label_bias[k], room.weight[k], room.error[k], room.rate[k]
+        for c in range(len(speed)):
+            in_favour = weight[c] * (wrong[c] - rate[c])
+            step = client_speed * speed[c] * error[c]
+            bias_step = label_bias_speed * speed[c] * (error[c] - in_favour)
+            # Both steps are divided at once, as divisions take long.
+            bound, bias_bound = 1.0 + abs(step), 1.0 + abs(bias_step)
+            both = 1.0 / (bound * bias_bound)
+            own[c] += step * bias_bound * both - decay[c] * own[c]
+            bias[c] += bias_step * bound * both - decay[c] * bias[c]
+
+
+@kernel(INLINED_APART, fastmath=True)
+def _gather(diversity: float, confusion: float, room: Scratch) -> None:
+    """Fills in what the participants teach the server, `gain`."""
+    part, wrong, gain = room.part, room.wrong, room.gain
+    for k in range(len(gain)):
+        weight, error, rate, taught = room.weight[k], room.error[k], room.rate[k], 0.0
+        for c in range(len(part)):
+            taught += part[c] * (error[c] * diversity - confusion * weight[c] * (wrong[c] - rate[c]))
+        gain[k] = taught
+
+
+@kernel(INLINED_APART, fastmath=True)
+def _note_losses(client_loss: Floats, normals: Floats, deviation: float, room: Scratch) -> float:
+    """Losses of the participants' mini-batches, [C], by how likely their samples are recognised; returns their mean."""
+    part, hit, noise = room.part, room.hit, room.noise
+    for c in range(len(normals)):
+        noise[c] = normals[c]
+    for c in range(len(noise)):
+        noise[c] = -exp(deviation * (noise[c] - 0.5 * deviation)) * ln(max(hit[c], 1e-9))
+    loss = 0.0
+    for c in range(len(client_loss)):
+        client_loss[c] = noise[c] if part[c] > 0.0 else client_loss[c]
+        loss += part[c] * noise[c]
+    return loss
+
+
+@kernel(INLINED_APART, fastmath=True)
+def _move(skill: Floats, gain: Floats, speed: float, decay: float) -> float:
+    """Moves the server's skill, [K]; returns the sum of the lengths of its steps, none of them above one logit."""
+    moved = 0.0
+    for k in range(len(skill)):
+        step = speed * gain[k]
+        step /= 1.0 + abs(step)
+        moved += abs(step)
+        skill[k] += step - decay * skill[k]
+    return moved
+
+
+@kernel(INLINED_APART, fastmath=True)
+def _fall_behind(behind: Floats, part: Floats, further: float, returning: float) -> None:
+    """Participants make up for some of the distance, [L]; the others fall further behind."""
+    for c in range(len(part)):
+        behind[c] = behind[c] * (1.0 - returning) if part[c] > 0.0 else behind[c] + further

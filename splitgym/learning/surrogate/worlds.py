@@ -8,6 +8,14 @@ import numpy as np
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import INLINED, kernel
 
+LANES = 8
+"""float64 numbers in the longest vector of a processor."""
+
+
+def lanes(clients: int) -> int:
+    """So many clients, rounded up so that they fill vectors."""
+    return -(-clients // LANES) * LANES
+
 
 class Before(NamedTuple):
     """What the outcome of the round before was, of N worlds; as in `Worlds`."""
@@ -25,14 +33,20 @@ class Before(NamedTuple):
 
 
 class Worlds(NamedTuple):
-    """N worlds, C clients, K classes; all arrays are changed in place."""
+    """N worlds, C clients, K classes; all arrays are changed in place.
+
+    What only the dynamics read has the clients innermost, and L = `lanes(C)` of them, so that each step of a loop over
+    clients is a vector's; those beyond C have no data.
+    """
 
     class_share: Floats
     """[N, C, K] share of each class in a client's data."""
     data_share: Floats
     """[N, C] of all samples; 0: there is no such client."""
+    share: Floats
+    """[N, K, L] `class_share` with the clients innermost."""
     evenness: Floats
-    """[N, C] power of the probability that two samples of a client differ in class; 1: all classes alike."""
+    """[N, L] power of the probability that two samples of a client differ in class; 1: all classes alike."""
     run_effect: Floats
     """[N] factor of all speeds."""
     class_effect: Floats
@@ -40,11 +54,11 @@ class Worlds(NamedTuple):
     skill: Floats
     """[N, K] of the server's units."""
     own_skill: Floats
-    """[N, C, K] of a client's units."""
+    """[N, K, L] of a client's units."""
     label_bias: Floats
-    """[N, C, K] by which a client prefers the classes that it has seen more often."""
+    """[N, K, L] by which a client prefers the classes that it has seen more often."""
     behind: Floats
-    """[N, C] how far a client's units have fallen behind the server, logits."""
+    """[N, L] how far a client's units have fallen behind the server, logits."""
     class_noise: Floats
     """[N, K] logits."""
     rounds: Ints
@@ -55,8 +69,6 @@ class Worlds(NamedTuple):
     """[N, C] how many units of a client are valid."""
     client_loss: Floats
     """[N, C] of the last mini-batch."""
-    recall: Floats
-    """[N, C, K] probability that a client's network classifies a test sample of that class correctly."""
     client_accuracy: Floats
     """[N, C]"""
     loss: Floats
@@ -76,23 +88,24 @@ class Worlds(NamedTuple):
     @classmethod
     def empty(cls, worlds: int, clients: int, classes: int) -> Self:
         """Worlds without clients, before any round."""
-        of_world, of_client, of_class = (worlds,), (worlds, clients), (worlds, clients, classes)
+        of_world, of_client = (worlds,), (worlds, clients)
+        of_lane, of_class = (worlds, lanes(clients)), (worlds, classes, lanes(clients))
         arrays: dict[str, Any] = {
-            "class_share": np.zeros(of_class),
+            "class_share": np.zeros((worlds, clients, classes)),
             "data_share": np.zeros(of_client),
-            "evenness": np.zeros(of_client),
+            "share": np.zeros(of_class),
+            "evenness": np.zeros(of_lane),
             "run_effect": np.ones(of_world),
             "class_effect": np.zeros((worlds, classes)),
             "skill": np.zeros((worlds, classes)),
             "own_skill": np.zeros(of_class),
             "label_bias": np.zeros(of_class),
-            "behind": np.zeros(of_client),
+            "behind": np.zeros(of_lane),
             "class_noise": np.zeros((worlds, classes)),
             "rounds": np.zeros(of_world, np.int64),
             "cut_layer": np.zeros(of_world, np.int64),
             "client_cut_layer": np.zeros(of_client, np.int64),
             "client_loss": np.full(of_client, log(classes)),
-            "recall": np.full(of_class, 1 / classes),
             "client_accuracy": np.full(of_client, 1 / classes),
             "loss": np.full(of_world, log(classes)),
             "accuracy": np.full(of_world, 1 / classes),
@@ -141,12 +154,12 @@ def settle(worlds: Worlds, n: int, class_counts: Ints, clients: int, exponent: f
         alike = 0.0
         for k in range(classes):
             share = class_counts[c, k] / size if size > 0 else 0.0
-            worlds.class_share[n, c, k] = share
+            worlds.class_share[n, c, k] = worlds.share[n, k, c] = share
             alike += share * share
-            worlds.own_skill[n, c, k] = worlds.label_bias[n, c, k] = 0.0
+            worlds.own_skill[n, k, c] = worlds.label_bias[n, k, c] = 0.0
         worlds.data_share[n, c] = size / samples
-        if size > 0:
-            worlds.evenness[n, c] = max((1.0 - alike) * classes / (classes - 1), 0.0) ** exponent
+        differ = max((1.0 - alike) * classes / (classes - 1), 0.0)
+        worlds.evenness[n, c] = differ**exponent if size > 0 else 0.0
         worlds.behind[n, c] = 0.0
         worlds.client_cut_layer[n, c] = 0
         worlds.client_loss[n, c] = guessing
@@ -158,26 +171,53 @@ def settle(worlds: Worlds, n: int, class_counts: Ints, clients: int, exponent: f
 
 
 class Scratch(NamedTuple):
-    """Workspace of one world with C clients and K classes."""
+    """Workspace of one world with K classes and C clients in L lanes."""
 
     right: Floats
-    """[C, K] logits of the right class, then its probability."""
+    """[K, L] skill, then odds of the right class without its label bias, then the probability of a right answer."""
     weight: Floats
-    """[C, K] label biases, logits, then exp of them."""
-    others: Floats
-    """[C, K] what the other classes weigh, then what a client teaches the server."""
+    """[K, L] odds of the label bias."""
+    error: Floats
+    """[K, L] share of a client's samples that are of the class and answered wrongly."""
+    rate: Floats
+    """[K, L] the same, divided by the weight of all other classes."""
     gain: Floats
-    """[K] what all teach the server."""
-    hit: Floats
-    """[C] mean probability of a right answer on the client's own data."""
-    loss: Floats
-    """[C] of the mini-batches."""
+    """[K] what the participants teach the server."""
     part: Floats
-    """[C] fraction of each client in the data of the participants."""
+    """[L] fraction of each client in the data of the participants; 0: it is none."""
+    given: Floats
+    """[L] the same among those who give units to the server."""
+    own_before: Floats
+    """[L] fraction of a client's units that it had before it fetched others."""
+    in_client: Floats
+    """[L] fraction of a network's skill that lies in the client's units."""
+    known: Floats
+    """[L] sum over the classes of skill."""
+    total: Floats
+    """[L] sum over the classes of `weight`."""
+    hit: Floats
+    """[L] share of a client's samples that are answered rightly."""
+    wrong: Floats
+    """[L] sum over the classes of `rate`."""
+    speed: Floats
+    """[L] of a client's learning, as a multiple of those in `Parameters`."""
+    decay: Floats
+    """[L] of its skill."""
+    noise: Floats
+    """[L] normals of losses, then losses of the mini-batches."""
+    sharpness: Floats
+    """[L] logits of a decision, as a multiple of skill."""
+    shaken: Floats
+    """[L] how far chance shakes these logits."""
+    further: Floats
+    """[L] how much further they lie from even odds."""
+    expected: Floats
+    """[L] accuracy on test data."""
+    balanced: Floats
+    """[L] sum over the classes of their accuracies."""
 
     @classmethod
     def empty(cls, clients: int, classes: int) -> Self:
         """Made once."""
-        right, weight, others = np.zeros((3, clients, classes))
-        hit, loss, part = np.zeros((3, clients))
-        return cls(right, weight, others, np.zeros(classes), hit, loss, part)
+        width = lanes(clients)
+        return cls._make([*np.zeros((4, classes, width)), np.zeros(classes), *np.zeros((16, width))])
