@@ -6,12 +6,12 @@ from itertools import combinations, pairwise
 import gymnasium as gym
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import splitgym  # noqa: F401 - registers the environment
-from splitgym.allocation import Prospect, Unified, best_utility, descend, descent
-from splitgym.allocation.selection.utility import sizes
+from splitgym.allocation import Prospect, Unified, allocate, best_utility, descend, descent
+from splitgym.allocation.selection.utility import allocate_best_unchecked, sizes
 from splitgym.allocation.workload import own_seconds
 from splitgym.types import Plan
 
@@ -73,6 +73,56 @@ def test_no_prefix_of_the_order_has_a_larger_utility(seed, latency_exponent):
     values = [value(np.isin(np.arange(8), order[:size])) for size in range(1, len(order) + 1)]
     assert got[n].sum() == 1 + int(np.argmax(values))
     assert set(np.flatnonzero(got[n])) == set(order[: got[n].sum()])
+
+
+def by_client(state):
+    """The same, with cut layers that may differ."""
+    program = state.system.program
+    plans = replace(program.plans, by_client=True)
+    return replace(state, system=replace(state.system, program=replace(program, plans=plans)))
+
+
+BATCHES = {
+    "everybody in time": BATCH,
+    "few subchannels": states(12, "bandwidth-limited", clients={"dropout_probability": 0.2})[0],
+    "short timeout": states(12, "iot", episode={"round_timeout_s": 0.8})[0],
+    "cuts of clients' own": by_client(states(12, "iot", framework="psl")[0]),
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_it_is_the_best_of_descents_for_every_size(name, seed):
+    """A plain loop: it skips no size, and keeps nothing of one for the next."""
+    batch, rng = BATCHES[name], np.random.default_rng(seed)
+    differ, (worlds, clients) = batch.system.program.plans.by_client, batch.available.shape
+    weight = np.where(rng.random((worlds, clients)) < 0.1, 0.0, 8.0 ** rng.uniform(-1, 1, (worlds, clients)))
+    latency_exponent = rng.choice([0.0, 0.5, 1.0, 2.0], worlds)
+    cuts = rng.integers(1, batch.system.cut_layers + 1, (worlds, clients) if differ else worlds)
+    plan = Plan(cuts, np.zeros(worlds) if differ else rng.choice([0.0, 0.5], worlds))
+    wanted = np.where(batch.available, weight, 0.0)
+    counts = (wanted > 0).sum(-1)
+    each = wanted / own_seconds(batch, plan, np.maximum(counts, 1)) ** latency_exponent[:, None]
+    place = np.argsort(np.argsort(-each, axis=-1, kind="stable"), axis=-1)
+    best, most = (wanted > 0) & (place == 0), np.full(worlds, -np.inf)
+    for size in range(1, clients + 1):
+        chosen = (place < size) & (wanted > 0)
+        found = descent(batch, chosen, plan.aggregation_ratio, cut_layer=cuts, search=False)
+        value = (chosen * wanted).sum(-1) / found.latency_s**latency_exponent
+        better = (found.participants == chosen.sum(-1)) & (value > most)
+        best[better], most[better] = chosen[better], value[better]
+    assert np.array_equal(best_utility(batch, weight, latency_exponent, plan), best)
+
+
+def test_what_the_set_gets_is_what_it_is_given_by_itself():
+    weight = np.random.default_rng(5).uniform(0.1, 8, (12, 8))
+    plan = Plan(np.full(12, 2), np.full(12, 0.25))
+    decision = allocate_best_unchecked(BATCH, weight, np.full(12, 1.5), plan)
+    alone = allocate(BATCH, plan, decision.selected)
+    assert np.array_equal(decision.selected, best_utility(BATCH, weight, np.full(12, 1.5), plan))
+    assert np.array_equal(decision.assignment, alone.assignment)
+    assert np.array_equal(decision.power_w_per_hz, alone.power_w_per_hz)
 
 
 def test_in_a_small_cell_it_is_the_best_of_all_sets():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from splitgym.kernels import NO_REFCOUNT, kernel
-from splitgym.kernels.functions import EXACT_ENOUGH, LARGEST, exp, ln, ln1p, normal_distribution, turn
+from splitgym.kernels.functions import EXACT_ENOUGH, LARGEST, exp, exp2, ln, ln1p, normal_distribution, turn
 
 mpmath.mp.dps = 40
 ALLOWED = 1e-14
@@ -71,6 +71,12 @@ def test_exp():
 def test_exp_of_what_is_too_far_is_that_of_the_limit(far):
     assert exp(far) == exp(LARGEST) < np.inf
     assert exp(-far) == exp(-LARGEST) > 0.0
+
+
+def test_exp2():
+    exponents = np.random.default_rng(2).uniform(-1022.0, 1023.0, 3000)
+    assert relative(exp2, lambda x: mpmath.power(2, x), exponents) < ALLOWED
+    assert [exp2(float(k)) for k in (-1022, -1, 0, 1, 1022)] == [2.0**k for k in (-1022, -1, 0, 1, 1022)]
 
 
 def test_turn():
