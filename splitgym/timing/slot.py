@@ -41,14 +41,16 @@ class Slot(NamedTuple):
     def empty(cls, rows: int, clients: int, subchannels: int) -> Self:
         """An empty one."""
         return cls(
-            np.zeros(clients, bool),
-            np.zeros(clients, bool),
-            np.zeros(subchannels, np.int64),
-            np.zeros(subchannels),
-            *np.zeros((2, clients)),
-            *np.zeros((2, 3, clients)),
-            Timeline(np.zeros((rows, clients)), np.zeros((rows, clients)), np.zeros(rows), np.zeros(rows)),
-            Links(*np.zeros((4, clients))),
+            began=np.zeros(clients, bool),
+            takes_part=np.zeros(clients, bool),
+            owner=np.zeros(subchannels, np.int64),
+            psd=np.zeros(subchannels),
+            now=np.zeros(clients),
+            amount=np.zeros(clients),
+            busy_s=np.zeros((3, clients)),
+            joint=np.zeros((3, clients)),
+            timeline=Timeline(np.zeros((rows, clients)), np.zeros((rows, clients)), np.zeros(rows), np.zeros(rows)),
+            links=Links(*np.zeros((4, clients))),
         )
 
 
