@@ -234,4 +234,5 @@ class Scratch(NamedTuple):
     def empty(cls, clients: int, classes: int) -> Self:
         """Made once."""
         width = lanes(clients)
-        return cls(*_aligned(4, classes, width), np.zeros(classes), *_aligned(16, width))
+        right, weight, error, rate = _aligned(4, classes, width)
+        return cls(right, weight, error, rate, np.zeros(classes), *_aligned(16, width))
