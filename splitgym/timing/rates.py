@@ -70,9 +70,15 @@ def fill_own_links(spectrum: Spectrum, gain: Floats, owner: Ints, psd: Floats, l
         power_w[i] += psd[k] * hz[k]
         up[i] = with_snr(up[i], psd[k] * per_noise * gain[i, k])
         down[i] = with_snr(down[i], downlink * gain[i, k])
-    for i in range(width.shape[0]):
-        up_rate[i] += shannon_rate(width[i], up[i])
-        down_rate[i] += shannon_rate(width[i], down[i])
+    _add_rates(width, up, up_rate)
+    _add_rates(width, down, down_rate)
+
+
+@kernel(INLINED)
+def _add_rates(bandwidth_hz: Floats, snr: Floats, rate: Floats) -> None:
+    """Adds to [C] rates, bits/s, what SNRs in bandwidths carry; a loop by itself, so that it fits into vectors."""
+    for i in range(rate.shape[0]):
+        rate[i] += shannon_rate(bandwidth_hz[i], snr[i])
 
 
 @kernel(INLINED)
@@ -91,11 +97,13 @@ def fill_band_rates(spectrum: Spectrum, gain: Floats, wanted: Bools, band: Float
     for k in range(hz.shape[0]):
         together &= hz[k] == hz[0]
     for i in range(gain.shape[0] if together else 0):
-        band[i] = _joined(gain[i], factor) if wanted[i] else 0.0
+        # Also of those whose rates are of no interest: a jump that cannot be foreseen takes longer.
+        band[i] = _joined(gain[i], factor)
         together &= band[i] <= LARGEST_SNR
     if together:
+        width = hz[0]
         for i in range(gain.shape[0]):
-            band[i] = shannon_rate(hz[0], band[i])
+            band[i] = shannon_rate(width, band[i])
         return
     for i in range(gain.shape[0]):
         rate = snr = width = 0.0
