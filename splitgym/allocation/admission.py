@@ -30,16 +30,20 @@ def least_seconds(workload: SegmentWorkload, links: Links, members: Bools, shari
     spare_hz -= (sharing - 1) * least_hz
     power_w = even_power(links.client_max_w, links.total_max_w, 1)
     for i in range(members.shape[0]):
-        if not members[i]:
-            continue
-        uplink = shannon_rate(spare_hz, power_w / (spare_hz * links.lowest_floor[i]))
-        downlink = min(links.band[i], spare_hz * links.best_downlink[i])
-        for s in range(workload.segments[0]):
-            uplink_s, downlink_s = (
-                duration(workload.uplink_bits[s, i], uplink),
-                duration(workload.downlink_bits[s, i], downlink),
-            )
-            seconds[s, i] = workload.compute_s[s, i] + uplink_s + downlink_s
+        if members[i]:
+            least_seconds_of(workload, links, i, spare_hz, power_w, seconds)
+
+
+@kernel(INLINED)
+def least_seconds_of(
+    workload: SegmentWorkload, links: Links, i: int, spare_hz: float, power_w: float, seconds: Floats
+) -> None:
+    """Likewise of client i alone, which may have this bandwidth and power."""
+    uplink = shannon_rate(spare_hz, power_w / (spare_hz * links.lowest_floor[i]))
+    downlink = min(links.band[i], spare_hz * links.best_downlink[i])
+    for s in range(workload.segments[0]):
+        uplink_s = duration(workload.uplink_bits[s, i], uplink)
+        seconds[s, i] = workload.compute_s[s, i] + uplink_s + duration(workload.downlink_bits[s, i], downlink)
 
 
 @kernel(INLINED)

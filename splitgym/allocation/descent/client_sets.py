@@ -6,13 +6,14 @@ set is allocated only if a bound on its latency leaves it a chance against the b
 
 from math import inf
 
-from splitgym.allocation.admission import can_end_by, servable
+from splitgym.allocation.admission import can_end_by, least_seconds_of
 from splitgym.allocation.descent.slot import allocate_slot
 from splitgym.allocation.descent.worlds import UnderPlan, Utility, Worlds, fill_load
 from splitgym.allocation.link_budget import Radio
-from splitgym.allocation.workload import Round, seconds_alone
+from splitgym.allocation.workload import Round, common_seconds, seconds_alone
 from splitgym.arrays import Bools, Ints
 from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
+from splitgym.timing.power import even_power
 
 ROUNDING = 1e-9
 """Bounds may be off by this fraction."""
@@ -110,26 +111,44 @@ def _order_clients(at: UnderPlan, radio: Radio, of: Worlds, utility: Utility, n:
 
 @kernel(INLINED)
 def _list_sets(at: UnderPlan, rules: Round, of: Worlds, utility: Utility, n: int, clients: int) -> int:
-    """Fills in the sets of world n of whom all may be served, as far as bounds tell; returns how many are listed."""
-    sets, weight, members, z = at.sets, utility.weight[n], of.members[n], 0
-    while z < sets.size.shape[0] and clients > 0:
-        size = min(utility.sizes[z], clients) if z < utility.sizes.shape[0] else clients
-        _select(members, sets.order, size)
-        if at.workload.differs[0]:
-            fill_load(at.workload, rules, of, n, 0)
-        worth, heard = 0.0, True
-        for i in range(weight.shape[0]):
-            if members[i]:
-                worth += weight[i]
-                heard &= at.links.lowest_floor[i] < inf
-        served, least_s = servable(
-            at.workload, at.links, members, rules.timeout_s, at.workspace.least_s, at.workspace.order
-        )
+    """Fills in the sets of world n and bounds on their utility; returns how many they are.
+
+    A client ends no earlier than with all subchannels but one for each client before it, which have one at least.
+    """
+    links, workload, sets, ends = at.links, at.workload, at.sets, at.workspace.ends
+    least_s, members, weight = at.workspace.least_s, of.members[n], utility.weight[n]
+    spare_hz, narrowest_hz, slowest_band, worth, z, heard = 0.0, inf, inf, 0.0, 0, True
+    for k in range(links.hz.shape[0]):
+        spare_hz += links.hz[k]
+        narrowest_hz = min(narrowest_hz, links.hz[k])
+    power_w = even_power(links.client_max_w, links.total_max_w, 1)
+    for s in range(ends.shape[0]):
+        ends[s] = 0.0
+    for place in range(clients):
+        i, size = sets.order[place], place + 1
+        worth += weight[i]
+        slowest_band = min(slowest_band, links.band[i])
+        heard &= links.lowest_floor[i] < inf and (size <= links.hz.shape[0] or workload.segments[0] == 0)
+        if heard:
+            least_seconds_of(workload, links, i, spare_hz, power_w, least_s)
+            for s in range(workload.segments[0]):
+                ends[s] = max(ends[s], least_s[s, i])
+        spare_hz -= narrowest_hz
+        if size < clients and (z == utility.sizes.shape[0] or size < utility.sizes[z]):
+            continue
+        if workload.differs[0]:
+            _select(members, sets.order, size)
+            fill_load(workload, rules, of, n, 0)
+        before_s = common_seconds(workload, 0, sets.order[:size], slowest_band)
+        total_s = before_s + common_seconds(workload, 1, sets.order[:size], slowest_band)
+        for s in range(workload.segments[0]):
+            total_s += ends[s]
+            if s <= workload.segments[1]:
+                before_s += ends[s]
+        in_time = workload.segments[1] < 0 or before_s * (1.0 - ROUNDING) <= rules.timeout_s
         sets.size[z], sets.worth[z] = size, worth
-        sets.highest[z] = worth / least_s ** utility.latency_exponent[n] if heard and served == size else -1.0
+        sets.highest[z] = worth / total_s ** utility.latency_exponent[n] if heard and in_time else -1.0
         z += 1
-        if size == clients:
-            break
     return z
 
 
