@@ -45,8 +45,10 @@ class Slot(NamedTuple):
             np.zeros(clients, bool),
             np.zeros(subchannels, np.int64),
             np.zeros(subchannels),
-            *np.zeros((2, clients)),
-            *np.zeros((2, 3, clients)),
+            np.zeros(clients),
+            np.zeros(clients),
+            np.zeros((3, clients)),
+            np.zeros((3, clients)),
             Timeline(np.zeros((rows, clients)), np.zeros((rows, clients)), np.zeros(rows), np.zeros(rows)),
             Links(*np.zeros((4, clients))),
         )
