@@ -158,7 +158,7 @@ def _choose(order: Ints, gain: Floats, counts: Ints, assignment: Ints, free: Int
 @kernel(INLINED)
 def _best_of(free: Ints, gain: Floats) -> int:
     """Where in a list of subchannels the one with the highest gain ([M]) stands, the first of several."""
-    best, highest = 0, -1
+    best, highest = 0, np.int64(-1)
     for at in range(free.shape[0]):
         # Bits of numbers that are not negative are in the order of the numbers, and are compared sooner.
         bits = np.float64(gain[free[at]]).view(np.int64)
