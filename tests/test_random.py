@@ -242,7 +242,7 @@ def log_gammas(shape: float, count: int, worlds: int = 1) -> np.ndarray:
     return drawn[:, :count]
 
 
-@pytest.mark.parametrize("shape", [0.05, 0.3, 1.0, 3.0, 50.0])
+@pytest.mark.parametrize("shape", [0.05, 0.3, 0.7, 1.0, 3.0, 50.0])
 @pytest.mark.parametrize(("worlds", "count"), [(1, 30_000), (6000, 5)])
 def test_gammas_are_gammas(shape, worlds, count):
     quantile = stats.gamma(shape).cdf(np.exp(log_gammas(shape, count, worlds)))

@@ -102,7 +102,7 @@ class Replay:
             played.client_loss[:, number] = worlds.client_loss
             place = (number + 1) // self._every - 1
             if worlds.evaluated[0]:
-                fill_recall(worlds, at_cuts, recall, room)
+                fill_recall(worlds, at_cuts, self.test_share, recall, room)
                 played.recall[:, place] = recall
                 expected = np.einsum("nck,k->nc", recall, self.test_share)
                 played.client_accuracy[:, place] = expected if rng is None else worlds.client_accuracy

@@ -113,6 +113,7 @@ def walk(
     cell: Cell,
     links: Links,
     now: Floats,
+    amount: Floats,
     timeline: Timeline,
 ) -> tuple[float, float]:
     """Runs one slot of one world with static shares.
@@ -129,34 +130,37 @@ def walk(
         cell: Of the world.
         links: Of the slot.
         now: [C] workspace for the clients' clocks.
+        amount: [C] workspace for cycles or bits of a phase.
         timeline: Filled.
 
     Returns:
         The latency of the slot, s, and the bits that were broadcast.
     """
-    # Taken out of their tuples once: each time counts references.
     kinds, start, stop, stage_s = table.kind, timeline.start, timeline.stop, timeline.stage_s
-    band = cell.band
     rows, clients = start.shape
     deadline = table.timeout_s if table.deadline_row <= rows else np.inf
-    now[:] = 0.0
-    start[:] = 0.0
-    stop[:] = 0.0
-    stage_s[:] = 0.0
+    for i in range(clients):
+        now[i] = 0.0
+    for row in range(rows):
+        stage_s[row] = 0.0
+    participants, slowest_band = _participants(takes_part, cell.band)
     segment = 0
     barrier = broadcast_bits = 0.0
     for row in range(rows + 1):
         kind = kinds[row]
         if kind < SERVER:
-            _work_apart(row, kind, work, plans, takes_part, cell, links, now, start, stop)
+            speed = cell.client_hz if kind == CLIENT else links.uplink if kind == UPLINK else links.downlink
+            _find_amounts(row, work, plans, cell, amount)
+            _work_apart(amount, speed, takes_part, now, start[row], stop[row])
             continue
         if row == table.deadline_row:
             _leave_out_late(now, takes_part, start, stop, row, table.timeout_s)
+            participants, slowest_band = _participants(takes_part, cell.band)
         barrier = _close_segment(now, start, stop, stage_s, segment, row, deadline)
-        participants, slowest_band = _participants(takes_part, band)
         if participants == 0:
             stage_s[table.waiting_row] += table.timeout_s - barrier
             barrier = table.timeout_s
+            _do_nothing(start, stop, row)
             break
         if kind == END:
             break
@@ -165,16 +169,12 @@ def walk(
         common = common_amount(work, plans, row - MIGRATION_ROWS, takes_part, participants)
         if row == table.moving_row:
             common += cell.move_between
-        speed = common_speed(kind, cell.server_hz, slowest_band, cell.backbone.speed)
-        seconds = duration(common, speed)
+        common_per_s = common_speed(kind, cell.server_hz, slowest_band, cell.backbone.speed)
+        seconds = duration(common, common_per_s)
         stage_s[row] = min(seconds, max(deadline - barrier, 0.0))
         if kind == BROADCAST:
-            broadcast_bits += common if stage_s[row] == seconds else speed * stage_s[row]
-        for i in range(clients):
-            now[i] = 0.0
-            if takes_part[i]:
-                now[i] = barrier + seconds
-                start[row, i], stop[row, i] = barrier, now[i]
+            broadcast_bits += common if stage_s[row] == seconds else common_per_s * stage_s[row]
+        _work_together(barrier, barrier + seconds, takes_part, now, start[row], stop[row])
         segment = row + 1
     for row in range(rows):
         timeline.common_s[row] = stage_s[row]
@@ -182,32 +182,46 @@ def walk(
 
 
 @kernel(INLINED)
-def _work_apart(
-    row: int,
-    kind: int,
-    work: Work,
-    plans: Ints,
-    takes_part: Bools,
-    cell: Cell,
-    links: Links,
-    now: Floats,
-    start: Floats,
-    stop: Floats,
-) -> None:
-    """A row in which every client works by itself; clocks go on."""
-    client_hz, uplink, downlink = cell.client_hz, links.uplink, links.downlink
-    move_down, move_up = cell.move_down, cell.move_up
-    differs, amount = plans.shape[0] > 1, work.work[plans[0], max(row - MIGRATION_ROWS, 0)]
+def _find_amounts(row: int, work: Work, plans: Ints, cell: Cell, amount: Floats) -> None:
+    """Fills [C] cycles or bits of a row in which every client works by itself."""
+    if row < MIGRATION_ROWS:
+        moved = cell.move_down if row == 0 else cell.move_up
+        for i in range(amount.shape[0]):
+            amount[i] = moved[i]
+    elif plans.shape[0] > 1:
+        for i in range(amount.shape[0]):
+            amount[i] = work.work[plans[i], row - MIGRATION_ROWS]
+    else:
+        common = work.work[plans[0], row - MIGRATION_ROWS]
+        for i in range(amount.shape[0]):
+            amount[i] = common
+
+
+@kernel(INLINED)
+def _work_apart(amount: Floats, speed: Floats, takes_part: Bools, now: Floats, start_s: Floats, stop_s: Floats) -> None:
+    """A row in which every client works by itself; clocks go on. All arrays are [C]."""
     for i in range(now.shape[0]):
-        if takes_part[i]:
-            if row < MIGRATION_ROWS:
-                amount = move_down[i] if row == 0 else move_up[i]
-            elif differs:
-                amount = work.work[plans[i], row - MIGRATION_ROWS]
-            speed = client_hz[i] if kind == CLIENT else uplink[i] if kind == UPLINK else downlink[i]
-            start[row, i] = now[i]
-            now[i] += duration(amount, speed)
-            stop[row, i] = now[i]
+        seconds = duration(amount[i], speed[i])
+        start_s[i] = now[i]
+        stop_s[i] = now[i] = now[i] + (seconds if takes_part[i] else 0.0)
+
+
+@kernel(INLINED)
+def _work_together(
+    begin_s: float, end_s: float, takes_part: Bools, now: Floats, start_s: Floats, stop_s: Floats
+) -> None:
+    """A row that is common to all that take part; the clocks of others stand at 0. All arrays are [C]."""
+    for i in range(now.shape[0]):
+        start_s[i] = begin_s if takes_part[i] else 0.0
+        stop_s[i] = now[i] = end_s if takes_part[i] else 0.0
+
+
+@kernel(INLINED)
+def _do_nothing(start: Floats, stop: Floats, first: int) -> None:
+    """Rows from `first` on ([R, C] of a timeline), as nobody is left."""
+    for row in range(first, start.shape[0]):
+        for i in range(start.shape[1]):
+            start[row, i] = stop[row, i] = 0.0
 
 
 @kernel(INLINED)

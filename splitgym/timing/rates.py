@@ -51,26 +51,34 @@ def fill_own_links(spectrum: Spectrum, gain: Floats, owner: Ints, psd: Floats, l
         links: Filled; nothing for a client without a subchannel.
         joint: [3, C] workspace: SNRs up and down that have been joined so far, and the width of their subchannels.
     """
-    hz, noise, downlink_psd = spectrum.subchannel_hz, spectrum.noise, spectrum.downlink_psd
-    own_hz, power_w, uplink, downlink = links.hz, links.power_w, links.uplink, links.downlink
+    hz, per_noise = spectrum.subchannel_hz, 1.0 / spectrum.noise
+    downlink = spectrum.downlink_psd * per_noise
+    own_hz, power_w, up_rate, down_rate = links.hz, links.power_w, links.uplink, links.downlink
     up, down, width = joint[0], joint[1], joint[2]
-    for i in range(uplink.shape[0]):
-        own_hz[i] = power_w[i] = uplink[i] = downlink[i] = up[i] = down[i] = width[i] = 0.0
+    for i in range(width.shape[0]):
+        own_hz[i] = power_w[i] = up_rate[i] = down_rate[i] = up[i] = down[i] = 0.0
+        width[i] = hz[0]  # So that subchannels of one width never differ from what was there before them.
     for k in range(owner.shape[0]):
         i = owner[k]
         if i < 0:
             continue
         if hz[k] != width[i] or max(up[i], down[i]) > LARGEST_SNR:
-            uplink[i] += shannon_rate(width[i], up[i])
-            downlink[i] += shannon_rate(width[i], down[i])
+            up_rate[i] += shannon_rate(width[i], up[i])
+            down_rate[i] += shannon_rate(width[i], down[i])
             up[i], down[i], width[i] = 0.0, 0.0, hz[k]
         own_hz[i] += hz[k]
         power_w[i] += psd[k] * hz[k]
-        up[i] = with_snr(up[i], psd[k] * gain[i, k] / noise)
-        down[i] = with_snr(down[i], downlink_psd * gain[i, k] / noise)
-    for i in range(uplink.shape[0]):
-        uplink[i] += shannon_rate(width[i], up[i])
-        downlink[i] += shannon_rate(width[i], down[i])
+        up[i] = with_snr(up[i], psd[k] * per_noise * gain[i, k])
+        down[i] = with_snr(down[i], downlink * gain[i, k])
+    _add_rates(width, up, up_rate)
+    _add_rates(width, down, down_rate)
+
+
+@kernel(INLINED)
+def _add_rates(bandwidth_hz: Floats, snr: Floats, rate: Floats) -> None:
+    """Adds to [C] rates, bits/s, what SNRs in bandwidths carry; a loop by itself, so that it fits into vectors."""
+    for i in range(rate.shape[0]):
+        rate[i] += shannon_rate(bandwidth_hz[i], snr[i])
 
 
 @kernel(INLINED)
@@ -89,11 +97,13 @@ def fill_band_rates(spectrum: Spectrum, gain: Floats, wanted: Bools, band: Float
     for k in range(hz.shape[0]):
         together &= hz[k] == hz[0]
     for i in range(gain.shape[0] if together else 0):
-        band[i] = _joined(gain[i], factor) if wanted[i] else 0.0
+        # Also of those whose rates are of no interest: a jump that cannot be foreseen takes longer.
+        band[i] = _joined(gain[i], factor)
         together &= band[i] <= LARGEST_SNR
     if together:
+        width = hz[0]
         for i in range(gain.shape[0]):
-            band[i] = shannon_rate(hz[0], band[i])
+            band[i] = shannon_rate(width, band[i])
         return
     for i in range(gain.shape[0]):
         rate = snr = width = 0.0

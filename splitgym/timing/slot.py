@@ -28,6 +28,10 @@ class Slot(NamedTuple):
     """[M] of the owners, W/Hz."""
     now: Floats
     """[C] workspace for clocks."""
+    amount: Floats
+    """[C] workspace for cycles or bits of a phase."""
+    busy_s: Floats
+    """[3, C] seconds of computing, sending and receiving."""
     joint: Floats
     """[3, C] workspace for links."""
     timeline: Timeline
@@ -37,14 +41,16 @@ class Slot(NamedTuple):
     def empty(cls, rows: int, clients: int, subchannels: int) -> Self:
         """An empty one."""
         return cls(
-            np.zeros(clients, bool),
-            np.zeros(clients, bool),
-            np.zeros(subchannels, np.int64),
-            np.zeros(subchannels),
-            np.zeros(clients),
-            np.zeros((3, clients)),
-            Timeline(np.zeros((rows, clients)), np.zeros((rows, clients)), np.zeros(rows), np.zeros(rows)),
-            Links(*np.zeros((4, clients))),
+            began=np.zeros(clients, bool),
+            takes_part=np.zeros(clients, bool),
+            owner=np.zeros(subchannels, np.int64),
+            psd=np.zeros(subchannels),
+            now=np.zeros(clients),
+            amount=np.zeros(clients),
+            busy_s=np.zeros((3, clients)),
+            joint=np.zeros((3, clients)),
+            timeline=Timeline(np.zeros((rows, clients)), np.zeros((rows, clients)), np.zeros(rows), np.zeros(rows)),
+            links=Links(*np.zeros((4, clients))),
         )
 
 
@@ -60,7 +66,7 @@ def walk_statically(
 ) -> tuple[float, float]:
     """Runs one slot of one world with static shares; arguments are as of `walk_as_needed`."""
     fill_own_links(spectrum, cell.gain, slot.owner, slot.psd, slot.links, slot.joint)
-    return walk(table, work, plans, slot.takes_part, cell, slot.links, slot.now, slot.timeline)
+    return walk(table, work, plans, slot.takes_part, cell, slot.links, slot.now, slot.amount, slot.timeline)
 
 
 @kernel(COMPILED)

@@ -35,22 +35,38 @@ def band_of_slot(
         owner: [M] filled with members, -1: unused.
         psd: [M] filled with transmit power spectral densities, W/Hz.
     """
+    for k in range(owner.shape[0]):
+        i = assignment[k]
+        owner[k], psd[k] = i if i >= 0 and members[max(i, 0)] else -1, decided_psd[k]
+    if again:
+        _assign_again(members, spectrum, own_hz, owner, psd)
+
+
+@kernel(INLINED)
+def _assign_again(members: Bools, spectrum: Spectrum, own_hz: Floats, owner: Ints, psd: Floats) -> None:
+    """The whole band to the members, evenly, and even powers; they keep what they own."""
     hz = spectrum.subchannel_hz
     for i in range(members.shape[0]):
         own_hz[i] = 0.0 if members[i] else np.inf
     for k in range(owner.shape[0]):
-        owner[k], psd[k] = -1, decided_psd[k]
-        if assignment[k] >= 0 and members[assignment[k]]:
-            owner[k] = assignment[k]
+        if owner[k] >= 0:
             own_hz[owner[k]] += hz[k]
-    if not again:
-        return
     for k in range(owner.shape[0]):
         if owner[k] < 0:
-            owner[k] = np.argmin(own_hz)
+            owner[k] = _first_lowest(own_hz)
             own_hz[owner[k]] += hz[k]
     served = 0
     for i in range(members.shape[0]):
         served += members[i] and own_hz[i] > 0.0
     for k in range(owner.shape[0]):
         psd[k] = even_power(spectrum.client_max_w, spectrum.total_max_w, served) / own_hz[owner[k]]
+
+
+@kernel(INLINED)
+def _first_lowest(values: Floats) -> int:
+    """Index of the lowest, the first of several."""
+    lowest = 0
+    for i in range(1, values.shape[0]):
+        if values[i] < values[lowest]:
+            lowest = i
+    return lowest

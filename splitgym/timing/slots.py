@@ -9,7 +9,7 @@ from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access
 from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
 from splitgym.timing.amounts import Work, bits_between, move_bits, plan_of
-from splitgym.timing.barrier import BROADCAST, CLIENT, SERVER, UNICAST, UPLINK, Rows
+from splitgym.timing.barrier import BROADCAST, CLIENT, SERVER, UPLINK, Rows
 from splitgym.timing.cell import Cell, Constants, Spectrum
 from splitgym.timing.rates import fill_band_rates
 from splitgym.timing.slot import Slot, walk_as_needed, walk_statically
@@ -285,7 +285,7 @@ def _note_slot(
     broadcast_bits: float,
 ) -> None:
     """Notes what happened in a slot of world n: which clients were in it, when, and what it cost."""
-    began, takes_part, links = slot.began, slot.takes_part, slot.links
+    began, takes_part, links, busy_s = slot.began, slot.takes_part, slot.links, slot.busy_s
     start, stop, common_s = slot.timeline.start, slot.timeline.stop, slot.timeline.common_s
     own_hz, power_w, uplink, downlink = links.hz, links.power_w, links.uplink, links.downlink
     client_hz, move_down, move_up = cell.client_hz, cell.move_down, cell.move_up
@@ -293,19 +293,15 @@ def _note_slot(
     all_start, all_stop, clients_j = walked.start_s, walked.stop_s, walked.client_energy_j
     stage_s, all_stage_s, server_j, bits = slot.timeline.stage_s, walked.stage_s, 0.0, broadcast_bits
     begin, moved_bits, backbone = walked.latency_s[n], 0.0, cell.backbone
+    _add_up_busy_seconds(kinds, start, stop, busy_s)
     for i in range(began.shape[0]):
         if not began[i]:
             continue
         participants[n, i], timed_out[n, i] = takes_part[i], not takes_part[i]
         without_subchannel[n, i] = False
-        computing = sending = receiving = 0.0
+        computing, sending, receiving = busy_s[0, i], busy_s[1, i], busy_s[2, i]
         for row in range(all_start.shape[1]):
             all_start[n, row, i], all_stop[n, row, i] = begin + start[row, i], begin + stop[row, i]
-        for row in range(start.shape[0]):
-            seconds = stop[row, i] - start[row, i]
-            computing += seconds if kinds[row] == CLIENT else 0.0
-            sending += seconds if kinds[row] == UPLINK else 0.0
-            receiving += seconds if kinds[row] == UNICAST else 0.0
         clients_j[n, i] = constants.client_capacitance * client_hz[i] ** 3 * computing + power_w[i] * sending
         server_j += constants.downlink_psd * own_hz[i] * receiving
         bits += uplink[i] * sending + downlink[i] * receiving
@@ -315,7 +311,7 @@ def _note_slot(
         if kinds[row] == SERVER:
             server_j += constants.server_capacitance * cell.server_hz**3 * common_s[row]
         elif kinds[row] == BROADCAST:
-            server_j += constants.downlink_psd * np.sum(spectrum.subchannel_hz) * common_s[row]
+            server_j += constants.downlink_psd * _width_hz(spectrum.subchannel_hz) * common_s[row]
         elif kinds[row] > BROADCAST and backbone.is_link[kinds[row]]:
             bits += backbone.speed[kinds[row]] * common_s[row]
         elif kinds[row] > BROADCAST:
@@ -323,3 +319,25 @@ def _note_slot(
     walked.migration_bits[n] += moved_bits + cell.move_between
     walked.server_energy_j[n] += server_j
     walked.traffic_bits[n] += bits
+
+
+@kernel(INLINED)
+def _add_up_busy_seconds(kinds: Ints, start: Floats, stop: Floats, busy_s: Floats) -> None:
+    """Fills [3, C] seconds of computing, sending and receiving; [R, C] of a timeline, of no meaning for others."""
+    for i in range(busy_s.shape[1]):
+        busy_s[0, i] = busy_s[1, i] = busy_s[2, i] = 0.0
+    for row in range(start.shape[0]):
+        if kinds[row] < SERVER:
+            busy = busy_s[0] if kinds[row] == CLIENT else busy_s[1] if kinds[row] == UPLINK else busy_s[2]
+            start_s, stop_s = start[row], stop[row]
+            for i in range(busy.shape[0]):
+                busy[i] += stop_s[i] - start_s[i]
+
+
+@kernel(INLINED)
+def _width_hz(hz: Floats) -> float:
+    """The whole band, Hz."""
+    width = 0.0
+    for one in hz:
+        width += one
+    return width

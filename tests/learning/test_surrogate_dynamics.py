@@ -80,7 +80,7 @@ def of_clients(array, clients):
 def recall_of(made: Worlds, numbers: Parameters):
     runs, clients, classes = made.class_share.shape
     recall = np.zeros((runs, clients, classes))
-    fill_recall(made, numbers, recall, Scratch.empty(clients, classes))
+    fill_recall(made, numbers, np.full(classes, 1 / classes), recall, Scratch.empty(clients, classes))
     return recall
 
 

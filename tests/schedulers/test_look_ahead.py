@@ -109,6 +109,7 @@ def test_phi_is_tried_where_it_is_to_choose():
     """All rounds of the first rollouts gain nothing, so the shorter round wins; with phi = 1 it is the shortest."""
     for framework, levels, phi in (("epsl", (0.0, 1.0), 1.0), ("epsl", (0.0,), 0.0), ("psl", (0.0, 1.0), 0.0)):
         env = started(
+            seed=1,
             framework=framework,
             actions={"aggregation_levels": levels},
             training={"aggregation_ratio": 0.0},

@@ -18,8 +18,8 @@ from splitgym.types import Plan
 
 
 def started(scenario="iot", seed=0, framework="epsl", **options):
-    """An environment at its first round; nobody times out."""
-    episode = {"round_timeout_s": 1e5}
+    """An environment at its first round; nobody times out, and two rounds are always left."""
+    episode = {"round_timeout_s": 1e5, "time_budget_s": 1e6}
     env = gym.make("SplitLearning-v0", scenario=scenario, framework=framework, **{"episode": episode, **options})
     env.reset(seed=seed)
     env.action_space.seed(seed)

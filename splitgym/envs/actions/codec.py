@@ -163,11 +163,14 @@ class BoxCodec(ActionCodec):
 
     def __init__(self, scenario: Scenario, system: SystemParameters, framework: Framework) -> None:
         super().__init__(scenario, system, framework)
-        self.space = spaces.Box(-1.0, 1.0, (sum(component.entries for component in self.components),), np.float32)
+        entries = [component.entries for component in self.components]
+        self.space = spaces.Box(-1.0, 1.0, (sum(entries),), np.float32)
+        low, high = np.array([(component.low, component.high) for component in self.components]).T
+        self._middle, self._half = np.repeat((low + high) / 2, entries), np.repeat((high - low) / 2, entries)
 
     def decode(self, actions: NDArray[Any], state: RoundState) -> Decision:
-        """As of all encodings; entries are float64 for the components."""
-        return super().decode(np.asarray(actions, np.float64), state)
+        """As of all encodings; components read numbers of their ranges."""
+        return super().decode(self._middle + self._half * actions, state)
 
     @cached_property
     def _bounds(self) -> tuple[Any, Any, str]:

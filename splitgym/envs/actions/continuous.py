@@ -46,7 +46,7 @@ class ContinuousCodec(BoxCodec):
         assignment, psd = np.full((worlds, subchannels), -1), np.empty((worlds, subchannels))
         _assign(
             (assignment, psd),
-            np.empty((2, clients), np.int64),
+            (*np.empty((2, clients), np.int64), np.empty(subchannels, np.int64)),
             (said["selected"], said["spectrum_demand"], said["client_power_w"]),
             state.available,
             state.channel_gain,
@@ -65,7 +65,7 @@ class ContinuousCodec(BoxCodec):
 @kernel(NO_REFCOUNT)
 def _assign(
     assigned: tuple[Ints, Floats],
-    workspace: Ints,
+    workspace: tuple[Ints, Ints, Ints],
     said: tuple[Bools, Floats, Floats],
     available: Bools,
     gain: Floats,
@@ -75,18 +75,18 @@ def _assign(
 
     Args:
         assigned: [N, M] owners, so far -1, and [N, M] W/Hz; filled.
-        workspace: [2, C].
+        workspace: [C], [C] and [M].
         said: [N, C] which clients are selected, demands, which are overwritten, and powers, W.
         available: [N, C].
         gain: [N, C, M].
         subchannel_hz: [N, M].
     """
     (worlds, _, subchannels), (assignment, psd) = gain.shape, assigned
-    (order, counts), (selected, demand, power_w) = workspace, said
+    (order, counts, free), (selected, demand, power_w) = workspace, said
     for n in range(worlds):
         served = _by_demand(selected[n], available[n], demand[n], order)
         _share_out(order[: min(served, subchannels)], demand[n], subchannels, counts)
-        _choose(order[: min(served, subchannels)], gain[n], counts, assignment[n])
+        _choose(order[: min(served, subchannels)], gain[n], counts, assignment[n], free)
         spread_power(power_w[n], assignment[n], subchannel_hz[n], demand[n], psd[n])
 
 
@@ -109,34 +109,59 @@ def _by_demand(selected: Bools, available: Bools, demand: Floats, order: Ints) -
 def _share_out(order: Ints, demand: Floats, subchannels: int, counts: Ints) -> None:
     """Fills [C] numbers of subchannels in proportion to the demands: at least one each, all of them assigned.
 
-    With fewer subchannels than clients those with the highest demands get one each.
+    With fewer subchannels than clients those with the highest demands get one each. One after the other goes to the
+    client whose share is the most above what it has. `demand` becomes the shares in subchannels.
     """
-    counts[:] = 0
-    total = 0.0
+    for i in range(counts.shape[0]):
+        counts[i] = 0
+    total, whole = 0.0, 0
     for i in order:
-        counts[i] = 1
         total += demand[i]
-    for _ in range(subchannels - order.shape[0] if order.shape[0] > 0 else 0):
+    for i in order:
+        weight = demand[i] / total if total > 0 else 1 / order.shape[0]
+        demand[i] = weight * subchannels
+        counts[i] = max(int(demand[i]), 1)
+        whole += counts[i]
+    if whole > subchannels:  # Else those are the first to go, in whichever order.
+        whole = order.shape[0]
+        for i in order:
+            counts[i] = 1
+    for _ in range(subchannels - whole if order.shape[0] > 0 else 0):
         neediest, most = -1, -np.inf
         for i in order:
-            weight = demand[i] / total if total > 0 else 1 / order.shape[0]
-            missing = weight * subchannels - counts[i]
-            if missing > most:
-                neediest, most = i, missing
+            missing = demand[i] - counts[i]
+            more = missing > most
+            neediest, most = (i if more else neediest), (missing if more else most)
         counts[neediest] += 1
 
 
 @kernel(INLINED)
-def _choose(order: Ints, gain: Floats, counts: Ints, assignment: Ints) -> None:
-    """In rounds, highest demand first, each client takes its best free subchannel until it has its count."""
-    left = np.sum(counts)
+def _choose(order: Ints, gain: Floats, counts: Ints, assignment: Ints, free: Ints) -> None:
+    """In rounds, highest demand first, each client takes its best free subchannel until it has its count.
+
+    `free` is [M] workspace.
+    """
+    left = assignment.shape[0] if order.shape[0] > 0 else 0
+    for k in range(left):
+        free[k] = k
     while left > 0:
         for i in order:
             if counts[i] > 0:
-                best = -1
-                for k in range(assignment.shape[0]):
-                    if assignment[k] < 0 and (best < 0 or gain[i, k] > gain[i, best]):
-                        best = k
-                assignment[best] = i
+                at = _best_of(free[:left], gain[i])
+                assignment[free[at]] = i
                 counts[i] -= 1
                 left -= 1
+                for later in range(at, left):
+                    free[later] = free[later + 1]
+
+
+@kernel(INLINED)
+def _best_of(free: Ints, gain: Floats) -> int:
+    """Where in a list of subchannels the one with the highest gain ([M]) stands, the first of several."""
+    best, highest = 0, -1
+    for at in range(free.shape[0]):
+        # Bits of numbers that are not negative are in the order of the numbers, and are compared sooner.
+        bits = np.float64(gain[free[at]]).view(np.int64)
+        higher = bits > highest
+        best, highest = (at if higher else best), (bits if higher else highest)
+    return best

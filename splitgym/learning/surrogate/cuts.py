@@ -3,7 +3,7 @@
 from splitgym.arrays import Floats, Ints
 from splitgym.kernels import INLINED, INLINED_APART, kernel
 from splitgym.learning.surrogate.parameters import Parameters
-from splitgym.learning.surrogate.worlds import Scratch, Worlds
+from splitgym.learning.surrogate.worlds import Scratch, Worlds, lanes_of
 
 
 @kernel(INLINED)
@@ -51,7 +51,7 @@ def _take_over(skill: Floats, own_skill: Floats, before: float, room: Scratch) -
     given = room.given
     for k in range(len(skill)):
         own, taken = own_skill[k], 0.0
-        for c in range(len(given)):
+        for c in range(lanes_of(given)):
             taken += given[c] * own[c]
         skill[k] = before * skill[k] + (1.0 - before) * taken
 
@@ -59,9 +59,9 @@ def _take_over(skill: Floats, own_skill: Floats, before: float, room: Scratch) -
 @kernel(INLINED_APART)
 def _fetch(skill: Floats, own_skill: Floats, behind: Floats, own_before: Floats) -> None:
     """Mixes clients' own units, [K, L], with fetched ones; `own_before`, [L], is the fraction of units held before."""
-    for c in range(len(behind)):
+    for c in range(lanes_of(behind)):
         behind[c] *= own_before[c]
     for k in range(len(skill)):
         own, fetched = own_skill[k], skill[k]
-        for c in range(len(own_before)):
+        for c in range(lanes_of(own_before)):
             own[c] = own_before[c] * own[c] + (1.0 - own_before[c]) * fetched

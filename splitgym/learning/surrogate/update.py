@@ -5,7 +5,7 @@ from splitgym.kernels import INLINED, INLINED_APART, kernel
 from splitgym.kernels.functions import exp, ln, power
 from splitgym.learning.surrogate.parameters import Parameters
 from splitgym.learning.surrogate.probabilities import odds
-from splitgym.learning.surrogate.worlds import Scratch, Worlds
+from splitgym.learning.surrogate.worlds import Scratch, Worlds, lanes_of
 
 
 @kernel(INLINED, fastmath=True)
@@ -51,12 +51,12 @@ def _look(
 ) -> None:
     """Fills in the odds `right` and `weight`, and sums over the classes: skills `known` and `total` weight."""
     known, total = room.known, room.total
-    for c in range(len(known)):
+    for c in range(lanes_of(known)):
         known[c] = total[c] = 0.0
     for k in range(len(skill)):
         own, bias, right, weight = own_skill[k], label_bias[k], room.right[k], room.weight[k]
         in_server = (1.0 - in_client) * skill[k]
-        for c in range(len(known)):
+        for c in range(lanes_of(known)):
             logit = in_client * (own[c] - behind[c]) + in_server
             known[c] += max(logit, 0.0)
             right[c] = odds(logit)
@@ -72,11 +72,11 @@ def _answer(share: Floats, room: Scratch) -> None:
     of all other classes, its sum `wrong`, and `hit`, the share of all samples that are answered rightly.
     """
     hit, wrong, total = room.hit, room.wrong, room.total
-    for c in range(len(hit)):
+    for c in range(lanes_of(hit)):
         hit[c] = wrong[c] = 0.0
     for k in range(len(share)):
         own_share, right, weight, error, rate = share[k], room.right[k], room.weight[k], room.error[k], room.rate[k]
-        for c in range(len(hit)):
+        for c in range(lanes_of(hit)):
             own, others = weight[c] * right[c], total[c] - weight[c]
             rate[c] = own_share[c] / (own + others)
             error[c] = rate[c] * others
@@ -88,7 +88,7 @@ def _answer(share: Floats, room: Scratch) -> None:
 def _mean(part: Floats, evenness: Floats, known: Floats) -> tuple[float, float, float]:
     """Of the participants: sum of squared fractions, mean evenness, and mean skill summed over classes."""
     concentration = even = skill = 0.0
-    for c in range(len(part)):
+    for c in range(lanes_of(part)):
         concentration += part[c] * part[c]
         even += part[c] * evenness[c]
         skill += part[c] * known[c]
@@ -101,7 +101,7 @@ def _squares(share: Floats, part: Floats) -> float:
     squares = 0.0
     for k in range(len(share)):
         of_class, mass = share[k], 0.0
-        for c in range(len(part)):
+        for c in range(lanes_of(part)):
             mass += part[c] * of_class[c]
         squares += mass * mass
     return squares
@@ -117,7 +117,7 @@ def _left(averaged: float, kept: float) -> float:
 def _set_speeds(evenness: Floats, pace: float, averaged: float, kept: float, decay: float, room: Scratch) -> None:
     """Fills in `speed` and `decay` of clients; 0 of those that do not take part."""
     part, speed, decays = room.part, room.speed, room.decay
-    for c in range(len(part)):
+    for c in range(lanes_of(part)):
         takes_part = 1.0 if part[c] > 0.0 else 0.0
         speed[c] = takes_part * pace * _left(averaged, kept * evenness[c])
         decays[c] = takes_part * decay
@@ -129,7 +129,7 @@ def _teach(own_skill: Floats, label_bias: Floats, client_speed: float, label_bia
     speed, decay, wrong = room.speed, room.decay, room.wrong
     for k in range(len(own_skill)):
         own, bias, weight, error, rate = own_skill[k], label_bias[k], room.weight[k], room.error[k], room.rate[k]
-        for c in range(len(speed)):
+        for c in range(lanes_of(speed)):
             in_favour = weight[c] * (wrong[c] - rate[c])
             step = client_speed * speed[c] * error[c]
             bias_step = label_bias_speed * speed[c] * (error[c] - in_favour)
@@ -146,7 +146,7 @@ def _gather(diversity: float, confusion: float, room: Scratch) -> None:
     part, wrong, gain = room.part, room.wrong, room.gain
     for k in range(len(gain)):
         weight, error, rate, taught = room.weight[k], room.error[k], room.rate[k], 0.0
-        for c in range(len(part)):
+        for c in range(lanes_of(part)):
             taught += part[c] * (error[c] * diversity - confusion * weight[c] * (wrong[c] - rate[c]))
         gain[k] = taught
 
@@ -157,7 +157,7 @@ def _note_losses(client_loss: Floats, normals: Floats, deviation: float, room: S
     part, hit, noise = room.part, room.hit, room.noise
     for c in range(len(normals)):
         noise[c] = normals[c]
-    for c in range(len(noise)):
+    for c in range(lanes_of(noise)):
         noise[c] = -exp(deviation * (noise[c] - 0.5 * deviation)) * ln(max(hit[c], 1e-9))
     loss = 0.0
     for c in range(len(client_loss)):
@@ -181,5 +181,5 @@ def _move(skill: Floats, gain: Floats, speed: float, decay: float) -> float:
 @kernel(INLINED_APART, fastmath=True)
 def _fall_behind(behind: Floats, part: Floats, further: float, returning: float) -> None:
     """Participants make up for some of the distance, [L]; the others fall further behind."""
-    for c in range(len(part)):
+    for c in range(lanes_of(part)):
         behind[c] = behind[c] * (1.0 - returning) if part[c] > 0.0 else behind[c] + further

@@ -17,6 +17,20 @@ def lanes(clients: int) -> int:
     return -(-clients // LANES) * LANES
 
 
+@kernel(INLINED)
+def lanes_of(array: Floats) -> int:
+    """L of an array [L], in a way from which the compiler knows that it fills whole vectors."""
+    return len(array) // LANES * LANES
+
+
+def _aligned(*shape: int) -> Floats:
+    """Zeros that start where a vector does, as those that lie across two lines of the cache take longer."""
+    size, length = int(np.prod(shape)), LANES * 8
+    room = np.zeros(size + LANES)
+    start = -room.ctypes.data % length // 8
+    return room[start : start + size].reshape(shape)
+
+
 class Before(NamedTuple):
     """What the outcome of the round before was, of N worlds; as in `Worlds`."""
 
@@ -93,14 +107,14 @@ class Worlds(NamedTuple):
         arrays: dict[str, Any] = {
             "class_share": np.zeros((worlds, clients, classes)),
             "data_share": np.zeros(of_client),
-            "share": np.zeros(of_class),
-            "evenness": np.zeros(of_lane),
+            "share": _aligned(*of_class),
+            "evenness": _aligned(*of_lane),
             "run_effect": np.ones(of_world),
             "class_effect": np.zeros((worlds, classes)),
             "skill": np.zeros((worlds, classes)),
-            "own_skill": np.zeros(of_class),
-            "label_bias": np.zeros(of_class),
-            "behind": np.zeros(of_lane),
+            "own_skill": _aligned(*of_class),
+            "label_bias": _aligned(*of_class),
+            "behind": _aligned(*of_lane),
             "class_noise": np.zeros((worlds, classes)),
             "rounds": np.zeros(of_world, np.int64),
             "cut_layer": np.zeros(of_world, np.int64),
@@ -220,4 +234,5 @@ class Scratch(NamedTuple):
     def empty(cls, clients: int, classes: int) -> Self:
         """Made once."""
         width = lanes(clients)
-        return cls._make([*np.zeros((4, classes, width)), np.zeros(classes), *np.zeros((16, width))])
+        right, weight, error, rate = _aligned(4, classes, width)
+        return cls(right, weight, error, rate, np.zeros(classes), *_aligned(16, width))

@@ -1,6 +1,6 @@
 """Components of actions, each in its own file: in whole numbers, in numbers -1..1, or both."""
 
-from splitgym.envs.actions.components.component import Component, Continuous, Discrete, Said, fraction, nearest
+from splitgym.envs.actions.components.component import Component, Continuous, Discrete, Said, nearest
 from splitgym.envs.actions.components.cut_layers import CutLevels, CutParts
 from splitgym.envs.actions.components.owners import OwnerLevels
 from splitgym.envs.actions.components.phi import PhiAboveZero, PhiFraction, PhiLevels
@@ -27,6 +27,5 @@ __all__ = [
     "SelectionLevels",
     "SelectionSigns",
     "SpectrumDemand",
-    "fraction",
     "nearest",
 ]

@@ -25,7 +25,7 @@ class Component(ABC):
 
     @abstractmethod
     def read(self, entries: NDArray[Any]) -> Said:
-        """What [N, entries] of N actions say."""
+        """What [N, entries] of N actions say; of a `Continuous` one as numbers from `low` to `high`."""
 
     @abstractmethod
     def write(self, decision: Decision, state: RoundState) -> NDArray[Any]:
@@ -49,20 +49,16 @@ class Discrete(Component):
 
 
 class Continuous(Component):
-    """A component in numbers -1..1.
+    """A component in numbers -1..1, which it reads as numbers of a range of its own.
 
     Args:
         entries: How many.
+        low: What -1 means.
+        high: What 1 means.
     """
 
-    def __init__(self, entries: int) -> None:
-        self.entries = entries
-
-
-def fraction(entries: NDArray[Any]) -> Floats:
-    """Entries -1..1 as fractions 0..1."""
-    parts: Floats = (np.asarray(entries, np.float64) + 1) / 2
-    return parts
+    def __init__(self, entries: int, low: float = -1.0, high: float = 1.0) -> None:
+        self.entries, self.low, self.high = entries, low, high
 
 
 def nearest(levels: Floats, value: Any) -> NDArray[np.intp]:

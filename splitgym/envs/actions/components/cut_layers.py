@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.arrays import Floats, Ints
-from splitgym.envs.actions.components.component import Continuous, Discrete, Said, fraction
+from splitgym.envs.actions.components.component import Continuous, Discrete, Said
 from splitgym.types import Decision, RoundState, SystemParameters
 
 
@@ -52,12 +52,11 @@ class CutParts(Continuous):
     def __init__(self, system: SystemParameters, clients: int) -> None:
         self._levels = CutLevels(system, clients)
         self._cut_layers = system.cut_layers
-        super().__init__(self._levels.entries)
+        super().__init__(self._levels.entries, 0.0, float(system.cut_layers))
 
     def read(self, entries: NDArray[Any]) -> Said:
         """As the discrete form."""
-        part = (fraction(entries) * self._cut_layers).astype(np.int64)
-        return self._levels.read(np.minimum(part, self._cut_layers - 1))
+        return self._levels.read(np.minimum(entries.astype(np.int64), self._cut_layers - 1))
 
     def write(self, decision: Decision, state: RoundState) -> Floats:
         """The middle of each part."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.arrays import Floats, Ints
-from splitgym.envs.actions.components.component import Continuous, Discrete, Said, fraction, nearest
+from splitgym.envs.actions.components.component import Continuous, Discrete, Said, nearest
 from splitgym.frameworks import Framework
 from splitgym.scenario import Scenario
 from splitgym.types import Decision, RoundState, SystemParameters
@@ -44,23 +44,18 @@ class PhiFraction(Continuous):
         highest: The largest phi that it allows.
     """
 
-    def __init__(self, framework: Framework, highest: float) -> None:
-        self._aggregates, self._highest = framework.aggregates, highest
-        super().__init__(int(framework.aggregates))
+    def __init__(self, framework: Framework, highest: float, lowest: float = 0.0) -> None:
+        self._highest = highest
+        super().__init__(int(framework.aggregates), lowest, highest)
 
     def read(self, entries: NDArray[Any]) -> Said:
         """`aggregation_ratio`, [N]."""
-        ratio = self._of_highest(entries) * self._highest if self._aggregates else np.zeros(len(entries))
-        return {"aggregation_ratio": ratio}
+        return {"aggregation_ratio": np.maximum(entries[:, 0], 0.0)} if self.entries else {}
 
     def write(self, decision: Decision, state: RoundState) -> Floats:
         """At most the highest."""
         ratio = decision.aggregation_ratio / self._highest if self._highest > 0 else 0.0
-        return self._entry(np.array([min(ratio, 1.0)] if self._aggregates else []))
-
-    def _of_highest(self, entries: NDArray[Any]) -> Floats:
-        """[N] fraction of the highest phi."""
-        return fraction(entries[:, 0])
+        return self._entry(np.array([min(ratio, 1.0)] if self.entries else []))
 
     def _entry(self, of_highest: Floats) -> Floats:
         """The entry of a fraction of the highest phi."""
@@ -70,8 +65,8 @@ class PhiFraction(Continuous):
 class PhiAboveZero(PhiFraction):
     """Up to 0 none, 0..1 as 0 to the highest phi that the framework allows."""
 
-    def _of_highest(self, entries: NDArray[Any]) -> Floats:
-        return np.maximum(entries[:, 0].astype(np.float64), 0.0)
+    def __init__(self, framework: Framework, highest: float) -> None:
+        super().__init__(framework, highest, -highest)
 
     def _entry(self, of_highest: Floats) -> Floats:
         return of_highest

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.arrays import Floats, Ints
-from splitgym.envs.actions.components.component import Continuous, Discrete, Said, fraction, nearest
+from splitgym.envs.actions.components.component import Continuous, Discrete, Said, nearest
 from splitgym.envs.actions.components.owners import common_row
 from splitgym.types import Decision, RoundState
 
@@ -44,11 +44,11 @@ class ClientPower(Continuous):
 
     def __init__(self, clients: int, power_max_w: float) -> None:
         self._power_max_w = power_max_w
-        super().__init__(clients)
+        super().__init__(clients, 0.0, power_max_w)
 
     def read(self, entries: NDArray[Any]) -> Said:
         """`client_power_w`, [N, C] W."""
-        return {"client_power_w": fraction(entries) * self._power_max_w}
+        return {"client_power_w": np.ascontiguousarray(entries)}
 
     def write(self, decision: Decision, state: RoundState) -> Floats:
         """What each client spends in its own slot, at most p_max."""

@@ -18,8 +18,7 @@ class ClientWeights(Continuous):
 
     def read(self, entries: NDArray[Any]) -> Said:
         """`client_weight`, [N, C]; those with a weight above 0 are `selected`, so far."""
-        values = entries.astype(np.float64)
-        weight = np.where(values > -1, HIGHEST_WEIGHT**values, 0.0)
+        weight = np.where(entries > -1, HIGHEST_WEIGHT**entries, 0.0)
         return {"client_weight": weight, "selected": weight > 0}
 
     def write(self, decision: Decision, state: RoundState) -> Floats:
@@ -31,11 +30,11 @@ class LatencyExponent(Continuous):
     """-1..1 as an exponent 0..2."""
 
     def __init__(self) -> None:
-        super().__init__(1)
+        super().__init__(1, 0.0, 2.0)
 
     def read(self, entries: NDArray[Any]) -> Said:
         """`latency_exponent`, [N]."""
-        return {"latency_exponent": 1 + entries[:, 0].astype(np.float64)}
+        return {"latency_exponent": np.ascontiguousarray(entries[:, 0])}
 
     def write(self, decision: Decision, state: RoundState) -> Floats:
         """Exponent 0: all clients with a weight are selected, if they can be in time."""
