@@ -24,7 +24,7 @@ def swapped_owners(state, cut, owner, phi, trials=ENDLESS):
     links, workload = own_links(state), own_workload(state, Plan(cut, phi))
     held, ends = no_assignment(*state.channel_gain.shape), np.zeros(len(workload.compute_s))
     assign_all(held, links, owner)
-    _, seconds, left = search_swaps(held, links, workload, ends, no_goal(*workload.compute_s.shape), trials)
+    _, seconds, left = search_swaps(held, links, workload, ends, no_goal(*workload.compute_s.shape, len(owner)), trials)
     return held.owner.copy(), seconds, left
 
 

@@ -78,9 +78,11 @@ class Goal(NamedTuple):
     """[C] workspace for what clients need, W."""
     order: Ints
     """[2, C] workspace for lists of clients."""
+    back: Ints
+    """[M + 1] workspace for what a client may give in return."""
 
 
-def no_goal(segments: int, clients: int) -> Goal:
+def no_goal(segments: int, clients: int, subchannels: int) -> Goal:
     """Workspace for a goal."""
     holder, duty = np.zeros(clients, HOLDER), np.zeros((segments, clients), DUTY)
     return Goal(
@@ -91,6 +93,7 @@ def no_goal(segments: int, clients: int) -> Goal:
         np.zeros(clients, np.bool_),
         np.zeros(clients),
         np.zeros((2, clients), np.int64),
+        np.zeros(subchannels + 1, np.int64),
     )
 
 

@@ -119,20 +119,23 @@ def _try_all(
     owner, own, number = held.owner, held.own, held.number
     hz, floor, log_floor, downlink = links.hz, links.floor, links.log_floor, links.downlink
     holder, duty, segment, common = goal.holder, goal.duty, goal.segment, goal.common
-    trials = 0
+    back, trials = goal.back, 0
+    # First nothing in return, then each of its own. In a list, as the compiler else writes the first trial out apart.
+    back[0] = -1
+    for place in range(number[i]):
+        back[1 + place] = own[i, place]
     for n in range(owner.shape[0]):
         k = (first + n) % owner.shape[0]
         j = owner[k]
         if j == i:
             continue
-        # Place -1 stands for nothing in return.
-        for place in range(-1, 0 if j >= 0 and tried[j] else number[i]):
-            if place < 0 and j >= 0 and number[j] == 1:
+        for place in range(1 if j >= 0 and tried[j] else 1 + number[i]):
+            gone = back[place]
+            if gone < 0 and j >= 0 and number[j] == 1:
                 continue
-            back = own[i, place] if place >= 0 else -1
             trials += 1
-            if swap_is_feasible(holder, duty, segment, common, own, hz, floor, log_floor, downlink, i, j, k, back):
-                _carry_out(held, links, i, j, k, back)
+            if swap_is_feasible(holder, duty, segment, common, own, hz, floor, log_floor, downlink, i, j, k, gone):
+                _carry_out(held, links, i, j, k, gone)
                 return True, trials, k + 1
         if trials >= most:
             return False, trials, k + 1

@@ -59,7 +59,7 @@ def workspace_for(segments: int, clients: int, subchannels: int) -> Workspace:
         max_snr_workspace(clients, subchannels),
         np.zeros(subchannels, np.int64),
         np.zeros(segments),
-        no_goal(segments, clients),
+        no_goal(segments, clients, subchannels),
         np.zeros(2),
     )
 
