@@ -78,7 +78,7 @@ def exp2(x: float) -> float:
 
 @kernel(INLINED, fastmath=EXACT_ENOUGH)
 def turn(v: float) -> tuple[float, float]:
-    """Cosine and sine of 2 pi v, -1/2 <= v <= 1/2, by their series around the nearest quarter of a turn."""
+    """Cosine and sine of 2 pi v, -1/2 <= v <= 1/2, by their series around the nearest quarter of the circle."""
     quarter = np.rint(4.0 * v)
     x = 2.0 * np.pi * (v - 0.25 * quarter)
     z = x * x
