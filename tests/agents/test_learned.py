@@ -240,13 +240,13 @@ def test_card_of_now_states_the_threads_and_goes_through_its_file(policies, tmp_
 
 
 def test_shipped_policies_are_as_good_as_their_cards_say():
-    """On the episodes by which they were chosen; a twentieth more or less is the processor's rounding."""
+    """On as many other episodes as those by which they were chosen: an eighth more or less is chance."""
     for name, scenario in shipped_policies():
         agent = agents.make(name, toy(name, scenario=scenario))
         environment = {"scenario": scenario, "learner": "surrogate", "action": agent.card.action}
         environment["task"] = {"evaluation_samples": None}
         score = Validation(algorithms.get(name), environment).score(agent.policy)
-        assert score.facts["time_to_target_s"] == pytest.approx(agent.card.score["time_to_target_s"], rel=0.05)
+        assert score.facts["time_to_target_s"] == pytest.approx(agent.card.score["time_to_target_s"], rel=0.125)
 
 
 # How it acts -------------------------------------------------------------------------------------------------------
