@@ -8,7 +8,7 @@ from splitgym import data
 from splitgym.envs.world import system_of
 from splitgym.frameworks import Framework
 from splitgym.network import Network
-from splitgym.random import KeyedStreams
+from splitgym.random import Streams
 from splitgym.scenario import Scenario
 from splitgym.schedulers.allocations import ALLOCATIONS, Allocate
 from splitgym.timing import round_cost
@@ -29,9 +29,9 @@ def random_states(scenario: Scenario, framework: Framework, seeds: Sequence[int 
         framework: Whose rounds they are.
         seeds: One for each cell, as numpy takes them.
     """
-    network, keyed = Network(scenario, len(seeds)), KeyedStreams(len(seeds))
-    keyed.begin_episodes(np.arange(len(seeds)), [np.random.default_rng(seed) for seed in seeds])
-    network.reset(keyed.streams)
+    network, streams = Network(scenario, len(seeds)), Streams.empty(len(seeds))
+    streams.begin_episodes(np.arange(len(seeds)), [np.random.default_rng(seed) for seed in seeds])
+    network.reset(streams)
     system, clients = system_of(scenario, framework), scenario.clients.count
     _, classes = data.dimensions(scenario.task.dataset)
     return [

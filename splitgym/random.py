@@ -1,8 +1,8 @@
 """Random numbers: for each of N worlds its own streams, from the generator that `reset(seed=)` seeds.
 
-A number has a place (episode, round, purpose, index), and is a function of the world's key and that place: Philox
-4x32-10 of Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011. So nothing has to be drawn in an order,
-a new purpose changes no other number, and a copy of a world is a copy of its numbers.
+A number has a place (round, purpose, index), and is a function of the episode's key and that place: Philox 4x32-10 of
+Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011. So nothing has to be drawn in an order, a new
+purpose changes no other number, and a copy of a world is a copy of its numbers.
 """
 
 from collections.abc import Sequence
@@ -43,45 +43,20 @@ class Streams(NamedTuple):
     """Where N worlds are in their streams."""
 
     key: Words
-    """[N]."""
-    episode: Ints
-    """[N] episodes since the world has its key."""
+    """[N] of the episode."""
     round: Ints
     """[N] rounds of the episode."""
 
     @classmethod
     def empty(cls, worlds: int) -> "Streams":
         """Streams without keys."""
-        return cls(np.zeros(worlds, np.uint64), np.zeros(worlds, np.int64), np.zeros(worlds, np.int64))
-
-
-class KeyedStreams:
-    """Streams of N worlds whose keys come from generators.
-
-    Args:
-        worlds: N.
-
-    Attributes:
-        streams: For kernels; whoever plays rounds counts them there.
-    """
-
-    def __init__(self, worlds: int) -> None:
-        self.streams = Streams.empty(worlds)
-        self._generators: list[np.random.Generator | None] = [None] * worlds
+        return cls(np.zeros(worlds, np.uint64), np.zeros(worlds, np.int64))
 
     def begin_episodes(self, which: Ints, generators: Generators) -> None:
-        """Goes on to the next episodes of some worlds ([W] indices), each with its generator.
-
-        A world's key is the first number that its generator draws; as long as it has that generator, its episodes are
-        counted.
-        """
-        key, episode, number = self.streams
+        """Starts episodes in some worlds ([W] indices): the key of each is the next number of its generator."""
         for world, generator in zip(which.tolist(), generators, strict=True):
-            if self._generators[world] is not generator:
-                self._generators[world] = generator
-                key[world], episode[world] = generator.integers(2**64, dtype=np.uint64), 0
-        episode[which] += 1
-        number[which] = 0
+            self.key[world] = generator.bit_generator.random_raw()
+        self.round[which] = 0
 
 
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
@@ -89,8 +64,6 @@ _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 _ROUNDS = 10
 _TO_UNIT = 2.0**-32
-_PURPOSES = 64
-"""More than there are."""
 
 
 @kernel(INLINED)
@@ -125,8 +98,7 @@ def fill_uniforms(streams: Streams, n: int, purpose: int, count: int, numbers: F
         attempt: Of another one there are other numbers.
     """
     key, blocks = streams.key[n], (count + 3) // 4
-    c1, c2 = np.uint64(streams.round[n]) & _LOW, np.uint64(streams.episode[n]) & _LOW
-    c3 = np.uint64(purpose + _PURPOSES * attempt)
+    c1, c2, c3 = np.uint64(streams.round[n]) & _LOW, np.uint64(attempt), np.uint64(purpose)
     for b in range(blocks):
         w0, w1, w2, w3 = philox(np.uint64(b), c1, c2, c3, key)
         numbers[b], numbers[blocks + b] = unit(w0), unit(w1)

@@ -12,7 +12,6 @@ from scipy import stats
 from scipy.special import ndtr
 
 from splitgym.random import (
-    KeyedStreams,
     Purpose,
     Streams,
     fill_log_gammas,
@@ -48,9 +47,9 @@ def plain_philox(counter, key, rounds: int = 10):
     return c0, c1, c2, c3
 
 
-def streams_of(key, episode=1, number=0) -> Streams:
+def streams_of(key, number=0) -> Streams:
     key = np.asarray(key, np.uint64)
-    return Streams(key, np.full(len(key), episode), np.full(len(key), number))
+    return Streams(key, np.full(len(key), number))
 
 
 def uniforms(streams: Streams, n: int, purpose: int, count: int, attempt: int = 0) -> np.ndarray:
@@ -79,20 +78,20 @@ def test_philox_is_the_plain_one():
 
 # Quality -----------------------------------------------------------------------------------------------------------
 
-AXES = {"key": 16, "episode": 4, "round": 8, "purpose": len(Purpose), "index": 64}
+AXES = {"key": 16, "attempt": 4, "round": 8, "purpose": len(Purpose), "index": 64}
 """Numbers are looked at on a grid of neighbouring places: 458,752 of them."""
 
 
 def drawn() -> np.ndarray:
     """Words of the package at all places of the grid; keys 0, 1, 2 and so on."""
-    keys, episodes, rounds, purposes, count = AXES.values()
+    keys, attempts, rounds, purposes, count = AXES.values()
     grid = np.empty(tuple(AXES.values()))
-    for episode in range(episodes):
+    for attempt in range(attempts):
         for number in range(rounds):
-            streams = streams_of(np.arange(keys), episode, number)
+            streams = streams_of(np.arange(keys), number)
             for n in range(keys):
                 for purpose in range(purposes):
-                    fill_uniforms(streams, n, purpose, count, grid[n, episode, number, purpose])
+                    fill_uniforms(streams, n, purpose, count, grid[n, attempt, number, purpose], attempt)
     return np.int64(grid * 2**32 - 0.5)
 
 
@@ -104,7 +103,7 @@ def other(rounds: int = 10, ignored: str | None = None, overlapping: bool = Fals
         where[ignored] = np.zeros_like(block)
     if overlapping:
         block, where["round"] = block + where["round"], np.zeros_like(block)
-    counter = block, where["round"], where["episode"], where["purpose"]
+    counter = block, where["round"], where["attempt"], where["purpose"]
     four = plain_philox(counter, (where["key"], np.zeros_like(block)), rounds)
     return np.int64(np.choose(word, four))
 
@@ -274,19 +273,18 @@ def evenness(share: np.ndarray) -> np.ndarray:
 
 
 def test_a_number_depends_on_its_place_only():
-    streams = streams_of([7, 8, 9], episode=3, number=4)
+    streams = streams_of([7, 8, 9], number=4)
     expected = uniforms(streams, 1, Purpose.SPEED, 9)
     for purpose in Purpose:
         uniforms(streams, 1, purpose, 50)
     uniforms(streams, 1, Purpose.SPEED, 9, attempt=1)
     np.testing.assert_array_equal(uniforms(streams, 1, Purpose.SPEED, 9), expected)
     # Not on other worlds, nor on where the world is among them.
-    alone = streams_of([8], episode=3, number=4)
+    alone = streams_of([8], number=4)
     np.testing.assert_array_equal(uniforms(alone, 0, Purpose.SPEED, 9), expected)
     for change in (
-        {"streams": streams_of([8], episode=4, number=4)},
-        {"streams": streams_of([8], episode=3, number=5)},
-        {"streams": streams_of([8 + 2**32], episode=3, number=4)},
+        {"streams": streams_of([8], number=5)},
+        {"streams": streams_of([8 + 2**32], number=4)},
         {"purpose": Purpose.LOAD},
         {"attempt": 1},
     ):
@@ -305,50 +303,43 @@ def test_numbers_behind_those_asked_for_stay():
 
 def test_purposes_have_numbers_of_their_own():
     assert len({int(purpose) for purpose in Purpose}) == len(Purpose)
-    # `attempt` counts in steps of 64.
-    assert max(Purpose) < 64
 
 
-def begun(keyed: KeyedStreams, which, generators) -> KeyedStreams:
-    keyed.begin_episodes(np.array(which), generators)
-    return keyed
+def begun(streams: Streams, which, generators) -> Streams:
+    streams.begin_episodes(np.array(which), generators)
+    return streams
 
 
-def test_a_generator_gives_one_key_and_its_episodes_are_counted():
-    keyed, generators = KeyedStreams(2), [np.random.default_rng(seed) for seed in (1, 2)]
-    begun(keyed, [0, 1], generators)
-    expected = [np.random.default_rng(seed).integers(2**64, dtype=np.uint64) for seed in (1, 2)]
-    assert keyed.streams.key.tolist() == expected
-    left = [generator.bit_generator.state for generator in generators]
-    keyed.streams.round[:] = 5, 6
-    begun(keyed, [1], generators[1:])
-    assert keyed.streams.key.tolist() == expected
-    assert keyed.streams.episode.tolist() == [1, 2]
-    assert keyed.streams.round.tolist() == [5, 0]
-    assert [generator.bit_generator.state for generator in generators] == left
+def test_every_episode_has_the_next_number_of_its_generator_as_key():
+    streams, generators = Streams.empty(2), [np.random.default_rng(seed) for seed in (1, 2)]
+    one, another = (np.random.default_rng(seed).bit_generator.random_raw(2) for seed in (1, 2))
+    begun(streams, [0, 1], generators)
+    assert streams.key.tolist() == [one[0], another[0]]
+    streams.round[:] = 5, 6
+    begun(streams, [1], generators[1:])
+    assert streams.key.tolist() == [one[0], another[1]]
+    assert streams.round.tolist() == [5, 0]
 
 
-def test_a_new_generator_begins_anew():
-    keyed, again = KeyedStreams(1), KeyedStreams(1)
-    for _ in range(3):
-        begun(keyed, [0], [np.random.default_rng(4)])
-    begun(again, [0], [np.random.default_rng(4)])
-    for name in Streams._fields:
-        np.testing.assert_array_equal(getattr(keyed.streams, name), getattr(again.streams, name))
+def test_a_generator_that_is_put_back_gives_the_same_episode_again():
+    generator, streams = np.random.default_rng(4), Streams.empty(1)
+    state = generator.bit_generator.state
+    first = begun(streams, [0], [generator]).key.copy()
+    second = begun(streams, [0], [generator]).key.copy()
+    generator.bit_generator.state = state
+    assert first != second
+    assert begun(streams, [0], [generator]).key == first
 
 
-@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
-def test_a_copy_counts_on_by_itself(duplicate):
-    generator = np.random.default_rng(5)
-    keyed = begun(KeyedStreams(1), [0], [generator])
-    twin, twin_generator = duplicate((keyed, generator))
-    for _ in range(3):
-        begun(twin, [0], [twin_generator])
-    assert (keyed.streams.episode[0], twin.streams.episode[0]) == (1, 4)
-    assert keyed.streams.key[0] == twin.streams.key[0]
-    assert generator.bit_generator.state == twin_generator.bit_generator.state
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda streams: pickle.loads(pickle.dumps(streams))])
+def test_a_copy_goes_its_own_way(duplicate):
+    streams = begun(Streams.empty(1), [0], [np.random.default_rng(5)])
+    twin = duplicate(streams)
+    twin.round[:] += 1
+    np.testing.assert_array_equal(uniforms(twin, 0, 1, 8), uniforms(streams_of(streams.key, 1), 0, 1, 8))
+    assert streams.round[0] == 0
 
 
 def test_one_generator_for_each_world_is_needed():
     with pytest.raises(ValueError, match="zip"):
-        begun(KeyedStreams(2), [0, 1], [np.random.default_rng(0)])
+        begun(Streams.empty(2), [0, 1], [np.random.default_rng(0)])

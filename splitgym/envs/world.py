@@ -16,7 +16,7 @@ from splitgym.frameworks import Framework, PlanGrid, Program, Workload
 from splitgym.learning import learners
 from splitgym.network import Network
 from splitgym.network.family import fill_scales
-from splitgym.random import Generators, KeyedStreams, Purpose
+from splitgym.random import Generators, Purpose, Streams
 from splitgym.scenario import Scenario, ScenarioError
 from splitgym.timing import RoundCost
 from splitgym.timing.cost import Clock, round_cost_unchecked
@@ -88,7 +88,7 @@ class World:
         self.system = system_of(scenario, framework, self._learner.network_costs)
         self._network = Network(scenario, worlds)
         self._clock = Clock(self.system, worlds, scenario.clients.count, timeline=False)
-        self._keyed = KeyedStreams(worlds)
+        self._streams = Streams.empty(worlds)
         self._server_hz = np.full(worlds, scenario.server.compute_hz)
         self._history = History.empty(worlds, scenario.clients.count)
         cell = self._network
@@ -103,8 +103,8 @@ class World:
             which: Indices of the worlds; all of them at first.
         """
         which = np.asarray(which)
-        own, streams = [rngs[i] for i in which.tolist()], self._keyed.streams
-        self._keyed.begin_episodes(which, own)
+        own, streams = [rngs[i] for i in which.tolist()], self._streams
+        streams.begin_episodes(which, own)
         self._network.reset(streams, which)
         clients, alpha = self._network.present[which].sum(1), np.full(len(which), self.scenario.task.dirichlet_alpha)
         if self.scenario.family.dirichlet_alpha is not None:
@@ -158,9 +158,9 @@ class World:
             decision = replace(decision, selected=decision.selected & ~idle[:, None])
         decision, projected = legalise_unchecked(decision, truth)
         cost = round_cost_unchecked(truth, decision) if timeline else self._clock.cost(truth, decision)
-        number, history = self._keyed.streams.round, self._history
+        number, history = self._streams.round, self._history
         number += 1
-        learner.round(decision, cost.participants, self._keyed.streams)
+        learner.round(decision, cost.participants, self._streams)
         history.remember(number, cost, decision.aggregation_ratio, learner.outcome, self._limits)
         if self.system.program.plans.second_cuts > 1:
             history.remember_second_cut(cost.participants, decision)
@@ -169,7 +169,7 @@ class World:
 
     def advance(self) -> None:
         """Goes on from the end of a round to the start of the next one."""
-        self._network.advance(self._keyed.streams, self._history.latency_s)
+        self._network.advance(self._streams, self._history.latency_s)
 
     def fork(self) -> "World":
         """A copy that goes its own way: what is played in it would happen here too, to the bit."""
@@ -188,7 +188,7 @@ class World:
             class_share=self._learner.class_share,
             client_loss=outcome.client_loss,
             accuracy=outcome.accuracy,
-            round=self._keyed.streams.round,
+            round=self._streams.round,
             elapsed_s=history.elapsed_s,
             cut_layer=outcome.cut_layer,
             client_cut_layer=outcome.client_cut_layer,

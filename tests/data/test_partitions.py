@@ -152,11 +152,11 @@ def test_what_cannot_be_divided_is_said(arguments, message):
 # In kernels --------------------------------------------------------------------------------------------------------
 
 
-def drawn(sizes, clients, alpha, episode: int = 1, keys=None) -> np.ndarray:
+def drawn(sizes, clients, alpha, keys=None) -> np.ndarray:
     """[N, C, K] counts of N worlds, with so many clients and such an alpha each."""
     worlds, most, sizes = len(clients), int(np.max(clients)), np.asarray(sizes)
     keys = np.arange(worlds) if keys is None else keys
-    streams = Streams(np.asarray(keys, np.uint64), np.full(worlds, episode), np.zeros(worlds, np.int64))
+    streams = Streams(np.asarray(keys, np.uint64), np.zeros(worlds, np.int64))
     counts, own = np.zeros((worlds, most, len(sizes)), np.int64), np.asarray(clients, np.int64)
     least = np.array([least_samples(int(sizes.sum()), count) for count in own])
     room = Room.empty(most, len(sizes))
@@ -228,4 +228,4 @@ def test_partitions_of_many_worlds_are_those_of_single_ones():
         own = int(clients[world])
         alone = drawn(SIZES, [own], [alpha[world]], keys=[world])
         np.testing.assert_array_equal(counts[world, :own], alone[0])
-    assert not np.array_equal(counts, drawn(SIZES, clients, alpha, episode=2))
+    assert not np.array_equal(counts, drawn(SIZES, clients, alpha, keys=np.arange(worlds) + 1))

@@ -21,20 +21,18 @@ def surrogate(worlds: int = 3, clients: int | None = None, scenario: Scenario | 
 
 
 class Played(Surrogate):
-    """With streams of its own, world i of key `first_key` + i."""
+    """With streams of its own, world i seeded with `first_seed` + i."""
 
-    def __init__(self, scenario: Scenario | str, framework: str, worlds: int, first_key: int = 0) -> None:
+    def __init__(self, scenario: Scenario | str, framework: str, worlds: int, first_seed: int = 0) -> None:
         super().__init__(build(scenario), get(framework), worlds)
         self.alpha, self.streams = build(scenario).task.dirichlet_alpha, Streams.empty(worlds)
-        self.streams.key[:] = first_key + np.arange(worlds)
-        self.generators = [np.random.default_rng(first_key + i) for i in range(worlds)]
+        self.generators = [np.random.default_rng(first_seed + i) for i in range(worlds)]
 
     def begin(self, which, clients) -> None:
         """Next episodes in these worlds, with so many clients each."""
         which = np.array(which)
-        self.streams.episode[which] += 1
-        self.streams.round[which] = 0
         own = [self.generators[i] for i in which]
+        self.streams.begin_episodes(which, own)
         self.reset(which, own, self.streams, np.array(clients), np.full(len(which), self.alpha))
 
     def play(self, selected, cut: int = 1, phi: float = 0.0) -> None:
@@ -135,7 +133,7 @@ def test_a_reset_world_begins_anew_and_leaves_the_others_alone():
     assert_same(contents(made.outcome), before, [1, 2], [1, 2])
     np.testing.assert_array_equal(made.class_share[1:], lasting[1:])
     fresh = Played("iot", "epsl", 1)
-    fresh.streams.episode[:] = 1
+    fresh.generators[0].bit_generator.random_raw()
     fresh.begin([0], [6])
     for _ in range(3):
         assert_same(contents(made.outcome), contents(fresh.outcome), [0])
@@ -147,7 +145,7 @@ def test_a_reset_world_begins_anew_and_leaves_the_others_alone():
 
 
 def test_worlds_are_those_of_a_single_learner_to_the_bit():
-    many, ones = Played("iot", "epsl", 7), [Played("iot", "epsl", 1, first_key=key) for key in range(7)]
+    many, ones = Played("iot", "epsl", 7), [Played("iot", "epsl", 1, first_seed=key) for key in range(7)]
     clients = np.array([8, 4, 5, 8, 6, 7, 4])
     many.begin(range(7), clients)
     for one, count in zip(ones, clients, strict=True):

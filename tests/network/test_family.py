@@ -45,7 +45,7 @@ def test_without_a_range_there_is_no_chance(chance: float) -> None:
 
 def test_scales_of_worlds_are_log_uniform_and_of_those_worlds() -> None:
     worlds = 3000
-    streams = Streams(np.arange(worlds, dtype=np.uint64), np.ones(worlds, np.int64), np.zeros(worlds, np.int64))
+    streams = Streams(np.arange(worlds, dtype=np.uint64), np.zeros(worlds, np.int64))
     scales, numbers, some = np.empty(worlds), np.zeros(4), np.array([7, 1999, 3])
     fill_scales(np.arange(worlds), streams, int(Purpose.SKEW), (0.1, 10.0), scales, numbers)
     assert stats.kstest(np.log10(scales), stats.uniform(-1, 2).cdf).pvalue > 0.01

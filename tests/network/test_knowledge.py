@@ -81,7 +81,7 @@ def test_a_new_episode_knows_nothing_of_the_one_before() -> None:
         gain, speed, known_gain, known_speed, known = cells.now(
             "channel_gain", "client_hz", "believed_channel_gain", "believed_client_hz", "believed_available"
         )
-        if cells.keyed.streams.round[1] == 0:
+        if cells.streams.round[1] == 0:
             first_gain, first_speed = gain[1], speed[1]
             assert known[1].all()
         np.testing.assert_array_equal(known_gain[1], first_gain)

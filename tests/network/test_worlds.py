@@ -34,7 +34,7 @@ def drawn_in_a_round(cells: Cells) -> dict[str, np.ndarray]:
     network = cells.network
     error = np.log(network.believed_channel_gain / network.channel_gain)
     found = {"fading": network.channel_gain[:, :FIRST], "error": error[:, :FIRST]}
-    return found | ({"available": network.available[:, :FIRST]} if cells.keyed.streams.round.all() else {})
+    return found | ({"available": network.available[:, :FIRST]} if cells.streams.round.all() else {})
 
 
 def drawn_at_first(cells: Cells) -> dict[str, np.ndarray]:
