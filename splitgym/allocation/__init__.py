@@ -110,3 +110,7 @@ def __getattr__(name: str) -> Any:
     if name not in _BOUNDS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_BOUNDS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

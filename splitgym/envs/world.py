@@ -84,6 +84,8 @@ class World:
         self.scenario = scenario
         self.framework = framework
         self._limits = Limits.of(scenario.episode)
+        # A data set that cannot be read is said before what else may be wrong with it.
+        data.dimensions(scenario.task.dataset)
         self._learner = learners(learner, scenario, framework, worlds, device)
         self.system = system_of(scenario, framework, self._learner.network_costs)
         self._network = Network(scenario, worlds)
@@ -106,9 +108,10 @@ class World:
         own, streams = [rngs[i] for i in which.tolist()], self._streams
         streams.begin_episodes(which, own)
         self._network.reset(streams, which)
-        clients, alpha = self._network.present[which].sum(1), np.full(len(which), self.scenario.task.dirichlet_alpha)
-        if self.scenario.family.dirichlet_alpha is not None:
-            fill_scales(which, streams, int(Purpose.SKEW), self.scenario.family.dirichlet_alpha, alpha, np.zeros(4))
+        clients, alpha = self._network.present[which].sum(1), np.empty(len(which))
+        usual = self.scenario.task.dirichlet_alpha
+        between = self.scenario.family.dirichlet_alpha or (usual, usual)
+        fill_scales(which, streams, int(Purpose.SKEW), between, alpha, np.zeros(4))
         self._learner.reset(which, own, streams, clients, alpha)
         self._history.forget(which)
 

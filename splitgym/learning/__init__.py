@@ -18,3 +18,7 @@ def __getattr__(name: str) -> Any:
     if name not in ("Learner", "training_device"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module("splitgym.learning.learner"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
