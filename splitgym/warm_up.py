@@ -20,7 +20,9 @@ def warm_up(actions: Sequence[Action] = ACTIONS, sharing: Sequence[Sharing] = SH
         actions: Encodings of decisions, as `action` of `gym.make`.
         sharing: Values of the scenario's `radio.sharing`.
     """
-    from splitgym.kernels import without_notice  # noqa: PLC0415 - help need not import numba
+    from splitgym.allocation.workload import own_seconds  # noqa: PLC0415 - help need not import numba
+    from splitgym.kernels import without_notice  # noqa: PLC0415
+    from splitgym.types import Plan  # noqa: PLC0415
 
     with without_notice():
         for action in actions:
@@ -29,4 +31,6 @@ def warm_up(actions: Sequence[Action] = ACTIONS, sharing: Sequence[Sharing] = SH
                 env.reset(seed=0)
                 env.action_space.seed(0)
                 env.step(env.action_space.sample())
+                # Frameworks with clusters ask for it.
+                own_seconds(env.unwrapped.state, Plan(1), 1)  # type: ignore[attr-defined]
                 env.close()
