@@ -107,9 +107,11 @@ class Speed(NamedTuple):
 def rate(move: Callable[[], object], seconds: float) -> tuple[float, float]:
     """Calls a second, over about so many seconds of wall-clock time, and processor seconds of a call."""
     calls, begin, cpu = 0, time.perf_counter(), time.process_time()
-    while (spent := time.perf_counter() - begin) < seconds:
+    spent = 0.0
+    while spent < seconds:
         move()
         calls += 1
+        spent = time.perf_counter() - begin
     return calls / spent, (time.process_time() - cpu) / calls
 
 
