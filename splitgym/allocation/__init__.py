@@ -3,8 +3,7 @@
 Optima and bounds need scipy.optimize and are imported on first use: nothing decides with them.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from splitgym.allocation.baselines.allocators import (
     SubchannelRule,
@@ -42,6 +41,7 @@ from splitgym.allocation.selection.rules import (
     Unified,
 )
 from splitgym.allocation.selection.utility import best_utility
+from splitgym.lazy import lazily
 
 if TYPE_CHECKING:
     from splitgym.allocation.bounds.optimum import Optimum, exact, exact_subchannels, exhaustive
@@ -97,19 +97,16 @@ __all__ = [
     "unserved",
 ]
 
-_BOUNDS = {
-    "Optimum": "splitgym.allocation.bounds.optimum",
-    "exact": "splitgym.allocation.bounds.optimum",
-    "exact_subchannels": "splitgym.allocation.bounds.optimum",
-    "exhaustive": "splitgym.allocation.bounds.optimum",
-    "lower_bound": "splitgym.allocation.bounds.relaxation",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _BOUNDS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_BOUNDS[name]), name)
+__getattr__ = lazily(
+    __name__,
+    {
+        "Optimum": "splitgym.allocation.bounds.optimum",
+        "exact": "splitgym.allocation.bounds.optimum",
+        "exact_subchannels": "splitgym.allocation.bounds.optimum",
+        "exhaustive": "splitgym.allocation.bounds.optimum",
+        "lower_bound": "splitgym.allocation.bounds.relaxation",
+    },
+)
 
 
 def __dir__() -> list[str]:

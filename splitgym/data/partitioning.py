@@ -4,6 +4,8 @@ The law of a partition is that of its counts: how many samples of each class eve
 is then even chance, so that a model of learning may draw the counts alone.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
@@ -114,9 +116,9 @@ def _equal_counts(class_sizes: Ints, clients: int, generator: Generator) -> Ints
     return counts
 
 
-def least_samples(samples: int, clients: int) -> int:
-    """Samples that partition="dirichlet" leaves every client."""
-    return min(MINIMUM_SAMPLES, samples // clients)
+def least_samples(samples: int, clients: Any) -> Any:
+    """Samples that partition="dirichlet" leaves every client, of so many; of an array of numbers an array."""
+    return np.minimum(MINIMUM_SAMPLES, samples // clients)
 
 
 def _draw_shares(classes: int, clients: int, generator: Generator, alpha: float) -> Floats:

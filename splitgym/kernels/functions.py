@@ -14,6 +14,8 @@ EXACT_ENOUGH = {"nsz", "contract"}
 LN2 = 0.6931471805599453
 LN2_HIGH, LN2_LOW = 6.93145751953125e-1, 1.42860682030941723212e-6
 """Their sum is ln 2; a product of the first with a small whole number is exact."""
+NEPERS_PER_DB = 0.23025850929940458
+"""10^(x / 10) is exp of this times x."""
 LARGEST = 700.0
 """exp of this is finite; arguments further from 0 are taken as this."""
 

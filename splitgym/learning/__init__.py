@@ -3,9 +3,9 @@
 Real training needs torch and is imported on first use.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from splitgym.lazy import lazily
 from splitgym.learning.choice import LEARNERS, Learners, learners
 
 if TYPE_CHECKING:
@@ -14,10 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["LEARNERS", "Learner", "Learners", "learners", "training_device"]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in ("Learner", "training_device"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("splitgym.learning.learner"), name)
+_REAL = "splitgym.learning.learner"
+__getattr__ = lazily(__name__, {"Learner": _REAL, "training_device": _REAL})
 
 
 def __dir__() -> list[str]:

@@ -4,9 +4,9 @@
 and allocation can read a profile without loading torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from splitgym.lazy import lazily
 from splitgym.models.costs import NetworkCosts, Profile
 
 if TYPE_CHECKING:
@@ -16,15 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["CuttableNetwork", "NetworkCosts", "Profile", "build", "measure", "profile"]
 
-_NEED_TORCH = {
-    "CuttableNetwork": "splitgym.models.network",
-    "build": "splitgym.models.building",
-    "measure": "splitgym.models.profiling",
-    "profile": "splitgym.models.profiling",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _NEED_TORCH:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_NEED_TORCH[name]), name)
+__getattr__ = lazily(
+    __name__,
+    {
+        "CuttableNetwork": "splitgym.models.network",
+        "build": "splitgym.models.building",
+        "measure": "splitgym.models.profiling",
+        "profile": "splitgym.models.profiling",
+    },
+)

@@ -1,12 +1,8 @@
 """What the scheduler believes: old truth, and an estimate of the channel with errors."""
 
-from math import log
-
 from splitgym.arrays import Floats
 from splitgym.kernels import INLINED, kernel
-from splitgym.kernels.functions import EXACT_ENOUGH, exp
-
-NEPERS_PER_DB = log(10.0) / 10.0
+from splitgym.kernels.functions import EXACT_ENOUGH, NEPERS_PER_DB, exp
 
 
 @kernel(INLINED)

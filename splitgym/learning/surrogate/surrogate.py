@@ -5,9 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.data import class_counts
+from splitgym.data import class_counts, least_samples
 from splitgym.data.dirichlet import Room
-from splitgym.data.partitioning import MINIMUM_SAMPLES
 from splitgym.frameworks import Framework, aggregated_rows
 from splitgym.kernels import COMPILED, Handle, kernel
 from splitgym.learning.surrogate.calibration import calibration_for
@@ -91,7 +90,7 @@ class Surrogate:
         task, sizes = self._task, self.calibration.train_samples
         counts = np.zeros((len(which), self.class_share.shape[1], len(sizes)), np.int64)
         if task.partition == "dirichlet":
-            least = np.minimum(MINIMUM_SAMPLES, int(sizes.sum()) // clients)
+            least = least_samples(int(sizes.sum()), clients)
             draw_data(which, sizes, clients, dirichlet_alpha, least, streams, counts, self._room)
             return counts
         for own, count, rng in zip(counts, clients.tolist(), rngs, strict=True):

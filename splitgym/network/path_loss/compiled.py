@@ -1,15 +1,12 @@
 """The shipped models for kernels, by number."""
 
-from math import log
-
 from splitgym.kernels import INLINED, kernel
-from splitgym.kernels.functions import exp
+from splitgym.kernels.functions import NEPERS_PER_DB, exp
 from splitgym.network.path_loss import constant, mmwave_28ghz, umi
 from splitgym.network.path_loss.model import Antennas, model_of
 
 OWN, CONSTANT, MMWAVE, UMI = range(4)
 NUMBERS = {id(constant.MODEL): CONSTANT, id(mmwave_28ghz.MODEL): MMWAVE, id(umi.MODEL): UMI}
-NEPERS_PER_DB = log(10.0) / 10.0
 
 
 def number_of(name: str) -> int:
