@@ -1,7 +1,7 @@
 """Information on N worlds: arrays with a leading axis N by name, or dictionaries of such."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,21 @@ Info = dict[str, Any]
 def of_one(info: Info) -> dict[str, Any]:
     """The information of a single world: plain numbers, arrays of its own, dictionaries of these."""
     return {
-        name: of_one(value) if isinstance(value, dict) else value.item() if value.ndim == 1 else value[0].copy()
+        name: of_one(value) if type(value) is dict else value.item() if value.ndim == 1 else value[0].copy()
         for name, value in info.items()
     }
+
+
+class Place(NamedTuple):
+    """Where an array stands in blocks, or the arrays of a dictionary."""
+
+    name: str
+    mask: str
+    """Name of the array that says which worlds have it."""
+    block: int
+    row: int
+    inner: tuple["Place", ...]
+    """Of a dictionary; else empty."""
 
 
 class Layout:
@@ -29,23 +41,18 @@ class Layout:
     def __init__(self, info: Info) -> None:
         self.kinds: list[tuple[np.dtype[Any], tuple[int, ...]]] = []
         self.rows: list[int] = []
-        self.places = self._place(info)
+        self.places = tuple(self._place(name, value) for name, value in info.items())
 
-    def _place(self, info: Info) -> dict[str, Any]:
-        """Block and row of each array."""
-        places: dict[str, Any] = {}
-        for name, value in info.items():
-            if isinstance(value, dict):
-                places[name] = self._place(value)
-                continue
-            kind = value.dtype, value.shape[1:]
-            if kind not in self.kinds:
-                self.kinds.append(kind)
-                self.rows.append(0)
-            block = self.kinds.index(kind)
-            places[name] = block, self.rows[block]
-            self.rows[block] += 1
-        return places
+    def _place(self, name: str, value: Any) -> Place:
+        if isinstance(value, dict):
+            return Place(name, f"_{name}", -1, -1, tuple(self._place(*each) for each in value.items()))
+        kind = value.dtype, value.shape[1:]
+        if kind not in self.kinds:
+            self.kinds.append(kind)
+            self.rows.append(0)
+        block = self.kinds.index(kind)
+        self.rows[block] += 1
+        return Place(name, f"_{name}", block, self.rows[block] - 1, ())
 
 
 class Columns:
@@ -98,38 +105,34 @@ class Columns:
 
     def info(self, marked: Bools) -> Info:
         """The arrays by name, and the bool array `marked` as `_name` for each name: which worlds have it."""
-        return self._masked(self._layout.places, marked)
+        return _masked(self._layout.places, [list(block) for block in self._blocks], marked)
 
     def one_by_one(self) -> list[dict[str, Any]]:
         """The information of each world: plain numbers, arrays of its own, dictionaries of these."""
         columns = [list(block.swapaxes(0, 1).copy() if block.ndim > 2 else block.T.tolist()) for block in self._blocks]
         return [_named(self._layout.places, values) for values in zip(*columns, strict=True)]
 
-    def _masked(self, places: dict[str, Any], marked: Bools) -> Info:
-        masked: Info = {}
-        for name, place in places.items():
-            if isinstance(place, dict):
-                masked[name] = self._masked(place, marked)
-            else:
-                masked[name] = self._blocks[place[0]][place[1]]
-            masked[f"_{name}"] = marked
-        return masked
+
+def _masked(places: Sequence[Place], rows: Sequence[Sequence[Any]], marked: Bools) -> Info:
+    """Arrays that stand in blocks, by name, and which worlds have them."""
+    masked: Info = {}
+    for name, mask, block, row, inner in places:
+        masked[name] = _masked(inner, rows, marked) if inner else rows[block][row]
+        masked[mask] = marked
+    return masked
 
 
-def _named(places: dict[str, Any], values: Sequence[Any]) -> dict[str, Any]:
+def _named(places: Sequence[Place], values: Sequence[Any]) -> dict[str, Any]:
     """Of one world, whose values stand in blocks."""
-    return {
-        name: _named(place, values) if isinstance(place, dict) else values[place[0]][place[1]]
-        for name, place in places.items()
-    }
+    return {name: _named(inner, values) if inner else values[block][row] for name, _, block, row, inner in places}
 
 
-def _fill(blocks: Sequence[NDArray[Any]], places: dict[str, Any], info: Info) -> None:
-    for name, place in places.items():
-        if isinstance(place, dict):
-            _fill(blocks, place, info[name])
+def _fill(blocks: Sequence[NDArray[Any]], places: Sequence[Place], info: Info) -> None:
+    for name, _, block, row, inner in places:
+        if inner:
+            _fill(blocks, inner, info[name])
         else:
-            blocks[place[0]][place[1]] = info[name]
+            blocks[block][row] = info[name]
 
 
 def _leaves(info: Info) -> Iterator[NDArray[Any]]:

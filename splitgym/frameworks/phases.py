@@ -16,6 +16,7 @@ from splitgym.arrays import Floats, Ints
 from splitgym.frameworks.plans import PlanGrid
 from splitgym.frameworks.resources import Barrier, Resource, Resources, check_nodes
 from splitgym.frameworks.segments import SPLIT, Segments, around_second_cut
+from splitgym.kernels import INLINED, kernel
 from splitgym.models import Profile
 from splitgym.scenario import Scenario, ScenarioError
 from splitgym.scenario.nodes import SERVER
@@ -236,4 +237,12 @@ def aggregated_rows(aggregation_ratio: float | Floats, batch_size: int) -> Any:
     """
     if type(aggregation_ratio) is float and 0.0 <= aggregation_ratio <= 1.0:
         return ceil(round(aggregation_ratio * batch_size * 1e9) / 1e9)  # As below, in a tenth of the time.
-    return np.ceil(np.rint(np.asarray(aggregation_ratio, np.float64) * batch_size * 1e9) / 1e9).astype(np.int64)
+    return _rows(np.asarray(aggregation_ratio, np.float64), batch_size).astype(np.int64)
+
+
+def _rows(aggregation_ratio: Any, batch_size: int) -> Any:
+    return np.ceil(np.rint(aggregation_ratio * batch_size * 1e9) / 1e9)
+
+
+rows_of_ratio = kernel(INLINED)(_rows)
+"""`aggregated_rows` for kernels: of a number, as a float."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from splitgym.arrays import Ints
+from splitgym.kernels import INLINED, kernel
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,8 @@ class PlanGrid:
             aggregated_rows: m = ceil(phi b); this and the next do not matter where nobody decides them.
             second_cut: 1..L-1; 0: as one at the cut layer.
         """
-        index = np.asarray(cut_layer, np.int64) - 1
-        if self.row_counts > 1:
-            index = index * self.row_counts + aggregated_rows
-        if self.second_cuts > 1:
-            index = index * self.second_cuts + (np.maximum(second_cut, 1) - 1)
-        return np.asarray(index, np.int64)
+        second_cuts = np.asarray(second_cut, np.int64)
+        return np.asarray(_index(self.shape, np.asarray(cut_layer, np.int64), aggregated_rows, second_cuts), np.int64)
 
     @cached_property
     def cut_layer(self) -> Ints:
@@ -75,3 +72,17 @@ class PlanGrid:
         different = (seconds >= cuts) | (self.second_cuts == 1)
         rows = np.arange(self.row_counts)[:, None]
         return self.index(cuts[different], rows, seconds[different]).reshape(self.row_counts, -1)
+
+
+def _index(shape: tuple[int, int, int], cut_layer: Any, aggregated_rows: Any, second_cut: Any) -> Any:
+    index = cut_layer - 1
+    if shape[1] > 1:
+        index = index * shape[1] + aggregated_rows
+    if shape[2] > 1:
+        # 0 stands for the first.
+        index = index * shape[2] + second_cut - (second_cut > 0)
+    return index
+
+
+plan_index = kernel(INLINED)(_index)
+"""`PlanGrid.index` in a grid of that `shape`, for kernels: of whole numbers."""

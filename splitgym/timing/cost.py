@@ -11,7 +11,7 @@ from splitgym.arrays import Bools, Floats
 from splitgym.kernels import Handle
 from splitgym.timing.barrier import MIGRATION_ROWS, rows_of
 from splitgym.timing.cell import Constants, backbone_of
-from splitgym.timing.slots import Decided, Rules, Walked, Walker, Workspace, Worlds, walk_slots
+from splitgym.timing.slots import Decided, Rounds, Rules, Walked, Walker, Workspace, Worlds, walk_slots
 from splitgym.types import Decision, RoundState, SystemParameters
 from splitgym.types.legal import check_decision
 
@@ -84,9 +84,11 @@ def round_cost(state: RoundState, decision: Decision) -> RoundCost:
 
 def round_cost_unchecked(state: RoundState, decision: Decision) -> RoundCost:
     """`round_cost` of a decision that is known to fit."""
-    if state.batched:
-        return Clock(state.system, len(state.client_hz), state.client_hz.shape[1], timeline=True).cost(state, decision)
-    return Clock(state.system, 1, len(state.client_hz), timeline=True).cost(state.batch(), decision.batch()).world(0)
+    if not state.batched:
+        return round_cost_unchecked(state.batch(), decision.batch()).world(0)
+    worlds, clients = state.client_hz.shape
+    walker = _walker_of_thread(state.system, clients, get_ident())
+    return Clock(state.system, worlds, clients, timeline=True, walker=walker).cost(state, decision)
 
 
 class Clock:
@@ -97,29 +99,29 @@ class Clock:
         worlds: N.
         clients: C.
         timeline: Whether costs have `start_s` and `stop_s`; else these are of no row.
+        walker: Of the system, with workspace that nothing else uses at the same time; None: one of its own.
     """
 
-    def __init__(self, system: SystemParameters, worlds: int, clients: int, timeline: bool) -> None:
+    def __init__(
+        self, system: SystemParameters, worlds: int, clients: int, timeline: bool, walker: Walker | None = None
+    ) -> None:
         stages = _stages(system)
+        self._walker = _walker(system, clients) if walker is None else walker
         self._walked = _nothing(worlds, len(stages), clients, len(stages) if timeline else 0)
         self._cost = RoundCost(stages, *self._walked)
+        self._state: RoundState | None = None
+        self._rounds: Rounds | None = None
+        self._handle = Handle()
 
     def cost(self, state: RoundState, decision: Decision) -> RoundCost:
         """`round_cost` of N worlds with a decision that is known to fit; valid until the next call."""
+        if self._state is not state:
+            self._state, self._rounds = state, Rounds(self._walker, _worlds_of(state), self._walked)
         by_slot = decision.by_slot
         owner, psd = np.asarray(decision.assignment, np.int64), np.asarray(decision.power_w_per_hz, np.float64)
         walk_slots(
-            _walker(state.system, state.client_hz.shape[1], get_ident()),
+            self._handle.of(self._rounds),
             state.system.on_demand,
-            Worlds(
-                state.subchannel_hz,
-                state.channel_gain,
-                state.client_hz,
-                np.asarray(state.server_hz, np.float64),
-                state.client_cut_layer,
-                np.asarray(state.second_cut, np.int64),
-                state.available,
-            ),
             Decided(
                 decision.plan.indices(state),
                 decision.selected,
@@ -128,7 +130,6 @@ class Clock:
                 psd if by_slot else psd[:, None],
                 by_slot,
             ),
-            self._walked,
         )
         return self._cost
 
@@ -138,9 +139,27 @@ def _stages(system: SystemParameters) -> tuple[str, ...]:
     return ("migration",) * MIGRATION_ROWS + system.program.stages
 
 
+def _worlds_of(state: RoundState) -> Worlds:
+    """A state of N worlds for the kernel."""
+    return Worlds(
+        state.subchannel_hz,
+        state.channel_gain,
+        state.client_hz,
+        np.asarray(state.server_hz, np.float64),
+        state.client_cut_layer,
+        np.asarray(state.second_cut, np.int64),
+        state.available,
+    )
+
+
 @lru_cache(maxsize=32)
-def _walker(system: SystemParameters, clients: int, thread: int) -> Any:
-    """A handle of what a system says for the kernel, with workspace of a thread's own."""
+def _walker_of_thread(system: SystemParameters, clients: int, thread: int) -> Walker:
+    """A walker that only one thread uses."""
+    return _walker(system, clients)
+
+
+def _walker(system: SystemParameters, clients: int) -> Walker:
+    """What a system says for the kernel, with workspace."""
     program = system.program
     constants = Constants(
         system.noise_psd_w_per_hz,
@@ -163,7 +182,7 @@ def _walker(system: SystemParameters, clients: int, thread: int) -> Any:
     )
     rows = rows_of(program.resource, program.moving_link, system.round_timeout_s)
     workspace = Workspace.empty(len(_stages(system)), clients, system.subchannels)
-    return Handle().of(Walker(rows, constants, rules, program.barrier, workspace))
+    return Walker(rows, constants, rules, program.barrier, workspace)
 
 
 def _nothing(worlds: int, rows: int, clients: int, shown: int) -> Walked:

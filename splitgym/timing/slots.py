@@ -187,24 +187,32 @@ class Walker(NamedTuple):
     workspace: Workspace
 
 
+class Rounds(NamedTuple):
+    """What the kernel needs of rounds beside their decisions."""
+
+    walker: Walker
+    worlds: Worlds
+    walked: Walked
+
+
 # Sharing on demand needs arrays of changing sizes; with static shares nothing is made.
 _with_static_shares = kernel(NO_REFCOUNT)(_worlds_walked_by(walk_statically))
 _on_demand = kernel(COMPILED)(_worlds_walked_by(walk_as_needed))
 
 
 @kernel(COMPILED)
-def _walk_statically(walker: Any, worlds: Worlds, decided: Decided, walked: Walked) -> None:
-    held = walker.held
-    _with_static_shares(held.rows, held.constants, held.rules, held.barrier, worlds, decided, walked, held.workspace)
+def _walk_statically(rounds: Any, decided: Decided) -> None:
+    held, of = rounds.held, rounds.held.walker
+    _with_static_shares(of.rows, of.constants, of.rules, of.barrier, held.worlds, decided, held.walked, of.workspace)
 
 
 @kernel(COMPILED)
-def _walk_on_demand(walker: Any, worlds: Worlds, decided: Decided, walked: Walked) -> None:
-    held = walker.held
-    _on_demand(held.rows, held.constants, held.rules, held.barrier, worlds, decided, walked, held.workspace)
+def _walk_on_demand(rounds: Any, decided: Decided) -> None:
+    held, of = rounds.held, rounds.held.walker
+    _on_demand(of.rows, of.constants, of.rules, of.barrier, held.worlds, decided, held.walked, of.workspace)
 
 
-def walk_slots(walker: Any, on_demand: bool, worlds: Worlds, decided: Decided, walked: Walked) -> None:
+def walk_slots(rounds: Any, on_demand: bool, decided: Decided) -> None:
     """Walks the phases with the members of each slot, one slot after the other.
 
     If the decision has a band for each slot, it counts as it is. One band for all slots is assigned again in every slot
@@ -212,14 +220,12 @@ def walk_slots(walker: Any, on_demand: bool, worlds: Worlds, decided: Decided, w
     members take no time; without any member there is one slot of nobody.
 
     Args:
-        walker: A handle of a `Walker`, used by one thread at a time.
+        rounds: A handle of `Rounds`, used by one thread at a time; its `walked` is filled.
         on_demand: Whether shares are lent, and phases wait only as `Walker.barrier` says.
-        worlds: Where.
         decided: What.
-        walked: Filled.
     """
     walk = _walk_on_demand if on_demand else _walk_statically
-    walk(walker, worlds, decided, walked)
+    walk(rounds, decided)
 
 
 @kernel(INLINED)

@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from splitgym.arrays import Ints
-from splitgym.frameworks.phases import aggregated_rows
+from splitgym.arrays import Floats, Ints
+from splitgym.frameworks.phases import rows_of_ratio
+from splitgym.frameworks.plans import plan_index
+from splitgym.kernels import NO_REFCOUNT, kernel
 from splitgym.types.state import RoundState
 
 
@@ -26,20 +29,42 @@ class Plan:
 
     def indices(self, state: RoundState) -> Ints:
         """[1] index of the common plan in the system's grid, or [C] that of each client; of a batch [N, 1], [N, C]."""
-        rows = np.asarray(aggregated_rows(self.aggregation_ratio, state.system.batch_size))
-        grid = state.system.program.plans
-        if state.batched and grid.second_cuts == 1 and type(self.cut_layer) is np.ndarray and self.cut_layer.ndim == 1:
-            # As below, for the common case, in a fraction of the time.
-            return grid.index(self.cut_layer, rows)[:, None]
-        cuts, second = np.asarray(self.cut_layer), np.asarray(self.second_cut)
-        if cuts.ndim <= state.batched:
-            cuts = cuts[..., None]
-        plans = grid.index(cuts, rows[..., None], second[..., None])
-        if state.batched and plans.ndim == 1:
-            return np.repeat(plans[None], len(state.channel_gain), axis=0)
-        return plans
+        worlds = len(state.channel_gain) if state.batched else 1
+        cuts = _of_worlds(self.cut_layer, worlds, np.int64)
+        plans = np.empty(cuts.shape, np.int64)
+        _fill_indices(
+            state.system.program.plans.shape,
+            state.system.batch_size,
+            cuts,
+            _of_worlds(self.aggregation_ratio, worlds, np.float64),
+            _of_worlds(self.second_cut, worlds, np.int64),
+            plans,
+        )
+        return plans if state.batched else plans[0]
 
     def world(self, index: int) -> "Plan":
         """One world of a batch; a number without an axis is that of all worlds."""
         factors = (self.cut_layer, self.aggregation_ratio, self.second_cut)
         return Plan(*(factor if np.ndim(factor) == 0 else factor[index] for factor in factors))
+
+
+def _of_worlds(factor: Any, worlds: int, dtype: type[np.number]) -> NDArray[Any]:
+    """[N, 1] a factor's value in each world, or [N, C] those of the clients."""
+    values = np.ascontiguousarray(factor, dtype)
+    return (np.repeat(values, worlds) if values.size == 1 else values).reshape(worlds, -1)
+
+
+@kernel(NO_REFCOUNT)
+def _fill_indices(
+    shape: tuple[int, int, int],
+    batch_size: int,
+    cut_layer: Ints,
+    aggregation_ratio: Floats,
+    second_cut: Ints,
+    plans: Ints,
+) -> None:
+    """[N, 1] or [N, C] indices in a grid of that shape, as the cut layers are; phi and second cuts are [N, 1]."""
+    for n in range(plans.shape[0]):
+        rows = int(rows_of_ratio(aggregation_ratio[n, 0], batch_size))
+        for c in range(plans.shape[1]):
+            plans[n, c] = plan_index(shape, cut_layer[n, c], rows, second_cut[n, 0])

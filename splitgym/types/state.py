@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Program
+from splitgym.kernels import NO_REFCOUNT, kernel
 from splitgym.models import Profile
 from splitgym.scenario import Scenario
 
@@ -137,9 +138,10 @@ class RoundState:
     def ratio(self, choice: Any) -> Any:
         """Aggregation ratio of this round (of a batch: [N]): what the framework prescribes, else the choice."""
         if self.batched:
-            free = np.isnan(self.prescribed_ratio)
             # As nearly always; what stays the same object needs no new decision.
-            return choice if free.all() and np.ndim(choice) else np.where(free, choice, self.prescribed_ratio)
+            if np.ndim(choice) and _are_free(self.prescribed_ratio):
+                return choice
+            return np.where(np.isnan(self.prescribed_ratio), choice, self.prescribed_ratio)
         return choice if np.isnan(self.prescribed_ratio) else float(self.prescribed_ratio)
 
     @property
@@ -165,6 +167,14 @@ class RoundState:
         """This one world as a batch of N equal ones."""
         arrays: dict[str, Any] = {name: np.repeat([value], worlds, axis=0) for name, value in _arrays(self)}
         return replace(self, **arrays)
+
+
+@kernel(NO_REFCOUNT)
+def _are_free(prescribed: Floats) -> bool:
+    chosen = 0
+    for ratio in prescribed:
+        chosen += np.isnan(ratio)
+    return chosen == prescribed.shape[0]
 
 
 def with_axis(array: NDArray[Any], one: bool) -> NDArray[Any]:

@@ -10,7 +10,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from splitgym.allocation.legalise import legal_ratio, with_clusters, with_legal_ratio
-from splitgym.arrays import Bools
+from splitgym.arrays import Bools, Floats
 from splitgym.envs.actions.components import Component, Continuous, Discrete, Said
 from splitgym.envs.actions.components.phi import levels_of
 from splitgym.frameworks import Framework
@@ -170,7 +170,9 @@ class BoxCodec(ActionCodec):
 
     def decode(self, actions: NDArray[Any], state: RoundState) -> Decision:
         """As of all encodings; components read numbers of their ranges."""
-        return super().decode(self._middle + self._half * actions, state)
+        scaled = np.empty(actions.shape)
+        _scale(np.ascontiguousarray(actions, np.float32), self._middle, self._half, scaled)
+        return super().decode(scaled, state)
 
     @cached_property
     def _bounds(self) -> tuple[Any, Any, str]:
@@ -196,6 +198,14 @@ def _is_between(array: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> b
     if array.dtype == low.dtype and array.flags.c_contiguous:
         return bool(_are_between(array.reshape(-1, len(low)), low, high))
     return bool(((array >= low) & (array <= high)).all())
+
+
+@kernel(NO_REFCOUNT)
+def _scale(actions: NDArray[np.float32], middle: Floats, half: Floats, scaled: Floats) -> None:
+    """Fills [N, entries] middle + half * action."""
+    for n in range(actions.shape[0]):
+        for k in range(actions.shape[1]):
+            scaled[n, k] = middle[k] + half[k] * actions[n, k]
 
 
 @kernel(NO_REFCOUNT)

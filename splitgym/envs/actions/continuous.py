@@ -43,7 +43,7 @@ class ContinuousCodec(BoxCodec):
         choices, always the one with the highest gain that is left. A client's power is spread evenly.
         """
         worlds, clients, subchannels = state.channel_gain.shape
-        assignment, psd = np.full((worlds, subchannels), -1), np.empty((worlds, subchannels))
+        assignment, psd = np.empty((worlds, subchannels), np.int64), np.empty((worlds, subchannels))
         _assign(
             (assignment, psd),
             (*np.empty((2, clients), np.int64), np.empty(subchannels, np.int64)),
@@ -74,7 +74,7 @@ def _assign(
     """Subchannels and powers of N worlds.
 
     Args:
-        assigned: [N, M] owners, so far -1, and [N, M] W/Hz; filled.
+        assigned: [N, M] owners and [N, M] W/Hz, filled.
         workspace: [C], [C] and [M].
         said: [N, C] which clients are selected, demands, which are overwritten, and powers, W.
         available: [N, C].
@@ -84,6 +84,7 @@ def _assign(
     (worlds, _, subchannels), (assignment, psd) = gain.shape, assigned
     (order, counts, free), (selected, demand, power_w) = workspace, said
     for n in range(worlds):
+        assignment[n] = -1
         served = _by_demand(selected[n], available[n], demand[n], order)
         _share_out(order[: min(served, subchannels)], demand[n], subchannels, counts)
         _choose(order[: min(served, subchannels)], gain[n], counts, assignment[n], free)

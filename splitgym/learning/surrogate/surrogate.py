@@ -7,7 +7,8 @@ import numpy as np
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.data import class_counts, least_samples
 from splitgym.data.dirichlet import Room
-from splitgym.frameworks import Framework, aggregated_rows
+from splitgym.frameworks import Framework
+from splitgym.frameworks.phases import rows_of_ratio
 from splitgym.kernels import COMPILED, Handle, kernel
 from splitgym.learning.surrogate.calibration import calibration_for
 from splitgym.learning.surrogate.dynamics import Evaluation, play_rounds
@@ -44,7 +45,7 @@ class Surrogate:
     def __init__(self, scenario: Scenario, framework: Framework, worlds: int) -> None:
         self.calibration = calibration_for(scenario, framework.learns_as or framework.name)
         self.network_costs = self.calibration.network_costs
-        self._task, self._batch_size = scenario.task, scenario.training.batch_size
+        self._task = scenario.task
         train, test, clients = self.calibration.train_samples, self.calibration.test_samples, scenario.clients.count
         self._evaluation_samples = min(scenario.task.evaluation_samples or int(test.sum()), int(test.sum()))
         self._worlds = Worlds.empty(worlds, clients, len(test))
@@ -56,6 +57,8 @@ class Surrogate:
             np.zeros((worlds, len(test) + 2 * clients)),
             np.zeros(room_for(2 + 2 * len(test) + 2 * clients)),
             Scratch.empty(clients, len(test)),
+            np.zeros(worlds),
+            scenario.training.batch_size,
         )
         self._handle, self._room = Handle(), Room.empty(clients, len(train))
         # Frameworks that prescribe phi are not calibrated.
@@ -105,8 +108,7 @@ class Surrogate:
             participants: [N, C] participating clients; only those that are present.
             streams: Of N worlds.
         """
-        cut_layer, rows = decision.cut_layer, aggregated_rows(decision.aggregation_ratio, self._batch_size)
-        _play(self._handle.of(self._learners), streams, cut_layer, participants, rows / self._batch_size)
+        _play(self._handle.of(self._learners), streams, decision.cut_layer, participants, decision.aggregation_ratio)
 
 
 class _Learners(NamedTuple):
@@ -120,13 +122,16 @@ class _Learners(NamedTuple):
     numbers: Floats
     """Workspace for random numbers of one world."""
     room: Scratch
+    aggregated: Floats
+    """[N] workspace for fractions of the rows."""
+    batch_size: int
 
 
 @kernel(COMPILED)
-def _play(learners: Any, streams: Streams, cut_layer: Ints, participants: Bools, aggregated: Floats) -> None:
+def _play(learners: Any, streams: Streams, cut_layer: Ints, participants: Bools, aggregation_ratio: Floats) -> None:
     """`play_rounds` with numbers of the streams; `learners`: a handle of `_Learners`."""
-    held = learners.held
-    fill_normals_of_worlds(streams, LEARNING, held.normals, held.numbers)
-    play_rounds(
-        held.worlds, cut_layer, participants, aggregated, held.normals, held.parameters, held.evaluation, held.room
-    )
+    of = learners.held
+    fill_normals_of_worlds(streams, LEARNING, of.normals, of.numbers)
+    for n in range(aggregation_ratio.shape[0]):
+        of.aggregated[n] = rows_of_ratio(aggregation_ratio[n], of.batch_size) / of.batch_size
+    play_rounds(of.worlds, cut_layer, participants, of.aggregated, of.normals, of.parameters, of.evaluation, of.room)

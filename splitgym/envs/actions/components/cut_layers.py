@@ -27,7 +27,10 @@ class CutLevels(Discrete):
 
     def read(self, entries: NDArray[Any]) -> Said:
         """`cut_layer`, [N] or [N, C], and `second_cut`, [N]; 0: it is not decided."""
-        cuts = entries.astype(np.int64) + 1
+        return self.said(entries.astype(np.int64) + 1)
+
+    def said(self, cuts: Ints) -> Said:
+        """What these cuts, counted from 1, say."""
         return {
             "cut_layer": cuts[:, : self._first] if self._by_client else cuts[:, 0],
             "second_cut": cuts[:, -1] if self._second else np.zeros(len(cuts), np.int64),
@@ -56,7 +59,7 @@ class CutParts(Continuous):
 
     def read(self, entries: NDArray[Any]) -> Said:
         """As the discrete form."""
-        return self._levels.read(np.minimum(entries.astype(np.int64), self._cut_layers - 1))
+        return self._levels.said(np.minimum(entries.astype(np.int64) + 1, self._cut_layers))
 
     def write(self, decision: Decision, state: RoundState) -> Floats:
         """The middle of each part."""

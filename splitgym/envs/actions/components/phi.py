@@ -50,7 +50,7 @@ class PhiFraction(Continuous):
 
     def read(self, entries: NDArray[Any]) -> Said:
         """`aggregation_ratio`, [N]."""
-        return {"aggregation_ratio": np.maximum(entries[:, 0], 0.0)} if self.entries else {}
+        return {"aggregation_ratio": np.ascontiguousarray(entries[:, 0])} if self.entries else {}
 
     def write(self, decision: Decision, state: RoundState) -> Floats:
         """At most the highest."""
@@ -67,6 +67,10 @@ class PhiAboveZero(PhiFraction):
 
     def __init__(self, framework: Framework, highest: float) -> None:
         super().__init__(framework, highest, -highest)
+
+    def read(self, entries: NDArray[Any]) -> Said:
+        """`aggregation_ratio`, [N]."""
+        return {"aggregation_ratio": np.maximum(entries[:, 0], 0.0)} if self.entries else {}
 
     def _entry(self, of_highest: Floats) -> Floats:
         return of_highest
