@@ -1,0 +1,5 @@
+"""Codecs of split learning: how smashed data and their gradients are encoded for the link. One file for each family."""
+
+from splitgym.frameworks.codecs.codec import CODECS, Codec, Context, Costs, Decoded, Encoded, codec
+
+__all__ = ["CODECS", "Codec", "Context", "Costs", "Decoded", "Encoded", "codec"]
