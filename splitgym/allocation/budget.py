@@ -59,14 +59,8 @@ def project_power_unchecked(decision: Decision, state: RoundState) -> tuple[Deci
         psd if decision.by_slot else psd[:, None],
         broken,
     )
-    within = Decision(
-        decision.cut_layer,
-        decision.assignment,
-        psd[0] if one else psd,
-        decision.selected,
-        decision.aggregation_ratio,
-        decision.cluster,
-        decision.second_cut,
+    within = Decision.under(
+        decision.plan, decision.assignment, psd[0] if one else psd, decision.selected, decision.cluster
     )
     return within, bool(broken[0]) if one else broken
 

@@ -1,8 +1,8 @@
 """Legal decisions: what a round makes of what a scheduler says.
 
-A decision says more than a round can do: the framework may prescribe phi, clients whose cut layers differ aggregate
-nothing, clusters have to be formed, and powers end at their budgets. All of that is done here, for encodings, rules and
-`play` alike. A decision that is legal stays as it is.
+A decision says more than a round can do: the framework may prescribe phi, clients whose cut layers or codecs differ
+aggregate nothing, clusters have to be formed, and powers end at their budgets. All of that is done here, for encodings,
+rules and `play` alike. A decision that is legal stays as it is.
 """
 
 from dataclasses import replace
@@ -14,15 +14,15 @@ from splitgym.allocation.budget import project_power_unchecked
 from splitgym.allocation.clusters import clusters_for_unchecked
 from splitgym.arrays import Bools
 from splitgym.frameworks.phases import Access
-from splitgym.types import Decision, RoundState
-from splitgym.types.legal import cuts_differ
+from splitgym.types import Decision, Plan, RoundState
+from splitgym.types.legal import sent_apart
 
 
 def legalise_unchecked(decision: Decision, state: RoundState) -> tuple[Decision, Any]:
     """The decision as the round plays it: phi by `legal_ratio`, powers by `project_power`.
 
     Args:
-        decision: Of one world or N, known to fit but for phi where cut layers differ.
+        decision: Of one world or N, known to fit but for phi, see `legal_ratio`.
         state: Of as many.
 
     Returns:
@@ -45,22 +45,19 @@ def with_clusters(decision: Decision, state: RoundState) -> Decision:
     return replace(decision, cluster=clusters_for_unchecked(state, decision.plan, decision.selected))
 
 
-def legal_ratio(state: RoundState, cut_layer: Any, selected: Bools, aggregation_ratio: Any) -> Any:
-    """Phi of the round: what the framework prescribes, else this one; 0 where cut layers of selected clients differ.
+def legal_ratio(plan: Plan, selected: Bools, state: RoundState) -> Any:
+    """Phi of the round: what the framework prescribes, else that of the plan; 0 where gradients are `sent_apart`.
 
     Args:
-        state: Of one world or N.
-        cut_layer: 1..L-1 or [N]; or [C] or [N, C], where clients have cut layers of their own.
+        plan: Of one world or N.
         selected: [C] or [N, C].
-        aggregation_ratio: phi that is said, or [N].
+        state: Of as many worlds.
     """
-    ratio = state.ratio(aggregation_ratio)
-    if np.ndim(cut_layer) < selected.ndim:
-        return ratio
-    return np.where(cuts_differ(cut_layer, selected), 0.0, ratio)[()]
+    ratio, apart = state.ratio(plan.aggregation_ratio), sent_apart(plan, selected, state.system.program.plans)
+    return ratio if apart is False else np.where(apart, 0.0, ratio)[()]
 
 
 def with_legal_ratio(decision: Decision, state: RoundState) -> Decision:
     """A decision of one world or N with phi by `legal_ratio`."""
-    ratio = legal_ratio(state, decision.cut_layer, decision.selected, decision.aggregation_ratio)
+    ratio = legal_ratio(decision.plan, decision.selected, state)
     return decision if ratio is decision.aggregation_ratio else replace(decision, aggregation_ratio=ratio)

@@ -108,12 +108,24 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     components (those of the package in `splitgym.envs.actions.components`, or one's own) and a function from what they
     say to a decision.
 
-    A scenario may open two more factors of the plan, each with entries behind the cut of the action. With
+    A scenario may open three more factors of the plan, each with entries behind the cut of the action. With
     `plan={"cut_layer": "by-client"}` every client has a cut layer of its own (C entries instead of one): `"psl"`, and
     with phi = 0 `"epsl"` (where cuts differ, phi is 0), `"sl"`, `"sfl-v1"` and `"sfl-v2"` train so, rows join the
     server behind their client's cut, and a client that is not selected keeps its units up to its entry. With
     `plan={"second_cut": "decided"}` `"hierarchical"` has one more entry, the last unit at the edge server - 1, no
-    smaller than the cut; units that move between edge server and cloud go over the link between them.
+    smaller than the cut; units that move between edge server and cloud go over the link between them. With
+    `plan={"codecs": ["none", "uniform-8", "top-k:0.1"]}` smashed data and their gradients are encoded, really packed,
+    sent and decoded with the codec of the one entry more, an index of the list; with `"codec": "by-client"` too there
+    are C entries (where codecs differ, phi is 0; so it is with `"top-k"`, whose gradients differ from client to
+    client). Accuracy is measured behind the codec that each client used last. See `splitgym.frameworks.codecs`:
+
+    | codec | what is sent of a number |
+    |---|---|
+    | `"none"` | 32 bit |
+    | `"fp16"`, `"bf16"` | 16 bit |
+    | `"uniform-8"`, `"uniform-4"`, `"uniform-2"` | so many bits, rounded at random, and a scale for each channel |
+    | `"top-k:0.1"`, `"random-top-k:0.1"` | a tenth of the numbers with their places; gradients at these places alone |
+    | `"c3:4"`, `"c3-unitary:4"` | a quarter: four rows as the sum of their circular convolutions with keys |
 
     ## Observation Space
     Box(0, 1), float32, of what the scheduler *believes* (channel knowledge may be stale or noisy). "squashed at r" is
@@ -146,7 +158,8 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     part in.
 
     Before that last row, if the scenario's `family` draws them: `present[i]`, C values, 1 for clients that belong to
-    the episode (all that is said of the others is 0), and `bandwidth` of a subchannel, squashed at the scenario's.
+    the episode (all that is said of the others is 0), and `bandwidth` of a subchannel, squashed at the scenario's. And
+    with several codecs `codec[i]`, C values: that with which the client took part last, its index over the last one's.
 
     `observation=` takes other features: a sequence of `"standard"` (all of the above), names without their index, and
     `module:NAME` of a `splitgym.envs.features.Feature` of one's own, whose values lie between 0 and 1.
@@ -204,6 +217,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     | `round_latency_s` | seconds the round took |
     | `stages` | seconds on the critical path by stage (below); they sum to the latency |
     | `cut_layer`, `aggregation_ratio`, `selected` | as decided; bool [C] `selected`, own cuts are int [C] |
+    | `codec` | as decided, with several codecs: index in `plan.codecs`; own codecs are int [C] |
     | `participants` | bool [C]: clients that really took part |
     | `without_subchannel`, `unavailable`, `timed_out` | bool [C]: selected clients that did not, by reason |
     | `energy_j`, `client_energy_j`, `server_energy_j` | joules in all, per client [C], of server and cloud |

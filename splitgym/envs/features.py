@@ -60,6 +60,7 @@ SHIPPED = (
     Feature("time_left", "cell", "fraction of the time budget that is left"),
     Feature("present", "client", "1 for clients that belong to the episode"),
     Feature("bandwidth", "cell", "bandwidth of a subchannel, squashed at the scenario's"),
+    Feature("codec", "client", "codec with which the client took part last, its index over that of the last one"),
     Feature("subchannel", "link", "channel of the client on the subchannel, squashed at 4 bit/s/Hz"),
 )
 """In the order of the observation."""
@@ -96,6 +97,7 @@ def features_of(asked: Any, scenario: Scenario, subchannel_estimates: bool) -> t
     hidden = {
         "present": scenario.family.clients is None,
         "bandwidth": scenario.family.subchannel_hz is None,
+        "codec": len(scenario.plan.codecs) == 1,
         "subchannel": not subchannel_estimates,
     }
     standard = tuple(feature for feature in SHIPPED if not hidden.get(feature.name, False))

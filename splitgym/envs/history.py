@@ -26,6 +26,8 @@ class History(NamedTuple):
     """[N] of the last round, s."""
     second_cut: Ints
     """[N] of the last round in which any client took part, where it is decided."""
+    client_codec: Ints
+    """[N, C] with which a client took part last; 0 before that."""
     elapsed_s: Floats
     """[N]"""
     reached: Bools
@@ -47,6 +49,7 @@ class History(NamedTuple):
             aggregation_ratio=np.zeros(worlds),
             latency_s=np.zeros(worlds),
             second_cut=np.zeros(worlds, np.int64),
+            client_codec=np.zeros((worlds, clients), np.int64),
             elapsed_s=np.zeros(worlds),
             reached=np.zeros(worlds, bool),
             first_reached=np.zeros(worlds, bool),
@@ -78,6 +81,11 @@ class History(NamedTuple):
         trained = participants.any(1)
         self.second_cut[trained] = np.maximum(decision.second_cut, decision.cut_layer)[trained]
 
+    def remember_codecs(self, participants: Bools, decision: Decision) -> None:
+        """Adds the codecs of a round, where they are decided."""
+        codecs = decision.codec if decision.codec_by_client else decision.codec[:, None]
+        self.client_codec[:] = np.where(participants, codecs, self.client_codec)
+
 
 class Limits(NamedTuple):
     """When episodes end."""
@@ -99,6 +107,7 @@ def _forget(history: History, which: Ints) -> None:
         for i in range(history.absence.shape[1]):
             history.participated[n, i] = False
             history.absence[n, i] = history.experience[n, i] = 0.0
+            history.client_codec[n, i] = 0
         history.aggregation_ratio[n] = history.latency_s[n] = history.elapsed_s[n] = 0.0
         history.second_cut[n] = 0
         history.reached[n] = history.first_reached[n] = history.terminated[n] = history.truncated[n] = False

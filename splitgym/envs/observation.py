@@ -44,6 +44,7 @@ HIDDEN = -1
     TIME_LEFT,
     PRESENT,
     BANDWIDTH,
+    CODEC,
     SUBCHANNEL,
 ) = range(len(SHIPPED))
 
@@ -65,6 +66,8 @@ class Scales(NamedTuple):
     noise_psd_w_per_hz: float
     cut_layers: int
     """L - 1."""
+    last_codec: int
+    """Index of the last codec, at least 1."""
 
 
 class Believed(NamedTuple):
@@ -82,6 +85,7 @@ class Believed(NamedTuple):
     participated: Bools
     absence: Floats
     experience: Floats
+    client_codec: Ints
     accuracy: Floats
     cut_layer: Ints
     last_aggregation_ratio: Floats
@@ -133,6 +137,7 @@ class ObservationCodec:
             client_power_max_w=system.client_power_max_w,
             noise_psd_w_per_hz=system.noise_psd_w_per_hz,
             cut_layers=system.cut_layers,
+            last_codec=max(len(system.codecs) - 1, 1),
         )
         self._room = np.zeros(classes), np.zeros(system.subchannels)
         self._handle = Handle()
@@ -284,6 +289,7 @@ def _show_client(
     _show(row, first, DIVERSITY, i, 1 / (len(rarity) * squares))
     _show(row, first, NOVELTY, i, _squash(novelty_of_client(state.class_share[n, i], rarity), 1.0))
     _show(row, first, PRESENT, i, 1.0)
+    _show(row, first, CODEC, i, state.client_codec[n, i] / scales.last_codec)
 
 
 @kernel(INLINED)

@@ -166,11 +166,13 @@ class Simulation:
 def account(step: Step) -> Info:
     """What a round did and cost, for `info`."""
     decision, cost, outcome = step.played.decision, step.played.cost, step.played.outcome
+    decided = {"codec": np.asarray(decision.codec, np.int64)} if len(step.played.truth.system.codecs) > 1 else {}
     return {
         "round_latency_s": cost.latency_s,
         "stages": cost.seconds_by_stage(),
         "cut_layer": np.asarray(decision.cut_layer, np.int64),
         "aggregation_ratio": np.asarray(decision.aggregation_ratio, np.float64),
+        **decided,
         "selected": decision.selected,
         "participants": cost.participants,
         "without_subchannel": cost.without_subchannel,

@@ -8,12 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from splitgym import data, models
+from splitgym import data, frameworks, models
 from splitgym.allocation.legalise import legalise_unchecked
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.history import History, Limits
 from splitgym.frameworks import Framework, PlanGrid, Program, Workload
+from splitgym.frameworks.payloads import Payloads
 from splitgym.learning import learners
+from splitgym.models import NetworkCosts
 from splitgym.network import Network
 from splitgym.network.family import fill_scales
 from splitgym.random import Generators, Purpose, Streams
@@ -75,11 +77,8 @@ class World:
         worlds: int = 1,
         device: str | None = None,
     ) -> None:
-        if learner == "surrogate" and scenario.plan.cut_layer == "by-client":
-            raise ScenarioError(
-                "plan.cut_layer = 'by-client' with learner = 'surrogate', which is calibrated for common cut layers, "
-                "allowed: learner = 'train'"
-            )
+        if learner == "surrogate":
+            _check_calibrated(scenario)
         _say_if_large(scenario, worlds)
         self.scenario = scenario
         self.framework = framework
@@ -167,6 +166,8 @@ class World:
         history.remember(number, cost, decision.aggregation_ratio, learner.outcome, self._limits)
         if self.system.program.plans.second_cuts > 1:
             history.remember_second_cut(cost.participants, decision)
+        if self.system.program.plans.codecs > 1:
+            history.remember_codecs(cost.participants, decision)
         ends = history.first_reached, history.terminated, history.truncated
         return Round(decision, projected, cost, learner.before, learner.outcome, truth, *ends)
 
@@ -204,6 +205,7 @@ class World:
             system=self.system,
             prescribed_ratio=outcome.prescribed_ratio,
             second_cut=history.second_cut,
+            client_codec=history.client_codec,
         )
 
 
@@ -220,9 +222,7 @@ def _say_if_large(scenario: Scenario, worlds: int) -> None:
         )
 
 
-def system_of(
-    scenario: Scenario, framework: Framework, network_costs: models.NetworkCosts | None = None
-) -> SystemParameters:
+def system_of(scenario: Scenario, framework: Framework, network_costs: NetworkCosts | None = None) -> SystemParameters:
     """What stays the same over an episode of a scenario with a framework.
 
     Args:
@@ -231,15 +231,53 @@ def system_of(
         network_costs: Of the scenario's network; None: it is built and measured, for which torch is imported.
     """
     task = scenario.task
-    profile, batch_norm = network_costs or models.measure(task.model, *data.dimensions(task.dataset), task.stem)
-    cuts, decided = len(profile) - 1, framework.cuts_twice and scenario.plan.second_cut == "decided"
-    chooses_phi = framework.aggregates or framework.prescribe is not None
-    by_client = framework.cuts_by_client and scenario.plan.cut_layer == "by-client"
-    rows = scenario.training.batch_size + 1 if chooses_phi else 1
-    plans = PlanGrid(cuts, rows, cuts if decided else 1, by_client)
-    second_cut = scenario.cloud.second_cut(len(profile)) if framework.cuts_twice else None
-    workload = Workload.of(profile, scenario, plans, second_cut)
-    one_batch = batch_norm and framework.joint_batch and scenario.training.batch_statistics == "joint"
+    costs = network_costs or models.measure(task.model, *data.dimensions(task.dataset), task.stem)
+    payloads = _payloads(scenario, framework, costs)
+    plans = _plans(scenario, framework, len(costs.profile) - 1, payloads)
+    second_cut = scenario.cloud.second_cut(len(costs.profile)) if framework.cuts_twice else None
+    workload = Workload.of(costs.profile, scenario, plans, second_cut, payloads)
+    one_batch = costs.has_batch_norm and framework.joint_batch and scenario.training.batch_statistics == "joint"
     phases = framework.phases(workload)
     program = Program.compile(phases, workload, framework.access, one_batch, framework.segments)
-    return SystemParameters.of(scenario, profile, program, framework.allowed_ratio(scenario.training.batch_size))
+    return SystemParameters.of(scenario, costs.profile, program, framework.allowed_ratio(scenario.training.batch_size))
+
+
+def _check_calibrated(scenario: Scenario) -> None:
+    """Raises a ScenarioError if a factor of the plan is open for which no surrogate is calibrated."""
+    plan = scenario.plan
+    for name, value, usual in (("cut_layer", plan.cut_layer, "common"), ("codecs", list(plan.codecs), ["none"])):
+        if value != usual:
+            raise ScenarioError(
+                f"plan.{name} = {value!r} with learner = 'surrogate', which is calibrated for {usual!r}, "
+                "allowed: learner = 'train'"
+            )
+
+
+def _plans(scenario: Scenario, framework: Framework, cuts: int, payloads: Payloads | None) -> PlanGrid:
+    """The plans that a scenario opens, of those that the framework can follow, with so many cut layers."""
+    chooses_phi = framework.aggregates or framework.prescribe is not None
+    decides_second = framework.cuts_twice and scenario.plan.second_cut == "decided"
+    codecs = () if payloads is None else payloads.codecs
+    without_broadcast = tuple(k for k, codec in enumerate(codecs) if not codec.shares_gradients)
+    if framework.prescribe is not None and without_broadcast:
+        names = [scenario.plan.codecs[k] for k in without_broadcast]
+        raise ScenarioError(
+            f"plan.codecs = {names} with framework {framework.name!r}, which prescribes phi, allowed: codecs whose "
+            "gradients are the same for all clients"
+        )
+    return PlanGrid(
+        cut_layers=cuts,
+        row_counts=scenario.training.batch_size + 1 if chooses_phi else 1,
+        second_cuts=cuts if decides_second else 1,
+        codecs=max(len(codecs), 1),
+        cut_by_client=framework.cuts_by_client and scenario.plan.cut_layer == "by-client",
+        codec_by_client=framework.cuts and framework.prescribe is None and scenario.plan.codec == "by-client",
+        codecs_without_broadcast=without_broadcast,
+    )
+
+
+def _payloads(scenario: Scenario, framework: Framework, costs: NetworkCosts) -> Payloads | None:
+    """What the scenario's codecs make of smashed data; None: these go as they are, or there are none."""
+    if not framework.cuts or scenario.plan.codecs == ("none",):
+        return None
+    return Payloads([frameworks.codec(name) for name in scenario.plan.codecs], costs.features[:-1])

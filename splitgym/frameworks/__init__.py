@@ -1,9 +1,18 @@
-"""Learning frameworks: what a round computes and sends, and its real training. One file each."""
+"""Learning frameworks: what a round computes and sends, and its real training. One file each.
+
+`codec` needs torch and is imported on first use.
+"""
+
+from typing import TYPE_CHECKING
 
 from splitgym.frameworks.framework import Framework, get, names
 from splitgym.frameworks.phases import Access, Phase, Program, Workload, aggregated_rows
 from splitgym.frameworks.plans import PlanGrid
 from splitgym.frameworks.resources import Barrier, Resource, Resources
+from splitgym.lazy import lazily
+
+if TYPE_CHECKING:
+    from splitgym.frameworks.codecs import codec
 
 __all__ = [
     "Access",
@@ -16,6 +25,9 @@ __all__ = [
     "Resources",
     "Workload",
     "aggregated_rows",
+    "codec",
     "get",
     "names",
 ]
+
+__getattr__ = lazily(__name__, {"codec": "splitgym.frameworks.codecs"})

@@ -2,6 +2,7 @@
 
 import torch
 
+from splitgym.frameworks.crossing import Crossing
 from splitgym.frameworks.nodes import Nodes, model_state
 from splitgym.frameworks.parallel import ClientPass, run_clients
 from splitgym.frameworks.round_batch import RoundBatch
@@ -41,12 +42,11 @@ def _train_cluster(nodes: Nodes, cluster: RoundBatch) -> bool:
     cluster.traffic.to_all(model_state(units))
     passes = _run_members(nodes, cluster)
     smashed = torch.cat([forward.smashed for forward in passes])
-    cluster.traffic.up([smashed])
-    cut_gradients = server_pass(nodes, smashed, cluster)
+    crossing = Crossing(cluster, smashed)
+    cut_gradients = server_pass(nodes, crossing.received, cluster)
     if not (torch.isfinite(cluster.losses).all() and cut_gradients.finite):
         return False
-    cluster.traffic.down([cut_gradients.own])
-    at_cut = cut_gradients.of_clients().split([len(forward.smashed) for forward in passes])
+    at_cut = crossing.down(cut_gradients.own).split([len(forward.smashed) for forward in passes])
     # All gradients first: they are those at the weights with which everybody began.
     gradients = [own for forward, part in zip(passes, at_cut, strict=True) for own in forward.backward(part)]
     mean = WeightedMean(parameter.detach() for parameter in clients[0].parameters)

@@ -16,18 +16,18 @@ def phases(w: Workload) -> tuple[Phase, ...]:
     """The EPSL round: T = max(T_F + T_U) + T_sF + T_sB + T_B + max(T_D + T_cB)."""
     b, m = w.batch_size, w.aggregated_rows
     return (
-        Phase("client_fp", Resource.CLIENT, b * w.client_forward),
-        Phase("uplink", Resource.UPLINK, b * w.smashed_bits),
-        Phase("server_fp", Resource.SERVER, per_participant=b * w.server_forward),
+        Phase("client_fp", Resource.CLIENT, b * w.client_forward + w.encode(b)),
+        Phase("uplink", Resource.UPLINK, w.uplink_bits(b)),
+        Phase("server_fp", Resource.SERVER, per_participant=b * w.server_forward + w.decode(b)),
         Phase(
             "server_bp",
             Resource.SERVER,
-            m * w.server_backward,
-            per_participant=(b - m) * w.server_backward + b * w.last_layer_backward,
+            m * w.server_backward + w.encode_gradient(m),
+            per_participant=(b - m) * w.server_backward + b * w.last_layer_backward + w.encode_gradient(b - m),
         ),
-        Phase("broadcast", Resource.BROADCAST, m * w.cut_gradient_bits),
-        Phase("unicast", Resource.UNICAST, (b - m) * w.cut_gradient_bits),
-        Phase("client_bp", Resource.CLIENT, b * w.client_backward),
+        Phase("broadcast", Resource.BROADCAST, w.downlink_bits(m)),
+        Phase("unicast", Resource.UNICAST, w.downlink_bits(b - m)),
+        Phase("client_bp", Resource.CLIENT, b * w.client_backward + w.decode_gradient(m) + w.decode_gradient(b - m)),
     )
 
 

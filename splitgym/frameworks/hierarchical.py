@@ -25,16 +25,16 @@ def phases(w: Workload) -> tuple[Phase, ...]:
         w.at(table, behind_edge) for table in (w.smashed_bits, w.server_forward, w.server_backward)
     )
     return (
-        Phase("client_fp", Resource.CLIENT, b * w.client_forward),
-        Phase("uplink", Resource.UPLINK, b * w.smashed_bits),
-        Phase("server_fp", Resource.SERVER, per_participant=b * (w.server_forward - forward)),
+        Phase("client_fp", Resource.CLIENT, b * w.client_forward + w.encode(b)),
+        Phase("uplink", Resource.UPLINK, w.uplink_bits(b)),
+        Phase("server_fp", Resource.SERVER, per_participant=b * (w.server_forward - forward) + w.decode(b)),
         Phase("backhaul_up", BACKHAUL, per_participant=b * narrow_bits),
         Phase("cloud_fp", CLOUD, per_participant=b * w.relative_cycles(CLOUD) * forward),
         Phase("cloud_bp", CLOUD, per_participant=b * w.relative_cycles(CLOUD) * (backward + w.last_layer_backward)),
         Phase("backhaul_down", BACKHAUL, per_participant=b * narrow_bits),
-        Phase("server_bp", Resource.SERVER, per_participant=b * (w.server_backward - backward)),
-        Phase("unicast", Resource.UNICAST, b * w.cut_gradient_bits),
-        Phase("client_bp", Resource.CLIENT, b * w.client_backward),
+        Phase("server_bp", Resource.SERVER, per_participant=b * (w.server_backward - backward) + w.encode_gradient(b)),
+        Phase("unicast", Resource.UNICAST, w.downlink_bits(b)),
+        Phase("client_bp", Resource.CLIENT, b * w.client_backward + w.decode_gradient(b)),
     )
 
 

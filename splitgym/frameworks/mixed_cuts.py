@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from splitgym.frameworks.crossing import Crossing
 from splitgym.frameworks.nodes import Nodes
 from splitgym.frameworks.parallel import run_clients
 from splitgym.frameworks.round_batch import RoundBatch
@@ -43,8 +44,8 @@ def train(nodes: Nodes, round_batch: RoundBatch) -> bool:
         node.set_mode(True)
     statistics = Snapshot(buffers_of([unit for node in everybody for unit in node.units]))
     forward = [run_clients(group, round_batch.images[k.members]) for group, k in zip(clients, groups, strict=True)]
-    round_batch.traffic.up([each.smashed for each in forward])
-    at_cuts = [each.smashed.detach().requires_grad_() for each in forward]
+    crossings = [Crossing(round_batch, each.smashed, k.members) for each, k in zip(forward, groups, strict=True)]
+    at_cuts = [crossing.received.detach().requires_grad_() for crossing in crossings]
     weights, labels = round_batch.weights[order], round_batch.labels[order]
     logits = _behind_the_cuts(nodes, groups, at_cuts, round_batch.weights)
     n, b = labels.shape
@@ -60,9 +61,8 @@ def train(nodes: Nodes, round_batch: RoundBatch) -> bool:
     if not (torch.isfinite(round_batch.losses).all() and torch.isfinite(torch.stack([g.sum() for g in own])).all()):
         statistics.restore()
         return False
-    round_batch.traffic.down(own)
-    for group, each, gradient in zip(clients, forward, own, strict=True):
-        for client, of_client in zip(group, each.backward(gradient), strict=True):
+    for group, each, crossing, gradient in zip(clients, forward, crossings, own, strict=True):
+        for client, of_client in zip(group, each.backward(crossing.down(gradient)), strict=True):
             client.step(of_client)
     nodes.server.step(gradients[len(groups) :])
     return True

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from splitgym.arrays import Floats, Ints
+from splitgym.frameworks.codecs import Codec
+from splitgym.frameworks.codecs.floats import NONE
 from splitgym.frameworks.node import Node
 from splitgym.frameworks.segments import (
     SPLIT,
@@ -40,9 +42,11 @@ class Nodes:
         segments: Which node trains which units. Unless clients have weights of their own, all nodes hold the same units
             and differ in their optimisers: a model that is handed on or averaged needs no second place.
         second_cut: Last unit in front of it, if there is one; `move_cut` may move it.
+        codec: Of all clients before their first round.
 
     Attributes:
         cut_layers: [C] last unit of each client, as decided; 0 before the first round.
+        codecs: [C] how the smashed data of each client are sent, as decided last.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class Nodes:
         training: Training,
         segments: Segments = SPLIT,
         second_cut: int | None = None,
+        codec: Codec = NONE,
     ) -> None:
         self.training = training
         self.segments = segments
@@ -67,6 +72,7 @@ class Nodes:
             Node(self.server.units, training.server_learning_rate, training) for _ in nodes_behind(segments)
         ]
         self.cut_layers = np.zeros(clients, np.int64)
+        self.codecs = [codec] * clients
         self._train_behind_the_cut()
 
     @property

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from splitgym.frameworks import mixed_cuts
+from splitgym.frameworks.crossing import Crossing
 from splitgym.frameworks.nodes import Nodes
 from splitgym.frameworks.parallel import run_clients
 from splitgym.frameworks.round_batch import RoundBatch
@@ -43,14 +44,13 @@ def train_with(
         node.set_mode(True)
     statistics = Snapshot(buffers_of([unit for node in (*clients, nodes.server) for unit in node.units]))
     forward = run_clients(clients, round_batch.images)
-    round_batch.traffic.up([forward.smashed])
-    cut_gradients = pass_behind_the_cut(nodes, forward.smashed, round_batch)
+    crossing = Crossing(round_batch, forward.smashed)
+    cut_gradients = pass_behind_the_cut(nodes, crossing.received, round_batch)
     if not (torch.isfinite(round_batch.losses).all() and cut_gradients.finite):
         statistics.restore()
         return False
-    round_batch.traffic.to_all([cut_gradients.common])
-    round_batch.traffic.down([cut_gradients.own])
-    for client, gradients in zip(clients, forward.backward(cut_gradients.of_clients()), strict=True):
+    decoded = replace(cut_gradients, common=crossing.to_all(cut_gradients.common), own=crossing.down(cut_gradients.own))
+    for client, gradients in zip(clients, forward.backward(decoded.of_clients()), strict=True):
         client.step(gradients)
     nodes.step_servers(cut_gradients.of_server)
     return True

@@ -4,7 +4,7 @@ A framework says once what is computed and sent in a round; nothing else in the 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
 from math import ceil
@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from splitgym.arrays import Floats, Ints
+from splitgym.frameworks.payloads import Payloads
 from splitgym.frameworks.plans import PlanGrid
 from splitgym.frameworks.resources import Barrier, Resource, Resources, check_nodes
 from splitgym.frameworks.segments import SPLIT, Segments, around_second_cut
 from splitgym.kernels import INLINED, kernel
 from splitgym.models import Profile
 from splitgym.scenario import Scenario, ScenarioError
-from splitgym.scenario.nodes import SERVER
+from splitgym.scenario.nodes import CLIENT, SERVER
 
 
 class Access(IntEnum):
@@ -64,8 +65,9 @@ class Phase(NamedTuple):
 class Workload:
     """What a sample costs at each cut layer j = 1..L-1, and the other factors of a plan, each along its own axis.
 
-    Arrays are [L - 1, 1, 1] but `aggregated_rows`, [1, R, 1], and `second_cut`, [1, 1, S]. Cycles are FLOPs times kappa
-    (cycles/FLOP) of the node; bits are of smashed data, of its gradient, or of weights and running statistics.
+    Arrays are [L - 1, 1, 1, 1] but `aggregated_rows`, [1, R, 1, 1], and `second_cut`, [1, 1, S, 1]. Cycles are FLOPs
+    times kappa (cycles/FLOP) of the node; bits are of smashed data, of its gradient, or of weights and running
+    statistics.
     """
 
     plans: PlanGrid
@@ -81,6 +83,7 @@ class Workload:
     """Without the last layer."""
     last_layer_backward: float
     smashed_bits: Floats
+    """As they are, without a codec."""
     cut_gradient_bits: Floats
     client_model_bits: Floats
     """Bits of the client's part of the network."""
@@ -100,6 +103,37 @@ class Workload:
     """Last unit in front of the cloud's: all that may be decided, or that of the scenario; L: there is no cloud."""
     resources: Resources
     """Of the scenario."""
+    payloads: Payloads | None = None
+    """What codecs make of what goes over the cut; None: it goes as it is."""
+
+    def uplink_bits(self, rows: Any) -> Any:
+        """Bits of a client's smashed data of so many rows, a number or [1, R, 1, 1], as they are sent."""
+        return rows * self.smashed_bits if self.payloads is None else self.payloads.cost("uplink_bits", rows)
+
+    def downlink_bits(self, rows: Any) -> Any:
+        """Likewise of the gradients at the cut."""
+        return rows * self.cut_gradient_bits if self.payloads is None else self.payloads.cost("downlink_bits", rows)
+
+    def encode(self, rows: Any) -> Any:
+        """Cycles in which a client encodes its smashed data."""
+        return self._coding(CLIENT, "encode_flops", rows)
+
+    def decode(self, rows: Any) -> Any:
+        """Cycles in which the server decodes those of one client."""
+        return self._coding(SERVER, "decode_flops", rows)
+
+    def encode_gradient(self, rows: Any) -> Any:
+        """Cycles in which the server encodes the gradients at the cut."""
+        return self._coding(SERVER, "encode_gradient_flops", rows)
+
+    def decode_gradient(self, rows: Any) -> Any:
+        """Cycles in which a client decodes them."""
+        return self._coding(CLIENT, "decode_gradient_flops", rows)
+
+    def _coding(self, node: str, flops: str, rows: Any) -> Any:
+        if self.payloads is None:
+            return 0.0
+        return self.resources.cycles_per_flop[node] * self.payloads.cost(flops, rows)
 
     def relative_cycles(self, node: str) -> float:
         """Cycles that a node needs for each of the edge server's."""
@@ -108,10 +142,17 @@ class Workload:
 
     def at(self, values: Floats, cuts: Ints) -> Floats:
         """What a quantity by cut layer is at other layers than the cut, 1..L-1; of the shape of these."""
-        return values[cuts - 1, 0, 0]
+        return values[cuts - 1, 0, 0, 0]
 
     @classmethod
-    def of(cls, profile: Profile, scenario: Scenario, plans: PlanGrid, second_cut: int | None = None) -> "Workload":
+    def of(
+        cls,
+        profile: Profile,
+        scenario: Scenario,
+        plans: PlanGrid,
+        second_cut: int | None = None,
+        payloads: Payloads | None = None,
+    ) -> "Workload":
         """The workload of a profiled network in a scenario.
 
         Args:
@@ -119,9 +160,10 @@ class Workload:
             scenario: Speeds and training settings.
             plans: All plans.
             second_cut: Where nobody decides it; None: there is none.
+            payloads: Of the scenario's codecs; None: it has none.
         """
         units, training = len(profile), scenario.training
-        cuts = np.arange(1, units)[:, None, None]
+        cuts = np.arange(1, units)[:, None, None, None]
         second_cuts = (
             np.arange(1, units) if plans.second_cuts > 1 else np.array([units if second_cut is None else second_cut])
         )
@@ -144,9 +186,10 @@ class Workload:
             server_network_forward=kappa_s * float(profile.client_forward(units)),
             server_network_backward=kappa_s * float(profile.client_backward(units)),
             cut_layer=cuts,
-            aggregated_rows=np.arange(plans.row_counts, dtype=np.float64)[None, :, None],
-            second_cut=second_cuts[None, None, :],
+            aggregated_rows=np.arange(plans.row_counts, dtype=np.float64)[None, :, None, None],
+            second_cut=second_cuts[None, None, :, None],
             resources=Resources.of(scenario),
+            payloads=payloads,
         )
 
 
@@ -212,6 +255,17 @@ class Program:
             access=access,
             moving_link=resources.link_between(*around_second_cut(segments)),
         )
+
+    def with_codec(self, codec: int) -> "Program":
+        """The program in which everything is sent with this codec, an index of the scenario's list."""
+        plans = replace(
+            self.plans,
+            codecs=1,
+            codec_by_client=False,
+            codecs_without_broadcast=(0,) if codec in self.plans.codecs_without_broadcast else (),
+        )
+        chosen = self.plans.codec == codec
+        return replace(self, plans=plans, work=self.work[chosen], per_participant=self.per_participant[chosen])
 
     @cached_property
     def uses_own_subchannels(self) -> bool:

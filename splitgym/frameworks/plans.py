@@ -9,6 +9,9 @@ import numpy as np
 from splitgym.arrays import Ints
 from splitgym.kernels import INLINED, kernel
 
+Shape = tuple[int, int, int, int]
+"""Numbers of values of the factors of a plan: cut layer, aggregated rows, second cut, codec."""
+
 
 @dataclass(frozen=True)
 class PlanGrid:
@@ -23,64 +26,86 @@ class PlanGrid:
     """Numbers of aggregated rows 0..b, or 1: always 0."""
     second_cuts: int = 1
     """Second cuts 1..L-1, or 1: that of the scenario, if there is one."""
-    by_client: bool = False
+    codecs: int = 1
+    """Codecs of the scenario's list."""
+    cut_by_client: bool = False
     """Whether clients may have different cut layers, with phi = 0."""
+    codec_by_client: bool = False
+    """Whether clients may have different codecs, with phi = 0."""
+    codecs_without_broadcast: tuple[int, ...] = ()
+    """Codecs whose gradients differ from client to client and cannot be sent to all at once, so that phi is 0."""
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """Values of each factor: cut layer, aggregated rows, second cut; index order is row-major."""
-        return self.cut_layers, self.row_counts, self.second_cuts
+    def shape(self) -> Shape:
+        """Values of each factor; index order is row-major."""
+        return self.cut_layers, self.row_counts, self.second_cuts, self.codecs
 
-    def index(self, cut_layer: Any, aggregated_rows: Any, second_cut: Any = 0) -> Ints:
+    def index(self, cut_layer: Any, aggregated_rows: Any, second_cut: Any = 0, codec: Any = 0) -> Ints:
         """Index of a plan, or of many.
 
         Args:
             cut_layer: 1..L-1.
             aggregated_rows: m = ceil(phi b); this and the next do not matter where nobody decides them.
             second_cut: 1..L-1; 0: as one at the cut layer.
+            codec: Its index in the scenario's list.
         """
-        second_cuts = np.asarray(second_cut, np.int64)
-        return np.asarray(_index(self.shape, np.asarray(cut_layer, np.int64), aggregated_rows, second_cuts), np.int64)
+        factors = (np.asarray(factor, np.int64) for factor in (cut_layer, aggregated_rows, second_cut, codec))
+        return np.asarray(_index(self.shape, *factors), np.int64)
 
     @cached_property
     def cut_layer(self) -> Ints:
         """[G] cut layer of each plan."""
-        return np.repeat(np.arange(1, self.cut_layers + 1), self.row_counts * self.second_cuts)
+        return self._values[0] + 1
 
     @cached_property
     def second_cut(self) -> Ints:
         """[G] second cut of each plan, no unit before its cut layer; 0: nobody decides it."""
         if self.second_cuts == 1:
-            return np.zeros(self.cut_layers * self.row_counts, np.int64)
-        values = np.tile(np.arange(1, self.second_cuts + 1), self.cut_layers * self.row_counts)
-        return np.maximum(values, self.cut_layer)
+            return np.zeros_like(self.cut_layer)
+        return np.maximum(self._values[2] + 1, self.cut_layer)
 
-    def candidates(self, aggregated_rows: Any) -> Ints:
-        """[..., K] the plans with so many aggregated rows (of each world, if an array) that differ in what they do.
+    @cached_property
+    def codec(self) -> Ints:
+        """[G] codec of each plan, its index in the scenario's list."""
+        return self._values[3]
+
+    @cached_property
+    def _values(self) -> Ints:
+        """[F, G] which value of each factor a plan has."""
+        return np.indices(self.shape).reshape(len(self.shape), -1)
+
+    def candidates(self, aggregated_rows: Any, codec: Any = 0) -> Ints:
+        """[..., K] the plans with so many aggregated rows and that codec that differ in what they do.
 
         A second cut in front of the cut layer is the same as one at it.
+
+        Args:
+            aggregated_rows: Of one world, or of each.
+            codec: Likewise.
         """
-        found: Ints = self._candidates[aggregated_rows * (self.row_counts > 1)]
+        found: Ints = self._candidates[aggregated_rows * (self.row_counts > 1), codec]
         return found
 
     @cached_property
     def _candidates(self) -> Ints:
-        """[R, K] `candidates` with each number of aggregated rows."""
+        """[R, codecs, K] `candidates` with each number of aggregated rows and each codec."""
         cuts, seconds = np.meshgrid(
             np.arange(1, self.cut_layers + 1), np.arange(1, self.second_cuts + 1), indexing="ij"
         )
         different = (seconds >= cuts) | (self.second_cuts == 1)
-        rows = np.arange(self.row_counts)[:, None]
-        return self.index(cuts[different], rows, seconds[different]).reshape(self.row_counts, -1)
+        rows, codecs = np.arange(self.row_counts)[:, None, None], np.arange(self.codecs)[:, None]
+        return self.index(cuts[different], rows, seconds[different], codecs)
 
 
-def _index(shape: tuple[int, int, int], cut_layer: Any, aggregated_rows: Any, second_cut: Any) -> Any:
+def _index(shape: Shape, cut_layer: Any, aggregated_rows: Any, second_cut: Any, codec: Any) -> Any:
     index = cut_layer - 1
     if shape[1] > 1:
         index = index * shape[1] + aggregated_rows
     if shape[2] > 1:
         # 0 stands for the first.
         index = index * shape[2] + second_cut - (second_cut > 0)
+    if shape[3] > 1:
+        index = index * shape[3] + codec
     return index
 
 

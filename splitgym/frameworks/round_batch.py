@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from splitgym.frameworks.codecs import Codec
+
 BITS = 32
 """Of a number that is sent, whatever precision computes with it."""
 
@@ -29,6 +31,10 @@ class Traffic:
     def to_all(self, tensors: Iterable[Tensor]) -> None:
         """From the server to every client that listens, sent once."""
         self.over("broadcast", tensors)
+
+    def payload(self, link: str, payload: Tensor) -> None:
+        """Bytes ([n] uint8) over a resource of that name."""
+        self.bits[link] += 8 * len(payload)
 
     def over(self, link: str, tensors: Iterable[Tensor]) -> None:
         """Over a resource of that name, such as a wired link, either way."""
@@ -55,6 +61,16 @@ class RoundBatch:
     """Which clients work at the same time: positions among the participants, slot by slot; absent: all together."""
     traffic: Traffic = field(default_factory=Traffic)
     """To be filled."""
+    codecs: tuple[Codec, ...] | None = None
+    """[n] how each client's smashed data and their gradients are sent; absent: as they are."""
+    chance: torch.Generator | None = None
+    """For what codecs draw at random."""
+
+    def codecs_of(self, members: Sequence[int] | None) -> tuple[Codec, ...] | None:
+        """The codecs of some of the participants, by their positions; absent: of all of them."""
+        if self.codecs is None or members is None:
+            return self.codecs
+        return tuple(self.codecs[k] for k in members)
 
     def of(self, members: Sequence[int]) -> "RoundBatch":
         """The round_batch of some of the participants, by their positions; traffic is counted in common."""
@@ -68,4 +84,5 @@ class RoundBatch:
             labels=self.labels[index],
             losses=torch.zeros_like(weights),
             slots=None,
+            codecs=self.codecs_of(members),
         )

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from splitgym.frameworks.crossing import Crossing
 from splitgym.frameworks.node import Node
 from splitgym.frameworks.nodes import Nodes, model_state
 from splitgym.frameworks.round_batch import RoundBatch
@@ -61,7 +62,7 @@ def train_alone(nodes: Nodes, round_batch: RoundBatch, averaged: Sequence[int]) 
         for unit, both in enumerate(mixed, fewest):
             both.begin(averaged=unit < averaged[k])
         steps = zip(round_batch.images[k].split(batch_size), round_batch.labels[k].split(batch_size), strict=True)
-        losses = [_step(client, server, cuts[k], images, labels, round_batch) for images, labels in steps]
+        losses = [_step(client, server, cuts[k], images, labels, k, round_batch) for images, labels in steps]
         round_batch.losses[k] = torch.stack(losses).mean()
         if not torch.isfinite(round_batch.losses[k]):
             mean.begin()
@@ -99,18 +100,24 @@ def train_joint(nodes: Nodes, round_batch: RoundBatch) -> bool:
     return True
 
 
-def _step(client: Node, server: Node, cut: int, images: Tensor, labels: Tensor, round_batch: RoundBatch) -> Tensor:
-    """One mini-batch of one client: forward, backward, a step of both; its loss. Not finite: nobody steps."""
+def _step(
+    client: Node, server: Node, cut: int, images: Tensor, labels: Tensor, place: int, round_batch: RoundBatch
+) -> Tensor:
+    """One mini-batch of the client at a place among the participants: forward, backward, a step of both; its loss.
+
+    Not finite: nobody steps.
+    """
     smashed = client.forward(images)
-    at_cut = smashed.detach().requires_grad_()
+    # With all units at the client nothing is sent.
+    crossing = Crossing(round_batch, smashed.detach()[None], [place]) if cut < len(server.units) else None
+    at_cut = (smashed if crossing is None else crossing.received[0]).detach().requires_grad_()
     loss = F.cross_entropy(server.logits(at_cut, cut), labels)
     if torch.isfinite(loss):
         # A server that also serves clients with shallower cuts trains units that this one does not reach.
         gradient, *server_gradients = torch.autograd.grad(loss, [at_cut, *server.parameters], allow_unused=True)
+        if crossing is not None:
+            gradient = crossing.down(gradient[None])[0]
         client_gradients = torch.autograd.grad(smashed, client.parameters, gradient)
         server.step(server_gradients)
         client.step(client_gradients)
-        if cut < len(server.units):
-            round_batch.traffic.up([smashed])
-            round_batch.traffic.down([gradient])
     return loss.detach()

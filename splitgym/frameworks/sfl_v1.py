@@ -15,12 +15,16 @@ def phases(w: Workload) -> tuple[Phase, ...]:
     b = w.batch_size
     return (
         Phase("model_down", Resource.BROADCAST, w.client_model_bits),
-        Phase("client_fp", Resource.CLIENT, b * w.client_forward),
-        Phase("uplink", Resource.UPLINK, b * w.smashed_bits),
-        Phase("server_fp", Resource.SERVER, per_participant=b * w.server_forward),
-        Phase("server_bp", Resource.SERVER, per_participant=b * (w.server_backward + w.last_layer_backward)),
-        Phase("unicast", Resource.UNICAST, b * w.cut_gradient_bits),
-        Phase("client_bp", Resource.CLIENT, b * w.client_backward),
+        Phase("client_fp", Resource.CLIENT, b * w.client_forward + w.encode(b)),
+        Phase("uplink", Resource.UPLINK, w.uplink_bits(b)),
+        Phase("server_fp", Resource.SERVER, per_participant=b * w.server_forward + w.decode(b)),
+        Phase(
+            "server_bp",
+            Resource.SERVER,
+            per_participant=b * (w.server_backward + w.last_layer_backward) + w.encode_gradient(b),
+        ),
+        Phase("unicast", Resource.UNICAST, w.downlink_bits(b)),
+        Phase("client_bp", Resource.CLIENT, b * w.client_backward + w.decode_gradient(b)),
         Phase("model_up", Resource.UPLINK, w.client_model_bits),
     )
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from splitgym.arrays import Floats, Ints
+from splitgym.frameworks.crossing import as_received
 from splitgym.frameworks.grouped import groupable, grouped_forward
 from splitgym.frameworks.node import mixed_precision
 from splitgym.frameworks.nodes import Nodes
@@ -16,6 +17,9 @@ ROWS_AT_ONCE = {"cpu": 512, "cuda": 16_384}
 PIXELS_AT_ONCE = {"cpu": 2**17}
 """Likewise of small networks, whose activations are as large as the images: their pixels, of the passes of all clients
 together. Measured on a core with 1 MiB of cache; on a GPU samples count, whatever their size."""
+
+CODED_AT_ONCE = 128
+"""Test samples that a client encodes together, as a mini-batch."""
 
 
 class Evaluator:
@@ -57,8 +61,10 @@ class Evaluator:
         """
         nodes.server.set_mode(False)
         if nodes.cut_layer == 0 or not nodes.own_units:
-            # One network for all.
-            return np.repeat([self._looped(nodes, 0)], len(nodes.clients), axis=0)
+            # One network for all, behind one codec or several.
+            alike = {codec: nodes.codecs.index(codec) for codec in nodes.codecs}
+            found = {codec: self._looped(nodes, client) for codec, client in alike.items()}
+            return np.stack([found[codec] for codec in nodes.codecs])
         if groupable([client.units for client in nodes.clients]):
             return self._grouped(nodes)
         return np.stack([self._looped(nodes, client) for client in range(len(nodes.clients))])
@@ -67,9 +73,12 @@ class Evaluator:
         """[K] correct answers by class of one client's network, in passes of many test samples."""
         node = nodes.clients[client]
         node.set_mode(False)
-        counts = self._zeros()
+        counts, codec = self._zeros(), [nodes.codecs[client]]
         for x, y in self._passes(self._rows):
-            _add_correct(counts, nodes.server.logits(node.forward(x), len(node.units)), y)
+            # Before the first round nothing is cut.
+            smashed = node.forward(x)
+            at_server = as_received(codec, smashed[None], CODED_AT_ONCE)[0] if node.units else smashed
+            _add_correct(counts, nodes.server.logits(at_server, len(node.units)), y)
         return counts.cpu().numpy()
 
     def _grouped(self, nodes: Nodes) -> Ints:
@@ -80,7 +89,8 @@ class Evaluator:
         for x, y in self._passes(max(self._rows_of_all // clients, 1)):
             with mixed_precision(x, nodes.training):
                 smashed, _ = grouped_forward(units, x.unsqueeze(0))
-            _add_correct(counts, nodes.server.logits(smashed.flatten(0, 1), cut).unflatten(0, (clients, -1)), y)
+            received = as_received(nodes.codecs, smashed, CODED_AT_ONCE).flatten(0, 1)
+            _add_correct(counts, nodes.server.logits(received, cut).unflatten(0, (clients, -1)), y)
         return counts.cpu().numpy()
 
     def _passes(self, rows: int) -> Iterator[tuple[Tensor, Tensor]]:

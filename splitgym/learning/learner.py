@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from splitgym import data, models
 from splitgym.arrays import Ints
 from splitgym.frameworks import Access, Framework, aggregated_rows, get
+from splitgym.frameworks.codecs import Codec, codec
+from splitgym.frameworks.codecs.floats import NONE
 from splitgym.frameworks.nodes import Nodes
 from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.learning.accuracy import Evaluator
@@ -20,7 +22,7 @@ from splitgym.learning.memory import keep_freed_memory
 from splitgym.learning.rates import rate_factor
 from splitgym.scenario import Scenario, ScenarioError, build
 from splitgym.types import Decision, RoundOutcome
-from splitgym.types.legal import check_allowed_ratio, check_array, check_common_cut, check_range
+from splitgym.types.legal import check_allowed_ratio, check_array, check_common, check_range
 
 
 def training_device(name: str | torch.device | None) -> torch.device:
@@ -84,6 +86,7 @@ class Learner:
         network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._augments = scenario.task.augmentation == "symmetries"
         self._chance = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        self._codecs: list[Codec] = [codec(name) for name in scenario.plan.codecs] if self.framework.cuts else [NONE]
         self._cuts = len(network) - 1
         self.nodes = Nodes(
             network,
@@ -91,6 +94,7 @@ class Learner:
             scenario.training,
             self.framework.segments,
             scenario.cloud.second_cut(len(network)) if self.framework.cuts_twice else None,
+            self._codecs[0],
         )
         self.outcome = self._untrained(classes)
         self.traffic_bits: dict[str, int] = {}
@@ -153,6 +157,7 @@ class Learner:
             "rounds": self._rounds,
             "losses": list(self._losses),
             "nodes": self.nodes.state_dict(),
+            "codecs": [self._codecs.index(codec) for codec in self.nodes.codecs],
             "orders": [order.state_dict() for order in self._orders],
             "chance": self._chance.get_state(),
             "outcome": {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in plain.items()},
@@ -162,6 +167,7 @@ class Learner:
         """Goes back to what `state_dict` gave."""
         self._rounds, self._losses = state["rounds"], list(state["losses"])
         self.nodes.load_state_dict(state["nodes"])
+        self.nodes.codecs = [self._codecs[index] for index in state["codecs"]]
         for order, saved in zip(self._orders, state["orders"], strict=True):
             order.load_state_dict(saved)
         self._chance.set_state(state["chance"])
@@ -222,7 +228,17 @@ class Learner:
             aggregated_rows=int(aggregated_rows(float(decision.aggregation_ratio), b)),
             losses=torch.zeros(len(participants), device=self.device),
             slots=self._slots(participants, decision),
+            codecs=self._codecs_of(participants, decision),
+            chance=self._chance,
         )
+
+    def _codecs_of(self, participants: tuple[int, ...], decision: Decision) -> tuple[Codec, ...] | None:
+        """[n] the codecs with which participants train, and from now on answer; None: all send everything as it is."""
+        chosen = np.broadcast_to(decision.codec, len(self._orders))
+        for i in participants:
+            self.nodes.codecs[i] = self._codecs[chosen[i]]
+        codecs = tuple(self.nodes.codecs[i] for i in participants)
+        return None if all(each is NONE for each in codecs) else codecs
 
     def _slots(self, participants: tuple[int, ...], decision: Decision) -> tuple[tuple[int, ...], ...] | None:
         """Positions among the participants by slot; None if all work together."""
@@ -283,7 +299,11 @@ class Learner:
         ratio = check_array("Decision.aggregation_ratio", decision.aggregation_ratio, "iuf", ())
         check_range("Decision.aggregation_ratio", ratio, 0, 1)
         check_allowed_ratio(ratio, self.framework.allowed_ratio(self._training.batch_size), self.prescribed_ratio)
-        check_common_cut(cut_layer, decision.selected, ratio, self.framework.cuts_by_client)
+        check_common("Decision.cut_layer", cut_layer, decision.selected, ratio, self.framework.cuts_by_client)
+        codecs = np.asarray(decision.codec)
+        check_array("Decision.codec", codecs, "iu", (clients,) if codecs.ndim else ())
+        check_range("Decision.codec", codecs, 0, len(self._codecs) - 1)
+        check_common("Decision.codec", codecs, decision.selected, ratio, by_client=True)
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -99,7 +99,13 @@ class RealLearners:
             assert learner is not None, "reset all worlds first"
             one, clients = decision.world(world), len(learner.data_share)
             cut = one.cut_layer[:clients] if one.cut_by_client else one.cut_layer
-            own = replace(one, cut_layer=cut, selected=participants[world, :clients], cluster=one.cluster[:clients])
+            own = replace(
+                one,
+                cut_layer=cut,
+                selected=participants[world, :clients],
+                cluster=one.cluster[:clients],
+                codec=one.codec[:clients] if one.codec_by_client else one.codec,
+            )
             self._put(world, learner.round(own))
 
     def _remember(self, which: Ints | slice) -> None:

@@ -92,6 +92,8 @@ class NetworkCosts(NamedTuple):
     profile: Profile
     has_batch_norm: bool
     """Whether a row's output depends, in training, on the other rows of its batch."""
+    features: tuple[tuple[int, ...], ...]
+    """[L] shape of each unit's output, of one sample."""
 
 
 def _sum_until(values: Floats, count: NDArray[np.integer]) -> Floats:

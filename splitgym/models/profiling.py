@@ -46,7 +46,17 @@ def profile(model: CuttableNetwork, input_shape: tuple[int, int, int]) -> Profil
 def measure(model: str, input_shape: tuple[int, int, int], classes: int, stem: str) -> NetworkCosts:
     """What a network costs, by its name and what `build` makes it from."""
     network = build(model, input_shape, classes, stem=stem)
-    return NetworkCosts(profile(network, input_shape), network.has_batch_norm)
+    return NetworkCosts(profile(network, input_shape), network.has_batch_norm, features(network, input_shape))
+
+
+def features(model: CuttableNetwork, input_shape: tuple[int, int, int]) -> tuple[tuple[int, ...], ...]:
+    """[L] shape of each unit's output, of one sample; the model and its mode stay as they are."""
+    shadow, x, shapes = copy.deepcopy(model).to("cpu").eval(), torch.zeros(1, *input_shape), []
+    with torch.no_grad(), torch.random.fork_rng(devices=()):
+        for unit in shadow.units:
+            x = unit(x)
+            shapes.append(tuple(x.shape[1:]))
+    return tuple(shapes)
 
 
 def _run(unit: nn.Module, x: Tensor) -> tuple[Tensor, int, int]:

@@ -1,5 +1,7 @@
 """What was decided and what it cost, in words and numbers."""
 
+import numpy as np
+
 from splitgym.frameworks.segments import units_on_clients as units_on_clients_of
 from splitgym.rendering.scene import Played, Scene
 from splitgym.rendering.units import quantity
@@ -14,6 +16,7 @@ def units_on_clients(scene: Scene, played: Played) -> int:
 def facts(scene: Scene, played: Played) -> list[tuple[str, str]]:
     """Names and values of what was decided and what it cost."""
     decision, cost, *_ = played
+    codecs, chosen = scene.state.system.codecs, sorted(set(np.ravel(decision.codec).tolist()))
     return [
         ("clients that took part", f"{int(cost.participants.sum())} of {len(scene.clients)}"),
         ("aggregation ratio phi", f"{decision.aggregation_ratio:g}"),
@@ -21,6 +24,7 @@ def facts(scene: Scene, played: Played) -> list[tuple[str, str]]:
         ("energy of clients", quantity(float(cost.client_energy_j.sum()), "J")),
         ("energy of server", quantity(cost.server_energy_j, "J")),
         ("traffic", quantity(cost.traffic_bits, "bit")),
+        *([("codec", ", ".join(codecs[k] for k in chosen))] if len(codecs) > 1 else []),
     ]
 
 

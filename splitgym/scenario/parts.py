@@ -14,6 +14,18 @@ NETWORKS: Mapping[str, str] = {
     "cnn": "splitgym.models.cnn:cnn",
     "mlp": "splitgym.models.mlp:mlp",
 }
+CODECS: Mapping[str, str] = {
+    "none": "splitgym.frameworks.codecs.floats:NONE",
+    "fp16": "splitgym.frameworks.codecs.floats:FP16",
+    "bf16": "splitgym.frameworks.codecs.floats:BF16",
+    "uniform-8": "splitgym.frameworks.codecs.uniform:UNIFORM_8",
+    "uniform-4": "splitgym.frameworks.codecs.uniform:UNIFORM_4",
+    "uniform-2": "splitgym.frameworks.codecs.uniform:UNIFORM_2",
+    "top-k": "splitgym.frameworks.codecs.top_k:TOP_K",
+    "random-top-k": "splitgym.frameworks.codecs.top_k:RANDOM_TOP_K",
+    "c3": "splitgym.frameworks.codecs.c3:C3",
+    "c3-unitary": "splitgym.frameworks.codecs.c3:C3_UNITARY",
+}
 
 
 def known(names: Mapping[str, str]) -> Callable[[str], str]:

@@ -4,6 +4,7 @@ import numpy as np
 
 from splitgym.allocation import even_psd
 from splitgym.allocation.baselines.allocators import at_random
+from splitgym.allocation.legalise import with_legal_ratio
 from splitgym.schedulers.scheduler import Heuristic
 from splitgym.types import Decision, RoundState
 
@@ -26,10 +27,12 @@ class Random(Heuristic):
         if state.available.any() and not selected.any():
             selected[rng.choice(np.flatnonzero(state.available))] = True
         assignment = at_random(state, selected, rng)
-        return Decision(
+        decision = Decision(
             cut_layer=int(rng.integers(1, state.system.cut_layers + 1)),
             assignment=assignment,
             power_w_per_hz=even_psd(state, assignment),
             selected=selected,
             aggregation_ratio=state.ratio(float(rng.choice(self.env.aggregation_levels))),
+            codec=int(rng.integers(len(state.system.codecs))) if len(state.system.codecs) > 1 else 0,
         )
+        return with_legal_ratio(decision, state)

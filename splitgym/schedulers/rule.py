@@ -52,6 +52,7 @@ class Rule(Heuristic):
         allocation: Name in `ALLOCATIONS`, `module:NAME` of one's own, or what is called as `Allocation` is.
         cut_layer: Held in every round, 1..L-1; None: as the allocation finds it.
         aggregation_ratio: phi of every round, unless the framework prescribes it; None: the scenario's.
+        codec: Of every round and client, a name in the scenario's `plan.codecs`; None: the first one.
         parameters: Of the selection: the fields of its class.
 
     Raises:
@@ -65,6 +66,7 @@ class Rule(Heuristic):
         allocation: str | Allocate = "descent",
         cut_layer: int | None = None,
         aggregation_ratio: float | None = None,
+        codec: str | None = None,
         **parameters: Any,
     ) -> None:
         super().__init__(env)
@@ -81,13 +83,17 @@ class Rule(Heuristic):
         ):
             raise ValueError(f"aggregation_ratio = {aggregation_ratio!r}, allowed: 0..1")
         self._aggregation_ratio = aggregation_ratio
+        codecs = self.env.system.codecs
+        if codec is not None and codec not in codecs:
+            raise ValueError(f"codec = {codec!r}, allowed: {', '.join(codecs)}")
+        self._codec = 0 if codec is None else codecs.index(codec)
 
     @classmethod
     def options(cls, **chosen: Any) -> tuple[str, ...]:
         """Names of the options that may be given beside `env`; the chosen selection adds its parameters."""
         selection = SELECTIONS.find(chosen.get("selection", "everybody"), "selection")
         parameters = (field.name for field in fields(selection))
-        return ("selection", "allocation", "cut_layer", *parameters, "aggregation_ratio")
+        return ("selection", "allocation", "cut_layer", *parameters, "aggregation_ratio", "codec")
 
     @property
     def aggregation_ratio(self) -> float:
@@ -102,9 +108,12 @@ class Rule(Heuristic):
             ValueError: the state is of another scenario or framework than the environment.
         """
         self.expect_own_system(state)
-        rng, ratio = self.env.action_space.np_random, state.ratio(self.aggregation_ratio)
+        rng, system = self.env.action_space.np_random, state.system.with_codec(self._codec)
+        state = replace(state, system=system)
+        ratio = 0.0 if system.program.plans.codecs_without_broadcast else state.ratio(self.aggregation_ratio)
 
         def allocate(state: RoundState, selected: Bools, aggregation_ratio: float) -> Decision:
             return self._allocation(state, selected, aggregation_ratio, rng)
 
-        return allocate(state, self._select(Prospect(state, ratio, allocate, rng)), ratio)
+        decision = allocate(state, self._select(Prospect(state, ratio, allocate, rng)), ratio)
+        return replace(decision, codec=self._codec)

@@ -38,6 +38,9 @@ class Decision:
     """[C] cluster of each client; clusters have slots in increasing order. Read by frameworks with clusters."""
     second_cut: Any = 0
     """Last unit at the edge server, 1..L-1, where a scenario lets it be decided; 0: that of the scenario."""
+    codec: Any = 0
+    """How smashed data and their gradients are sent: index in the scenario's `plan.codecs`; or [C], where clients may
+    have codecs of their own."""
 
     def __post_init__(self) -> None:
         for name in ("assignment", "power_w_per_hz", "selected"):
@@ -45,26 +48,41 @@ class Decision:
                 object.__setattr__(self, name, np.asarray(getattr(self, name)))
         if np.ndim(self.cluster) < 1:
             object.__setattr__(self, "cluster", _filled(self.selected.shape, self.cluster))
-        if self.selected.ndim > 1 and np.ndim(self.second_cut) == 0:
-            object.__setattr__(self, "second_cut", _filled((len(self.selected),), self.second_cut))
+        if self.selected.ndim > 1:
+            for name in ("second_cut", "codec"):
+                if np.ndim(getattr(self, name)) == 0:
+                    object.__setattr__(self, name, _filled((len(self.selected),), getattr(self, name)))
 
     @classmethod
     def under(
         cls, plan: Plan, assignment: Ints, power_w_per_hz: Floats, selected: Bools, cluster: Any = 0
     ) -> "Decision":
         """The decision that clients train by a plan."""
-        phi = plan.aggregation_ratio
-        return cls(plan.cut_layer, assignment, power_w_per_hz, selected, phi, cluster, plan.second_cut)
+        return cls(
+            plan.cut_layer,
+            assignment,
+            power_w_per_hz,
+            selected,
+            plan.aggregation_ratio,
+            cluster,
+            plan.second_cut,
+            plan.codec,
+        )
 
     @property
     def plan(self) -> Plan:
         """How clients train."""
-        return Plan(self.cut_layer, self.aggregation_ratio, self.second_cut)
+        return Plan(self.cut_layer, self.aggregation_ratio, self.second_cut, self.codec)
 
     @property
     def cut_by_client(self) -> bool:
         """Whether each client has a cut layer of its own."""
         return np.ndim(self.cut_layer) == self.selected.ndim
+
+    @property
+    def codec_by_client(self) -> bool:
+        """Whether each client has a codec of its own."""
+        return np.ndim(self.codec) == self.selected.ndim
 
     @property
     def by_slot(self) -> bool:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from splitgym.arrays import Bools
 from splitgym.frameworks.phases import Access
+from splitgym.frameworks.plans import PlanGrid
 from splitgym.inputs import InputError
 from splitgym.types.plan import Plan
 from splitgym.types.state import RoundState
@@ -30,7 +31,7 @@ LONGEST = 100
 
 WORDS = {"b": "bool array", "iu": "whole numbers", "iuf": "numbers"}
 """What arrays of these kinds hold."""
-NO_ARRAYS = ("plan", "cut_layer", "aggregation_ratio", "second_cut")
+NO_ARRAYS = ("plan", "cut_layer", "aggregation_ratio", "second_cut", "codec")
 """Arguments that need not be arrays: a plan; numbers, for all or for each world."""
 QUICK = {"iu": (int, np.int64), "iuf": (float, np.float64)}
 """Types of numbers of these kinds that need no conversion before they are compared."""
@@ -87,8 +88,13 @@ def check_decision(decision: "Decision", state: RoundState) -> None:
                 "the rows of Decision.assignment"
             )
     check_plan(state, decision.plan, "Decision.", worlds)
-    by_client = state.system.program.plans.by_client
-    check_common_cut(decision.cut_layer, decision.selected, decision.aggregation_ratio, by_client)
+    grid, selected, ratio = state.system.program.plans, decision.selected, decision.aggregation_ratio
+    check_common("Decision.cut_layer", decision.cut_layer, selected, ratio, grid.cut_by_client)
+    check_common("Decision.codec", decision.codec, selected, ratio, grid.codec_by_client)
+    if np.any(np.asarray(sent_apart(decision.plan, selected, grid)) & (np.asarray(ratio) > 0)):
+        raise InputError(
+            f"Decision.codec = {shown(decision.codec)}, allowed with aggregation_ratio > 0: codecs that can broadcast"
+        )
 
 
 def check_plan(state: RoundState, plan: Plan, prefix: str = "", *shapes: tuple[int, ...]) -> None:
@@ -104,33 +110,56 @@ def check_plan(state: RoundState, plan: Plan, prefix: str = "", *shapes: tuple[i
         raise InputError(f"plan = {shown(plan)}, allowed: a splitgym.types.Plan")
     worlds = state.channel_gain.shape[:-2]
     grid, cuts, numbers = state.system.program.plans, state.system.cut_layers, shapes or ((), worlds)
-    clients = (state.channel_gain.shape[:-1],) if grid.by_client else ()
-    _check_number(f"{prefix}cut_layer", plan.cut_layer, "iu", (1, cuts), *numbers, *clients)
+    each = (state.channel_gain.shape[:-1],)
+    _check_number(f"{prefix}cut_layer", plan.cut_layer, "iu", (1, cuts), *numbers, *each[: grid.cut_by_client])
+    _check_number(f"{prefix}codec", plan.codec, "iu", (0, grid.codecs - 1), *numbers, *each[: grid.codec_by_client])
     _check_number(f"{prefix}second_cut", plan.second_cut, "iu", (0, cuts * (grid.second_cuts > 1)), *numbers)
     _check_number(f"{prefix}aggregation_ratio", plan.aggregation_ratio, "iuf", (0, 1), *numbers)
 
 
-def check_common_cut(cut_layer: Any, selected: Any, aggregation_ratio: Any, by_client: bool) -> None:
-    """Raises an InputError if clients that take part have different cut layers and must not.
+def check_common(name: str, factor: Any, selected: Any, aggregation_ratio: Any, by_client: bool) -> None:
+    """Raises an InputError if clients that take part have different values of a factor and must not.
 
     Args:
-        cut_layer: [C] or [N, C], or numbers for all clients.
+        name: Of the field.
+        factor: [C] or [N, C], or numbers for all clients.
         selected: [C] or [N, C].
         aggregation_ratio: phi, or [N].
         by_client: Whether they may with phi = 0.
     """
-    cuts = np.asarray(cut_layer)
-    if cuts.ndim != np.ndim(selected):
+    values = np.asarray(factor)
+    if values.ndim != np.ndim(selected):
         return
-    if np.any(cuts_differ(cuts, selected) & (not by_client or np.asarray(aggregation_ratio) > 0)):
+    if np.any(differ(values, selected) & (not by_client or np.asarray(aggregation_ratio) > 0)):
         allowed = "one for all with aggregation_ratio > 0" if by_client else "one for all"
-        raise InputError(f"Decision.cut_layer = {shown(cut_layer)}, allowed: {allowed}")
+        raise InputError(f"{name} = {shown(factor)}, allowed: {allowed}")
 
 
-def cuts_differ(cut_layer: NDArray[np.integer], selected: Bools) -> Any:
-    """Whether clients that are selected have different cut layers: of [C] one bool, of [N, C] [N]."""
-    most = np.where(selected, cut_layer, 0).max(-1)
-    return most > np.where(selected, cut_layer, cut_layer.max()).min(-1)
+def differ(factor: NDArray[np.integer], selected: Bools) -> Any:
+    """Whether clients that are selected have different values of a factor: of [C] one bool, of [N, C] [N]."""
+    most = np.where(selected, factor, 0).max(-1)
+    return most > np.where(selected, factor, factor.max()).min(-1)
+
+
+def sent_apart(plan: Plan, selected: Bools, grid: PlanGrid) -> Any:
+    """Whether the gradients of each client have to be sent by themselves, so that phi must be 0: False, or [N] bools.
+
+    That is so where cut layers or codecs of selected clients differ, and with codecs whose gradients differ from client
+    to client.
+
+    Args:
+        plan: Of one world or N.
+        selected: [C] or [N, C].
+        grid: Of the system.
+    """
+    apart: Any = False
+    for factor in (plan.cut_layer, plan.codec):
+        if np.ndim(factor) == selected.ndim:
+            apart = apart | differ(np.asarray(factor), selected)
+    if grid.codecs_without_broadcast:
+        of_clients = plan.codec if np.ndim(plan.codec) == selected.ndim else np.asarray(plan.codec)[..., None]
+        apart = apart | (np.isin(of_clients, grid.codecs_without_broadcast) & selected).any(-1)
+    return apart
 
 
 def check_arguments(state: RoundState, one_world: bool = True, **values: Any) -> None:
@@ -151,7 +180,7 @@ def check_arguments(state: RoundState, one_world: bool = True, **values: Any) ->
 
 def check_cut_layer(state: RoundState, value: Any) -> None:
     """Raises an InputError if it is no cut layer 1..L-1, one for all, one for each world, or one for each client."""
-    clients = (state.channel_gain.shape[:-1],) if state.system.program.plans.by_client else ()
+    clients = (state.channel_gain.shape[:-1],) if state.system.program.plans.cut_by_client else ()
     _check_number("cut_layer", value, "iu", (1, state.system.cut_layers), (), state.channel_gain.shape[:-2], *clients)
 
 
@@ -160,6 +189,13 @@ def check_second_cut(state: RoundState, value: Any) -> None:
     if state.system.program.plans.second_cuts == 1:
         raise InputError(f"second_cut = {shown(value)}, allowed: None, as nobody decides it here")
     _check_number("second_cut", value, "iu", (1, state.system.cut_layers), (), state.channel_gain.shape[:-2])
+
+
+def check_codec(state: RoundState, value: Any) -> None:
+    """Raises an InputError if it is no index in the scenario's codecs, one for all, for each world or each client."""
+    grid, worlds = state.system.program.plans, state.channel_gain.shape[:-2]
+    clients = (state.channel_gain.shape[:-1],) if grid.codec_by_client else ()
+    _check_number("codec", value, "iu", (0, grid.codecs - 1), (), worlds, *clients)
 
 
 def check_selected(state: RoundState, value: Any, name: str = "selected") -> None:
@@ -275,6 +311,7 @@ _ARGUMENTS: dict[str, Callable[..., None]] = {
     "plan": check_plan,
     "cut_layer": check_cut_layer,
     "second_cut": check_second_cut,
+    "codec": check_codec,
     "selected": check_selected,
     "aggregation_ratio": check_ratio,
     "assignment": _check_assignment,

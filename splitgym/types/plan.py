@@ -1,6 +1,6 @@
 """How clients train in a round."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from splitgym.arrays import Floats, Ints
 from splitgym.frameworks.phases import rows_of_ratio
-from splitgym.frameworks.plans import plan_index
+from splitgym.frameworks.plans import Shape, plan_index
 from splitgym.kernels import NO_REFCOUNT, kernel
 from splitgym.types.state import RoundState
 
@@ -26,26 +26,33 @@ class Plan:
     """phi."""
     second_cut: Any = 0
     """1..L-1, or 0: that of the scenario; where it may be decided, the cut layer."""
+    codec: Any = 0
+    """Index in the scenario's list, or [C]."""
 
     def indices(self, state: RoundState) -> Ints:
         """[1] index of the common plan in the system's grid, or [C] that of each client; of a batch [N, 1], [N, C]."""
-        worlds = len(state.channel_gain) if state.batched else 1
-        cuts = _of_worlds(self.cut_layer, worlds, np.int64)
-        plans = np.empty(cuts.shape, np.int64)
+        worlds, grid = len(state.channel_gain) if state.batched else 1, state.system.program.plans
+        cuts, codecs = (_of_worlds(factor, worlds, np.int64) for factor in (self.cut_layer, self.codec))
+        plans = np.empty((worlds, max(cuts.shape[1], codecs.shape[1])), np.int64)
         _fill_indices(
-            state.system.program.plans.shape,
+            grid.shape,
             state.system.batch_size,
             cuts,
             _of_worlds(self.aggregation_ratio, worlds, np.float64),
             _of_worlds(self.second_cut, worlds, np.int64),
+            codecs,
             plans,
         )
         return plans if state.batched else plans[0]
 
     def world(self, index: int) -> "Plan":
         """One world of a batch; a number without an axis is that of all worlds."""
-        factors = (self.cut_layer, self.aggregation_ratio, self.second_cut)
+        factors = (getattr(self, name) for name in FACTORS)
         return Plan(*(factor if np.ndim(factor) == 0 else factor[index] for factor in factors))
+
+
+FACTORS = tuple(field.name for field in fields(Plan))
+"""Names of the factors of a plan."""
 
 
 def _of_worlds(factor: Any, worlds: int, dtype: type[np.number]) -> NDArray[Any]:
@@ -56,15 +63,17 @@ def _of_worlds(factor: Any, worlds: int, dtype: type[np.number]) -> NDArray[Any]
 
 @kernel(NO_REFCOUNT)
 def _fill_indices(
-    shape: tuple[int, int, int],
+    shape: Shape,
     batch_size: int,
     cut_layer: Ints,
     aggregation_ratio: Floats,
     second_cut: Ints,
+    codec: Ints,
     plans: Ints,
 ) -> None:
-    """[N, 1] or [N, C] indices in a grid of that shape, as the cut layers are; phi and second cuts are [N, 1]."""
+    """[N, 1] or [N, C] indices in a grid of that shape; phi and second cuts are [N, 1], the other factors either."""
     for n in range(plans.shape[0]):
         rows = int(rows_of_ratio(aggregation_ratio[n, 0], batch_size))
         for c in range(plans.shape[1]):
-            plans[n, c] = plan_index(shape, cut_layer[n, c], rows, second_cut[n, 0])
+            cut, coded = cut_layer[n, min(c, cut_layer.shape[1] - 1)], codec[n, min(c, codec.shape[1] - 1)]
+            plans[n, c] = plan_index(shape, cut, rows, second_cut[n, 0], coded)

@@ -1,6 +1,7 @@
 """What may be known at the start of a round, and what stays the same over all of them."""
 
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,8 @@ class SystemParameters:
     program: Program
     highest_ratio: float
     """The largest phi that the framework allows; 0: it does not aggregate."""
+    codecs: tuple[str, ...]
+    """Names of the codecs to choose from, as the scenario says them; one: nobody decides it."""
     prefix_bits: Floats
     """[L] model bits of units 1..j at index j (0 at index 0): what a client that holds the cut j has."""
 
@@ -66,6 +69,7 @@ class SystemParameters:
             clusters=scenario.training.clusters,
             program=program,
             highest_ratio=highest_ratio,
+            codecs=scenario.plan.codecs[: program.plans.codecs],
             prefix_bits=np.concatenate([[0.0], np.cumsum(profile.model_bits[:-1])]),
         )
 
@@ -73,6 +77,15 @@ class SystemParameters:
     def cut_layers(self) -> int:
         """Number of cut layers, L - 1."""
         return len(self.prefix_bits) - 1
+
+    def with_codec(self, codec: int) -> "SystemParameters":
+        """The system in which everything is sent with this codec, an index of `codecs`; always the same object."""
+        return self if len(self.codecs) == 1 else _with_codec(self, codec)
+
+
+@lru_cache(maxsize=32)
+def _with_codec(system: SystemParameters, codec: int) -> SystemParameters:
+    return replace(system, program=system.program.with_codec(codec), codecs=(system.codecs[codec],))
 
 
 @dataclass(frozen=True)
@@ -130,7 +143,12 @@ class RoundState:
     second_cut: Any = 0
     """Last unit at the edge server in the last round, where it may be decided; 0: it may not, or no round was yet."""
 
+    client_codec: Any = 0
+    """[C] index of the codec with which each client took part last; before that 0."""
+
     def __post_init__(self) -> None:
+        if np.ndim(self.client_codec) == 0:
+            object.__setattr__(self, "client_codec", np.zeros(self.available.shape, np.int64))
         for name in ("prescribed_ratio", "second_cut") if self.batched else ():
             if np.ndim(getattr(self, name)) == 0:
                 object.__setattr__(self, name, np.full(len(self.channel_gain), getattr(self, name)))

@@ -6,7 +6,7 @@ better, and faster; this one is what that has to be compared with.
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -107,8 +107,8 @@ def _allocation(state: RoundState, decision: Decision, block: str) -> Step:
     Exact powers are for the subchannels of the greedy, also where with even powers these were no better than before.
     """
     power = "control" if block == "power" else "even"
-    held: dict[str, Any] = {"cut_layer": int(decision.cut_layer), "search": False, "power": power}
-    allocated = descent_unchecked(state, decision.selected, decision.aggregation_ratio, **held).decision
+    plan = replace(decision.plan, second_cut=None)
+    allocated = descent_unchecked(state, decision.selected, plan, search=False, power=power).decision
     cost = round_cost_unchecked(state, allocated)
     return Step(block, allocated, int(cost.participants.sum()), float(cost.latency_s))
 

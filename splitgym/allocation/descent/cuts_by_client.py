@@ -25,7 +25,7 @@ from splitgym.allocation.workload import own_workload
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access
 from splitgym.timing.cost import round_cost_unchecked
-from splitgym.types import Decision, Plan, RoundState
+from splitgym.types import Decision, RoundState
 
 MOST_STEPS = 20
 """Of the descent: each ends a little earlier than the one before, and few are enough."""
@@ -92,7 +92,7 @@ def cut_costs(state: RoundState, decision: Decision, served: Ints) -> Costs:
     alone = np.zeros((2, len(served), len(cuts)))
     each, once = np.zeros((len(served), len(cuts))), np.zeros(len(cuts))
     for column, cut in enumerate(cuts):
-        workload = own_workload(state, Plan(cut, 0.0))
+        workload = own_workload(state, replace(decision.plan, cut_layer=cut))
         segments = int(workload.segments[0])
         if segments > len(alone):
             raise ValueError(f"the round has {segments} parts in which clients are alone, allowed: {len(alone)}")
@@ -116,7 +116,7 @@ def descend_cuts(state: RoundState, selected: Bools, aggregation_ratio: Any) -> 
         aggregation_ratio: phi.
     """
     best = descent(state, selected, aggregation_ratio)
-    if not state.system.program.plans.by_client or aggregation_ratio > 0:
+    if not state.system.program.plans.cut_by_client or aggregation_ratio > 0:
         return best.decision
     for _ in range(MOST_STEPS):
         found = _step(state, best.decision)
@@ -137,7 +137,7 @@ def _step(state: RoundState, decision: Decision) -> Descent | None:
         cuts = exact_cuts(cut_costs(state, decision, served))
     every = np.where(state.client_cut_layer > 0, state.client_cut_layer, cuts.min())
     every[served] = cuts
-    return descent_unchecked(state, decision.selected, 0.0, cut_layer=every)
+    return descent_unchecked(state, decision.selected, replace(decision.plan, cut_layer=every))
 
 
 def _best_alone(state: RoundState, decision: Decision, served: Ints) -> Ints:

@@ -50,6 +50,7 @@ def descent(
     *,
     cut_layer: Any = None,
     second_cut: Any = None,
+    codec: Any = 0,
     assignment: Ints | None = None,
     power: Literal["control", "even"] = "control",
     search: bool = True,
@@ -71,6 +72,7 @@ def descent(
         aggregation_ratio: phi, or [N].
         cut_layer: Hold it at this one, or [N]; or hold each client's at its own, [C] or [N, C]; None: choose.
         second_cut: Hold it at this one, or [N]; None: choose, where it may be decided.
+        codec: Of the scenario's list, or [N]; or with a cut layer to hold of each client, [C] or [N, C].
         assignment: Hold the owners of the subchannels, [M] or [N, M] (-1: unused), in rounds without slots; None:
             choose.
         power: "control", or "even": every served client spends min(p_max, p_th / n) evenly over its subchannels, which
@@ -84,6 +86,7 @@ def descent(
     given: dict[str, Any] = {
         "cut_layer": cut_layer,
         "second_cut": second_cut,
+        "codec": codec,
         "assignment": assignment,
         "cluster": cluster,
     }
@@ -93,31 +96,30 @@ def descent(
         raise InputError(f"power = {shown(power)}, allowed: 'control', 'even'")
     if assignment is not None and state.system.program.access is not Access.PARALLEL:
         raise InputError(f"assignment of a round with slots ({state.system.program.access.name}), allowed: None")
-    return descent_unchecked(state, selected, aggregation_ratio, power=power, search=search, **given)
+    plan = Plan(cut_layer, aggregation_ratio, second_cut, codec)
+    return descent_unchecked(state, selected, plan, assignment=assignment, power=power, search=search, cluster=cluster)
 
 
 def descent_unchecked(
     state: RoundState,
     selected: Bools,
-    aggregation_ratio: Any,
+    plan: Plan,
     *,
-    cut_layer: Any = None,
-    second_cut: Any = None,
     assignment: Ints | None = None,
     power: str = "control",
     search: bool = True,
     cluster: Ints | None = None,
     utility: Utility = MEMBERS_GIVEN,
 ) -> Descent:
-    """`descent` with arguments that are known to fit.
+    """`descent` with arguments that are known to fit; what the plan has as None is to be chosen.
 
     With a utility, the clients that participate are chosen among those that are selected; the plan has to be held, and
     the round to be one without slots.
     """
     system, access = state.system, state.system.program.access
     if access is Access.CLUSTERED and cluster is None:
-        return _with_clusters(state, selected, aggregation_ratio, cut_layer, power, search)
-    plans, hold = _plans(state, aggregation_ratio, cut_layer, second_cut)
+        return _with_clusters(state, selected, plan, power, search)
+    plans, hold = _plans(state, plan)
     members = np.asarray(cluster if access is Access.CLUSTERED else np.zeros(selected.shape, np.int64))
     slot = members if access is Access.PARALLEL else np.array(access.slot_of_clients(members), np.int64, order="C")
     worlds = _worlds(state, selected, slot, assignment, plans, hold)
@@ -130,8 +132,7 @@ def descent_unchecked(
     if sets > 0:
         selected = worlds.members if state.batched else worlds.members[0]
     check_uplinks(int(found.uplinks[0]))
-    by_client = plans if hold and plans.shape[1] > 1 else None
-    return _descent_of(found, state, selected, aggregation_ratio, members, by_client)
+    return _descent_of(found, state, selected, plan, members, plans if hold and plans.shape[1] > 1 else None)
 
 
 def _worlds(state: RoundState, selected: Bools, slot: Ints, assignment: Ints | None, plans: Ints, hold: bool) -> Worlds:
@@ -157,21 +158,21 @@ def _worlds(state: RoundState, selected: Bools, slot: Ints, assignment: Ints | N
 
 
 def _descent_of(
-    found: Found, state: RoundState, selected: Bools, aggregation_ratio: Any, cluster: Ints, by_client: Ints | None
+    found: Found, state: RoundState, selected: Bools, plan: Plan, cluster: Ints, by_client: Ints | None
 ) -> Descent:
     """The descent that the kernel found; `by_client` are plans of each client's own, [N, C], if these were held."""
     grid, owner, psd = state.system.program.plans, found.owner, found.psd
     if state.system.program.access is Access.PARALLEL:
         owner, psd = owner[:, 0], psd[:, 0]
+    cut = grid.cut_layer[found.plan if by_client is None or np.ndim(plan.cut_layer) <= state.batched else by_client]
     if not state.batched:
-        plan = int(found.plan[0])
-        of_one: Any = int(grid.cut_layer[plan]) if by_client is None else grid.cut_layer[by_client[0]]
-        second_cut = int(grid.second_cut[plan])
-        decision = Decision(of_one, owner[0], psd[0], selected.copy(), aggregation_ratio, cluster, second_cut)
+        of_one: Any = int(cut[0]) if cut.ndim == 1 else cut[0]
+        chosen = replace(plan, cut_layer=of_one, second_cut=int(grid.second_cut[found.plan[0]]))
+        decision = Decision.under(chosen, owner[0], psd[0], selected.copy(), cluster)
         return Descent(decision, int(found.participants[0]), float(found.latency_s[0]), found.steps_s[0])
-    cut, second = grid.cut_layer[found.plan if by_client is None else by_client], grid.second_cut[found.plan]
-    ratio = np.full(len(found.plan), aggregation_ratio, np.float64)
-    decision = Decision(cut, owner, psd, selected.copy(), ratio, cluster, second)
+    ratio = np.full(len(found.plan), plan.aggregation_ratio, np.float64)
+    chosen = replace(plan, cut_layer=cut, aggregation_ratio=ratio, second_cut=grid.second_cut[found.plan])
+    decision = Decision.under(chosen, owner, psd, selected.copy(), cluster)
     return Descent(decision, found.participants, found.latency_s, found.steps_s)
 
 
@@ -186,9 +187,7 @@ def descent_under(state: RoundState, plan: Plan, selected: Bools, **given: Any) 
     Where the second cut may be decided, 0 leaves it open; of a batch, a 0 of any world leaves it open in all.
     """
     second = plan.second_cut if state.system.program.plans.second_cuts > 1 and holds_plan(state, plan) else None
-    return descent_unchecked(
-        state, selected, plan.aggregation_ratio, cut_layer=plan.cut_layer, second_cut=second, **given
-    )
+    return descent_unchecked(state, selected, replace(plan, second_cut=second), **given)
 
 
 def allocate(state: RoundState, plan: Plan, selected: Bools) -> Decision:
@@ -216,19 +215,20 @@ def holds_plan(state: RoundState, plan: Plan) -> bool:
     return state.system.program.plans.second_cuts == 1 or bool(np.all(plan.second_cut))
 
 
-def _plans(state: RoundState, aggregation_ratio: Any, cut_layer: Any, second_cut: Any) -> tuple[Ints, bool]:
+def _plans(state: RoundState, plan: Plan) -> tuple[Ints, bool]:
     """[N, K] plans to choose from; or, and True, what is held: [N, 1] common ones, [N, C] those of each client."""
     system, grid, worlds = state.system, state.system.program.plans, len(state.channel_gain) if state.batched else 1
+    cut_layer, second_cut = plan.cut_layer, plan.second_cut
     if cut_layer is not None and (second_cut is not None or grid.second_cuts == 1):
-        plans = Plan(cut_layer, aggregation_ratio, 0 if second_cut is None else second_cut).indices(state)
+        plans = replace(plan, second_cut=0 if second_cut is None else second_cut).indices(state)
         return with_axis(plans, not state.batched), True
-    rows = aggregated_rows(aggregation_ratio, system.batch_size)
-    rows = np.full(worlds, rows) if state.batched else int(rows)
+    rows = np.broadcast_to(aggregated_rows(plan.aggregation_ratio, system.batch_size), worlds)
+    codec = np.broadcast_to(plan.codec, worlds)
     if cut_layer is None and second_cut is None:
-        return with_axis(grid.candidates(rows), not state.batched), False
+        return grid.candidates(rows, codec), False
     cuts = np.arange(1, system.cut_layers + 1) if cut_layer is None else _by_world(cut_layer)
     second = np.arange(1, grid.second_cuts + 1) if second_cut is None else _by_world(second_cut)
-    plans = grid.index(cuts, np.reshape(rows, (-1, 1)), second)
+    plans = grid.index(cuts, rows[:, None], second, codec[:, None])
     return np.array(np.broadcast_to(plans, (worlds, plans.shape[-1]))), False
 
 
@@ -237,20 +237,17 @@ def _by_world(value: Any) -> Ints:
     return np.asarray(value, np.int64).reshape(-1, 1)
 
 
-def _with_clusters(
-    state: RoundState, selected: Bools, aggregation_ratio: Any, cut_layer: Any, power: Any, search: bool
-) -> Descent:
+def _with_clusters(state: RoundState, selected: Bools, plan: Plan, power: Any, search: bool) -> Descent:
     """The best over the cut layers, each with the clusters that are formed at it."""
     if not state.batched:
         options = []
-        for cut in range(1, state.system.cut_layers + 1) if cut_layer is None else (int(cut_layer),):
-            cluster = clusters_for_unchecked(state, Plan(cut, aggregation_ratio), selected)
-            held = {"cut_layer": cut, "power": power, "search": search, "cluster": cluster}
-            options.append(descent_unchecked(state, selected, aggregation_ratio, **held))
+        cuts = range(1, state.system.cut_layers + 1) if plan.cut_layer is None else (int(plan.cut_layer),)
+        for at_cut in (replace(plan, cut_layer=cut, second_cut=0) for cut in cuts):
+            cluster = clusters_for_unchecked(state, at_cut, selected)
+            options.append(descent_unchecked(state, selected, at_cut, power=power, search=search, cluster=cluster))
         return min(options, key=lambda option: rank(option.participants, option.latency_s))
     worlds = range(len(selected))
-    ratios, cuts = np.broadcast_to(aggregation_ratio, len(worlds)), np.broadcast_to(cut_layer, len(worlds))
-    best = [_with_clusters(state.world(n), selected[n], ratios[n], cuts[n], power, search) for n in worlds]
+    best = [_with_clusters(state.world(n), selected[n], plan.world(n), power, search) for n in worlds]
     slots = max(len(option.decision.assignment) for option in best)
     return Descent(
         Decision.stack([_with_slots(option.decision, slots) for option in best]),

@@ -17,16 +17,23 @@ from splitgym.frameworks import Framework
 from splitgym.inputs import InputError
 from splitgym.kernels import NO_REFCOUNT, kernel
 from splitgym.scenario import Scenario
-from splitgym.types import Decision, RoundState, SystemParameters
+from splitgym.types import Decision, Plan, RoundState, SystemParameters
 from splitgym.types.legal import check_allowed_ratio, check_decision, shown
+from splitgym.types.plan import FACTORS
 
 UNSAID: Mapping[str, Callable[[RoundState], Any]] = {
     "cut_layer": lambda state: np.ones(len(state.available), np.int64),
     "second_cut": lambda state: np.zeros(len(state.available), np.int64),
     "selected": lambda state: state.available,
     "aggregation_ratio": lambda state: np.zeros(len(state.available)),
+    "codec": lambda state: np.zeros(len(state.available), np.int64),
 }
 """What is decided where no component says it, of N worlds."""
+
+
+def plan_said(said: Said) -> Plan:
+    """The plans that actions say in N worlds."""
+    return Plan(*(said[name] for name in FACTORS))
 
 
 class ActionCodec(ABC):
@@ -67,9 +74,9 @@ class ActionCodec(ABC):
         """The decisions that actions mean; clusters are formed afterwards, powers need not keep the budgets.
 
         Args:
-            said: What the components say in N worlds. `cut_layer`, `second_cut`, `selected` and `aggregation_ratio` are
-                always there: cut layer 1, available clients and phi = 0, if no component says them. Phi is as the
-                framework prescribes it, if it does, and 0 where cut layers of selected clients differ.
+            said: What the components say in N worlds. The factors of a plan (see `plan_said`) and `selected` are always
+                there: cut layer 1, phi = 0, the first codec, and available clients, if no component says them. Phi is
+                as the framework prescribes it, if it does, and 0 where cut layers or codecs of selected clients differ.
             state: Of these worlds, as the scheduler believes it.
         """
 
@@ -91,7 +98,7 @@ class ActionCodec(ABC):
         for name, otherwise in UNSAID.items():
             if name not in said:
                 said[name] = otherwise(state)
-        said["aggregation_ratio"] = legal_ratio(state, said["cut_layer"], said["selected"], said["aggregation_ratio"])
+        said["aggregation_ratio"] = legal_ratio(plan_said(said), said["selected"], state)
         decision = self.decide(said, state)
         if not self.always_fits:
             self._check(decision, state)

@@ -6,9 +6,10 @@ import numpy as np
 
 from splitgym.allocation.even_split import spread_power
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.envs.actions.codec import BoxCodec
+from splitgym.envs.actions.codec import BoxCodec, plan_said
 from splitgym.envs.actions.components import (
     ClientPower,
+    CodecParts,
     Continuous,
     CutParts,
     PhiFraction,
@@ -30,6 +31,7 @@ class ContinuousCodec(BoxCodec):
         clients = scenario.clients.count
         return (
             CutParts(system, clients),
+            CodecParts(system, clients),
             SelectionSigns(clients),
             SpectrumDemand(clients),
             ClientPower(clients, system.client_power_max_w),
@@ -52,14 +54,7 @@ class ContinuousCodec(BoxCodec):
             state.channel_gain,
             state.subchannel_hz,
         )
-        return Decision(
-            cut_layer=said["cut_layer"],
-            assignment=assignment,
-            power_w_per_hz=psd,
-            selected=said["selected"],
-            aggregation_ratio=said["aggregation_ratio"],
-            second_cut=said["second_cut"],
-        )
+        return Decision.under(plan_said(said), assignment, psd, said["selected"])
 
 
 @kernel(NO_REFCOUNT)

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from splitgym.envs.actions.codec import MultiDiscreteCodec
+from splitgym.envs.actions.codec import MultiDiscreteCodec, plan_said
 from splitgym.envs.actions.components import (
+    CodecLevels,
     CutLevels,
     Discrete,
     OwnerLevels,
@@ -29,6 +30,7 @@ class DiscreteCodec(MultiDiscreteCodec):
         clients, subchannels = scenario.clients.count, system.subchannels
         return (
             CutLevels(system, clients),
+            CodecLevels(system, clients),
             OwnerLevels(clients, subchannels),
             PowerLevels(np.array(scenario.actions.power_levels), subchannels, system.client_power_max_w),
             SelectionLevels(clients),
@@ -37,11 +39,5 @@ class DiscreteCodec(MultiDiscreteCodec):
 
     def decide(self, said: Said, state: RoundState) -> Decision:
         """Every component as it stands."""
-        return Decision(
-            cut_layer=said["cut_layer"],
-            assignment=said["assignment"],
-            power_w_per_hz=said["subchannel_power_w"] / state.subchannel_hz,
-            selected=said["selected"],
-            aggregation_ratio=said["aggregation_ratio"],
-            second_cut=said["second_cut"],
-        )
+        psd = said["subchannel_power_w"] / state.subchannel_hz
+        return Decision.under(plan_said(said), said["assignment"], psd, said["selected"])

@@ -3,11 +3,19 @@
 from collections.abc import Sequence
 
 from splitgym.allocation.selection.utility import allocate_best_unchecked
-from splitgym.envs.actions.codec import BoxCodec
-from splitgym.envs.actions.components import ClientWeights, Continuous, CutParts, LatencyExponent, PhiAboveZero, Said
+from splitgym.envs.actions.codec import BoxCodec, plan_said
+from splitgym.envs.actions.components import (
+    ClientWeights,
+    CodecParts,
+    Continuous,
+    CutParts,
+    LatencyExponent,
+    PhiAboveZero,
+    Said,
+)
 from splitgym.frameworks import Framework
 from splitgym.scenario import Scenario
-from splitgym.types import Decision, Plan, RoundState, SystemParameters
+from splitgym.types import Decision, RoundState, SystemParameters
 
 
 class PriorityCodec(BoxCodec):
@@ -23,6 +31,7 @@ class PriorityCodec(BoxCodec):
         clients = scenario.clients.count
         return (
             CutParts(system, clients),
+            CodecParts(system, clients),
             ClientWeights(clients),
             LatencyExponent(),
             PhiAboveZero(framework, system.highest_ratio),
@@ -30,5 +39,4 @@ class PriorityCodec(BoxCodec):
 
     def decide(self, said: Said, state: RoundState) -> Decision:
         """Searches the set of clients, then allocates."""
-        plan = Plan(said["cut_layer"], said["aggregation_ratio"], said["second_cut"])
-        return allocate_best_unchecked(state, said["client_weight"], said["latency_exponent"], plan)
+        return allocate_best_unchecked(state, said["client_weight"], said["latency_exponent"], plan_said(said))

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from splitgym.allocation.descent.descent import allocate_unchecked
-from splitgym.envs.actions.codec import MultiDiscreteCodec
-from splitgym.envs.actions.components import CutLevels, Discrete, PhiLevels, Said, SelectionLevels
+from splitgym.envs.actions.codec import MultiDiscreteCodec, plan_said
+from splitgym.envs.actions.components import CodecLevels, CutLevels, Discrete, PhiLevels, Said, SelectionLevels
 from splitgym.frameworks import Framework
 from splitgym.scenario import Scenario
-from splitgym.types import Decision, Plan, RoundState, SystemParameters
+from splitgym.types import Decision, RoundState, SystemParameters
 
 
 class ScheduleCodec(MultiDiscreteCodec):
@@ -16,9 +16,13 @@ class ScheduleCodec(MultiDiscreteCodec):
     def parts(self, scenario: Scenario, system: SystemParameters, framework: Framework) -> Sequence[Discrete]:
         """Cuts, selection, phi."""
         clients = scenario.clients.count
-        return CutLevels(system, clients), SelectionLevels(clients), PhiLevels(self.aggregation_levels)
+        return (
+            CutLevels(system, clients),
+            CodecLevels(system, clients),
+            SelectionLevels(clients),
+            PhiLevels(self.aggregation_levels),
+        )
 
     def decide(self, said: Said, state: RoundState) -> Decision:
         """Greedy subchannels and exact power control for what the actions say."""
-        plan = Plan(said["cut_layer"], said["aggregation_ratio"], said["second_cut"])
-        return allocate_unchecked(state, plan, said["selected"])
+        return allocate_unchecked(state, plan_said(said), said["selected"])

@@ -17,6 +17,7 @@ from torch import Tensor
 from splitgym.inputs import InputError
 from splitgym.parts import Parts
 from splitgym.scenario import ScenarioError
+from splitgym.scenario.parts import CODECS as SHIPPED
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 """Of numbers that are encoded; all are handled as float32, in which each of them is exact."""
@@ -226,25 +227,7 @@ def _as_sent(values: Tensor, dtype: torch.dtype) -> Tensor:
     return values.to(dtype).contiguous(memory_format=layout)
 
 
-_ROOM = "splitgym.frameworks.codecs"
-
-CODECS: Parts[Codec] = Parts(
-    "codec",
-    lambda part: isinstance(part, Codec),
-    {
-        "none": f"{_ROOM}.floats:NONE",
-        "fp16": f"{_ROOM}.floats:FP16",
-        "bf16": f"{_ROOM}.floats:BF16",
-        "uniform-8": f"{_ROOM}.uniform:UNIFORM_8",
-        "uniform-4": f"{_ROOM}.uniform:UNIFORM_4",
-        "uniform-2": f"{_ROOM}.uniform:UNIFORM_2",
-        "top-k": f"{_ROOM}.top_k:TOP_K",
-        "random-top-k": f"{_ROOM}.top_k:RANDOM_TOP_K",
-        "c3": f"{_ROOM}.c3:C3",
-        "c3-unitary": f"{_ROOM}.c3:C3_UNITARY",
-    },
-    ScenarioError,
-)
+CODECS: Parts[Codec] = Parts("codec", lambda part: isinstance(part, Codec), SHIPPED, ScenarioError)
 """All codecs; what is asked for is imported."""
 
 

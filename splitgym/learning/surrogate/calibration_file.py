@@ -79,7 +79,9 @@ class Network(Section):
 
     def costs(self) -> NetworkCosts:
         """For the simulator."""
-        return NetworkCosts(Profile(**{f.name: getattr(self, f.name) for f in fields(Profile)}), self.has_batch_norm)
+        return NetworkCosts(
+            Profile(**{f.name: getattr(self, f.name) for f in fields(Profile)}), self.has_batch_norm, ()
+        )
 
 
 class Purpose(Section):

@@ -1,9 +1,10 @@
 """What a scheduler believes, what it decides, and what actions can say."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from splitgym.scenario.parts import CODECS, known
 from splitgym.scenario.quantities import Delay, ErrorDb
 from splitgym.scenario.section import Section
 
@@ -27,6 +28,23 @@ class Plan(Section):
         description="decided: the last unit on the edge server is decided in every round, with a framework that has a "
         "cloud; fixed: `cloud.cut_layer`.",
     )
+    codecs: Annotated[
+        tuple[Annotated[str, AfterValidator(known(CODECS))], ...], Field(min_length=1, max_length=100)
+    ] = Field(
+        ("none",),
+        description="How smashed data and their gradients may be sent, see `splitgym.frameworks.codecs`; where there "
+        "are several, it is decided in every round.",
+    )
+    codec: Literal["common", "by-client"] = Field(
+        "common", description="by-client: each client may have a codec of its own, with phi = 0."
+    )
+
+    @model_validator(mode="after")
+    def _codecs_differ(self) -> "Plan":
+        """No codec stands twice in the list."""
+        if len(set(self.codecs)) < len(self.codecs):
+            raise ValueError(f"codecs = {list(self.codecs)}, allowed: each one once")
+        return self
 
 
 class Actions(Section):

@@ -20,8 +20,8 @@ class CutLevels(Discrete):
 
     def __init__(self, system: SystemParameters, clients: int) -> None:
         grid = system.program.plans
-        self._by_client = grid.by_client
-        self._first = clients if grid.by_client else 1
+        self._by_client = grid.cut_by_client
+        self._first = clients if grid.cut_by_client else 1
         self._second = grid.second_cuts > 1
         super().__init__((system.cut_layers,) * (self._first + self._second))
 

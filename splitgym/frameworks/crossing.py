@@ -1,0 +1,86 @@
+"""How smashed data and their gradients go over the cut: encoded, counted, decoded."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from splitgym.frameworks.codecs import Codec, Context
+from splitgym.frameworks.codecs.floats import NONE
+from splitgym.frameworks.round_batch import RoundBatch
+
+
+class Crossing:
+    """The smashed data of some clients on their way to the server, and the way back of the gradients.
+
+    Args:
+        round_batch: Says with which codecs; its traffic is filled.
+        smashed: [n, b, ...] activations at the cut, detached.
+        members: Whose, by position among the participants; absent: of all of them.
+
+    Attributes:
+        received: [n, b, ...] what the server has of them.
+    """
+
+    def __init__(self, round_batch: RoundBatch, smashed: Tensor, members: Sequence[int] | None = None) -> None:
+        self._traffic, self._chance = round_batch.traffic, round_batch.chance
+        self._codecs = round_batch.codecs_of(members)
+        self._contexts: list[Context] = []
+        self.received = smashed
+        if self._codecs is None:
+            self._traffic.up([smashed])
+            return
+        decoded = []
+        for codec, own in zip(self._codecs, smashed, strict=True):
+            sent = codec.encode(own, self._chance)
+            self._traffic.payload("uplink", sent.payload)
+            self._contexts.append(sent.context)
+            decoded.append(codec.decode(sent.payload, own.shape, own.dtype).smashed)
+        self.received = joined(decoded)
+
+    def to_all(self, gradients: Tensor) -> Tensor:
+        """[m, ...] gradients of the first m rows, the same for all clients, as these decode what is sent once."""
+        if self._codecs is None or not len(gradients):
+            self._traffic.to_all([gradients])
+            return gradients
+        codec, context = self._codecs[0], self._contexts[0].rows(0, len(gradients))
+        payload = codec.encode_gradient(gradients, context, self._chance)
+        self._traffic.payload("broadcast", payload)
+        return codec.decode_gradient(payload, context)
+
+    def down(self, gradients: Tensor) -> Tensor:
+        """[n, rows, ...] gradients of each client's last rows, as it decodes them."""
+        if self._codecs is None or not gradients.shape[1]:
+            self._traffic.down([gradients])
+            return gradients
+        decoded = []
+        for codec, context, own in zip(self._codecs, self._contexts, gradients, strict=True):
+            of_rows = context.rows(context.shape[0] - len(own), context.shape[0])
+            payload = codec.encode_gradient(own, of_rows, self._chance)
+            self._traffic.payload("unicast", payload)
+            decoded.append(codec.decode_gradient(payload, of_rows))
+        return joined(decoded)
+
+
+def as_received(codecs: Sequence[Codec], smashed: Tensor, rows: int) -> Tensor:
+    """[n, r, ...] smashed data of clients as the server has them when nothing is random.
+
+    Args:
+        codecs: [n].
+        smashed: [n, r, ...].
+        rows: How many a client encodes at a time.
+    """
+    if all(codec is NONE for codec in codecs):
+        return smashed
+    return joined([_received(codec, own, rows) for codec, own in zip(codecs, smashed, strict=True)])
+
+
+def _received(codec: Codec, smashed: Tensor, rows: int) -> Tensor:
+    """`as_received` of one client, [r, ...]."""
+    parts = (codec.decode(codec.encode(part).payload, part.shape, part.dtype) for part in smashed.split(rows))
+    return torch.cat([part.smashed for part in parts])
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """[n, rows, ...] of n times [rows, ...]; joined along the rows, not stacked: that keeps the memory format."""
+    return torch.cat(list(parts)).unflatten(0, (len(parts), -1))

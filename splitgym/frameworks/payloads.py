@@ -1,0 +1,46 @@
+"""What codecs make of the mini-batches at each cut: bits that are sent, and FLOPs to encode and decode them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from splitgym.arrays import Floats
+
+
+class Coder(Protocol):
+    """What is asked of a codec here; `splitgym.frameworks.codecs.Codec` is one."""
+
+    @property
+    def shares_gradients(self) -> bool:
+        """Whether one payload of gradients serves all clients."""
+        ...
+
+    def costs(self, rows: Any, features: Sequence[int]) -> Any:
+        """`splitgym.frameworks.codecs.Costs` of mini-batches of so many rows."""
+        ...
+
+
+@dataclass(frozen=True)
+class Payloads:
+    """The codecs of a scenario, and what a network hands over at each cut layer."""
+
+    codecs: Sequence[Coder]
+    """To choose from."""
+    features: Sequence[Sequence[int]]
+    """[L - 1] shape of a sample's activations behind each cut layer."""
+
+    def cost(self, name: str, rows: Any) -> Floats:
+        """[L - 1, R, 1, codecs] bits or FLOPs of one client's mini-batch, by that name in `Costs`.
+
+        Args:
+            name: Of the cost.
+            rows: How many rows are sent: a number (R = 1), or [1, R, 1, 1].
+        """
+        counts = np.ravel(np.asarray(rows, np.int64))
+        table = [
+            [np.broadcast_to(getattr(codec.costs(counts, shape), name), counts.shape) for codec in self.codecs]
+            for shape in self.features
+        ]
+        return np.array(table, np.float64).transpose(0, 2, 1)[:, :, None, :]
