@@ -231,7 +231,8 @@ def system_of(
         network_costs: Of the scenario's network; None: it is built and measured, for which torch is imported.
     """
     task = scenario.task
-    profile, batch_norm = network_costs or models.measure(task.model, *data.dimensions(task.dataset), task.stem)
+    costs = network_costs or models.measure(task.model, *data.dimensions(task.dataset), task.stem)
+    profile = costs.profile
     cuts, decided = len(profile) - 1, framework.cuts_twice and scenario.plan.second_cut == "decided"
     chooses_phi = framework.aggregates or framework.prescribe is not None
     by_client = framework.cuts_by_client and scenario.plan.cut_layer == "by-client"
@@ -239,7 +240,7 @@ def system_of(
     plans = PlanGrid(cuts, rows, cuts if decided else 1, by_client)
     second_cut = scenario.cloud.second_cut(len(profile)) if framework.cuts_twice else None
     workload = Workload.of(profile, scenario, plans, second_cut)
-    one_batch = batch_norm and framework.joint_batch and scenario.training.batch_statistics == "joint"
+    one_batch = costs.has_batch_norm and framework.joint_batch and scenario.training.batch_statistics == "joint"
     phases = framework.phases(workload)
     program = Program.compile(phases, workload, framework.access, one_batch, framework.segments)
     return SystemParameters.of(scenario, profile, program, framework.allowed_ratio(scenario.training.batch_size))
