@@ -35,20 +35,23 @@ class Memory:
     weights W, their gradients (as many) and o further copies in the optimiser; buffers B; S for each row and F for each
     batch that batch norm normalises by itself: what the forward pass saves for the backward pass. These are all tensors
     that autograd saves (`torch.autograd.graph.saved_tensors_hooks`), each storage once, without weights and buffers.
-    It is not the sum of all layers' outputs: what batch norm gives to a ReLU in place is no storage of its own, and
-    indices of max-pooling have 8 bytes each. With recomputation (Chen et al., Training deep nets with sublinear memory
-    cost, arXiv:1604.06174) the forward pass keeps the input of each unit alone, and the backward pass runs a unit's
-    forward pass once more: for rows and batches remains the most of, over all units of the node, the inputs up to that
-    unit and what it saves itself.
+    It is not the sum of all layers' outputs: what batch norm gives to a ReLU in place is no storage of its own, indices
+    of max-pooling have 8 bytes each, and maps, which are channels last, are copied where they are flattened.
 
     Whoever has the last unit computes the loss, so the last unit's bytes include what the cross-entropy saves: log
     probabilities, labels (8 bytes), and one number. Parallel frameworks compute their loss's gradient without autograd,
     and hold as much for it.
 
-    Not counted: what passes between layers and is not saved, such as gradients of activations; workspaces of
-    convolutions; what the allocator rounds up; the second precision of `training.precision = "bf16"`; copies of running
-    statistics of which `training.batch_statistics = "per-client"` takes the mean; and what training here costs beside
-    that, because it is a simulation: clients that run in groups, whole models at every node.
+    With recomputation (Chen et al., Training deep nets with sublinear memory cost, arXiv:1604.06174) the forward pass
+    keeps the input of each unit alone, and the backward pass runs the unit's forward pass once more. Instead of
+    r S + n F there is the most, over the node's units, of the inputs up to that unit and what it saves beside its own.
+
+    Not counted: what is not saved but there for a moment, such as gradients of activations, which in front of an early
+    cut need as much again; workspaces of convolutions; what the allocator rounds up; the second precision of
+    `training.precision = "bf16"`; copies of running statistics of which `training.batch_statistics = "per-client"`
+    takes the mean. The server's r = n b rows are those of psl and of `training.aggregation_reading = "inject"`: the
+    mean field of "virtual" has other passes, which may hold more. Nor is counted what training costs here because it is
+    a simulation: clients that run in groups, and the whole network at the server.
 
     Attributes:
         parameter_bytes: Weights, float64 [L], like all others.

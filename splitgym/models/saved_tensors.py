@@ -22,6 +22,8 @@ _Storages = dict[int, int]
 def memory_of(model: CuttableNetwork, input_shape: tuple[int, int, int]) -> Memory:
     """Measures what each unit saves, with batches of two sizes; the model and every random generator stay as they are.
 
+    Images and weights are channels last, as in training (`splitgym.learning.Learner`).
+
     Args:
         model: The network.
         input_shape: (channels, height, width) of one image.
@@ -30,8 +32,11 @@ def memory_of(model: CuttableNetwork, input_shape: tuple[int, int, int]) -> Memo
         Bytes of the L units, arrays of shape [L].
     """
     shadow = copy.deepcopy(model).to("cpu").train().requires_grad_(True)
+    # The format of training: flattened maps are then a copy.
+    shadow = shadow.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    images = (torch.zeros(rows, *input_shape) for rows in (_ROWS, _ROWS + 1))
     with torch.enable_grad(), torch.random.fork_rng(devices=()):
-        few, more = (_count(shadow, torch.zeros(rows, *input_shape)) for rows in (_ROWS, _ROWS + 1))
+        few, more = (_count(shadow, x.contiguous(memory_format=torch.channels_last)) for x in images)
     per_row = more - few
     inputs, saved, shared, recomputed = per_row
     return Memory(

@@ -1,14 +1,7 @@
-"""What `Memory` says a node needs, against what real training passes hold: tensors that autograd saves, and optimisers.
-
-`Held` counts by itself: autograd gets a box around each saved tensor, and a storage is held as long as one of its boxes
-lives.
-"""
+"""What `Memory` says, against what nodes hold in real passes: tensors that autograd saves, and optimisers."""
 
 import copy
-import weakref
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from functools import cache
 from itertools import pairwise
 
@@ -16,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from held_tensors import holding, weights_and_buffers
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -40,49 +34,10 @@ NETWORKS = [
 OPTIMIZERS = [{"optimizer": "sgd", "momentum": 0.0}, {"optimizer": "sgd"}, {"optimizer": "adam"}]
 
 
-class Held:
-    """Bytes of the storages that autograd holds, without some tensors: now, and the most so far."""
-
-    def __init__(self, besides: Iterable[Tensor]) -> None:
-        self._besides = {tensor.untyped_storage().data_ptr() for tensor in besides}
-        self._boxes: Counter[tuple[int, int]] = Counter()
-        self.most = 0
-
-    @property
-    def now(self) -> int:
-        return sum(size for _, size in +self._boxes)
-
-    def box(self, tensor: Tensor) -> "Box":
-        box, storage = Box(tensor), tensor.untyped_storage()
-        if storage.data_ptr() not in self._besides:
-            key = (storage.data_ptr(), storage.nbytes())
-            self._boxes[key] += 1
-            weakref.finalize(box, self._boxes.subtract, [key])
-        self.most = max(self.most, self.now)
-        return box
-
-
-class Box:
-    def __init__(self, tensor: Tensor) -> None:
-        self.tensor = tensor
-
-
-@contextmanager
-def holding(besides: Iterable[Tensor]) -> Iterator[Held]:
-    """Counts what the passes within hold."""
-    held = Held(besides)
-    with torch.autograd.graph.saved_tensors_hooks(held.box, lambda box: box.tensor):
-        yield held
-
-
 @cache
 def network_and_memory(name: str, shape: tuple[int, int, int], stem: str) -> tuple[CuttableNetwork, Memory]:
-    network = build(name, shape, CLASSES, stem=stem)
+    network = build(name, shape, CLASSES, stem=stem).to(memory_format=torch.channels_last)
     return network, memory_of(network, shape)
-
-
-def weights_and_buffers(units: Iterable[nn.Module]) -> list[Tensor]:
-    return [tensor for unit in units for tensor in (*unit.parameters(), *unit.buffers())]
 
 
 def bytes_of_weights(units: Iterable[nn.Module]) -> int:
@@ -104,8 +59,14 @@ def nodes(network: CuttableNetwork, cut: int, clients: int = 1, framework: str =
     return made
 
 
+def random_images(rows: int, shape: tuple[int, ...]) -> Tensor:
+    """As a learner has them, channels last."""
+    images = torch.rand(rows, *shape, generator=torch.Generator().manual_seed(rows))
+    return images.contiguous(memory_format=torch.channels_last)
+
+
 def round_batch(shape: tuple[int, ...], rows: int, clients: int = 1) -> RoundBatch:
-    images = torch.rand(clients, rows, *shape, generator=torch.Generator().manual_seed(rows))
+    images = random_images(clients * rows, shape).unflatten(0, (clients, rows))
     labels = torch.zeros(clients, rows, dtype=torch.int64)
     weights = torch.full((clients,), 1 / clients)
     return RoundBatch(tuple(range(clients)), weights, images, labels, 0, torch.zeros(clients))
@@ -147,7 +108,7 @@ def test_units_between_two_cuts_hold_what_it_says():
     network, memory = network_and_memory("resnet18", (3, 28, 28), "7x7")
     for first, last in [(0, 10), (1, 2), (2, 5), (4, 9), (3, 4), (9, 10)]:
         units = network.units[first:last]
-        x = network(torch.rand(4, 3, 28, 28), stop=first).detach().requires_grad_()
+        x = network(random_images(4, (3, 28, 28)), stop=first).detach().requires_grad_()
         with holding(weights_and_buffers(units)) as held:
             x = network(x, start=first, stop=last)
         loss = loss_bytes(4) if last == 10 else 0
@@ -220,7 +181,7 @@ def test_recomputation_holds_what_it_says(name, shape, stem):
 
     for first, last in [(0, units), (0, 1), (0, units - 1), (1, units), (1, 2), (units - 1, units)]:
         # Checkpoints pass gradients on only if their input wants some.
-        x = network(torch.rand(5, *shape), stop=first).detach().requires_grad_()
+        x = network(random_images(5, shape), stop=first).detach().requires_grad_()
         with holding(weights_and_buffers(network.units)) as held:
             for unit in network.units[first : min(last, units - 1)]:
                 x = checkpoint(unit, x, use_reentrant=True)
