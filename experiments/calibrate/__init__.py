@@ -9,7 +9,6 @@ weights: such a twin shows how much of a run is chance, which no model can foret
 """
 
 import inspect
-import re
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -24,6 +23,7 @@ import tyro
 from experiments.calibrate.fit import fit, spread
 from experiments.calibrate.jobs import jobs, of_group
 from experiments.calibrate.logs import Log, finish, finished
+from experiments.calibrate.network import compact, network_section
 from experiments.calibrate.replays import Replay
 from experiments.calibrate.report import Comparison, errors, plot, table, twins, where
 from experiments.command_line import command_line
@@ -33,11 +33,10 @@ from splitgym.command_line import about, parsing
 from splitgym.evaluation.processes import check_workers
 from splitgym.inputs import InputError
 from splitgym.learning.surrogate.calibration import FOLDER_VARIABLE, FRAMEWORKS
-from splitgym.learning.surrogate.calibration_file import Network, key
+from splitgym.learning.surrogate.calibration_file import key
 from splitgym.learning.surrogate.parameters import Parameters
 from splitgym.outputs import write, write_text
 from splitgym.scenario import Scenario, build, file_name
-from splitgym.scenario.parts import NETWORKS
 
 HELD_OUT = ("held-out seeds", "held-out patterns")
 GROUPS = ("fitted", *HELD_OUT)
@@ -249,7 +248,7 @@ def calibration(options: Options, scenario: Scenario, clients: tuple[int, int], 
         "test_samples": np.rint(np.mean([log.test_counts for log in logs], axis=0)).astype(int).tolist(),
         "task": task,
         "training": training,
-        **network_costs(scenario),
+        **network_section(scenario.task),
         "parameters": {name: rounded(value) for name, value in report.shipped._asdict().items()},
         "provenance": {
             "command": command_line("calibrate"),
@@ -266,20 +265,6 @@ def calibration(options: Options, scenario: Scenario, clients: tuple[int, int], 
         },
     }
     return compact(tomli_w.dumps(values))
-
-
-def network_costs(scenario: Scenario) -> dict[str, Any]:
-    """What the network costs, so that the surrogate starts without torch; of one's own, which may change, nothing."""
-    task = scenario.task
-    if task.model not in NETWORKS:
-        return {}
-    costs = models.measure(task.model, *data.dimensions(task.dataset), task.stem)
-    return {"network": Network.of(costs).model_dump()}
-
-
-def compact(toml: str) -> str:
-    """With every list on one line."""
-    return re.sub(r"\[\n((?:    .*\n)*)\]", lambda found: f"[{' '.join(found[1].split()).rstrip(',')}]", toml)
 
 
 def rounded(value: Any) -> Any:

@@ -1,12 +1,14 @@
 """What each unit of a network costs, and the sums over both sides of a cut that the system model uses."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.arrays import Floats, Ints
+from splitgym.models.memory import Memory
+from splitgym.models.per_unit import checked_cut_layer, own_arrays, sum_until
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,14 +34,7 @@ class Profile:
     model_bits: Floats
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            values = np.array(getattr(self, field.name), dtype=np.float64)
-            if values.ndim != 1 or len(values) < 2 or len(values) != len(self.forward_flops):
-                raise ValueError(
-                    f"{field.name} has shape {values.shape}: all four need one value per unit, for at least two units"
-                )
-            values.setflags(write=False)
-            object.__setattr__(self, field.name, values)
+        own_arrays(self)
 
     def __len__(self) -> int:
         return len(self.forward_flops)
@@ -56,20 +51,20 @@ class Profile:
 
     def client_forward(self, cut_layer: int | NDArray[np.integer]) -> Floats:
         """Phi_c^F(j): FLOPs of the client's forward pass."""
-        return _sum_until(self.forward_flops, self._checked(cut_layer))
+        return sum_until(self.forward_flops, self._checked(cut_layer))
 
     def client_backward(self, cut_layer: int | NDArray[np.integer]) -> Floats:
         """Phi_c^B(j): FLOPs of the client's backward pass."""
-        return _sum_until(self.backward_flops, self._checked(cut_layer))
+        return sum_until(self.backward_flops, self._checked(cut_layer))
 
     def server_forward(self, cut_layer: int | NDArray[np.integer]) -> Floats:
         """Phi_s^F(j): FLOPs of the server's forward pass, last layer included."""
-        return self.forward_flops.sum() - _sum_until(self.forward_flops, self._checked(cut_layer))
+        return self.forward_flops.sum() - sum_until(self.forward_flops, self._checked(cut_layer))
 
     def server_backward(self, cut_layer: int | NDArray[np.integer]) -> Floats:
         """Phi_s^B(j): FLOPs of the server's backward pass *without* the last layer (see `last_layer_backward`)."""
         hidden = self.backward_flops[:-1]
-        return hidden.sum() - _sum_until(hidden, np.minimum(self._checked(cut_layer), len(hidden)))
+        return hidden.sum() - sum_until(hidden, np.minimum(self._checked(cut_layer), len(hidden)))
 
     def smashed_bits(self, cut_layer: int | NDArray[np.integer]) -> Floats:
         """psi_j, j >= 1: bits of the activations at the cut; their gradient chi_j has as many."""
@@ -77,13 +72,10 @@ class Profile:
 
     def prefix_bits(self, cut_layer: int | NDArray[np.integer]) -> Floats:
         """Bits of the client's part of the model."""
-        return _sum_until(self.model_bits, self._checked(cut_layer))
+        return sum_until(self.model_bits, self._checked(cut_layer))
 
     def _checked(self, cut_layer: int | NDArray[np.integer], lowest: int = 0) -> NDArray[np.integer]:
-        cuts = np.asarray(cut_layer)
-        if np.any((cuts < lowest) | (cuts > len(self))):
-            raise ValueError(f"cut_layer = {cut_layer}: allowed are {lowest} to {len(self)}")
-        return cuts
+        return checked_cut_layer(cut_layer, len(self), lowest)
 
 
 class NetworkCosts(NamedTuple):
@@ -94,8 +86,5 @@ class NetworkCosts(NamedTuple):
     """Whether a row's output depends, in training, on the other rows of its batch."""
     features: tuple[tuple[int, ...], ...]
     """[L] shape of each unit's output, of one sample."""
-
-
-def _sum_until(values: Floats, count: NDArray[np.integer]) -> Floats:
-    """Sum of the first `count` values, for every element of `count`."""
-    return np.concatenate(([0.0], np.cumsum(values)))[count]
+    memory: Memory
+    """What training it needs of memory."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from splitgym.models.building import build
 from splitgym.models.costs import NetworkCosts, Profile
 from splitgym.models.network import CuttableNetwork
+from splitgym.models.saved_tensors import memory_of
 
 _BITS = 32  # of a weight and of an activation
 
@@ -46,7 +47,12 @@ def profile(model: CuttableNetwork, input_shape: tuple[int, int, int]) -> Profil
 def measure(model: str, input_shape: tuple[int, int, int], classes: int, stem: str) -> NetworkCosts:
     """What a network costs, by its name and what `build` makes it from."""
     network = build(model, input_shape, classes, stem=stem)
-    return NetworkCosts(profile(network, input_shape), network.has_batch_norm, features(network, input_shape))
+    return NetworkCosts(
+        profile(network, input_shape),
+        network.has_batch_norm,
+        features(network, input_shape),
+        memory_of(network, input_shape),
+    )
 
 
 def features(model: CuttableNetwork, input_shape: tuple[int, int, int]) -> tuple[tuple[int, ...], ...]:

@@ -1,5 +1,6 @@
 """What all parts of a scenario have in common: frozen, no field that is not known, no value of another kind."""
 
+from collections.abc import Iterator
 from numbers import Real
 from typing import Any, get_args
 
@@ -31,10 +32,21 @@ class Section(BaseModel):
         kind = cls.model_fields[info.field_name].annotation
         if kind is bool and not isinstance(value, bool | np.bool_):
             raise ValueError("allowed: a boolean")
-        for each in np.asarray(value, object).flat if _is_of_numbers(kind) else ():
+        for each in _entries(value) if _is_of_numbers(kind) else ():
             if each is not None and (isinstance(each, bool) or not isinstance(each, Real)):
                 raise ValueError(f"allowed: {'an integer' if kind is int else 'numbers'}")
         return value
+
+
+def _entries(value: Any) -> Iterator[Any]:
+    """What stands in a sequence, also of sequences; a value that is none by itself."""
+    if isinstance(value, np.ndarray):
+        yield from value.flat
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _entries(each)
+    else:
+        yield value
 
 
 def _is_of_numbers(kind: Any) -> bool:

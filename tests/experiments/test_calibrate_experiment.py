@@ -2,22 +2,26 @@
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from experiments import calibrate
-from experiments.calibrate import patterns
+from experiments.calibrate import network, patterns
 from experiments.calibrate.fit import start
 from experiments.calibrate.jobs import PATTERNS, jobs
 from experiments.calibrate.logs import Job, Log, finished, run
+from experiments.calibrate.network import network_section
 from experiments.calibrate.replays import Replay
 from experiments.calibrate.report import rounds_to
 from splitgym.inputs import InputError
 from splitgym.learning import Learner
-from splitgym.learning.surrogate import calibration_for
+from splitgym.learning.surrogate import calibration, calibration_for
 from splitgym.learning.surrogate.calibration import FOLDER_VARIABLE
 from splitgym.scenario import build
+
+SHIPPED = sorted(Path(calibration.__file__).with_name("calibrations").glob("*.toml"))
 
 
 def job(number: int = 3, pattern: str = "random_k", again: bool = False, steady: bool = False) -> Job:
@@ -176,7 +180,26 @@ def test_the_short_form_makes_a_calibration_that_is_found(tmp_path, monkeypatch)
 
 
 def test_of_a_network_of_ones_own_which_may_change_no_costs_are_kept():
-    assert calibrate.network_costs(build("toy", {"task": {"model": "my_networks:small"}})) == {}
+    assert network_section(build("toy", {"task": {"model": "my_networks:small"}}).task) == {}
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
+def test_costs_are_counted_again_and_nothing_else_changes(file, tmp_path, monkeypatch):
+    text = file.read_text(encoding="utf-8")
+    costs = text[text.index("[network]") : text.index("[parameters]")]
+    older = tmp_path / "older.toml"
+    older.write_text(text.replace(costs, "[network]\nmodel_bits = [1, 2]\n\n"), encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["x", str(older)])
+    network.main()
+    assert older.read_text(encoding="utf-8") == text
+
+
+def test_what_is_no_calibration_stays_as_it_is(tmp_path, monkeypatch):
+    (tmp_path / "toy.toml").write_text(build("toy").to_toml(), encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["x", str(tmp_path / "toy.toml")])
+    with pytest.raises(InputError, match=r"calibration '.*toy\.toml' is broken: unknown field 'name'"):
+        network.main()
+    assert (tmp_path / "toy.toml").read_text(encoding="utf-8") == build("toy").to_toml()
 
 
 @pytest.mark.parametrize(

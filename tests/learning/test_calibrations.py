@@ -32,11 +32,13 @@ def test_presets_are_calibrated(preset, framework):
 @pytest.mark.parametrize("preset", presets())
 def test_calibrations_of_presets_say_what_their_networks_cost(preset):
     task = build(preset).task
-    network = models.build(task.model, *data.dimensions(task.dataset), stem=task.stem)
-    counted = models.profile(network, data.dimensions(task.dataset)[0])
+    shape, classes = data.dimensions(task.dataset)
+    network = models.build(task.model, shape, classes, stem=task.stem)
     said = calibration_for(build(preset), "epsl").network_costs
-    for field in fields(models.Profile):
-        np.testing.assert_array_equal(getattr(said.profile, field.name), getattr(counted, field.name))
+    counted = (models.profile(network, shape), models.memory_of(network, shape))
+    for own, other in zip((said.profile, said.memory), counted, strict=True):
+        for field in fields(other):
+            np.testing.assert_array_equal(getattr(own, field.name), getattr(other, field.name))
     assert said.has_batch_norm is any("running_mean" in name for name in network.state_dict())
 
 
@@ -112,6 +114,8 @@ def test_a_byte_order_mark_does_not_matter(own):
     assert calibration_for(build("iot", {"clients": {"count": 3}}), "epsl").clients == (2, 3)
 
 
+TEXT = SHIPPED.read_text(encoding="utf-8")
+MEMORY = TEXT[TEXT.index("[network.memory]") : TEXT.index("[parameters]")]
 BROKEN = [
     ("test_samples", "tests", "unknown field 'tests'"),
     ("test_samples =", "# ", "test_samples is missing"),
@@ -136,6 +140,10 @@ BROKEN = [
     ("model_bits = [5120, ", "model_bits = [-1, ", r"network\.model_bits\.0 = -1: .* greater than or equal to 0"),
     ("has_batch_norm = false", "has_batch_norm = 0", r"network\.has_batch_norm = 0: allowed: a boolean"),
     ("has_batch_norm = false", "", r"network\.has_batch_norm is missing"),
+    (MEMORY, "", r"network\.memory is missing"),
+    ("saved_bytes = [4352, ", "saved_bytes = [", r"network\.memory\.saved_bytes has 3 values, allowed: 4, one more"),
+    ("saved_bytes = [4352, ", "saved_bytes = [-1, ", r"network\.memory\.saved_bytes\.0 = -1: .* greater than or equal"),
+    ("shared_bytes = ", "# ", r"network\.memory\.shared_bytes is missing"),
 ]
 """Of a file whose purpose can still be read."""
 ILLEGIBLE = [

@@ -1,5 +1,6 @@
 """What a calibration file may hold: lengths and ranges within which the dynamics stay finite."""
 
+from collections.abc import Iterator
 from dataclasses import fields
 from typing import Annotated, Any
 
@@ -8,7 +9,7 @@ from pydantic import Field, model_validator
 
 from splitgym import data
 from splitgym.learning.surrogate.parameters import Parameters
-from splitgym.models import NetworkCosts, Profile
+from splitgym.models import Memory, NetworkCosts, Profile
 from splitgym.scenario import Scenario, Section, Task, Training
 from splitgym.scenario.quantities import Factor, Fraction, NodeCount, Units
 
@@ -24,7 +25,10 @@ Positive = Annotated[float, Field(ge=1e-9, le=1e6)]
 Counts = Annotated[tuple[Annotated[int, Field(ge=0, le=1_000_000_000)], ...], Field(min_length=2, max_length=100_000)]
 """Samples of each class."""
 Costs = Annotated[tuple[Annotated[int, Field(ge=0, le=2**53)], ...], Field(min_length=2, max_length=1000)]
-"""FLOPs or bits of each unit: whole numbers that a float keeps."""
+"""FLOPs, bits or bytes of each unit: whole numbers that a float keeps."""
+
+Shape = Annotated[tuple[Annotated[int, Field(ge=1, le=1_000_000)], ...], Field(min_length=1, max_length=10)]
+"""Of a unit's output, of one sample."""
 
 
 class Numbers(Section):
@@ -62,6 +66,18 @@ class Numbers(Section):
         return Parameters(**values)
 
 
+class NetworkMemory(Section):
+    """What training each unit needs of memory, as `splitgym.models.memory_of` counts it."""
+
+    parameter_bytes: Costs
+    buffer_bytes: Costs
+    input_bytes: Costs
+    saved_bytes: Costs
+    shared_bytes: Costs
+    recomputed_bytes: Costs
+    batch_bytes: Costs
+
+
 class Network(Section):
     """What each unit of the network costs for one sample, as `splitgym.models.measure` counts it."""
 
@@ -70,18 +86,32 @@ class Network(Section):
     activation_bits: Costs
     model_bits: Costs
     has_batch_norm: bool
+    features: Annotated[tuple[Shape, ...], Field(min_length=2, max_length=1000)]
+    memory: NetworkMemory
 
     @classmethod
     def of(cls, costs: NetworkCosts) -> "Network":
         """For a file."""
-        arrays = {f.name: tuple(getattr(costs.profile, f.name).astype(int).tolist()) for f in fields(Profile)}
-        return cls(**arrays, has_batch_norm=costs.has_batch_norm)
+        memory = NetworkMemory(**_whole_numbers(costs.memory))
+        numbers = _whole_numbers(costs.profile)
+        return cls(**numbers, has_batch_norm=costs.has_batch_norm, features=costs.features, memory=memory)
 
     def costs(self) -> NetworkCosts:
         """For the simulator."""
-        return NetworkCosts(
-            Profile(**{f.name: getattr(self, f.name) for f in fields(Profile)}), self.has_batch_norm, ()
-        )
+        profile = Profile(**{f.name: getattr(self, f.name) for f in fields(Profile)})
+        return NetworkCosts(profile, self.has_batch_norm, self.features, Memory(**dict(self.memory)))
+
+    def by_unit(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        """Everything that has one value per unit, by name."""
+        for name, values in self:
+            if isinstance(values, NetworkMemory):
+                yield from ((f"{name}.{field}", numbers) for field, numbers in values)
+            elif isinstance(values, tuple):
+                yield name, values
+
+
+def _whole_numbers(record: Profile | Memory) -> dict[str, Any]:
+    return {f.name: tuple(getattr(record, f.name).astype(int).tolist()) for f in fields(record)}
 
 
 class Purpose(Section):
@@ -143,8 +173,8 @@ class CalibrationFile(Purpose):
             if len(values) != classes:
                 raise ValueError(f"{name} has {len(values)} values, allowed: {classes}, as many as train_samples")
         units = self.cut_layers + 1
-        for name, costs in self.network or ():
-            if name != "has_batch_norm" and len(costs) != units:
+        for name, costs in () if self.network is None else self.network.by_unit():
+            if len(costs) != units:
                 raise ValueError(f"network.{name} has {len(costs)} values, allowed: {units}, one more than cut_layers")
         for name in ("clients", "dirichlet_alpha"):
             low, high = getattr(self, name)
