@@ -164,8 +164,11 @@ def test_what_is_not_allowed_is_refused_in_one_line(name):
     payload, context = made.encode(smashed)
     with pytest.raises(InputError, match=r"smashed: dtype = torch.float64, allowed: torch.float32"):
         made.encode(smashed.double())
-    with pytest.raises(InputError, match=r"smashed: shape = \(4,\), allowed"):
-        made.encode(smashed[:, 0])
+    for wrong in (smashed[:, 0], smashed[:, :0]):
+        with pytest.raises(
+            InputError, match=r"smashed: shape = \(4,.*\), allowed: \[b, \*features\] with at least one"
+        ):
+            made.encode(wrong)
     with pytest.raises(InputError, match=rf"payload = .*allowed: {len(payload)} of torch.uint8"):
         made.decode(payload[:-1], smashed.shape)
     for wrong in (payload.to(torch.int64), payload[None]):
@@ -181,6 +184,7 @@ def test_what_is_not_allowed_is_refused_in_one_line(name):
         ("nonsens", "codec = 'nonsens' is unknown"),
         ("topk:0.1", "did you mean 'top-k'"),
         ("top-k:0", "fraction = 0.0, allowed: above 0, at most 1"),
+        ("top-k:1.5", "fraction = 1.5, allowed: above 0, at most 1"),
         ("top-k:nan", "fraction = nan, allowed: above 0, at most 1"),
         ("random-top-k:x", "fraction = 'x', allowed: above 0, at most 1"),
         ("c3:0", "rows of a group = 0, allowed: 1..256"),
