@@ -146,16 +146,34 @@ def test_rows_with_a_gradient_of_all_clients_are_encoded_once_where_that_is_poss
     assert torch.equal(first, second)
 
 
+@pytest.mark.parametrize("name", ["none", "bf16", "top-k:0.3", "random-top-k:0.3", "c3:3"])
+@pytest.mark.parametrize(("first", "last"), [(0, 9), (3, 6), (6, 9), (6, 20), (4, 4)])
+def test_the_gradient_of_some_rows_is_that_of_these_rows(name, first, last):
+    """Where rows, or groups of three rows, do not depend on each other."""
+    made, smashed, gradient = codec(name), relu((9, 4)), normal((9, 4), seed=1)
+    sent, whole = made.encode(smashed, chance(2)), back(made, smashed, gradient, chance(2))
+    context, rows = sent.context.rows(first, last), gradient[first:last]
+    found = made.decode_gradient(made.encode_gradient(rows, context), context)
+    assert found.shape == context.shape == rows.shape
+    assert torch.allclose(found, whole[first:last], atol=1e-6)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_not_allowed_is_refused_in_one_line(name):
     made, smashed = codec(name), relu((4, 6))
     payload, context = made.encode(smashed)
     with pytest.raises(InputError, match=r"smashed: dtype = torch.float64, allowed: torch.float32"):
         made.encode(smashed.double())
-    with pytest.raises(InputError, match=r"smashed: shape = \(4,\), allowed"):
-        made.encode(smashed[:, 0])
+    for wrong in (smashed[:, 0], smashed[:, :0]):
+        with pytest.raises(
+            InputError, match=r"smashed: shape = \(4,.*\), allowed: \[b, \*features\] with at least one"
+        ):
+            made.encode(wrong)
     with pytest.raises(InputError, match=rf"payload = .*allowed: {len(payload)} of torch.uint8"):
         made.decode(payload[:-1], smashed.shape)
+    for wrong in (payload.to(torch.int64), payload[None]):
+        with pytest.raises(InputError, match=rf"payload = .*allowed: {len(payload)} of torch.uint8"):
+            made.decode(wrong, smashed.shape)
     with pytest.raises(InputError, match=r"gradient: shape = \(3, 6\), allowed: \(4, 6\)"):
         made.encode_gradient(smashed[:3], context)
 
@@ -166,6 +184,7 @@ def test_what_is_not_allowed_is_refused_in_one_line(name):
         ("nonsens", "codec = 'nonsens' is unknown"),
         ("topk:0.1", "did you mean 'top-k'"),
         ("top-k:0", "fraction = 0.0, allowed: above 0, at most 1"),
+        ("top-k:1.5", "fraction = 1.5, allowed: above 0, at most 1"),
         ("top-k:nan", "fraction = nan, allowed: above 0, at most 1"),
         ("random-top-k:x", "fraction = 'x', allowed: above 0, at most 1"),
         ("c3:0", "rows of a group = 0, allowed: 1..256"),

@@ -39,12 +39,19 @@ def test_fp16_rounds_as_a_cast_where_that_has_normal_numbers(numbers, negative):
     assert there(FP16, smashed).numpy().tolist() == smashed.numpy().astype(np.float16).astype(np.float32).tolist()
 
 
-@pytest.mark.parametrize("scale", [1e-30, 1e-9, 1e6, 1e30])
+@pytest.mark.parametrize("scale", [1e-36, 1e-30, 1e-9, 1e6, 1e30])
 def test_fp16_keeps_eleven_bits_of_numbers_that_a_cast_cannot_have(scale):
     smashed = scale * (1 + torch.rand(4, 5, generator=torch.Generator().manual_seed(0)))
     error = (there(FP16, smashed) / smashed - 1).abs()
     assert error.max() <= 2.0**-11
     assert torch.isclose(back(FP16, smashed, smashed), smashed, rtol=2.0**-11, atol=0.0).all()
+
+
+@pytest.mark.parametrize("fault", [torch.inf, -torch.inf, torch.nan])
+def test_fp16_keeps_numbers_beside_one_that_is_not_finite(fault):
+    found = there(FP16, torch.tensor([[fault, 1e-10, 3e-10]]))
+    assert found[0, 1:].tolist() == pytest.approx([1e-10, 3e-10], rel=2.0**-11)
+    assert not found[0, 0].isfinite()
 
 
 def test_bf16_rounds_as_a_cast():
