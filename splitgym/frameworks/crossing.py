@@ -25,41 +25,49 @@ class Crossing:
     def __init__(self, round_batch: RoundBatch, smashed: Tensor, members: Sequence[int] | None = None) -> None:
         self._traffic, self._chance = round_batch.traffic, round_batch.chance
         self._codecs = round_batch.codecs_of(members)
-        self._contexts: list[Context] = []
+        self._aggregated: list[Context] = []
+        self._others: list[Context] = []
         self.received = smashed
         if self._codecs is None:
             self._traffic.up([smashed])
             return
-        decoded = []
-        for codec, own in zip(self._codecs, smashed, strict=True):
-            sent = codec.encode(own, self._chance)
-            self._traffic.payload("uplink", sent.payload)
-            self._contexts.append(sent.context)
-            decoded.append(codec.decode(sent.payload, own.shape, own.dtype).smashed)
-        self.received = joined(decoded)
+        # Aggregated rows are sent apart from the others, as their gradients come back apart.
+        first, rest = smashed[:, : round_batch.aggregated_rows], smashed[:, round_batch.aggregated_rows :]
+        pieces = (self._up(first, self._aggregated), self._up(rest, self._others))
+        self.received = joined([torch.cat(own) for own in zip(*pieces, strict=True)])
 
     def to_all(self, gradients: Tensor) -> Tensor:
-        """[m, ...] gradients of the first m rows, the same for all clients, as these decode what is sent once."""
+        """[m, ...] gradients of aggregated rows, the same for all clients, as these decode what is sent once."""
         if self._codecs is None or not len(gradients):
             self._traffic.to_all([gradients])
             return gradients
-        codec, context = self._codecs[0], self._contexts[0].rows(0, len(gradients))
+        codec, context = self._codecs[0], self._aggregated[0]
         payload = codec.encode_gradient(gradients, context, self._chance)
         self._traffic.payload("broadcast", payload)
         return codec.decode_gradient(payload, context)
 
     def down(self, gradients: Tensor) -> Tensor:
-        """[n, rows, ...] gradients of each client's last rows, as it decodes them."""
-        if self._codecs is None or not gradients.shape[1]:
+        """[n, b - m, ...] gradients of each client's other rows, as it decodes them."""
+        if self._codecs is None:
             self._traffic.down([gradients])
             return gradients
         decoded = []
-        for codec, context, own in zip(self._codecs, self._contexts, gradients, strict=True):
-            of_rows = context.rows(context.shape[0] - len(own), context.shape[0])
-            payload = codec.encode_gradient(own, of_rows, self._chance)
+        for codec, context, own in zip(self._codecs, self._others, gradients, strict=True):
+            payload = codec.encode_gradient(own, context, self._chance)
             self._traffic.payload("unicast", payload)
-            decoded.append(codec.decode_gradient(payload, of_rows))
+            decoded.append(codec.decode_gradient(payload, context))
         return joined(decoded)
+
+    def _up(self, smashed: Tensor, contexts: list[Context]) -> list[Tensor]:
+        """Sends some rows of every client, [n, rows, ...], and adds their contexts; what the server decodes."""
+        assert self._codecs is not None
+        decoded = []
+        for codec, own in zip(self._codecs, smashed, strict=True):
+            sent = codec.encode(own, self._chance)
+            self._traffic.payload("uplink", sent.payload)
+            contexts.append(sent.context)
+            decoded.append(codec.decode(sent.payload, own.shape, own.dtype).smashed)
+        return decoded
 
 
 def as_received(codecs: Sequence[Codec], smashed: Tensor, rows: int) -> Tensor:
@@ -83,4 +91,4 @@ def _received(codec: Codec, smashed: Tensor, rows: int) -> Tensor:
 
 def joined(parts: Sequence[Tensor]) -> Tensor:
     """[n, rows, ...] of n times [rows, ...]; joined along the rows, not stacked: that keeps the memory format."""
-    return torch.cat(list(parts)).unflatten(0, (len(parts), -1))
+    return torch.cat(list(parts)).unflatten(0, (len(parts), len(parts[0])))

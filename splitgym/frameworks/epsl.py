@@ -16,9 +16,9 @@ def phases(w: Workload) -> tuple[Phase, ...]:
     """The EPSL round: T = max(T_F + T_U) + T_sF + T_sB + T_B + max(T_D + T_cB)."""
     b, m = w.batch_size, w.aggregated_rows
     return (
-        Phase("client_fp", Resource.CLIENT, b * w.client_forward + w.encode(b)),
-        Phase("uplink", Resource.UPLINK, w.uplink_bits(b)),
-        Phase("server_fp", Resource.SERVER, per_participant=b * w.server_forward + w.decode(b)),
+        Phase("client_fp", Resource.CLIENT, b * w.client_forward + w.encode(m) + w.encode(b - m)),
+        Phase("uplink", Resource.UPLINK, w.uplink_bits(m) + w.uplink_bits(b - m)),
+        Phase("server_fp", Resource.SERVER, per_participant=b * w.server_forward + w.decode(m) + w.decode(b - m)),
         Phase(
             "server_bp",
             Resource.SERVER,

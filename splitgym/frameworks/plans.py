@@ -94,7 +94,8 @@ class PlanGrid:
         )
         different = (seconds >= cuts) | (self.second_cuts == 1)
         rows, codecs = np.arange(self.row_counts)[:, None, None], np.arange(self.codecs)[:, None]
-        return self.index(cuts[different], rows, seconds[different], codecs)
+        found = self.index(cuts[different], rows, seconds[different], codecs)
+        return np.array(np.broadcast_to(found, (self.row_counts, self.codecs, found.shape[-1])))
 
 
 def _index(shape: Shape, cut_layer: Any, aggregated_rows: Any, second_cut: Any, codec: Any) -> Any:

@@ -18,7 +18,7 @@ CUTS = range(1, 4)
 def by_client(state: RoundState) -> RoundState:
     """The same, with cut layers that may differ."""
     program = state.system.program
-    plans = replace(program.plans, by_client=True)
+    plans = replace(program.plans, cut_by_client=True)
     return replace(state, system=replace(state.system, program=replace(program, plans=plans)))
 
 

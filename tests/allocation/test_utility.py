@@ -78,7 +78,7 @@ def test_no_prefix_of_the_order_has_a_larger_utility(seed, latency_exponent):
 def by_client(state):
     """The same, with cut layers that may differ."""
     program = state.system.program
-    plans = replace(program.plans, by_client=True)
+    plans = replace(program.plans, cut_by_client=True)
     return replace(state, system=replace(state.system, program=replace(program, plans=plans)))
 
 
@@ -96,7 +96,7 @@ BATCHES = {
 def test_it_is_the_best_of_descents_for_every_size(name, seed):
     """A plain loop: it skips no size, and keeps nothing of one for the next."""
     batch, rng = BATCHES[name], np.random.default_rng(seed)
-    differ, (worlds, clients) = batch.system.program.plans.by_client, batch.available.shape
+    differ, (worlds, clients) = batch.system.program.plans.cut_by_client, batch.available.shape
     weight = np.where(rng.random((worlds, clients)) < 0.1, 0.0, 8.0 ** rng.uniform(-1, 1, (worlds, clients)))
     latency_exponent = rng.choice([0.0, 0.5, 1.0, 2.0], worlds)
     cuts = rng.integers(1, batch.system.cut_layers + 1, (worlds, clients) if differ else worlds)
