@@ -108,7 +108,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     components (those of the package in `splitgym.envs.actions.components`, or one's own) and a function from what they
     say to a decision.
 
-    A scenario may open three more factors of the plan, each with entries behind the cut of the action. With
+    A scenario may open four more factors of the plan, each with entries behind the cut of the action. With
     `plan={"cut_layer": "by-client"}` every client has a cut layer of its own (C entries instead of one): `"psl"`, and
     with phi = 0 `"epsl"` (where cuts differ, phi is 0), `"sl"`, `"sfl-v1"` and `"sfl-v2"` train so, rows join the
     server behind their client's cut, and a client that is not selected keeps its units up to its entry. With
@@ -126,6 +126,12 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     | `"uniform-8"`, `"uniform-4"`, `"uniform-2"` | so many bits, rounded at random, and a scale for each channel |
     | `"top-k:0.1"`, `"random-top-k:0.1"` | a tenth of the numbers with their places; gradients at these places alone |
     | `"c3:4"`, `"c3-unitary:4"` | a quarter: four rows as the sum of their circular convolutions with keys |
+
+    With `plan={"precisions": [32, 8, 4]}` clients compute with so many bits, an index of the list likewise, by client
+    with `"precision": "by-client"`: weights, activations, gradients and momentum are fixed-point numbers, rounded at
+    random, without a copy in float32; the server keeps 32 bits. Fewer bits need fewer cycles
+    (`clients.cycles_at_bits`), less energy (`clients.energy_exponent`), and fewer bits on the way: what no codec
+    encodes is sent in the bits that it has. Units that move with the cut go in 32 bits.
 
     ## Observation Space
     Box(0, 1), float32, of what the scheduler *believes* (channel knowledge may be stale or noisy). "squashed at r" is
@@ -217,7 +223,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     | `round_latency_s` | seconds the round took |
     | `stages` | seconds on the critical path by stage (below); they sum to the latency |
     | `cut_layer`, `aggregation_ratio`, `selected` | as decided; bool [C] `selected`, own cuts are int [C] |
-    | `codec` | as decided, with several codecs: index in `plan.codecs`; own codecs are int [C] |
+    | `codec`, `precision` | as decided, where there are several: index in the list of `plan`; own ones are int [C] |
     | `participants` | bool [C]: clients that really took part |
     | `without_subchannel`, `unavailable`, `timed_out` | bool [C]: selected clients that did not, by reason |
     | `energy_j`, `client_energy_j`, `server_energy_j` | joules in all, per client [C], of server and cloud |

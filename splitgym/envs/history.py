@@ -83,7 +83,7 @@ class History(NamedTuple):
 
     def remember_codecs(self, participants: Bools, decision: Decision) -> None:
         """Adds the codecs of a round, where they are decided."""
-        codecs = decision.codec if decision.codec_by_client else decision.codec[:, None]
+        codecs = decision.codec if decision.codec.ndim > 1 else decision.codec[:, None]
         self.client_codec[:] = np.where(participants, codecs, self.client_codec)
 
 

@@ -166,7 +166,9 @@ class Simulation:
 def account(step: Step) -> Info:
     """What a round did and cost, for `info`."""
     decision, cost, outcome = step.played.decision, step.played.cost, step.played.outcome
-    decided = {"codec": np.asarray(decision.codec, np.int64)} if len(step.played.truth.system.codecs) > 1 else {}
+    system = step.played.truth.system
+    lists = {"codec": system.codecs, "precision": system.precisions}
+    decided = {name: np.asarray(getattr(decision, name), np.int64) for name in lists if len(lists[name]) > 1}
     return {
         "round_latency_s": cost.latency_s,
         "stages": cost.seconds_by_stage(),

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,14 +12,17 @@ from splitgym import data, frameworks, models
 from splitgym.allocation.legalise import legalise_unchecked
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.history import History, Limits
-from splitgym.frameworks import Framework, PlanGrid, Program, Workload
+from splitgym.frameworks import Access, Framework, PlanGrid, Program, Workload
 from splitgym.frameworks.payloads import Payloads
+from splitgym.frameworks.segments import segment_at
 from splitgym.learning import learners
 from splitgym.models import NetworkCosts
 from splitgym.network import Network
 from splitgym.network.family import fill_scales
 from splitgym.random import Generators, Purpose, Streams
 from splitgym.scenario import Scenario, ScenarioError
+from splitgym.scenario.nodes import CLIENT
+from splitgym.scenario.quantities import FULL_BITS
 from splitgym.timing import RoundCost
 from splitgym.timing.cost import Clock, round_cost_unchecked
 from splitgym.types import Decision, RoundOutcome, RoundState, SystemParameters
@@ -245,7 +248,12 @@ def system_of(scenario: Scenario, framework: Framework, network_costs: NetworkCo
 def _check_calibrated(scenario: Scenario) -> None:
     """Raises a ScenarioError if a factor of the plan is open for which no surrogate is calibrated."""
     plan = scenario.plan
-    for name, value, usual in (("cut_layer", plan.cut_layer, "common"), ("codecs", list(plan.codecs), ["none"])):
+    factors: tuple[tuple[str, Any, Any], ...] = (
+        ("cut_layer", plan.cut_layer, "common"),
+        ("codecs", list(plan.codecs), ["none"]),
+        ("precisions", list(plan.precisions), [FULL_BITS]),
+    )
+    for name, value, usual in factors:
         if value != usual:
             raise ScenarioError(
                 f"plan.{name} = {value!r} with learner = 'surrogate', which is calibrated for {usual!r}, "
@@ -257,8 +265,9 @@ def _plans(scenario: Scenario, framework: Framework, cuts: int, payloads: Payloa
     """The plans that a scenario opens, of those that the framework can follow, with so many cut layers."""
     chooses_phi = framework.aggregates or framework.prescribe is not None
     decides_second = framework.cuts_twice and scenario.plan.second_cut == "decided"
-    codecs = () if payloads is None else payloads.codecs
-    without_broadcast = tuple(k for k, codec in enumerate(codecs) if not codec.shares_gradients)
+    codecs = ((),) if payloads is None else payloads.codecs
+    without_broadcast = tuple(k for k, each in enumerate(codecs) if not all(codec.shares_gradients for codec in each))
+    trains_clients = segment_at(framework.segments, CLIENT) is not None
     if framework.prescribe is not None and without_broadcast:
         names = [scenario.plan.codecs[k] for k in without_broadcast]
         raise ScenarioError(
@@ -269,15 +278,26 @@ def _plans(scenario: Scenario, framework: Framework, cuts: int, payloads: Payloa
         cut_layers=cuts,
         row_counts=scenario.training.batch_size + 1 if chooses_phi else 1,
         second_cuts=cuts if decides_second else 1,
-        codecs=max(len(codecs), 1),
+        codecs=len(codecs),
+        precisions=len(scenario.plan.precisions) if trains_clients else 1,
         cut_by_client=framework.cuts_by_client and scenario.plan.cut_layer == "by-client",
         codec_by_client=framework.cuts and framework.prescribe is None and scenario.plan.codec == "by-client",
+        precision_by_client=_precision_by_client(scenario, framework),
         codecs_without_broadcast=without_broadcast,
     )
 
 
+def _precision_by_client(scenario: Scenario, framework: Framework) -> bool:
+    """Whether clients may have precisions of their own: not where several of them train the same weights at a time."""
+    alone = framework.prescribe is None and framework.access is not Access.CLUSTERED
+    return alone and scenario.plan.precision == "by-client"
+
+
 def _payloads(scenario: Scenario, framework: Framework, costs: NetworkCosts) -> Payloads | None:
     """What the scenario's codecs make of smashed data; None: these go as they are, or there are none."""
-    if not framework.cuts or scenario.plan.codecs == ("none",):
+    plan = scenario.plan
+    codecs = plan.codecs if framework.cuts else ("none",)
+    if codecs == ("none",) and plan.precisions == (FULL_BITS,):
         return None
-    return Payloads([frameworks.codec(name) for name in scenario.plan.codecs], costs.features[:-1])
+    coders = [frameworks.codecs_at(name, plan.precisions) for name in codecs]
+    return Payloads(coders, costs.features[:-1], costs.tensors)

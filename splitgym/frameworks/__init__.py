@@ -1,6 +1,6 @@
 """Learning frameworks: what a round computes and sends, and its real training. One file each.
 
-`codec` needs torch and is imported on first use.
+`codec` and `codecs_at` need torch and are imported on first use.
 """
 
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from splitgym.frameworks.resources import Barrier, Resource, Resources
 from splitgym.lazy import lazily
 
 if TYPE_CHECKING:
-    from splitgym.frameworks.codecs import codec
+    from splitgym.frameworks.codecs import codec, codecs_at
 
 __all__ = [
     "Access",
@@ -26,8 +26,9 @@ __all__ = [
     "Workload",
     "aggregated_rows",
     "codec",
+    "codecs_at",
     "get",
     "names",
 ]
 
-__getattr__ = lazily(__name__, {"codec": "splitgym.frameworks.codecs"})
+__getattr__ = lazily(__name__, dict.fromkeys(("codec", "codecs_at"), "splitgym.frameworks.codecs"))

@@ -39,7 +39,9 @@ def _train_cluster(nodes: Nodes, cluster: RoundBatch) -> bool:
     """A round of SFL with one server batch; False, and only running statistics have moved, if it is not finite."""
     clients = [nodes.clients[i] for i in cluster.participants]
     units = nodes.server.units[: nodes.cut_layer]
-    cluster.traffic.to_all(model_state(units))
+    cluster.traffic.model("broadcast", model_state(units), clients[0].bits)
+    for client in clients:
+        client.begin()
     passes = _run_members(nodes, cluster)
     smashed = torch.cat([forward.smashed for forward in passes])
     crossing = Crossing(cluster, smashed)
@@ -54,7 +56,7 @@ def _train_cluster(nodes: Nodes, cluster: RoundBatch) -> bool:
         mean.begin()
         client.step(own)
         mean.add(weight)
-        cluster.traffic.up(model_state(units))
+        cluster.traffic.model("uplink", model_state(units), client.bits)
     mean.finish()
     nodes.server.step(cut_gradients.of_server)
     return True

@@ -42,6 +42,7 @@ def train(nodes: Nodes, round_batch: RoundBatch) -> bool:
     everybody = [*(client for group in clients for client in group), nodes.server]
     for node in everybody:
         node.set_mode(True)
+        node.begin()
     statistics = Snapshot(buffers_of([unit for node in everybody for unit in node.units]))
     forward = [run_clients(group, round_batch.images[k.members]) for group, k in zip(clients, groups, strict=True)]
     crossings = [Crossing(round_batch, each.smashed, k.members) for each, k in zip(forward, groups, strict=True)]

@@ -1,11 +1,16 @@
 """A node of split learning: consecutive units of a network, and an optimiser for some of them."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
 
+from splitgym.frameworks.fixed_point import on_grid
+from splitgym.frameworks.low_precision import round_all, rounding
+from splitgym.frameworks.snapshots import state_of
 from splitgym.scenario import Training
+from splitgym.scenario.quantities import FULL_BITS
 
 
 class Node:
@@ -14,7 +19,12 @@ class Node:
     Attributes:
         units: The units it holds; several nodes may hold the same ones.
         parameters: The weights it trains.
+        bits: Of the numbers it computes with, see `splitgym.frameworks.low_precision`.
+        chance: For how it rounds them.
     """
+
+    bits = FULL_BITS
+    chance: torch.Generator | None = None
 
     def __init__(self, units: Sequence[nn.Module], learning_rate: float, training: Training) -> None:
         self.units = list(units)
@@ -27,8 +37,9 @@ class Node:
     def forward(self, x: Tensor, first: int = 0, last: int | None = None) -> Tensor:
         """Runs the held units first..last-1."""
         # A context of its own for each pass: within one, weights stay cast after an optimiser has changed them.
-        with mixed_precision(x, self.training):
-            for unit in self.units[first:last]:
+        units = self.units[first:last]
+        with mixed_precision(x, self.training), self._rounding(units):
+            for unit in units:
                 x = unit(x)
         return x
 
@@ -52,15 +63,38 @@ class Node:
 
     def step(self, gradients: Sequence[Tensor | None]) -> None:
         """One step of the optimiser with a gradient for each of `parameters`; a weight without one stays."""
-        for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            if gradient is None:
+        for parameter, exact in zip(self.parameters, gradients, strict=True):
+            if exact is None:
                 continue
+            gradient = on_grid(exact, self.bits, self.chance)
             # Fused optimisers take the memory formats for equal.
             same = gradient.stride() == parameter.stride()
             parameter.grad = gradient if same else torch.empty_like(parameter).copy_(gradient)
         self.optimizer.step()
         for parameter in self.parameters:
             parameter.grad = None
+        self.round_numbers(self.chance)
+
+    def begin(self) -> None:
+        """Begins to train with the numbers of its bits that are the nearest, as a server would send them to all."""
+        self.round_numbers(None)
+
+    def round_numbers(self, chance: torch.Generator | None) -> None:
+        """Rounds its weights, running statistics and what its optimiser remembers to numbers of its bits.
+
+        Args:
+            chance: For which are rounded up; None: to the nearest.
+        """
+        if self.bits < FULL_BITS:
+            remembered = (value for state in self.optimizer.state.values() for value in state.values())
+            tensors = [value for value in remembered if isinstance(value, Tensor)]
+            round_all([*state_of(self.units), *tensors], self.bits, chance)
+
+    def _rounding(self, units: Sequence[nn.Module]) -> AbstractContextManager[None]:
+        """For a forward pass through some units; at random in training only."""
+        if self.bits == FULL_BITS or not units:
+            return nullcontext()
+        return rounding(units, self.bits, self.chance if units[0].training else None)
 
     def forget(self) -> None:
         """Drops what the optimiser remembers."""

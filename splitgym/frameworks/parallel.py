@@ -12,6 +12,7 @@ from torch import Tensor
 
 from splitgym.frameworks.grouped import GroupedPass, groupable
 from splitgym.frameworks.node import Node
+from splitgym.scenario.quantities import FULL_BITS
 
 
 class ClientPass(Protocol):
@@ -27,9 +28,14 @@ class ClientPass(Protocol):
 
 def run_clients(clients: Sequence[Node], images: Tensor) -> ClientPass:
     """The clients' forward pass on their images, [n, b, ...], by the engine that is faster."""
-    if len(clients) > 1 and groupable([client.units for client in clients]):
+    if len(clients) > 1 and run_grouped(clients):
         return GroupedPass(clients, images)
     return LoopedPass(clients, images)
+
+
+def run_grouped(clients: Sequence[Node]) -> bool:
+    """Whether clients can run as groups: their units allow it, and none computes with low precision."""
+    return all(client.bits == FULL_BITS for client in clients) and groupable([client.units for client in clients])
 
 
 class LoopedPass:

@@ -42,6 +42,7 @@ def train_with(
     clients = [nodes.clients[i] for i in round_batch.participants]
     for node in (*clients, nodes.server):
         node.set_mode(True)
+        node.begin()
     statistics = Snapshot(buffers_of([unit for node in (*clients, nodes.server) for unit in node.units]))
     forward = run_clients(clients, round_batch.images)
     crossing = Crossing(round_batch, forward.smashed)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from splitgym.arrays import Floats
+from splitgym.scenario.quantities import FULL_BITS
 
 
 class Coder(Protocol):
@@ -22,25 +23,40 @@ class Coder(Protocol):
         ...
 
 
+def model_bits(numbers: Any, tensors: Any, bits: Any) -> Any:
+    """Bits of a model that is sent: of float32, or in fixed point packed into bytes, with a step for each tensor.
+
+    Args:
+        numbers: How many weights and running statistics it has.
+        tensors: Of how many tensors.
+        bits: Of each number.
+    """
+    packed = 8 * np.ceil((bits * numbers + FULL_BITS * tensors) / 8)
+    return np.where(bits == FULL_BITS, FULL_BITS * numbers, packed)
+
+
 @dataclass(frozen=True)
 class Payloads:
     """The codecs of a scenario, and what a network hands over at each cut layer."""
 
-    codecs: Sequence[Coder]
-    """To choose from."""
+    codecs: Sequence[Sequence[Coder]]
+    """[codecs][precisions] to choose from."""
     features: Sequence[Sequence[int]]
     """[L - 1] shape of a sample's activations behind each cut layer."""
+    tensors: Sequence[int]
+    """[L] tensors of each unit's model."""
 
     def cost(self, name: str, rows: Any) -> Floats:
-        """[L - 1, R, 1, codecs] bits or FLOPs of one client's mini-batch, by that name in `Costs`.
+        """[L - 1, R, 1, codecs, precisions] bits or FLOPs of one client's mini-batch, by that name in `Costs`.
 
         Args:
             name: Of the cost.
-            rows: How many rows are sent: a number (R = 1), or [1, R, 1, 1].
+            rows: How many rows are sent: a number (R = 1), or [1, R, 1, 1, 1].
         """
         counts = np.ravel(np.asarray(rows, np.int64))
-        table = [
-            [np.broadcast_to(getattr(codec.costs(counts, shape), name), counts.shape) for codec in self.codecs]
-            for shape in self.features
-        ]
-        return np.array(table, np.float64).transpose(0, 2, 1)[:, :, None, :]
+
+        def of(codec: Coder, shape: Sequence[int]) -> Floats:
+            return np.broadcast_to(getattr(codec.costs(counts, shape), name), counts.shape)
+
+        table = [[[of(codec, shape) for codec in row] for row in self.codecs] for shape in self.features]
+        return np.moveaxis(np.array(table, np.float64), -1, 1)[:, :, None]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from splitgym.arrays import Floats, Ints
-from splitgym.frameworks.payloads import Payloads
+from splitgym.frameworks.payloads import Payloads, model_bits
 from splitgym.frameworks.plans import PlanGrid
 from splitgym.frameworks.resources import Barrier, Resource, Resources, check_nodes
 from splitgym.frameworks.segments import SPLIT, Segments, around_second_cut
@@ -21,6 +21,7 @@ from splitgym.kernels import INLINED, kernel
 from splitgym.models import Profile
 from splitgym.scenario import Scenario, ScenarioError
 from splitgym.scenario.nodes import CLIENT, SERVER
+from splitgym.scenario.quantities import FULL_BITS
 
 
 class Access(IntEnum):
@@ -65,9 +66,9 @@ class Phase(NamedTuple):
 class Workload:
     """What a sample costs at each cut layer j = 1..L-1, and the other factors of a plan, each along its own axis.
 
-    Arrays are [L - 1, 1, 1, 1] but `aggregated_rows`, [1, R, 1, 1], and `second_cut`, [1, 1, S, 1]. Cycles are FLOPs
-    times kappa (cycles/FLOP) of the node; bits are of smashed data, of its gradient, or of weights and running
-    statistics.
+    Arrays are [L - 1, 1, 1, 1, 1] but `aggregated_rows`, [1, R, 1, 1, 1], `second_cut`, [1, 1, S, 1, 1], and what
+    depends on the precision of clients, which has the last axis Q. Cycles are FLOPs times kappa (cycles/FLOP) of the
+    node; bits are of smashed data, of its gradient, or of weights and running statistics.
     """
 
     plans: PlanGrid
@@ -77,6 +78,7 @@ class Workload:
     local_steps: int
     """Mini-batches that a client trains on by itself before models are averaged, where a framework does that."""
     client_forward: Floats
+    """[L - 1, 1, 1, 1, Q], like the next."""
     client_backward: Floats
     server_forward: Floats
     server_backward: Floats
@@ -86,12 +88,12 @@ class Workload:
     """As they are, without a codec."""
     cut_gradient_bits: Floats
     client_model_bits: Floats
-    """Bits of the client's part of the network."""
-    network_bits: float
-    """Bits of the whole network."""
-    client_network_forward: float
-    """The whole network on a client."""
-    client_network_backward: float
+    """[L - 1, 1, 1, 1, Q] bits of the client's part of the network, as it computes with it."""
+    network_bits: Floats
+    """[Q] bits of the whole network, likewise."""
+    client_network_forward: Floats
+    """[Q] the whole network on a client."""
+    client_network_backward: Floats
     server_network_forward: float
     """The whole network on the server."""
     server_network_backward: float
@@ -107,7 +109,7 @@ class Workload:
     """What codecs make of what goes over the cut; None: it goes as it is."""
 
     def uplink_bits(self, rows: Any) -> Any:
-        """Bits of a client's smashed data of so many rows, a number or [1, R, 1, 1], as they are sent."""
+        """Bits of a client's smashed data of so many rows, a number or [1, R, 1, 1, 1], as they are sent."""
         return rows * self.smashed_bits if self.payloads is None else self.payloads.cost("uplink_bits", rows)
 
     def downlink_bits(self, rows: Any) -> Any:
@@ -142,7 +144,7 @@ class Workload:
 
     def at(self, values: Floats, cuts: Ints) -> Floats:
         """What a quantity by cut layer is at other layers than the cut, 1..L-1; of the shape of these."""
-        return values[cuts - 1, 0, 0, 0]
+        return values[cuts - 1, 0, 0, 0, 0]
 
     @classmethod
     def of(
@@ -163,7 +165,14 @@ class Workload:
             payloads: Of the scenario's codecs; None: it has none.
         """
         units, training = len(profile), scenario.training
-        cuts = np.arange(1, units)[:, None, None, None]
+        cuts = np.arange(1, units)[:, None, None, None, None]
+        bits = scenario.plan.precisions[: plans.precisions]
+        cycles = np.array([scenario.clients.cycles_factor(each) for each in bits])
+        tensors = np.cumsum([0, *(payloads.tensors if payloads else [0] * units)])
+
+        def numbers(cut_layer: Any) -> Floats:
+            return profile.prefix_bits(cut_layer) / FULL_BITS
+
         second_cuts = (
             np.arange(1, units) if plans.second_cuts > 1 else np.array([units if second_cut is None else second_cut])
         )
@@ -172,22 +181,22 @@ class Workload:
             plans=plans,
             batch_size=training.batch_size,
             local_steps=training.local_steps,
-            client_forward=kappa_c * profile.client_forward(cuts),
-            client_backward=kappa_c * profile.client_backward(cuts),
+            client_forward=kappa_c * profile.client_forward(cuts) * cycles,
+            client_backward=kappa_c * profile.client_backward(cuts) * cycles,
             server_forward=kappa_s * profile.server_forward(cuts),
             server_backward=kappa_s * profile.server_backward(cuts),
             last_layer_backward=kappa_s * float(profile.last_layer_backward),
             smashed_bits=profile.smashed_bits(cuts),
             cut_gradient_bits=profile.smashed_bits(cuts),
-            client_model_bits=profile.prefix_bits(cuts),
-            network_bits=float(profile.prefix_bits(units)),
-            client_network_forward=kappa_c * float(profile.client_forward(units)),
-            client_network_backward=kappa_c * float(profile.client_backward(units)),
+            client_model_bits=model_bits(numbers(cuts), tensors[cuts], np.array(bits)),
+            network_bits=model_bits(numbers(units), tensors[units], np.array(bits)),
+            client_network_forward=kappa_c * profile.client_forward(units) * cycles,
+            client_network_backward=kappa_c * profile.client_backward(units) * cycles,
             server_network_forward=kappa_s * float(profile.client_forward(units)),
             server_network_backward=kappa_s * float(profile.client_backward(units)),
             cut_layer=cuts,
-            aggregated_rows=np.arange(plans.row_counts, dtype=np.float64)[None, :, None, None],
-            second_cut=second_cuts[None, None, :, None],
+            aggregated_rows=np.arange(plans.row_counts, dtype=np.float64)[None, :, None, None, None],
+            second_cut=second_cuts[None, None, :, None, None],
             resources=Resources.of(scenario),
             payloads=payloads,
         )
@@ -256,15 +265,17 @@ class Program:
             moving_link=resources.link_between(*around_second_cut(segments)),
         )
 
-    def with_codec(self, codec: int) -> "Program":
-        """The program in which everything is sent with this codec, an index of the scenario's list."""
+    def holding(self, codec: int, precision: int) -> "Program":
+        """The program with this codec and this precision alone, indices of the scenario's lists."""
         plans = replace(
             self.plans,
             codecs=1,
+            precisions=1,
             codec_by_client=False,
+            precision_by_client=False,
             codecs_without_broadcast=(0,) if codec in self.plans.codecs_without_broadcast else (),
         )
-        chosen = self.plans.codec == codec
+        chosen = (self.plans.codec == codec) & (self.plans.precision == precision)
         return replace(self, plans=plans, work=self.work[chosen], per_participant=self.per_participant[chosen])
 
     @cached_property

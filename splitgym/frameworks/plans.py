@@ -9,8 +9,8 @@ import numpy as np
 from splitgym.arrays import Ints
 from splitgym.kernels import INLINED, kernel
 
-Shape = tuple[int, int, int, int]
-"""Numbers of values of the factors of a plan: cut layer, aggregated rows, second cut, codec."""
+Shape = tuple[int, int, int, int, int]
+"""Numbers of values of the factors of a plan: cut layer, aggregated rows, second cut, codec, precision."""
 
 
 @dataclass(frozen=True)
@@ -28,19 +28,25 @@ class PlanGrid:
     """Second cuts 1..L-1, or 1: that of the scenario, if there is one."""
     codecs: int = 1
     """Codecs of the scenario's list."""
+    precisions: int = 1
+    """Numbers of bits of the scenario's list."""
     cut_by_client: bool = False
     """Whether clients may have different cut layers, with phi = 0."""
     codec_by_client: bool = False
     """Whether clients may have different codecs, with phi = 0."""
+    precision_by_client: bool = False
+    """Whether clients may have different precisions, with phi = 0."""
     codecs_without_broadcast: tuple[int, ...] = ()
     """Codecs whose gradients differ from client to client and cannot be sent to all at once, so that phi is 0."""
 
     @property
     def shape(self) -> Shape:
         """Values of each factor; index order is row-major."""
-        return self.cut_layers, self.row_counts, self.second_cuts, self.codecs
+        return self.cut_layers, self.row_counts, self.second_cuts, self.codecs, self.precisions
 
-    def index(self, cut_layer: Any, aggregated_rows: Any, second_cut: Any = 0, codec: Any = 0) -> Ints:
+    def index(
+        self, cut_layer: Any, aggregated_rows: Any, second_cut: Any = 0, codec: Any = 0, precision: Any = 0
+    ) -> Ints:
         """Index of a plan, or of many.
 
         Args:
@@ -48,8 +54,10 @@ class PlanGrid:
             aggregated_rows: m = ceil(phi b); this and the next do not matter where nobody decides them.
             second_cut: 1..L-1; 0: as one at the cut layer.
             codec: Its index in the scenario's list.
+            precision: Likewise.
         """
-        factors = (np.asarray(factor, np.int64) for factor in (cut_layer, aggregated_rows, second_cut, codec))
+        given = (cut_layer, aggregated_rows, second_cut, codec, precision)
+        factors = (np.asarray(factor, np.int64) for factor in given)
         return np.asarray(_index(self.shape, *factors), np.int64)
 
     @cached_property
@@ -70,35 +78,43 @@ class PlanGrid:
         return self._values[3]
 
     @cached_property
+    def precision(self) -> Ints:
+        """[G] precision of each plan, its index in the scenario's list."""
+        return self._values[4]
+
+    @cached_property
     def _values(self) -> Ints:
         """[F, G] which value of each factor a plan has."""
         return np.indices(self.shape).reshape(len(self.shape), -1)
 
-    def candidates(self, aggregated_rows: Any, codec: Any = 0) -> Ints:
-        """[..., K] the plans with so many aggregated rows and that codec that differ in what they do.
+    def candidates(self, aggregated_rows: Any, codec: Any = 0, precision: Any = 0) -> Ints:
+        """[..., K] the plans with so many aggregated rows, that codec and precision that differ in what they do.
 
         A second cut in front of the cut layer is the same as one at it.
 
         Args:
             aggregated_rows: Of one world, or of each.
             codec: Likewise.
+            precision: Likewise.
         """
-        found: Ints = self._candidates[aggregated_rows * (self.row_counts > 1), codec]
+        found: Ints = self._candidates[aggregated_rows * (self.row_counts > 1), codec, precision]
         return found
 
     @cached_property
     def _candidates(self) -> Ints:
-        """[R, codecs, K] `candidates` with each number of aggregated rows and each codec."""
+        """[R, codecs, precisions, K] `candidates` with each number of aggregated rows, codec and precision."""
         cuts, seconds = np.meshgrid(
             np.arange(1, self.cut_layers + 1), np.arange(1, self.second_cuts + 1), indexing="ij"
         )
         different = (seconds >= cuts) | (self.second_cuts == 1)
-        rows, codecs = np.arange(self.row_counts)[:, None, None], np.arange(self.codecs)[:, None]
-        found = self.index(cuts[different], rows, seconds[different], codecs)
-        return np.array(np.broadcast_to(found, (self.row_counts, self.codecs, found.shape[-1])))
+        rows, codecs, precisions = np.ogrid[: self.row_counts, : self.codecs, : self.precisions]
+        found = self.index(
+            cuts[different], rows[..., None], seconds[different], codecs[..., None], precisions[..., None]
+        )
+        return np.array(np.broadcast_to(found, (self.row_counts, self.codecs, self.precisions, found.shape[-1])))
 
 
-def _index(shape: Shape, cut_layer: Any, aggregated_rows: Any, second_cut: Any, codec: Any) -> Any:
+def _index(shape: Shape, cut_layer: Any, aggregated_rows: Any, second_cut: Any, codec: Any, precision: Any) -> Any:
     index = cut_layer - 1
     if shape[1] > 1:
         index = index * shape[1] + aggregated_rows
@@ -107,6 +123,8 @@ def _index(shape: Shape, cut_layer: Any, aggregated_rows: Any, second_cut: Any, 
         index = index * shape[2] + second_cut - (second_cut > 0)
     if shape[3] > 1:
         index = index * shape[3] + codec
+    if shape[4] > 1:
+        index = index * shape[4] + precision
     return index
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from splitgym.frameworks.codecs import Codec
+from splitgym.frameworks.payloads import model_bits
 
 BITS = 32
 """Of a number that is sent, whatever precision computes with it."""
@@ -35,6 +36,11 @@ class Traffic:
     def payload(self, link: str, payload: Tensor) -> None:
         """Bytes ([n] uint8) over a resource of that name."""
         self.bits[link] += 8 * len(payload)
+
+    def model(self, link: str, tensors: Iterable[Tensor], bits: int) -> None:
+        """Weights and running statistics over a resource of that name, in numbers of so many bits."""
+        sizes = [tensor.numel() for tensor in tensors]
+        self.bits[link] += int(model_bits(sum(sizes), len(sizes), bits))
 
     def over(self, link: str, tensors: Iterable[Tensor]) -> None:
         """Over a resource of that name, such as a wired link, either way."""

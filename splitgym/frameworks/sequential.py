@@ -55,12 +55,14 @@ def train_alone(nodes: Nodes, round_batch: RoundBatch, averaged: Sequence[int]) 
     cuts = [int(nodes.cut_layers[i]) for i in round_batch.participants]
     # A model that is handed on goes down once for each client, one that is averaged once to all of them.
     for members in round_batch.slots or [range(len(cuts))]:
-        round_batch.traffic.to_all(model_state(units[: max(cuts[k] for k in members)]))
+        bits = max(nodes.clients[round_batch.participants[k]].bits for k in members)
+        round_batch.traffic.model("broadcast", model_state(units[: max(cuts[k] for k in members)]), bits)
     for k, i in enumerate(round_batch.participants):
         client, server = nodes.clients[i], nodes.server_of(i)
         mean.begin()
         for unit, both in enumerate(mixed, fewest):
             both.begin(averaged=unit < averaged[k])
+        client.begin()
         steps = zip(round_batch.images[k].split(batch_size), round_batch.labels[k].split(batch_size), strict=True)
         losses = [_step(client, server, cuts[k], images, labels, k, round_batch) for images, labels in steps]
         round_batch.losses[k] = torch.stack(losses).mean()
@@ -70,7 +72,7 @@ def train_alone(nodes: Nodes, round_batch: RoundBatch, averaged: Sequence[int]) 
             for node in taking_part:
                 node.forget()
             return False
-        round_batch.traffic.up(model_state(units[: cuts[k]]))
+        round_batch.traffic.model("uplink", model_state(units[: cuts[k]]), client.bits)
         mean.add(round_batch.weights[k])
         for unit, both in enumerate(mixed, fewest):
             both.add(round_batch.weights[k], averaged=unit < averaged[k])

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from splitgym.arrays import Floats, Ints
 from splitgym.frameworks.crossing import as_received
-from splitgym.frameworks.grouped import groupable, grouped_forward
+from splitgym.frameworks.grouped import grouped_forward
 from splitgym.frameworks.node import mixed_precision
 from splitgym.frameworks.nodes import Nodes
+from splitgym.frameworks.parallel import run_grouped
 
 ROWS_AT_ONCE = {"cpu": 512, "cuda": 16_384}
 """Test samples in one pass: few enough for a processor's cache, many enough to fill a GPU."""
@@ -61,11 +62,11 @@ class Evaluator:
         """
         nodes.server.set_mode(False)
         if nodes.cut_layer == 0 or not nodes.own_units:
-            # One network for all, behind one codec or several.
-            alike = {codec: nodes.codecs.index(codec) for codec in nodes.codecs}
-            found = {codec: self._looped(nodes, client) for codec, client in alike.items()}
-            return np.stack([found[codec] for codec in nodes.codecs])
-        if groupable([client.units for client in nodes.clients]):
+            # One network for all, in as many ways as there are codecs and precisions.
+            ways = list(zip(nodes.codecs, (client.bits for client in nodes.clients), strict=True))
+            found = {way: self._looped(nodes, ways.index(way)) for way in set(ways)}
+            return np.stack([found[way] for way in ways])
+        if run_grouped(nodes.clients):
             return self._grouped(nodes)
         return np.stack([self._looped(nodes, client) for client in range(len(nodes.clients))])
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from splitgym import data, models
 from splitgym.arrays import Ints
 from splitgym.frameworks import Access, Framework, aggregated_rows, get
-from splitgym.frameworks.codecs import Codec, codec
+from splitgym.frameworks.codecs import Codec, codecs_at
 from splitgym.frameworks.codecs.floats import NONE
 from splitgym.frameworks.nodes import Nodes
 from splitgym.frameworks.round_batch import RoundBatch
@@ -21,6 +21,7 @@ from splitgym.learning.batches import BatchOrder
 from splitgym.learning.memory import keep_freed_memory
 from splitgym.learning.rates import rate_factor
 from splitgym.scenario import Scenario, ScenarioError, build
+from splitgym.scenario.quantities import FULL_BITS
 from splitgym.types import Decision, RoundOutcome
 from splitgym.types.legal import check_allowed_ratio, check_array, check_common, check_range
 
@@ -86,7 +87,9 @@ class Learner:
         network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._augments = scenario.task.augmentation == "symmetries"
         self._chance = torch.Generator().manual_seed(int(rng.integers(2**63)))
-        self._codecs: list[Codec] = [codec(name) for name in scenario.plan.codecs] if self.framework.cuts else [NONE]
+        self._precisions = scenario.plan.precisions
+        names = scenario.plan.codecs if self.framework.cuts else ("none",)
+        self._codecs: list[list[Codec]] = [codecs_at(name, self._precisions) for name in names]
         self._cuts = len(network) - 1
         self.nodes = Nodes(
             network,
@@ -94,8 +97,12 @@ class Learner:
             scenario.training,
             self.framework.segments,
             scenario.cloud.second_cut(len(network)) if self.framework.cuts_twice else None,
-            self._codecs[0],
+            self._codecs[0][0],
         )
+        if min(self._precisions) < FULL_BITS:
+            _check_low_precision(scenario)
+            for client in self.nodes.clients:
+                client.bits, client.chance = self._precisions[0], self._chance
         self.outcome = self._untrained(classes)
         self.traffic_bits: dict[str, int] = {}
 
@@ -157,7 +164,8 @@ class Learner:
             "rounds": self._rounds,
             "losses": list(self._losses),
             "nodes": self.nodes.state_dict(),
-            "codecs": [self._codecs.index(codec) for codec in self.nodes.codecs],
+            "bits": [client.bits for client in self.nodes.clients],
+            "codecs": [self._index_of(codec) for codec in self.nodes.codecs],
             "orders": [order.state_dict() for order in self._orders],
             "chance": self._chance.get_state(),
             "outcome": {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in plain.items()},
@@ -167,7 +175,9 @@ class Learner:
         """Goes back to what `state_dict` gave."""
         self._rounds, self._losses = state["rounds"], list(state["losses"])
         self.nodes.load_state_dict(state["nodes"])
-        self.nodes.codecs = [self._codecs[index] for index in state["codecs"]]
+        self.nodes.codecs = [self._codecs[codec][precision] for codec, precision in state["codecs"]]
+        for client, bits in zip(self.nodes.clients, state["bits"], strict=True):
+            client.bits = bits
         for order, saved in zip(self._orders, state["orders"], strict=True):
             order.load_state_dict(saved)
         self._chance.set_state(state["chance"])
@@ -233,12 +243,20 @@ class Learner:
         )
 
     def _codecs_of(self, participants: tuple[int, ...], decision: Decision) -> tuple[Codec, ...] | None:
-        """[n] the codecs with which participants train, and from now on answer; None: all send everything as it is."""
-        chosen = np.broadcast_to(decision.codec, len(self._orders))
+        """[n] the codecs with which participants train, and from now on answer; None: all send everything as it is.
+
+        Likewise they compute with the bits that are decided.
+        """
+        codec, precision = (np.broadcast_to(each, len(self._orders)) for each in (decision.codec, decision.precision))
         for i in participants:
-            self.nodes.codecs[i] = self._codecs[chosen[i]]
+            self.nodes.codecs[i] = self._codecs[codec[i]][precision[i]]
+            self.nodes.clients[i].bits = self._precisions[precision[i]]
         codecs = tuple(self.nodes.codecs[i] for i in participants)
         return None if all(each is NONE for each in codecs) else codecs
+
+    def _index_of(self, codec: Codec) -> tuple[int, int]:
+        """Where it stands in the scenario's lists of codecs and of precisions."""
+        return next((place, row.index(codec)) for place, row in enumerate(self._codecs) if codec in row)
 
     def _slots(self, participants: tuple[int, ...], decision: Decision) -> tuple[tuple[int, ...], ...] | None:
         """Positions among the participants by slot; None if all work together."""
@@ -300,10 +318,11 @@ class Learner:
         check_range("Decision.aggregation_ratio", ratio, 0, 1)
         check_allowed_ratio(ratio, self.framework.allowed_ratio(self._training.batch_size), self.prescribed_ratio)
         check_common("Decision.cut_layer", cut_layer, decision.selected, ratio, self.framework.cuts_by_client)
-        codecs = np.asarray(decision.codec)
-        check_array("Decision.codec", codecs, "iu", (clients,) if codecs.ndim else ())
-        check_range("Decision.codec", codecs, 0, len(self._codecs) - 1)
-        check_common("Decision.codec", codecs, decision.selected, ratio, by_client=True)
+        for name, choices in (("codec", len(self._codecs)), ("precision", len(self._precisions))):
+            chosen = np.asarray(getattr(decision, name))
+            check_array(f"Decision.{name}", chosen, "iu", (clients,) if chosen.ndim else ())
+            check_range(f"Decision.{name}", chosen, 0, choices - 1)
+            check_common(f"Decision.{name}", chosen, decision.selected, ratio, by_client=True)
 
 
 def has_bf16(device: torch.device) -> bool:
@@ -313,6 +332,17 @@ def has_bf16(device: torch.device) -> bool:
     # The CPU's answer has no public name yet, and none at all in some versions of torch.
     on_cpu = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     return bool(on_cpu())
+
+
+def _check_low_precision(scenario: Scenario) -> None:
+    """Raises a ScenarioError if training with few bits has no sense with a setting."""
+    training = scenario.training
+    for name, value, allowed in (("optimizer", training.optimizer, "sgd"), ("precision", training.precision, "fp32")):
+        if value != allowed:
+            raise ScenarioError(
+                f"training.{name} = {value!r} with plan.precisions = {list(scenario.plan.precisions)}, "
+                f"allowed: {allowed!r}"
+            )
 
 
 def _check_precision(precision: str, device: torch.device) -> None:

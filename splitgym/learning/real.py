@@ -97,15 +97,7 @@ class RealLearners:
         self._remember(slice(None))
         for world, learner in enumerate(self.learners):
             assert learner is not None, "reset all worlds first"
-            one, clients = decision.world(world), len(learner.data_share)
-            cut = one.cut_layer[:clients] if one.cut_by_client else one.cut_layer
-            own = replace(
-                one,
-                cut_layer=cut,
-                selected=participants[world, :clients],
-                cluster=one.cluster[:clients],
-                codec=one.codec[:clients] if one.codec_by_client else one.codec,
-            )
+            own = replace(decision.world(world), selected=participants[world]).of_first(len(learner.data_share))
             self._put(world, learner.round(own))
 
     def _remember(self, which: Ints | slice) -> None:

@@ -86,5 +86,7 @@ class NetworkCosts(NamedTuple):
     """Whether a row's output depends, in training, on the other rows of its batch."""
     features: tuple[tuple[int, ...], ...]
     """[L] shape of each unit's output, of one sample."""
+    tensors: tuple[int, ...]
+    """[L] tensors of each unit's weights and running statistics."""
     memory: Memory
     """What training it needs of memory."""

@@ -51,6 +51,7 @@ def measure(model: str, input_shape: tuple[int, int, int], classes: int, stem: s
         profile(network, input_shape),
         network.has_batch_norm,
         features(network, input_shape),
+        tuple(len(_model_tensors(unit)) for unit in network.units),
         memory_of(network, input_shape),
     )
 
@@ -82,4 +83,8 @@ def _run(unit: nn.Module, x: Tensor) -> tuple[Tensor, int, int]:
 
 
 def _model_bits(unit: nn.Module) -> int:
-    return _BITS * sum(tensor.numel() for tensor in unit.state_dict().values() if tensor.is_floating_point())
+    return _BITS * sum(tensor.numel() for tensor in _model_tensors(unit))
+
+
+def _model_tensors(unit: nn.Module) -> list[Tensor]:
+    return [tensor for tensor in unit.state_dict().values() if tensor.is_floating_point()]

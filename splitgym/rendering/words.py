@@ -1,5 +1,8 @@
 """What was decided and what it cost, in words and numbers."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from splitgym.frameworks.segments import units_on_clients as units_on_clients_of
@@ -16,7 +19,8 @@ def units_on_clients(scene: Scene, played: Played) -> int:
 def facts(scene: Scene, played: Played) -> list[tuple[str, str]]:
     """Names and values of what was decided and what it cost."""
     decision, cost, *_ = played
-    codecs, chosen = scene.state.system.codecs, sorted(set(np.ravel(decision.codec).tolist()))
+    system = scene.state.system
+    lists = (("codec", decision.codec, system.codecs), ("bits of clients", decision.precision, system.precisions))
     return [
         ("clients that took part", f"{int(cost.participants.sum())} of {len(scene.clients)}"),
         ("aggregation ratio phi", f"{decision.aggregation_ratio:g}"),
@@ -24,8 +28,13 @@ def facts(scene: Scene, played: Played) -> list[tuple[str, str]]:
         ("energy of clients", quantity(float(cost.client_energy_j.sum()), "J")),
         ("energy of server", quantity(cost.server_energy_j, "J")),
         ("traffic", quantity(cost.traffic_bits, "bit")),
-        *([("codec", ", ".join(codecs[k] for k in chosen))] if len(codecs) > 1 else []),
+        *((name, _names(chosen, choices)) for name, chosen, choices in lists if len(choices) > 1),
     ]
+
+
+def _names(chosen: Any, choices: Sequence[Any]) -> str:
+    """What was chosen of a list, in the order of the list."""
+    return ", ".join(str(choices[k]) for k in np.unique(chosen))
 
 
 def warnings(scene: Scene, played: Played) -> list[str]:

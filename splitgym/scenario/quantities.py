@@ -57,3 +57,8 @@ Delay = Annotated[int, Field(ge=0, le=1000)]
 """Rounds by which knowledge is old."""
 Units = Annotated[int, Field(ge=0, le=1000)]
 """Of a network."""
+FULL_BITS = 32
+"""Of a number in float32."""
+MOST_BITS = 16
+"""Of a number in fixed point."""
+Bits = Annotated[int, Field(ge=2, le=FULL_BITS)]

@@ -1,5 +1,8 @@
 """`random`: every part of the decision at random; ablation a) of the paper with random clients."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from splitgym.allocation import even_psd
@@ -33,6 +36,12 @@ class Random(Heuristic):
             power_w_per_hz=even_psd(state, assignment),
             selected=selected,
             aggregation_ratio=state.ratio(float(rng.choice(self.env.aggregation_levels))),
-            codec=int(rng.integers(len(state.system.codecs))) if len(state.system.codecs) > 1 else 0,
+            codec=_one_of(state.system.codecs, rng),
+            precision=_one_of(state.system.precisions, rng),
         )
         return with_legal_ratio(decision, state)
+
+
+def _one_of(choices: Sequence[Any], rng: np.random.Generator) -> int:
+    """An index, all with the same probability; nothing is drawn where there is one choice only."""
+    return int(rng.integers(len(choices))) if len(choices) > 1 else 0

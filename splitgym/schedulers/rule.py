@@ -1,5 +1,6 @@
 """Rules: which clients participate by one table, what they get by another; every pair of them."""
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -53,6 +54,7 @@ class Rule(Heuristic):
         cut_layer: Held in every round, 1..L-1; None: as the allocation finds it.
         aggregation_ratio: phi of every round, unless the framework prescribes it; None: the scenario's.
         codec: Of every round and client, a name in the scenario's `plan.codecs`; None: the first one.
+        precision: Likewise, bits in `plan.precisions`.
         parameters: Of the selection: the fields of its class.
 
     Raises:
@@ -67,6 +69,7 @@ class Rule(Heuristic):
         cut_layer: int | None = None,
         aggregation_ratio: float | None = None,
         codec: str | None = None,
+        precision: int | None = None,
         **parameters: Any,
     ) -> None:
         super().__init__(env)
@@ -83,17 +86,15 @@ class Rule(Heuristic):
         ):
             raise ValueError(f"aggregation_ratio = {aggregation_ratio!r}, allowed: 0..1")
         self._aggregation_ratio = aggregation_ratio
-        codecs = self.env.system.codecs
-        if codec is not None and codec not in codecs:
-            raise ValueError(f"codec = {codec!r}, allowed: {', '.join(codecs)}")
-        self._codec = 0 if codec is None else codecs.index(codec)
+        self._codec = _choice("codec", codec, self.env.system.codecs)
+        self._precision = _choice("precision", precision, self.env.system.precisions)
 
     @classmethod
     def options(cls, **chosen: Any) -> tuple[str, ...]:
         """Names of the options that may be given beside `env`; the chosen selection adds its parameters."""
         selection = SELECTIONS.find(chosen.get("selection", "everybody"), "selection")
         parameters = (field.name for field in fields(selection))
-        return ("selection", "allocation", "cut_layer", *parameters, "aggregation_ratio", "codec")
+        return ("selection", "allocation", "cut_layer", *parameters, "aggregation_ratio", "codec", "precision")
 
     @property
     def aggregation_ratio(self) -> float:
@@ -108,7 +109,7 @@ class Rule(Heuristic):
             ValueError: the state is of another scenario or framework than the environment.
         """
         self.expect_own_system(state)
-        rng, system = self.env.action_space.np_random, state.system.with_codec(self._codec)
+        rng, system = self.env.action_space.np_random, state.system.holding(self._codec, self._precision)
         state = replace(state, system=system)
         ratio = 0.0 if system.program.plans.codecs_without_broadcast else state.ratio(self.aggregation_ratio)
 
@@ -116,4 +117,15 @@ class Rule(Heuristic):
             return self._allocation(state, selected, aggregation_ratio, rng)
 
         decision = allocate(state, self._select(Prospect(state, ratio, allocate, rng)), ratio)
-        return replace(decision, codec=self._codec)
+        return replace(decision, codec=self._codec, precision=self._precision)
+
+
+def _choice(name: str, asked: Any, choices: Sequence[Any]) -> int:
+    """Index of what is asked for; of the first if that is None.
+
+    Raises:
+        ValueError: it is not there.
+    """
+    if asked is not None and (asked not in choices or isinstance(asked, bool)):
+        raise ValueError(f"{name} = {asked!r}, allowed: {', '.join(map(str, choices))}")
+    return 0 if asked is None else choices.index(asked)

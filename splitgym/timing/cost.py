@@ -176,6 +176,7 @@ def _walker(system: SystemParameters, clients: int) -> Walker:
         program.per_participant,
         program.plans.cut_layer,
         program.plans.second_cut,
+        np.array(system.energy_factors)[program.plans.precision],
         system.prefix_bits,
         int(program.access),
         program.uses_own_subchannels,

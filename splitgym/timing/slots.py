@@ -33,6 +33,8 @@ class Rules(NamedTuple):
     """[G] of each plan."""
     second_cut: Ints
     """[G] of each plan, 0: nobody decides it."""
+    client_energy: Floats
+    """[G] energy of a client's cycle under each plan, over that with full precision."""
     prefix_bits: Floats
     """[L] model bits of units 1..j."""
     access: int
@@ -167,7 +169,7 @@ def _worlds_walked_by(walk: Callable[..., tuple[float, float]]) -> Callable[...,
                 )
                 _find_who_begins(slot, rules.uses_own_subchannels)
                 seconds, broadcast_bits = walk(rows, barrier, spectrum, cell, work, plans, slot)
-                _note_slot(walked, n, constants, rows.kind, spectrum, cell, slot, broadcast_bits)
+                _note_slot(walked, n, constants, rules, rows.kind, plans, spectrum, cell, slot, broadcast_bits)
                 walked.latency_s[n] += seconds
                 if following == BEHIND:
                     break
@@ -284,7 +286,9 @@ def _note_slot(
     walked: Walked,
     n: int,
     constants: Constants,
+    rules: Rules,
     kinds: Ints,
+    plans: Ints,
     spectrum: Spectrum,
     cell: Cell,
     slot: Slot,
@@ -308,7 +312,8 @@ def _note_slot(
         computing, sending, receiving = busy_s[0, i], busy_s[1, i], busy_s[2, i]
         for row in range(all_start.shape[1]):
             all_start[n, row, i], all_stop[n, row, i] = begin + start[row, i], begin + stop[row, i]
-        clients_j[n, i] = constants.client_capacitance * client_hz[i] ** 3 * computing + power_w[i] * sending
+        capacitance = constants.client_capacitance * rules.client_energy[plan_of(plans, i)]
+        clients_j[n, i] = capacitance * client_hz[i] ** 3 * computing + power_w[i] * sending
         server_j += constants.downlink_psd * own_hz[i] * receiving
         bits += uplink[i] * sending + downlink[i] * receiving
         moved_bits += move_down[i] + move_up[i] if takes_part[i] else 0.0

@@ -41,6 +41,8 @@ class Decision:
     codec: Any = 0
     """How smashed data and their gradients are sent: index in the scenario's `plan.codecs`; or [C], where clients may
     have codecs of their own."""
+    precision: Any = 0
+    """With how many bits clients compute: index in the scenario's `plan.precisions`; or [C], likewise."""
 
     def __post_init__(self) -> None:
         for name in ("assignment", "power_w_per_hz", "selected"):
@@ -49,7 +51,7 @@ class Decision:
         if np.ndim(self.cluster) < 1:
             object.__setattr__(self, "cluster", _filled(self.selected.shape, self.cluster))
         if self.selected.ndim > 1:
-            for name in ("second_cut", "codec"):
+            for name in ("second_cut", "codec", "precision"):
                 if np.ndim(getattr(self, name)) == 0:
                     object.__setattr__(self, name, _filled((len(self.selected),), getattr(self, name)))
 
@@ -67,22 +69,23 @@ class Decision:
             cluster,
             plan.second_cut,
             plan.codec,
+            plan.precision,
         )
 
     @property
     def plan(self) -> Plan:
         """How clients train."""
-        return Plan(self.cut_layer, self.aggregation_ratio, self.second_cut, self.codec)
+        return Plan(self.cut_layer, self.aggregation_ratio, self.second_cut, self.codec, self.precision)
 
     @property
     def cut_by_client(self) -> bool:
         """Whether each client has a cut layer of its own."""
         return np.ndim(self.cut_layer) == self.selected.ndim
 
-    @property
-    def codec_by_client(self) -> bool:
-        """Whether each client has a codec of its own."""
-        return np.ndim(self.codec) == self.selected.ndim
+    def of_first(self, clients: int) -> "Decision":
+        """Of one world, without all but the first so many clients, which take no part."""
+        own = {name: getattr(self, name) for name in ("cut_layer", "selected", "cluster", "codec", "precision")}
+        return replace(self, **{name: value[:clients] for name, value in own.items() if np.ndim(value)})
 
     @property
     def by_slot(self) -> bool:

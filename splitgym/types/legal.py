@@ -31,7 +31,7 @@ LONGEST = 100
 
 WORDS = {"b": "bool array", "iu": "whole numbers", "iuf": "numbers"}
 """What arrays of these kinds hold."""
-NO_ARRAYS = ("plan", "cut_layer", "aggregation_ratio", "second_cut", "codec")
+NO_ARRAYS = ("plan", "cut_layer", "aggregation_ratio", "second_cut", "codec", "precision")
 """Arguments that need not be arrays: a plan; numbers, for all or for each world."""
 QUICK = {"iu": (int, np.int64), "iuf": (float, np.float64)}
 """Types of numbers of these kinds that need no conversion before they are compared."""
@@ -91,6 +91,7 @@ def check_decision(decision: "Decision", state: RoundState) -> None:
     grid, selected, ratio = state.system.program.plans, decision.selected, decision.aggregation_ratio
     check_common("Decision.cut_layer", decision.cut_layer, selected, ratio, grid.cut_by_client)
     check_common("Decision.codec", decision.codec, selected, ratio, grid.codec_by_client)
+    check_common("Decision.precision", decision.precision, selected, ratio, grid.precision_by_client)
     if np.any(np.asarray(sent_apart(decision.plan, selected, grid)) & (np.asarray(ratio) > 0)):
         raise InputError(
             f"Decision.codec = {shown(decision.codec)}, allowed with aggregation_ratio > 0: codecs that can broadcast"
@@ -113,6 +114,8 @@ def check_plan(state: RoundState, plan: Plan, prefix: str = "", *shapes: tuple[i
     each = (state.channel_gain.shape[:-1],)
     _check_number(f"{prefix}cut_layer", plan.cut_layer, "iu", (1, cuts), *numbers, *each[: grid.cut_by_client])
     _check_number(f"{prefix}codec", plan.codec, "iu", (0, grid.codecs - 1), *numbers, *each[: grid.codec_by_client])
+    bits = (0, grid.precisions - 1)
+    _check_number(f"{prefix}precision", plan.precision, "iu", bits, *numbers, *each[: grid.precision_by_client])
     _check_number(f"{prefix}second_cut", plan.second_cut, "iu", (0, cuts * (grid.second_cuts > 1)), *numbers)
     _check_number(f"{prefix}aggregation_ratio", plan.aggregation_ratio, "iuf", (0, 1), *numbers)
 
@@ -144,8 +147,8 @@ def differ(factor: NDArray[np.integer], selected: Bools) -> Any:
 def sent_apart(plan: Plan, selected: Bools, grid: PlanGrid) -> Any:
     """Whether the gradients of each client have to be sent by themselves, so that phi must be 0: False, or [N] bools.
 
-    That is so where cut layers or codecs of selected clients differ, and with codecs whose gradients differ from client
-    to client.
+    That is so where cut layers, codecs or precisions of selected clients differ, and with codecs whose gradients differ
+    from client to client.
 
     Args:
         plan: Of one world or N.
@@ -153,7 +156,7 @@ def sent_apart(plan: Plan, selected: Bools, grid: PlanGrid) -> Any:
         grid: Of the system.
     """
     apart: Any = False
-    for factor in (plan.cut_layer, plan.codec):
+    for factor in (plan.cut_layer, plan.codec, plan.precision):
         if np.ndim(factor) == selected.ndim:
             apart = apart | differ(np.asarray(factor), selected)
     if grid.codecs_without_broadcast:
@@ -193,9 +196,20 @@ def check_second_cut(state: RoundState, value: Any) -> None:
 
 def check_codec(state: RoundState, value: Any) -> None:
     """Raises an InputError if it is no index in the scenario's codecs, one for all, for each world or each client."""
-    grid, worlds = state.system.program.plans, state.channel_gain.shape[:-2]
-    clients = (state.channel_gain.shape[:-1],) if grid.codec_by_client else ()
-    _check_number("codec", value, "iu", (0, grid.codecs - 1), (), worlds, *clients)
+    grid = state.system.program.plans
+    _check_choice("codec", value, grid.codecs, grid.codec_by_client, state)
+
+
+def check_precision(state: RoundState, value: Any) -> None:
+    """Raises an InputError if it is no index in the scenario's precisions, likewise."""
+    grid = state.system.program.plans
+    _check_choice("precision", value, grid.precisions, grid.precision_by_client, state)
+
+
+def _check_choice(name: str, value: Any, choices: int, by_client: bool, state: RoundState) -> None:
+    """Raises an InputError if it is no index below `choices`, one for all, for each world or each client."""
+    clients = (state.channel_gain.shape[:-1],) if by_client else ()
+    _check_number(name, value, "iu", (0, choices - 1), (), state.channel_gain.shape[:-2], *clients)
 
 
 def check_selected(state: RoundState, value: Any, name: str = "selected") -> None:
@@ -312,6 +326,7 @@ _ARGUMENTS: dict[str, Callable[..., None]] = {
     "cut_layer": check_cut_layer,
     "second_cut": check_second_cut,
     "codec": check_codec,
+    "precision": check_precision,
     "selected": check_selected,
     "aggregation_ratio": check_ratio,
     "assignment": _check_assignment,

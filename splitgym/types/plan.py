@@ -28,19 +28,22 @@ class Plan:
     """1..L-1, or 0: that of the scenario; where it may be decided, the cut layer."""
     codec: Any = 0
     """Index in the scenario's list, or [C]."""
+    precision: Any = 0
+    """Likewise."""
 
     def indices(self, state: RoundState) -> Ints:
         """[1] index of the common plan in the system's grid, or [C] that of each client; of a batch [N, 1], [N, C]."""
         worlds, grid = len(state.channel_gain) if state.batched else 1, state.system.program.plans
-        cuts, codecs = (_of_worlds(factor, worlds, np.int64) for factor in (self.cut_layer, self.codec))
-        plans = np.empty((worlds, max(cuts.shape[1], codecs.shape[1])), np.int64)
+        own = [_of_worlds(factor, worlds, np.int64) for factor in (self.cut_layer, self.codec, self.precision)]
+        plans = np.empty((worlds, max(factor.shape[1] for factor in own)), np.int64)
         _fill_indices(
             grid.shape,
             state.system.batch_size,
-            cuts,
+            own[0],
             _of_worlds(self.aggregation_ratio, worlds, np.float64),
             _of_worlds(self.second_cut, worlds, np.int64),
-            codecs,
+            own[1],
+            own[2],
             plans,
         )
         return plans if state.batched else plans[0]
@@ -69,6 +72,7 @@ def _fill_indices(
     aggregation_ratio: Floats,
     second_cut: Ints,
     codec: Ints,
+    precision: Ints,
     plans: Ints,
 ) -> None:
     """[N, 1] or [N, C] indices in a grid of that shape; phi and second cuts are [N, 1], the other factors either."""
@@ -76,4 +80,5 @@ def _fill_indices(
         rows = int(rows_of_ratio(aggregation_ratio[n, 0], batch_size))
         for c in range(plans.shape[1]):
             cut, coded = cut_layer[n, min(c, cut_layer.shape[1] - 1)], codec[n, min(c, codec.shape[1] - 1)]
-            plans[n, c] = plan_index(shape, cut, rows, second_cut[n, 0], coded)
+            bits = precision[n, min(c, precision.shape[1] - 1)]
+            plans[n, c] = plan_index(shape, cut, rows, second_cut[n, 0], coded, bits)

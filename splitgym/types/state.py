@@ -45,6 +45,10 @@ class SystemParameters:
     """The largest phi that the framework allows; 0: it does not aggregate."""
     codecs: tuple[str, ...]
     """Names of the codecs to choose from, as the scenario says them; one: nobody decides it."""
+    precisions: tuple[int, ...]
+    """Bits of the numbers with which clients may compute, likewise."""
+    energy_factors: tuple[float, ...]
+    """Of each precision: energy of a client's cycle over that of one with 32 bits."""
     prefix_bits: Floats
     """[L] model bits of units 1..j at index j (0 at index 0): what a client that holds the cut j has."""
 
@@ -70,6 +74,8 @@ class SystemParameters:
             program=program,
             highest_ratio=highest_ratio,
             codecs=scenario.plan.codecs[: program.plans.codecs],
+            precisions=(precisions := scenario.plan.precisions[: program.plans.precisions]),
+            energy_factors=tuple(scenario.clients.energy_factor(bits) for bits in precisions),
             prefix_bits=np.concatenate([[0.0], np.cumsum(profile.model_bits[:-1])]),
         )
 
@@ -78,14 +84,20 @@ class SystemParameters:
         """Number of cut layers, L - 1."""
         return len(self.prefix_bits) - 1
 
-    def with_codec(self, codec: int) -> "SystemParameters":
-        """The system in which everything is sent with this codec, an index of `codecs`; always the same object."""
-        return self if len(self.codecs) == 1 else _with_codec(self, codec)
+    def holding(self, codec: int, precision: int) -> "SystemParameters":
+        """The system with this codec and this precision alone, indices of its lists; always the same object."""
+        return self if len(self.codecs) == len(self.precisions) == 1 else _holding(self, codec, precision)
 
 
 @lru_cache(maxsize=32)
-def _with_codec(system: SystemParameters, codec: int) -> SystemParameters:
-    return replace(system, program=system.program.with_codec(codec), codecs=(system.codecs[codec],))
+def _holding(system: SystemParameters, codec: int, precision: int) -> SystemParameters:
+    return replace(
+        system,
+        program=system.program.holding(codec, precision),
+        codecs=(system.codecs[codec],),
+        precisions=(system.precisions[precision],),
+        energy_factors=(system.energy_factors[precision],),
+    )
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ def descent(
     cut_layer: Any = None,
     second_cut: Any = None,
     codec: Any = 0,
+    precision: Any = 0,
     assignment: Ints | None = None,
     power: Literal["control", "even"] = "control",
     search: bool = True,
@@ -73,6 +74,7 @@ def descent(
         cut_layer: Hold it at this one, or [N]; or hold each client's at its own, [C] or [N, C]; None: choose.
         second_cut: Hold it at this one, or [N]; None: choose, where it may be decided.
         codec: Of the scenario's list, or [N]; or with a cut layer to hold of each client, [C] or [N, C].
+        precision: Likewise.
         assignment: Hold the owners of the subchannels, [M] or [N, M] (-1: unused), in rounds without slots; None:
             choose.
         power: "control", or "even": every served client spends min(p_max, p_th / n) evenly over its subchannels, which
@@ -87,6 +89,7 @@ def descent(
         "cut_layer": cut_layer,
         "second_cut": second_cut,
         "codec": codec,
+        "precision": precision,
         "assignment": assignment,
         "cluster": cluster,
     }
@@ -96,7 +99,7 @@ def descent(
         raise InputError(f"power = {shown(power)}, allowed: 'control', 'even'")
     if assignment is not None and state.system.program.access is not Access.PARALLEL:
         raise InputError(f"assignment of a round with slots ({state.system.program.access.name}), allowed: None")
-    plan = Plan(cut_layer, aggregation_ratio, second_cut, codec)
+    plan = Plan(cut_layer, aggregation_ratio, second_cut, codec, precision)
     return descent_unchecked(state, selected, plan, assignment=assignment, power=power, search=search, cluster=cluster)
 
 
@@ -223,12 +226,12 @@ def _plans(state: RoundState, plan: Plan) -> tuple[Ints, bool]:
         plans = replace(plan, second_cut=0 if second_cut is None else second_cut).indices(state)
         return with_axis(plans, not state.batched), True
     rows = np.broadcast_to(aggregated_rows(plan.aggregation_ratio, system.batch_size), worlds)
-    codec = np.broadcast_to(plan.codec, worlds)
+    codec, precision = np.broadcast_to(plan.codec, worlds), np.broadcast_to(plan.precision, worlds)
     if cut_layer is None and second_cut is None:
-        return grid.candidates(rows, codec), False
+        return grid.candidates(rows, codec, precision), False
     cuts = np.arange(1, system.cut_layers + 1) if cut_layer is None else _by_world(cut_layer)
     second = np.arange(1, grid.second_cuts + 1) if second_cut is None else _by_world(second_cut)
-    plans = grid.index(cuts, rows[:, None], second, codec[:, None])
+    plans = grid.index(cuts, rows[:, None], second, codec[:, None], precision[:, None])
     return np.array(np.broadcast_to(plans, (worlds, plans.shape[-1]))), False
 
 

@@ -27,6 +27,7 @@ UNSAID: Mapping[str, Callable[[RoundState], Any]] = {
     "selected": lambda state: state.available,
     "aggregation_ratio": lambda state: np.zeros(len(state.available)),
     "codec": lambda state: np.zeros(len(state.available), np.int64),
+    "precision": lambda state: np.zeros(len(state.available), np.int64),
 }
 """What is decided where no component says it, of N worlds."""
 
@@ -75,8 +76,8 @@ class ActionCodec(ABC):
 
         Args:
             said: What the components say in N worlds. The factors of a plan (see `plan_said`) and `selected` are always
-                there: cut layer 1, phi = 0, the first codec, and available clients, if no component says them. Phi is
-                as the framework prescribes it, if it does, and 0 where cut layers or codecs of selected clients differ.
+                there: cut layer 1, phi = 0, the first of a list, and available clients, if no component says them. Phi
+                is as the framework prescribes it, if it does, and 0 where gradients are sent apart (see `legal_ratio`).
             state: Of these worlds, as the scheduler believes it.
         """
 

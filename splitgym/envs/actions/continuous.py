@@ -9,13 +9,13 @@ from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.actions.codec import BoxCodec, plan_said
 from splitgym.envs.actions.components import (
     ClientPower,
-    CodecParts,
     Continuous,
     CutParts,
     PhiFraction,
     Said,
     SelectionSigns,
     SpectrumDemand,
+    choice_parts,
 )
 from splitgym.frameworks import Framework
 from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
@@ -31,7 +31,7 @@ class ContinuousCodec(BoxCodec):
         clients = scenario.clients.count
         return (
             CutParts(system, clients),
-            CodecParts(system, clients),
+            *choice_parts(system, clients),
             SelectionSigns(clients),
             SpectrumDemand(clients),
             ClientPower(clients, system.client_power_max_w),

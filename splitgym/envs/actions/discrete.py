@@ -6,7 +6,6 @@ import numpy as np
 
 from splitgym.envs.actions.codec import MultiDiscreteCodec, plan_said
 from splitgym.envs.actions.components import (
-    CodecLevels,
     CutLevels,
     Discrete,
     OwnerLevels,
@@ -14,6 +13,7 @@ from splitgym.envs.actions.components import (
     PowerLevels,
     Said,
     SelectionLevels,
+    choice_levels,
 )
 from splitgym.frameworks import Framework
 from splitgym.scenario import Scenario
@@ -30,7 +30,7 @@ class DiscreteCodec(MultiDiscreteCodec):
         clients, subchannels = scenario.clients.count, system.subchannels
         return (
             CutLevels(system, clients),
-            CodecLevels(system, clients),
+            *choice_levels(system, clients),
             OwnerLevels(clients, subchannels),
             PowerLevels(np.array(scenario.actions.power_levels), subchannels, system.client_power_max_w),
             SelectionLevels(clients),

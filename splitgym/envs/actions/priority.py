@@ -6,12 +6,12 @@ from splitgym.allocation.selection.utility import allocate_best_unchecked
 from splitgym.envs.actions.codec import BoxCodec, plan_said
 from splitgym.envs.actions.components import (
     ClientWeights,
-    CodecParts,
     Continuous,
     CutParts,
     LatencyExponent,
     PhiAboveZero,
     Said,
+    choice_parts,
 )
 from splitgym.frameworks import Framework
 from splitgym.scenario import Scenario
@@ -31,7 +31,7 @@ class PriorityCodec(BoxCodec):
         clients = scenario.clients.count
         return (
             CutParts(system, clients),
-            CodecParts(system, clients),
+            *choice_parts(system, clients),
             ClientWeights(clients),
             LatencyExponent(),
             PhiAboveZero(framework, system.highest_ratio),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from splitgym.allocation.descent.descent import allocate_unchecked
 from splitgym.envs.actions.codec import MultiDiscreteCodec, plan_said
-from splitgym.envs.actions.components import CodecLevels, CutLevels, Discrete, PhiLevels, Said, SelectionLevels
+from splitgym.envs.actions.components import CutLevels, Discrete, PhiLevels, Said, SelectionLevels, choice_levels
 from splitgym.frameworks import Framework
 from splitgym.scenario import Scenario
 from splitgym.types import Decision, RoundState, SystemParameters
@@ -18,7 +18,7 @@ class ScheduleCodec(MultiDiscreteCodec):
         clients = scenario.clients.count
         return (
             CutLevels(system, clients),
-            CodecLevels(system, clients),
+            *choice_levels(system, clients),
             SelectionLevels(clients),
             PhiLevels(self.aggregation_levels),
         )

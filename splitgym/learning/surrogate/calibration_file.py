@@ -86,6 +86,7 @@ class Network(Section):
     activation_bits: Costs
     model_bits: Costs
     has_batch_norm: bool
+    tensors: Costs
     features: Annotated[tuple[Shape, ...], Field(min_length=2, max_length=1000)]
     memory: NetworkMemory
 
@@ -94,12 +95,18 @@ class Network(Section):
         """For a file."""
         memory = NetworkMemory(**_whole_numbers(costs.memory))
         numbers = _whole_numbers(costs.profile)
-        return cls(**numbers, has_batch_norm=costs.has_batch_norm, features=costs.features, memory=memory)
+        return cls(
+            **numbers,
+            has_batch_norm=costs.has_batch_norm,
+            features=costs.features,
+            tensors=costs.tensors,
+            memory=memory,
+        )
 
     def costs(self) -> NetworkCosts:
         """For the simulator."""
         profile = Profile(**{f.name: getattr(self, f.name) for f in fields(Profile)})
-        return NetworkCosts(profile, self.has_batch_norm, self.features, Memory(**dict(self.memory)))
+        return NetworkCosts(profile, self.has_batch_norm, self.features, self.tensors, Memory(**dict(self.memory)))
 
     def by_unit(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """Everything that has one value per unit, by name."""

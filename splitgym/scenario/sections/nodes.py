@@ -1,11 +1,22 @@
 """The devices: clients, edge server, cloud."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from splitgym.scenario.errors import ScenarioError
-from splitgym.scenario.quantities import BitsPerSecond, Capacitance, CyclesPerFlop, Fraction, Hertz, NodeCount, Units
+from splitgym.scenario.quantities import (
+    FULL_BITS,
+    Bits,
+    BitsPerSecond,
+    Capacitance,
+    CyclesPerFlop,
+    Factor,
+    Fraction,
+    Hertz,
+    NodeCount,
+    Units,
+)
 from splitgym.scenario.section import Section
 
 
@@ -22,12 +33,35 @@ class Clients(Section):
     switched_capacitance: Capacitance = Field(
         1e-28, description="Effective switched capacitance xi, J s^2/cycle^3 (energy xi f^2 per cycle)."
     )
+    cycles_at_bits: Annotated[tuple[tuple[Bits, Factor], ...], Field(min_length=1, max_length=30)] = Field(
+        ((32, 1.0), (16, 0.5), (8, 0.25)),
+        description="Cycles with numbers of so many bits, over those with 32 (no unit); others need those of the next "
+        "number of bits in the list.",
+    )
+    energy_exponent: Annotated[float, Field(ge=0, le=10)] = Field(
+        1.25, description="The energy of computing with k bits is (k / 32) to this power of that with 32."
+    )
     load_max: float = Field(
         0.0, ge=0, lt=1, description="Other work takes a fraction of the processor between 0 and this, fluctuating."
     )
     load_correlation: Fraction = Field(0.9, description="Correlation of that fraction from one round to the next.")
     dropout_probability: Fraction = Field(0.0, description="Probability that an available client drops out.")
     return_probability: float = Field(0.5, gt=0, le=1, description="Probability that an unavailable client comes back.")
+
+    def cycles_factor(self, bits: int) -> float:
+        """Cycles with numbers of so many bits over those with 32."""
+        return min((known, factor) for known, factor in self.cycles_at_bits if known >= bits)[1]
+
+    def energy_factor(self, bits: int) -> float:
+        """Energy of a cycle with numbers of so many bits over that of one with 32."""
+        return (bits / FULL_BITS) ** self.energy_exponent / self.cycles_factor(bits)
+
+    @model_validator(mode="after")
+    def _has_full_precision(self) -> "Clients":
+        """Cycles are relative to those with 32 bits."""
+        if (FULL_BITS, 1.0) not in self.cycles_at_bits:
+            raise ValueError(f"cycles_at_bits = {list(self.cycles_at_bits)}, allowed: with [{FULL_BITS}, 1.0] in it")
+        return self
 
     @model_validator(mode="after")
     def _speeds_are_ordered(self) -> "Clients":

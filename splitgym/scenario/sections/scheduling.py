@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from splitgym.scenario.parts import CODECS, known
-from splitgym.scenario.quantities import Delay, ErrorDb
+from splitgym.scenario.quantities import FULL_BITS, MOST_BITS, Bits, Delay, ErrorDb
 from splitgym.scenario.section import Section
 
 
@@ -39,11 +39,25 @@ class Plan(Section):
         "common", description="by-client: each client may have a codec of its own, with phi = 0."
     )
 
+    precisions: Annotated[tuple[Bits, ...], Field(min_length=1, max_length=100)] = Field(
+        (32,),
+        description="Bits of the numbers with which clients may compute, 2 to 16 in fixed point or 32; where there are "
+        "several, it is decided in every round.",
+    )
+    precision: Literal["common", "by-client"] = Field(
+        "common", description="by-client: each client may compute with bits of its own, with phi = 0."
+    )
+
     @model_validator(mode="after")
-    def _codecs_differ(self) -> "Plan":
-        """No codec stands twice in the list."""
-        if len(set(self.codecs)) < len(self.codecs):
-            raise ValueError(f"codecs = {list(self.codecs)}, allowed: each one once")
+    def _choices_differ(self) -> "Plan":
+        """Nothing stands twice in a list, and bits are such as there are."""
+        for name in ("codecs", "precisions"):
+            choices = getattr(self, name)
+            if len(set(choices)) < len(choices):
+                raise ValueError(f"{name} = {list(choices)}, allowed: each one once")
+        for bits in self.precisions:
+            if bits > MOST_BITS and bits != FULL_BITS:
+                raise ValueError(f"precisions = {list(self.precisions)}, allowed: 2 to {MOST_BITS}, and {FULL_BITS}")
         return self
 
 

@@ -1,6 +1,6 @@
 """Components of actions, each in its own file: in whole numbers, in numbers -1..1, or both."""
 
-from splitgym.envs.actions.components.codecs import CodecLevels, CodecParts
+from splitgym.envs.actions.components.choices import ChoiceLevels, ChoiceParts, choice_levels, choice_parts
 from splitgym.envs.actions.components.component import Component, Continuous, Discrete, Said, nearest
 from splitgym.envs.actions.components.cut_layers import CutLevels, CutParts
 from splitgym.envs.actions.components.owners import OwnerLevels
@@ -11,10 +11,10 @@ from splitgym.envs.actions.components.spectrum import SpectrumDemand
 from splitgym.envs.actions.components.utility import ClientWeights, LatencyExponent
 
 __all__ = [
+    "ChoiceLevels",
+    "ChoiceParts",
     "ClientPower",
     "ClientWeights",
-    "CodecLevels",
-    "CodecParts",
     "Component",
     "Continuous",
     "CutLevels",
@@ -30,5 +30,7 @@ __all__ = [
     "SelectionLevels",
     "SelectionSigns",
     "SpectrumDemand",
+    "choice_levels",
+    "choice_parts",
     "nearest",
 ]
