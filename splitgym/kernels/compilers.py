@@ -29,6 +29,8 @@ from numba.core.untyped_passes import (
     WithLifting,
 )
 
+from splitgym.kernels.calls import remembering
+
 UNNEEDED = {
     WithLifting,
     InlineClosureLikes,
@@ -124,7 +126,7 @@ class EntryCompiler(CompilerBase):
     def __init__(
         self, typingctx: Any, targetctx: Any, library: Any, args: Any, return_type: Any, flags: Flags, locals: Any
     ) -> None:
-        super().__init__(typingctx, targetctx, library, args, return_type, _Settings(flags), locals)
+        super().__init__(remembering(typingctx), targetctx, library, args, return_type, _Settings(flags), locals)
 
     def define_pipelines(self) -> list[PassManager]:
         """The passes of numba, but for those that kernels do not need."""
