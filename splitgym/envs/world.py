@@ -250,7 +250,6 @@ def _check_calibrated(scenario: Scenario) -> None:
     plan = scenario.plan
     factors: tuple[tuple[str, Any, Any], ...] = (
         ("cut_layer", plan.cut_layer, "common"),
-        ("codecs", list(plan.codecs), ["none"]),
         ("precisions", list(plan.precisions), [FULL_BITS]),
     )
     for name, value, usual in factors:

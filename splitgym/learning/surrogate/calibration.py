@@ -33,6 +33,8 @@ class Calibration:
     clients: tuple[int, int]
     """Fewest and most."""
     dirichlet_alpha: tuple[float, float]
+    codecs: tuple[str, ...]
+    """With which it has been compared with real runs and found to hold, see `plan.codecs` of a scenario."""
     cut_layers: int
     """Cut layers of the network, L - 1."""
     network_costs: NetworkCosts | None
@@ -58,6 +60,7 @@ class Calibration:
             frameworks=valid.frameworks,
             clients=valid.clients,
             dirichlet_alpha=valid.dirichlet_alpha,
+            codecs=valid.codecs,
             cut_layers=valid.cut_layers,
             network_costs=None if valid.network is None else valid.network.costs(),
             train_samples=np.array(valid.train_samples),
@@ -87,6 +90,7 @@ def calibration_for(scenario: Scenario, framework: str) -> Calibration:
             + broken
         )
     task, family = scenario.task, scenario.family
+    _check_codecs(scenario, found, framework)
     _check_range("clients.count", (scenario.clients.count,), found.clients, command)
     _check_range("family.clients", family.clients or (), found.clients, command)
     if task.partition == "dirichlet":
@@ -156,6 +160,18 @@ def _files() -> Iterator[Path]:
 
 def _calibrations(files: Iterable[Path]) -> list[Path]:
     return sorted(file for file in files if file.suffix == ".toml")
+
+
+def _check_codecs(scenario: Scenario, found: Calibration, framework: str) -> None:
+    """Raises a ScenarioError if the scenario opens codecs that a calibration has not been compared with."""
+    missing = [codec for codec in scenario.plan.codecs if codec not in found.codecs]
+    if missing:
+        command = f"calibrate.codecs --scenario {_source(scenario)} --framework {framework}"
+        raise ScenarioError(
+            f"plan.codecs = {list(scenario.plan.codecs)} with learner = 'surrogate', allowed: "
+            f"{', '.join(found.codecs)};"
+            f" `python -m experiments {command} --codecs {' '.join(missing)}` finds out whether the calibration holds"
+        )
 
 
 def _check_range(field: str, values: Sequence[float], allowed: tuple[float, float], command: str) -> None:

@@ -157,6 +157,8 @@ class CalibrationFile(Purpose):
     clients: tuple[NodeCount, NodeCount]
     """Fewest and most."""
     dirichlet_alpha: tuple[Factor, Factor]
+    codecs: Annotated[tuple[str, ...], Field(max_length=100)] = ("none",)
+    """With which it holds."""
     cut_layers: Annotated[Units, Field(ge=1)]
     """Cut layers of the network, L - 1."""
     network: Network | None = None
