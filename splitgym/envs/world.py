@@ -277,7 +277,17 @@ def _plans(scenario: Scenario, framework: Framework, cuts: int, payloads: Payloa
 
 
 def _payloads(scenario: Scenario, framework: Framework, costs: NetworkCosts) -> Payloads | None:
-    """What the scenario's codecs make of smashed data; None: these go as they are, or there are none."""
-    if not framework.cuts or scenario.plan.codecs == ("none",):
+    """What the scenario's codecs make of smashed data; None: these go as they are, or there are none.
+
+    Raises:
+        ScenarioError: there is no such codec, or one stands in the list under two names.
+    """
+    names = scenario.plan.codecs
+    if not framework.cuts or names == ("none",):
         return None
-    return Payloads([frameworks.codec(name) for name in scenario.plan.codecs], costs.features[:-1])
+    codecs = [frameworks.codec(name) for name in names]
+    for name, codec in zip(names, codecs, strict=True):
+        first = names[codecs.index(codec)]
+        if first != name:
+            raise ScenarioError(f"plan.codecs: {first!r} and {name!r} are the same, allowed: each one once")
+    return Payloads(codecs, costs.features[:-1])

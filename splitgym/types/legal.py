@@ -286,7 +286,9 @@ def _check_number(name: str, value: Any, kinds: str, between: tuple[float, float
     if array.dtype.kind not in kinds:
         raise InputError(f"{name} = {shown(value)}, allowed: {allowed}")
     if array.shape not in shapes:
-        raise InputError(f"{name} has shape {array.shape}, allowed: {' or '.join(map(shape_text, shapes))}")
+        # Of one world, the shape of one for all is that of one for each world.
+        fitting = dict.fromkeys(map(shape_text, shapes))
+        raise InputError(f"{name} has shape {array.shape}, allowed: {' or '.join(fitting)}")
     check_range(name, array, low, high)
 
 
