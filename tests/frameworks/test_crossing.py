@@ -92,7 +92,7 @@ def sgd(units: Sequence[nn.Module], gradients: Sequence[Tensor], rate: float) ->
     parameters = [p for unit in units for p in unit.parameters()]
     with torch.no_grad():
         for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter -= rate * gradient
+            parameter.sub_(rate * gradient)
 
 
 def parameters_of(units: Sequence[nn.Module]) -> list[Tensor]:
