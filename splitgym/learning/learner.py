@@ -22,7 +22,7 @@ from splitgym.learning.memory import keep_freed_memory
 from splitgym.learning.rates import rate_factor
 from splitgym.scenario import Scenario, ScenarioError, build
 from splitgym.types import Decision, RoundOutcome
-from splitgym.types.legal import check_allowed_ratio, check_array, check_common, check_range
+from splitgym.types.legal import check_allowed_ratio, check_array, check_broadcast, check_common, check_range
 
 
 def training_device(name: str | torch.device | None) -> torch.device:
@@ -304,6 +304,8 @@ class Learner:
         check_array("Decision.codec", codecs, "iu", (clients,) if codecs.ndim else ())
         check_range("Decision.codec", codecs, 0, len(self._codecs) - 1)
         check_common("Decision.codec", codecs, decision.selected, ratio, by_client=True)
+        without_broadcast = [k for k, codec in enumerate(self._codecs) if not codec.shares_gradients]
+        check_broadcast(codecs, decision.selected, ratio, without_broadcast)
 
 
 def has_bf16(device: torch.device) -> bool:
