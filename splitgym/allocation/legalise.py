@@ -53,7 +53,16 @@ def legal_ratio(plan: Plan, selected: Bools, state: RoundState) -> Any:
         selected: [C] or [N, C].
         state: Of as many worlds.
     """
-    ratio, apart = state.ratio(plan.aggregation_ratio), sent_apart(plan, selected, state.system.program.plans)
+    return _unless_apart(state.ratio(plan.aggregation_ratio), plan, selected, state)
+
+
+def common_ratio(plan: Plan, selected: Bools, state: RoundState) -> Any:
+    """Phi of the plan, whatever the framework prescribes; 0 where gradients are `sent_apart`. Arguments as above."""
+    return _unless_apart(plan.aggregation_ratio, plan, selected, state)
+
+
+def _unless_apart(ratio: Any, plan: Plan, selected: Bools, state: RoundState) -> Any:
+    apart = sent_apart(plan, selected, state.system.program.plans)
     return ratio if apart is False else np.where(apart, 0.0, ratio)[()]
 
 

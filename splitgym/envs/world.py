@@ -293,10 +293,18 @@ def _precision_by_client(scenario: Scenario, framework: Framework) -> bool:
 
 
 def _payloads(scenario: Scenario, framework: Framework, costs: NetworkCosts) -> Payloads | None:
-    """What the scenario's codecs make of smashed data; None: these go as they are, or there are none."""
-    plan = scenario.plan
-    codecs = plan.codecs if framework.cuts else ("none",)
-    if codecs == ("none",) and plan.precisions == (FULL_BITS,):
+    """What the scenario's codecs make of smashed data; None: these go as they are, or there are none.
+
+    Raises:
+        ScenarioError: there is no such codec, or one stands in the list under two names.
+    """
+    precisions = scenario.plan.precisions
+    names = scenario.plan.codecs if framework.cuts else ("none",)
+    if names == ("none",) and precisions == (FULL_BITS,):
         return None
-    coders = [frameworks.codecs_at(name, plan.precisions) for name in codecs]
-    return Payloads(coders, costs.features[:-1], costs.tensors)
+    codecs = [frameworks.codecs_at(name, precisions) for name in names]
+    for name, at_precisions in zip(names, codecs, strict=True):
+        first = names[codecs.index(at_precisions)]
+        if first != name:
+            raise ScenarioError(f"plan.codecs: {first!r} and {name!r} are the same, allowed: each one once")
+    return Payloads(codecs, costs.features[:-1], costs.tensors)

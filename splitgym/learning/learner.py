@@ -23,7 +23,7 @@ from splitgym.learning.rates import rate_factor
 from splitgym.scenario import Scenario, ScenarioError, build
 from splitgym.scenario.quantities import FULL_BITS
 from splitgym.types import Decision, RoundOutcome
-from splitgym.types.legal import check_allowed_ratio, check_array, check_common, check_range
+from splitgym.types.legal import check_allowed_ratio, check_array, check_broadcast, check_common, check_range
 
 
 def training_device(name: str | torch.device | None) -> torch.device:
@@ -323,6 +323,8 @@ class Learner:
             check_array(f"Decision.{name}", chosen, "iu", (clients,) if chosen.ndim else ())
             check_range(f"Decision.{name}", chosen, 0, choices - 1)
             check_common(f"Decision.{name}", chosen, decision.selected, ratio, by_client=True)
+        without_broadcast = [k for k, row in enumerate(self._codecs) if not all(each.shares_gradients for each in row)]
+        check_broadcast(np.asarray(decision.codec), decision.selected, ratio, without_broadcast)
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -1,9 +1,12 @@
-"""What was decided and what it cost: where the network is cut, phi, the selected clients, joules and bits."""
+"""What was decided and what it cost: where the network is cut, codecs, phi, the selected clients, joules and bits."""
 
-from splitgym.rendering.canvas import Box, Canvas
-from splitgym.rendering.palette import ALERT, BLUE, CARD, INK, MUTED, SOFT_GREY
-from splitgym.rendering.scene import Scene
-from splitgym.rendering.words import facts, units_on_clients, warnings
+from splitgym.rendering.canvas import Box, Canvas, text_width
+from splitgym.rendering.palette import ALERT, BLUE, CARD, INK, MUTED, PALE_BLUE, SOFT_GREY
+from splitgym.rendering.scene import Played, Scene
+from splitgym.rendering.words import codecs, facts, units_on_clients, warnings
+
+GAP = 8
+"""Pixels between texts in a line."""
 
 
 def draw_decision(canvas: Canvas, box: Box, scene: Scene) -> None:
@@ -13,7 +16,7 @@ def draw_decision(canvas: Canvas, box: Box, scene: Scene) -> None:
         canvas.text((box.left + 14, box.top + 44), "none yet", 13, MUTED)
         _draw_network(canvas, box.within(14, 66, 14, 0), scene, None)
         return
-    _draw_network(canvas, box.within(14, 34, 14, 0), scene, units_on_clients(scene, scene.played))
+    _draw_network(canvas, box.within(14, 34, 14, 0), scene, scene.played)
     for number, (name, value) in enumerate(facts(scene, scene.played)):
         x = box.left + 14 + 134 * (number % 3)
         y = box.top + 92 + 36 * (number // 3)
@@ -22,26 +25,36 @@ def draw_decision(canvas: Canvas, box: Box, scene: Scene) -> None:
     canvas.text((box.left + 14, box.bottom - 13), "; ".join(warnings(scene, scene.played)), 12, ALERT, bold=True)
 
 
-def _draw_network(canvas: Canvas, box: Box, scene: Scene, on_clients: int | None) -> None:
-    """The network's units in a row, those on the clients in blue."""
+def _draw_network(canvas: Canvas, box: Box, scene: Scene, played: Played | None) -> None:
+    """The network's units in a row: those on all clients in blue, those on some of them in a paler one."""
     units = scene.state.system.cut_layers + 1
+    fewest, most = (0, 0) if played is None else units_on_clients(scene, played)
     step = box.width / units
     for number in range(units):
         left = box.left + step * number
-        fill = SOFT_GREY if on_clients is None or number >= on_clients else BLUE
+        fill = BLUE if number < fewest else PALE_BLUE if number < most else SOFT_GREY
         canvas.rectangle(Box(left, box.top, left + step - 3, box.top + 18), fill, radius=3)
         colour = CARD if fill == BLUE else INK
         canvas.text((left + step / 2 - 1.5, box.top + 9), f"{number + 1}", 11, colour, "mm")
-    if on_clients is None:
-        canvas.text((box.left, box.top + 32), f"network of {units} units, not cut yet", 12, MUTED)
+    y = box.top + 32
+    if played is None:
+        canvas.text((box.left, y), f"network of {units} units, not cut yet", 12, MUTED)
         return
-    canvas.text((box.left, box.top + 32), f"on the clients: {_range(1, on_clients)}", 12, BLUE, bold=True)
-    canvas.text(
-        (box.right - 3, box.top + 32), f"on the server: {_range(on_clients + 1, units)}", 12, MUTED, "rm", bold=True
-    )
-    if 0 < on_clients < units:
-        x = box.left + step * on_clients - 1.5
+    ends = f"on the clients: {_range(1, most)}", f"on the server: {_range(fewest + 1, units)}"
+    canvas.text((box.left, y), ends[0], 12, BLUE, bold=True)
+    canvas.text((box.right - 3, y), ends[1], 12, MUTED, "rm", bold=True)
+    left, right = box.left + text_width(ends[0], 12, True), box.right - 3 - text_width(ends[1], 12, True)
+    if names := codecs(scene, played):
+        canvas.text(((left + right) / 2, y), _coded(names, right - left - 2 * GAP), 12, INK, "mm")
+    for cut in sorted({fewest, most} - {0, units}):
+        x = box.left + step * cut - 1.5
         canvas.line([(x, box.top - 5), (x, box.top + 23)], INK, 2)
+
+
+def _coded(names: list[str], width: float) -> str:
+    """The codecs by name, or how many if that does not fit."""
+    text = ", ".join(names)
+    return text if text_width(text, 12) <= width else f"{len(names)} codec{'s' * (len(names) > 1)}"
 
 
 def _range(first: int, last: int) -> str:

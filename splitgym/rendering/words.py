@@ -1,26 +1,42 @@
 """What was decided and what it cost, in words and numbers."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from splitgym.arrays import Ints
 from splitgym.frameworks.segments import units_on_clients as units_on_clients_of
 from splitgym.rendering.scene import Played, Scene
 from splitgym.rendering.units import quantity
 
 
-def units_on_clients(scene: Scene, played: Played) -> int:
-    """How many units are trained on the clients."""
-    units = scene.state.system.cut_layers + 1
-    return units_on_clients_of(scene.framework.segments, int(played.decision.cut_layer), units)
+def units_on_clients(scene: Scene, played: Played) -> tuple[int, int]:
+    """How many units are trained on the clients: on the one with the fewest, and on the one with the most."""
+    units, cuts = scene.state.system.cut_layers + 1, _of_those_taking_part(played, played.decision.cut_layer)
+    fewest, most = (units_on_clients_of(scene.framework.segments, int(cut), units) for cut in (cuts.min(), cuts.max()))
+    return fewest, most
+
+
+def codecs(scene: Scene, played: Played) -> list[str]:
+    """With which codecs smashed data were sent, and with how many bits clients computed, where that is decided."""
+    system, decision = scene.state.system, played.decision
+    bits = [f"{bits} bit" for bits in system.precisions]
+    named: list[str] = []
+    for chosen, names in ((decision.codec, system.codecs), (decision.precision, bits)):
+        if len(names) > 1:
+            named += [names[k] for k in np.unique(_of_those_taking_part(played, chosen))]
+    return named
+
+
+def _of_those_taking_part(played: Played, factor: Any) -> Ints:
+    """[n] a factor of the plan of the clients that took part, or of all if nobody did."""
+    took_part = played.cost.participants
+    return np.broadcast_to(factor, took_part.shape)[took_part | ~took_part.any()]
 
 
 def facts(scene: Scene, played: Played) -> list[tuple[str, str]]:
     """Names and values of what was decided and what it cost."""
     decision, cost, *_ = played
-    system = scene.state.system
-    lists = (("codec", decision.codec, system.codecs), ("bits of clients", decision.precision, system.precisions))
     return [
         ("clients that took part", f"{int(cost.participants.sum())} of {len(scene.clients)}"),
         ("aggregation ratio phi", f"{decision.aggregation_ratio:g}"),
@@ -28,13 +44,7 @@ def facts(scene: Scene, played: Played) -> list[tuple[str, str]]:
         ("energy of clients", quantity(float(cost.client_energy_j.sum()), "J")),
         ("energy of server", quantity(cost.server_energy_j, "J")),
         ("traffic", quantity(cost.traffic_bits, "bit")),
-        *((name, _names(chosen, choices)) for name, chosen, choices in lists if len(choices) > 1),
     ]
-
-
-def _names(chosen: Any, choices: Sequence[Any]) -> str:
-    """What was chosen of a list, in the order of the list."""
-    return ", ".join(str(choices[k]) for k in np.unique(chosen))
 
 
 def warnings(scene: Scene, played: Played) -> list[str]:

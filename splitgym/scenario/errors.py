@@ -26,8 +26,11 @@ def in_one_line(error: type[ValueError] = ValueError) -> Iterator[None]:
 
 def _one_line(error: ValidationError) -> str:
     """Puts a pydantic error into one line: `section.field = value: what is wrong`."""
-    parts = []
-    for item in error.errors(include_url=False):
+    parts, found = [], error.errors(include_url=False)
+    for item in found:
+        # A list whose entries are refused is counted without them.
+        if item["type"] == "too_short" and any(_is_inside(other["loc"], item["loc"]) for other in found):
+            continue
         path = ".".join(str(step) for step in item["loc"])
         text = item["msg"].removeprefix("Value error, ")
         if item["type"] == "missing":
@@ -38,6 +41,10 @@ def _one_line(error: ValidationError) -> str:
         parts.append(f"{path}{shown}: {text}" if path else text)
     # A value may be written over several lines.
     return " ".join("; ".join(parts).split())
+
+
+def _is_inside(place: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
+    return len(place) > len(outer) and place[: len(outer)] == outer
 
 
 def _shown(value: object) -> str:

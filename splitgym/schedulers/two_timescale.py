@@ -6,6 +6,7 @@ from typing import Any
 import gymnasium as gym
 
 from splitgym.allocation.baselines.two_timescale import fast_decision, slow_cut
+from splitgym.allocation.legalise import legal_ratio
 from splitgym.schedulers.scheduler import Heuristic
 from splitgym.types import Decision, Plan, RoundState
 
@@ -45,7 +46,7 @@ class TwoTimescale(Heuristic):
         if state.round == 0:
             self._samples.clear()
         self._samples.append(state)
-        ratio = state.ratio(self.aggregation_ratio)
+        ratio = legal_ratio(Plan(1, self.aggregation_ratio), state.available, state)
         if state.round % self._period == 0:
             self._cut_layer = slow_cut(self._samples, ratio)
         rng = self.env.action_space.np_random

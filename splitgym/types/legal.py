@@ -4,7 +4,7 @@ Kernels read arrays without a look at their bounds, so every public function tha
 whose name ends in `_unchecked` do not ask; they are for what the package itself has made.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -92,10 +92,7 @@ def check_decision(decision: "Decision", state: RoundState) -> None:
     check_common("Decision.cut_layer", decision.cut_layer, selected, ratio, grid.cut_by_client)
     check_common("Decision.codec", decision.codec, selected, ratio, grid.codec_by_client)
     check_common("Decision.precision", decision.precision, selected, ratio, grid.precision_by_client)
-    if np.any(np.asarray(sent_apart(decision.plan, selected, grid)) & (np.asarray(ratio) > 0)):
-        raise InputError(
-            f"Decision.codec = {shown(decision.codec)}, allowed with aggregation_ratio > 0: codecs that can broadcast"
-        )
+    check_broadcast(decision.codec, selected, ratio, grid.codecs_without_broadcast)
 
 
 def check_plan(state: RoundState, plan: Plan, prefix: str = "", *shapes: tuple[int, ...]) -> None:
@@ -138,6 +135,29 @@ def check_common(name: str, factor: Any, selected: Any, aggregation_ratio: Any, 
         raise InputError(f"{name} = {shown(factor)}, allowed: {allowed}")
 
 
+def check_broadcast(codec: Any, selected: Bools, aggregation_ratio: Any, without_broadcast: Sequence[int]) -> None:
+    """Raises an InputError if gradients of clients that take part have to be broadcast and cannot be.
+
+    Args:
+        codec: Of all clients, or of each; as in a decision of one world or N.
+        selected: [C] or [N, C].
+        aggregation_ratio: phi, or [N].
+        without_broadcast: Codecs whose gradients differ from client to client.
+    """
+    if np.any(uses(codec, selected, without_broadcast) & (np.asarray(aggregation_ratio) > 0)):
+        raise InputError(
+            f"Decision.codec = {shown(codec)}, allowed with aggregation_ratio > 0: codecs that can broadcast"
+        )
+
+
+def uses(codec: Any, selected: Bools, some: Sequence[int]) -> Any:
+    """Whether clients that are selected have one of some codecs: False, a bool, or [N] of them."""
+    if not len(some):
+        return False
+    of_clients = codec if np.ndim(codec) == selected.ndim else np.asarray(codec)[..., None]
+    return (np.isin(of_clients, some) & selected).any(-1)
+
+
 def differ(factor: NDArray[np.integer], selected: Bools) -> Any:
     """Whether clients that are selected have different values of a factor: of [C] one bool, of [N, C] [N]."""
     most = np.where(selected, factor, 0).max(-1)
@@ -159,10 +179,7 @@ def sent_apart(plan: Plan, selected: Bools, grid: PlanGrid) -> Any:
     for factor in (plan.cut_layer, plan.codec, plan.precision):
         if np.ndim(factor) == selected.ndim:
             apart = apart | differ(np.asarray(factor), selected)
-    if grid.codecs_without_broadcast:
-        of_clients = plan.codec if np.ndim(plan.codec) == selected.ndim else np.asarray(plan.codec)[..., None]
-        apart = apart | (np.isin(of_clients, grid.codecs_without_broadcast) & selected).any(-1)
-    return apart
+    return apart | uses(plan.codec, selected, grid.codecs_without_broadcast)
 
 
 def check_arguments(state: RoundState, one_world: bool = True, **values: Any) -> None:
@@ -300,7 +317,9 @@ def _check_number(name: str, value: Any, kinds: str, between: tuple[float, float
     if array.dtype.kind not in kinds:
         raise InputError(f"{name} = {shown(value)}, allowed: {allowed}")
     if array.shape not in shapes:
-        raise InputError(f"{name} has shape {array.shape}, allowed: {' or '.join(map(shape_text, shapes))}")
+        # Of one world, the shape of one for all is that of one for each world.
+        fitting = dict.fromkeys(map(shape_text, shapes))
+        raise InputError(f"{name} has shape {array.shape}, allowed: {' or '.join(fitting)}")
     check_range(name, array, low, high)
 
 

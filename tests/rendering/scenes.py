@@ -1,5 +1,6 @@
 """Scenes of rounds that are really played, for the tests of what is drawn of them."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,17 @@ from splitgym.types import Decision, Plan, RoundState
 def everybody(state: RoundState) -> Decision:
     """Everybody takes part with as many subchannels as the others, cut layer 1, nothing aggregated."""
     return equal_shares(state, Plan(1, state.ratio(0.0)), np.ones(len(state.client_hz), bool))
+
+
+def each_its_own(cut_layer: Sequence[int], codec: Sequence[int]) -> Callable[[RoundState], Decision]:
+    """As `everybody`, but cut layers and codecs go round the clients."""
+
+    def decide(state: RoundState) -> Decision:
+        clients = len(state.client_hz)
+        plan = Plan(np.resize(cut_layer, clients), 0.0, 0, np.resize(codec, clients))
+        return equal_shares(state, plan, np.ones(clients, bool))
+
+    return decide
 
 
 def scene_of(

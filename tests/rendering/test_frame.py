@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scenes import everybody, scene_of
+from scenes import each_its_own, everybody, scene_of
 
 from splitgym import frameworks
 from splitgym.rendering import frame
 from splitgym.rendering.cell import moved_apart
-from splitgym.rendering.palette import look
+from splitgym.rendering.palette import PAGE, PALE_BLUE, look
 from splitgym.types import Decision
 
 FULL = 1e-6
@@ -71,6 +71,19 @@ def test_before_the_first_round_there_is_a_frame_too():
 def test_any_number_of_clients(count):
     scene = scene_of("iot", clients={"count": count}, radio={"subchannels": count})
     assert_is_frame(frame(scene))
+
+
+@pytest.mark.parametrize("codecs", [("random-top-k:0.05", "none"), ("none", "uniform-8", "uniform-4", "c3-unitary:16")])
+def test_whatever_each_client_has_of_its_own_stays_in_its_card(codecs):
+    own = {"cut_layer": "by-client", "codec": "by-client", "codecs": codecs}
+    one = frame(scene_of("bandwidth-limited", "psl", each_its_own([1], [0]), plan=own))
+    several = frame(scene_of("bandwidth-limited", "psl", each_its_own([1, 3, 2], range(len(codecs))), plan=own))
+    for image in (one, several):
+        assert (image[711:] == rgb(PAGE)).all()
+        assert (image[535:, 442:449] == rgb(PAGE)).all()
+    # Units that only some clients have are paler.
+    assert longest_runs(several[540:600, :440], PALE_BLUE).max() > 50
+    assert longest_runs(one[540:600, :440], PALE_BLUE).max() == 0
 
 
 def test_nobody_takes_part():

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from scenes import everybody, scene_of
+from scenes import each_its_own, everybody, scene_of
 
 from splitgym import frameworks
 from splitgym.rendering import text
@@ -46,6 +46,14 @@ def test_every_framework_has_a_line_for_every_client(framework):
     for client in range(8):
         assert line_of(client, shown)
     assert "- " not in shown
+
+
+def test_cut_layers_and_codecs_of_the_clients_own():
+    own = {"cut_layer": "by-client", "codec": "by-client", "codecs": ("none", "fp16", "c3:4")}
+    shown = text(scene_of("iot", "psl", each_its_own([1, 3, 2], [2, 0]), plan=own))
+    assert "units on the clients: 1 to 3 of 4;" in shown
+    assert shown.splitlines()[3].endswith("; codec: none, c3:4")
+    assert "codec" not in text(scene_of("iot", "psl"))
 
 
 def test_who_is_out_is_told_why():

@@ -264,3 +264,58 @@ def test_a_round_leaves_state_and_decision_as_they_were(state: RoundState) -> No
     after = [slow.channel_gain, slow.available, chosen.assignment, chosen.selected]
     for one, other in zip(before, after, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+CODED = build("toy", {"plan": {"codecs": ("none", "uniform-8", "top-k:0.25"), "codec": "by-client"}})
+
+
+def test_rows_of_eight_bits_by_hand() -> None:
+    """Of 8 x 32 numbers go 8 bits each, and 40 for the scale of each row; 9 FLOPs to encode one and 3 to decode it."""
+    cost = round_cost(state_of(CODED), decision(phi=0.0, codec=1))
+    assert cost.seconds_by_stage() == pytest.approx(
+        {
+            "migration": 0.0,
+            "client_fp": 0.035072,  # (8 x 4096 + 9 x 256) / 1e6
+            "uplink": 0.002368,  # (8 x 256 + 8 x 40) / 1e6
+            "server_fp": 0.002304,  # 2 x (8 x 1344 + 3 x 256) / 1e7
+            "server_bp": 0.0047616,  # 2 x (8 x 2048 + 8 x 640 + 9 x 256) / 1e7
+            "broadcast": 0.0,
+            "unicast": 0.002368,
+            "client_bp": 0.033536,  # (8 x 4096 + 3 x 256) / 1e6
+        },
+        rel=1e-9,
+    )
+    # 68608 cycles of 1e-6 J; 1 W for 0.002368 s.
+    assert cost.client_energy_j == approx([0.070976, 0.070976])
+    assert cost.traffic_bits == approx(4 * 2368)
+
+
+def test_aggregated_rows_of_eight_bits_by_hand() -> None:
+    """Half of the rows are encoded once for all clients."""
+    stages = round_cost(state_of(CODED), decision(phi=0.5, codec=1)).seconds_by_stage()
+    assert stages["uplink"] == approx(0.002368)
+    assert stages["server_bp"] == approx(0.0038272)  # ((4 + 2 x 4) x 2048 + 16 x 640 + (1 + 2) x 9 x 128) / 1e7
+    assert stages["broadcast"] == approx(0.000592)  # (8 x 128 + 4 x 40) / 2e6
+    assert stages["unicast"] == approx(0.001184)
+    assert stages["client_bp"] == approx(0.033536)
+
+
+def test_codecs_of_the_clients_own_by_hand() -> None:
+    cost = round_cost(state_of(CODED), decision(phi=0.0, codec=np.array([0, 1])))
+    # Client 0 is the last before the server, and behind it.
+    assert cost.latency_s == approx(
+        (0.032768 + 0.008192)  # against 0.035072 + 0.002368
+        + (2 * 8 * 1344 + 3 * 256) / 1e7
+        + (2 * 8 * (2048 + 640) + 9 * 256) / 1e7
+        + (0.008192 + 0.032768)
+    )
+    assert cost.client_energy_j == approx([0.065536 + 0.008192, 0.068608 + 0.002368])
+    assert cost.traffic_bits == approx(2 * 8192 + 2 * 2368)
+
+
+def test_a_quarter_of_the_features_by_hand() -> None:
+    """8 of 32 values, with places of 5 bits on the way up only; 160 + 8 + 8 FLOPs to encode a row, 16 to decode it."""
+    stages = round_cost(state_of(CODED), decision(phi=0.0, codec=2)).seconds_by_stage()
+    assert stages["uplink"] == approx(8 * (8 * 32 + 8 * 5) / 1e6)
+    assert stages["unicast"] == approx(8 * 8 * 32 / 1e6)
+    assert stages["client_fp"] == approx(8 * (4096 + 5 * 32 + 2 * 8) / 1e6)

@@ -9,6 +9,7 @@ import numpy as np
 from splitgym.allocation.clusters import clusters_for_unchecked
 from splitgym.allocation.descent.search import descend_worlds
 from splitgym.allocation.descent.worlds import MEMBERS_GIVEN, Found, Utility, Worlds, descender, nothing_found
+from splitgym.allocation.legalise import common_ratio
 from splitgym.allocation.power import check_uplinks
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access, aggregated_rows
@@ -70,10 +71,10 @@ def descent(
         selected: [C] or [N, C] clients that shall participate. Unavailable clients get nothing; nor do those that
             cannot be in time for the round's timeout, or the last in line if there are fewer subchannels than clients
             (`unserved`).
-        aggregation_ratio: phi, or [N].
+        aggregation_ratio: phi, or [N]; 0 where gradients have to be sent apart (`common_ratio`).
         cut_layer: Hold it at this one, or [N]; or hold each client's at its own, [C] or [N, C]; None: choose.
         second_cut: Hold it at this one, or [N]; None: choose, where it may be decided.
-        codec: Of the scenario's list, or [N]; or with a cut layer to hold of each client, [C] or [N, C].
+        codec: Of the scenario's list, or [N]; or of each client, [C] or [N, C], where all cuts are held.
         precision: Likewise.
         assignment: Hold the owners of the subchannels, [M] or [N, M] (-1: unused), in rounds without slots; None:
             choose.
@@ -100,6 +101,7 @@ def descent(
     if assignment is not None and state.system.program.access is not Access.PARALLEL:
         raise InputError(f"assignment of a round with slots ({state.system.program.access.name}), allowed: None")
     plan = Plan(cut_layer, aggregation_ratio, second_cut, codec, precision)
+    plan = replace(plan, aggregation_ratio=common_ratio(plan, selected, state))
     return descent_unchecked(state, selected, plan, assignment=assignment, power=power, search=search, cluster=cluster)
 
 
@@ -198,14 +200,15 @@ def allocate(state: RoundState, plan: Plan, selected: Bools) -> Decision:
 
     Args:
         state: Of one world or N, as the scheduler believes it.
-        plan: Of one world or N; where the second cut may be decided, 0 leaves it open.
+        plan: Of one world or N; where the second cut may be decided, 0 leaves it open. Its phi is taken as 0 where
+            gradients have to be sent apart (`common_ratio`).
         selected: [C] or [N, C]; clients that are not available get nothing.
 
     Raises:
         InputError: an argument does not fit the state; the message names it.
     """
     check_arguments(state, one_world=False, plan=plan, selected=selected)
-    return allocate_unchecked(state, plan, selected)
+    return allocate_unchecked(state, replace(plan, aggregation_ratio=common_ratio(plan, selected, state)), selected)
 
 
 def allocate_unchecked(state: RoundState, plan: Plan, selected: Bools) -> Decision:
@@ -219,12 +222,18 @@ def holds_plan(state: RoundState, plan: Plan) -> bool:
 
 
 def _plans(state: RoundState, plan: Plan) -> tuple[Ints, bool]:
-    """[N, K] plans to choose from; or, and True, what is held: [N, 1] common ones, [N, C] those of each client."""
+    """[N, K] plans to choose from; or, and True, what is held: [N, 1] common ones, [N, C] those of each client.
+
+    Raises:
+        InputError: a cut is to be chosen for clients with codecs of their own.
+    """
     system, grid, worlds = state.system, state.system.program.plans, len(state.channel_gain) if state.batched else 1
     cut_layer, second_cut = plan.cut_layer, plan.second_cut
     if cut_layer is not None and (second_cut is not None or grid.second_cuts == 1):
         plans = replace(plan, second_cut=0 if second_cut is None else second_cut).indices(state)
         return with_axis(plans, not state.batched), True
+    if np.ndim(plan.codec) > state.batched:
+        raise InputError(f"codec = {shown(plan.codec)} of each client with a cut to choose, allowed: one for all")
     rows = np.broadcast_to(aggregated_rows(plan.aggregation_ratio, system.batch_size), worlds)
     codec, precision = np.broadcast_to(plan.codec, worlds), np.broadcast_to(plan.precision, worlds)
     if cut_layer is None and second_cut is None:
