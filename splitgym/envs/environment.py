@@ -79,6 +79,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     (0.11 in `iot`, too optimistic) and with cuts that move (0.09). The last three have logs of 60 rounds only, which
     end before the target, and reach it rarely or never: do not use their time to target. `"hierarchical"` trains
     the weights of `"psl"`, and has its calibrations.
+    Cut layers of the clients' own and codecs are for real training only.
 
     ## Action Space
     One decision, four encodings of it (`action=`); with L units in the network, C clients, M subchannels, phi levels

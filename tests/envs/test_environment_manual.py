@@ -12,6 +12,7 @@ from rollouts import ACTIONS, make
 from splitgym import frameworks
 from splitgym.envs import SplitLearningEnv, SplitLearningVectorEnv
 from splitgym.envs.rewards import REWARDS
+from splitgym.frameworks.codecs import CODECS, codec
 from splitgym.learning import LEARNERS
 
 MANUAL = inspect.getdoc(SplitLearningEnv)
@@ -34,9 +35,9 @@ def section(title):
     return re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", MANUAL, re.MULTILINE | re.DOTALL)[1]
 
 
-def table(title):
-    """Rows of cells, without head and rule."""
-    lines = [line for line in section(title).splitlines() if line.startswith("|")]
+def table(title, number=0):
+    """Rows of cells of the section's table of that number, without head and rule."""
+    lines = re.findall(r"(?:^\|.*\n)+", section(title), re.MULTILINE)[number].splitlines()
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
@@ -93,7 +94,7 @@ def test_rewards_table_is_the_weights():
 
 
 def test_info_keys_are_all_documented_and_no_others():
-    env = make()
+    env = make(plan={"codecs": ("none", "fp16")})
     _, after_reset = env.reset(seed=0)
     *_, after_step = env.step(env.action_space.sample())
     both, step_only = section("Info").split("After `step` also")
@@ -171,6 +172,17 @@ def test_action_table_says_the_spaces():
         assert type(got).__name__ == kind
         assert got.shape == (expected,)
     assert {ast.literal_eval(quoted(row[0])[0]) for row in table("Action Space")} == set(ACTIONS)
+
+
+def test_codecs_of_the_manual_are_those_that_there_are():
+    rows = [(ast.literal_eval(name), text) for names, text in table("Action Space", 1) for name in quoted(names)]
+    assert {name.partition(":")[0] for name, _ in rows} == set(CODECS)
+    # Of 64 rows of 16 x 100 features; scales and places come on top.
+    bits = {name: codec(name).costs(64, (16, 100)).downlink_bits / (64 * 1600) for name, _ in rows}
+    said = {"32 bit": 32, "16 bit": 16, "a tenth": 3.2, "a quarter": 8}
+    for name, text in rows:
+        expected = [number for words, number in said.items() if text.startswith(words)] or [int(name[-1])]
+        assert bits[name] == pytest.approx(expected[0], rel=1e-2)
 
 
 def test_render_modes_of_the_manual_are_those_of_the_metadata():
