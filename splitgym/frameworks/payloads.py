@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from splitgym.arrays import Floats
+from splitgym.arrays import Floats, Ints
 
 
 class Coder(Protocol):
@@ -31,16 +31,17 @@ class Payloads:
     features: Sequence[Sequence[int]]
     """[L - 1] shape of a sample's activations behind each cut layer."""
 
-    def cost(self, name: str, rows: Any) -> Floats:
-        """[L - 1, R, 1, codecs] bits or FLOPs of one client's mini-batch, by that name in `Costs`.
+    def cost(self, name: str, rows: Any, cuts: Ints) -> Floats:
+        """[J, R, S, codecs] bits or FLOPs of one client's mini-batch, by that name in `Costs`.
 
         Args:
             name: Of the cost.
             rows: How many rows are sent: a number (R = 1), or [1, R, 1, 1].
+            cuts: [J, 1, S, 1] behind which unit, 1..L-1.
         """
         counts = np.ravel(np.asarray(rows, np.int64))
         table = [
             [np.broadcast_to(getattr(codec.costs(counts, shape), name), counts.shape) for codec in self.codecs]
             for shape in self.features
         ]
-        return np.array(table, np.float64).transpose(0, 2, 1)[:, :, None, :]
+        return np.array(table, np.float64).transpose(0, 2, 1)[cuts[:, 0, :, 0] - 1].transpose(0, 2, 1, 3)

@@ -6,7 +6,7 @@ from splitgym.rendering.palette import look
 from splitgym.rendering.scene import Played, Scene, owned
 from splitgym.rendering.timeline import SERVER, bars, straggler
 from splitgym.rendering.units import percent, quantity
-from splitgym.rendering.words import facts, units_on_clients, warnings
+from splitgym.rendering.words import facts, tail_units, units_on_clients, warnings
 
 LETTERS = 56
 """Length of a timeline."""
@@ -36,11 +36,16 @@ def _head(scene: Scene) -> list[str]:
         *lines,
         f"the round took {quantity(played.cost.latency_s, 's')}: "
         + ", ".join(f"{name} {quantity(seconds, 's')}" for name, seconds in stages.items()),
-        f"units on the clients: {units_on_clients(scene, played)} of {scene.state.system.cut_layers + 1}; "
+        f"units on the clients: {_units_on_clients(scene, played)} of {scene.state.system.units}; "
         + "; ".join(f"{name}: {value}" for name, value in facts(scene, played)),
         f"straggler: {'nobody waits' if slow is None else f'client {slow}'}",
         *(f"! {warning}" for warning in warnings(scene, played)),
     ]
+
+
+def _units_on_clients(scene: Scene, played: Played) -> str:
+    first, last = units_on_clients(scene, played), tail_units(scene, played)
+    return f"first {first} and last {last}" if last else f"{first}"
 
 
 def _rows(scene: Scene) -> list[str]:

@@ -8,9 +8,17 @@ from splitgym.rendering.units import quantity
 
 
 def units_on_clients(scene: Scene, played: Played) -> int:
-    """How many units are trained on the clients."""
-    units = scene.state.system.cut_layers + 1
+    """How many first units are trained on the clients."""
+    units = scene.state.system.units
     return units_on_clients_of(scene.framework.segments, int(played.decision.cut_layer), units)
+
+
+def tail_units(scene: Scene, played: Played) -> int:
+    """How many last units are trained on the clients."""
+    if not scene.framework.has_tail:
+        return 0
+    decision, system = played.decision, scene.state.system
+    return system.units - int(system.program.plans.second_of(decision.cut_layer, decision.second_cut))
 
 
 def facts(scene: Scene, played: Played) -> list[tuple[str, str]]:

@@ -75,8 +75,13 @@ class SystemParameters:
 
     @property
     def cut_layers(self) -> int:
-        """Number of cut layers, L - 1."""
-        return len(self.prefix_bits) - 1
+        """Number of cut layers: L - 1, or fewer where clients hold tails."""
+        return self.program.plans.cut_layers
+
+    @property
+    def units(self) -> int:
+        """L, units of the network."""
+        return len(self.prefix_bits)
 
     def with_codec(self, codec: int) -> "SystemParameters":
         """The system in which everything is sent with this codec, an index of `codecs`; always the same object."""
@@ -141,14 +146,17 @@ class RoundState:
     prescribed_ratio: Any = np.nan
     """phi that the framework prescribes for this round; NaN: whoever decides may choose it."""
     second_cut: Any = 0
-    """Last unit at the edge server in the last round, where it may be decided; 0: it may not, or no round was yet."""
-
+    """Last unit at the edge server in the last round, where it may be decided and a server has those behind it; 0: that
+    is not so, or no round was yet."""
+    client_second_cut: Any = 0
+    """[C] second cut behind which each client's own part is valid; 0 before the first round, and if it has none."""
     client_codec: Any = 0
     """[C] index of the codec with which each client took part last; before that 0."""
 
     def __post_init__(self) -> None:
-        if np.ndim(self.client_codec) == 0:
-            object.__setattr__(self, "client_codec", np.zeros(self.available.shape, np.int64))
+        for name in ("client_codec", "client_second_cut"):
+            if np.ndim(getattr(self, name)) == 0:
+                object.__setattr__(self, name, np.zeros(self.available.shape, np.int64))
         for name in ("prescribed_ratio", "second_cut") if self.batched else ():
             if np.ndim(getattr(self, name)) == 0:
                 object.__setattr__(self, name, np.full(len(self.channel_gain), getattr(self, name)))

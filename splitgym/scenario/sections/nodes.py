@@ -1,6 +1,6 @@
 """The devices: clients, edge server, cloud."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -28,6 +28,24 @@ class Clients(Section):
     load_correlation: Fraction = Field(0.9, description="Correlation of that fraction from one round to the next.")
     dropout_probability: Fraction = Field(0.0, description="Probability that an available client drops out.")
     return_probability: float = Field(0.5, gt=0, le=1, description="Probability that an unavailable client comes back.")
+
+    tail_units: Annotated[Units, Field(ge=1)] = Field(
+        1,
+        description="Last units that each client keeps with framework 'u-shaped', where the second cut is not decided.",
+    )
+
+    def second_cut(self, units: int) -> int:
+        """Last unit in front of the clients' `tail_units`, of a network of so many units.
+
+        Raises:
+            ScenarioError: no unit is left for the clients' first part or for the server.
+        """
+        if self.tail_units > units - 2:
+            raise ScenarioError(
+                f"clients.tail_units = {self.tail_units}: a network of {units} units allows at most {units - 2}, so "
+                "that the clients have the first unit and the server one behind it"
+            )
+        return units - self.tail_units
 
     @model_validator(mode="after")
     def _speeds_are_ordered(self) -> "Clients":

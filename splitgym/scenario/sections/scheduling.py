@@ -26,7 +26,7 @@ class Plan(Section):
     second_cut: Literal["fixed", "decided"] = Field(
         "fixed",
         description="decided: the last unit on the edge server is decided in every round, with a framework that has a "
-        "cloud; fixed: `cloud.cut_layer`.",
+        "cloud or leaves last units to the clients; fixed: `cloud.cut_layer`, or all but `clients.tail_units`.",
     )
     codecs: Annotated[
         tuple[Annotated[str, AfterValidator(known(CODECS))], ...], Field(min_length=1, max_length=100)
