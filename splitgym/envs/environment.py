@@ -159,7 +159,10 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     Labels travel with the smashed data, so the server may know of what classes the clients' data are: client i has the
     fraction p of class k. Novelty is the sum over k of p / (t + 0.05), with t what the rounds so far have taught of
     class k over the mean of all K classes; a client counts with its data share times half a round more than it took
-    part in.
+    part in. Where labels are private (with `"u-shaped"`, or `knowledge={"labels": "private"}`) loss, diversity and
+    novelty are not shown, `state.client_loss` and `state.class_share` have no entries, and rules that read them are
+    refused; with `knowledge={"labels": "reported"}` clients report them. Test accuracy, on data of the operator, and
+    the mean loss in `info`, which is for the log, are there all the same.
 
     Before that last row, if the scenario's `family` draws them: `present[i]`, C values, 1 for clients that belong to
     the episode (all that is said of the others is 0), and `bandwidth` of a subchannel, squashed at the scenario's. And

@@ -94,6 +94,10 @@ class World:
         self._history = History.empty(worlds, scenario.clients.count)
         cell = self._network
         self.state = self._seen(cell.believed_channel_gain, cell.believed_client_hz, cell.believed_available)
+        if not self.system.labels_known:
+            # The server has no labels, and clients do not report what comes from them: there are no entries to read.
+            shares, losses = self.state.class_share[..., :0], self.state.client_loss[..., :0]
+            self.state = replace(self.state, class_share=shares, client_loss=losses)
         self.truth = self._seen(cell.channel_gain, cell.client_hz, cell.available)
 
     def reset(self, rngs: Generators, which: Sequence[int] | Ints) -> None:
@@ -240,7 +244,8 @@ def system_of(scenario: Scenario, framework: Framework, network_costs: NetworkCo
     one_batch = costs.has_batch_norm and framework.joint_batch and scenario.training.batch_statistics == "joint"
     phases = framework.phases(workload)
     program = Program.compile(phases, workload, framework.access, one_batch, framework.segments)
-    return SystemParameters.of(scenario, costs.profile, program, framework.allowed_ratio(scenario.training.batch_size))
+    highest_ratio = framework.allowed_ratio(scenario.training.batch_size)
+    return SystemParameters.of(scenario, costs.profile, program, highest_ratio, framework.knows_labels(scenario))
 
 
 def _check_calibrated(scenario: Scenario) -> None:

@@ -70,7 +70,7 @@ class Framework:
     joint_batch: bool = False
     """Whether the server takes the rows of all clients (of a slot) in one batch."""
     labels_stay: bool = False
-    """Whether labels stay at the clients: what comes from them is known only if these report it."""
+    """Whether labels stay at the clients: what comes from them is unknown, unless `knowledge.labels` says otherwise."""
     learns_as: str | None = None
     """A framework whose training gives the same weights; absent: there is none that a calibration may stand for."""
     access: Access = Access.PARALLEL
@@ -107,6 +107,11 @@ class Framework:
     def has_tail(self) -> bool:
         """Whether clients train the last units, too."""
         return has_tail(self.segments)
+
+    def knows_labels(self, scenario: Scenario) -> bool:
+        """Whether the scheduler knows what comes from labels."""
+        said = scenario.knowledge.labels
+        return not self.labels_stay if said is None else said == "reported"
 
     def second_cut(self, scenario: Scenario, units: int) -> int | None:
         """Last unit in front of the second cut where nobody decides it, of a network of so many; None: there is none.

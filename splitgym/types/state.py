@@ -45,12 +45,16 @@ class SystemParameters:
     """The largest phi that the framework allows; 0: it does not aggregate."""
     codecs: tuple[str, ...]
     """Names of the codecs to choose from, as the scenario says them; one: nobody decides it."""
+    labels_known: bool
+    """Whether the scheduler knows what comes from labels; if not, `RoundState` has no class shares and no losses."""
     prefix_bits: Floats
     """[L] model bits of units 1..j at index j (0 at index 0): what a client that holds the cut j has."""
 
     @classmethod
-    def of(cls, scenario: Scenario, profile: Profile, program: Program, highest_ratio: float) -> "SystemParameters":
-        """The system of a scenario, its profiled network, its framework's compiled program and its largest phi."""
+    def of(
+        cls, scenario: Scenario, profile: Profile, program: Program, highest_ratio: float, labels_known: bool
+    ) -> "SystemParameters":
+        """The system of a scenario, its profiled network, and what its framework says."""
         radio = scenario.radio
         return cls(
             subchannels=radio.subchannels,
@@ -70,6 +74,7 @@ class SystemParameters:
             program=program,
             highest_ratio=highest_ratio,
             codecs=scenario.plan.codecs[: program.plans.codecs],
+            labels_known=labels_known,
             prefix_bits=np.concatenate([[0.0], np.cumsum(profile.model_bits[:-1])]),
         )
 
@@ -115,9 +120,10 @@ class RoundState:
     """[C] share of all training samples; sums to 1."""
     class_share: Floats
     """[C, K] share of each class in the client's data, known from the labels that travel with the smashed data; 0 for
-    clients that are not present."""
+    clients that are not present. [C, 0] where labels are private: there is nothing that could be read by accident."""
     client_loss: Floats
-    """[C] mean training loss of the client's last mini-batch; ln(classes) before its first."""
+    """[C] mean training loss of the client's last mini-batch; ln(classes) before its first. [0] where labels are
+    private."""
     accuracy: Any
     """Test accuracy after the last round that was evaluated, 0..1."""
     round: Any

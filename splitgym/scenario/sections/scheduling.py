@@ -15,6 +15,11 @@ class Knowledge(Section):
     channel_delay_rounds: Delay = Field(0, description="Age of the channel knowledge, rounds.")
     channel_error_db: ErrorDb = Field(0.0, description="Standard deviation of the channel estimate, dB.")
     compute_delay_rounds: Delay = Field(0, description="Age of the knowledge of the clients' speeds, rounds.")
+    labels: Literal["private", "reported"] | None = Field(
+        None,
+        description="What comes from the clients' labels (class shares, losses) is unknown (private), or clients "
+        "report it; absent: private with framework 'u-shaped', which leaves labels to them, known with the others.",
+    )
 
 
 class Plan(Section):
