@@ -25,6 +25,8 @@ PER_CLIENT = (
 SCALARS = ("accuracy", "cut_layer", "aggregation_ratio", "round_latency", "rounds_left", "time_left")
 """Features of the cell that it reads; `bandwidth` too, where that is shown."""
 NEEDED = (*PER_CLIENT, *SCALARS)
+FROM_LABELS = ("loss", "diversity", "novelty")
+"""Features that are not shown where labels are private."""
 COMPARED = ("channel", "compute", "loss")
 """What is also told relative to the other clients."""
 FEATURES = 4 * len(COMPARED) + 8
@@ -64,6 +66,11 @@ class Layout(NamedTuple):
         first = {
             name.removesuffix("[0]"): index for index, name in enumerate(names) if "[" not in name or "[0]" in name
         }
+        missing = [name for name in NEEDED if name not in first]
+        if missing and {*missing} <= {*FROM_LABELS}:
+            raise ValueError(
+                f"observation_space lacks {', '.join(missing)}, allowed: 'standard' where labels are not private"
+            )
         shown = sum(name.startswith("available[") for name in names)
         if not isinstance(action_space, spaces.Box) or not 1 <= clients == shown or not {*NEEDED} <= {*first}:
             raise ValueError(

@@ -114,6 +114,7 @@ def fill_workload(
     server_hz: float,
     client_cut_layer: Ints,
     second_cut: int,
+    client_second_cut: Ints,
 ) -> None:
     """Fills in the workload under a plan or plans, moved parts of the network included.
 
@@ -127,10 +128,12 @@ def fill_workload(
         client_hz: [C] cycles/s.
         server_hz: Cycles/s.
         client_cut_layer: [C] cut layer that each client holds, 0: none yet.
-        second_cut: Last unit at the edge server before the round, 0: none yet.
+        second_cut: Last unit at the edge server before the round, if another server has those behind it; 0: none yet.
+        client_second_cut: [C] second cut behind which each client holds a tail, 0: none.
     """
     resource = of.resource
-    between = bits_between(second_cut, of.second_cut[plans[0]], of.prefix_bits)
+    second = of.second_cut[plans[0]]
+    between = bits_between(second_cut, second, of.prefix_bits)
     workload.differs[0] = plans.shape[0] > 1
     for part in range(2):
         for n in range(3):
@@ -141,7 +144,8 @@ def fill_workload(
     barrier = deadline_barrier(resource)
     segment, open_segment, timed = 0, False, -1
     for i in range(client_hz.shape[0]):
-        down, up = move_bits(client_cut_layer[i], of.cut_layer[plan_of(plans, i)], of.prefix_bits)
+        cut = of.cut_layer[plan_of(plans, i)]
+        down, up = move_bits(client_cut_layer[i], cut, client_second_cut[i], second, of.prefix_bits)
         workload.downlink_bits[0, i], workload.uplink_bits[0, i] = down, up
         open_segment |= down + up > 0.0
     for phase in range(resource.shape[0]):
@@ -240,8 +244,17 @@ def own_workload(state: RoundState, plan: Plan) -> SegmentWorkload:
     check_plan(state, plan)
     of, everybody = round_of(state.system), np.ones(len(state.client_hz), np.bool_)
     workload, plans = no_workload(len(of.resource), len(state.client_hz)), plan.indices(state)
-    held, second_cut = state.client_cut_layer, int(state.second_cut)
-    fill_workload(workload, of, plans, everybody, state.client_hz, float(state.server_hz), held, second_cut)
+    fill_workload(
+        workload,
+        of,
+        plans,
+        everybody,
+        state.client_hz,
+        float(state.server_hz),
+        state.client_cut_layer,
+        int(state.second_cut),
+        state.client_second_cut,
+    )
     return workload
 
 
@@ -263,6 +276,7 @@ def own_seconds(state: RoundState, plan: Plan, sharing: Any) -> Floats:
         np.atleast_1d(state.server_hz),
         np.atleast_2d(state.client_cut_layer),
         np.atleast_1d(state.second_cut),
+        np.atleast_2d(state.client_second_cut),
         gain,
         total_hz,
         np.array(np.broadcast_to(np.asarray(sharing, np.int64), total_hz.shape)),
@@ -282,6 +296,7 @@ def _own_seconds(
     server_hz: Floats,
     client_cut_layer: Ints,
     second_cut: Ints,
+    client_second_cut: Ints,
     gain: Floats,
     total_hz: Floats,
     sharing: Ints,
@@ -291,7 +306,17 @@ def _own_seconds(
 ) -> None:
     """Fills in `seconds` [N, C]; `gain` is [N, C], `total_hz` and `sharing` are [N]; `workload` is workspace."""
     for n in range(gain.shape[0]):
-        fill_workload(workload, of, plans[n], everybody, client_hz[n], server_hz[n], client_cut_layer[n], second_cut[n])
+        fill_workload(
+            workload,
+            of,
+            plans[n],
+            everybody,
+            client_hz[n],
+            server_hz[n],
+            client_cut_layer[n],
+            second_cut[n],
+            client_second_cut[n],
+        )
         for i in range(gain.shape[1]):
             seconds[n, i] = seconds_alone(workload, radio, i, gain[n, i], total_hz[n], sharing[n])
 

@@ -49,6 +49,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     | `"epsl-pt"` | EPSL with phi = 1 first, then PSL; it prescribes phi |
     | `"cpsl"` | clusters one after the other (`training.clusters`); inside, client models averaged, one server model |
     | `"hierarchical"` | PSL in three parts: the units behind a second cut are trained in a cloud |
+    | `"u-shaped"` | PSL in three parts: clients train the units behind a second cut, too, and keep their labels |
 
     In `"sl"` and `"cpsl"` subchannels are reallocated in every slot: the clients of the slot keep their own and get
     those of the others, with an even part of the power budgets. Clusters are formed of clients that need about as long.
@@ -114,11 +115,14 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     with phi = 0 `"epsl"` (where cuts differ, phi is 0), `"sl"`, `"sfl-v1"` and `"sfl-v2"` train so, rows join the
     server behind their client's cut, and a client that is not selected keeps its units up to its entry. With
     `plan={"second_cut": "decided"}` `"hierarchical"` has one more entry, the last unit at the edge server - 1, no
-    smaller than the cut; units that move between edge server and cloud go over the link between them. With
+    smaller than the cut; units that move between edge server and cloud go over the link between them. In
+    `"u-shaped"` it is the last unit at the server - 2, at least one behind the cut; units that move at either end of
+    the clients go over the radio, and clients keep the last `clients.tail_units` units where it is not decided. With
     `plan={"codecs": ["none", "uniform-8", "top-k:0.1"]}` smashed data and their gradients are encoded, really packed,
     sent and decoded with the codec of the one entry more, an index of the list; with `"codec": "by-client"` too there
     are C entries (where codecs differ, phi is 0; so it is with `"top-k"`, whose gradients differ from client to
-    client). Accuracy is measured behind the codec that each client used last. See `splitgym.frameworks.codecs`:
+    client); in `"u-shaped"` that is so at both cuts. Accuracy is measured behind the codec that each client used last.
+    See `splitgym.frameworks.codecs`:
 
     | codec | what is sent of a number |
     |---|---|
@@ -162,7 +166,10 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     Labels travel with the smashed data, so the server may know of what classes the clients' data are: client i has the
     fraction p of class k. Novelty is the sum over k of p / (t + 0.05), with t what the rounds so far have taught of
     class k over the mean of all K classes; a client counts with its data share times half a round more than it took
-    part in.
+    part in. Where labels are private (with `"u-shaped"`, or `knowledge={"labels": "private"}`) loss, diversity and
+    novelty are not shown, `state.client_loss` and `state.class_share` have no entries, and rules that read them are
+    refused; with `knowledge={"labels": "reported"}` clients report them. Test accuracy, on data of the operator, and
+    the mean loss in `info`, which is for the log, are there all the same.
 
     Before that last row, if the scenario's `family` draws them: `present[i]`, C values, 1 for clients that belong to
     the episode (all that is said of the others is 0), and `bandwidth` of a subchannel, squashed at the scenario's. And

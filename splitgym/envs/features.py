@@ -28,6 +28,8 @@ class Feature:
     of: Callable[[RoundState], Floats] | None = None
     """[N, C], [N] or [N, C, M] values in the states of N worlds; None: of the package, computed with all others in one
     compiled loop."""
+    from_labels: bool = False
+    """Whether it comes from the clients' labels, which may be private."""
 
     def names(self, clients: int, subchannels: int) -> list[str]:
         """What stands at each of its indices."""
@@ -43,15 +45,17 @@ SHIPPED = (
         "channel", "client", "spectral efficiency with p_max over the whole band, squashed at 4 bit/s/Hz; mean over k"
     ),
     Feature("compute", "client", "compute to spare, squashed at the geometric mean of slowest and fastest client"),
-    Feature("loss", "client", "training loss of the client's last mini-batch, squashed at ln(classes)"),
+    Feature(
+        "loss", "client", "training loss of the client's last mini-batch, squashed at ln(classes)", from_labels=True
+    ),
     Feature("data_share", "client", "data share times C, squashed at 1"),
     Feature("available", "client", "1 if available, as announced before the last round"),
     Feature("took_part", "client", "1 if the client took part in the last round"),
     Feature("client_cut_layer", "client", "cut layer up to which the client's own part is valid, over L - 1"),
     Feature("absence", "client", "rounds since the client took part, or since the episode began, squashed at 4"),
     Feature("experience", "client", "rounds in which the client took part, squashed at 16"),
-    Feature("diversity", "client", "effective number of the client's classes, 1 / sum p^2, over K"),
-    Feature("novelty", "client", "novelty of the client's classes, squashed at 1"),
+    Feature("diversity", "client", "effective number of the client's classes, 1 / sum p^2, over K", from_labels=True),
+    Feature("novelty", "client", "novelty of the client's classes, squashed at 1", from_labels=True),
     Feature("accuracy", "cell", "test accuracy"),
     Feature("cut_layer", "cell", "cut layer of the last round that trained, over L - 1"),
     Feature("aggregation_ratio", "cell", "phi of the last round"),
@@ -83,16 +87,17 @@ class ObservationSpace(spaces.Box):
         self.names = tuple(names)
 
 
-def features_of(asked: Any, scenario: Scenario, subchannel_estimates: bool) -> tuple[Feature, ...]:
+def features_of(asked: Any, scenario: Scenario, subchannel_estimates: bool, labels_known: bool) -> tuple[Feature, ...]:
     """The features that are asked for, each once, in that order.
 
     Args:
         asked: "standard"; or a sequence of that, names in `FEATURES`, `module:NAME` of one's own, and `Feature`.
         scenario: Says which features of the package there is something to see of.
         subchannel_estimates: Whether "standard" shows every subchannel.
+        labels_known: Whether there is something to see of what comes from labels; "standard" hides it if not.
 
     Raises:
-        ScenarioError: there is none; the message suggests the nearest.
+        ScenarioError: there is none (the message suggests the nearest), or it comes from labels that are private.
     """
     hidden = {
         "present": scenario.family.clients is None,
@@ -100,13 +105,19 @@ def features_of(asked: Any, scenario: Scenario, subchannel_estimates: bool) -> t
         "codec": len(scenario.plan.codecs) == 1,
         "subchannel": not subchannel_estimates,
     }
-    standard = tuple(feature for feature in SHIPPED if not hidden.get(feature.name, False))
+    seen = [feature for feature in SHIPPED if labels_known or not feature.from_labels]
+    standard = tuple(feature for feature in seen if not hidden.get(feature.name, False))
     chosen: dict[str, Feature] = {}
     for each in (asked,) if isinstance(asked, str | Feature) else tuple(asked):
         found = standard if isinstance(each, str) and each == STANDARD else (FEATURES.find(each, "observation"),)
         for feature in found:
             if feature.name in chosen or (feature.name in INDEX and feature is not SHIPPED[INDEX[feature.name]]):
                 raise ScenarioError(f"observation: feature {feature.name!r} is there twice, allowed: once")
+            if feature.from_labels and not labels_known:
+                raise ScenarioError(
+                    f"observation: feature {feature.name!r} comes from labels, which are private here, allowed: "
+                    "others, or knowledge.labels = 'reported'"
+                )
             chosen[feature.name] = feature
     if not chosen:
         raise ScenarioError("observation = (), allowed: at least one feature")

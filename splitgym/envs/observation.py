@@ -143,7 +143,7 @@ class ObservationCodec:
         self._handle = Handle()
         self._state: RoundState | None = None
         self._seen: Seen | None = None
-        self.features = features_of(asked, scenario, subchannel_estimates)
+        self.features = features_of(asked, scenario, subchannel_estimates, system.labels_known)
         self._first = np.full(len(SHIPPED), HIDDEN)
         self._own: list[tuple[Feature, int, int]] = []
         names: list[str] = []
@@ -166,12 +166,20 @@ class ObservationCodec:
         """
         observed = np.zeros((len(which), len(self.names)), np.float32)
         if self._state is not state:
-            believed = Believed(*(getattr(state, name) for name in Believed._fields))
+            believed = _without_gaps(Believed(*(getattr(state, name) for name in Believed._fields)), len(self._room[0]))
             self._state, self._seen = state, Seen(believed, self._first, self._scales, *self._room)
         _observe(self._handle.of(self._seen), observed, which)
         for feature, start, stop in self._own:
             observed[:, start:stop] = _own_values(feature, state, stop - start)[which]
         return observed
+
+
+def _without_gaps(believed: Believed, classes: int) -> Believed:
+    """With class shares and losses that are not a number where labels are private; no feature shows them there."""
+    shape = believed.present.shape
+    if believed.client_loss.shape == shape:
+        return believed
+    return believed._replace(class_share=np.full((*shape, classes), np.nan), client_loss=np.full(shape, np.nan))
 
 
 def _own_values(feature: Feature, state: RoundState, entries: int) -> Floats:

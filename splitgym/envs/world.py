@@ -97,6 +97,10 @@ class World:
         self._history = History.empty(worlds, scenario.clients.count)
         cell = self._network
         self.state = self._seen(cell.believed_channel_gain, cell.believed_client_hz, cell.believed_available)
+        if not self.system.labels_known:
+            # The server has no labels, and clients do not report what comes from them: there are no entries to read.
+            shares, losses = self.state.class_share[..., :0], self.state.client_loss[..., :0]
+            self.state = replace(self.state, class_share=shares, client_loss=losses)
         self.truth = self._seen(cell.channel_gain, cell.client_hz, cell.available)
 
     def reset(self, rngs: Generators, which: Sequence[int] | Ints) -> None:
@@ -167,7 +171,7 @@ class World:
         number += 1
         learner.round(decision, cost.participants, self._streams)
         history.remember(number, cost, decision.aggregation_ratio, learner.outcome, self._limits)
-        if self.system.program.plans.second_cuts > 1:
+        if self.system.program.plans.second_cuts > 1 and not self.framework.has_tail:
             history.remember_second_cut(cost.participants, decision)
         if self.system.program.plans.codecs > 1:
             history.remember_codecs(cost.participants, decision)
@@ -208,6 +212,7 @@ class World:
             system=self.system,
             prescribed_ratio=outcome.prescribed_ratio,
             second_cut=history.second_cut,
+            client_second_cut=outcome.client_second_cut,
             client_codec=history.client_codec,
         )
 
@@ -236,13 +241,14 @@ def system_of(scenario: Scenario, framework: Framework, network_costs: NetworkCo
     task = scenario.task
     costs = network_costs or models.measure(task.model, *data.dimensions(task.dataset), task.stem)
     payloads = _payloads(scenario, framework, costs)
-    plans = _plans(scenario, framework, len(costs.profile) - 1, payloads)
-    second_cut = scenario.cloud.second_cut(len(costs.profile)) if framework.cuts_twice else None
+    second_cut = framework.second_cut(scenario, len(costs.profile))
+    plans = _plans(scenario, framework, len(costs.profile) - 1, second_cut, payloads)
     workload = Workload.of(costs.profile, scenario, plans, second_cut, payloads)
     one_batch = costs.has_batch_norm and framework.joint_batch and scenario.training.batch_statistics == "joint"
     phases = framework.phases(workload)
     program = Program.compile(phases, workload, framework.access, one_batch, framework.segments)
-    return SystemParameters.of(scenario, costs.profile, program, framework.allowed_ratio(scenario.training.batch_size))
+    highest_ratio = framework.allowed_ratio(scenario.training.batch_size)
+    return SystemParameters.of(scenario, costs.profile, program, highest_ratio, framework.knows_labels(scenario))
 
 
 def _check_calibrated(scenario: Scenario) -> None:
@@ -260,8 +266,10 @@ def _check_calibrated(scenario: Scenario) -> None:
             )
 
 
-def _plans(scenario: Scenario, framework: Framework, cuts: int, payloads: Payloads | None) -> PlanGrid:
-    """The plans that a scenario opens, of those that the framework can follow, with so many cut layers."""
+def _plans(
+    scenario: Scenario, framework: Framework, cuts: int, second_cut: int | None, payloads: Payloads | None
+) -> PlanGrid:
+    """The plans that a scenario opens, of those that the framework can follow, with cuts behind so many units."""
     chooses_phi = framework.aggregates or framework.prescribe is not None
     decides_second = framework.cuts_twice and scenario.plan.second_cut == "decided"
     codecs = ((),) if payloads is None else payloads.codecs
@@ -273,6 +281,9 @@ def _plans(scenario: Scenario, framework: Framework, cuts: int, payloads: Payloa
             f"plan.codecs = {names} with framework {framework.name!r}, which prescribes phi, allowed: codecs whose "
             "gradients are the same for all clients"
         )
+    if framework.has_tail:
+        # One unit at least for the server, and one for the tail.
+        cuts = cuts - 1 if decides_second or second_cut is None else second_cut - 1
     return PlanGrid(
         cut_layers=cuts,
         row_counts=scenario.training.batch_size + 1 if chooses_phi else 1,
@@ -283,6 +294,7 @@ def _plans(scenario: Scenario, framework: Framework, cuts: int, payloads: Payloa
         codec_by_client=framework.cuts and framework.prescribe is None and scenario.plan.codec == "by-client",
         precision_by_client=_precision_by_client(scenario, framework),
         codecs_without_broadcast=without_broadcast,
+        tails=framework.has_tail,
     )
 
 

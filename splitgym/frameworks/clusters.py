@@ -48,7 +48,7 @@ def _train_cluster(nodes: Nodes, cluster: RoundBatch) -> bool:
     cut_gradients = server_pass(nodes, crossing.received, cluster)
     if not (torch.isfinite(cluster.losses).all() and cut_gradients.finite):
         return False
-    at_cut = crossing.down(cut_gradients.own).split([len(forward.smashed) for forward in passes])
+    at_cut = crossing.back(cut_gradients.own).split([len(forward.smashed) for forward in passes])
     # All gradients first: they are those at the weights with which everybody began.
     gradients = [own for forward, part in zip(passes, at_cut, strict=True) for own in forward.backward(part)]
     mean = WeightedMean(parameter.detach() for parameter in clients[0].parameters)

@@ -9,31 +9,45 @@ from splitgym.frameworks.codecs import Codec, Context
 from splitgym.frameworks.codecs.floats import NONE
 from splitgym.frameworks.round_batch import RoundBatch
 
+TO_SERVER = ("uplink", "unicast")
+TO_CLIENTS = ("unicast", "uplink")
+"""Links of activations and of their gradients, by where the activations go."""
+
 
 class Crossing:
     """The smashed data of some clients on their way to the server, and the way back of the gradients.
+
+    With a second cut in front of the clients' tails, likewise what the server makes of them on the way to the clients.
 
     Args:
         round_batch: Says with which codecs; its traffic is filled.
         smashed: [n, b, ...] activations at the cut, detached.
         members: Whose, by position among the participants; absent: of all of them.
+        links: Resources that carry activations and gradients, by name.
 
     Attributes:
-        received: [n, b, ...] what the server has of them.
+        received: [n, b, ...] what the other side has of them.
     """
 
-    def __init__(self, round_batch: RoundBatch, smashed: Tensor, members: Sequence[int] | None = None) -> None:
+    def __init__(
+        self,
+        round_batch: RoundBatch,
+        smashed: Tensor,
+        members: Sequence[int] | None = None,
+        links: tuple[str, str] = TO_SERVER,
+    ) -> None:
+        self._link, self._link_back = links
         self._traffic, self._chance = round_batch.traffic, round_batch.chance
         self._codecs = round_batch.codecs_of(members)
         self._aggregated: list[Context] = []
         self._others: list[Context] = []
         self.received = smashed
         if self._codecs is None:
-            self._traffic.up([smashed])
+            self._traffic.over(self._link, [smashed])
             return
         # Aggregated rows are sent apart from the others, as their gradients come back apart.
         first, rest = smashed[:, : round_batch.aggregated_rows], smashed[:, round_batch.aggregated_rows :]
-        pieces = (self._up(first, self._aggregated), self._up(rest, self._others))
+        pieces = (self._send(first, self._aggregated), self._send(rest, self._others))
         self.received = joined([torch.cat(own) for own in zip(*pieces, strict=True)])
 
     def to_all(self, gradients: Tensor) -> Tensor:
@@ -46,25 +60,25 @@ class Crossing:
         self._traffic.payload("broadcast", payload)
         return codec.decode_gradient(payload, context)
 
-    def down(self, gradients: Tensor) -> Tensor:
-        """[n, b - m, ...] gradients of each client's other rows, as it decodes them."""
+    def back(self, gradients: Tensor) -> Tensor:
+        """[n, b - m, ...] gradients of each client's other rows, as the side that sent these decodes them."""
         if self._codecs is None:
-            self._traffic.down([gradients])
+            self._traffic.over(self._link_back, [gradients])
             return gradients
         decoded = []
         for codec, context, own in zip(self._codecs, self._others, gradients, strict=True):
             payload = codec.encode_gradient(own, context, self._chance)
-            self._traffic.payload("unicast", payload)
+            self._traffic.payload(self._link_back, payload)
             decoded.append(codec.decode_gradient(payload, context))
         return joined(decoded)
 
-    def _up(self, smashed: Tensor, contexts: list[Context]) -> list[Tensor]:
-        """Sends some rows of every client, [n, rows, ...], and adds their contexts; what the server decodes."""
+    def _send(self, smashed: Tensor, contexts: list[Context]) -> list[Tensor]:
+        """Sends some rows of every client, [n, rows, ...], and adds their contexts; what the other side decodes."""
         assert self._codecs is not None
         decoded = []
         for codec, own in zip(self._codecs, smashed, strict=True):
             sent = codec.encode(own, self._chance)
-            self._traffic.payload("uplink", sent.payload)
+            self._traffic.payload(self._link, sent.payload)
             contexts.append(sent.context)
             decoded.append(codec.decode(sent.payload, own.shape, own.dtype).smashed)
         return decoded

@@ -6,15 +6,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from splitgym.frameworks.phases import Access, Phase, Workload
-from splitgym.frameworks.segments import SPLIT, Bound, Segments, has_bound
+from splitgym.frameworks.segments import SPLIT, Bound, Segments, Weights, has_bound, has_tail
 from splitgym.parts import Parts
-from splitgym.scenario import ScenarioError, Training
+from splitgym.scenario import Scenario, ScenarioError, Training
 
 if TYPE_CHECKING:
     from splitgym.frameworks.nodes import Nodes
     from splitgym.frameworks.round_batch import RoundBatch
 
-NAMES = ("centralised", "fl", "sl", "sfl-v1", "sfl-v2", "psl", "epsl", "psl-drop", "epsl-pt", "cpsl", "hierarchical")
+NAMES = (
+    "centralised",
+    "fl",
+    "sl",
+    "sfl-v1",
+    "sfl-v2",
+    "psl",
+    "epsl",
+    "psl-drop",
+    "epsl-pt",
+    "cpsl",
+    "hierarchical",
+    "u-shaped",
+)
 
 
 def _one_step(training: Training) -> int:
@@ -56,6 +69,8 @@ class Framework:
     """Whether clients may have different cut layers, with phi = 0."""
     joint_batch: bool = False
     """Whether the server takes the rows of all clients (of a slot) in one batch."""
+    labels_stay: bool = False
+    """Whether labels stay at the clients: what comes from them is unknown, unless `knowledge.labels` says otherwise."""
     learns_as: str | None = None
     """A framework whose training gives the same weights; absent: there is none that a calibration may stand for."""
     access: Access = Access.PARALLEL
@@ -66,6 +81,13 @@ class Framework:
     """The largest phi that may be chosen, by batch size."""
     prescribe: Callable[[Sequence[float], Training], float] | None = None
     """phi of the next round, from the training losses of the rounds so far; absent: the scheduler's choice."""
+
+    def __post_init__(self) -> None:
+        if self.has_tail and self.segments[-1].weights is not Weights.OWN:
+            raise ScenarioError(
+                f"framework {self.name!r}: weights = {self.segments[-1].weights.name} of last units at the clients, "
+                "allowed: OWN"
+            )
 
     def allowed_ratio(self, batch_size: int) -> float:
         """The largest phi that may be chosen; 0: it does not aggregate."""
@@ -80,6 +102,26 @@ class Framework:
     def cuts_twice(self) -> bool:
         """Whether there is a second cut."""
         return has_bound(self.segments, Bound.SECOND_CUT)
+
+    @property
+    def has_tail(self) -> bool:
+        """Whether clients train the last units, too."""
+        return has_tail(self.segments)
+
+    def knows_labels(self, scenario: Scenario) -> bool:
+        """Whether the scheduler knows what comes from labels."""
+        said = scenario.knowledge.labels
+        return not self.labels_stay if said is None else said == "reported"
+
+    def second_cut(self, scenario: Scenario, units: int) -> int | None:
+        """Last unit in front of the second cut where nobody decides it, of a network of so many; None: there is none.
+
+        Raises:
+            ScenarioError: the scenario leaves nothing to somebody.
+        """
+        if not self.cuts_twice:
+            return None
+        return scenario.clients.second_cut(units) if self.has_tail else scenario.cloud.second_cut(units)
 
 
 FRAMEWORKS: Parts[Framework] = Parts(

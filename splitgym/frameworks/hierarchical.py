@@ -20,10 +20,8 @@ def phases(w: Workload) -> tuple[Phase, ...]:
 
     Over the link between edge and cloud the rows of all clients go together, one direction after the other.
     """
-    b, behind_edge = w.batch_size, np.maximum(w.cut_layer, w.second_cut)
-    narrow_bits, forward, backward = (
-        w.at(table, behind_edge) for table in (w.smashed_bits, w.server_forward, w.server_backward)
-    )
+    b, cloud = w.batch_size, w.cut_at(np.maximum(w.cut_layer, w.second_cut))
+    narrow_bits, forward, backward = cloud.smashed_bits, cloud.server_forward, cloud.server_backward
     return (
         Phase("client_fp", Resource.CLIENT, b * w.client_forward + w.encode(b)),
         Phase("uplink", Resource.UPLINK, w.uplink_bits(b)),

@@ -63,7 +63,7 @@ def train(nodes: Nodes, round_batch: RoundBatch) -> bool:
         statistics.restore()
         return False
     for group, each, crossing, gradient in zip(clients, forward, crossings, own, strict=True):
-        for client, of_client in zip(group, each.backward(crossing.down(gradient)), strict=True):
+        for client, of_client in zip(group, each.backward(crossing.back(gradient)), strict=True):
             client.step(of_client)
     nodes.server.step(gradients[len(groups) :])
     return True

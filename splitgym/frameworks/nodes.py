@@ -1,10 +1,10 @@
-"""The nodes of split learning: clients with the first units of a network, a server with the others.
+"""The nodes of split learning: clients with the first units of a network, a server with those behind the cut.
 
 Every node is resident and keeps its optimiser; units are trained in place, and only a cut that moves hands units on.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -20,6 +20,7 @@ from splitgym.frameworks.segments import (
     SPLIT,
     Segments,
     Weights,
+    has_tail,
     nodes_behind,
     segment_at,
     units_on_clients,
@@ -45,6 +46,8 @@ class Nodes:
         codec: Of all clients before their first round.
 
     Attributes:
+        clients: Who trains the first units.
+        tails: Of each client, who trains its last units; empty unless the clients hold these.
         cut_layers: [C] last unit of each client, as decided; 0 before the first round.
         codecs: [C] how the smashed data of each client are sent, as decided last.
     """
@@ -62,6 +65,7 @@ class Nodes:
         self.segments = segments
         self.server = Node(list(network.units), training.server_learning_rate, training)
         self.clients = [Node([], training.client_learning_rate, training) for _ in range(clients)]
+        self.tails = [Node([], training.client_learning_rate, training) for _ in range(clients * has_tail(segments))]
         at_client, at_server = segment_at(segments, CLIENT), segment_at(segments, SERVER)
         self.own_units = at_client is not None and at_client.weights is Weights.OWN
         averaged = at_server is not None and at_server.weights is Weights.AVERAGED
@@ -89,13 +93,25 @@ class Nodes:
         """[C] how many units of each client's own are valid; 0 before the first round, and if it has none."""
         return np.array([len(client.units) * self.own_units for client in self.clients], np.int64)
 
+    @property
+    def client_second_cut(self) -> Ints:
+        """[C] second cut behind which each client's tail is valid; 0 before the first round, and if it has none."""
+        if not self.tails:
+            return np.zeros(len(self.clients), np.int64)
+        held, units = np.array([len(tail.units) for tail in self.tails]), len(self.server.units)
+        return np.where(held > 0, units - held, 0)
+
     def server_of(self, client: int) -> Node:
         """The server as that client trains with it."""
         return self._copies[client] if self._copies else self.server
 
+    def at_client(self, client: int) -> list[Node]:
+        """What a client trains: its first units, and its tail, if it has one."""
+        return [self.clients[client], *self.tails[client : client + 1]]
+
     def everybody(self) -> list[Node]:
         """All nodes, in a fixed order."""
-        return [*self.servers(), *self._copies, *self.clients]
+        return [*self.servers(), *self._copies, *self.clients, *self.tails]
 
     def servers(self) -> list[Node]:
         """All that train the units behind the cut, in the order of these: the edge server, and the nodes behind it."""
@@ -104,7 +120,7 @@ class Nodes:
     @property
     def second_cut(self) -> int:
         """Units in front of the second cut; all of them if there is none."""
-        return max(self._second_cut, self.cut_layer)
+        return max(self._second_cut, self.cut_layer + bool(self.tails))
 
     def step_servers(self, gradients: Sequence[Tensor | None]) -> None:
         """One step of all nodes behind the cut with gradients of all weights behind the cut."""
@@ -130,7 +146,8 @@ class Nodes:
         participants weighted by their data; everybody else's copies of these units are void. A unit that the server
         trained already, for clients with shallower cuts, counts with the data of these. Deeper: participants fetch the
         units in between as the server last had them; others do so when they next take part.
-        Otherwise the units stay where they are, and other nodes train them.
+        Tails likewise, with the second cut. A unit that goes from one end of the clients to the other is averaged on
+        its way, too. Otherwise the units stay where they are, and other nodes train them.
 
         Args:
             cut_layer: Of all clients, or [C]; of a client that takes no part what it may keep.
@@ -140,7 +157,8 @@ class Nodes:
         """
         units, clients = len(self.server.units), len(self.clients)
         if self.own_units:
-            self._move_own_units(np.broadcast_to(cut_layer, clients), participants, data_share)
+            second = self._second_cut if second_cut is None else second_cut
+            self._move_own_units(np.broadcast_to(cut_layer, clients), participants, data_share, second)
         before = (self.cut_layers, self.second_cut)
         self.cut_layers = np.array(
             [units_on_clients(self.segments, int(cut), units) for cut in np.broadcast_to(cut_layer, clients)]
@@ -162,6 +180,8 @@ class Nodes:
             "held": [len(client.units) for client in self.clients],
             "server": [unit.state_dict() for unit in self.server.units],
             "clients": [[u.state_dict() for u in client.units] for client in self.clients if self.own_units],
+            "held_by_tails": [len(tail.units) for tail in self.tails],
+            "tails": [[unit.state_dict() for unit in tail.units] for tail in self.tails],
             "optimizers": [node.optimizer.state_dict() for node in self.everybody()],
         }
         return copy.deepcopy(state)
@@ -177,8 +197,13 @@ class Nodes:
         for client, saved_units in zip(self.clients, state["clients"], strict=False):
             for unit, saved in zip(client.units, saved_units, strict=True):
                 unit.load_state_dict(saved)
-        for client in self.clients:
-            client.train_units(0)
+        for tail, held in zip(self.tails, state["held_by_tails"], strict=True):
+            tail.units = [copy.deepcopy(unit) for unit in self.server.units[len(self.server.units) - held :]]
+        for tail, saved_units in zip(self.tails, state["tails"], strict=True):
+            for unit, saved in zip(tail.units, saved_units, strict=True):
+                unit.load_state_dict(saved)
+        for node in (*self.clients, *self.tails):
+            node.train_units(0)
         self._train_behind_the_cut()
         for node, saved in zip(self.everybody(), state["optimizers"], strict=True):
             # Optimisers keep the tensors that they are given.
@@ -191,7 +216,9 @@ class Nodes:
         for behind in self._behind:
             behind.train_units(self.second_cut)
 
-    def _move_own_units(self, cut_layers: Ints, participants: Sequence[int], data_share: Floats) -> None:
+    def _move_own_units(
+        self, cut_layers: Ints, participants: Sequence[int], data_share: Floats, second_cut: int
+    ) -> None:
         """Hands units of the clients' own models over to the server and back, see `move_cut`."""
         held = self.client_cut_layer
         if not held.any():
@@ -199,7 +226,12 @@ class Nodes:
         for index in range(int(cut_layers.min()), int(held.max())):
             givers = [i for i in participants if cut_layers[i] <= index < held[i]]
             served = np.flatnonzero((held <= index) & (index >= self.cut_layer))
-            self._take_over(index, givers, float(data_share[served].sum()), data_share)
+            given = {i: self.clients[i].units[index] for i in givers}
+            self._take_over(index, given, float(data_share[served].sum()), data_share)
+        begins = [len(self.server.units) - len(tail.units) for tail in self.tails]
+        for index in range(min(begins, default=second_cut), second_cut):
+            given = {i: self.tails[i].units[index - begins[i]] for i in participants if begins[i] <= index}
+            self._take_over(index, given, 0.0, data_share)
         for i, (client, cut) in enumerate(zip(self.clients, cut_layers, strict=True)):
             if held[i] > cut:
                 del client.units[cut:]
@@ -207,14 +239,28 @@ class Nodes:
             elif held[i] < cut and i in participants:
                 client.units += [copy.deepcopy(unit) for unit in self.server.units[held[i] : cut]]
                 client.train_units(0)
+        for i, (tail, begin) in enumerate(zip(self.tails, begins, strict=True)):
+            if begin < second_cut:
+                del tail.units[: second_cut - begin]
+                tail.train_units(0)
+            elif begin > second_cut and i in participants:
+                tail.units[:0] = [copy.deepcopy(unit) for unit in self.server.units[second_cut:begin]]
+                tail.train_units(0)
 
-    def _take_over(self, index: int, givers: Sequence[int], served: float, data_share: Floats) -> None:
-        """Makes the server's unit the mean of those given up and, for the data that it served, of its own."""
-        if not givers:
+    def _take_over(self, index: int, given: Mapping[int, nn.Module], served: float, data_share: Floats) -> None:
+        """Makes the server's unit the mean of those given up and, for the data that it served, of its own.
+
+        Args:
+            index: Of the unit.
+            given: The units of clients, by these.
+            served: Share of the data that the server's unit has served.
+            data_share: [C].
+        """
+        if not given:
             return
-        total = data_share[list(givers)].sum() + served
-        states = [self.clients[i].units[index].state_dict() for i in givers]
-        weights = data_share[list(givers)] / total
+        total = data_share[list(given)].sum() + served
+        states = [unit.state_dict() for unit in given.values()]
+        weights = data_share[list(given)] / total
         with torch.no_grad():
             for name, value in self.server.units[index].state_dict().items():
                 if value.is_floating_point():

@@ -50,7 +50,7 @@ def train_with(
     if not (torch.isfinite(round_batch.losses).all() and cut_gradients.finite):
         statistics.restore()
         return False
-    decoded = replace(cut_gradients, common=crossing.to_all(cut_gradients.common), own=crossing.down(cut_gradients.own))
+    decoded = replace(cut_gradients, common=crossing.to_all(cut_gradients.common), own=crossing.back(cut_gradients.own))
     for client, gradients in zip(clients, forward.backward(decoded.of_clients()), strict=True):
         client.step(gradients)
     nodes.step_servers(cut_gradients.of_server)

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from splitgym.arrays import Floats
+from splitgym.arrays import Floats, Ints
 from splitgym.scenario.quantities import FULL_BITS
 
 
@@ -46,12 +46,13 @@ class Payloads:
     tensors: Sequence[int]
     """[L] tensors of each unit's model."""
 
-    def cost(self, name: str, rows: Any) -> Floats:
-        """[L - 1, R, 1, codecs, precisions] bits or FLOPs of one client's mini-batch, by that name in `Costs`.
+    def cost(self, name: str, rows: Any, cuts: Ints) -> Floats:
+        """[J, R, S, codecs, precisions] bits or FLOPs of one client's mini-batch, by that name in `Costs`.
 
         Args:
             name: Of the cost.
             rows: How many rows are sent: a number (R = 1), or [1, R, 1, 1, 1].
+            cuts: [J, 1, S, 1, 1] behind which unit, 1..L-1.
         """
         counts = np.ravel(np.asarray(rows, np.int64))
 
@@ -59,4 +60,4 @@ class Payloads:
             return np.broadcast_to(getattr(codec.costs(counts, shape), name), counts.shape)
 
         table = [[[of(codec, shape) for codec in row] for row in self.codecs] for shape in self.features]
-        return np.moveaxis(np.array(table, np.float64), -1, 1)[:, :, None]
+        return np.moveaxis(np.array(table, np.float64)[cuts[:, 0, :, 0, 0] - 1], -1, 1)

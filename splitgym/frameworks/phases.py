@@ -62,11 +62,34 @@ class Phase(NamedTuple):
     all in one batch; elsewhere for all."""
 
 
+class Precision(NamedTuple):
+    """The numbers with which clients may compute."""
+
+    bits: Ints
+    """[Q] of a number."""
+    cycles: Floats
+    """[Q] over those with full precision."""
+    tensors: Ints
+    """[L + 1] tensors of the models of the first units."""
+
+    @classmethod
+    def of(cls, scenario: Scenario, count: int, tensors: Sequence[int]) -> "Precision":
+        """The first so many of a scenario; `tensors`: [L] of each unit's model, which count with low precision only."""
+        bits = scenario.plan.precisions[:count]
+        cycles = [scenario.clients.cycles_factor(each) for each in bits]
+        return cls(np.array(bits), np.array(cycles), np.cumsum([0, *tensors]))
+
+    def model_bits(self, profile: Profile, cut_layer: Any) -> Floats:
+        """[..., Q] bits of the first units."""
+        bits: Floats = model_bits(profile.prefix_bits(cut_layer) / FULL_BITS, self.tensors[cut_layer], self.bits)
+        return bits
+
+
 @dataclass(frozen=True)
 class Workload:
-    """What a sample costs at each cut layer j = 1..L-1, and the other factors of a plan, each along its own axis.
+    """What a sample costs at each of J cut layers, and the other factors of a plan, each along its own axis.
 
-    Arrays are [L - 1, 1, 1, 1, 1] but `aggregated_rows`, [1, R, 1, 1, 1], `second_cut`, [1, 1, S, 1, 1], and what
+    Arrays are [J, 1, 1, 1, 1] but `aggregated_rows`, [1, R, 1, 1, 1], `second_cut`, [1, 1, S, 1, 1], and what
     depends on the precision of clients, which has the last axis Q. Cycles are FLOPs times kappa (cycles/FLOP) of the
     node; bits are of smashed data, of its gradient, or of weights and running statistics.
     """
@@ -98,53 +121,59 @@ class Workload:
     """The whole network on the server."""
     server_network_backward: float
     cut_layer: Ints
-    """j = 1..L-1."""
+    """j = 1..J."""
     aggregated_rows: Floats
     """m = 0..b, or 0 alone."""
     second_cut: Ints
-    """Last unit in front of the cloud's: all that may be decided, or that of the scenario; L: there is no cloud."""
+    """Last unit in front of the second cut: all that may be decided, or that of the scenario; L: there is none."""
     resources: Resources
     """Of the scenario."""
+    profile: Profile
+    """Of the network."""
+    precision: Precision
+    """What clients may compute with."""
     payloads: Payloads | None = None
     """What codecs make of what goes over the cut; None: it goes as it is."""
 
     def uplink_bits(self, rows: Any) -> Any:
         """Bits of a client's smashed data of so many rows, a number or [1, R, 1, 1, 1], as they are sent."""
-        return rows * self.smashed_bits if self.payloads is None else self.payloads.cost("uplink_bits", rows)
+        return rows * self.smashed_bits if self.payloads is None else self._cost("uplink_bits", rows)
 
     def downlink_bits(self, rows: Any) -> Any:
         """Likewise of the gradients at the cut."""
-        return rows * self.cut_gradient_bits if self.payloads is None else self.payloads.cost("downlink_bits", rows)
+        return rows * self.cut_gradient_bits if self.payloads is None else self._cost("downlink_bits", rows)
 
-    def encode(self, rows: Any) -> Any:
-        """Cycles in which a client encodes its smashed data."""
-        return self._coding(CLIENT, "encode_flops", rows)
+    def encode(self, rows: Any, node: str = CLIENT) -> Any:
+        """Cycles in which a client encodes its smashed data; behind a server's units that does it for each client."""
+        return self._coding(node, "encode_flops", rows)
 
-    def decode(self, rows: Any) -> Any:
+    def decode(self, rows: Any, node: str = SERVER) -> Any:
         """Cycles in which the server decodes those of one client."""
-        return self._coding(SERVER, "decode_flops", rows)
+        return self._coding(node, "decode_flops", rows)
 
-    def encode_gradient(self, rows: Any) -> Any:
+    def encode_gradient(self, rows: Any, node: str = SERVER) -> Any:
         """Cycles in which the server encodes the gradients at the cut."""
-        return self._coding(SERVER, "encode_gradient_flops", rows)
+        return self._coding(node, "encode_gradient_flops", rows)
 
-    def decode_gradient(self, rows: Any) -> Any:
+    def decode_gradient(self, rows: Any, node: str = CLIENT) -> Any:
         """Cycles in which a client decodes them."""
-        return self._coding(CLIENT, "decode_gradient_flops", rows)
+        return self._coding(node, "decode_gradient_flops", rows)
 
     def _coding(self, node: str, flops: str, rows: Any) -> Any:
-        if self.payloads is None:
-            return 0.0
-        return self.resources.cycles_per_flop[node] * self.payloads.cost(flops, rows)
+        return 0.0 if self.payloads is None else self.resources.cycles_per_flop[node] * self._cost(flops, rows)
+
+    def _cost(self, name: str, rows: Any) -> Floats:
+        assert self.payloads is not None
+        return self.payloads.cost(name, rows, self.cut_layer)
 
     def relative_cycles(self, node: str) -> float:
         """Cycles that a node needs for each of the edge server's."""
         kappa = self.resources.cycles_per_flop
         return kappa[node] / kappa[SERVER]
 
-    def at(self, values: Floats, cuts: Ints) -> Floats:
-        """What a quantity by cut layer is at other layers than the cut, 1..L-1; of the shape of these."""
-        return values[cuts - 1, 0, 0, 0, 0]
+    def cut_at(self, cuts: Ints) -> "Workload":
+        """The workload where the network is cut at other layers, 1..L-1; its arrays have the shape of these."""
+        return replace(self, cut_layer=cuts, **_by_cut(self.profile, cuts, self.resources, self.precision))
 
     @classmethod
     def of(
@@ -165,41 +194,46 @@ class Workload:
             payloads: Of the scenario's codecs; None: it has none.
         """
         units, training = len(profile), scenario.training
-        cuts = np.arange(1, units)[:, None, None, None, None]
-        bits = scenario.plan.precisions[: plans.precisions]
-        cycles = np.array([scenario.clients.cycles_factor(each) for each in bits])
-        tensors = np.cumsum([0, *(payloads.tensors if payloads else [0] * units)])
-
-        def numbers(cut_layer: Any) -> Floats:
-            return profile.prefix_bits(cut_layer) / FULL_BITS
-
+        cuts = np.arange(1, plans.cut_layers + 1)[:, None, None, None, None]
+        precision = Precision.of(scenario, plans.precisions, payloads.tensors if payloads else [0] * units)
         second_cuts = (
-            np.arange(1, units) if plans.second_cuts > 1 else np.array([units if second_cut is None else second_cut])
+            plans.second_values if plans.second_cuts > 1 else np.array([units if second_cut is None else second_cut])
         )
         kappa_c, kappa_s = scenario.clients.cycles_per_flop, scenario.server.cycles_per_flop
+        resources = Resources.of(scenario)
         return cls(
             plans=plans,
             batch_size=training.batch_size,
             local_steps=training.local_steps,
-            client_forward=kappa_c * profile.client_forward(cuts) * cycles,
-            client_backward=kappa_c * profile.client_backward(cuts) * cycles,
-            server_forward=kappa_s * profile.server_forward(cuts),
-            server_backward=kappa_s * profile.server_backward(cuts),
             last_layer_backward=kappa_s * float(profile.last_layer_backward),
-            smashed_bits=profile.smashed_bits(cuts),
-            cut_gradient_bits=profile.smashed_bits(cuts),
-            client_model_bits=model_bits(numbers(cuts), tensors[cuts], np.array(bits)),
-            network_bits=model_bits(numbers(units), tensors[units], np.array(bits)),
-            client_network_forward=kappa_c * profile.client_forward(units) * cycles,
-            client_network_backward=kappa_c * profile.client_backward(units) * cycles,
+            network_bits=precision.model_bits(profile, units),
+            client_network_forward=kappa_c * profile.client_forward(units) * precision.cycles,
+            client_network_backward=kappa_c * profile.client_backward(units) * precision.cycles,
             server_network_forward=kappa_s * float(profile.client_forward(units)),
             server_network_backward=kappa_s * float(profile.client_backward(units)),
             cut_layer=cuts,
             aggregated_rows=np.arange(plans.row_counts, dtype=np.float64)[None, :, None, None, None],
             second_cut=second_cuts[None, None, :, None, None],
-            resources=Resources.of(scenario),
+            resources=resources,
+            profile=profile,
             payloads=payloads,
+            precision=precision,
+            **_by_cut(profile, cuts, resources, precision),
         )
+
+
+def _by_cut(profile: Profile, cuts: Any, resources: Resources, precision: Precision) -> dict[str, Any]:
+    """The fields of a `Workload` that depend on where the network is cut."""
+    kappa_c, kappa_s = (resources.cycles_per_flop[node] for node in (CLIENT, SERVER))
+    return {
+        "client_forward": kappa_c * profile.client_forward(cuts) * precision.cycles,
+        "client_backward": kappa_c * profile.client_backward(cuts) * precision.cycles,
+        "server_forward": kappa_s * profile.server_forward(cuts),
+        "server_backward": kappa_s * profile.server_backward(cuts),
+        "smashed_bits": profile.smashed_bits(cuts),
+        "cut_gradient_bits": profile.smashed_bits(cuts),
+        "client_model_bits": precision.model_bits(profile, cuts),
+    }
 
 
 @dataclass(frozen=True)

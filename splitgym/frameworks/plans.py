@@ -21,11 +21,11 @@ class PlanGrid:
     """
 
     cut_layers: int
-    """Cut layers 1..L-1."""
+    """Cut layers 1..L-1; where clients hold tails, so many that a unit is left to the server."""
     row_counts: int = 1
     """Numbers of aggregated rows 0..b, or 1: always 0."""
     second_cuts: int = 1
-    """Second cuts 1..L-1, or 1: that of the scenario, if there is one."""
+    """Second cuts, see `second_values`; or 1: that of the scenario, if there is one."""
     codecs: int = 1
     """Codecs of the scenario's list."""
     precisions: int = 1
@@ -38,6 +38,24 @@ class PlanGrid:
     """Whether clients may have different precisions, with phi = 0."""
     codecs_without_broadcast: tuple[int, ...] = ()
     """Codecs whose gradients differ from client to client and cannot be sent to all at once, so that phi is 0."""
+    tails: bool = False
+    """Whether clients train what is behind the second cut, so that a second cut lies behind the cut layer."""
+
+    @property
+    def second_values(self) -> Ints:
+        """[S] second cuts to choose from: 1..L-1, behind which there is a server; 2..L-1 where clients hold tails."""
+        return np.arange(1, self.second_cuts + 1) + self.tails
+
+    def second_of(self, cut_layer: Any, second_cut: Any) -> Any:
+        """Last unit in front of the second cut, whatever a plan says.
+
+        Args:
+            cut_layer: Of the plan.
+            second_cut: Of the plan; 0, or in front of what is allowed: the first that is.
+        """
+        if self.tails and self.second_cuts == 1:
+            return np.full_like(cut_layer, self.cut_layers + 1)[()]
+        return np.maximum(second_cut, np.asarray(cut_layer) + self.tails)
 
     @property
     def shape(self) -> Shape:
@@ -52,13 +70,16 @@ class PlanGrid:
         Args:
             cut_layer: 1..L-1.
             aggregated_rows: m = ceil(phi b); this and the next do not matter where nobody decides them.
-            second_cut: 1..L-1; 0: as one at the cut layer.
+            second_cut: One of `second_values`; 0: the first that the cut layer allows.
             codec: Its index in the scenario's list.
             precision: Likewise.
         """
-        given = (cut_layer, aggregated_rows, second_cut, codec, precision)
-        factors = (np.asarray(factor, np.int64) for factor in given)
-        return np.asarray(_index(self.shape, *factors), np.int64)
+        values = (cut_layer, aggregated_rows, self.place_of(second_cut), codec, precision)
+        return np.asarray(_index(self.shape, *(np.asarray(value, np.int64) for value in values)), np.int64)
+
+    def place_of(self, second_cut: Any) -> Any:
+        """Places of second cuts among `second_values`, counted from 1; 0 stays 0."""
+        return np.maximum(np.asarray(second_cut) - 1, 0) if self.tails else second_cut
 
     @cached_property
     def cut_layer(self) -> Ints:
@@ -67,10 +88,11 @@ class PlanGrid:
 
     @cached_property
     def second_cut(self) -> Ints:
-        """[G] second cut of each plan, no unit before its cut layer; 0: nobody decides it."""
+        """[G] second cut of each plan, not in front of what its cut layer allows; 0: nobody decides it."""
         if self.second_cuts == 1:
             return np.zeros_like(self.cut_layer)
-        return np.maximum(self._values[2] + 1, self.cut_layer)
+        second: Ints = self.second_of(self.cut_layer, self.second_values[self._values[2]])
+        return second
 
     @cached_property
     def codec(self) -> Ints:
@@ -90,7 +112,7 @@ class PlanGrid:
     def candidates(self, aggregated_rows: Any, codec: Any = 0, precision: Any = 0) -> Ints:
         """[..., K] the plans with so many aggregated rows, that codec and precision that differ in what they do.
 
-        A second cut in front of the cut layer is the same as one at it.
+        A second cut in front of what the cut layer allows is the same as the first that it allows.
 
         Args:
             aggregated_rows: Of one world, or of each.
@@ -103,10 +125,8 @@ class PlanGrid:
     @cached_property
     def _candidates(self) -> Ints:
         """[R, codecs, precisions, K] `candidates` with each number of aggregated rows, codec and precision."""
-        cuts, seconds = np.meshgrid(
-            np.arange(1, self.cut_layers + 1), np.arange(1, self.second_cuts + 1), indexing="ij"
-        )
-        different = (seconds >= cuts) | (self.second_cuts == 1)
+        cuts, seconds = np.meshgrid(np.arange(1, self.cut_layers + 1), self.second_values, indexing="ij")
+        different = (seconds >= cuts + self.tails) | (self.second_cuts == 1)
         rows, codecs, precisions = np.ogrid[: self.row_counts, : self.codecs, : self.precisions]
         found = self.index(
             cuts[different], rows[..., None], seconds[different], codecs[..., None], precisions[..., None]

@@ -55,8 +55,13 @@ def has_bound(segments: Segments, bound: Bound) -> bool:
     return any(segment.until is bound for segment in segments)
 
 
+def has_tail(segments: Segments) -> bool:
+    """Whether clients train the last units, too, behind those of a server."""
+    return len(segments) > 1 and segments[-1].node == CLIENT
+
+
 def units_on_clients(segments: Segments, cut_layer: int, units: int) -> int:
-    """How many first units of a network of so many are trained on the clients."""
+    """How many first units of a network of so many are trained on the clients, without tails."""
     first = segments[0]
     if first.node != CLIENT:
         return 0

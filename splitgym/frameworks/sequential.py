@@ -118,7 +118,7 @@ def _step(
         # A server that also serves clients with shallower cuts trains units that this one does not reach.
         gradient, *server_gradients = torch.autograd.grad(loss, [at_cut, *server.parameters], allow_unused=True)
         if crossing is not None:
-            gradient = crossing.down(gradient[None])[0]
+            gradient = crossing.back(gradient[None])[0]
         client_gradients = torch.autograd.grad(smashed, client.parameters, gradient)
         server.step(server_gradients)
         client.step(client_gradients)

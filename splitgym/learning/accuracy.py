@@ -9,7 +9,7 @@ from torch import Tensor
 from splitgym.arrays import Floats, Ints
 from splitgym.frameworks.crossing import as_received
 from splitgym.frameworks.grouped import grouped_forward
-from splitgym.frameworks.node import mixed_precision
+from splitgym.frameworks.node import Node, mixed_precision
 from splitgym.frameworks.nodes import Nodes
 from splitgym.frameworks.parallel import run_grouped
 
@@ -41,7 +41,7 @@ class Evaluator:
         return len(self._labels)
 
     def client_accuracy(self, nodes: Nodes) -> Floats:
-        """[C] test accuracy of (client's own units, then the server's)."""
+        """[C] test accuracy of (client's own units, then the server's, then the client's tail if it has one)."""
         return self.accuracy(self.correct(nodes))
 
     def accuracy(self, correct: Ints) -> Floats:
@@ -56,9 +56,10 @@ class Evaluator:
 
     @torch.no_grad()
     def correct(self, nodes: Nodes) -> Ints:
-        """[C, classes] test samples of each class that (client's own units, then the server's) classify correctly.
+        """[C, classes] test samples of each class that each client's network classifies correctly.
 
-        A client that has not followed a deeper cut yet uses the server's copies of the units in between.
+        That is the client's own units, the server's, and the client's tail if it has one. A client that has not
+        followed a cut yet uses the server's copies of the units in between.
         """
         nodes.server.set_mode(False)
         if nodes.cut_layer == 0 or not nodes.own_units:
@@ -66,20 +67,19 @@ class Evaluator:
             ways = list(zip(nodes.codecs, (client.bits for client in nodes.clients), strict=True))
             found = {way: self._looped(nodes, ways.index(way)) for way in set(ways)}
             return np.stack([found[way] for way in ways])
-        if run_grouped(nodes.clients):
+        if not nodes.tails and run_grouped(nodes.clients):
             return self._grouped(nodes)
         return np.stack([self._looped(nodes, client) for client in range(len(nodes.clients))])
 
     def _looped(self, nodes: Nodes, client: int) -> Ints:
         """[K] correct answers by class of one client's network, in passes of many test samples."""
-        node = nodes.clients[client]
-        node.set_mode(False)
+        *parts, (last, first, _) = _parts_of(nodes, client)
         counts, codec = self._zeros(), [nodes.codecs[client]]
-        for x, y in self._passes(self._rows):
-            # Before the first round nothing is cut.
-            smashed = node.forward(x)
-            at_server = as_received(codec, smashed[None], CODED_AT_ONCE)[0] if node.units else smashed
-            _add_correct(counts, nodes.server.logits(at_server, len(node.units)), y)
+        for images, y in self._passes(self._rows):
+            x = images
+            for node, begin, end in parts:
+                x = as_received(codec, node.forward(x, begin, end)[None], CODED_AT_ONCE)[0]
+            _add_correct(counts, last.logits(x, first), y)
         return counts.cpu().numpy()
 
     def _grouped(self, nodes: Nodes) -> Ints:
@@ -99,6 +99,17 @@ class Evaluator:
 
     def _zeros(self, *clients: int) -> Tensor:
         return torch.zeros(*clients, self._classes, dtype=torch.int64, device=self._labels.device)
+
+
+def _parts_of(nodes: Nodes, client: int) -> list[tuple[Node, int, int | None]]:
+    """Nodes of one client's network with their first and last units, in the order of these, in evaluation mode."""
+    head, tail = nodes.clients[client], nodes.tails[client : client + 1]
+    # Before the first round nothing is cut.
+    cut, second = len(head.units), int(nodes.client_second_cut[client]) or None
+    parts = [(head, 0, None)] * (cut > 0) + [(nodes.server, cut, second)] + [(node, 0, None) for node in tail if second]
+    for node, _, _ in parts:
+        node.set_mode(False)
+    return parts
 
 
 def _add_correct(counts: Tensor, logits: Tensor, labels: Tensor) -> None:

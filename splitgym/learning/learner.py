@@ -23,7 +23,14 @@ from splitgym.learning.rates import rate_factor
 from splitgym.scenario import Scenario, ScenarioError, build
 from splitgym.scenario.quantities import FULL_BITS
 from splitgym.types import Decision, RoundOutcome
-from splitgym.types.legal import check_allowed_ratio, check_array, check_broadcast, check_common, check_range
+from splitgym.types.legal import (
+    check_allowed_ratio,
+    check_array,
+    check_behind,
+    check_broadcast,
+    check_common,
+    check_range,
+)
 
 
 def training_device(name: str | torch.device | None) -> torch.device:
@@ -90,19 +97,21 @@ class Learner:
         self._precisions = scenario.plan.precisions
         names = scenario.plan.codecs if self.framework.cuts else ("none",)
         self._codecs: list[list[Codec]] = [codecs_at(name, self._precisions) for name in names]
-        self._cuts = len(network) - 1
+        self._cuts = len(network) - 1 - self.framework.has_tail
+        self._decides_second_cut = self.framework.cuts_twice and scenario.plan.second_cut == "decided"
+        self._second_cut = self.framework.second_cut(scenario, len(network))
         self.nodes = Nodes(
             network,
             len(self._orders),
             scenario.training,
             self.framework.segments,
-            scenario.cloud.second_cut(len(network)) if self.framework.cuts_twice else None,
+            self._second_cut,
             self._codecs[0][0],
         )
         if min(self._precisions) < FULL_BITS:
             _check_low_precision(scenario)
-            for client in self.nodes.clients:
-                client.bits, client.chance = self._precisions[0], self._chance
+            for node in (*self.nodes.clients, *self.nodes.tails):
+                node.bits, node.chance = self._precisions[0], self._chance
         self.outcome = self._untrained(classes)
         self.traffic_bits: dict[str, int] = {}
 
@@ -176,8 +185,9 @@ class Learner:
         self._rounds, self._losses = state["rounds"], list(state["losses"])
         self.nodes.load_state_dict(state["nodes"])
         self.nodes.codecs = [self._codecs[codec][precision] for codec, precision in state["codecs"]]
-        for client, bits in zip(self.nodes.clients, state["bits"], strict=True):
-            client.bits = bits
+        for i, bits in enumerate(state["bits"]):
+            for node in self.nodes.at_client(i):
+                node.bits = bits
         for order, saved in zip(self._orders, state["orders"], strict=True):
             order.load_state_dict(saved)
         self._chance.set_state(state["chance"])
@@ -193,9 +203,8 @@ class Learner:
         taught: RoundBatch | None = None
         finite = True
         if participants:
-            self.nodes.move_cut(
-                np.asarray(decision.cut_layer), participants, self.data_share, int(decision.second_cut) or None
-            )
+            cut_layer = np.asarray(decision.cut_layer)
+            self.nodes.move_cut(cut_layer, participants, self.data_share, self._second_cut_of(decision))
             self.nodes.scale_rates(rate_factor(self._training, self._rounds))
             round_batch = self._exercise(participants, decision)
             finite = self.framework.train(self.nodes, round_batch)
@@ -216,6 +225,7 @@ class Learner:
             client_loss=np.full(len(self._orders), log(classes)),
             cut_layer=0,
             client_cut_layer=self.nodes.client_cut_layer,
+            client_second_cut=self.nodes.client_second_cut,
             trained=False,
             finite=True,
             evaluated=True,
@@ -242,6 +252,12 @@ class Learner:
             chance=self._chance,
         )
 
+    def _second_cut_of(self, decision: Decision) -> int | None:
+        """Last unit in front of the second cut; None: there is none."""
+        if self._decides_second_cut and not decision.second_cut:
+            return int(np.min(decision.cut_layer)) + self.framework.has_tail
+        return int(decision.second_cut) or self._second_cut
+
     def _codecs_of(self, participants: tuple[int, ...], decision: Decision) -> tuple[Codec, ...] | None:
         """[n] the codecs with which participants train, and from now on answer; None: all send everything as it is.
 
@@ -250,7 +266,8 @@ class Learner:
         codec, precision = (np.broadcast_to(each, len(self._orders)) for each in (decision.codec, decision.precision))
         for i in participants:
             self.nodes.codecs[i] = self._codecs[codec[i]][precision[i]]
-            self.nodes.clients[i].bits = self._precisions[precision[i]]
+            for node in self.nodes.at_client(i):
+                node.bits = self._precisions[precision[i]]
         codecs = tuple(self.nodes.codecs[i] for i in participants)
         return None if all(each is NONE for each in codecs) else codecs
 
@@ -283,6 +300,7 @@ class Learner:
             client_loss=client_loss,
             cut_layer=self.nodes.cut_layer if self.framework.cuts else 0,
             client_cut_layer=self.nodes.client_cut_layer,
+            client_second_cut=self.nodes.client_second_cut,
             trained=taught is not None,
             finite=finite,
             evaluated=evaluated,
@@ -313,7 +331,10 @@ class Learner:
         check_array("Decision.selected", decision.selected, "b", (clients,))
         check_array("Decision.cluster", decision.cluster, "iu", (clients,))
         second_cut = check_array("Decision.second_cut", decision.second_cut, "iu", ())
-        check_range("Decision.second_cut", second_cut, 0, self._cuts * self.framework.cuts_twice)
+        last = (self._cuts + self.framework.has_tail) * self.framework.cuts_twice
+        check_range("Decision.second_cut", second_cut, 0, last)
+        if self.framework.has_tail:
+            check_behind(cut_layer, self._second_cut_of(decision), "Decision.second_cut")
         ratio = check_array("Decision.aggregation_ratio", decision.aggregation_ratio, "iuf", ())
         check_range("Decision.aggregation_ratio", ratio, 0, 1)
         check_allowed_ratio(ratio, self.framework.allowed_ratio(self._training.batch_size), self.prescribed_ratio)

@@ -3,7 +3,7 @@
 from splitgym.rendering.canvas import Box, Canvas, text_width
 from splitgym.rendering.palette import ALERT, BLUE, CARD, INK, MUTED, PALE_BLUE, SOFT_GREY
 from splitgym.rendering.scene import Played, Scene
-from splitgym.rendering.words import codecs, facts, units_on_clients, warnings
+from splitgym.rendering.words import codecs, facts, tail_units, units_on_clients, warnings
 
 GAP = 8
 """Pixels between texts in a line."""
@@ -27,12 +27,13 @@ def draw_decision(canvas: Canvas, box: Box, scene: Scene) -> None:
 
 def _draw_network(canvas: Canvas, box: Box, scene: Scene, played: Played | None) -> None:
     """The network's units in a row: those on all clients in blue, those on some of them in a paler one."""
-    units = scene.state.system.cut_layers + 1
+    units = scene.state.system.units
     fewest, most = (0, 0) if played is None else units_on_clients(scene, played)
+    behind = units if played is None else units - tail_units(scene, played)
     step = box.width / units
     for number in range(units):
         left = box.left + step * number
-        fill = BLUE if number < fewest else PALE_BLUE if number < most else SOFT_GREY
+        fill = BLUE if number < fewest or number >= behind else PALE_BLUE if number < most else SOFT_GREY
         canvas.rectangle(Box(left, box.top, left + step - 3, box.top + 18), fill, radius=3)
         colour = CARD if fill == BLUE else INK
         canvas.text((left + step / 2 - 1.5, box.top + 9), f"{number + 1}", 11, colour, "mm")
@@ -40,13 +41,14 @@ def _draw_network(canvas: Canvas, box: Box, scene: Scene, played: Played | None)
     if played is None:
         canvas.text((box.left, y), f"network of {units} units, not cut yet", 12, MUTED)
         return
-    ends = f"on the clients: {_range(1, most)}", f"on the server: {_range(fewest + 1, units)}"
+    own = " and ".join([_range(1, most)] + [_range(behind + 1, units)] * (behind < units))
+    ends = f"on the clients: {own}", f"on the server: {_range(fewest + 1, behind)}"
     canvas.text((box.left, y), ends[0], 12, BLUE, bold=True)
     canvas.text((box.right - 3, y), ends[1], 12, MUTED, "rm", bold=True)
     left, right = box.left + text_width(ends[0], 12, True), box.right - 3 - text_width(ends[1], 12, True)
     if names := codecs(scene, played):
         canvas.text(((left + right) / 2, y), _coded(names, right - left - 2 * GAP), 12, INK, "mm")
-    for cut in sorted({fewest, most} - {0, units}):
+    for cut in sorted({fewest, most, behind} - {0, units}):
         x = box.left + step * cut - 1.5
         canvas.line([(x, box.top - 5), (x, box.top + 23)], INK, 2)
 

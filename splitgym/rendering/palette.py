@@ -37,6 +37,8 @@ _FORWARD = Look("forward pass", "FP", "F", BLUE, CARD)
 _BACKWARD = Look("backward pass", "BP", "B", PURPLE, INK)
 _BACKHAUL = Look("backhaul", "link", "h", SOFT_GREY, INK)
 _CLOUD = Look("cloud", "cloud", "k", SOFT_BLUE, INK)
+_UPLINK = Look("uplink", "up", "u", ORANGE, INK)
+_UNICAST = Look("unicast", "down", "d", GREEN, INK)
 _MODEL = Look("model", "model", "m", YELLOW, INK)
 
 _LOOKS = {
@@ -49,9 +51,13 @@ _LOOKS = {
     "cloud_fp": _CLOUD,
     "cloud_bp": _CLOUD,
     "backhaul_down": _BACKHAUL,
-    "uplink": Look("uplink", "up", "u", ORANGE, INK),
+    "uplink": _UPLINK,
     "broadcast": Look("broadcast", "cast", "c", SKY, INK),
-    "unicast": Look("unicast", "down", "d", GREEN, INK),
+    "unicast": _UNICAST,
+    "tail_unicast": _UNICAST,
+    "tail_fp": _FORWARD,
+    "tail_bp": _BACKWARD,
+    "tail_uplink": _UPLINK,
     "model_down": _MODEL,
     "model_up": _MODEL,
 }

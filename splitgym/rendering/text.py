@@ -6,7 +6,7 @@ from splitgym.rendering.palette import look
 from splitgym.rendering.scene import Played, Scene, owned
 from splitgym.rendering.timeline import SERVER, bars, straggler
 from splitgym.rendering.units import percent, quantity
-from splitgym.rendering.words import codecs, facts, units_on_clients, warnings
+from splitgym.rendering.words import codecs, facts, tail_units, units_on_clients, warnings
 
 LETTERS = 56
 """Length of a timeline."""
@@ -31,18 +31,23 @@ def _head(scene: Scene) -> list[str]:
     if played is None:
         return [*lines, "no round has been played yet"]
     stages = {name: seconds for name, seconds in played.cost.seconds_by_stage().items() if seconds > 0}
-    slow, (fewest, most), coded = straggler(scene), units_on_clients(scene, played), codecs(scene, played)
-    on_clients = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+    slow, coded = straggler(scene), codecs(scene, played)
     told = facts(scene, played) + ([("codec", ", ".join(coded))] if coded else [])
     return [
         *lines,
         f"the round took {quantity(played.cost.latency_s, 's')}: "
         + ", ".join(f"{name} {quantity(seconds, 's')}" for name, seconds in stages.items()),
-        f"units on the clients: {on_clients} of {scene.state.system.cut_layers + 1}; "
+        f"units on the clients: {_units_on_clients(scene, played)} of {scene.state.system.units}; "
         + "; ".join(f"{name}: {value}" for name, value in told),
         f"straggler: {'nobody waits' if slow is None else f'client {slow}'}",
         *(f"! {warning}" for warning in warnings(scene, played)),
     ]
+
+
+def _units_on_clients(scene: Scene, played: Played) -> str:
+    (fewest, most), last = units_on_clients(scene, played), tail_units(scene, played)
+    first = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+    return f"first {first} and last {last}" if last else first
 
 
 def _rows(scene: Scene) -> list[str]:

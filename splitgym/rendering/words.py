@@ -12,7 +12,7 @@ from splitgym.rendering.units import quantity
 
 def units_on_clients(scene: Scene, played: Played) -> tuple[int, int]:
     """How many units are trained on the clients: on the one with the fewest, and on the one with the most."""
-    units, cuts = scene.state.system.cut_layers + 1, _of_those_taking_part(played, played.decision.cut_layer)
+    units, cuts = scene.state.system.units, _of_those_taking_part(played, played.decision.cut_layer)
     fewest, most = (units_on_clients_of(scene.framework.segments, int(cut), units) for cut in (cuts.min(), cuts.max()))
     return fewest, most
 
@@ -32,6 +32,14 @@ def _of_those_taking_part(played: Played, factor: Any) -> Ints:
     """[n] a factor of the plan of the clients that took part, or of all if nobody did."""
     took_part = played.cost.participants
     return np.broadcast_to(factor, took_part.shape)[took_part | ~took_part.any()]
+
+
+def tail_units(scene: Scene, played: Played) -> int:
+    """How many last units are trained on the clients."""
+    if not scene.framework.has_tail:
+        return 0
+    decision, system = played.decision, scene.state.system
+    return system.units - int(system.program.plans.second_of(decision.cut_layer, decision.second_cut))
 
 
 def facts(scene: Scene, played: Played) -> list[tuple[str, str]]:

@@ -78,7 +78,8 @@ class LookAhead(Heuristic):
             a budget is spent, by the time of the target.
         candidates: Rules as `splitgym.schedulers.parse` reads them, with + between them; None: everybody, `unified`
             with w = 0, 0.5 and 1, and a quarter, half and three quarters of the clients by each of
-            `loss-per-second-k`, `fastest-k` and `highest-loss-k`.
+            `loss-per-second-k`, `fastest-k` and `highest-loss-k`; where labels are private, without those that read
+            losses.
 
     Attributes:
         candidates: Names of the rules that it tries.
@@ -104,7 +105,7 @@ class LookAhead(Heuristic):
             raise ValueError(f"until = {until!r}, allowed: 'horizon', 'target'")
         self._horizon = horizon
         self._rounds = horizon if until == "horizon" else self.env.scenario.episode.max_rounds
-        self.candidates = candidates.split("+") if candidates else _default(self.env.scenario.clients.count)
+        self.candidates = candidates.split("+") if candidates else _default(self.env)
         self._rules = [_rule(name, self.env) for name in self.candidates]
 
     def decide(self, state: RoundState) -> Decision:
@@ -174,8 +175,10 @@ def _rule(name: str, env: SplitLearningEnv) -> Rule:
     raise ValueError(f"candidates: {name!r} is no rule of selection and allocation, allowed: those that are")
 
 
-def _default(clients: int) -> list[str]:
-    numbers = sorted({max(1, round(fraction * clients)) for fraction in FRACTIONS})
+def _default(env: SplitLearningEnv) -> list[str]:
+    numbers = sorted({max(1, round(fraction * env.scenario.clients.count)) for fraction in FRACTIONS})
+    if not env.system.labels_known:
+        return ["greedy", *(f"fastest-k:k={k}" for k in numbers)]
     rules = ("loss-per-second-k", "fastest-k", "highest-loss-k")
     return ["greedy", *(f"unified:w={w:g}" for w in WEIGHTS), *(f"{rule}:k={k}" for rule in rules for k in numbers)]
 

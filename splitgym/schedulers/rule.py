@@ -58,7 +58,8 @@ class Rule(Heuristic):
         parameters: Of the selection: the fields of its class.
 
     Raises:
-        ValueError: a name, the cut layer or a parameter is not allowed; the message says what is.
+        ValueError: a name, the cut layer or a parameter is not allowed, or the selection reads what comes from labels
+            that are private; the message says what is.
     """
 
     def __init__(
@@ -73,7 +74,13 @@ class Rule(Heuristic):
         **parameters: Any,
     ) -> None:
         super().__init__(env)
-        self._select = SELECTIONS.find(selection, "selection")(**parameters)
+        chosen = SELECTIONS.find(selection, "selection")
+        if chosen.reads_labels and not self.env.system.labels_known:
+            raise ValueError(
+                f"selection = {selection!r} reads what comes from labels, which are private here, allowed: selections "
+                "that do not, or knowledge.labels = 'reported'"
+            )
+        self._select = chosen(**parameters)
         self._allocation = ALLOCATIONS.find(allocation, "allocation")
         if cut_layer is not None:
             if isinstance(cut_layer, bool) or cut_layer not in range(1, self.env.cut_layers + 1):

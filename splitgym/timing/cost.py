@@ -148,6 +148,7 @@ def _worlds_of(state: RoundState) -> Worlds:
         np.asarray(state.server_hz, np.float64),
         state.client_cut_layer,
         np.asarray(state.second_cut, np.int64),
+        state.client_second_cut,
         state.available,
     )
 

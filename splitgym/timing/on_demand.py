@@ -3,6 +3,8 @@
 Nobody is later than with static shares, by induction over the phases of a client: each begins no later; its rate is
 never below that of its own subchannels; and a server that never rests while data waits is done with everybody no later
 than one that waits for the last before it begins (its phases follow each other, or everybody waits in between).
+Where it serves each client by itself before and behind a visit to the clients' tails, that holds for its last phase: in
+all it works for as long, and a client waits only while it works. What lies between may come later.
 """
 
 import numpy as np

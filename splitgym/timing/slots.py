@@ -57,7 +57,9 @@ class Worlds(NamedTuple):
     client_cut: Ints
     """[N, C] cut layer that each client holds, 0: none yet."""
     second_cut: Ints
-    """[N] last unit in front of the second cut, 0: none yet."""
+    """[N] last unit in front of the second cut between two servers, 0: none yet."""
+    client_second_cut: Ints
+    """[N, C] second cut behind which each client holds a tail, 0: none."""
     available: Bools
     """[N, C] clients that are there."""
 
@@ -250,8 +252,9 @@ def _find_members(rules: Rules, worlds: Worlds, decided: Decided, walked: Walked
     order, members, down, up = workspace.order, workspace.members, workspace.down, workspace.up
     plans, prefix_bits = decided.plan[n], rules.prefix_bits
     selected, available, client_cut = decided.selected[n], worlds.available[n], worlds.client_cut[n]
+    tail, second = worlds.client_second_cut[n], rules.second_cut[plans[0]]
     for i in range(members.shape[0]):
-        down[i], up[i] = move_bits(client_cut[i], rules.cut_layer[plan_of(plans, i)], prefix_bits)
+        down[i], up[i] = move_bits(client_cut[i], rules.cut_layer[plan_of(plans, i)], tail[i], second, prefix_bits)
         order[i] = slot_of_client(rules.access, decided.cluster[n, i], i)
         members[i] = walked.without_subchannel[n, i] = selected[i] and available[i]
         walked.unavailable[n, i] = selected[i] and not available[i]

@@ -37,7 +37,8 @@ class Decision:
     cluster: Any = 0
     """[C] cluster of each client; clusters have slots in increasing order. Read by frameworks with clusters."""
     second_cut: Any = 0
-    """Last unit at the edge server, 1..L-1, where a scenario lets it be decided; 0: that of the scenario."""
+    """Last unit at the edge server, 1..L-1, where a scenario lets it be decided; 0: that of the scenario, or where it
+    is decided the first that the cut layer allows. Where clients hold tails it lies behind the cut layer."""
     codec: Any = 0
     """How smashed data and their gradients are sent: index in the scenario's `plan.codecs`; or [C], where clients may
     have codecs of their own."""

@@ -56,7 +56,9 @@ def check_state(state: RoundState, one_world: bool = False) -> None:
         check_array("state.server_hz", state.server_hz, "iuf", of_worlds)
     cuts = check_array("state.client_cut_layer", state.client_cut_layer, "iu", of_clients)
     check_range("state.client_cut_layer", cuts, 0, system.cut_layers)
-    _check_number("state.second_cut", state.second_cut, "iu", (0, system.cut_layers), of_worlds)
+    _check_number("state.second_cut", state.second_cut, "iu", (0, system.units - 1), of_worlds)
+    second = check_array("state.client_second_cut", state.client_second_cut, "iu", of_clients)
+    check_range("state.client_second_cut", second, 0, system.units - 1)
 
 
 def check_decision(decision: "Decision", state: RoundState) -> None:
@@ -113,7 +115,10 @@ def check_plan(state: RoundState, plan: Plan, prefix: str = "", *shapes: tuple[i
     _check_number(f"{prefix}codec", plan.codec, "iu", (0, grid.codecs - 1), *numbers, *each[: grid.codec_by_client])
     bits = (0, grid.precisions - 1)
     _check_number(f"{prefix}precision", plan.precision, "iu", bits, *numbers, *each[: grid.precision_by_client])
-    _check_number(f"{prefix}second_cut", plan.second_cut, "iu", (0, cuts * (grid.second_cuts > 1)), *numbers)
+    last = grid.second_values[-1] if grid.second_cuts > 1 else 0
+    _check_number(f"{prefix}second_cut", plan.second_cut, "iu", (0, last), *numbers)
+    if grid.tails:
+        check_behind(plan.cut_layer, plan.second_cut, f"{prefix}second_cut")
     _check_number(f"{prefix}aggregation_ratio", plan.aggregation_ratio, "iuf", (0, 1), *numbers)
 
 
@@ -208,7 +213,15 @@ def check_second_cut(state: RoundState, value: Any) -> None:
     """Raises an InputError if it is no second cut 1..L-1, one for all or one for each world, or nobody decides it."""
     if state.system.program.plans.second_cuts == 1:
         raise InputError(f"second_cut = {shown(value)}, allowed: None, as nobody decides it here")
-    _check_number("second_cut", value, "iu", (1, state.system.cut_layers), (), state.channel_gain.shape[:-2])
+    values = state.system.program.plans.second_values
+    _check_number("second_cut", value, "iu", (values[0], values[-1]), (), state.channel_gain.shape[:-2])
+
+
+def check_behind(cut_layer: Any, second_cut: Any, name: str = "second_cut") -> None:
+    """Raises an InputError if second cuts in front of clients' tails do not lie behind the cut layers; 0 is open."""
+    before = (np.asarray(second_cut) > 0) & (np.asarray(second_cut) <= cut_layer)
+    if before.any():
+        raise InputError(f"{name} = {shown(second_cut)}, allowed with cut_layer = {shown(cut_layer)}: more than that")
 
 
 def check_codec(state: RoundState, value: Any) -> None:

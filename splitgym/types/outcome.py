@@ -28,6 +28,8 @@ class RoundOutcome:
     """Cut layer the server stands at; 0 before the first round."""
     client_cut_layer: Ints
     """[C] as in RoundState."""
+    client_second_cut: Ints
+    """[C] as in RoundState."""
     trained: Any
     """False: nobody took part, or the loss was not finite, and no weight was trained."""
     finite: Any
@@ -49,5 +51,6 @@ class RoundOutcome:
             **{name: np.zeros(worlds, bool) for name in ("trained", "finite", "evaluated")},
             cut_layer=np.zeros(worlds, np.int64),
             client_cut_layer=np.zeros(of_clients, np.int64),
+            client_second_cut=np.zeros(of_clients, np.int64),
             evaluation_samples=np.zeros(worlds, np.int64),
         )

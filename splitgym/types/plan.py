@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.arrays import Floats, Ints
-from splitgym.frameworks.phases import rows_of_ratio
+from splitgym.frameworks.phases import aggregated_rows, rows_of_ratio
 from splitgym.frameworks.plans import Shape, plan_index
 from splitgym.kernels import NO_REFCOUNT, kernel
-from splitgym.types.state import RoundState
+from splitgym.types.state import RoundState, SystemParameters
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Plan:
     aggregation_ratio: Any = 0.0
     """phi."""
     second_cut: Any = 0
-    """1..L-1, or 0: that of the scenario; where it may be decided, the cut layer."""
+    """1..L-1, or 0: that of the scenario; where it may be decided, the first that the cut layer allows."""
     codec: Any = 0
     """Index in the scenario's list, or [C]."""
     precision: Any = 0
@@ -41,7 +41,7 @@ class Plan:
             state.system.batch_size,
             own[0],
             _of_worlds(self.aggregation_ratio, worlds, np.float64),
-            _of_worlds(self.second_cut, worlds, np.int64),
+            _of_worlds(grid.place_of(self.second_cut), worlds, np.int64),
             own[1],
             own[2],
             plans,
@@ -52,6 +52,14 @@ class Plan:
         """One world of a batch; a number without an axis is that of all worlds."""
         factors = (getattr(self, name) for name in FACTORS)
         return Plan(*(factor if np.ndim(factor) == 0 else factor[index] for factor in factors))
+
+
+def common_plans(system: SystemParameters, aggregation_ratio: float) -> list[Plan]:
+    """All plans with this phi and the first codec that are common to all clients and differ in what they do."""
+    grid = system.program.plans
+    found = grid.candidates(aggregated_rows(aggregation_ratio, system.batch_size))
+    cuts = zip(grid.cut_layer[found].tolist(), grid.second_cut[found].tolist(), strict=True)
+    return [Plan(cut, aggregation_ratio, second) for cut, second in cuts]
 
 
 FACTORS = tuple(field.name for field in fields(Plan))
@@ -75,7 +83,7 @@ def _fill_indices(
     precision: Ints,
     plans: Ints,
 ) -> None:
-    """[N, 1] or [N, C] indices in a grid of that shape; phi and second cuts are [N, 1], the other factors either."""
+    """[N, 1] or [N, C] indices in a grid of that shape; phi and places of second cuts are [N, 1], the others either."""
     for n in range(plans.shape[0]):
         rows = int(rows_of_ratio(aggregation_ratio[n, 0], batch_size))
         for c in range(plans.shape[1]):

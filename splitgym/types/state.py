@@ -49,12 +49,16 @@ class SystemParameters:
     """Bits of the numbers with which clients may compute, likewise."""
     energy_factors: tuple[float, ...]
     """Of each precision: energy of a client's cycle over that of one with 32 bits."""
+    labels_known: bool
+    """Whether the scheduler knows what comes from labels; if not, `RoundState` has no class shares and no losses."""
     prefix_bits: Floats
     """[L] model bits of units 1..j at index j (0 at index 0): what a client that holds the cut j has."""
 
     @classmethod
-    def of(cls, scenario: Scenario, profile: Profile, program: Program, highest_ratio: float) -> "SystemParameters":
-        """The system of a scenario, its profiled network, its framework's compiled program and its largest phi."""
+    def of(
+        cls, scenario: Scenario, profile: Profile, program: Program, highest_ratio: float, labels_known: bool
+    ) -> "SystemParameters":
+        """The system of a scenario, its profiled network, and what its framework says."""
         radio = scenario.radio
         return cls(
             subchannels=radio.subchannels,
@@ -76,13 +80,19 @@ class SystemParameters:
             codecs=scenario.plan.codecs[: program.plans.codecs],
             precisions=(precisions := scenario.plan.precisions[: program.plans.precisions]),
             energy_factors=tuple(scenario.clients.energy_factor(bits) for bits in precisions),
+            labels_known=labels_known,
             prefix_bits=np.concatenate([[0.0], np.cumsum(profile.model_bits[:-1])]),
         )
 
     @property
     def cut_layers(self) -> int:
-        """Number of cut layers, L - 1."""
-        return len(self.prefix_bits) - 1
+        """Number of cut layers: L - 1, or fewer where clients hold tails."""
+        return self.program.plans.cut_layers
+
+    @property
+    def units(self) -> int:
+        """L, units of the network."""
+        return len(self.prefix_bits)
 
     def holding(self, codec: int, precision: int) -> "SystemParameters":
         """The system with this codec and this precision alone, indices of its lists; always the same object."""
@@ -122,9 +132,10 @@ class RoundState:
     """[C] share of all training samples; sums to 1."""
     class_share: Floats
     """[C, K] share of each class in the client's data, known from the labels that travel with the smashed data; 0 for
-    clients that are not present."""
+    clients that are not present. [C, 0] where labels are private: there is nothing that could be read by accident."""
     client_loss: Floats
-    """[C] mean training loss of the client's last mini-batch; ln(classes) before its first."""
+    """[C] mean training loss of the client's last mini-batch; ln(classes) before its first. [0] where labels are
+    private."""
     accuracy: Any
     """Test accuracy after the last round that was evaluated, 0..1."""
     round: Any
@@ -153,14 +164,17 @@ class RoundState:
     prescribed_ratio: Any = np.nan
     """phi that the framework prescribes for this round; NaN: whoever decides may choose it."""
     second_cut: Any = 0
-    """Last unit at the edge server in the last round, where it may be decided; 0: it may not, or no round was yet."""
-
+    """Last unit at the edge server in the last round, where it may be decided and a server has those behind it; 0: that
+    is not so, or no round was yet."""
+    client_second_cut: Any = 0
+    """[C] second cut behind which each client's own part is valid; 0 before the first round, and if it has none."""
     client_codec: Any = 0
     """[C] index of the codec with which each client took part last; before that 0."""
 
     def __post_init__(self) -> None:
-        if np.ndim(self.client_codec) == 0:
-            object.__setattr__(self, "client_codec", np.zeros(self.available.shape, np.int64))
+        for name in ("client_codec", "client_second_cut"):
+            if np.ndim(getattr(self, name)) == 0:
+                object.__setattr__(self, name, np.zeros(self.available.shape, np.int64))
         for name in ("prescribed_ratio", "second_cut") if self.batched else ():
             if np.ndim(getattr(self, name)) == 0:
                 object.__setattr__(self, name, np.full(len(self.channel_gain), getattr(self, name)))

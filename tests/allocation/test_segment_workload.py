@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from small_cells import COSTS, cell, latency, random_bands, with_timeout
 
 from splitgym.allocation.workload import own_seconds, own_workload
-from splitgym.frameworks import names
+from splitgym.frameworks import get, names
 from splitgym.frameworks.phases import Access
 from splitgym.timing import round_cost
 from splitgym.types import Plan
@@ -24,10 +24,11 @@ def some(seed, framework):
         5,
         framework=framework,
         timeout_s=1e9,
-        client_cut_layer=rng.integers(0, 4, 4),
+        client_cut_layer=rng.integers(0, 4 - get(framework).has_tail, 4),
         available=rng.random(4) < 0.8,
     )
-    decision = random_bands(rng, state, int(rng.integers(1, 4)), rng.random(4) < 0.8, rng.choice([0, 0.3, 0.5, 1]))
+    cut = int(rng.integers(1, state.system.cut_layers + 1))
+    decision = random_bands(rng, state, cut, rng.random(4) < 0.8, rng.choice([0, 0.3, 0.5, 1]))
     assume((decision.selected & state.available).any())
     return state, decision
 

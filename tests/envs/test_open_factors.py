@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import splitgym  # noqa: F401 - registers the environment
-from splitgym.allocation import allocate, descend, descent, equal_shares
+from splitgym.allocation import allocate, descend, descent, equal_shares, exact, lower_bound, paper_descend
+from splitgym.allocation.baselines.allocators import assign_at_best_cut, in_index_order
 from splitgym.scenario import ScenarioError
 from splitgym.timing import round_cost
 from splitgym.types import Plan
@@ -40,6 +41,14 @@ def second(action: str = "schedule", **arguments: object) -> gym.Env:
     ).unwrapped
 
 
+def u_shaped(action: str = "schedule", **arguments: object) -> gym.Env:
+    """Four units: cut layers 1 and 2, second cuts 2 and 3."""
+    sections = {"task": {"model": "cnn"}, "plan": {"second_cut": "decided"}, **SMALL, **arguments}
+    return gym.make(
+        "SplitLearning-v0", framework="u-shaped", action=action, disable_env_checker=True, **sections
+    ).unwrapped
+
+
 @pytest.mark.parametrize("action", ENCODINGS)
 def test_each_open_factor_adds_its_entries_and_closed_ones_none(action: str) -> None:
     def entries(env: gym.Env) -> int:
@@ -68,7 +77,7 @@ def test_every_action_is_played_and_trained(framework: str, action: str) -> None
     assert mixed
 
 
-@pytest.mark.parametrize("make", [own, second])
+@pytest.mark.parametrize("make", [own, second, u_shaped])
 @pytest.mark.parametrize("action", ["discrete", "schedule"])
 def test_a_decision_becomes_its_own_action_again(make, action: str) -> None:
     env = make(action=action)
@@ -147,7 +156,14 @@ def test_the_surrogate_does_not_know_different_cuts() -> None:
         gym.make("SplitLearning-v0", scenario="iot", plan={"cut_layer": "by-client"}, learner="surrogate")
 
 
-@pytest.mark.parametrize("make", [("psl", {"cut_layer": "by-client"}), ("hierarchical", {"second_cut": "decided"})])
+@pytest.mark.parametrize(
+    "make",
+    [
+        ("psl", {"cut_layer": "by-client"}),
+        ("hierarchical", {"second_cut": "decided"}),
+        ("u-shaped", {"second_cut": "decided"}),
+    ],
+)
 def test_vector_and_single_agree(make) -> None:
     framework, plan = make
     arguments = {**SMALL, "framework": framework, "plan": plan, "action": "schedule", "learner": "train"}
@@ -176,3 +192,79 @@ def test_a_second_cut_that_is_left_open_lies_at_the_cut_layer() -> None:
         left_open, at_cut = (round_cost(state, equal_shares(state, Plan(cut, 0.0, at), everybody)) for at in (0, cut))
         assert left_open.latency_s == at_cut.latency_s
         assert left_open.traffic_bits == at_cut.traffic_bits
+
+
+@pytest.mark.parametrize("action", ENCODINGS)
+def test_every_action_has_a_unit_between_the_cuts(action: str) -> None:
+    """Whatever an encoding says; what moves at both ends of the clients is charged."""
+    env = u_shaped(action)
+    env.reset(seed=1)
+    env.action_space.seed(2)
+    bits, seen = env.system.prefix_bits, set()
+    for _ in range(8):
+        sample = env.action_space.sample()
+        decision = env.decode(sample)
+        before = env.state
+        cuts = int(decision.cut_layer), int(decision.second_cut)
+        assert 1 <= cuts[0] < cuts[1] <= 3
+        *_, terminated, truncated, info = env.step(sample)
+        took_part, held = info["participants"], before.client_second_cut > 0
+        moved = np.abs(bits[cuts[0]] - bits[before.client_cut_layer])
+        moved += np.abs(bits[cuts[1]] - bits[before.client_second_cut])
+        assert info["migration_bits"] == pytest.approx((moved * took_part * held).sum())
+        np.testing.assert_array_equal(env.state.client_second_cut[took_part], cuts[1])
+        seen.add(cuts)
+        if terminated or truncated:
+            break
+    assert len(seen) > 1
+
+
+def test_a_second_cut_that_leaves_no_unit_to_the_server_is_refused() -> None:
+    env = u_shaped("discrete")
+    env.reset(seed=0)
+    decision = replace(env.decode(env.action_space.sample()), cut_layer=2, second_cut=2)
+    with pytest.raises(ValueError, match=r"Decision.second_cut = 2, allowed with cut_layer = 2: more than that"):
+        env.play(decision)
+    everybody = np.ones(3, bool)
+    with pytest.raises(ValueError, match=r"second_cut = 2, allowed with cut_layer = 2: more than that"):
+        descent(env.state, everybody, 0.0, cut_layer=2, second_cut=2)
+    with pytest.raises(ValueError, match=r"second_cut = 1, allowed: 2..3"):
+        descent(env.state, everybody, 0.0, second_cut=1)
+    with pytest.raises(ScenarioError, match=r"clients.tail_units = 3: a network of 4 units allows at most 2"):
+        u_shaped(clients={"count": 3, "tail_units": 3})
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_descent_and_bounds_look_at_all_pairs_of_cuts(moved: bool) -> None:
+    """Also where the clients hold others, and fetching them costs."""
+    env = u_shaped(radio={"subchannels": 4, "subchannel_hz": 2e5}, episode={"round_timeout_s": 1e6})
+    env.reset(seed=4)
+    state, everybody = env.state, np.ones(3, bool)
+    if moved:
+        held = {"client_cut_layer": np.array([1, 2, 1]), "client_second_cut": np.array([3, 3, 2])}
+        state = replace(state, **held)
+    pairs = {(1, 2), (1, 3), (2, 3)}
+    seconds = {
+        pair: float(descent(state, everybody, 0.0, cut_layer=pair[0], second_cut=pair[1]).latency_s) for pair in pairs
+    }
+    found = descent(state, everybody, 0.0)
+    assert found.latency_s <= min(seconds.values()) * (1 + 1e-9)
+    for cut in (1, 2):
+        at_cut = descent(state, everybody, 0.0, cut_layer=cut)
+        assert at_cut.latency_s <= min(s for (j, _), s in seconds.items() if j == cut) * (1 + 1e-9)
+        assert at_cut.decision.second_cut > at_cut.decision.cut_layer == cut
+    for second_cut in (2, 3):
+        at_second = descent(state, everybody, 0.0, second_cut=second_cut)
+        assert at_second.decision.second_cut == second_cut > at_second.decision.cut_layer
+    best = exact(state, everybody, 0.0, tolerance=1e-3, time_limit_s=20)
+    assert best.bound_s <= found.latency_s * (1 + 1e-6)
+    assert lower_bound(state, everybody, 0.0) <= best.latency_s * (1 + 1e-6)
+    assert round_cost(state, best.decision).latency_s == pytest.approx(best.latency_s, rel=1e-6)
+    for rule in (paper_descend, equal_shares_at_best_cut):
+        decision = rule(state, everybody, 0.0)
+        decision.check(state)
+        assert round_cost(state, decision).latency_s >= best.bound_s * (1 - 1e-6)
+
+
+def equal_shares_at_best_cut(state, selected, aggregation_ratio):
+    return assign_at_best_cut(state, selected, aggregation_ratio, in_index_order)

@@ -48,7 +48,7 @@ def nodes(
 ) -> Nodes:
     """Nodes that stand at a cut; clients that have first units of their own begin with different ones."""
     chosen = get(framework)
-    second = second_cut if chosen.cuts_twice else None
+    second = max(second_cut, cut + 1) if chosen.has_tail else second_cut if chosen.cuts_twice else None
     made = Nodes(network(kind), len(shares), settings, chosen.segments, second)
     made.move_cut(cut, range(len(shares)), np.array(shares))
     for seed, client in enumerate(made.clients if made.own_units else ()):
@@ -92,7 +92,7 @@ def held(units: Sequence[nn.Module]) -> list[Tensor]:
 
 def everything(made: Nodes) -> list[Tensor]:
     """All weights and statistics that the nodes use."""
-    own = [value for client in made.clients for value in held(client.units)]
+    own = [value for client in (*made.clients, *made.tails) for value in held(client.units)]
     return own + held(made.server.units[made.cut_layer :])
 
 

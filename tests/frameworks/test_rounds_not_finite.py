@@ -27,7 +27,10 @@ def task_of(framework: str, seed: int, who: Sequence[int] | None = None, steps: 
 
 
 def everything(made: Nodes) -> list[Tensor]:
-    return [*held(made.server.units), *(value for client in made.clients for value in held(client.units))]
+    return [
+        *held(made.server.units),
+        *(value for client in (*made.clients, *made.tails) for value in held(client.units)),
+    ]
 
 
 def prepared(framework: str, kind: str, optimizer: str = "sgd", **fields: object) -> Nodes:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from splitgym.frameworks import Framework, get
 from splitgym.learning import Learner
 from splitgym.scenario import Scenario, build
 from splitgym.types import Decision, RoundOutcome
@@ -48,6 +49,12 @@ SCHEDULE: tuple[tuple[Sequence[int], int, float, Sequence[int]], ...] = (
 """Who takes part, cut layer, phi where it is free, clusters."""
 
 
+def possible(framework: str | Framework, cut: int) -> int:
+    """The cut layer; 1 where clients hold tails, too, as the network has three units."""
+    chosen = get(framework) if isinstance(framework, str) else framework
+    return 1 if chosen.has_tail else cut
+
+
 def allowed(learner: Learner, phi: float) -> float:
     """phi if the framework leaves the choice, else what it prescribes."""
     if not math.isnan(learner.prescribed_ratio):
@@ -60,6 +67,7 @@ def play(learner: Learner, steps: Sequence[int]) -> list[RoundOutcome]:
     outcomes = []
     for step in steps:
         selected, cut, phi, cluster = SCHEDULE[step % len(SCHEDULE)]
+        cut = possible(learner.framework, cut)
         outcomes.append(learner.round(decision(selected, cut, allowed(learner, phi), cluster)))
     return outcomes
 
@@ -67,7 +75,7 @@ def play(learner: Learner, steps: Sequence[int]) -> list[RoundOutcome]:
 def weights(learner: Learner) -> list[torch.Tensor]:
     """All weights and running statistics, of the server and of the clients."""
     made = learner.nodes
-    own = [unit for client in made.clients for unit in client.units] if made.own_units else []
+    own = [unit for client in (*made.clients, *made.tails) for unit in client.units] if made.own_units else []
     return [value.clone() for unit in (*made.server.units, *own) for value in unit.state_dict().values()]
 
 

@@ -15,6 +15,7 @@ from small_learners import (
     decision,
     memories,
     play,
+    possible,
     scenario,
     weights,
 )
@@ -27,7 +28,7 @@ from splitgym.learning import Learner
 from splitgym.scenario import Scenario
 
 FREE = ("epsl", "psl-drop")
-NEVER = ("centralised", "fl", "sl", "sfl-v1", "sfl-v2", "psl", "cpsl", "hierarchical")
+NEVER = ("centralised", "fl", "sl", "sfl-v1", "sfl-v2", "psl", "cpsl", "hierarchical", "u-shaped")
 
 
 def exercises_of(framework: str, settings: Scenario) -> list[RoundBatch]:
@@ -159,7 +160,7 @@ def test_outcomes_speak_of_those_who_took_part(framework: str) -> None:
     known = learner.outcome.client_loss
     assert known == pytest.approx([math.log(10)] * CLIENTS)
     for selected, cut, phi, cluster in SCHEDULE:
-        outcome = learner.round(decision(selected, cut, allowed(learner, phi), cluster))
+        outcome = learner.round(decision(selected, possible(framework, cut), allowed(learner, phi), cluster))
         who = list(selected)
         others = np.setdiff1d(np.arange(CLIENTS), who)
         np.testing.assert_array_equal(outcome.client_loss[others], known[others])
@@ -178,8 +179,9 @@ def test_only_clients_with_units_of_their_own_are_behind_a_cut(framework: str) -
     own = learner.framework.segments[0].weights is Weights.OWN
     outcomes = play(learner, range(3))
     cuts = [outcome.cut_layer for outcome in outcomes]
-    assert cuts == ([0, 0, 0] if framework in {"fl", "centralised"} else [1, 2, 2])
-    expected = [[1, 1, 1, 1, 1], [1, 2, 1, 2, 2], [2, 2, 2, 2, 2]] if own else [[0] * CLIENTS] * 3
+    deeper = possible(framework, 2)
+    assert cuts == ([0, 0, 0] if framework in {"fl", "centralised"} else [1, deeper, deeper])
+    expected = [[1] * CLIENTS, [1, deeper, 1, deeper, deeper], [deeper] * CLIENTS] if own else [[0] * CLIENTS] * 3
     assert [outcome.client_cut_layer.tolist() for outcome in outcomes] == expected
 
 

@@ -56,7 +56,7 @@ def test_every_optimiser_of_every_party_follows_the_cycle(framework: str, optimi
         if not SCHEDULE[number % len(SCHEDULE)][0]:
             continue
         for node in made.everybody():
-            base = 0.05 if node in made.clients else 0.03
+            base = 0.05 if node in (*made.clients, *made.tails) else 0.03
             (group,) = node.optimizer.param_groups
             assert group["lr"] == pytest.approx(factor * base, rel=1e-9)
             assert group.get("momentum", 0.9) == 0.9

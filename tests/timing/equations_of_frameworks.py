@@ -21,6 +21,10 @@ STAGES = {
         *("migration", "client_fp", "uplink", "server_fp", "backhaul_up", "cloud_fp", "cloud_bp", "backhaul_down"),
         *("server_bp", "unicast", "client_bp"),
     ),
+    "u-shaped": (
+        *("migration", "client_fp", "uplink", "server_fp", "tail_unicast", "tail_fp", "tail_bp", "tail_uplink"),
+        *("server_bp", "unicast", "client_bp"),
+    ),
 }
 
 
@@ -41,7 +45,7 @@ def framework_equations(
             slot_of_the_server(result, scenario, costs, state, links)
         else:
             links = {i: link for i, link in links.items() if link.own}
-            slot = {"fl": slot_of_fl, "hierarchical": slot_of_three_tiers}.get(name, slot_of_sfl)
+            slot = {"fl": slot_of_fl, "hierarchical": slot_of_three_tiers, "u-shaped": slot_of_u}.get(name, slot_of_sfl)
             slot(result, scenario, costs, state, decision, links)
     return result
 
@@ -243,6 +247,51 @@ def slot_of_three_tiers(
         result.traffic_bits += b * psi
     last = max(after.values(), key=lambda path: sum(path.values()))
     for stage, seconds in (edge | beyond | link | last).items():
+        result.stages[stage] += seconds
+        result.latency_s += seconds
+    return None
+
+
+def slot_of_u(
+    result: Expected,
+    scenario: Scenario,
+    costs: Profile,
+    state: RoundState,
+    decision: Decision,
+    links: dict[int, Link],
+) -> None:
+    """PSL whose last units are at the clients; the server waits for all before each of its passes."""
+    if not links:
+        return nobody(result, scenario, "uplink")
+    j, b, units = int(decision.cut_layer), scenario.training.batch_size, len(costs)
+    second = units - scenario.clients.tail_units
+    forward, backward = list(costs.forward_flops), list(costs.backward_flops)
+    psi, chi = float(costs.activation_bits[j - 1]), float(costs.activation_bits[second - 1])
+    kappa_c, xi = scenario.clients.cycles_per_flop, scenario.clients.switched_capacitance
+    work = {"client_fp": ("cycles", b * kappa_c * sum(forward[:j])), "uplink": ("bits", b * psi)}
+    result.stages["model_down"] = 0.0
+    left = until_the_deadline(result, scenario, state, links, 0.0, work)
+    assert result.stages.pop("model_down") == 0
+    if not left:
+        return None
+    cycles = len(left) * b * scenario.server.cycles_per_flop / float(state.server_hz)
+    server = {"server_fp": cycles * sum(forward[j:second]), "server_bp": cycles * sum(backward[j:second])}
+    result.server_energy_j += scenario.server.switched_capacitance * state.server_hz**3 * sum(server.values())
+    tails, heads = {}, {}
+    for i, own in left.items():
+        tails[i] = {
+            "tail_unicast": b * chi / own.down,
+            "tail_fp": b * kappa_c * sum(forward[second:]) / state.client_hz[i],
+            "tail_bp": b * kappa_c * sum(backward[second:]) / state.client_hz[i],
+            "tail_uplink": b * chi / own.up,
+        }
+        heads[i] = {"unicast": b * psi / own.down, "client_bp": b * kappa_c * sum(backward[:j]) / state.client_hz[i]}
+        computing = tails[i]["tail_fp"] + tails[i]["tail_bp"] + heads[i]["client_bp"]
+        result.client_energy_j[i] += xi * state.client_hz[i] ** 3 * computing + own.client_w * tails[i]["tail_uplink"]
+        result.server_energy_j += own.server_w * (tails[i]["tail_unicast"] + heads[i]["unicast"])
+        result.traffic_bits += b * (2 * chi + psi)
+    last = [max(part.values(), key=lambda path: sum(path.values())) for part in (tails, heads)]
+    for stage, seconds in (server | last[0] | last[1]).items():
         result.stages[stage] += seconds
         result.latency_s += seconds
     return None

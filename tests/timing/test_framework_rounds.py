@@ -9,6 +9,7 @@ from equations_of_frameworks import STAGES, framework_equations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from splitgym.frameworks import get
 from splitgym.scenario import Scenario, build
 from splitgym.timing import RoundCost, round_cost
 from splitgym.types import Decision, RoundState
@@ -37,7 +38,7 @@ def random_round(name: str, framework: str, rng: np.random.Generator) -> tuple[S
     }
     full = scenario.radio.client_power_max_w / scenario.radio.subchannel_hz
     decision = Decision(
-        int(rng.integers(1, len(PROFILES[name]))),
+        int(rng.integers(1, len(PROFILES[name]) - get(framework).has_tail)),
         rng.integers(-1, clients, subchannels),
         full * rng.uniform(0.1, 1, subchannels) * (rng.random(subchannels) < 0.9),
         rng.random(clients) < rng.choice([0.1, 0.8]),

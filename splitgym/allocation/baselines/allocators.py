@@ -17,7 +17,7 @@ from splitgym.frameworks.phases import Access
 from splitgym.kernels import NO_REFCOUNT, kernel
 from splitgym.timing import round_cost
 from splitgym.timing.rates import subchannel_rate
-from splitgym.types import Decision, Plan, RoundState
+from splitgym.types import Decision, Plan, RoundState, common_plans
 from splitgym.types.legal import check_arguments
 
 SubchannelRule = Callable[[RoundState, Bools], Ints]
@@ -180,9 +180,9 @@ def assign_evenly(state: RoundState, plan: Plan, selected: Bools, rule: Subchann
 
 
 def assign_at_best_cut(state: RoundState, selected: Bools, aggregation_ratio: float, rule: SubchannelRule) -> Decision:
-    """`assign_evenly` at the best cut layer, by enumeration: most clients take part, then the shortest round."""
-    cuts = range(1, state.system.cut_layers + 1)
-    decisions = [assign_evenly(state, Plan(cut_layer, aggregation_ratio), selected, rule) for cut_layer in cuts]
+    """`assign_evenly` at the best cuts, by enumeration: most clients take part, then the shortest round."""
+    plans = common_plans(state.system, aggregation_ratio)
+    decisions = [assign_evenly(state, plan, selected, rule) for plan in plans]
     costs = [round_cost(state, decision) for decision in decisions]
     return decisions[int(np.lexsort(([c.latency_s for c in costs], [-c.participants.sum() for c in costs]))[0])]
 

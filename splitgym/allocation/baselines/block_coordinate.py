@@ -15,7 +15,7 @@ from splitgym.allocation.descent.descent import descent_unchecked, rank
 from splitgym.arrays import Bools
 from splitgym.inputs import InputError
 from splitgym.timing.cost import round_cost_unchecked
-from splitgym.types import Decision, Plan, RoundState
+from splitgym.types import Decision, Plan, RoundState, common_plans
 from splitgym.types.legal import check_arguments, check_decision, check_state, shown
 
 
@@ -38,23 +38,25 @@ class Step(NamedTuple):
 def best_cut(state: RoundState, decision: Decision) -> Step:
     """The decision with the best cut layer, by enumeration: most clients take part, then the shortest round.
 
+    Where second cuts may be decided, they are enumerated, too.
+
     Args:
         state: Of one world, as the scheduler believes it.
-        decision: Of one world; its cut layer does not matter.
+        decision: Of one world; its cuts do not matter.
 
     Raises:
         InputError: an argument does not fit the state; the message names it.
     """
     check_state(state, one_world=True)
-    check_decision(replace(decision, cut_layer=1), state)
+    check_decision(replace(decision, cut_layer=1, second_cut=0), state)
     return _best_cut(state, decision)
 
 
 def _best_cut(state: RoundState, decision: Decision) -> Step:
     """`best_cut` of arguments that are known to fit."""
-    cuts = range(1, state.system.cut_layers + 1)
-    candidates = [replace(decision, cut_layer=cut) for cut in cuts]
-    cost = round_cost_unchecked(state.repeat(len(cuts)), Decision.stack(candidates))
+    plans = common_plans(state.system, float(decision.aggregation_ratio))
+    candidates = [replace(decision, cut_layer=plan.cut_layer, second_cut=plan.second_cut) for plan in plans]
+    cost = round_cost_unchecked(state.repeat(len(plans)), Decision.stack(candidates))
     participants = cost.participants.sum(1)
     best = int(np.lexsort((cost.latency_s, -participants))[0])
     return Step("cut", candidates[best], int(participants[best]), float(cost.latency_s[best]))

@@ -1,4 +1,4 @@
-"""Subchannels and powers at one cut layer as a plain problem: what bounds and optima are computed from.
+"""Subchannels and powers under one plan as a plain problem: what bounds and optima are computed from.
 
     minimise  T = common + sum_s max_i (compute_si + uplink_si / R_i^U + downlink_si / R_i^D)
 
@@ -17,14 +17,14 @@ from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access
 from splitgym.timing.power import even_power
 from splitgym.timing.rates import shannon_rates
-from splitgym.types import Plan, RoundState
+from splitgym.types import Plan, RoundState, common_plans
 from splitgym.types.legal import check_arguments
 
 
 class CutProblem(NamedTuple):
-    """The problem at one cut layer, of n clients that are all served, with S segments and M subchannels."""
+    """The problem under one plan, of n clients that are all served, with S segments and M subchannels."""
 
-    cut_layer: int
+    plan: Plan
     served: Ints
     """[n] indices of the clients."""
     compute_s: Floats
@@ -91,16 +91,14 @@ def served_clients(state: RoundState, selected: Bools) -> Ints:
 
 
 def cut_problems(state: RoundState, served: Ints, aggregation_ratio: float) -> list[CutProblem]:
-    """The problems at all cut layers, those first that even shares of band and power make short.
+    """The problems under all plans, those first that even shares of band and power make short.
 
     Args:
         state: Of one world, as the scheduler believes it.
         served: [n] indices of the clients.
         aggregation_ratio: phi.
     """
-    problems = [
-        cut_problem(state, served, Plan(cut, aggregation_ratio)) for cut in range(1, state.system.cut_layers + 1)
-    ]
+    problems = [cut_problem(state, served, plan) for plan in common_plans(state.system, aggregation_ratio)]
     return sorted(problems, key=lambda problem: problem.latency_s(*problem.even_rates()))
 
 
@@ -109,7 +107,7 @@ def cut_problem(state: RoundState, served: Ints, plan: Plan) -> CutProblem:
     links, workload = own_links(state), own_workload(state, plan)
     segments, slowest_band = workload.segments[0], float(links.band[served].min())
     return CutProblem(
-        plan.cut_layer,
+        plan,
         served,
         workload.compute_s[:segments, served],
         workload.uplink_bits[:segments, served],

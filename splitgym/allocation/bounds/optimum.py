@@ -60,14 +60,14 @@ def exhaustive(state: RoundState, selected: Bools, aggregation_ratio: float) -> 
             f"allowed: at most {MOST_ASSIGNMENTS:.3g}"
         )
     links, best_s = own_links(state), inf
-    cut_layer, owner = 0, np.full(subchannels, -1)
+    plan, owner = Plan(1, aggregation_ratio), np.full(subchannels, -1)
     for problem in cut_problems(state, served, aggregation_ratio):
-        workload = own_workload(state, Plan(problem.cut_layer, aggregation_ratio))
+        workload = own_workload(state, problem.plan)
         check_uplinks(uplinks(workload))
         latency_s = _try_all(links, workload, problem.common_s, served, best_s, owner)
         if latency_s < best_s:
-            best_s, cut_layer = latency_s, problem.cut_layer
-    return _with_best_powers(state, Plan(cut_layer, aggregation_ratio), selected, owner)
+            best_s, plan = latency_s, problem.plan
+    return _with_best_powers(state, plan, selected, owner)
 
 
 def exact(
@@ -94,22 +94,22 @@ def exact(
     served, until_s = served_clients(state, selected), perf_counter() + time_limit_s
     problems = cut_problems(state, served, aggregation_ratio)
 
-    def powers(cut_layer: int, owner: Ints) -> Floats:
-        return control_power(state, Plan(cut_layer, aggregation_ratio), _named(owner, served))
+    def powers(plan: Plan, owner: Ints) -> Floats:
+        return control_power(state, plan, _named(owner, served))
 
-    cut_layer = problems[0].cut_layer
+    plan = problems[0].plan
     best = np.searchsorted(served, strongest_signal(state, selected))
-    best_s, bound_s = _latency_s(problems[0], best, powers(cut_layer, best)), inf
+    best_s, bound_s = _latency_s(problems[0], best, powers(plan, best)), inf
     for problem in problems:
         relaxed = relax(problem, enough_s=best_s)
         programme = MixedInteger(problem)
         programme.send_as_best(relaxed.level)
-        of_cut = partial(powers, problem.cut_layer)
+        of_cut = partial(powers, problem.plan)
         found = _solve(programme, of_cut, best_s, relaxed.bound_s, tolerance, until_s)
         bound_s = min(bound_s, found.bound_s)
         if found.owner is not None:
-            best, best_s, cut_layer = found.owner, found.latency_s, problem.cut_layer
-    decision = _with_best_powers(state, Plan(cut_layer, aggregation_ratio), selected, _named(best, served))
+            best, best_s, plan = found.owner, found.latency_s, problem.plan
+    decision = _with_best_powers(state, plan, selected, _named(best, served))
     return Optimum(decision, best_s, bound_s)
 
 

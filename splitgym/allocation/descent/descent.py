@@ -15,7 +15,7 @@ from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access, aggregated_rows
 from splitgym.inputs import InputError
 from splitgym.types import Decision, Plan, RoundState, with_axis
-from splitgym.types.legal import check_arguments, shown
+from splitgym.types.legal import check_arguments, check_behind, shown
 
 TRIALS = 5
 """Swaps that may be tried for each subchannel."""
@@ -100,6 +100,8 @@ def descent(
         raise InputError(f"power = {shown(power)}, allowed: 'control', 'even'")
     if assignment is not None and state.system.program.access is not Access.PARALLEL:
         raise InputError(f"assignment of a round with slots ({state.system.program.access.name}), allowed: None")
+    if state.system.program.plans.tails and cut_layer is not None and second_cut is not None:
+        check_behind(cut_layer, second_cut)
     plan = Plan(cut_layer, aggregation_ratio, second_cut, codec, precision)
     plan = replace(plan, aggregation_ratio=common_ratio(plan, selected, state))
     return descent_unchecked(state, selected, plan, assignment=assignment, power=power, search=search, cluster=cluster)
@@ -155,6 +157,7 @@ def _worlds(state: RoundState, selected: Bools, slot: Ints, assignment: Ints | N
         np.asarray(state.server_hz, np.float64),
         state.client_cut_layer,
         np.asarray(state.second_cut, np.int64),
+        state.client_second_cut,
         taking_part,
         slot,
         given,
@@ -239,7 +242,10 @@ def _plans(state: RoundState, plan: Plan) -> tuple[Ints, bool]:
     if cut_layer is None and second_cut is None:
         return grid.candidates(rows, codec, precision), False
     cuts = np.arange(1, system.cut_layers + 1) if cut_layer is None else _by_world(cut_layer)
-    second = np.arange(1, grid.second_cuts + 1) if second_cut is None else _by_world(second_cut)
+    second = grid.second_values if second_cut is None else _by_world(second_cut)
+    if grid.tails and cut_layer is None:
+        # Behind the last of these the second cut could not be held.
+        cuts = np.minimum(cuts, second - 1)
     plans = grid.index(cuts, rows[:, None], second, codec[:, None], precision[:, None])
     return np.array(np.broadcast_to(plans, (worlds, plans.shape[-1]))), False
 

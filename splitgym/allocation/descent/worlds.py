@@ -33,6 +33,8 @@ class Worlds(NamedTuple):
     """[N, C]."""
     second_cut: Ints
     """[N]."""
+    client_second_cut: Ints
+    """[N, C]."""
     members: Bools
     """[N, C] clients that are selected and there."""
     slot: Ints
@@ -176,4 +178,5 @@ def fill_load(workload: SegmentWorkload, rules: Round, of: Worlds, n: int, choic
         of.server_hz[n],
         of.client_cut_layer[n],
         of.second_cut[n],
+        of.client_second_cut[n],
     )

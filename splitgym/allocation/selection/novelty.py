@@ -3,6 +3,7 @@
 import numpy as np
 
 from splitgym.arrays import Floats
+from splitgym.inputs import InputError
 from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 from splitgym.types import RoundState, with_axis
 from splitgym.types.legal import check_array, check_state
@@ -22,8 +23,13 @@ def novelty(state: RoundState) -> Floats:
 
     Args:
         state: Of one world or N, as the scheduler believes it.
+
+    Raises:
+        InputError: labels are private, or the state is not as it should be.
     """
     check_state(state)
+    if not np.shape(state.class_share)[-1]:
+        raise InputError("state.class_share has no entries, as labels are private, allowed: those of each client")
     shape = state.available.shape
     check_array("state.class_share", state.class_share, "f", (*shape, np.shape(state.class_share)[-1]))
     check_array("state.data_share", state.data_share, "f", shape)

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf
+from typing import ClassVar
 
 import numpy as np
 
@@ -70,6 +71,9 @@ class Prospect:
 @dataclass(frozen=True)
 class Selection(ABC):
     """A rule that says which clients participate. Its fields are its parameters, checked when it is made."""
+
+    reads_labels: ClassVar[bool] = False
+    """Whether it needs what comes from labels: losses or class shares of clients."""
 
     def __call__(self, prospect: Prospect) -> Bools:
         """[C] clients that shall participate."""
@@ -152,6 +156,7 @@ class HighestLossK(FirstK):
         ValueError: k or d is not a whole number of 1 or more, or d is less than k.
     """
 
+    reads_labels = True
     candidates: int | None = None
     """d, drawn without replacement with probabilities in proportion to the clients' data; None: all are candidates."""
 
@@ -174,6 +179,8 @@ class HighestLossK(FirstK):
 @dataclass(frozen=True)
 class LossPerSecondK(FirstK):
     """The k clients of highest training loss per own second, the band shared by k."""
+
+    reads_labels = True
 
     def order(self, prospect: Prospect, k: int) -> Ints:
         """By loss per own second, highest first."""
@@ -220,6 +227,7 @@ class Unified(Selection):
         ValueError: w is not within 0..1, the deadline not above 0 and finite, or the measure unknown.
     """
 
+    reads_labels = True
     w: float = 0.5
     """0: clients per second; 1: diversity per second."""
     deadline_s: float | None = None

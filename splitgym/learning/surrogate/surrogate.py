@@ -61,9 +61,10 @@ class Surrogate:
             scenario.training.batch_size,
         )
         self._handle, self._room = Handle(), Room.empty(clients, len(train))
-        # Frameworks that prescribe phi are not calibrated.
+        # Frameworks that prescribe phi, or leave tails to clients, are not calibrated.
         always: dict[str, Any] = {
             "finite": np.ones(worlds, bool),
+            "client_second_cut": np.zeros((worlds, clients), np.int64),
             "evaluation_samples": np.full(worlds, self._evaluation_samples),
             "prescribed_ratio": np.full(worlds, np.nan),
         }

@@ -48,6 +48,11 @@ class Clients(Section):
     dropout_probability: Fraction = Field(0.0, description="Probability that an available client drops out.")
     return_probability: float = Field(0.5, gt=0, le=1, description="Probability that an unavailable client comes back.")
 
+    tail_units: Annotated[Units, Field(ge=1)] = Field(
+        1,
+        description="Last units that each client keeps with framework 'u-shaped', where the second cut is not decided.",
+    )
+
     def cycles_factor(self, bits: int) -> float:
         """Cycles with numbers of so many bits over those with 32."""
         return min((known, factor) for known, factor in self.cycles_at_bits if known >= bits)[1]
@@ -62,6 +67,19 @@ class Clients(Section):
         if (FULL_BITS, 1.0) not in self.cycles_at_bits:
             raise ValueError(f"cycles_at_bits = {list(self.cycles_at_bits)}, allowed: with [{FULL_BITS}, 1.0] in it")
         return self
+
+    def second_cut(self, units: int) -> int:
+        """Last unit in front of the clients' `tail_units`, of a network of so many units.
+
+        Raises:
+            ScenarioError: no unit is left for the clients' first part or for the server.
+        """
+        if self.tail_units > units - 2:
+            raise ScenarioError(
+                f"clients.tail_units = {self.tail_units}: a network of {units} units allows at most {units - 2}, so "
+                "that the clients have the first unit and the server one behind it"
+            )
+        return units - self.tail_units
 
     @model_validator(mode="after")
     def _speeds_are_ordered(self) -> "Clients":

@@ -15,6 +15,11 @@ class Knowledge(Section):
     channel_delay_rounds: Delay = Field(0, description="Age of the channel knowledge, rounds.")
     channel_error_db: ErrorDb = Field(0.0, description="Standard deviation of the channel estimate, dB.")
     compute_delay_rounds: Delay = Field(0, description="Age of the knowledge of the clients' speeds, rounds.")
+    labels: Literal["private", "reported"] | None = Field(
+        None,
+        description="What comes from the clients' labels (class shares, losses) is unknown (private), or clients "
+        "report it; absent: private with framework 'u-shaped', which leaves labels to them, known with the others.",
+    )
 
 
 class Plan(Section):
@@ -26,7 +31,7 @@ class Plan(Section):
     second_cut: Literal["fixed", "decided"] = Field(
         "fixed",
         description="decided: the last unit on the edge server is decided in every round, with a framework that has a "
-        "cloud; fixed: `cloud.cut_layer`.",
+        "cloud or leaves last units to the clients; fixed: `cloud.cut_layer`, or all but `clients.tail_units`.",
     )
     codecs: Annotated[
         tuple[Annotated[str, AfterValidator(known(CODECS))], ...], Field(min_length=1, max_length=100)

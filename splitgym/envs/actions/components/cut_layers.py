@@ -11,7 +11,7 @@ from splitgym.types import Decision, RoundState, SystemParameters
 
 
 class CutLevels(Discrete):
-    """Cut layer - 1; behind the cut layers the second cut - 1, where it is decided.
+    """Cut layer - 1; behind the cut layers the place of the second cut among those there are, where it is decided.
 
     Args:
         system: Says which cuts there are, and which of them are decided.
@@ -23,6 +23,7 @@ class CutLevels(Discrete):
         self._by_client = grid.cut_by_client
         self._first = clients if grid.cut_by_client else 1
         self._second = grid.second_cuts > 1
+        self._grid = grid
         super().__init__((system.cut_layers,) * (self._first + self._second))
 
     def read(self, entries: NDArray[Any]) -> Said:
@@ -30,18 +31,19 @@ class CutLevels(Discrete):
         return self.said(entries.astype(np.int64) + 1)
 
     def said(self, cuts: Ints) -> Said:
-        """What these cuts, counted from 1, say."""
-        return {
-            "cut_layer": cuts[:, : self._first] if self._by_client else cuts[:, 0],
-            "second_cut": cuts[:, -1] if self._second else np.zeros(len(cuts), np.int64),
-        }
+        """What these places, counted from 1, say; in front of clients' tails the second cut lies behind the cut."""
+        second = cuts[:, -1] if self._second else np.zeros(len(cuts), np.int64)
+        if self._second and self._grid.tails:
+            second = self._grid.second_of(cuts[:, 0], second + 1)
+        return {"cut_layer": cuts[:, : self._first] if self._by_client else cuts[:, 0], "second_cut": second}
 
     def write(self, decision: Decision, state: RoundState) -> Ints:
-        """A second cut that is not decided goes to the cut layer."""
+        """A second cut that is not decided is the first that the cut layer allows."""
         levels = np.broadcast_to(np.asarray(decision.cut_layer) - 1, self._first)
         if not self._second:
             return levels
-        return np.append(levels, max(int(decision.second_cut), int(levels.min()) + 1) - 1)
+        second = int(self._grid.second_of(int(levels.min()) + 1, int(decision.second_cut)))
+        return np.append(levels, second - int(self._grid.second_values[0]))
 
 
 class CutParts(Continuous):
