@@ -13,6 +13,7 @@ from splitgym.allocation.legalise import legalise_unchecked
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.history import History, Limits
 from splitgym.frameworks import Framework, PlanGrid, Program, Workload
+from splitgym.frameworks.memory import MemoryNeeds
 from splitgym.frameworks.payloads import Payloads
 from splitgym.learning import learners
 from splitgym.models import NetworkCosts
@@ -206,6 +207,7 @@ class World:
             prescribed_ratio=outcome.prescribed_ratio,
             second_cut=history.second_cut,
             client_codec=history.client_codec,
+            client_memory_bytes=self._network.client_memory_bytes,
         )
 
 
@@ -239,7 +241,9 @@ def system_of(scenario: Scenario, framework: Framework, network_costs: NetworkCo
     one_batch = costs.has_batch_norm and framework.joint_batch and scenario.training.batch_statistics == "joint"
     phases = framework.phases(workload)
     program = Program.compile(phases, workload, framework.access, one_batch, framework.segments)
-    return SystemParameters.of(scenario, costs.profile, program, framework.allowed_ratio(scenario.training.batch_size))
+    memory = MemoryNeeds.of(scenario, framework, costs.memory, workload)
+    ratio = framework.allowed_ratio(scenario.training.batch_size)
+    return SystemParameters.of(scenario, costs.profile, program, ratio, memory)
 
 
 def _check_calibrated(scenario: Scenario) -> None:

@@ -168,12 +168,14 @@ class Workload:
             np.arange(1, units) if plans.second_cuts > 1 else np.array([units if second_cut is None else second_cut])
         )
         kappa_c, kappa_s = scenario.clients.cycles_per_flop, scenario.server.cycles_per_flop
+        # With recomputation the backward pass runs the forward pass once more.
+        again = float(scenario.clients.recompute)
         return cls(
             plans=plans,
             batch_size=training.batch_size,
             local_steps=training.local_steps,
             client_forward=kappa_c * profile.client_forward(cuts),
-            client_backward=kappa_c * profile.client_backward(cuts),
+            client_backward=kappa_c * (profile.client_backward(cuts) + again * profile.client_forward(cuts)),
             server_forward=kappa_s * profile.server_forward(cuts),
             server_backward=kappa_s * profile.server_backward(cuts),
             last_layer_backward=kappa_s * float(profile.last_layer_backward),
@@ -182,7 +184,8 @@ class Workload:
             client_model_bits=profile.prefix_bits(cuts),
             network_bits=float(profile.prefix_bits(units)),
             client_network_forward=kappa_c * float(profile.client_forward(units)),
-            client_network_backward=kappa_c * float(profile.client_backward(units)),
+            client_network_backward=kappa_c
+            * float(profile.client_backward(units) + again * profile.client_forward(units)),
             server_network_forward=kappa_s * float(profile.client_forward(units)),
             server_network_backward=kappa_s * float(profile.client_backward(units)),
             cut_layer=cuts,

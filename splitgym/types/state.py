@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.arrays import Bools, Floats, Ints
+from splitgym.frameworks.memory import MemoryNeeds
 from splitgym.frameworks.phases import Program
 from splitgym.kernels import NO_REFCOUNT, kernel
 from splitgym.models import Profile
@@ -47,10 +48,19 @@ class SystemParameters:
     """Names of the codecs to choose from, as the scenario says them; one: nobody decides it."""
     prefix_bits: Floats
     """[L] model bits of units 1..j at index j (0 at index 0): what a client that holds the cut j has."""
+    memory: MemoryNeeds | None = None
+    """What plans need of memory; None: the scenario does not limit it."""
 
     @classmethod
-    def of(cls, scenario: Scenario, profile: Profile, program: Program, highest_ratio: float) -> "SystemParameters":
-        """The system of a scenario, its profiled network, its framework's compiled program and its largest phi."""
+    def of(
+        cls,
+        scenario: Scenario,
+        profile: Profile,
+        program: Program,
+        highest_ratio: float,
+        memory: MemoryNeeds | None = None,
+    ) -> "SystemParameters":
+        """The system of a scenario, its profiled network, and its framework's program, largest phi and memory."""
         radio = scenario.radio
         return cls(
             subchannels=radio.subchannels,
@@ -71,6 +81,7 @@ class SystemParameters:
             highest_ratio=highest_ratio,
             codecs=scenario.plan.codecs[: program.plans.codecs],
             prefix_bits=np.concatenate([[0.0], np.cumsum(profile.model_bits[:-1])]),
+            memory=memory,
         )
 
     @property
@@ -85,7 +96,9 @@ class SystemParameters:
 
 @lru_cache(maxsize=32)
 def _with_codec(system: SystemParameters, codec: int) -> SystemParameters:
-    return replace(system, program=system.program.with_codec(codec), codecs=(system.codecs[codec],))
+    program = system.program.with_codec(codec)
+    memory = None if system.memory is None else system.memory.with_codec(codec, program.plans)
+    return replace(system, program=program, codecs=(system.codecs[codec],), memory=memory)
 
 
 @dataclass(frozen=True)
@@ -145,10 +158,14 @@ class RoundState:
 
     client_codec: Any = 0
     """[C] index of the codec with which each client took part last; before that 0."""
+    client_memory_bytes: Any = np.inf
+    """[C] memory that each client has for training, bytes; inf: no limit."""
 
     def __post_init__(self) -> None:
         if np.ndim(self.client_codec) == 0:
             object.__setattr__(self, "client_codec", np.zeros(self.available.shape, np.int64))
+        if np.ndim(self.client_memory_bytes) == 0:
+            object.__setattr__(self, "client_memory_bytes", np.full(self.available.shape, self.client_memory_bytes))
         for name in ("prescribed_ratio", "second_cut") if self.batched else ():
             if np.ndim(getattr(self, name)) == 0:
                 object.__setattr__(self, name, np.full(len(self.channel_gain), getattr(self, name)))

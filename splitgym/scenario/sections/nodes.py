@@ -5,7 +5,16 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from splitgym.scenario.errors import ScenarioError
-from splitgym.scenario.quantities import BitsPerSecond, Capacitance, CyclesPerFlop, Fraction, Hertz, NodeCount, Units
+from splitgym.scenario.quantities import (
+    BitsPerSecond,
+    Bytes,
+    Capacitance,
+    CyclesPerFlop,
+    Fraction,
+    Hertz,
+    NodeCount,
+    Units,
+)
 from splitgym.scenario.section import Section
 
 
@@ -28,6 +37,15 @@ class Clients(Section):
     load_correlation: Fraction = Field(0.9, description="Correlation of that fraction from one round to the next.")
     dropout_probability: Fraction = Field(0.0, description="Probability that an available client drops out.")
     return_probability: float = Field(0.5, gt=0, le=1, description="Probability that an unavailable client comes back.")
+    memory_min_bytes: Bytes | None = Field(
+        None, description="Least memory for training of a client, bytes, drawn log-uniformly; absent: no limit."
+    )
+    memory_max_bytes: Bytes | None = Field(None, description="Most memory, bytes.")
+    recompute: bool = Field(
+        False,
+        description="Clients keep only what goes into each unit, and run its forward pass once more in the backward "
+        "pass: less memory, more cycles.",
+    )
 
     @model_validator(mode="after")
     def _speeds_are_ordered(self) -> "Clients":
@@ -35,6 +53,17 @@ class Clients(Section):
         if self.compute_min_hz > self.compute_max_hz:
             raise ValueError(
                 f"compute_min_hz = {self.compute_min_hz:g} must not exceed compute_max_hz = {self.compute_max_hz:g}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _memories_are_ordered(self) -> "Clients":
+        """The range of memories has both ends, the lower one first."""
+        least, most = self.memory_min_bytes, self.memory_max_bytes
+        if (least is None) != (most is None) or (least is not None and most is not None and least > most):
+            raise ValueError(
+                f"memory_min_bytes = {least} and memory_max_bytes = {most} must both be there, the lower one first, or "
+                "both be absent"
             )
         return self
 
@@ -47,6 +76,7 @@ class Server(Section):
     switched_capacitance: Capacitance = Field(
         1e-29, description="Effective switched capacitance xi, J s^2/cycle^3 (energy xi f^2 per cycle)."
     )
+    memory_bytes: Bytes | None = Field(None, description="Memory for training, bytes; absent: no limit.")
 
 
 class Cloud(Section):
@@ -57,6 +87,7 @@ class Cloud(Section):
     switched_capacitance: Capacitance = Field(
         1e-30, description="Effective switched capacitance xi, J s^2/cycle^3 (energy xi f^2 per cycle)."
     )
+    memory_bytes: Bytes | None = Field(None, description="Memory for training, bytes; absent: no limit.")
     link_bits_per_s: BitsPerSecond = Field(
         100e6, description="Rate of the link between edge server and cloud in each direction, bits/s."
     )
