@@ -71,6 +71,7 @@ class Learned(Scheduler):
         self._own_encoding = type(self._codec) is type(self.env.codec())
         names = self.env.observation_names
         self._available = [names.index(f"available[{i}]") for i in range(self.env.scenario.clients.count)]
+        self._holds = [index for index, name in enumerate(names) if name.startswith("memory[")]
         self._memory: Any = None
 
     def decide(self, state: RoundState) -> Decision:
@@ -151,7 +152,11 @@ class Learned(Scheduler):
     ) -> tuple[NDArray[Any], Any]:
         """[N, ...] actions of the policy in its own encoding, and its memory."""
         if isinstance(self._codec, Masked) and self._algorithm.masked:
-            shown = self._codec.masks(seen[:, self._available] == 1)
+            cuts = self.env.cut_layers
+            deepest = np.full((len(seen), len(self._available)), cuts)
+            if self._holds:
+                deepest = np.rint(seen[:, self._holds] * cuts).astype(np.int64)
+            shown = self._codec.masks(seen[:, self._available] == 1, deepest)
             masks = shown if masks is None else given.masks(masks, *shown.shape)
         seed = int(self.env.action_space.np_random.integers(2**63))
         return answer(self.policy, seen, memory, starts, deterministic, masks, seed)

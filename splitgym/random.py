@@ -37,6 +37,7 @@ class Purpose(IntEnum):
     LEARNING = 11
     MOVED_DATA = 12
     SKEW = 13
+    MEMORY = 14
 
 
 class Streams(NamedTuple):

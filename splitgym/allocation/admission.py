@@ -66,7 +66,7 @@ def least_latency(workload: SegmentWorkload, links: Links, served: Ints, least_s
 
 @kernel(NO_REFCOUNT)
 def servable(
-    workload: SegmentWorkload, links: Links, members: Bools, timeout_s: float, least_s: Floats, order: Ints
+    workload: SegmentWorkload, links: Links, members: Bools, most: int, timeout_s: float, least_s: Floats, order: Ints
 ) -> tuple[int, float]:
     """Which clients can be served: as many members as there are subchannels and as can be in time, by the bounds.
 
@@ -77,6 +77,7 @@ def servable(
         workload: Of the slot.
         links: Of the world.
         members: [C].
+        most: How many can be served for other reasons.
         timeout_s: Of the slot.
         least_s: [S, C] workspace for seconds.
         order: [C] filled with the members' indices, the first in line first.
@@ -87,7 +88,9 @@ def servable(
     count = list_members(members, order)
     if count == 0:
         return 0, 0.0
-    n, all_may_be, in_line = count, count <= links.hz.shape[0] or workload.segments[0] == 0, False
+    if workload.segments[0] > 0:
+        most = min(most, links.hz.shape[0])
+    n, all_may_be, in_line = count, count <= most, False
     if all_may_be:
         least_seconds(workload, links, members, count, least_s)
     while n > 0:
@@ -99,7 +102,7 @@ def servable(
             n -= 1
             continue
         line(workload, links, members, timeout_s, least_s, order)
-        n, in_line = min(count, links.hz.shape[0]), True
+        n, in_line = min(count, most), True
     return 0, timeout_s
 
 

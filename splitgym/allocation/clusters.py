@@ -7,6 +7,7 @@ from splitgym.arrays import Bools, Ints
 from splitgym.frameworks.phases import Access
 from splitgym.types import Plan, RoundState
 from splitgym.types.legal import check_arguments
+from splitgym.types.memory import able_clients
 
 
 def clusters_for(state: RoundState, plan: Plan, selected: Bools) -> Ints:
@@ -40,7 +41,7 @@ def form_clusters(state: RoundState, plan: Plan, selected: Bools) -> Ints:
     Args:
         state: Of one world, as the scheduler believes it.
         plan: How they train.
-        selected: [C] clients that shall participate; clients that are not available do not count.
+        selected: [C] clients that shall participate; clients that are not available, or lack the memory, do not count.
 
     Returns:
         [C] cluster, 0 for clients that do not participate.
@@ -55,7 +56,7 @@ def form_clusters(state: RoundState, plan: Plan, selected: Bools) -> Ints:
 def _form_clusters(state: RoundState, plan: Plan, selected: Bools) -> Ints:
     """`form_clusters` of arguments that are known to fit."""
     cluster = np.zeros(len(selected), np.int64)
-    clients = np.flatnonzero(selected & state.available)
+    clients = np.flatnonzero(able_clients(state, plan, selected))
     if len(clients) > 0:
         seconds = own_seconds(state, plan, len(clients))
         order = clients[np.argsort(seconds[clients], kind="stable")]

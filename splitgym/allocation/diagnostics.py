@@ -8,6 +8,7 @@ from splitgym.allocation.workload import common_seconds, own_workload
 from splitgym.timing import round_cost
 from splitgym.types import Decision, RoundState
 from splitgym.types.legal import check_state
+from splitgym.types.memory import able_clients, why_without_memory
 
 
 def unserved(state: RoundState, decision: Decision) -> dict[int, str]:
@@ -31,12 +32,15 @@ def unserved(state: RoundState, decision: Decision) -> dict[int, str]:
     least_seconds(workload, links, everybody, 1, alone_s)
     before_s = [common_seconds(workload, 0, np.array([i]), float(band)) for i, band in enumerate(links.band)]
     alone_s = alone_s[: workload.segments[1] + 1].sum(0) + before_s
+    able = able_clients(state, decision.plan, decision.selected)
     slot, timeout_s = system.program.access.slot_of_clients(decision.cluster), system.round_timeout_s
     reasons = {}
     for i in np.flatnonzero(decision.selected & ~cost.participants):
-        wanted = int((decision.selected & state.available & (slot == slot[i])).sum())
+        wanted = int((able & (slot == slot[i])).sum())
         if cost.unavailable[i]:
             reason = "it is unavailable"
+        elif cost.without_memory[i] or not able[i]:
+            reason = why_without_memory(state, decision.plan, int(i))
         elif alone_s[i] > timeout_s:
             reason = (
                 f"even with the whole band its uplink ends after {alone_s[i]:.3g} s, the timeout is {timeout_s:g} s"

@@ -16,6 +16,7 @@ from splitgym.arrays import Bools
 from splitgym.frameworks.phases import Access
 from splitgym.types import Decision, Plan, RoundState
 from splitgym.types.legal import sent_apart
+from splitgym.types.memory import able_clients
 
 
 def legalise_unchecked(decision: Decision, state: RoundState) -> tuple[Decision, Any]:
@@ -43,6 +44,20 @@ def with_clusters(decision: Decision, state: RoundState) -> Decision:
     if decision.by_slot or state.system.program.access is not Access.CLUSTERED:
         return decision
     return replace(decision, cluster=clusters_for_unchecked(state, decision.plan, decision.selected))
+
+
+def with_memory(decision: Decision, state: RoundState) -> Decision:
+    """A decision without the clients that lack the memory for their plan; without limits, as it is.
+
+    A round leaves them out by itself and says so; schedulers need not select them in vain.
+
+    Args:
+        decision: Of one world or N, known to fit.
+        state: Of as many.
+    """
+    if state.system.memory is None:
+        return decision
+    return replace(decision, selected=able_clients(state, decision.plan, decision.selected))
 
 
 def legal_ratio(plan: Plan, selected: Bools, state: RoundState) -> Any:

@@ -16,6 +16,7 @@ import numpy as np
 
 from splitgym.allocation.link_budget import Radio, radio_of
 from splitgym.arrays import Bools, Floats, Ints
+from splitgym.frameworks.memory import EVERYBODY
 from splitgym.frameworks.phases import Program
 from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 from splitgym.timing.amounts import Work, bits_between, move_bits, once_amount, plan_of
@@ -52,6 +53,10 @@ class Round(NamedTuple):
     backbone: Backbone
     moving_link: int
     """The resource over which units move with the second cut, -1: none."""
+    client_bytes: Floats
+    """[G] memory that a client needs under each plan; 0 where memory is not limited."""
+    most_clients: Ints
+    """[G] clients for which nodes have the memory at the same time."""
 
 
 class SegmentWorkload(NamedTuple):
@@ -87,6 +92,8 @@ def round_of(system: SystemParameters) -> Round:
         system.round_timeout_s,
         backbone_of(program.resources),
         program.moving_link,
+        np.zeros(len(program.work)) if system.memory is None else system.memory.client,
+        np.full(len(program.work), EVERYBODY) if system.memory is None else system.memory.most_clients,
     )
 
 

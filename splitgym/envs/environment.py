@@ -104,7 +104,8 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     itself, and `"psl-drop"` has only levels that leave two rows. Every action of the space is legal: one
     that breaks a power budget is scaled down and `info["projected"]` says so; with no client able to take part
     the round's timeout passes and nothing is learnt. An action outside the space raises a ValueError.
-    `env.unwrapped.action_masks()` serves MaskablePPO.
+    `env.unwrapped.action_masks()` serves MaskablePPO: unavailable clients cannot be selected and, where memory is
+    limited, neither can clients without the memory for any cut layer, nor cut layers that no available client can hold.
 
     An encoding of one's own is a class of `splitgym.envs.actions.ActionCodec`, named `module:NAME`: a list of
     components (those of the package in `splitgym.envs.actions.components`, or one's own) and a function from what they
@@ -174,6 +175,8 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     Before that last row, if the scenario's `family` draws them: `present[i]`, C values, 1 for clients that belong to
     the episode (all that is said of the others is 0), and `bandwidth` of a subchannel, squashed at the scenario's. And
     with several codecs `codec[i]`, C values: that with which the client took part last, its index over the last one's.
+    And where the clients' memory is limited `memory[i]`, C values: the deepest cut layer that the client can hold, over
+    L - 1.
 
     `observation=` takes other features: a sequence of `"standard"` (all of the above), names without their index, and
     `module:NAME` of a `splitgym.envs.features.Feature` of one's own, whose values lie between 0 and 1.
@@ -197,6 +200,11 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     the same number of torch threads (`torch.get_num_threads()`); otherwise real training rounds its sums differently,
     and after some rounds losses and accuracies differ. On a GPU it does so as far as its pooling layers add in a fixed
     order. There are no `options=`.
+
+    With `clients={"memory_min_bytes": 64e3, "memory_max_bytes": 2e6}` every client has a memory of its own, drawn
+    log-uniformly, and with `server={"memory_bytes": 3e6}` the server has so much (`splitgym.models.Memory` says what
+    training needs). A client that lacks the memory for its plan takes no part; of more clients than the server has the
+    memory for, those do that have been absent for the longest.
 
     With ranges in the scenario's `family` an episode also draws its own number of clients, speeds, radius of the cell,
     bandwidth and skew of the data: `family={"clients": (5, 8), "compute_factor": (0.5, 2.0)}`. Spaces are those of
@@ -234,6 +242,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     | `codec`, `precision` | as decided, where there are several: index in the list of `plan`; own ones are int [C] |
     | `participants` | bool [C]: clients that really took part |
     | `without_subchannel`, `unavailable`, `timed_out` | bool [C]: selected clients that did not, by reason |
+    | `without_memory` | bool [C]: likewise, where memory is limited |
     | `energy_j`, `client_energy_j`, `server_energy_j` | joules in all, per client [C], of server and cloud |
     | `traffic_bits`, `migration_bits` | bits sent in all; those of moved parts of the network among them |
     | `projected` | the decision broke a power budget and was scaled down |

@@ -11,6 +11,7 @@ from splitgym.arrays import Floats
 from splitgym.parts import Parts
 from splitgym.scenario import Scenario, ScenarioError
 from splitgym.types import RoundState
+from splitgym.types.memory import deepest_cut
 
 STANDARD = "standard"
 """All features of the package that a scenario and an encoding of actions show."""
@@ -65,6 +66,12 @@ SHIPPED = (
     Feature("present", "client", "1 for clients that belong to the episode"),
     Feature("bandwidth", "cell", "bandwidth of a subchannel, squashed at the scenario's"),
     Feature("codec", "client", "codec with which the client took part last, its index over that of the last one"),
+    Feature(
+        "memory",
+        "client",
+        "deepest cut layer for which the client has the memory, over L - 1",
+        lambda state: state.present * deepest_cut(state) / state.system.cut_layers,
+    ),
     Feature("subchannel", "link", "channel of the client on the subchannel, squashed at 4 bit/s/Hz"),
 )
 """In the order of the observation."""
@@ -103,6 +110,7 @@ def features_of(asked: Any, scenario: Scenario, subchannel_estimates: bool, labe
         "present": scenario.family.clients is None,
         "bandwidth": scenario.family.subchannel_hz is None,
         "codec": len(scenario.plan.codecs) == 1,
+        "memory": scenario.clients.memory_max_bytes is None,
         "subchannel": not subchannel_estimates,
     }
     seen = [feature for feature in SHIPPED if labels_known or not feature.from_labels]

@@ -45,6 +45,7 @@ HIDDEN = -1
     PRESENT,
     BANDWIDTH,
     CODEC,
+    _,  # Memory, which is no matter of the compiled loop.
     SUBCHANNEL,
 ) = range(len(SHIPPED))
 

@@ -24,6 +24,7 @@ from splitgym.parts import suggest
 from splitgym.random import Generators
 from splitgym.scenario import Scenario, ScenarioError, build
 from splitgym.types import Decision
+from splitgym.types.memory import deepest_cut
 
 
 class Settings(NamedTuple):
@@ -125,13 +126,14 @@ class Simulation:
         return self.observations.encode(self.world.state, self._all if which is None else which)
 
     def masks(self) -> Bools:
-        """[N, values] flat masks over the values of the MultiDiscrete action: unavailable clients cannot be selected.
+        """[N, values] flat masks over the values of the MultiDiscrete action; see `Masked`.
 
         Raises:
             AttributeError: the encoding has no masks.
         """
         if isinstance(self.actions, Masked):
-            return self.actions.masks(self.world.state.available)
+            state = self.world.state
+            return self.actions.masks(state.available, deepest_cut(state))
         raise AttributeError("the encoding of the actions has no masks, allowed: action='discrete' or 'schedule'")
 
     def progress(self) -> Info:
@@ -169,6 +171,7 @@ def account(step: Step) -> Info:
     system = step.played.truth.system
     lists = {"codec": system.codecs, "precision": system.precisions}
     decided = {name: np.asarray(getattr(decision, name), np.int64) for name in lists if len(lists[name]) > 1}
+    memory = {} if system.memory is None else {"without_memory": cost.without_memory}
     return {
         "round_latency_s": cost.latency_s,
         "stages": cost.seconds_by_stage(),
@@ -180,6 +183,7 @@ def account(step: Step) -> Info:
         "without_subchannel": cost.without_subchannel,
         "unavailable": cost.unavailable,
         "timed_out": cost.timed_out,
+        **memory,
         "energy_j": -step.reward_terms["energy"],
         "client_energy_j": cost.client_energy_j,
         "server_energy_j": cost.server_energy_j,

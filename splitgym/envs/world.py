@@ -13,6 +13,7 @@ from splitgym.allocation.legalise import legalise_unchecked
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.history import History, Limits
 from splitgym.frameworks import Access, Framework, PlanGrid, Program, Workload
+from splitgym.frameworks.memory import MemoryNeeds
 from splitgym.frameworks.payloads import Payloads
 from splitgym.frameworks.segments import segment_at
 from splitgym.learning import learners
@@ -214,6 +215,7 @@ class World:
             second_cut=history.second_cut,
             client_second_cut=outcome.client_second_cut,
             client_codec=history.client_codec,
+            client_memory_bytes=self._network.client_memory_bytes,
         )
 
 
@@ -247,8 +249,9 @@ def system_of(scenario: Scenario, framework: Framework, network_costs: NetworkCo
     one_batch = costs.has_batch_norm and framework.joint_batch and scenario.training.batch_statistics == "joint"
     phases = framework.phases(workload)
     program = Program.compile(phases, workload, framework.access, one_batch, framework.segments)
-    highest_ratio = framework.allowed_ratio(scenario.training.batch_size)
-    return SystemParameters.of(scenario, costs.profile, program, highest_ratio, framework.knows_labels(scenario))
+    memory = MemoryNeeds.of(scenario, framework, costs.memory, workload)
+    ratio, labels_known = framework.allowed_ratio(scenario.training.batch_size), framework.knows_labels(scenario)
+    return SystemParameters.of(scenario, costs.profile, program, ratio, labels_known, memory)
 
 
 def _check_calibrated(scenario: Scenario) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from splitgym.frameworks.phases import Access, Phase, Workload
 from splitgym.frameworks.segments import SPLIT, Bound, Segments, Weights, has_bound, has_tail
@@ -36,6 +36,10 @@ def _one_step(training: Training) -> int:
 
 def _everything(batch_size: int) -> float:
     return 1.0
+
+
+def _whole_batch(workload: Workload) -> Any:
+    return workload.batch_size
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,8 @@ class Framework:
     """Mini-batches of each client in a round."""
     highest_ratio: Callable[[int], float] = _everything
     """The largest phi that may be chosen, by batch size."""
+    rows: Callable[[Workload], Any] = _whole_batch
+    """Rows of a mini-batch that clients train on at once, as work of a `Phase` is given."""
     prescribe: Callable[[Sequence[float], Training], float] | None = None
     """phi of the next round, from the training losses of the rounds so far; absent: the scheduler's choice."""
 

@@ -132,6 +132,8 @@ class Workload:
     """Of the network."""
     precision: Precision
     """What clients may compute with."""
+    recompute: bool
+    """Whether clients run the forward pass once more in the backward pass."""
     payloads: Payloads | None = None
     """What codecs make of what goes over the cut; None: it goes as it is."""
 
@@ -173,7 +175,9 @@ class Workload:
 
     def cut_at(self, cuts: Ints) -> "Workload":
         """The workload where the network is cut at other layers, 1..L-1; its arrays have the shape of these."""
-        return replace(self, cut_layer=cuts, **_by_cut(self.profile, cuts, self.resources, self.precision))
+        return replace(
+            self, cut_layer=cuts, **_by_cut(self.profile, cuts, self.resources, self.precision, self.recompute)
+        )
 
     @classmethod
     def of(
@@ -200,7 +204,8 @@ class Workload:
             plans.second_values if plans.second_cuts > 1 else np.array([units if second_cut is None else second_cut])
         )
         kappa_c, kappa_s = scenario.clients.cycles_per_flop, scenario.server.cycles_per_flop
-        resources = Resources.of(scenario)
+        resources, recompute = Resources.of(scenario), scenario.clients.recompute
+        backward = _client_backward(profile, units, recompute)
         return cls(
             plans=plans,
             batch_size=training.batch_size,
@@ -208,7 +213,7 @@ class Workload:
             last_layer_backward=kappa_s * float(profile.last_layer_backward),
             network_bits=precision.model_bits(profile, units),
             client_network_forward=kappa_c * profile.client_forward(units) * precision.cycles,
-            client_network_backward=kappa_c * profile.client_backward(units) * precision.cycles,
+            client_network_backward=kappa_c * backward * precision.cycles,
             server_network_forward=kappa_s * float(profile.client_forward(units)),
             server_network_backward=kappa_s * float(profile.client_backward(units)),
             cut_layer=cuts,
@@ -218,16 +223,23 @@ class Workload:
             profile=profile,
             payloads=payloads,
             precision=precision,
-            **_by_cut(profile, cuts, resources, precision),
+            recompute=recompute,
+            **_by_cut(profile, cuts, resources, precision, recompute),
         )
 
 
-def _by_cut(profile: Profile, cuts: Any, resources: Resources, precision: Precision) -> dict[str, Any]:
+def _client_backward(profile: Profile, cuts: Any, recompute: bool) -> Floats:
+    """FLOPs of a client's backward pass; with recomputation it runs the forward pass once more."""
+    again = profile.client_forward(cuts) if recompute else 0.0
+    return profile.client_backward(cuts) + again
+
+
+def _by_cut(profile: Profile, cuts: Any, resources: Resources, precision: Precision, recompute: bool) -> dict[str, Any]:
     """The fields of a `Workload` that depend on where the network is cut."""
     kappa_c, kappa_s = (resources.cycles_per_flop[node] for node in (CLIENT, SERVER))
     return {
         "client_forward": kappa_c * profile.client_forward(cuts) * precision.cycles,
-        "client_backward": kappa_c * profile.client_backward(cuts) * precision.cycles,
+        "client_backward": kappa_c * _client_backward(profile, cuts, recompute) * precision.cycles,
         "server_forward": kappa_s * profile.server_forward(cuts),
         "server_backward": kappa_s * profile.server_backward(cuts),
         "smashed_bits": profile.smashed_bits(cuts),

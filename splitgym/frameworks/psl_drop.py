@@ -4,6 +4,7 @@ What aggregation gains shows only beside leaving the same rows out.
 """
 
 from dataclasses import replace
+from typing import Any
 
 from splitgym.frameworks import psl
 from splitgym.frameworks.framework import Framework, TrainedBy
@@ -15,7 +16,12 @@ ROWS_LEFT = 2
 
 def phases(w: Workload) -> tuple[Phase, ...]:
     """The PSL round of a mini-batch without the m rows."""
-    return psl.phases(replace(w, batch_size=w.batch_size - w.aggregated_rows))
+    return psl.phases(replace(w, batch_size=rows(w)))
+
+
+def rows(w: Workload) -> Any:
+    """Rows that are not left out, b - m."""
+    return w.batch_size - w.aggregated_rows
 
 
 def highest_ratio(batch_size: int) -> float:
@@ -29,5 +35,6 @@ FRAMEWORK = Framework(
     train=TrainedBy("splitgym.frameworks.parallel_round:train_other_rows"),
     aggregates=True,
     highest_ratio=highest_ratio,
+    rows=rows,
     joint_batch=True,
 )

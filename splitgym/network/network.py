@@ -4,6 +4,7 @@ import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import Handle
+from splitgym.network.devices import fill_memory
 from splitgym.network.geometry import ground_distance_m, walk
 from splitgym.network.path_loss import line_of_sight_probability, path_loss_db
 from splitgym.network.path_loss.compiled import OWN
@@ -24,6 +25,9 @@ class Network:
         scenario: What world.
         worlds: Number of worlds N.
 
+    Attributes:
+        client_memory_bytes: [N, C] memory that each client has for training, bytes; inf: no limit.
+
     Raises:
         ValueError: No world, or arguments of `reset` or `advance` that do not fit N.
         RuntimeError: A world is used before the first `reset`.
@@ -40,6 +44,9 @@ class Network:
         self._state, self._parameters, _ = self._cells
         self._handle = Handle()
         self._begun = False
+        least, most = scenario.clients.memory_min_bytes, scenario.clients.memory_max_bytes
+        self._memory_bytes = None if least is None or most is None else (least, most)
+        self.client_memory_bytes = np.full((worlds, clients), np.inf)
 
     def reset(self, streams: Streams, which: Ints | None = None) -> None:
         """Starts new episodes.
@@ -59,6 +66,8 @@ class Network:
             begin_channels(cells, streams, which)
         else:
             begin_episodes(cells, streams, which)
+        if self._memory_bytes is not None:
+            fill_memory(which, streams, self._memory_bytes, self.client_memory_bytes, self._cells.numbers)
         self._begun = True
 
     def advance(self, streams: Streams, elapsed_s: Floats) -> None:

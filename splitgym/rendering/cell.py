@@ -11,7 +11,7 @@ from splitgym.rendering.palette import ALERT, BLUE, CARD, FAINT, GRID, GROUND, I
 from splitgym.rendering.scene import Role, Scene, owned
 from splitgym.rendering.timeline import straggler
 
-FAILED = (Role.TIMED_OUT, Role.WITHOUT_SUBCHANNEL)
+FAILED = (Role.TIMED_OUT, Role.WITHOUT_SUBCHANNEL, Role.WITHOUT_MEMORY)
 
 STATION = 15
 """Radius of the place that the base station takes, pixels."""

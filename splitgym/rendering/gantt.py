@@ -131,7 +131,7 @@ def _draw_who_is_out(canvas: Canvas, chart: _Chart, scene: Scene) -> None:
         if role is Role.TIMED_OUT:
             canvas.text((chart.plot.right - 8, y), "dropped: timed out", chart.text_size, ALERT, "rm", bold=True)
         elif role is not Role.TOOK_PART:
-            colour = ALERT if role is Role.WITHOUT_SUBCHANNEL else MUTED
+            colour = ALERT if role in (Role.WITHOUT_SUBCHANNEL, Role.WITHOUT_MEMORY) else MUTED
             canvas.text((chart.plot.left + 8, y), role.value, chart.text_size, colour)
 
 

@@ -22,6 +22,7 @@ class Role(StrEnum):
     NOT_SELECTED = "not selected"
     UNAVAILABLE = "unavailable"
     WITHOUT_SUBCHANNEL = "no subchannel"
+    WITHOUT_MEMORY = "too little memory"
     TIMED_OUT = "timed out"
 
 
@@ -74,10 +75,14 @@ class Scene:
         cost = self.played.cost
         if cost.participants[client]:
             return Role.TOOK_PART
-        if cost.timed_out[client]:
-            return Role.TIMED_OUT
-        if cost.without_subchannel[client]:
-            return Role.WITHOUT_SUBCHANNEL
+        reasons = {
+            Role.TIMED_OUT: cost.timed_out,
+            Role.WITHOUT_SUBCHANNEL: cost.without_subchannel,
+            Role.WITHOUT_MEMORY: cost.without_memory,
+        }
+        for reason, clients in reasons.items():
+            if clients[client]:
+                return reason
         if cost.unavailable[client] or not self.state.available[client]:
             return Role.UNAVAILABLE
         return Role.NOT_SELECTED

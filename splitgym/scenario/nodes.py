@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from splitgym.scenario.names import Name
-from splitgym.scenario.quantities import BitsPerSecond, Capacitance, CyclesPerFlop, Hertz
+from splitgym.scenario.quantities import BitsPerSecond, Bytes, Capacitance, CyclesPerFlop, Hertz
 from splitgym.scenario.section import Section
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class NodeRow(Section):
     switched_capacitance: Capacitance = Field(
         description="Effective switched capacitance xi, J s^2/cycle^3 (energy xi f^2 per cycle)."
     )
+    memory_bytes: Bytes | None = Field(None, description="Memory for training, bytes; absent: no limit.")
 
 
 class LinkRow(Section):
@@ -44,6 +45,7 @@ def nodes_of(scenario: "Scenario") -> tuple[NodeRow, ...]:
         compute_hz=cloud.compute_hz,
         cycles_per_flop=cloud.cycles_per_flop,
         switched_capacitance=cloud.switched_capacitance,
+        memory_bytes=cloud.memory_bytes,
     )
     return (row, *scenario.nodes)
 

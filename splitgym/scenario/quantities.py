@@ -34,6 +34,8 @@ Capacitance = Annotated[float, Field(ge=0.0, le=1e-10)]
 """An effective switched capacitance, J s^2/cycle^3."""
 BitsPerSecond = Annotated[float, Field(ge=1.0, le=1e30)]
 """A rate of a wire, up to one that takes no time."""
+Bytes = Annotated[float, Field(ge=1.0, le=1e18)]
+"""A memory."""
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 """A part of a whole, or a probability."""
 Factor = Annotated[float, Field(ge=1e-6, le=1e6)]

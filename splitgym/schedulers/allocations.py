@@ -24,6 +24,7 @@ from splitgym.arrays import Bools
 from splitgym.frameworks.phases import Access
 from splitgym.parts import Parts
 from splitgym.types import Decision, Plan, RoundState
+from splitgym.types.memory import fitting_cuts, served_clients
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Allocation:
     """How cut layer, subchannels and powers of a round are found."""
 
     cut_layer: int | Literal["best", "random"] = "best"
-    """Last unit on the client, 1..L-1; "best": with the shortest round; "random": all with the same probability."""
+    """Last unit on the client, 1..L-1; "best": with the shortest round; "random": with the same probability all
+    for which most of the clients have the memory."""
     assign: SubchannelRule | Literal["best", "random"] = "best"
     """Rule that assigns subchannels; "best": the descent's choice; "random": at random, at least one each."""
     power: Literal["control", "even"] = "control"
@@ -53,7 +55,7 @@ class Allocation:
             aggregation_ratio: phi.
             rng: Draws what is random.
         """
-        cut_layer = self._cut_layer(state, rng)
+        cut_layer = self._cut_layer(state, selected, rng)
         if self.assign == "best":
             if not self.search and cut_layer is None:
                 return paper_descend(state, selected, aggregation_ratio)
@@ -61,15 +63,18 @@ class Allocation:
             return descend(state, selected, aggregation_ratio, cut_layer=cut_layer, **rules)
         rule: SubchannelRule = partial(at_random, rng=rng) if self.assign == "random" else self.assign
         if self.power == "control" and state.system.program.access is Access.PARALLEL:
-            assignment = rule(state, selected)
+            # Who lacks the memory for a cut that is held shall have no part of the band.
+            held = None if cut_layer is None else Plan(cut_layer, aggregation_ratio)
+            assignment = rule(state, selected if held is None else served_clients(state, held, selected))
             return descend(state, selected, aggregation_ratio, cut_layer=cut_layer, assignment=assignment)
         if cut_layer is None:
             return assign_at_best_cut(state, selected, aggregation_ratio, rule)
         return assign_evenly(state, Plan(cut_layer, aggregation_ratio), selected, rule)
 
-    def _cut_layer(self, state: RoundState, rng: np.random.Generator) -> int | None:
+    def _cut_layer(self, state: RoundState, selected: Bools, rng: np.random.Generator) -> int | None:
         if self.cut_layer == "random":
-            return int(rng.integers(1, state.system.cut_layers + 1))
+            cuts = fitting_cuts(state, selected)
+            return int(cuts[rng.integers(len(cuts))])
         return None if self.cut_layer == "best" else self.cut_layer
 
 

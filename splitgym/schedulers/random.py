@@ -7,9 +7,10 @@ import numpy as np
 
 from splitgym.allocation import even_psd
 from splitgym.allocation.baselines.allocators import at_random
-from splitgym.allocation.legalise import with_legal_ratio
+from splitgym.allocation.legalise import with_legal_ratio, with_memory
 from splitgym.schedulers.scheduler import Heuristic
 from splitgym.types import Decision, RoundState
+from splitgym.types.memory import clients_with_memory, fitting_cuts
 
 
 class Random(Heuristic):
@@ -26,12 +27,14 @@ class Random(Heuristic):
         """
         self.expect_own_system(state)
         rng = self.env.action_space.np_random
-        selected = state.available & (rng.random(len(state.available)) < 0.5)
-        if state.available.any() and not selected.any():
-            selected[rng.choice(np.flatnonzero(state.available))] = True
+        able = state.available & clients_with_memory(state)
+        selected = able & (rng.random(len(able)) < 0.5)
+        if able.any() and not selected.any():
+            selected[rng.choice(np.flatnonzero(able))] = True
+        cuts = fitting_cuts(state, selected)
         assignment = at_random(state, selected, rng)
         decision = Decision(
-            cut_layer=int(rng.integers(1, state.system.cut_layers + 1)),
+            cut_layer=int(cuts[rng.integers(len(cuts))]),
             assignment=assignment,
             power_w_per_hz=even_psd(state, assignment),
             selected=selected,
@@ -39,7 +42,7 @@ class Random(Heuristic):
             codec=_one_of(state.system.codecs, rng),
             precision=_one_of(state.system.precisions, rng),
         )
-        return with_legal_ratio(decision, state)
+        return with_memory(with_legal_ratio(decision, state), state)
 
 
 def _one_of(choices: Sequence[Any], rng: np.random.Generator) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 import gymnasium as gym
 
+from splitgym.allocation.legalise import with_memory
 from splitgym.allocation.selection.rules import (
     Deadline,
     Everybody,
@@ -124,7 +125,8 @@ class Rule(Heuristic):
             return self._allocation(state, selected, aggregation_ratio, rng)
 
         decision = allocate(state, self._select(Prospect(state, ratio, allocate, rng)), ratio)
-        return replace(decision, codec=self._codec, precision=self._precision)
+        # The state says of this codec and precision alone what plans need.
+        return replace(with_memory(decision, state), codec=self._codec, precision=self._precision)
 
 
 def _choice(name: str, asked: Any, choices: Sequence[Any]) -> int:

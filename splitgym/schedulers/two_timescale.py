@@ -6,7 +6,7 @@ from typing import Any
 import gymnasium as gym
 
 from splitgym.allocation.baselines.two_timescale import fast_decision, slow_cut
-from splitgym.allocation.legalise import legal_ratio
+from splitgym.allocation.legalise import legal_ratio, with_memory
 from splitgym.schedulers.scheduler import Heuristic
 from splitgym.types import Decision, Plan, RoundState
 
@@ -50,4 +50,5 @@ class TwoTimescale(Heuristic):
         if state.round % self._period == 0:
             self._cut_layer = slow_cut(self._samples, ratio)
         rng = self.env.action_space.np_random
-        return fast_decision(state, Plan(self._cut_layer, ratio), state.available.copy(), rng, self._swaps)
+        decision = fast_decision(state, Plan(self._cut_layer, ratio), state.available.copy(), rng, self._swaps)
+        return with_memory(decision, state)

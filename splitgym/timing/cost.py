@@ -11,7 +11,7 @@ from splitgym.arrays import Bools, Floats
 from splitgym.kernels import Handle
 from splitgym.timing.barrier import MIGRATION_ROWS, rows_of
 from splitgym.timing.cell import Constants, backbone_of
-from splitgym.timing.slots import Decided, Rounds, Rules, Walked, Walker, Workspace, Worlds, walk_slots
+from splitgym.timing.slots import Decided, Memories, Rounds, Rules, Walked, Walker, Workspace, Worlds, walk_slots
 from splitgym.types import Decision, RoundState, SystemParameters
 from splitgym.types.legal import check_decision
 
@@ -35,6 +35,8 @@ class RoundCost:
     """[C] selected, but gone."""
     timed_out: Bools
     """[C] dropped because the uplink was not finished at the timeout."""
+    without_memory: Bools
+    """[C] selected and available, but the client lacks the memory for its plan, or a node that of one more client."""
     start_s: Floats
     """[R, C] start of each client's phases, from the round's start; a common phase stands at every participant, on
     demand from when the server takes up that client's part."""
@@ -150,6 +152,8 @@ def _worlds_of(state: RoundState) -> Worlds:
         np.asarray(state.second_cut, np.int64),
         state.client_second_cut,
         state.available,
+        state.client_memory_bytes,
+        state.absence,
     )
 
 
@@ -181,16 +185,26 @@ def _walker(system: SystemParameters, clients: int) -> Walker:
         system.prefix_bits,
         int(program.access),
         program.uses_own_subchannels,
+        _memories(system),
     )
     rows = rows_of(program.resource, program.moving_link, system.round_timeout_s)
     workspace = Workspace.empty(len(_stages(system)), clients, system.subchannels)
     return Walker(rows, constants, rules, program.barrier, workspace)
 
 
+def _memories(system: SystemParameters) -> Memories:
+    """What plans need of memory, as far as it is limited."""
+    memory, plans = system.memory, len(system.program.work)
+    if memory is None:
+        nothing = np.zeros((0, plans))
+        return Memories(np.zeros(plans), nothing, nothing, np.zeros(0))
+    return Memories(memory.client, memory.once, memory.per_participant, memory.limit)
+
+
 def _nothing(worlds: int, rows: int, clients: int, shown: int) -> Walked:
     """N worlds with R rows and C clients in which nothing has happened; `shown` rows have a start and a stop."""
     latency_s, server_energy_j, traffic_bits, migration_bits = np.zeros((4, worlds))
-    participants, without_subchannel, unavailable, timed_out = np.zeros((4, worlds, clients), np.bool_)
+    participants, without_subchannel, unavailable, timed_out, without_memory = np.zeros((5, worlds, clients), np.bool_)
     start_s, stop_s = np.zeros((2, worlds, shown, clients))
     return Walked(
         latency_s,
@@ -198,6 +212,7 @@ def _nothing(worlds: int, rows: int, clients: int, shown: int) -> Walked:
         without_subchannel,
         unavailable,
         timed_out,
+        without_memory,
         start_s,
         stop_s,
         np.zeros((worlds, rows)),

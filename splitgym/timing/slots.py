@@ -20,6 +20,19 @@ BEFORE, BEHIND = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 """Slots that come before and after all."""
 
 
+class Memories(NamedTuple):
+    """What plans need of memory, see `splitgym.frameworks.memory.MemoryNeeds`."""
+
+    client: Floats
+    """[G] bytes of a client."""
+    once: Floats
+    """[S, G] bytes of each node whose memory is limited."""
+    per_participant: Floats
+    """[S, G] bytes more for each client that takes part in the slot."""
+    limit: Floats
+    """[S] bytes that it has."""
+
+
 class Rules(NamedTuple):
     """What a framework and a scenario say about the slots of a round."""
 
@@ -41,6 +54,7 @@ class Rules(NamedTuple):
     """Which clients work at the same time: a number of `Access`."""
     uses_own_subchannels: bool
     """Whether a client without a subchannel cannot take part."""
+    memory: Memories
 
 
 class Worlds(NamedTuple):
@@ -62,6 +76,10 @@ class Worlds(NamedTuple):
     """[N, C] second cut behind which each client holds a tail, 0: none."""
     available: Bools
     """[N, C] clients that are there."""
+    memory_bytes: Floats
+    """[N, C] memory of each client."""
+    absence: Floats
+    """[N, C] rounds since each took part."""
 
 
 class Decided(NamedTuple):
@@ -92,6 +110,7 @@ class Walked(NamedTuple):
     without_subchannel: Bools
     unavailable: Bools
     timed_out: Bools
+    without_memory: Bools
     start_s: Floats
     stop_s: Floats
     stage_s: Floats
@@ -108,7 +127,7 @@ class Workspace(NamedTuple):
     order: Ints
     """[C] the slot that each client is in."""
     members: Bools
-    """[C] clients that shall participate and is there."""
+    """[C] clients that shall participate, are there, and have the memory."""
     band: Floats
     """[C] as in `Cell`, like the next two."""
     down: Floats
@@ -170,6 +189,9 @@ def _worlds_walked_by(walk: Callable[..., tuple[float, float]]) -> Callable[...,
                     decided.owner[n, row], decided.psd[n, row], began, again, spectrum, slot.now, slot.owner, slot.psd
                 )
                 _find_who_begins(slot, rules.uses_own_subchannels)
+                _leave_out_for_memory(
+                    rules.memory, plans, worlds.absence[n], slot, walked.without_subchannel[n], walked.without_memory[n]
+                )
                 seconds, broadcast_bits = walk(rows, barrier, spectrum, cell, work, plans, slot)
                 _note_slot(walked, n, constants, rules, rows.kind, plans, spectrum, cell, slot, broadcast_bits)
                 walked.latency_s[n] += seconds
@@ -248,15 +270,18 @@ def _clear(walked: Walked, n: int) -> None:
 
 @kernel(INLINED)
 def _find_members(rules: Rules, worlds: Worlds, decided: Decided, walked: Walked, n: int, workspace: Workspace) -> None:
-    """Which clients of world n shall participate and are there, in which slots, and what moves to or from them."""
+    """Which clients of world n shall and can participate, in which slots, and what moves to or from them."""
     order, members, down, up = workspace.order, workspace.members, workspace.down, workspace.up
     plans, prefix_bits = decided.plan[n], rules.prefix_bits
     selected, available, client_cut = decided.selected[n], worlds.available[n], worlds.client_cut[n]
     tail, second = worlds.client_second_cut[n], rules.second_cut[plans[0]]
     for i in range(members.shape[0]):
-        down[i], up[i] = move_bits(client_cut[i], rules.cut_layer[plan_of(plans, i)], tail[i], second, prefix_bits)
+        plan = plan_of(plans, i)
+        lacks_memory = rules.memory.client[plan] > worlds.memory_bytes[n, i]
+        down[i], up[i] = move_bits(client_cut[i], rules.cut_layer[plan], tail[i], second, prefix_bits)
         order[i] = slot_of_client(rules.access, decided.cluster[n, i], i)
-        members[i] = walked.without_subchannel[n, i] = selected[i] and available[i]
+        members[i] = walked.without_subchannel[n, i] = selected[i] and available[i] and not lacks_memory
+        walked.without_memory[n, i] = selected[i] and available[i] and lacks_memory
         walked.unavailable[n, i] = selected[i] and not available[i]
 
 
@@ -282,6 +307,40 @@ def _find_who_begins(slot: Slot, uses_own_subchannels: bool) -> None:
                 takes_part[i] = True
     for i in range(began.shape[0]):
         began[i] = takes_part[i]
+
+
+@kernel(INLINED)
+def _leave_out_for_memory(
+    memory: Memories, plans: Ints, absence: Floats, slot: Slot, without_subchannel: Bools, without_memory: Bools
+) -> None:
+    """While a node has too little memory for all that begin the slot, the one that took part last does not.
+
+    Of equals it is the one with the highest index. The other arrays are [C].
+    """
+    began, takes_part, owner = slot.began, slot.takes_part, slot.owner
+    for s in range(memory.limit.shape[0]):
+        while _needed_bytes(memory.once[s], memory.per_participant[s], plans, began) > memory.limit[s]:
+            last = -1
+            for i in range(began.shape[0]):
+                if began[i] and (last < 0 or absence[i] <= absence[last]):
+                    last = i
+            began[last] = takes_part[last] = without_subchannel[last] = False
+            without_memory[last] = True
+            for k in range(owner.shape[0]):
+                if owner[k] == last:
+                    owner[k] = -1
+
+
+@kernel(INLINED)
+def _needed_bytes(once: Floats, per_participant: Floats, plans: Ints, serves: Bools) -> float:
+    """What a node needs for the clients that it serves; both tables are [G]. Nothing for nobody."""
+    most, needed = 0.0, 0.0
+    for i in range(serves.shape[0]):
+        if serves[i]:
+            plan = plan_of(plans, i)
+            most = max(most, once[plan])
+            needed += per_participant[plan]
+    return most + needed
 
 
 @kernel(INLINED)

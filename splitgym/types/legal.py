@@ -54,6 +54,8 @@ def check_state(state: RoundState, one_world: bool = False) -> None:
     check_array("state.available", state.available, "b", of_clients)
     if worlds or type(state.server_hz) not in QUICK["iuf"]:
         check_array("state.server_hz", state.server_hz, "iuf", of_worlds)
+    check_array("state.client_memory_bytes", state.client_memory_bytes, "f", of_clients)
+    check_array("state.absence", state.absence, "f", of_clients)
     cuts = check_array("state.client_cut_layer", state.client_cut_layer, "iu", of_clients)
     check_range("state.client_cut_layer", cuts, 0, system.cut_layers)
     _check_number("state.second_cut", state.second_cut, "iu", (0, system.units - 1), of_worlds)

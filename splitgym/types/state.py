@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.arrays import Bools, Floats, Ints
+from splitgym.frameworks.memory import MemoryNeeds
 from splitgym.frameworks.phases import Program
 from splitgym.kernels import NO_REFCOUNT, kernel
 from splitgym.models import Profile
@@ -53,10 +54,18 @@ class SystemParameters:
     """Whether the scheduler knows what comes from labels; if not, `RoundState` has no class shares and no losses."""
     prefix_bits: Floats
     """[L] model bits of units 1..j at index j (0 at index 0): what a client that holds the cut j has."""
+    memory: MemoryNeeds | None = None
+    """What plans need of memory; None: the scenario does not limit it."""
 
     @classmethod
     def of(
-        cls, scenario: Scenario, profile: Profile, program: Program, highest_ratio: float, labels_known: bool
+        cls,
+        scenario: Scenario,
+        profile: Profile,
+        program: Program,
+        highest_ratio: float,
+        labels_known: bool,
+        memory: MemoryNeeds | None = None,
     ) -> "SystemParameters":
         """The system of a scenario, its profiled network, and what its framework says."""
         radio = scenario.radio
@@ -82,6 +91,7 @@ class SystemParameters:
             energy_factors=tuple(scenario.clients.energy_factor(bits) for bits in precisions),
             labels_known=labels_known,
             prefix_bits=np.concatenate([[0.0], np.cumsum(profile.model_bits[:-1])]),
+            memory=memory,
         )
 
     @property
@@ -101,12 +111,14 @@ class SystemParameters:
 
 @lru_cache(maxsize=32)
 def _holding(system: SystemParameters, codec: int, precision: int) -> SystemParameters:
+    program = system.program.holding(codec, precision)
     return replace(
         system,
-        program=system.program.holding(codec, precision),
+        program=program,
         codecs=(system.codecs[codec],),
         precisions=(system.precisions[precision],),
         energy_factors=(system.energy_factors[precision],),
+        memory=None if system.memory is None else system.memory.holding(codec, precision, program.plans),
     )
 
 
@@ -170,11 +182,15 @@ class RoundState:
     """[C] second cut behind which each client's own part is valid; 0 before the first round, and if it has none."""
     client_codec: Any = 0
     """[C] index of the codec with which each client took part last; before that 0."""
+    client_memory_bytes: Any = np.inf
+    """[C] memory that each client has for training, bytes; inf: no limit."""
 
     def __post_init__(self) -> None:
         for name in ("client_codec", "client_second_cut"):
             if np.ndim(getattr(self, name)) == 0:
                 object.__setattr__(self, name, np.zeros(self.available.shape, np.int64))
+        if np.ndim(self.client_memory_bytes) == 0:
+            object.__setattr__(self, "client_memory_bytes", np.full(self.available.shape, self.client_memory_bytes))
         for name in ("prescribed_ratio", "second_cut") if self.batched else ():
             if np.ndim(getattr(self, name)) == 0:
                 object.__setattr__(self, name, np.full(len(self.channel_gain), getattr(self, name)))

@@ -19,6 +19,7 @@ from splitgym.timing import round_cost
 from splitgym.timing.rates import subchannel_rate
 from splitgym.types import Decision, Plan, RoundState, common_plans
 from splitgym.types.legal import check_arguments
+from splitgym.types.memory import served_clients
 
 SubchannelRule = Callable[[RoundState, Bools], Ints]
 """Assigns the subchannels to the selected [C] clients that are available: [M] owners, -1: unused."""
@@ -157,7 +158,7 @@ def assign_evenly(state: RoundState, plan: Plan, selected: Bools, rule: Subchann
     Args:
         state: Of one world, as the scheduler believes it.
         plan: How clients train.
-        selected: [C]; clients that are not available get nothing.
+        selected: [C]; clients that are not available get nothing, nor do those that there is no memory for.
         rule: The rule.
 
     Returns:
@@ -169,12 +170,13 @@ def assign_evenly(state: RoundState, plan: Plan, selected: Bools, rule: Subchann
     check_arguments(state, plan=plan, selected=selected)
     access = state.system.program.access
     cluster = clusters_for_unchecked(state, plan, selected)
+    served = served_clients(state, plan, selected)
     if access is Access.PARALLEL:
-        assignment = rule(state, selected)
+        assignment = rule(state, served)
         psd = even_psd(state, assignment)
     else:
         slot = access.slot_of_clients(cluster)
-        assignment = np.stack([rule(state, selected & (slot == t)) for t in range(slot.max() + 1)])
+        assignment = np.stack([rule(state, served & (slot == t)) for t in range(slot.max() + 1)])
         psd = np.stack([even_psd(state, band) for band in assignment])
     return Decision.under(plan, assignment, psd, selected.copy(), cluster)
 

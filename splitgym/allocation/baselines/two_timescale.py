@@ -17,6 +17,7 @@ from splitgym.arrays import Bools, Ints
 from splitgym.frameworks.phases import Access
 from splitgym.types import Decision, Plan, RoundState
 from splitgym.types.legal import check_arguments, check_array, check_range
+from splitgym.types.memory import able_clients
 
 MOST_SWAPS = 1_000_000
 """Some minutes."""
@@ -64,7 +65,7 @@ def gibbs_clusters(
         return float(descent_under(side_by_side, plan, present, search=False).latency_s)
 
     cluster = form_clusters(state, plan, selected)
-    taking_part = selected & state.available
+    taking_part = able_clients(state, plan, selected)
     clusters = np.unique(cluster[taking_part])
     if len(clusters) < 2:
         return cluster

@@ -19,6 +19,7 @@ from splitgym.timing.power import even_power
 from splitgym.timing.rates import shannon_rates
 from splitgym.types import Plan, RoundState, common_plans
 from splitgym.types.legal import check_arguments
+from splitgym.types.memory import served_clients as clients_served
 
 
 class CutProblem(NamedTuple):
@@ -97,8 +98,18 @@ def cut_problems(state: RoundState, served: Ints, aggregation_ratio: float) -> l
         state: Of one world, as the scheduler believes it.
         served: [n] indices of the clients.
         aggregation_ratio: phi.
+
+    Raises:
+        ValueError: at no cut layer there is memory for all of them.
     """
-    problems = [cut_problem(state, served, plan) for plan in common_plans(state.system, aggregation_ratio)]
+    everybody = np.isin(np.arange(len(state.available)), served)
+    problems = [
+        cut_problem(state, served, plan)
+        for plan in common_plans(state.system, aggregation_ratio)
+        if np.array_equal(clients_served(state, plan, everybody), everybody)
+    ]
+    if not problems:
+        raise ValueError(f"selected = {served.tolist()}, allowed: clients for which there is memory at some cut layer")
     return sorted(problems, key=lambda problem: problem.latency_s(*problem.even_rates()))
 
 

@@ -8,7 +8,7 @@ from math import inf
 
 from splitgym.allocation.admission import can_end_by, least_seconds_of
 from splitgym.allocation.descent.slot import allocate_slot
-from splitgym.allocation.descent.worlds import UnderPlan, Utility, Worlds, fill_load
+from splitgym.allocation.descent.worlds import UnderPlan, Utility, Worlds, fill_load, most_clients
 from splitgym.allocation.link_budget import Radio
 from splitgym.allocation.workload import Round, common_seconds, seconds_alone
 from splitgym.arrays import Bools, Ints
@@ -58,6 +58,7 @@ def choose_members(at: UnderPlan, radio: Radio, rules: Round, of: Worlds, utilit
             at.workload,
             members,
             True,
+            most_clients(rules, of, n, 0),
             rules.timeout_s,
             of.given[n],
             False,
@@ -118,6 +119,9 @@ def _list_sets(at: UnderPlan, rules: Round, of: Worlds, utility: Utility, n: int
     links, workload, sets, ends = at.links, at.workload, at.sets, at.workspace.ends
     least_s, members, weight = at.workspace.least_s, of.members[n], utility.weight[n]
     spare_hz, narrowest_hz, slowest_band, worth, z, heard = 0.0, inf, inf, 0.0, 0, True
+    most = most_clients(rules, of, n, 0)
+    if workload.segments[0] > 0:
+        most = min(most, links.hz.shape[0])
     for k in range(links.hz.shape[0]):
         spare_hz += links.hz[k]
         narrowest_hz = min(narrowest_hz, links.hz[k])
@@ -128,7 +132,7 @@ def _list_sets(at: UnderPlan, rules: Round, of: Worlds, utility: Utility, n: int
         i, size = sets.order[place], place + 1
         worth += weight[i]
         slowest_band = min(slowest_band, links.band[i])
-        heard &= links.lowest_floor[i] < inf and (size <= links.hz.shape[0] or workload.segments[0] == 0)
+        heard &= links.lowest_floor[i] < inf and size <= most
         if heard:
             least_seconds_of(workload, links, i, spare_hz, power_w, least_s)
             for s in range(workload.segments[0]):

@@ -26,13 +26,14 @@ from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access
 from splitgym.timing.cost import round_cost_unchecked
 from splitgym.types import Decision, RoundState
+from splitgym.types.memory import able_clients
 
 MOST_STEPS = 20
 """Of the descent: each ends a little earlier than the one before, and few are enough."""
 
 
 class Costs(NamedTuple):
-    """Seconds of n clients at each of J cut layers, for given links."""
+    """Seconds of n clients at each of J cut layers, for given links; endless for who lacks the memory."""
 
     before_s: Floats
     """[n, J] a: alone, until the server has the rows."""
@@ -92,13 +93,15 @@ def cut_costs(state: RoundState, decision: Decision, served: Ints) -> Costs:
     alone = np.zeros((2, len(served), len(cuts)))
     each, once = np.zeros((len(served), len(cuts))), np.zeros(len(cuts))
     for column, cut in enumerate(cuts):
-        workload = own_workload(state, replace(decision.plan, cut_layer=cut))
+        at_cut = replace(decision.plan, cut_layer=cut)
+        workload = own_workload(state, at_cut)
         segments = int(workload.segments[0])
         if segments > len(alone):
             raise ValueError(f"the round has {segments} parts in which clients are alone, allowed: {len(alone)}")
         up, down = workload.uplink_bits[:segments], workload.downlink_bits[:segments]
         ends = workload.compute_s[:segments] + seconds_for(up, uplink) + seconds_for(down, downlink)
         alone[:segments, :, column] = ends[:, served]
+        alone[0, ~able_clients(state, at_cut, state.available)[served], column] = inf
         once_s, each[:, column], broadcast_bits = workload.common.sum(0)
         once[column] = once_s + seconds_for(broadcast_bits, slowest_band)[0]
     return Costs(alone[0], each, alone[1], np.maximum.accumulate(once))
@@ -137,7 +140,11 @@ def _step(state: RoundState, decision: Decision) -> Descent | None:
         cuts = exact_cuts(cut_costs(state, decision, served))
     every = np.where(state.client_cut_layer > 0, state.client_cut_layer, cuts.min())
     every[served] = cuts
-    return descent_unchecked(state, decision.selected, replace(decision.plan, cut_layer=every))
+    selected = decision.selected
+    if state.system.memory is not None:
+        # Nodes shall have the memory for these, not for others that would be left out all the same.
+        selected = np.isin(np.arange(len(every)), served)
+    return descent_unchecked(state, selected, replace(decision.plan, cut_layer=every))
 
 
 def _best_alone(state: RoundState, decision: Decision, served: Ints) -> Ints:
@@ -146,5 +153,6 @@ def _best_alone(state: RoundState, decision: Decision, served: Ints) -> Ints:
     for cut in range(1, state.system.cut_layers + 1):
         cost = round_cost_unchecked(state, replace(decision, cut_layer=cut))
         busy = cost.stop_s - cost.start_s
-        seconds.append(busy.sum(0)[served])
+        able = able_clients(state, replace(decision.plan, cut_layer=cut), state.available)
+        seconds.append(np.where(able, busy.sum(0), inf)[served])
     return 1 + np.argmin(seconds, axis=0)

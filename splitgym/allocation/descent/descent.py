@@ -16,6 +16,7 @@ from splitgym.frameworks.phases import Access, aggregated_rows
 from splitgym.inputs import InputError
 from splitgym.types import Decision, Plan, RoundState, with_axis
 from splitgym.types.legal import check_arguments, check_behind, shown
+from splitgym.types.memory import able_clients, served_clients
 
 TRIALS = 5
 """Swaps that may be tried for each subchannel."""
@@ -69,8 +70,8 @@ def descent(
     Args:
         state: Of one world or N, as the scheduler believes it.
         selected: [C] or [N, C] clients that shall participate. Unavailable clients get nothing; nor do those that
-            cannot be in time for the round's timeout, or the last in line if there are fewer subchannels than clients
-            (`unserved`).
+            lack the memory for the plan or cannot be in time for the round's timeout, or the last in line if there are
+            fewer subchannels than clients or nodes have too little memory for all (`unserved`).
         aggregation_ratio: phi, or [N]; 0 where gradients have to be sent apart (`common_ratio`).
         cut_layer: Hold it at this one, or [N]; or hold each client's at its own, [C] or [N, C]; None: choose.
         second_cut: Hold it at this one, or [N]; None: choose, where it may be decided.
@@ -129,7 +130,7 @@ def descent_unchecked(
     plans, hold = _plans(state, plan)
     members = np.asarray(cluster if access is Access.CLUSTERED else np.zeros(selected.shape, np.int64))
     slot = members if access is Access.PARALLEL else np.array(access.slot_of_clients(members), np.int64, order="C")
-    worlds = _worlds(state, selected, slot, assignment, plans, hold)
+    worlds = _worlds(state, _able(state, plan, selected, plans, hold), slot, assignment, plans, hold)
     slots, sets = 1 if access is Access.PARALLEL else int(slot.max()) + 1, len(utility.sizes)
     (count, clients, subchannels), choices = worlds.gain.shape, plans.shape[1]
     found = nothing_found(count, slots, subchannels)
@@ -142,14 +143,22 @@ def descent_unchecked(
     return _descent_of(found, state, selected, plan, members, plans if hold and plans.shape[1] > 1 else None)
 
 
-def _worlds(state: RoundState, selected: Bools, slot: Ints, assignment: Ints | None, plans: Ints, hold: bool) -> Worlds:
+def _able(state: RoundState, plan: Plan, selected: Bools, plans: Ints, hold: bool) -> Bools:
+    """[C] or [N, C] clients that may take part, under what is held; for other plans the kernel asks for memory."""
+    if state.system.memory is None or not hold:
+        return selected & state.available
+    held = replace(plan, second_cut=plan.second_cut or 0)
+    # With plans of their own, who is served for want of memory is known before the search.
+    return served_clients(state, held, selected) if plans.shape[1] > 1 else able_clients(state, held, selected)
+
+
+def _worlds(state: RoundState, able: Bools, slot: Ints, assignment: Ints | None, plans: Ints, hold: bool) -> Worlds:
     """The worlds for the kernel."""
-    taking_part = selected & state.available
     if assignment is None:
-        given = np.empty((*selected.shape[:-1], 0), np.int64)
+        given = np.empty((*able.shape[:-1], 0), np.int64)
     else:
         given = np.asarray(assignment, np.int64)
-        taking_part = taking_part & (given[..., None, :] == np.arange(selected.shape[-1])[:, None]).any(-1)
+        able = able & (given[..., None, :] == np.arange(able.shape[-1])[:, None]).any(-1)
     arrays: tuple[Any, ...] = (
         state.subchannel_hz,
         state.channel_gain,
@@ -158,7 +167,8 @@ def _worlds(state: RoundState, selected: Bools, slot: Ints, assignment: Ints | N
         state.client_cut_layer,
         np.asarray(state.second_cut, np.int64),
         state.client_second_cut,
-        taking_part,
+        able,
+        state.client_memory_bytes,
         slot,
         given,
     )

@@ -15,6 +15,7 @@ from splitgym.timing.barrier import duration
 from splitgym.timing.power import even_power
 from splitgym.types import Plan, RoundState
 from splitgym.types.legal import check_arguments
+from splitgym.types.memory import able_clients, most_clients
 
 
 class GreedyWorkspace(NamedTuple):
@@ -54,12 +55,13 @@ def greedy_subchannels(state: RoundState, plan: Plan, selected: Bools) -> Ints:
 
     A client spreads an even share of the power budgets over what it owns. The straggler is the client that needs
     longest for all that it does by itself. Whom its best free subchannel would no longer help is dropped. With fewer
-    subchannels than clients those are served whose round would be the shortest if each had the whole band.
+    subchannels than clients those are served whose round would be the shortest if each had the whole band; likewise
+    with too little memory at nodes for all of them.
 
     Args:
         state: Of one world, as the scheduler believes it.
         plan: How they train.
-        selected: [C] clients that shall get subchannels.
+        selected: [C] clients that shall get subchannels; those that lack the memory for the plan get none.
 
     Returns:
         [M] owner of each subchannel, -1: unused (only if nobody is selected or all were dropped).
@@ -73,9 +75,12 @@ def greedy_subchannels(state: RoundState, plan: Plan, selected: Bools) -> Ints:
     held = no_assignment(*state.channel_gain.shape)
     (segments, clients), order = workload.compute_s.shape, np.zeros(len(selected), np.int64)
     least_s = np.zeros((segments + 1, clients))
+    most = min(state.system.subchannels, most_clients(state, plan))
+    if state.system.memory is not None:
+        selected = able_clients(state, plan, selected)
     count = line(workload, links, selected, state.system.round_timeout_s, least_s, order)
     workspace = greedy_workspace(*state.channel_gain.shape)
-    assign_greedily(held, links, workload, order[: min(count, state.system.subchannels)], workspace)
+    assign_greedily(held, links, workload, order[: min(count, most)], workspace)
     return held.owner
 
 

@@ -6,7 +6,15 @@ from typing import Any
 from splitgym.allocation.admission import servable
 from splitgym.allocation.descent.client_sets import choose_members
 from splitgym.allocation.descent.slot import STARTS, allocate_slot
-from splitgym.allocation.descent.worlds import Found, UnderPlan, Utility, Worlds, fill_load
+from splitgym.allocation.descent.worlds import (
+    Found,
+    UnderPlan,
+    Utility,
+    Worlds,
+    fill_load,
+    has_memory,
+    most_clients,
+)
 from splitgym.allocation.link_budget import Links, Radio, fill_links
 from splitgym.allocation.power import write_psd
 from splitgym.allocation.workload import Round, uplinks
@@ -52,7 +60,7 @@ def _descend_worlds(
         _search_plans(found, at, rules, of, n, even_power, trials)
         anybody = False
         for i in range(of.members.shape[1]):
-            anybody |= of.members[n, i]
+            anybody |= of.members[n, i] and (of.hold or rules.client_bytes[found.plan[n]] <= of.memory_bytes[n, i])
         if not anybody:
             # A slot of nobody takes no time, a round of nobody lasts until the timeout.
             found.latency_s[n] = rules.timeout_s
@@ -90,9 +98,15 @@ def _bound_plan(at: UnderPlan, rules: Round, of: Worlds, n: int, j: int) -> None
     fill_load(at.workload, rules, of, n, j)
     most, least_s = 0, 0.0
     for t in range(at.owner.shape[0]):
-        _find_members(at.members, at.links, of, n, t)
+        _find_members(at.members, at.links, rules, of, n, j, t)
         served, seconds = servable(
-            at.workload, at.links, at.members, rules.timeout_s, at.workspace.least_s, at.workspace.order
+            at.workload,
+            at.links,
+            at.members,
+            most_clients(rules, of, n, j),
+            rules.timeout_s,
+            at.workspace.least_s,
+            at.workspace.order,
         )
         most += served
         least_s += seconds
@@ -121,13 +135,14 @@ def _try_plan(
     found.uplinks[0] = max(found.uplinks[0], uplinks(at.workload))
     serves, latency_s, first = 0, 0.0, found.participants[n] < 0
     for t in range(at.owner.shape[0]):
-        anybody = _find_members(at.members, at.links, of, n, t)
+        anybody = _find_members(at.members, at.links, rules, of, n, choice, t)
         count, seconds, trials = allocate_slot(
             at.held,
             at.links,
             at.workload,
             at.members,
             anybody,
+            most_clients(rules, of, n, choice),
             rules.timeout_s,
             of.given[n],
             even_power,
@@ -152,11 +167,14 @@ def _try_plan(
 
 
 @kernel(NO_REFCOUNT)
-def _find_members(members: Bools, links: Links, of: Worlds, n: int, t: int) -> bool:
-    """Marks the clients in slot t of world n with a signal on some subchannel ([C]); whether any is in it."""
+def _find_members(members: Bools, links: Links, rules: Round, of: Worlds, n: int, choice: int, t: int) -> bool:
+    """Marks the clients in slot t of world n with a signal on some subchannel ([C]); whether any is in it.
+
+    Clients without the memory for the plan are in no slot.
+    """
     anybody = False
     for i in range(members.shape[0]):
-        member = of.members[n, i] and of.slot[n, i] == t
+        member = of.members[n, i] and of.slot[n, i] == t and has_memory(rules, of, n, choice, i)
         anybody |= member
         members[i] = member and links.lowest_floor[i] < inf
     return anybody

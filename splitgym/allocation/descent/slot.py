@@ -71,6 +71,7 @@ def allocate_slot(
     workload: SegmentWorkload,
     members: Bools,
     anybody: bool,
+    most_clients: int,
     timeout_s: float,
     given: Ints,
     even_power: bool,
@@ -88,6 +89,7 @@ def allocate_slot(
         workload: Of the slot.
         members: [C] clients in the slot that have a signal on some subchannel.
         anybody: Whether any client is in the slot, with a signal or without.
+        most_clients: How many nodes have the memory for.
         timeout_s: Of the slot.
         given: [M] owners, if subchannels are not to be chosen; else empty.
         even_power: Everybody spends the same; else exact power control.
@@ -99,14 +101,14 @@ def allocate_slot(
         How many are served and in time, the latency, s, and how many trials are left.
     """
     order = workspace.order
-    count, _ = servable(workload, links, members, timeout_s, workspace.least_s, order)
+    count, _ = servable(workload, links, members, most_clients, timeout_s, workspace.least_s, order)
     in_line, fewest, most = 0, 0, count
     for i in range(members.shape[0]):
         in_line += members[i]
     # All; then, by bisection, the longest part of the line that is in time; then each client alone, for the line is
     # that of whole slots, and another client than its first may be the only one in time.
     alone, place, behind = count == 0, 0, max(count, 1)
-    while behind <= in_line:
+    while behind <= min(in_line, most_clients):
         served = order[place:behind]
         seconds, left = _allocate(held, links, workload, served, given, even_power, starts, trials, workspace)
         in_time = _timely(links, workload, served, workspace.ends, timeout_s)

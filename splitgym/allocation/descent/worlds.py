@@ -10,7 +10,7 @@ from splitgym.allocation.descent.slot import Workspace, workspace_for
 from splitgym.allocation.link_budget import Links, Radio, empty_links, radio_of
 from splitgym.allocation.workload import Round, SegmentWorkload, fill_workload, no_workload, round_of
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.kernels import NO_REFCOUNT, Handle, kernel
+from splitgym.kernels import INLINED, NO_REFCOUNT, Handle, kernel
 from splitgym.types import SystemParameters
 
 BLOCKS = ("subchannels", "power", "cut", "exchange")
@@ -36,7 +36,9 @@ class Worlds(NamedTuple):
     client_second_cut: Ints
     """[N, C]."""
     members: Bools
-    """[N, C] clients that are selected and there."""
+    """[N, C] clients that are selected and there, and have the memory for the plan if that is held."""
+    memory_bytes: Floats
+    """[N, C] of the clients."""
     slot: Ints
     """[N, C] slot of each client."""
     given: Ints
@@ -163,6 +165,23 @@ def descender(system: SystemParameters, thread: int, clients: int, slots: int, p
         ),
     )
     return Handle().of(Descender(radio, rules, at))
+
+
+@kernel(INLINED)
+def has_memory(rules: Round, of: Worlds, n: int, choice: int, i: int) -> bool:
+    """Whether a client of world n has the memory for one of its plans."""
+    return of.hold or rules.client_bytes[of.plans[n, choice]] <= of.memory_bytes[n, i]
+
+
+@kernel(INLINED)
+def most_clients(rules: Round, of: Worlds, n: int, choice: int) -> int:
+    """How many clients of world n, in a slot, nodes have the memory for under one of its plans.
+
+    Members with plans of their own are never too many.
+    """
+    if of.hold and of.plans.shape[1] > 1:
+        return of.members.shape[1]
+    return rules.most_clients[of.plans[n, choice]]
 
 
 @kernel(NO_REFCOUNT)

@@ -1,7 +1,8 @@
 """Which clients participate in a round: interchangeable rules over what may be believed at its start.
 
-Every rule selects only clients that are available: all of them where fewer are available than it asks for, nobody where
-nobody is. "Own seconds" are those of all that a client does by itself with an even share of band and power.
+Every rule selects only clients that are available and have the memory for some plan: all of these where they are fewer
+than it asks for, nobody where there are none. "Own seconds" are those of all that a client does by itself with an even
+share of band and power.
 """
 
 from abc import ABC, abstractmethod
@@ -20,6 +21,7 @@ from splitgym.parts import suggest
 from splitgym.timing import round_cost
 from splitgym.types import Decision, RoundState
 from splitgym.types.legal import check_arguments, check_plan
+from splitgym.types.memory import clients_with_memory
 
 DIVERSITY: Mapping[str, Callable[[RoundState], Floats]] = {"loss": lambda state: state.client_loss, "novelty": novelty}
 """Measures of how much is to be learnt from each client's data, [C], of one world."""
@@ -46,8 +48,8 @@ class Prospect:
 
     @property
     def clients(self) -> Ints:
-        """Indices of the available clients."""
-        return np.flatnonzero(self.state.available)
+        """Indices of the clients that are available and have the memory for some plan."""
+        return np.flatnonzero(self.state.available & clients_with_memory(self.state))
 
     def selection(self, clients: Ints) -> Bools:
         """[C] whether a client is one of these."""
@@ -57,7 +59,7 @@ class Prospect:
 
     def own_seconds(self, sharing: int) -> Floats:
         """Own seconds of the available clients if so many share the band, at the cut layer chosen for all of them."""
-        everybody = self.allocation(self.state, self.state.available.copy(), self.aggregation_ratio)
+        everybody = self.allocation(self.state, self.selection(self.clients), self.aggregation_ratio)
         check_plan(self.state, everybody.plan)
         return own_seconds(self.state, everybody.plan, sharing)[self.clients]
 

@@ -11,6 +11,7 @@ from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access
 from splitgym.types import Decision, Plan, RoundState
 from splitgym.types.legal import check_arguments, check_array, check_range
+from splitgym.types.memory import able_clients, served_clients
 
 MOST = 1e6
 """Greatest weight and latency exponent."""
@@ -59,7 +60,10 @@ def allocate_best_unchecked(state: RoundState, weight: Floats, latency_exponent:
 
 def _allocate_best(state: RoundState, weight: Floats, latency_exponent: Floats, plan: Plan, search: bool) -> Decision:
     """The sets of `best_utility`, and what the descent gives them, with or without swaps."""
-    weight = np.where(state.available, weight, 0.0).astype(np.float64, order="C")
+    able = able_clients(state, plan, weight > 0)
+    if np.ndim(plan.cut_layer) == weight.ndim or np.ndim(plan.codec) == weight.ndim:
+        able = served_clients(state, plan, able)
+    weight = np.where(able, weight, 0.0).astype(np.float64, order="C")
     latency_exponent = np.ascontiguousarray(latency_exponent, np.float64)
     if state.system.program.access is Access.PARALLEL and holds_plan(state, plan):
         utility = Utility(weight, latency_exponent, sizes(weight.shape[1]))

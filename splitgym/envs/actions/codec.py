@@ -10,7 +10,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from splitgym.allocation.legalise import legal_ratio, with_clusters, with_legal_ratio
-from splitgym.arrays import Bools, Floats
+from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.actions.components import Component, Continuous, Discrete, Said
 from splitgym.envs.actions.components.phi import levels_of
 from splitgym.frameworks import Framework
@@ -152,11 +152,13 @@ class MultiDiscreteCodec(ActionCodec):
 
     def __init__(self, scenario: Scenario, system: SystemParameters, framework: Framework) -> None:
         super().__init__(scenario, system, framework)
+        self._memory = system.memory
         self.space = spaces.MultiDiscrete([n for component in self.components for n in component.values])
 
-    def masks(self, available: Bools) -> Bools:
+    def masks(self, available: Bools, deepest: Ints) -> Bools:
         """[N, values] flat masks of all components."""
-        return np.concatenate([component.masks(available) for component in self.components], axis=1)
+        able = available if self._memory is None else available & self._memory.cuts_until(deepest).any(-1)
+        return np.concatenate([component.masks(able, deepest) for component in self.components], axis=1)
 
     @cached_property
     def _bounds(self) -> tuple[Any, Any, str]:
@@ -191,11 +193,12 @@ class BoxCodec(ActionCodec):
 class Masked(Protocol):
     """An encoding in which some values can be known to be useless beforehand."""
 
-    def masks(self, available: Bools) -> Bools:
+    def masks(self, available: Bools, deepest: Ints) -> Bools:
         """[N, values] flat masks over all components of the MultiDiscrete space; every action stays legal.
 
         Args:
             available: [N, C] which clients are, as the scheduler believes.
+            deepest: [N, C] the deepest cut layer for which each client has the memory, 0: there is none.
         """
         ...
 

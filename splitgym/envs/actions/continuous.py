@@ -21,6 +21,7 @@ from splitgym.frameworks import Framework
 from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 from splitgym.scenario import Scenario
 from splitgym.types import Decision, RoundState, SystemParameters
+from splitgym.types.memory import served_clients
 
 
 class ContinuousCodec(BoxCodec):
@@ -50,7 +51,7 @@ class ContinuousCodec(BoxCodec):
             (assignment, psd),
             (*np.empty((2, clients), np.int64), np.empty(subchannels, np.int64)),
             (said["selected"], said["spectrum_demand"], said["client_power_w"]),
-            state.available,
+            served_clients(state, plan_said(said), said["selected"]),
             state.channel_gain,
             state.subchannel_hz,
         )

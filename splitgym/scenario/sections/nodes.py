@@ -9,6 +9,7 @@ from splitgym.scenario.quantities import (
     FULL_BITS,
     Bits,
     BitsPerSecond,
+    Bytes,
     Capacitance,
     CyclesPerFlop,
     Factor,
@@ -47,6 +48,15 @@ class Clients(Section):
     load_correlation: Fraction = Field(0.9, description="Correlation of that fraction from one round to the next.")
     dropout_probability: Fraction = Field(0.0, description="Probability that an available client drops out.")
     return_probability: float = Field(0.5, gt=0, le=1, description="Probability that an unavailable client comes back.")
+    memory_min_bytes: Bytes | None = Field(
+        None, description="Least memory for training of a client, bytes, drawn log-uniformly; absent: no limit."
+    )
+    memory_max_bytes: Bytes | None = Field(None, description="Most memory, bytes.")
+    recompute: bool = Field(
+        False,
+        description="Clients keep only what goes into each unit, and run its forward pass once more in the backward "
+        "pass: less memory, more cycles.",
+    )
 
     tail_units: Annotated[Units, Field(ge=1)] = Field(
         1,
@@ -90,6 +100,17 @@ class Clients(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _memories_are_ordered(self) -> "Clients":
+        """The range of memories has both ends, the lower one first."""
+        least, most = self.memory_min_bytes, self.memory_max_bytes
+        if (least is None) != (most is None) or (least is not None and most is not None and least > most):
+            raise ValueError(
+                f"memory_min_bytes = {least} and memory_max_bytes = {most} must both be there, the lower one first, or "
+                "both be absent"
+            )
+        return self
+
 
 class Server(Section):
     """The edge server."""
@@ -99,6 +120,7 @@ class Server(Section):
     switched_capacitance: Capacitance = Field(
         1e-29, description="Effective switched capacitance xi, J s^2/cycle^3 (energy xi f^2 per cycle)."
     )
+    memory_bytes: Bytes | None = Field(None, description="Memory for training, bytes; absent: no limit.")
 
 
 class Cloud(Section):
@@ -109,6 +131,7 @@ class Cloud(Section):
     switched_capacitance: Capacitance = Field(
         1e-30, description="Effective switched capacitance xi, J s^2/cycle^3 (energy xi f^2 per cycle)."
     )
+    memory_bytes: Bytes | None = Field(None, description="Memory for training, bytes; absent: no limit.")
     link_bits_per_s: BitsPerSecond = Field(
         100e6, description="Rate of the link between edge server and cloud in each direction, bits/s."
     )

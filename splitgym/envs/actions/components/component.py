@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.arrays import Bools, Floats
+from splitgym.arrays import Bools, Floats, Ints
 from splitgym.types import Decision, RoundState
 
 Said = dict[str, Any]
@@ -43,8 +43,13 @@ class Discrete(Component):
         self.values = tuple(values)
         self.entries = len(self.values)
 
-    def masks(self, available: Bools) -> Bools:
-        """[N, sum of values] which values can be useful, with these available clients, [N, C]; here all of them."""
+    def masks(self, available: Bools, deepest: Ints) -> Bools:
+        """[N, sum of values] which values can be useful; here all of them.
+
+        Args:
+            available: [N, C] clients that are available and have the memory for any plan.
+            deepest: [N, C] the deepest cut layer for which each client has the memory.
+        """
         return np.ones((len(available), sum(self.values)), bool)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.arrays import Floats, Ints
+from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.actions.components.component import Continuous, Discrete, Said
 from splitgym.types import Decision, RoundState, SystemParameters
 
@@ -24,6 +24,7 @@ class CutLevels(Discrete):
         self._first = clients if grid.cut_by_client else 1
         self._second = grid.second_cuts > 1
         self._grid = grid
+        self._cut_layers, self._memory = system.cut_layers, system.memory
         super().__init__((system.cut_layers,) * (self._first + self._second))
 
     def read(self, entries: NDArray[Any]) -> Said:
@@ -44,6 +45,17 @@ class CutLevels(Discrete):
             return levels
         second = int(self._grid.second_of(int(levels.min()) + 1, int(decision.second_cut)))
         return np.append(levels, second - int(self._grid.second_values[0]))
+
+    def masks(self, available: Bools, deepest: Ints) -> Bools:
+        """Cut layers that no client can hold, or the server cannot train behind, are of no use."""
+        masks = np.ones((len(available), self.entries, self._cut_layers), bool)
+        if self._memory is not None:
+            useful: Bools = self._memory.cuts_until(deepest) & available[..., None]
+            if not self._by_client:
+                useful = np.any(useful, axis=1, keepdims=True)
+            # Something has to be said also where nothing is of use.
+            masks[:, : self._first] = useful | ~useful.any(-1, keepdims=True)
+        return masks.reshape(len(available), -1)
 
 
 class CutParts(Continuous):

@@ -26,7 +26,7 @@ class OwnerLevels(Discrete):
         assignment, _ = common_row(decision, state)
         return np.where(assignment < 0, self._clients, assignment)
 
-    def masks(self, available: Bools) -> Bools:
+    def masks(self, available: Bools, deepest: Ints) -> Bools:
         """Unavailable clients use no subchannel."""
         owner = np.concatenate([available, np.ones((len(available), 1), bool)], axis=1)
         return np.tile(owner, self._subchannels)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.arrays import Bools, Floats
+from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.actions.components.component import Continuous, Discrete, Said
 from splitgym.types import Decision, RoundState
 
@@ -24,7 +24,7 @@ class SelectionLevels(Discrete):
         """As it is."""
         return decision.selected
 
-    def masks(self, available: Bools) -> Bools:
+    def masks(self, available: Bools, deepest: Ints) -> Bools:
         """Unavailable clients cannot be selected."""
         return np.stack([np.ones_like(available), available], axis=-1).reshape(len(available), -1)
 
