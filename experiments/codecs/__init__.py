@@ -1,0 +1,48 @@
+"""How far smashed data can be compressed: accuracy against bits, and time to target against bandwidth.
+
+    python -m experiments codecs
+
+PSL on the preset `narrowband`, eight clients with unequal data, real training from scratch; everybody takes part in
+every round, with the subchannels and powers of the descent. What is trained does not depend on the bandwidth: in every
+round it is also worked out what the round would take with the same decision, cell and fading, and more or less of it.
+"Fixed" methods have one codec. Others decide it, by the round or by the channel of a client: what a scheduler may gain
+by deciding it.
+"""
+
+from dataclasses import dataclass
+
+from experiments.codecs.methods import METHODS
+from experiments.codecs.report import plot_accuracy, plot_bandwidth, report
+from experiments.codecs.runs import measure
+from experiments.running import Case, Experiment, at_least
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Methods by cut layer."""
+
+    rounds: int = 120
+    """Training rounds; 10 in the short form."""
+    evaluate_every: int = 5
+    """Rounds between measurements on the whole test set."""
+
+    def __call__(self, quick: bool) -> list[Case]:
+        """All of them; in the short form three."""
+        at_least(1, rounds=self.rounds, evaluate_every=self.evaluate_every)
+        length = {"rounds": 10 if quick else self.rounds, "evaluate_every": self.evaluate_every}
+        found = [
+            {"cut_layer": cut_layer, "method": name, **length}
+            for name, method in METHODS.items()
+            for cut_layer in method.cut_layers
+        ]
+        return [case for case in found if not quick or (case["cut_layer"] == 2 and METHODS[case["method"]].in_short)]
+
+
+EXPERIMENT = Experiment(
+    title="How far can smashed data be compressed?",
+    cases=Cases(),
+    measure=measure,
+    report=report,
+    plots={"accuracy": plot_accuracy, "bandwidth": plot_bandwidth},
+    seeds=5,
+)
