@@ -128,6 +128,10 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     | `"top-k:0.1"`, `"random-top-k:0.1"` | a tenth of the numbers with their places; gradients at these places alone |
     | `"c3:4"`, `"c3-unitary:4"` | a quarter: four rows as the sum of their circular convolutions with keys |
 
+    With `plan={"clock": "decided"}` there are C entries more, behind those of cuts and codecs: the fraction of the
+    speed that it has to spare with which each client computes, a level of `actions.clock_levels`, or in a Box 0.1 to 1.
+    A client with half its clock computes for twice as long and spends a quarter of the energy on each cycle.
+
     ## Observation Space
     Box(0, 1), float32, of what the scheduler *believes* (channel knowledge may be stale or noisy). "squashed at r" is
     x / (x + r). `env.unwrapped.observation_names` names every index.
@@ -226,6 +230,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     | `stages` | seconds on the critical path by stage (below); they sum to the latency |
     | `cut_layer`, `aggregation_ratio`, `selected` | as decided; bool [C] `selected`, own cuts are int [C] |
     | `codec` | as decided, with several codecs: index in `plan.codecs`; own codecs are int [C] |
+    | `clock` | as decided, where actions say clocks: float [C] |
     | `participants` | bool [C]: clients that really took part |
     | `without_subchannel`, `unavailable`, `timed_out` | bool [C]: selected clients that did not, by reason |
     | `without_memory` | bool [C]: likewise, where memory is limited |

@@ -1,7 +1,7 @@
 """Rules: which clients participate by one table, what they get by another; every pair of them."""
 
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
 
@@ -18,6 +18,7 @@ from splitgym.allocation.selection.rules import (
     Selection,
     Unified,
 )
+from splitgym.allocation.slack_clock import slack_clock
 from splitgym.arrays import Bools
 from splitgym.parts import Parts
 from splitgym.schedulers.allocations import ALLOCATIONS, Allocate, Allocation
@@ -54,6 +55,8 @@ class Rule(Heuristic):
         cut_layer: Held in every round, 1..L-1; None: as the allocation finds it.
         aggregation_ratio: phi of every round, unless the framework prescribes it; None: the scenario's.
         codec: Of every round and client, a name in the scenario's `plan.codecs`; None: the first one.
+        clock: "full"; or "slack": each client's as slow as the round of the allocation leaves it time, see
+            `splitgym.allocation.slack_clock`.
         parameters: Of the selection: the fields of its class.
 
     Raises:
@@ -68,6 +71,7 @@ class Rule(Heuristic):
         cut_layer: int | None = None,
         aggregation_ratio: float | None = None,
         codec: str | None = None,
+        clock: Literal["full", "slack"] = "full",
         **parameters: Any,
     ) -> None:
         super().__init__(env)
@@ -88,13 +92,16 @@ class Rule(Heuristic):
         if codec is not None and codec not in codecs:
             raise ValueError(f"codec = {codec!r}, allowed: {', '.join(codecs)}")
         self._codec = 0 if codec is None else codecs.index(codec)
+        if clock not in ("full", "slack"):
+            raise ValueError(f"clock = {clock!r}, allowed: 'full', 'slack'")
+        self._slack = clock == "slack"
 
     @classmethod
     def options(cls, **chosen: Any) -> tuple[str, ...]:
         """Names of the options that may be given beside `env`; the chosen selection adds its parameters."""
         selection = SELECTIONS.find(chosen.get("selection", "everybody"), "selection")
         parameters = (field.name for field in fields(selection))
-        return ("selection", "allocation", "cut_layer", *parameters, "aggregation_ratio", "codec")
+        return ("selection", "allocation", "cut_layer", *parameters, "aggregation_ratio", "codec", "clock")
 
     @property
     def aggregation_ratio(self) -> float:
@@ -117,5 +124,8 @@ class Rule(Heuristic):
             return self._allocation(state, selected, aggregation_ratio, rng)
 
         decision = allocate(state, self._select(Prospect(state, ratio, allocate, rng)), ratio)
-        # The state says of this codec alone what plans need.
-        return replace(with_memory(decision, state), codec=self._codec)
+        # The state knows this codec alone.
+        decision = with_memory(decision, state)
+        if self._slack:
+            decision = slack_clock(state, decision)
+        return replace(decision, codec=self._codec)

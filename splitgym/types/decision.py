@@ -41,6 +41,9 @@ class Decision:
     codec: Any = 0
     """How smashed data and their gradients are sent: index in the scenario's `plan.codecs`; or [C], where clients may
     have codecs of their own."""
+    clock: Any = 1.0
+    """Fraction of the speed that it has to spare with which a client computes, above 0 and up to 1; one for all, or
+    [C]."""
 
     def __post_init__(self) -> None:
         for name in ("assignment", "power_w_per_hz", "selected"):
@@ -49,13 +52,13 @@ class Decision:
         if np.ndim(self.cluster) < 1:
             object.__setattr__(self, "cluster", _filled(self.selected.shape, self.cluster))
         if self.selected.ndim > 1:
-            for name in ("second_cut", "codec"):
+            for name in ("second_cut", "codec", "clock"):
                 if np.ndim(getattr(self, name)) == 0:
                     object.__setattr__(self, name, _filled((len(self.selected),), getattr(self, name)))
 
     @classmethod
     def under(
-        cls, plan: Plan, assignment: Ints, power_w_per_hz: Floats, selected: Bools, cluster: Any = 0
+        cls, plan: Plan, assignment: Ints, power_w_per_hz: Floats, selected: Bools, cluster: Any = 0, clock: Any = 1.0
     ) -> "Decision":
         """The decision that clients train by a plan."""
         return cls(
@@ -67,6 +70,7 @@ class Decision:
             cluster,
             plan.second_cut,
             plan.codec,
+            clock,
         )
 
     @property

@@ -1,5 +1,6 @@
 """Components of actions, each in its own file: in whole numbers, in numbers -1..1, or both."""
 
+from splitgym.envs.actions.components.clocks import ClockFractions, ClockLevels
 from splitgym.envs.actions.components.codecs import CodecLevels, CodecParts
 from splitgym.envs.actions.components.component import Component, Continuous, Discrete, Said, nearest
 from splitgym.envs.actions.components.cut_layers import CutLevels, CutParts
@@ -13,6 +14,8 @@ from splitgym.envs.actions.components.utility import ClientWeights, LatencyExpon
 __all__ = [
     "ClientPower",
     "ClientWeights",
+    "ClockFractions",
+    "ClockLevels",
     "CodecLevels",
     "CodecParts",
     "Component",
