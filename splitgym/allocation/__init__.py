@@ -41,6 +41,7 @@ from splitgym.allocation.selection.rules import (
     Unified,
 )
 from splitgym.allocation.selection.utility import best_utility
+from splitgym.allocation.slack_clock import slack_clock
 from splitgym.lazy import lazily
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ __all__ = [
     "project_power",
     "proportional_fair",
     "round_robin",
+    "slack_clock",
     "slow_cut",
     "strongest_signal",
     "unserved",

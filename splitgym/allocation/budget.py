@@ -60,7 +60,12 @@ def project_power_unchecked(decision: Decision, state: RoundState) -> tuple[Deci
         broken,
     )
     within = Decision.under(
-        decision.plan, decision.assignment, psd[0] if one else psd, decision.selected, decision.cluster
+        decision.plan,
+        decision.assignment,
+        psd[0] if one else psd,
+        decision.selected,
+        decision.cluster,
+        decision.clock,
     )
     return within, bool(broken[0]) if one else broken
 

@@ -1,5 +1,7 @@
 """Why a client that was selected is not served: in words."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from splitgym.allocation.admission import least_seconds
@@ -26,6 +28,7 @@ def unserved(state: RoundState, decision: Decision) -> dict[int, str]:
     """
     check_state(state, one_world=True)
     cost, system = round_cost(state, decision), state.system
+    state = replace(state, client_hz=state.client_hz * decision.clock)
     links, workload = own_links(state), own_workload(state, decision.plan)
     everybody = np.ones(len(decision.selected), bool)
     alone_s = np.zeros_like(workload.compute_s)

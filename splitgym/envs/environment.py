@@ -111,7 +111,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     components (those of the package in `splitgym.envs.actions.components`, or one's own) and a function from what they
     say to a decision.
 
-    A scenario may open four more factors of the plan, each with entries behind the cut of the action. With
+    A scenario may open more factors of the plan, each with entries behind the cut of the action. With
     `plan={"cut_layer": "by-client"}` every client has a cut layer of its own (C entries instead of one): `"psl"`, and
     with phi = 0 `"epsl"` (where cuts differ, phi is 0), `"sl"`, `"sfl-v1"` and `"sfl-v2"` train so, rows join the
     server behind their client's cut, and a client that is not selected keeps its units up to its entry. With
@@ -138,6 +138,10 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     random, without a copy in float32; the server keeps 32 bits. Fewer bits need fewer cycles
     (`clients.cycles_at_bits`), less energy (`clients.energy_exponent`), and fewer bits on the way: what no codec
     encodes is sent in the bits that it has. Units that move with the cut go in 32 bits.
+
+    With `plan={"clock": "decided"}` there are C entries more, behind those of cuts and lists: the fraction of the
+    speed that it has to spare with which each client computes, a level of `actions.clock_levels`, or in a Box 0.1 to 1.
+    A client with half its clock computes for twice as long and spends a quarter of the energy on each cycle.
 
     ## Observation Space
     Box(0, 1), float32, of what the scheduler *believes* (channel knowledge may be stale or noisy). "squashed at r" is
@@ -240,6 +244,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     | `stages` | seconds on the critical path by stage (below); they sum to the latency |
     | `cut_layer`, `aggregation_ratio`, `selected` | as decided; bool [C] `selected`, own cuts are int [C] |
     | `codec`, `precision` | as decided, where there are several: index in the list of `plan`; own ones are int [C] |
+    | `clock` | as decided, where actions say clocks: float [C] |
     | `participants` | bool [C]: clients that really took part |
     | `without_subchannel`, `unavailable`, `timed_out` | bool [C]: selected clients that did not, by reason |
     | `without_memory` | bool [C]: likewise, where memory is limited |

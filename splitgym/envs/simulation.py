@@ -178,6 +178,7 @@ def account(step: Step) -> Info:
         "cut_layer": np.asarray(decision.cut_layer, np.int64),
         "aggregation_ratio": np.asarray(decision.aggregation_ratio, np.float64),
         **decided,
+        **({"clock": np.asarray(decision.clock, np.float64)} if system.clock_decided else {}),
         "selected": decision.selected,
         "participants": cost.participants,
         "without_subchannel": cost.without_subchannel,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
 
@@ -19,6 +19,7 @@ from splitgym.allocation.selection.rules import (
     Selection,
     Unified,
 )
+from splitgym.allocation.slack_clock import slack_clock
 from splitgym.arrays import Bools
 from splitgym.parts import Parts
 from splitgym.schedulers.allocations import ALLOCATIONS, Allocate, Allocation
@@ -56,6 +57,8 @@ class Rule(Heuristic):
         aggregation_ratio: phi of every round, unless the framework prescribes it; None: the scenario's.
         codec: Of every round and client, a name in the scenario's `plan.codecs`; None: the first one.
         precision: Likewise, bits in `plan.precisions`.
+        clock: "full"; or "slack": each client's as slow as the round of the allocation leaves it time, see
+            `splitgym.allocation.slack_clock`.
         parameters: Of the selection: the fields of its class.
 
     Raises:
@@ -72,6 +75,7 @@ class Rule(Heuristic):
         aggregation_ratio: float | None = None,
         codec: str | None = None,
         precision: int | None = None,
+        clock: Literal["full", "slack"] = "full",
         **parameters: Any,
     ) -> None:
         super().__init__(env)
@@ -96,13 +100,16 @@ class Rule(Heuristic):
         self._aggregation_ratio = aggregation_ratio
         self._codec = _choice("codec", codec, self.env.system.codecs)
         self._precision = _choice("precision", precision, self.env.system.precisions)
+        if clock not in ("full", "slack"):
+            raise ValueError(f"clock = {clock!r}, allowed: 'full', 'slack'")
+        self._slack = clock == "slack"
 
     @classmethod
     def options(cls, **chosen: Any) -> tuple[str, ...]:
         """Names of the options that may be given beside `env`; the chosen selection adds its parameters."""
         selection = SELECTIONS.find(chosen.get("selection", "everybody"), "selection")
         parameters = (field.name for field in fields(selection))
-        return ("selection", "allocation", "cut_layer", *parameters, "aggregation_ratio", "codec", "precision")
+        return ("selection", "allocation", "cut_layer", *parameters, "aggregation_ratio", "codec", "precision", "clock")
 
     @property
     def aggregation_ratio(self) -> float:
@@ -125,8 +132,11 @@ class Rule(Heuristic):
             return self._allocation(state, selected, aggregation_ratio, rng)
 
         decision = allocate(state, self._select(Prospect(state, ratio, allocate, rng)), ratio)
-        # The state says of this codec and precision alone what plans need.
-        return replace(with_memory(decision, state), codec=self._codec, precision=self._precision)
+        # The state knows this codec and this precision alone.
+        decision = with_memory(decision, state)
+        if self._slack:
+            decision = slack_clock(state, decision)
+        return replace(decision, codec=self._codec, precision=self._precision)
 
 
 def _choice(name: str, asked: Any, choices: Sequence[Any]) -> int:

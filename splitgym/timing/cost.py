@@ -131,6 +131,7 @@ class Clock:
                 owner if by_slot else owner[:, None],
                 psd if by_slot else psd[:, None],
                 by_slot,
+                np.ascontiguousarray(decision.clock, np.float64).reshape(len(owner), -1),
             ),
         )
         return self._cost

@@ -97,6 +97,8 @@ class Decided(NamedTuple):
     """[N, T, M] W/Hz."""
     by_slot: bool
     """Whether there is a band for each slot, at the slot's index."""
+    clock: Floats
+    """[N, 1] or [N, C] fraction of its speed with which each client computes."""
 
 
 class Walked(NamedTuple):
@@ -132,6 +134,8 @@ class Workspace(NamedTuple):
     """[C] as in `Cell`, like the next two."""
     down: Floats
     up: Floats
+    client_hz: Floats
+    """[C] cycles/s with which each client computes."""
 
     @classmethod
     def empty(cls, rows: int, clients: int, subchannels: int) -> Self:
@@ -140,7 +144,7 @@ class Workspace(NamedTuple):
             Slot.empty(rows, clients, subchannels),
             np.zeros(clients, np.int64),
             np.zeros(clients, bool),
-            *np.zeros((3, clients)),
+            *np.zeros((4, clients)),
         )
 
 
@@ -165,7 +169,7 @@ def _worlds_walked_by(walk: Callable[..., tuple[float, float]]) -> Callable[...,
     ) -> None:
         work = Work(rules.work, rules.per_participant)
         slot, order, members, band = workspace.slot, workspace.order, workspace.members, workspace.band
-        down, up, began = workspace.down, workspace.up, slot.began
+        down, up, began, client_hz = workspace.down, workspace.up, slot.began, workspace.client_hz
         for n in range(worlds.gain.shape[0]):
             spectrum = Spectrum(
                 worlds.hz[n], constants.noise, constants.downlink_psd, constants.client_max_w, constants.total_max_w
@@ -173,11 +177,11 @@ def _worlds_walked_by(walk: Callable[..., tuple[float, float]]) -> Callable[...,
             plans = decided.plan[n]
             _clear(walked, n)
             _find_members(rules, worlds, decided, walked, n, workspace)
+            for i in range(client_hz.shape[0]):
+                client_hz[i] = worlds.client_hz[n, i] * decided.clock[n, min(i, decided.clock.shape[1] - 1)]
             fill_band_rates(spectrum, worlds.gain[n], members, band)
             between = bits_between(worlds.second_cut[n], rules.second_cut[plans[0]], rules.prefix_bits)
-            cell = Cell(
-                worlds.client_hz[n], worlds.server_hz[n], constants.backbone, worlds.gain[n], band, down, up, between
-            )
+            cell = Cell(client_hz, worlds.server_hz[n], constants.backbone, worlds.gain[n], band, down, up, between)
             current = _next_slot(order, members, BEFORE)
             following = _next_slot(order, members, current)
             again = not decided.by_slot and current < BEHIND and (following < BEHIND or rules.access == SEQUENTIAL)

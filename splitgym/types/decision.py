@@ -44,6 +44,9 @@ class Decision:
     have codecs of their own."""
     precision: Any = 0
     """With how many bits clients compute: index in the scenario's `plan.precisions`; or [C], likewise."""
+    clock: Any = 1.0
+    """Fraction of the speed that it has to spare with which a client computes, above 0 and up to 1; one for all, or
+    [C]."""
 
     def __post_init__(self) -> None:
         for name in ("assignment", "power_w_per_hz", "selected"):
@@ -52,13 +55,13 @@ class Decision:
         if np.ndim(self.cluster) < 1:
             object.__setattr__(self, "cluster", _filled(self.selected.shape, self.cluster))
         if self.selected.ndim > 1:
-            for name in ("second_cut", "codec", "precision"):
+            for name in ("second_cut", "codec", "precision", "clock"):
                 if np.ndim(getattr(self, name)) == 0:
                     object.__setattr__(self, name, _filled((len(self.selected),), getattr(self, name)))
 
     @classmethod
     def under(
-        cls, plan: Plan, assignment: Ints, power_w_per_hz: Floats, selected: Bools, cluster: Any = 0
+        cls, plan: Plan, assignment: Ints, power_w_per_hz: Floats, selected: Bools, cluster: Any = 0, clock: Any = 1.0
     ) -> "Decision":
         """The decision that clients train by a plan."""
         return cls(
@@ -71,6 +74,7 @@ class Decision:
             plan.second_cut,
             plan.codec,
             plan.precision,
+            clock,
         )
 
     @property
@@ -85,7 +89,8 @@ class Decision:
 
     def of_first(self, clients: int) -> "Decision":
         """Of one world, without all but the first so many clients, which take no part."""
-        own = {name: getattr(self, name) for name in ("cut_layer", "selected", "cluster", "codec", "precision")}
+        of_clients = ("cut_layer", "selected", "cluster", "codec", "precision", "clock")
+        own = {name: getattr(self, name) for name in of_clients}
         return replace(self, **{name: value[:clients] for name, value in own.items() if np.ndim(value)})
 
     @property

@@ -92,6 +92,7 @@ def check_decision(decision: "Decision", state: RoundState) -> None:
                 "the rows of Decision.assignment"
             )
     check_plan(state, decision.plan, "Decision.", worlds)
+    _check_clock(decision.clock, worlds, decision.selected.shape)
     grid, selected, ratio = state.system.program.plans, decision.selected, decision.aggregation_ratio
     check_common("Decision.cut_layer", decision.cut_layer, selected, ratio, grid.cut_by_client)
     check_common("Decision.codec", decision.codec, selected, ratio, grid.codec_by_client)
@@ -343,6 +344,15 @@ def _array(name: str, value: Any, allowed: str) -> NDArray[Any]:
         return np.asarray(value)
     except Exception as error:  # What is no array may raise anything.
         raise InputError(f"{name} = {shown(value)}, allowed: {allowed}") from error
+
+
+def _check_clock(value: Any, *shapes: tuple[int, ...]) -> None:
+    """Raises an InputError if these are no fractions above 0 and up to 1, in one of these shapes."""
+    if type(value) is float and value == 1.0 and () in shapes:
+        return  # As nearly always.
+    _check_number("Decision.clock", value, "iuf", (0, 1), *shapes)
+    if not np.all(np.asarray(value) > 0):
+        raise InputError(f"Decision.clock = {shown(value)}, allowed: above 0, up to 1")
 
 
 def _check_assignment(state: RoundState, value: Any) -> None:

@@ -56,6 +56,8 @@ class SystemParameters:
     """[L] model bits of units 1..j at index j (0 at index 0): what a client that holds the cut j has."""
     memory: MemoryNeeds | None = None
     """What plans need of memory; None: the scenario does not limit it."""
+    clock_decided: bool = False
+    """Whether actions say the clients' clocks."""
 
     @classmethod
     def of(
@@ -92,6 +94,7 @@ class SystemParameters:
             labels_known=labels_known,
             prefix_bits=np.concatenate([[0.0], np.cumsum(profile.model_bits[:-1])]),
             memory=memory,
+            clock_decided=scenario.plan.clock == "decided",
         )
 
     @property

@@ -95,11 +95,8 @@ def test_rewards_table_is_the_weights():
 
 def test_info_keys_are_all_documented_and_no_others():
     # With all that a scenario can open.
-    env = make(
-        "toy",
-        plan={"codecs": ["none", "fp16"], "precisions": [32, 8]},
-        clients={"memory_min_bytes": 1e6, "memory_max_bytes": 1e6},
-    )
+    plan = {"codecs": ["none", "fp16"], "precisions": [32, 8], "clock": "decided"}
+    env = make("toy", plan=plan, clients={"memory_min_bytes": 1e6, "memory_max_bytes": 1e6})
     _, after_reset = env.reset(seed=0)
     *_, after_step = env.step(env.action_space.sample())
     both, step_only = section("Info").split("After `step` also")

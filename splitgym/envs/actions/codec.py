@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
@@ -101,6 +102,8 @@ class ActionCodec(ABC):
                 said[name] = otherwise(state)
         said["aggregation_ratio"] = legal_ratio(plan_said(said), said["selected"], state)
         decision = self.decide(said, state)
+        if "clock" in said:
+            decision = replace(decision, clock=said["clock"])
         if not self.always_fits:
             self._check(decision, state)
             decision = with_legal_ratio(decision, state)

@@ -9,6 +9,7 @@ from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.actions.codec import BoxCodec, plan_said
 from splitgym.envs.actions.components import (
     ClientPower,
+    ClockFractions,
     Continuous,
     CutParts,
     PhiFraction,
@@ -33,6 +34,7 @@ class ContinuousCodec(BoxCodec):
         return (
             CutParts(system, clients),
             *choice_parts(system, clients),
+            ClockFractions(scenario),
             SelectionSigns(clients),
             SpectrumDemand(clients),
             ClientPower(clients, system.client_power_max_w),

@@ -6,6 +6,7 @@ import numpy as np
 
 from splitgym.envs.actions.codec import MultiDiscreteCodec, plan_said
 from splitgym.envs.actions.components import (
+    ClockLevels,
     CutLevels,
     Discrete,
     OwnerLevels,
@@ -31,6 +32,7 @@ class DiscreteCodec(MultiDiscreteCodec):
         return (
             CutLevels(system, clients),
             *choice_levels(system, clients),
+            ClockLevels(scenario),
             OwnerLevels(clients, subchannels),
             PowerLevels(np.array(scenario.actions.power_levels), subchannels, system.client_power_max_w),
             SelectionLevels(clients),

@@ -6,6 +6,7 @@ from splitgym.allocation.selection.utility import allocate_best_unchecked
 from splitgym.envs.actions.codec import BoxCodec, plan_said
 from splitgym.envs.actions.components import (
     ClientWeights,
+    ClockFractions,
     Continuous,
     CutParts,
     LatencyExponent,
@@ -32,6 +33,7 @@ class PriorityCodec(BoxCodec):
         return (
             CutParts(system, clients),
             *choice_parts(system, clients),
+            ClockFractions(scenario),
             ClientWeights(clients),
             LatencyExponent(),
             PhiAboveZero(framework, system.highest_ratio),

@@ -4,7 +4,15 @@ from collections.abc import Sequence
 
 from splitgym.allocation.descent.descent import allocate_unchecked
 from splitgym.envs.actions.codec import MultiDiscreteCodec, plan_said
-from splitgym.envs.actions.components import CutLevels, Discrete, PhiLevels, Said, SelectionLevels, choice_levels
+from splitgym.envs.actions.components import (
+    ClockLevels,
+    CutLevels,
+    Discrete,
+    PhiLevels,
+    Said,
+    SelectionLevels,
+    choice_levels,
+)
 from splitgym.frameworks import Framework
 from splitgym.scenario import Scenario
 from splitgym.types import Decision, RoundState, SystemParameters
@@ -19,6 +27,7 @@ class ScheduleCodec(MultiDiscreteCodec):
         return (
             CutLevels(system, clients),
             *choice_levels(system, clients),
+            ClockLevels(scenario),
             SelectionLevels(clients),
             PhiLevels(self.aggregation_levels),
         )

@@ -43,6 +43,11 @@ class Plan(Section):
     codec: Literal["common", "by-client"] = Field(
         "common", description="by-client: each client may have a codec of its own, with phi = 0."
     )
+    clock: Literal["full", "decided"] = Field(
+        "full",
+        description="decided: actions say which fraction of the speed that it has to spare each client computes with; "
+        "energy per cycle falls with its square.",
+    )
 
     precisions: Annotated[tuple[Bits, ...], Field(min_length=1, max_length=100)] = Field(
         (32,),
@@ -78,12 +83,20 @@ class Actions(Section):
         max_length=1000,
         description="Transmit powers on a subchannel to choose from, as fractions of the client's power budget.",
     )
+    clock_levels: tuple[float, ...] = Field(
+        (0.25, 0.5, 0.75, 1.0),
+        min_length=1,
+        max_length=1000,
+        description="Clocks to choose from, as fractions of the speed that the client has to spare.",
+    )
 
     @model_validator(mode="after")
     def _levels_are_fractions(self) -> "Actions":
         """Levels are increasing values between 0 and 1."""
-        for name in ("aggregation_levels", "power_levels"):
+        for name in ("aggregation_levels", "power_levels", "clock_levels"):
             levels = getattr(self, name)
             if list(levels) != sorted(set(levels)) or levels[0] < 0 or levels[-1] > 1:
                 raise ValueError(f"{name} = {levels} must be increasing values between 0 and 1")
+        if self.clock_levels[0] <= 0:
+            raise ValueError(f"clock_levels = {self.clock_levels} must be above 0")
         return self

@@ -1,6 +1,7 @@
 """Components of actions, each in its own file: in whole numbers, in numbers -1..1, or both."""
 
 from splitgym.envs.actions.components.choices import ChoiceLevels, ChoiceParts, choice_levels, choice_parts
+from splitgym.envs.actions.components.clocks import ClockFractions, ClockLevels
 from splitgym.envs.actions.components.component import Component, Continuous, Discrete, Said, nearest
 from splitgym.envs.actions.components.cut_layers import CutLevels, CutParts
 from splitgym.envs.actions.components.owners import OwnerLevels
@@ -15,6 +16,8 @@ __all__ = [
     "ChoiceParts",
     "ClientPower",
     "ClientWeights",
+    "ClockFractions",
+    "ClockLevels",
     "Component",
     "Continuous",
     "CutLevels",
