@@ -143,7 +143,7 @@ class ObservationCodec:
         self._handle = Handle()
         self._state: RoundState | None = None
         self._seen: Seen | None = None
-        self.features = features_of(asked, scenario, subchannel_estimates)
+        self.features = features_of(asked, scenario, subchannel_estimates, system.asynchrony is not None)
         self._first = np.full(len(SHIPPED), HIDDEN)
         self._own: list[tuple[Feature, int, int]] = []
         names: list[str] = []

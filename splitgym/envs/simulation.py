@@ -166,7 +166,10 @@ class Simulation:
 def account(step: Step) -> Info:
     """What a round did and cost, for `info`."""
     decision, cost, outcome = step.played.decision, step.played.cost, step.played.outcome
-    decided = {"codec": np.asarray(decision.codec, np.int64)} if len(step.played.truth.system.codecs) > 1 else {}
+    system, flights = step.played.truth.system, cost.flights
+    decided: Info = {"codec": np.asarray(decision.codec, np.int64)} if len(system.codecs) > 1 else {}
+    if flights is not None and system.asynchrony is not None:
+        decided |= {"quorum": np.asarray(decision.quorum), "in_flight": flights.in_flight(system.asynchrony)}
     return {
         "round_latency_s": cost.latency_s,
         "stages": cost.seconds_by_stage(),

@@ -13,6 +13,7 @@ from splitgym.allocation.legalise import legalise_unchecked
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.history import History, Limits
 from splitgym.frameworks import Framework, PlanGrid, Program, Workload
+from splitgym.frameworks.asynchrony import Asynchrony
 from splitgym.frameworks.payloads import Payloads
 from splitgym.learning import learners
 from splitgym.models import NetworkCosts
@@ -22,7 +23,7 @@ from splitgym.random import Generators, Purpose, Streams
 from splitgym.scenario import Scenario, ScenarioError
 from splitgym.timing import RoundCost
 from splitgym.timing.cost import Clock, round_cost_unchecked
-from splitgym.types import Decision, RoundOutcome, RoundState, SystemParameters
+from splitgym.types import Decision, Flights, RoundOutcome, RoundState, SystemParameters
 
 MANY_GAINS = 1_000_000
 """Channel gains with which a scenario is called large."""
@@ -92,6 +93,7 @@ class World:
         self._streams = Streams.empty(worlds)
         self._server_hz = np.full(worlds, scenario.server.compute_hz)
         self._history = History.empty(worlds, scenario.clients.count)
+        self._flights = None if self.system.asynchrony is None else Flights.idle(worlds, scenario.clients.count)
         cell = self._network
         self.state = self._seen(cell.believed_channel_gain, cell.believed_client_hz, cell.believed_available)
         self.truth = self._seen(cell.channel_gain, cell.client_hz, cell.available)
@@ -113,6 +115,8 @@ class World:
         fill_scales(which, streams, int(Purpose.SKEW), between, alpha, np.zeros(4))
         self._learner.reset(which, own, streams, clients, alpha)
         self._history.forget(which)
+        if self._flights is not None:
+            self._flights.forget(which)
 
     @property
     def position_m(self) -> Floats:
@@ -158,8 +162,12 @@ class World:
         truth, learner = self.truth, self._learner
         if idle is not None:
             decision = replace(decision, selected=decision.selected & ~idle[:, None])
+            if self._flights is not None:
+                self._flights.forget(idle)
         decision, projected = legalise_unchecked(decision, truth)
         cost = round_cost_unchecked(truth, decision) if timeline else self._clock.cost(truth, decision)
+        if self._flights is not None and cost.flights is not None:
+            self._flights.follow(cost.flights)
         number, history = self._streams.round, self._history
         number += 1
         learner.round(decision, cost.participants, self._streams)
@@ -206,6 +214,7 @@ class World:
             prescribed_ratio=outcome.prescribed_ratio,
             second_cut=history.second_cut,
             client_codec=history.client_codec,
+            flights=self._flights,
         )
 
 
@@ -239,16 +248,22 @@ def system_of(scenario: Scenario, framework: Framework, network_costs: NetworkCo
     one_batch = costs.has_batch_norm and framework.joint_batch and scenario.training.batch_statistics == "joint"
     phases = framework.phases(workload)
     program = Program.compile(phases, workload, framework.access, one_batch, framework.segments)
-    return SystemParameters.of(scenario, costs.profile, program, framework.allowed_ratio(scenario.training.batch_size))
+    asynchrony = Asynchrony.of(scenario, program, framework.name) if framework.asynchronous else None
+    ratio = framework.allowed_ratio(scenario.training.batch_size)
+    return SystemParameters.of(scenario, costs.profile, program, ratio, asynchrony)
 
 
 def _check_calibrated(scenario: Scenario) -> None:
-    """Raises a ScenarioError if a factor of the plan is open for which no surrogate is calibrated."""
+    """Raises a ScenarioError if the scenario asks for what no surrogate is calibrated for."""
     plan = scenario.plan
-    for name, value, usual in (("cut_layer", plan.cut_layer, "common"), ("codecs", list(plan.codecs), ["none"])):
+    for name, value, usual in (
+        ("plan.cut_layer", plan.cut_layer, "common"),
+        ("plan.codecs", list(plan.codecs), ["none"]),
+        ("training.client_weights", scenario.training.client_weights, "none"),
+    ):
         if value != usual:
             raise ScenarioError(
-                f"plan.{name} = {value!r} with learner = 'surrogate', which is calibrated for {usual!r}, "
+                f"{name} = {value!r} with learner = 'surrogate', which is calibrated for {usual!r}, "
                 "allowed: learner = 'train'"
             )
 

@@ -14,7 +14,20 @@ if TYPE_CHECKING:
     from splitgym.frameworks.nodes import Nodes
     from splitgym.frameworks.round_batch import RoundBatch
 
-NAMES = ("centralised", "fl", "sl", "sfl-v1", "sfl-v2", "psl", "epsl", "psl-drop", "epsl-pt", "cpsl", "hierarchical")
+NAMES = (
+    "centralised",
+    "fl",
+    "sl",
+    "sfl-v1",
+    "sfl-v2",
+    "psl",
+    "epsl",
+    "psl-drop",
+    "epsl-pt",
+    "cpsl",
+    "hierarchical",
+    "async-psl",
+)
 
 
 def _one_step(training: Training) -> int:
@@ -56,6 +69,8 @@ class Framework:
     """Whether clients may have different cut layers, with phi = 0."""
     joint_batch: bool = False
     """Whether the server takes the rows of all clients (of a slot) in one batch."""
+    asynchronous: bool = False
+    """Whether a round is one update of the server, and mini-batches that it does not take up stay in flight."""
     learns_as: str | None = None
     """A framework whose training gives the same weights; absent: there is none that a calibration may stand for."""
     access: Access = Access.PARALLEL

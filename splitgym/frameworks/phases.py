@@ -22,6 +22,9 @@ from splitgym.models import Profile
 from splitgym.scenario import Scenario, ScenarioError
 from splitgym.scenario.nodes import CLIENT, SERVER
 
+MIGRATION_ROWS = 2
+"""A timeline begins with two rows for parts of the network that move: down to the clients, up to the server."""
+
 
 class Access(IntEnum):
     """Which clients work at the same time in a round."""

@@ -68,6 +68,10 @@ class Allocation:
         return assign_evenly(state, Plan(cut_layer, aggregation_ratio), selected, rule)
 
     def _cut_layer(self, state: RoundState, rng: np.random.Generator) -> int | None:
+        in_flight = state.in_flight
+        if state.flights is not None and in_flight.any():
+            # It moves only while nothing is in flight.
+            return int(state.system.program.plans.cut_layer[state.flights.plan[in_flight][0]])
         if self.cut_layer == "random":
             return int(rng.integers(1, state.system.cut_layers + 1))
         return None if self.cut_layer == "best" else self.cut_layer

@@ -53,6 +53,7 @@ class Rule(Heuristic):
         cut_layer: Held in every round, 1..L-1; None: as the allocation finds it.
         aggregation_ratio: phi of every round, unless the framework prescribes it; None: the scenario's.
         codec: Of every round and client, a name in the scenario's `plan.codecs`; None: the first one.
+        quorum: Of every step, 1..C, where the scenario lets it be decided; None: the scenario's.
         parameters: Of the selection: the fields of its class.
 
     Raises:
@@ -67,6 +68,7 @@ class Rule(Heuristic):
         cut_layer: int | None = None,
         aggregation_ratio: float | None = None,
         codec: str | None = None,
+        quorum: int | None = None,
         **parameters: Any,
     ) -> None:
         super().__init__(env)
@@ -87,13 +89,18 @@ class Rule(Heuristic):
         if codec is not None and codec not in codecs:
             raise ValueError(f"codec = {codec!r}, allowed: {', '.join(codecs)}")
         self._codec = 0 if codec is None else codecs.index(codec)
+        asynchrony, clients = self.env.system.asynchrony, self.env.scenario.clients.count
+        most = clients if asynchrony is not None and asynchrony.decides_quorum else 0
+        if quorum is not None and (isinstance(quorum, bool) or quorum not in range(1, most + 1)):
+            raise ValueError(f"quorum = {quorum!r}, allowed: {f'1..{most}' if most else 'None, as nobody decides it'}")
+        self._quorum = 0 if quorum is None else int(quorum)
 
     @classmethod
     def options(cls, **chosen: Any) -> tuple[str, ...]:
         """Names of the options that may be given beside `env`; the chosen selection adds its parameters."""
         selection = SELECTIONS.find(chosen.get("selection", "everybody"), "selection")
         parameters = (field.name for field in fields(selection))
-        return ("selection", "allocation", "cut_layer", *parameters, "aggregation_ratio", "codec")
+        return ("selection", "allocation", "cut_layer", *parameters, "aggregation_ratio", "codec", "quorum")
 
     @property
     def aggregation_ratio(self) -> float:
@@ -113,7 +120,7 @@ class Rule(Heuristic):
         ratio = 0.0 if system.program.plans.codecs_without_broadcast else state.ratio(self.aggregation_ratio)
 
         def allocate(state: RoundState, selected: Bools, aggregation_ratio: float) -> Decision:
-            return self._allocation(state, selected, aggregation_ratio, rng)
+            return self._allocation(state, state.to_serve(selected), aggregation_ratio, rng)
 
         decision = allocate(state, self._select(Prospect(state, ratio, allocate, rng)), ratio)
-        return replace(decision, codec=self._codec)
+        return replace(decision, codec=self._codec, quorum=self._quorum)

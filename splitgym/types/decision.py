@@ -41,6 +41,8 @@ class Decision:
     codec: Any = 0
     """How smashed data and their gradients are sent: index in the scenario's `plan.codecs`; or [C], where clients may
     have codecs of their own."""
+    quorum: Any = 0
+    """Mini-batches of the update, 1..C, where a scenario lets it be decided; 0: that of the scenario."""
 
     def __post_init__(self) -> None:
         for name in ("assignment", "power_w_per_hz", "selected"):
@@ -49,7 +51,7 @@ class Decision:
         if np.ndim(self.cluster) < 1:
             object.__setattr__(self, "cluster", _filled(self.selected.shape, self.cluster))
         if self.selected.ndim > 1:
-            for name in ("second_cut", "codec"):
+            for name in ("second_cut", "codec", "quorum"):
                 if np.ndim(getattr(self, name)) == 0:
                     object.__setattr__(self, name, _filled((len(self.selected),), getattr(self, name)))
 

@@ -88,6 +88,9 @@ def check_decision(decision: "Decision", state: RoundState) -> None:
                 "the rows of Decision.assignment"
             )
     check_plan(state, decision.plan, "Decision.", worlds)
+    asynchrony = state.system.asynchrony
+    most = clients if asynchrony is not None and asynchrony.decides_quorum else 0
+    _check_number("Decision.quorum", decision.quorum, "iu", (0, most), worlds)
     grid, selected, ratio = state.system.program.plans, decision.selected, decision.aggregation_ratio
     check_common("Decision.cut_layer", decision.cut_layer, selected, ratio, grid.cut_by_client)
     check_common("Decision.codec", decision.codec, selected, ratio, grid.codec_by_client)

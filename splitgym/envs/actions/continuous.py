@@ -13,6 +13,7 @@ from splitgym.envs.actions.components import (
     Continuous,
     CutParts,
     PhiFraction,
+    QuorumParts,
     Said,
     SelectionSigns,
     SpectrumDemand,
@@ -32,6 +33,7 @@ class ContinuousCodec(BoxCodec):
         return (
             CutParts(system, clients),
             CodecParts(system, clients),
+            QuorumParts(system, clients),
             SelectionSigns(clients),
             SpectrumDemand(clients),
             ClientPower(clients, system.client_power_max_w),

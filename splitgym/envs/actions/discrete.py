@@ -12,6 +12,7 @@ from splitgym.envs.actions.components import (
     OwnerLevels,
     PhiLevels,
     PowerLevels,
+    QuorumLevels,
     Said,
     SelectionLevels,
 )
@@ -31,6 +32,7 @@ class DiscreteCodec(MultiDiscreteCodec):
         return (
             CutLevels(system, clients),
             CodecLevels(system, clients),
+            QuorumLevels(system, clients),
             OwnerLevels(clients, subchannels),
             PowerLevels(np.array(scenario.actions.power_levels), subchannels, system.client_power_max_w),
             SelectionLevels(clients),

@@ -4,7 +4,15 @@ from collections.abc import Sequence
 
 from splitgym.allocation.descent.descent import allocate_unchecked
 from splitgym.envs.actions.codec import MultiDiscreteCodec, plan_said
-from splitgym.envs.actions.components import CodecLevels, CutLevels, Discrete, PhiLevels, Said, SelectionLevels
+from splitgym.envs.actions.components import (
+    CodecLevels,
+    CutLevels,
+    Discrete,
+    PhiLevels,
+    QuorumLevels,
+    Said,
+    SelectionLevels,
+)
 from splitgym.frameworks import Framework
 from splitgym.scenario import Scenario
 from splitgym.types import Decision, RoundState, SystemParameters
@@ -19,6 +27,7 @@ class ScheduleCodec(MultiDiscreteCodec):
         return (
             CutLevels(system, clients),
             CodecLevels(system, clients),
+            QuorumLevels(system, clients),
             SelectionLevels(clients),
             PhiLevels(self.aggregation_levels),
         )

@@ -39,6 +39,12 @@ class Plan(Section):
         "common", description="by-client: each client may have a codec of its own, with phi = 0."
     )
 
+    quorum: Literal["fixed", "decided"] = Field(
+        "fixed",
+        description="decided: with an asynchronous framework the quorum is decided in every step; fixed: "
+        "`training.quorum`.",
+    )
+
     @model_validator(mode="after")
     def _codecs_differ(self) -> "Plan":
         """No codec stands twice in the list."""
