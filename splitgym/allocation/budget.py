@@ -1,5 +1,6 @@
 """Power budgets: p_max of each client and p_th of all together."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -59,15 +60,7 @@ def project_power_unchecked(decision: Decision, state: RoundState) -> tuple[Deci
         psd if decision.by_slot else psd[:, None],
         broken,
     )
-    within = Decision.under(
-        decision.plan,
-        decision.assignment,
-        psd[0] if one else psd,
-        decision.selected,
-        decision.cluster,
-        decision.clock,
-    )
-    return within, bool(broken[0]) if one else broken
+    return replace(decision, power_w_per_hz=psd[0] if one else psd), bool(broken[0]) if one else broken
 
 
 @kernel(NO_REFCOUNT)

@@ -12,7 +12,7 @@ import numpy as np
 
 from splitgym.allocation.budget import project_power_unchecked
 from splitgym.allocation.clusters import clusters_for_unchecked
-from splitgym.arrays import Bools
+from splitgym.arrays import Bools, Ints
 from splitgym.frameworks.phases import Access
 from splitgym.types import Decision, Plan, RoundState
 from splitgym.types.legal import sent_apart
@@ -29,7 +29,57 @@ def legalise_unchecked(decision: Decision, state: RoundState) -> tuple[Decision,
     Returns:
         The legal decision, and whether a power budget had been broken: a bool, or [N] of them.
     """
-    return project_power_unchecked(with_legal_ratio(decision, state), state)
+    return project_power_unchecked(with_legal_ratio(with_flights(decision, state), state), state)
+
+
+def with_flights(decision: Decision, state: RoundState) -> Decision:
+    """The decision with what goes on in flight: those clients are selected, see `plan_in_flight`, and the quorum.
+
+    Args:
+        decision: Of one world or N, known to fit.
+        state: Of as many.
+    """
+    asynchrony = state.system.asynchrony
+    if asynchrony is None:
+        return decision
+    plan, quorum = plan_in_flight(decision.plan, state), asynchrony.quorum_of(decision.quorum)
+    return replace(
+        decision,
+        cut_layer=plan.cut_layer,
+        codec=plan.codec,
+        selected=decision.selected | state.in_flight,
+        quorum=quorum if state.batched else int(quorum[0]),
+    )
+
+
+def plan_in_flight(plan: Plan, state: RoundState) -> Plan:
+    """The plan with cut layers and codecs of what is in flight, which keeps those with which it began.
+
+    A common cut layer (or codec) is that of all: it moves only while nothing is in flight. One of each client's own
+    stays while that client has something in flight.
+
+    Args:
+        plan: Of one world or N.
+        state: Of as many.
+    """
+    flights, grid, in_flight = state.flights, state.system.program.plans, state.in_flight
+    if flights is None or not in_flight.any():
+        return plan
+    return replace(
+        plan,
+        cut_layer=_held(plan.cut_layer, grid.cut_layer[flights.plan], in_flight, grid.cut_by_client),
+        codec=_held(plan.codec, grid.codec[flights.plan], in_flight, grid.codec_by_client),
+    )
+
+
+def _held(decided: Any, begun: Ints, in_flight: Bools, by_client: bool) -> Any:
+    """A factor of the plan: [..., C] or [...] as decided, and as it is in flight, [..., C]."""
+    if by_client:
+        own = decided if np.ndim(decided) == begun.ndim else np.asarray(decided)[..., None]
+        return np.where(in_flight, begun, own)
+    first = np.take_along_axis(begun, in_flight.argmax(-1)[..., None], -1)[..., 0]
+    held = np.where(in_flight.any(-1), first, decided)
+    return held if held.ndim else int(held)
 
 
 def with_clusters(decision: Decision, state: RoundState) -> Decision:

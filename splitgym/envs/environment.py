@@ -50,6 +50,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     | `"cpsl"` | clusters one after the other (`training.clusters`); inside, client models averaged, one server model |
     | `"hierarchical"` | PSL in three parts: the units behind a second cut are trained in a cloud |
     | `"u-shaped"` | PSL in three parts: clients train the units behind a second cut, too, and keep their labels |
+    | `"async-psl"` | PSL of those who have delivered, while the others go on; see below |
 
     In `"sl"` and `"cpsl"` subchannels are reallocated in every slot: the clients of the slot keep their own and get
     those of the others, with an even part of the power budgets. Clusters are formed of clients that need about as long.
@@ -61,6 +62,20 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     clients whose data has arrived (after all of it has, where its batch norm normalises all rows together; to a cloud
     and back, all rows go together). A round is then never longer than with the default, `"static"`, for the same
     decision and participants.
+
+    With `"async-psl"` a step is one update of the server. A client that is selected begins a mini-batch when it has
+    nothing else to do, and its smashed data wait at the server in the order in which they came (of equals the lowest
+    index). The update closes when K of them are there (`training.quorum`, 0: of all clients that can deliver), or with
+    at least one when `training.patience_s` is over, or at the round's timeout with those that are there; the step ends
+    as the server is done with them. They then take their gradients back and go on, the others are where they were:
+    rows, cycles and bits that are left are part of the state. A client in flight stays selected, and without a
+    subchannel it waits. One that drops out loses its mini-batch; gradients on their way back wait for it. Weights
+    change as the server updates: what a client learns counts from there, before it has received it. A common cut layer
+    or codec moves only while nothing is in flight; one of a client's own while that client has nothing in flight.
+    `training.client_weights` makes more or less of clients that came seldom. Where rules and encodings search
+    subchannels, they do it for a synchronous round of all that are selected or in flight and have not delivered; in
+    such a round all should be ready at once, so that simple shares can be better here. The surrogate is that of
+    `"psl"`, which also had rounds of few clients, with `client_weights = "none"`.
 
     `learner="surrogate"` puts a model in the place of the training that answers in microseconds what a round teaches
     (skill of the server by class, label biases and drift of the clients, randomness as in real runs), calibrated on
@@ -111,7 +126,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     components (those of the package in `splitgym.envs.actions.components`, or one's own) and a function from what they
     say to a decision.
 
-    A scenario may open more factors of the plan, each with entries behind the cut of the action. With
+    A scenario may open more of the decision, each with entries behind the cut of the action. With
     `plan={"cut_layer": "by-client"}` every client has a cut layer of its own (C entries instead of one): `"psl"`, and
     with phi = 0 `"epsl"` (where cuts differ, phi is 0), `"sl"`, `"sfl-v1"` and `"sfl-v2"` train so, rows join the
     server behind their client's cut, and a client that is not selected keeps its units up to its entry. With
@@ -123,7 +138,8 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     sent and decoded with the codec of the one entry more, an index of the list; with `"codec": "by-client"` too there
     are C entries (where codecs differ, phi is 0; so it is with `"top-k"`, whose gradients differ from client to
     client); in `"u-shaped"` that is so at both cuts. Accuracy is measured behind the codec that each client used last.
-    See `splitgym.frameworks.codecs`:
+    See `splitgym.frameworks.codecs`. With `plan={"quorum": "decided"}` `"async-psl"` has one more entry, K - 1 of C
+    values.
 
     | codec | what is sent of a number |
     |---|---|
@@ -181,6 +197,10 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     with several codecs `codec[i]`, C values: that with which the client took part last, its index over the last one's.
     And where the clients' memory is limited `memory[i]`, C values: the deepest cut layer that the client can hold, over
     L - 1.
+    And with `"async-psl"`, C values each: `in_flight[i]`, 1 for clients at work on a mini-batch that the server has not
+    taken up; `delivered[i]`, 1 if its smashed data wait there; `compute_left[i]`, seconds of computing until it has
+    delivered or is back from an update, squashed at time budget / round budget; `bits_left[i]`, bits to send or receive
+    until then over those of a whole mini-batch.
 
     `observation=` takes other features: a sequence of `"standard"` (all of the above), names without their index, and
     `module:NAME` of a `splitgym.envs.features.Feature` of one's own, whose values lie between 0 and 1.
@@ -245,6 +265,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     | `cut_layer`, `aggregation_ratio`, `selected` | as decided; bool [C] `selected`, own cuts are int [C] |
     | `codec`, `precision` | as decided, where there are several: index in the list of `plan`; own ones are int [C] |
     | `clock` | as decided, where actions say clocks: float [C] |
+    | `quorum`, `in_flight` | with `"async-psl"`: K as decided (0: all), bool [C] clients in flight at the end |
     | `participants` | bool [C]: clients that really took part |
     | `without_subchannel`, `unavailable`, `timed_out` | bool [C]: selected clients that did not, by reason |
     | `without_memory` | bool [C]: likewise, where memory is limited |

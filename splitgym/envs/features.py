@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium import spaces
 
 from splitgym.arrays import Floats
+from splitgym.envs import flight_features
 from splitgym.parts import Parts
 from splitgym.scenario import Scenario, ScenarioError
 from splitgym.types import RoundState
@@ -75,9 +76,34 @@ SHIPPED = (
     Feature("subchannel", "link", "channel of the client on the subchannel, squashed at 4 bit/s/Hz"),
 )
 """In the order of the observation."""
+FLIGHTS = (
+    Feature(
+        "in_flight",
+        "client",
+        "1 if the client is at work on a mini-batch that the server has not taken up, or has delivered it",
+        flight_features.in_flight,
+    ),
+    Feature("delivered", "client", "1 if its smashed data wait at the server", flight_features.delivered),
+    Feature(
+        "compute_left",
+        "client",
+        "seconds of computing until it has delivered, or is back, squashed at time budget / round budget",
+        flight_features.compute_left,
+    ),
+    Feature(
+        "bits_left",
+        "client",
+        "bits to send until then, or to receive, over those of a whole mini-batch",
+        flight_features.bits_left,
+    ),
+)
+"""With an asynchronous framework, before the last of the others."""
 INDEX = {feature.name: index for index, feature in enumerate(SHIPPED)}
 FEATURES: Parts[Feature] = Parts(
-    "Feature", lambda part: isinstance(part, Feature), {feature.name: feature for feature in SHIPPED}, ScenarioError
+    "Feature",
+    lambda part: isinstance(part, Feature),
+    {feature.name: feature for feature in (*SHIPPED, *FLIGHTS)},
+    ScenarioError,
 )
 """All features."""
 
@@ -94,7 +120,9 @@ class ObservationSpace(spaces.Box):
         self.names = tuple(names)
 
 
-def features_of(asked: Any, scenario: Scenario, subchannel_estimates: bool, labels_known: bool) -> tuple[Feature, ...]:
+def features_of(
+    asked: Any, scenario: Scenario, subchannel_estimates: bool, labels_known: bool, flies: bool
+) -> tuple[Feature, ...]:
     """The features that are asked for, each once, in that order.
 
     Args:
@@ -102,6 +130,7 @@ def features_of(asked: Any, scenario: Scenario, subchannel_estimates: bool, labe
         scenario: Says which features of the package there is something to see of.
         subchannel_estimates: Whether "standard" shows every subchannel.
         labels_known: Whether there is something to see of what comes from labels; "standard" hides it if not.
+        flies: Whether the framework leaves mini-batches in flight.
 
     Raises:
         ScenarioError: there is none (the message suggests the nearest), or it comes from labels that are private.
@@ -113,12 +142,15 @@ def features_of(asked: Any, scenario: Scenario, subchannel_estimates: bool, labe
         "memory": scenario.clients.memory_max_bytes is None,
         "subchannel": not subchannel_estimates,
     }
-    seen = [feature for feature in SHIPPED if labels_known or not feature.from_labels]
+    of_all = (*SHIPPED[:-1], *(FLIGHTS if flies else ()), SHIPPED[-1])
+    seen = [feature for feature in of_all if labels_known or not feature.from_labels]
     standard = tuple(feature for feature in seen if not hidden.get(feature.name, False))
     chosen: dict[str, Feature] = {}
     for each in (asked,) if isinstance(asked, str | Feature) else tuple(asked):
         found = standard if isinstance(each, str) and each == STANDARD else (FEATURES.find(each, "observation"),)
         for feature in found:
+            if feature in FLIGHTS and not flies:
+                raise ScenarioError(f"observation: feature {feature.name!r}, allowed: with an asynchronous framework")
             if feature.name in chosen or (feature.name in INDEX and feature is not SHIPPED[INDEX[feature.name]]):
                 raise ScenarioError(f"observation: feature {feature.name!r} is there twice, allowed: once")
             if feature.from_labels and not labels_known:

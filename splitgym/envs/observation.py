@@ -144,7 +144,8 @@ class ObservationCodec:
         self._handle = Handle()
         self._state: RoundState | None = None
         self._seen: Seen | None = None
-        self.features = features_of(asked, scenario, subchannel_estimates, system.labels_known)
+        flies = system.asynchrony is not None
+        self.features = features_of(asked, scenario, subchannel_estimates, system.labels_known, flies)
         self._first = np.full(len(SHIPPED), HIDDEN)
         self._own: list[tuple[Feature, int, int]] = []
         names: list[str] = []

@@ -168,10 +168,12 @@ class Simulation:
 def account(step: Step) -> Info:
     """What a round did and cost, for `info`."""
     decision, cost, outcome = step.played.decision, step.played.cost, step.played.outcome
-    system = step.played.truth.system
+    system, flights = step.played.truth.system, cost.flights
     lists = {"codec": system.codecs, "precision": system.precisions}
-    decided = {name: np.asarray(getattr(decision, name), np.int64) for name in lists if len(lists[name]) > 1}
+    decided: Info = {name: np.asarray(getattr(decision, name), np.int64) for name in lists if len(lists[name]) > 1}
     memory = {} if system.memory is None else {"without_memory": cost.without_memory}
+    if flights is not None and system.asynchrony is not None:
+        decided |= {"quorum": np.asarray(decision.quorum), "in_flight": flights.in_flight(system.asynchrony)}
     return {
         "round_latency_s": cost.latency_s,
         "stages": cost.seconds_by_stage(),

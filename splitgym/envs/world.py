@@ -13,6 +13,7 @@ from splitgym.allocation.legalise import legalise_unchecked
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.history import History, Limits
 from splitgym.frameworks import Access, Framework, PlanGrid, Program, Workload
+from splitgym.frameworks.asynchrony import Asynchrony
 from splitgym.frameworks.memory import MemoryNeeds
 from splitgym.frameworks.payloads import Payloads
 from splitgym.frameworks.segments import segment_at
@@ -26,7 +27,7 @@ from splitgym.scenario.nodes import CLIENT
 from splitgym.scenario.quantities import FULL_BITS
 from splitgym.timing import RoundCost
 from splitgym.timing.cost import Clock, round_cost_unchecked
-from splitgym.types import Decision, RoundOutcome, RoundState, SystemParameters
+from splitgym.types import Decision, Flights, RoundOutcome, RoundState, SystemParameters
 
 MANY_GAINS = 1_000_000
 """Channel gains with which a scenario is called large."""
@@ -96,6 +97,7 @@ class World:
         self._streams = Streams.empty(worlds)
         self._server_hz = np.full(worlds, scenario.server.compute_hz)
         self._history = History.empty(worlds, scenario.clients.count)
+        self._flights = None if self.system.asynchrony is None else Flights.idle(worlds, scenario.clients.count)
         cell = self._network
         self.state = self._seen(cell.believed_channel_gain, cell.believed_client_hz, cell.believed_available)
         if not self.system.labels_known:
@@ -121,6 +123,8 @@ class World:
         fill_scales(which, streams, int(Purpose.SKEW), between, alpha, np.zeros(4))
         self._learner.reset(which, own, streams, clients, alpha)
         self._history.forget(which)
+        if self._flights is not None:
+            self._flights.forget(which)
 
     @property
     def position_m(self) -> Floats:
@@ -166,8 +170,12 @@ class World:
         truth, learner = self.truth, self._learner
         if idle is not None:
             decision = replace(decision, selected=decision.selected & ~idle[:, None])
+            if self._flights is not None:
+                self._flights.forget(idle)
         decision, projected = legalise_unchecked(decision, truth)
         cost = round_cost_unchecked(truth, decision) if timeline else self._clock.cost(truth, decision)
+        if self._flights is not None and cost.flights is not None:
+            self._flights.follow(cost.flights)
         number, history = self._streams.round, self._history
         number += 1
         learner.round(decision, cost.participants, self._streams)
@@ -216,6 +224,7 @@ class World:
             client_second_cut=outcome.client_second_cut,
             client_codec=history.client_codec,
             client_memory_bytes=self._network.client_memory_bytes,
+            flights=self._flights,
         )
 
 
@@ -250,21 +259,38 @@ def system_of(scenario: Scenario, framework: Framework, network_costs: NetworkCo
     phases = framework.phases(workload)
     program = Program.compile(phases, workload, framework.access, one_batch, framework.segments)
     memory = MemoryNeeds.of(scenario, framework, costs.memory, workload)
+    asynchrony = None
+    if framework.asynchronous:
+        _check_asynchronous(scenario, memory)
+        asynchrony = Asynchrony.of(scenario, program, framework.name)
     ratio, labels_known = framework.allowed_ratio(scenario.training.batch_size), framework.knows_labels(scenario)
-    return SystemParameters.of(scenario, costs.profile, program, ratio, labels_known, memory)
+    return SystemParameters.of(scenario, costs.profile, program, ratio, labels_known, memory, asynchrony)
+
+
+def _check_asynchronous(scenario: Scenario, memory: MemoryNeeds | None) -> None:
+    """Raises a ScenarioError if the scenario asks for what mini-batches in flight do not know."""
+    plan = scenario.plan
+    for name, found, usual in (
+        ("memory limits", memory is not None, False),
+        ("plan.clock", plan.clock, "full"),
+        ("plan.precisions", list(plan.precisions), [FULL_BITS]),
+    ):
+        if found != usual:
+            raise ScenarioError(f"{name} = {found!r} with an asynchronous framework, allowed: {usual!r}")
 
 
 def _check_calibrated(scenario: Scenario) -> None:
-    """Raises a ScenarioError if a factor of the plan is open for which no surrogate is calibrated."""
+    """Raises a ScenarioError if the scenario asks for what no surrogate is calibrated for."""
     plan = scenario.plan
     factors: tuple[tuple[str, Any, Any], ...] = (
-        ("cut_layer", plan.cut_layer, "common"),
-        ("precisions", list(plan.precisions), [FULL_BITS]),
+        ("plan.cut_layer", plan.cut_layer, "common"),
+        ("plan.precisions", list(plan.precisions), [FULL_BITS]),
+        ("training.client_weights", scenario.training.client_weights, "none"),
     )
     for name, value, usual in factors:
         if value != usual:
             raise ScenarioError(
-                f"plan.{name} = {value!r} with learner = 'surrogate', which is calibrated for {usual!r}, "
+                f"{name} = {value!r} with learner = 'surrogate', which is calibrated for {usual!r}, "
                 "allowed: learner = 'train'"
             )
 

@@ -27,6 +27,7 @@ NAMES = (
     "cpsl",
     "hierarchical",
     "u-shaped",
+    "async-psl",
 )
 
 
@@ -75,6 +76,8 @@ class Framework:
     """Whether the server takes the rows of all clients (of a slot) in one batch."""
     labels_stay: bool = False
     """Whether labels stay at the clients: what comes from them is unknown, unless `knowledge.labels` says otherwise."""
+    asynchronous: bool = False
+    """Whether a round is one update of the server, and mini-batches that it does not take up stay in flight."""
     learns_as: str | None = None
     """A framework whose training gives the same weights; absent: there is none that a calibration may stand for."""
     access: Access = Access.PARALLEL

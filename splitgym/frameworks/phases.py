@@ -23,6 +23,9 @@ from splitgym.scenario import Scenario, ScenarioError
 from splitgym.scenario.nodes import CLIENT, SERVER
 from splitgym.scenario.quantities import FULL_BITS
 
+MIGRATION_ROWS = 2
+"""A timeline begins with two rows for parts of the network that move: down to the clients, up to the server."""
+
 
 class Access(IntEnum):
     """Which clients work at the same time in a round."""

@@ -50,7 +50,8 @@ class RoundBatch:
     participants: tuple[int, ...]
     """Indices of the n clients."""
     weights: Tensor
-    """[n] lambda_i: share of client i in the data of those that take part; sums to 1."""
+    """[n] lambda_i: share of client i in the data of those that take part, or what `training.client_weights` makes of
+    it; sums to 1."""
     images: Tensor
     """[n, b, ...]; a client that trains several steps has all of their mini-batches in it."""
     labels: Tensor

@@ -20,6 +20,7 @@ from splitgym.learning.augmentation import random_symmetries
 from splitgym.learning.batches import BatchOrder
 from splitgym.learning.memory import keep_freed_memory
 from splitgym.learning.rates import rate_factor
+from splitgym.learning.weights import ClientWeights
 from splitgym.scenario import Scenario, ScenarioError, build
 from splitgym.scenario.quantities import FULL_BITS
 from splitgym.types import Decision, RoundOutcome
@@ -136,6 +137,7 @@ class Learner:
         self.class_counts = np.array([np.bincount(dataset.train_labels[part], minlength=classes) for part in parts])
         self._data_sizes = self.class_counts.sum(1)
         self.data_share = self._data_sizes / self._data_sizes.sum()
+        self._weights = ClientWeights(self.data_share, scenario.training)
         self._orders = [BatchOrder(part, own) for part, own in zip(parts, rng.spawn(len(parts)), strict=True)]
         return dataset
 
@@ -177,6 +179,7 @@ class Learner:
             "codecs": [self._index_of(codec) for codec in self.nodes.codecs],
             "orders": [order.state_dict() for order in self._orders],
             "chance": self._chance.get_state(),
+            "weights": self._weights.state_dict(),
             "outcome": {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in plain.items()},
         }
 
@@ -191,6 +194,7 @@ class Learner:
         for order, saved in zip(self._orders, state["orders"], strict=True):
             order.load_state_dict(saved)
         self._chance.set_state(state["chance"])
+        self._weights.load_state_dict(state["weights"])
         arrays: dict[str, Any] = {
             k: v.numpy() if isinstance(v, torch.Tensor) else v for k, v in state["outcome"].items()
         }
@@ -209,6 +213,8 @@ class Learner:
             round_batch = self._exercise(participants, decision)
             finite = self.framework.train(self.nodes, round_batch)
             taught = round_batch if finite else None
+            if finite:
+                self._weights.count(participants)
         self.traffic_bits = {} if taught is None else dict(+taught.traffic.bits)
         self.outcome = self._look(taught, finite)
         return self.outcome
@@ -238,11 +244,10 @@ class Learner:
         b = self._training.batch_size
         rows = np.stack([self._orders[i].draw(b * self.framework.steps(self._training)) for i in participants])
         index = torch.from_numpy(rows).to(self.device)
-        share = self.data_share[list(participants)]
         images = self._images[index]
         return RoundBatch(
             participants=participants,
-            weights=torch.tensor(share / share.sum(), dtype=self._images.dtype, device=self.device),
+            weights=torch.tensor(self._weights.of(participants), dtype=self._images.dtype, device=self.device),
             images=random_symmetries(images, self._chance) if self._augments else images,
             labels=self._labels[index],
             aggregated_rows=int(aggregated_rows(float(decision.aggregation_ratio), b)),

@@ -72,6 +72,10 @@ class Allocation:
         return assign_evenly(state, Plan(cut_layer, aggregation_ratio), selected, rule)
 
     def _cut_layer(self, state: RoundState, selected: Bools, rng: np.random.Generator) -> int | None:
+        in_flight = state.in_flight
+        if state.flights is not None and in_flight.any():
+            # It moves only while nothing is in flight.
+            return int(state.system.program.plans.cut_layer[state.flights.plan[in_flight][0]])
         if self.cut_layer == "random":
             cuts = fitting_cuts(state, selected)
             return int(cuts[rng.integers(len(cuts))])

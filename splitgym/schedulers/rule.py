@@ -59,6 +59,7 @@ class Rule(Heuristic):
         precision: Likewise, bits in `plan.precisions`.
         clock: "full"; or "slack": each client's as slow as the round of the allocation leaves it time, see
             `splitgym.allocation.slack_clock`.
+        quorum: Of every step, 1..C, where the scenario lets it be decided; None: the scenario's.
         parameters: Of the selection: the fields of its class.
 
     Raises:
@@ -76,6 +77,7 @@ class Rule(Heuristic):
         codec: str | None = None,
         precision: int | None = None,
         clock: Literal["full", "slack"] = "full",
+        quorum: int | None = None,
         **parameters: Any,
     ) -> None:
         super().__init__(env)
@@ -103,13 +105,21 @@ class Rule(Heuristic):
         if clock not in ("full", "slack"):
             raise ValueError(f"clock = {clock!r}, allowed: 'full', 'slack'")
         self._slack = clock == "slack"
+        asynchrony, clients = self.env.system.asynchrony, self.env.scenario.clients.count
+        if self._slack and asynchrony is not None:
+            raise ValueError("clock = 'slack' with an asynchronous framework, where nobody waits, allowed: 'full'")
+        most = clients if asynchrony is not None and asynchrony.decides_quorum else 0
+        if quorum is not None and (isinstance(quorum, bool) or quorum not in range(1, most + 1)):
+            raise ValueError(f"quorum = {quorum!r}, allowed: {f'1..{most}' if most else 'None, as nobody decides it'}")
+        self._quorum = 0 if quorum is None else int(quorum)
 
     @classmethod
     def options(cls, **chosen: Any) -> tuple[str, ...]:
         """Names of the options that may be given beside `env`; the chosen selection adds its parameters."""
         selection = SELECTIONS.find(chosen.get("selection", "everybody"), "selection")
         parameters = (field.name for field in fields(selection))
-        return ("selection", "allocation", "cut_layer", *parameters, "aggregation_ratio", "codec", "precision", "clock")
+        of_all = ("aggregation_ratio", "codec", "precision", "clock", "quorum")
+        return ("selection", "allocation", "cut_layer", *parameters, *of_all)
 
     @property
     def aggregation_ratio(self) -> float:
@@ -129,14 +139,14 @@ class Rule(Heuristic):
         ratio = 0.0 if system.program.plans.codecs_without_broadcast else state.ratio(self.aggregation_ratio)
 
         def allocate(state: RoundState, selected: Bools, aggregation_ratio: float) -> Decision:
-            return self._allocation(state, selected, aggregation_ratio, rng)
+            return self._allocation(state, state.to_serve(selected), aggregation_ratio, rng)
 
         decision = allocate(state, self._select(Prospect(state, ratio, allocate, rng)), ratio)
         # The state knows this codec and this precision alone.
         decision = with_memory(decision, state)
         if self._slack:
             decision = slack_clock(state, decision)
-        return replace(decision, codec=self._codec, precision=self._precision)
+        return replace(decision, codec=self._codec, precision=self._precision, quorum=self._quorum)
 
 
 def _choice(name: str, asked: Any, choices: Sequence[Any]) -> int:

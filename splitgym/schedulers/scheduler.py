@@ -123,6 +123,8 @@ def _equal(one: Any, other: Any) -> bool:
         return type(one) is type(other) and all(
             _equal(getattr(one, field.name), getattr(other, field.name)) for field in fields(one)
         )
+    if isinstance(one, tuple):
+        return type(one) is type(other) and len(one) == len(other) and all(map(_equal, one, other))
     if isinstance(one, np.ndarray | np.generic | float):
         return np.array_equal(one, other, equal_nan=True)
     return bool(one == other)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
+from splitgym.frameworks.phases import MIGRATION_ROWS
 from splitgym.frameworks.resources import Resource
 from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 from splitgym.timing.amounts import Work, common_amount
@@ -14,9 +15,6 @@ CLIENT, UPLINK, UNICAST = int(Resource.CLIENT), int(Resource.UPLINK), int(Resour
 SERVER, BROADCAST = int(Resource.SERVER), int(Resource.BROADCAST)
 END = 2**62
 """Behind the last phase everybody waits for the slowest, too."""
-
-MIGRATION_ROWS = 2
-"""A timeline begins with two rows for parts of the network that move: down to the clients, up to the server."""
 
 
 @kernel(INLINED)

@@ -2,25 +2,31 @@
 
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from operator import itemgetter
 from threading import get_ident
 from typing import Any
 
 import numpy as np
 
 from splitgym.arrays import Bools, Floats
+from splitgym.frameworks.phases import MIGRATION_ROWS
+from splitgym.frameworks.resources import Barrier, Resource
 from splitgym.kernels import Handle
-from splitgym.timing.barrier import MIGRATION_ROWS, rows_of
+from splitgym.timing.barrier import Rows, rows_of
 from splitgym.timing.cell import Constants, backbone_of
+from splitgym.timing.flight_board import Course, empty_board
 from splitgym.timing.slots import Decided, Memories, Rounds, Rules, Walked, Walker, Workspace, Worlds, walk_slots
-from splitgym.types import Decision, RoundState, SystemParameters
+from splitgym.timing.updates import Updates, walk_updates
+from splitgym.types import Decision, Flights, RoundState, SystemParameters
 from splitgym.types.legal import check_decision
 
 
 @dataclass(frozen=True)
 class RoundCost:
-    """What a round costs. Shapes are those of one world; a batch has a leading axis N on every array but `stages`.
+    """What a round costs. Shapes are those of one world; a batch has a leading axis N on every array.
 
-    The timeline has R = 2 + P rows: parts of the network that move down and up, then the framework's phases.
+    The timeline has R = 2 + P rows: parts of the network that move down and up, then the framework's phases. With an
+    asynchronous framework a row that was begun before the step starts at 0, and one that goes on ends with the step.
     """
 
     stages: tuple[str, ...]
@@ -53,11 +59,13 @@ class RoundCost:
     """All bits sent: up, down, broadcast (once), to the cloud and back, moved parts of the network."""
     migration_bits: Any
     """Model bits moved because the cut moved (part of traffic_bits)."""
+    flights: Flights | None = None
+    """What is in flight at the end, with an asynchronous framework; None: nothing is."""
 
     def world(self, index: int) -> "RoundCost":
         """One world of a batch."""
-        arrays = {f.name: getattr(self, f.name)[index] for f in fields(self) if f.name != "stages"}
-        return RoundCost(stages=self.stages, **arrays)
+        arrays = {f.name: getattr(self, f.name)[index] for f in fields(self) if f.name not in ("stages", "flights")}
+        return RoundCost(stages=self.stages, **arrays, flights=self.flights and self.flights.each(itemgetter(index)))
 
     def seconds_by_stage(self) -> dict[str, Any]:
         """Seconds on the critical path by stage name (of a batch: [N] each); they sum to the latency."""
@@ -110,31 +118,42 @@ class Clock:
         stages = _stages(system)
         self._walker = _walker(system, clients) if walker is None else walker
         self._walked = _nothing(worlds, len(stages), clients, len(stages) if timeline else 0)
-        self._cost = RoundCost(stages, *self._walked)
+        self._after = None if system.asynchrony is None else Flights.idle(worlds, clients)
+        self._cost = RoundCost(stages, *self._walked, self._after)
         self._state: RoundState | None = None
-        self._rounds: Rounds | None = None
+        self._rounds: Rounds | Updates | None = None
         self._handle = Handle()
 
     def cost(self, state: RoundState, decision: Decision) -> RoundCost:
         """`round_cost` of N worlds with a decision that is known to fit; valid until the next call."""
         if self._state is not state:
-            self._state, self._rounds = state, Rounds(self._walker, _worlds_of(state), self._walked)
+            self._state, self._rounds = state, self._of(state)
         by_slot = decision.by_slot
         owner, psd = np.asarray(decision.assignment, np.int64), np.asarray(decision.power_w_per_hz, np.float64)
-        walk_slots(
-            self._handle.of(self._rounds),
-            state.system.on_demand,
-            Decided(
-                decision.plan.indices(state),
-                decision.selected,
-                np.asarray(decision.cluster, np.int64),
-                owner if by_slot else owner[:, None],
-                psd if by_slot else psd[:, None],
-                by_slot,
-                np.ascontiguousarray(decision.clock, np.float64).reshape(len(owner), -1),
-            ),
+        decided = Decided(
+            decision.plan.indices(state),
+            decision.selected,
+            np.asarray(decision.cluster, np.int64),
+            owner if by_slot else owner[:, None],
+            psd if by_slot else psd[:, None],
+            by_slot,
+            np.ascontiguousarray(decision.clock, np.float64).reshape(len(owner), -1),
         )
+        rounds, asynchrony = self._handle.of(self._rounds), state.system.asynchrony
+        if asynchrony is None:
+            walk_slots(rounds, state.system.on_demand, decided)
+        else:
+            walk_updates(rounds, decided, asynchrony.quorum_of(decision.quorum))
         return self._cost
+
+    def _of(self, state: RoundState) -> Rounds | Updates:
+        """What the kernel needs of the rounds of a state."""
+        walker, worlds, walked = self._walker, _worlds_of(state), self._walked
+        if state.flights is None or self._after is None:
+            return Rounds(walker, worlds, walked)
+        board = empty_board(state.client_hz.shape[1], state.system.subchannels)
+        of_system = _course(state.system, walker.rows), walker.constants, walker.rules
+        return Updates(*of_system, worlds, state.flights, self._after, walked, walker.workspace.slot, board)
 
 
 def _stages(system: SystemParameters) -> tuple[str, ...]:
@@ -155,6 +174,23 @@ def _worlds_of(state: RoundState) -> Worlds:
         state.available,
         state.client_memory_bytes,
         state.absence,
+    )
+
+
+def _course(system: SystemParameters, rows: Rows) -> Course:
+    """What an asynchronous system says for the kernel; `rows`: of its timeline."""
+    asynchrony = system.asynchrony
+    assert asynchrony is not None
+    at_server = system.program.barrier[system.program.resource == Resource.SERVER]
+    return Course(
+        rows.kind,
+        asynchrony.server_row,
+        asynchrony.return_row,
+        rows.waiting_row,
+        asynchrony.patience_s,
+        rows.timeout_s,
+        in_pieces=system.on_demand and bool(np.all(at_server == Barrier.NONE)),
+        on_demand=system.on_demand,
     )
 
 

@@ -5,10 +5,11 @@ from typing import NamedTuple
 import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
+from splitgym.frameworks.phases import MIGRATION_ROWS
 from splitgym.frameworks.resources import Barrier
 from splitgym.kernels import COMPILED, kernel
 from splitgym.timing.amounts import Work, plan_of
-from splitgym.timing.barrier import BROADCAST, CLIENT, MIGRATION_ROWS, SERVER, Rows, Timeline, common_speed, duration
+from splitgym.timing.barrier import BROADCAST, CLIENT, SERVER, Rows, Timeline, common_speed, duration
 from splitgym.timing.cell import Cell
 
 NONE = int(Barrier.NONE)

@@ -92,7 +92,7 @@ def walk_on_demand(
         sends = takes_part & (tasks.kind[chains.row] == UPLINK)
         receives = takes_part & (tasks.kind[chains.row] == UNICAST)
         if np.any(sends | receives):
-            _share(band, sends, receives, now, spectrum, chains, loans)
+            share(band, sends, receives, now, spectrum, chains, loans)
         late = takes_part & (chains.row < deadline_row)
         then = _next_event(takes_part, chains, now, server_free)
         times_out = then > timeout and np.any(late)
@@ -101,18 +101,18 @@ def walk_on_demand(
         if not then < np.inf:
             now = np.inf  # over links that carry nothing, and no timeout ahead
             break
-        _note(spectrum.subchannel_hz, sends, receives, then - now, loans, links, sending_s, receiving_s)
+        note(spectrum.subchannel_hz, sends, receives, then - now, loans, links, sending_s, receiving_s)
         now = then
         if times_out:
             leave_out(tasks, late, deadline_row, now, chains, timeline)
             takes_part &= ~late
-    _take_means(began, links, sending_s, receiving_s)
+    take_means(began, links, sending_s, receiving_s)
     _trace_back(began, begun, timeline)
     return now, broadcast_bits
 
 
 @kernel(COMPILED)
-def _share(
+def share(
     band: Band, sends: Bools, receives: Bools, now: float, spectrum: Spectrum, chains: Chains, loans: Loans
 ) -> None:
     """Gives every client that sends or receives its part of the band, and sets when it will be done."""
@@ -138,7 +138,7 @@ def _next_event(takes_part: Bools, chains: Chains, now: float, server_free: floa
 
 
 @kernel(COMPILED)
-def _note(
+def note(
     hz: Floats,
     sends: Bools,
     receives: Bools,
@@ -165,7 +165,7 @@ def _note(
 
 
 @kernel(COMPILED)
-def _take_means(began: Bools, links: Links, sending_s: Floats, receiving_s: Floats) -> None:
+def take_means(began: Bools, links: Links, sending_s: Floats, receiving_s: Floats) -> None:
     """Divides what was added up by the seconds of sending and receiving."""
     for i in range(began.shape[0]):
         if began[i] and sending_s[i] > 0.0:

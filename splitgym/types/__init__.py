@@ -5,8 +5,18 @@ speak for one world; `world`, `batch` and `Decision.stack` go from one form to t
 """
 
 from splitgym.types.decision import Decision
+from splitgym.types.flights import Flights
 from splitgym.types.outcome import RoundOutcome
 from splitgym.types.plan import Plan, common_plans
 from splitgym.types.state import RoundState, SystemParameters, with_axis
 
-__all__ = ["Decision", "Plan", "RoundOutcome", "RoundState", "SystemParameters", "common_plans", "with_axis"]
+__all__ = [
+    "Decision",
+    "Flights",
+    "Plan",
+    "RoundOutcome",
+    "RoundState",
+    "SystemParameters",
+    "common_plans",
+    "with_axis",
+]

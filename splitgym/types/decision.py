@@ -47,6 +47,8 @@ class Decision:
     clock: Any = 1.0
     """Fraction of the speed that it has to spare with which a client computes, above 0 and up to 1; one for all, or
     [C]."""
+    quorum: Any = 0
+    """Mini-batches of the update, 1..C, where a scenario lets it be decided; 0: that of the scenario."""
 
     def __post_init__(self) -> None:
         for name in ("assignment", "power_w_per_hz", "selected"):
@@ -55,7 +57,7 @@ class Decision:
         if np.ndim(self.cluster) < 1:
             object.__setattr__(self, "cluster", _filled(self.selected.shape, self.cluster))
         if self.selected.ndim > 1:
-            for name in ("second_cut", "codec", "precision", "clock"):
+            for name in ("second_cut", "codec", "precision", "clock", "quorum"):
                 if np.ndim(getattr(self, name)) == 0:
                     object.__setattr__(self, name, _filled((len(self.selected),), getattr(self, name)))
 

@@ -19,7 +19,7 @@ class RoundOutcome:
     balanced_accuracy: Any
     """Like accuracy, but of the mean over the classes of each class's accuracy."""
     loss: Any
-    """Mean training loss over the clients that took part, weighted by their data; of the last round that trained."""
+    """Mean training loss over the clients that took part, weighted as in training; of the last round that trained."""
     client_loss: Floats
     """[C] as in RoundState."""
     client_accuracy: Floats

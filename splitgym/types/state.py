@@ -1,5 +1,6 @@
 """What may be known at the start of a round, and what stays the same over all of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
@@ -8,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.arrays import Bools, Floats, Ints
+from splitgym.frameworks.asynchrony import Asynchrony
 from splitgym.frameworks.memory import MemoryNeeds
 from splitgym.frameworks.phases import Program
 from splitgym.kernels import NO_REFCOUNT, kernel
 from splitgym.models import Profile
 from splitgym.scenario import Scenario
+from splitgym.types.flights import Flights
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +61,8 @@ class SystemParameters:
     """What plans need of memory; None: the scenario does not limit it."""
     clock_decided: bool = False
     """Whether actions say the clients' clocks."""
+    asynchrony: Asynchrony | None = None
+    """Of an asynchronous framework."""
 
     @classmethod
     def of(
@@ -68,6 +73,7 @@ class SystemParameters:
         highest_ratio: float,
         labels_known: bool,
         memory: MemoryNeeds | None = None,
+        asynchrony: Asynchrony | None = None,
     ) -> "SystemParameters":
         """The system of a scenario, its profiled network, and what its framework says."""
         radio = scenario.radio
@@ -95,6 +101,7 @@ class SystemParameters:
             prefix_bits=np.concatenate([[0.0], np.cumsum(profile.model_bits[:-1])]),
             memory=memory,
             clock_decided=scenario.plan.clock == "decided",
+            asynchrony=asynchrony,
         )
 
     @property
@@ -187,8 +194,12 @@ class RoundState:
     """[C] index of the codec with which each client took part last; before that 0."""
     client_memory_bytes: Any = np.inf
     """[C] memory that each client has for training, bytes; inf: no limit."""
+    flights: Flights | None = None
+    """What is in flight, with an asynchronous framework; None: nothing is."""
 
     def __post_init__(self) -> None:
+        if self.flights is None and self.system.asynchrony is not None:
+            object.__setattr__(self, "flights", Flights.idle(*self.available.shape))
         for name in ("client_codec", "client_second_cut"):
             if np.ndim(getattr(self, name)) == 0:
                 object.__setattr__(self, name, np.zeros(self.available.shape, np.int64))
@@ -208,28 +219,54 @@ class RoundState:
         return choice if np.isnan(self.prescribed_ratio) else float(self.prescribed_ratio)
 
     @property
+    def in_flight(self) -> Bools:
+        """[C] clients at work on a mini-batch that the server has not taken up, or whose smashed data wait there."""
+        flights, asynchrony = self.flights, self.system.asynchrony
+        if flights is None or asynchrony is None:
+            return np.zeros(self.available.shape, bool)
+        return flights.in_flight(asynchrony)
+
+    @property
+    def delivered(self) -> Bools:
+        """[C] clients whose smashed data wait at the server."""
+        flights, asynchrony = self.flights, self.system.asynchrony
+        if flights is None or asynchrony is None:
+            return np.zeros(self.available.shape, bool)
+        return np.asarray(flights.row == asynchrony.server_row)
+
+    def to_serve(self, selected: Bools) -> Bools:
+        """[C] clients that need subchannels in this round: those selected and those in flight that have not delivered.
+
+        Args:
+            selected: [C], or [N, C] of N worlds.
+        """
+        return selected if self.flights is None else (selected | self.in_flight) & ~self.delivered
+
+    @property
     def batched(self) -> bool:
         """Whether the arrays have the leading axis of N worlds."""
         return self.channel_gain.ndim == 3
 
     def world(self, index: int) -> "RoundState":
         """One world of a batch."""
-        return replace(self, **{name: value[index] for name, value in _arrays(self)})
+        return self._each(lambda array: array[index])
 
     def copy(self) -> "RoundState":
         """With arrays of its own, but the system."""
-        arrays: dict[str, Any] = {name: np.copy(value)[()] for name, value in _arrays(self)}
-        return replace(self, **arrays)
+        return self._each(lambda array: np.copy(array)[()])
 
     def batch(self) -> "RoundState":
         """This one world as a batch of one."""
-        arrays: dict[str, Any] = {name: np.array([value]) for name, value in _arrays(self)}
-        return replace(self, **arrays)
+        return self._each(lambda array: np.array([array]))
 
     def repeat(self, worlds: int) -> "RoundState":
         """This one world as a batch of N equal ones."""
-        arrays: dict[str, Any] = {name: np.repeat([value], worlds, axis=0) for name, value in _arrays(self)}
-        return replace(self, **arrays)
+        return self._each(lambda array: np.repeat([array], worlds, axis=0))
+
+    def _each(self, of: Callable[[Any], Any]) -> "RoundState":
+        """With another array in the place of each."""
+        arrays = {f.name: of(getattr(self, f.name)) for f in fields(self) if f.name not in ("system", "flights")}
+        return replace(self, **arrays, flights=self.flights and self.flights.each(of))
 
 
 @kernel(NO_REFCOUNT)
@@ -243,7 +280,3 @@ def _are_free(prescribed: Floats) -> bool:
 def with_axis(array: NDArray[Any], one: bool) -> NDArray[Any]:
     """The array of one world as that of a batch of one; that of a batch as it is."""
     return array[None] if one else array
-
-
-def _arrays(state: RoundState) -> list[tuple[str, Any]]:
-    return [(f.name, getattr(state, f.name)) for f in fields(state) if f.name != "system"]

@@ -8,6 +8,7 @@ from drawn import drawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_cells import cell, check_budgets, random_assignment
+from synchronous import SYNCHRONOUS
 
 from splitgym.allocation import (
     allocate,
@@ -63,7 +64,7 @@ def test_everybody_takes_part_in_an_allocated_round(framework):
         assert round_cost(state, decision).participants.all()
 
 
-@pytest.mark.parametrize("framework", names())
+@pytest.mark.parametrize("framework", SYNCHRONOUS)
 @pytest.mark.parametrize("power", ["control", "even"])
 @given(seed=st.integers(0, 2**32 - 1), subchannels=st.sampled_from([3, 6]), timeout_s=st.sampled_from([1e9, 5.0]))
 @settings(max_examples=8)
@@ -90,7 +91,7 @@ def test_it_is_no_worse_than_its_blocks_held(framework, seed):
         assert found.latency_s <= descent(state, selected, phi, **held).latency_s * (1 + ROUNDING), held
 
 
-@pytest.mark.parametrize("framework", [name for name in names() if name != "centralised"])
+@pytest.mark.parametrize("framework", [name for name in SYNCHRONOUS if name != "centralised"])
 def test_it_is_better_than_equal_shares(framework):
     """Hardly ever worse, as swaps end where no single one helps; equal shares may be lucky."""
     worse, won = 0, []
@@ -118,7 +119,7 @@ def test_with_on_demand_sharing_the_round_takes_no_longer_than_expected(framewor
 
 @pytest.mark.parametrize(
     ("framework", "held"),
-    drawn(22, names(), [{}, {"cut_layer": np.array([1, 2, 3])}, {"power": "even"}, {"search": False}]),
+    drawn(22, SYNCHRONOUS, [{}, {"cut_layer": np.array([1, 2, 3])}, {"power": "even"}, {"search": False}]),
 )
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=4)

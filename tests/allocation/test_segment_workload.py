@@ -7,9 +7,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from small_cells import COSTS, cell, latency, random_bands, with_timeout
+from synchronous import SYNCHRONOUS
 
 from splitgym.allocation.workload import own_seconds, own_workload
-from splitgym.frameworks import get, names
+from splitgym.frameworks import get
 from splitgym.frameworks.phases import Access
 from splitgym.timing import round_cost
 from splitgym.types import Plan
@@ -57,7 +58,7 @@ def slot_s(state, workload, band, psd):
     return before + sum(ends[: workload.segments[1] + 1]), before + after + sum(ends)
 
 
-@pytest.mark.parametrize("framework", names())
+@pytest.mark.parametrize("framework", SYNCHRONOUS)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_workload_and_rates_make_the_latency(framework, seed):
     state, decision = some(seed, framework)
@@ -67,7 +68,7 @@ def test_workload_and_rates_make_the_latency(framework, seed):
     assert latency(state, decision) == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("framework", names())
+@pytest.mark.parametrize("framework", SYNCHRONOUS)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_timeout_applies_behind_the_segment_that_the_workload_says(framework, seed):
     state, decision = some(seed, framework)

@@ -96,9 +96,11 @@ def test_rewards_table_is_the_weights():
 def test_info_keys_are_all_documented_and_no_others():
     # With all that a scenario can open.
     plan = {"codecs": ["none", "fp16"], "precisions": [32, 8], "clock": "decided"}
-    env = make("toy", plan=plan, clients={"memory_min_bytes": 1e6, "memory_max_bytes": 1e6})
-    _, after_reset = env.reset(seed=0)
-    *_, after_step = env.step(env.action_space.sample())
+    opened = make("toy", plan=plan, clients={"memory_min_bytes": 1e6, "memory_max_bytes": 1e6})
+    after_reset, after_step = {}, {}
+    for env in (make(), opened, make(framework="async-psl")):
+        after_reset |= env.reset(seed=0)[1]
+        after_step |= env.step(env.action_space.sample())[-1]
     both, step_only = section("Info").split("After `step` also")
     assert set(quoted(both)) - {"reset", "step"} == set(after_reset)
     keys = {key for row in table("Info") for key in quoted(row[0])}

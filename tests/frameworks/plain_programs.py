@@ -116,6 +116,7 @@ class PlainProgram:
             "sfl-v1": self.sfl_v1,
             "sfl-v2": self.sfl_v2,
             "psl": lambda b: self.psl(b, b.labels.shape[1]),
+            "async-psl": lambda b: self.psl(b, b.labels.shape[1]),
             "hierarchical": lambda b: self.psl(b, b.labels.shape[1]),
             "psl-drop": lambda b: self.psl(b, b.labels.shape[1] - b.aggregated_rows),
             "epsl": self.epsl,

@@ -18,7 +18,7 @@ WHO = ((0, 1, 2, 3), (0, 2), (1, 2, 3), (0, 3), (2,), (0, 1, 2, 3))
 """Who takes part, round by round."""
 ROWS = 6
 SHARED = ("centralised", "fl", "sl", "sfl-v1", "sfl-v2", "cpsl")
-OWN = ("psl", "psl-drop", "epsl", "epsl-pt", "hierarchical")
+OWN = ("psl", "psl-drop", "epsl", "epsl-pt", "hierarchical", "async-psl")
 
 
 def program_of(made: Nodes) -> PlainProgram:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from drawn import drawn
 from small_learners import CLIENTS, SCHEDULE, allowed, decision, possible, scenario
+from synchronous import SYNCHRONOUS
 
 from splitgym.envs.world import World
 from splitgym.frameworks import PlanGrid, Program, Workload, aggregated_rows, get, names
@@ -112,7 +113,7 @@ def test_a_round_that_teaches_nothing_hands_over_nothing(framework: str) -> None
     assert learner.traffic_bits == {}
 
 
-@pytest.mark.parametrize("framework", names())
+@pytest.mark.parametrize("framework", SYNCHRONOUS)
 def test_a_world_charges_what_its_learner_handed_over(framework: str) -> None:
     """In a cell where everybody finishes; what a cut that moves costs comes on top."""
     settings = scenario(

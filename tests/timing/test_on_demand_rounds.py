@@ -8,16 +8,17 @@ from barriers import with_barriers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_on_demand import Slot
+from synchronous import SYNCHRONOUS
 from test_framework_rounds import SCENARIOS, random_round
 
-from splitgym.frameworks import Resource, names
+from splitgym.frameworks import Resource
 from splitgym.timing import RoundCost, round_cost
 from splitgym.types import Decision, RoundState
 
 SEEDS = st.integers(0, 2**32 - 1)
 OWN_CLIENTS = ("psl", "epsl", "psl-drop", "epsl-pt", "hierarchical", "u-shaped")
 """Only these move parts of the network when the cut moves."""
-SIDE_BY_SIDE = sorted(set(names()) - {"sl", "cpsl"})
+SIDE_BY_SIDE = sorted(set(SYNCHRONOUS) - {"sl", "cpsl"})
 
 
 def on_demand(state: RoundState, by_client: bool = True) -> RoundState:
@@ -36,7 +37,7 @@ def random_case(name: str, framework: str, seed: int, by_client: bool) -> tuple[
 
 
 @pytest.mark.parametrize("name", sorted(SCENARIOS))
-@pytest.mark.parametrize("framework", names())
+@pytest.mark.parametrize("framework", SYNCHRONOUS)
 @given(seed=SEEDS, by_client=st.booleans())
 @settings(max_examples=20, deadline=None)
 def test_nobody_is_later_than_with_static_shares(name: str, framework: str, seed: int, by_client: bool) -> None:
@@ -57,7 +58,7 @@ def test_nobody_is_later_than_with_static_shares(name: str, framework: str, seed
 
 
 @pytest.mark.parametrize("name", ["crowded", "edge6g"])
-@pytest.mark.parametrize("framework", names())
+@pytest.mark.parametrize("framework", SYNCHRONOUS)
 @given(seed=SEEDS, by_client=st.booleans())
 @settings(max_examples=20, deadline=None)
 def test_timeline_is_in_order_and_its_critical_path_sums_to_the_latency(
@@ -124,7 +125,7 @@ def test_random_rounds_are_of_every_kind() -> None:
     assert seen == set(kinds)
 
 
-@pytest.mark.parametrize("framework", names())
+@pytest.mark.parametrize("framework", SYNCHRONOUS)
 @given(seed=SEEDS)
 @settings(max_examples=12, deadline=None)
 def test_where_there_is_nothing_to_lend_it_is_as_with_static_shares(framework: str, seed: int) -> None:
@@ -137,7 +138,7 @@ def test_where_there_is_nothing_to_lend_it_is_as_with_static_shares(framework: s
         np.testing.assert_allclose(getattr(cost, field), getattr(static, field), rtol=1e-11, atol=1e-15, err_msg=field)
 
 
-@pytest.mark.parametrize("framework", names())
+@pytest.mark.parametrize("framework", SYNCHRONOUS)
 def test_a_batch_of_worlds_costs_what_each_costs_alone_to_the_bit(framework: str) -> None:
     cases = [random_case("crowded", framework, seed, by_client=True)[1:] for seed in range(9)]
     system = cases[0][0].system

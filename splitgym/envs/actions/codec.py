@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from splitgym.allocation.legalise import legal_ratio, with_clusters, with_legal_ratio
+from splitgym.allocation.legalise import legal_ratio, plan_in_flight, with_clusters, with_legal_ratio
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.actions.components import Component, Continuous, Discrete, Said
 from splitgym.envs.actions.components.phi import levels_of
@@ -79,6 +79,8 @@ class ActionCodec(ABC):
             said: What the components say in N worlds. The factors of a plan (see `plan_said`) and `selected` are always
                 there: cut layer 1, phi = 0, the first of a list, and available clients, if no component says them. Phi
                 is as the framework prescribes it, if it does, and 0 where gradients are sent apart (see `legal_ratio`).
+                With an asynchronous framework those in flight that still need subchannels are selected, too, and cut
+                layers and codecs are theirs.
             state: Of these worlds, as the scheduler believes it.
         """
 
@@ -100,10 +102,14 @@ class ActionCodec(ABC):
         for name, otherwise in UNSAID.items():
             if name not in said:
                 said[name] = otherwise(state)
-        said["aggregation_ratio"] = legal_ratio(plan_said(said), said["selected"], state)
+        plan, said["selected"] = plan_in_flight(plan_said(said), state), state.to_serve(said["selected"])
+        said["cut_layer"], said["codec"] = plan.cut_layer, plan.codec
+        said["aggregation_ratio"] = legal_ratio(plan, said["selected"], state)
         decision = self.decide(said, state)
         if "clock" in said:
             decision = replace(decision, clock=said["clock"])
+        if "quorum" in said:
+            decision = replace(decision, quorum=said["quorum"])
         if not self.always_fits:
             self._check(decision, state)
             decision = with_legal_ratio(decision, state)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from splitgym.allocation.descent.descent import allocate_unchecked
 from splitgym.allocation.selection.utility import allocate_best_unchecked
 from splitgym.envs.actions.codec import BoxCodec, plan_said
 from splitgym.envs.actions.components import (
@@ -11,6 +12,7 @@ from splitgym.envs.actions.components import (
     CutParts,
     LatencyExponent,
     PhiAboveZero,
+    QuorumParts,
     Said,
     choice_parts,
 )
@@ -34,6 +36,7 @@ class PriorityCodec(BoxCodec):
             CutParts(system, clients),
             *choice_parts(system, clients),
             ClockFractions(scenario),
+            QuorumParts(system, clients),
             ClientWeights(clients),
             LatencyExponent(),
             PhiAboveZero(framework, system.highest_ratio),
@@ -41,4 +44,9 @@ class PriorityCodec(BoxCodec):
 
     def decide(self, said: Said, state: RoundState) -> Decision:
         """Searches the set of clients, then allocates."""
-        return allocate_best_unchecked(state, said["client_weight"], said["latency_exponent"], plan_said(said))
+        plan = plan_said(said)
+        decision = allocate_best_unchecked(state, said["client_weight"], said["latency_exponent"], plan)
+        if state.flights is None:
+            return decision
+        # The set is that of a round of its own; what is in flight needs subchannels, too.
+        return allocate_unchecked(state, plan, state.to_serve(decision.selected))

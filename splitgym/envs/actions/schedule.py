@@ -9,6 +9,7 @@ from splitgym.envs.actions.components import (
     CutLevels,
     Discrete,
     PhiLevels,
+    QuorumLevels,
     Said,
     SelectionLevels,
     choice_levels,
@@ -28,6 +29,7 @@ class ScheduleCodec(MultiDiscreteCodec):
             CutLevels(system, clients),
             *choice_levels(system, clients),
             ClockLevels(scenario),
+            QuorumLevels(system, clients),
             SelectionLevels(clients),
             PhiLevels(self.aggregation_levels),
         )

@@ -15,6 +15,8 @@ from splitgym.scenario.quantities import Factor, Fraction, NodeCount, Units
 
 FREE = ("dirichlet_alpha", "evaluation_samples", "evaluate_every")
 """Fields of `task` that a calibration does not depend on, or has a range of."""
+FREE_OF_TRAINING = ("aggregation_ratio", "quorum", "patience_s", "weight_exponent")
+"""Fields of `training` that it does not depend on."""
 
 Speed = Annotated[float, Field(ge=0.0, le=1e6)]
 Exponent = Annotated[float, Field(ge=0.0, le=50.0)]
@@ -206,5 +208,5 @@ def key(scenario: Scenario) -> tuple[dict[str, Any], dict[str, Any]]:
 def _fields(task: Task, training: Training) -> tuple[dict[str, Any], dict[str, Any]]:
     return (
         task.model_dump(mode="json", exclude=set(FREE), exclude_none=True),
-        training.model_dump(mode="json", exclude={"aggregation_ratio"}, exclude_none=True),
+        training.model_dump(mode="json", exclude=set(FREE_OF_TRAINING), exclude_none=True),
     )

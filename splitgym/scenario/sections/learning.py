@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from splitgym.scenario.parts import NETWORKS, known
-from splitgym.scenario.quantities import BatchSize, Factor, Fraction, LearningRate, NodeCount, Rounds, Samples
+from splitgym.scenario.quantities import BatchSize, Factor, Fraction, LearningRate, NodeCount, Rounds, Samples, Seconds
 from splitgym.scenario.section import Section
 
 
@@ -66,6 +66,22 @@ class Training(Section):
         "or each client's by themselves; the other frameworks leave no choice.",
     )
     local_steps: BatchSize = Field(1, description="Mini-batches of each client in a round of framework 'fl'.")
+    quorum: Annotated[int, Field(ge=0, le=100_000)] = Field(
+        0,
+        description="Asynchronous frameworks: mini-batches that the server waits for before it updates; 0: those of "
+        "all clients that can deliver.",
+    )
+    patience_s: Seconds | None = Field(
+        None,
+        description="Asynchronous frameworks: time since the start of a step, s, after which the server updates with "
+        "fewer, once it has one; absent: it waits for the quorum.",
+    )
+    client_weights: Literal["none", "fed-async", "stale-up", "inverse-participation"] = Field(
+        "none",
+        description="Factor on a client's weight in an update, beside its share of the data: (1 + tau)^-a, (1 + tau)^a "
+        "or one over its rate of participation; tau: updates since it last took part, a: weight_exponent.",
+    )
+    weight_exponent: Annotated[float, Field(ge=0, le=10)] = Field(0.5, description="a of client_weights.")
     clusters: NodeCount = Field(2, description="Number of clusters of framework 'cpsl'.")
     switch_round: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = Field(
         None,

@@ -58,6 +58,12 @@ class Plan(Section):
         "common", description="by-client: each client may compute with bits of its own, with phi = 0."
     )
 
+    quorum: Literal["fixed", "decided"] = Field(
+        "fixed",
+        description="decided: with an asynchronous framework the quorum is decided in every step; fixed: "
+        "`training.quorum`.",
+    )
+
     @model_validator(mode="after")
     def _choices_differ(self) -> "Plan":
         """Nothing stands twice in a list, and bits are such as there are."""

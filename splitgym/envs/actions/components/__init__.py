@@ -7,6 +7,7 @@ from splitgym.envs.actions.components.cut_layers import CutLevels, CutParts
 from splitgym.envs.actions.components.owners import OwnerLevels
 from splitgym.envs.actions.components.phi import PhiAboveZero, PhiFraction, PhiLevels
 from splitgym.envs.actions.components.power import ClientPower, PowerLevels
+from splitgym.envs.actions.components.quorum import QuorumLevels, QuorumParts
 from splitgym.envs.actions.components.selection import SelectionLevels, SelectionSigns
 from splitgym.envs.actions.components.spectrum import SpectrumDemand
 from splitgym.envs.actions.components.utility import ClientWeights, LatencyExponent
@@ -29,6 +30,8 @@ __all__ = [
     "PhiFraction",
     "PhiLevels",
     "PowerLevels",
+    "QuorumLevels",
+    "QuorumParts",
     "Said",
     "SelectionLevels",
     "SelectionSigns",

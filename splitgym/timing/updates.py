@@ -1,0 +1,188 @@
+"""Updates of the server in N worlds, with an asynchronous framework: the loop around `splitgym.timing.flights`."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from splitgym.arrays import Bools, Ints
+from splitgym.kernels import COMPILED, INLINED, kernel
+from splitgym.timing.amounts import Work, move_bits, plan_of
+from splitgym.timing.barrier import CLIENT, SERVER, UNICAST, UPLINK
+from splitgym.timing.cell import Cell, Constants, Spectrum
+from splitgym.timing.flight_board import Board, Course
+from splitgym.timing.flights import walk_flights
+from splitgym.timing.slot import Slot
+from splitgym.timing.slot_bandwidth import band_of_slot
+from splitgym.timing.slots import Decided, Rules, Walked, Worlds
+from splitgym.types.flights import IDLE, Flights
+
+
+class Updates(NamedTuple):
+    """What the kernel needs of steps beside their decisions."""
+
+    course: Course
+    constants: Constants
+    rules: Rules
+    worlds: Worlds
+    before: Flights
+    """[N, C] what is in flight at the start of the steps."""
+    after: Flights
+    """[N, C] likewise at their ends; filled."""
+    walked: Walked
+    """Filled."""
+    slot: Slot
+    """Workspace, like the next."""
+    board: Board
+
+
+def walk_updates(updates: Any, decided: Decided, quorum: Ints) -> None:
+    """Walks one step of every world.
+
+    Args:
+        updates: A handle of `Updates`, used by one thread at a time; `walked` and `after` are filled.
+        decided: What; there is one band for the whole step.
+        quorum: [N] mini-batches of the update; 0: of all that can deliver.
+    """
+    _walk(updates, decided, quorum)
+
+
+@kernel(COMPILED)
+def _walk(updates: Any, decided: Decided, quorum: Ints) -> None:
+    held = updates.held
+    _walk_worlds(
+        held.course,
+        held.constants,
+        held.rules,
+        held.worlds,
+        held.before,
+        held.after,
+        decided,
+        quorum,
+        held.walked,
+        held.slot,
+        held.board,
+    )
+
+
+@kernel(COMPILED)
+def _walk_worlds(
+    course: Course,
+    constants: Constants,
+    rules: Rules,
+    worlds: Worlds,
+    before: Flights,
+    after: Flights,
+    decided: Decided,
+    quorum: Ints,
+    walked: Walked,
+    slot: Slot,
+    board: Board,
+) -> None:
+    work = Work(rules.work, rules.per_participant)
+    for n in range(worlds.gain.shape[0]):
+        spectrum = Spectrum(
+            worlds.hz[n], constants.noise, constants.downlink_psd, constants.client_max_w, constants.total_max_w
+        )
+        # Arrays of the slot that a step has no other use for.
+        down, up = slot.now, slot.amount
+        hz = worlds.client_hz[n]
+        cell = Cell(hz, worlds.server_hz[n], constants.backbone, worlds.gain[n], hz, down, up, 0.0)
+        plans = decided.plan[n]
+        for i in range(hz.shape[0]):
+            cut = rules.cut_layer[plan_of(plans, i)]
+            slot.began[i] = worlds.available[n, i] and (decided.selected[n, i] or before.row[n, i] != IDLE)
+            down[i], up[i] = move_bits(worlds.client_cut[n, i], cut, rules.prefix_bits)
+        owner, psd = decided.owner[n, 0], decided.psd[n, 0]
+        band_of_slot(owner, psd, slot.began, False, spectrum, slot.joint[0], slot.owner, slot.psd)
+        _find_owners(slot, board)
+        goal = _board_clients(course, worlds.available[n], decided.selected[n], before, n, hz, board)
+        goal = min(goal, quorum[n]) if quorum[n] > 0 else goal
+        walked.latency_s[n] = walk_flights(course, work, plans, goal, cell, spectrum, slot, board)
+        _note_flights(after, course, walked.latency_s[n], n, board)
+        _note_step(walked, n, constants, course, worlds, decided.selected[n], before, slot, board)
+
+
+@kernel(INLINED)
+def _find_owners(slot: Slot, board: Board) -> None:
+    for i in range(board.owns.shape[0]):
+        board.owns[i] = False
+    for i in slot.owner:
+        if i >= 0:
+            board.owns[i] = True
+
+
+@kernel(INLINED)
+def _board_clients(
+    course: Course, available: Bools, selected: Bools, before: Flights, n: int, client_hz: Any, board: Board
+) -> int:
+    """Where the clients of world n are at the start of the step; how many of them can deliver in it.
+
+    A client that is gone loses its mini-batch; one that is on its way back from an update waits until it returns.
+    """
+    chains, reachable = board.chains, 0
+    for i in range(available.shape[0]):
+        row, left = before.row[n, i], before.left[n, i]
+        in_flight = 0 <= row < course.return_row
+        if in_flight and not available[i]:
+            row, left, in_flight = IDLE, 0.0, False
+        board.here[i] = available[i]
+        board.starts[i] = available[i] and selected[i] and board.owns[i]
+        chains.row[i], chains.left[i], board.plan[i] = row, left, before.plan[n, i]
+        board.entered[i], chains.came[i] = left, -before.waited_s[n, i]
+        if row == IDLE:
+            chains.end[i] = 0.0 if board.starts[i] else np.inf
+        else:
+            computes = course.kind[row] == CLIENT
+            chains.end[i] = left / client_hz[i] if computes else np.inf
+        waits = row == course.server_row
+        reachable += waits or (board.owns[i] and in_flight) or board.starts[i]
+    return reachable
+
+
+@kernel(INLINED)
+def _note_flights(after: Flights, course: Course, latency_s: float, n: int, board: Board) -> None:
+    for i in range(board.here.shape[0]):
+        row = board.chains.row[i]
+        after.row[n, i], after.plan[n, i] = row, board.plan[i]
+        after.left[n, i] = board.chains.left[i] if row != IDLE else 0.0
+        after.waited_s[n, i] = latency_s - board.chains.came[i] if row == course.server_row else 0.0
+
+
+@kernel(INLINED)
+def _note_step(
+    walked: Walked,
+    n: int,
+    constants: Constants,
+    course: Course,
+    worlds: Worlds,
+    selected: Bools,
+    before: Flights,
+    slot: Slot,
+    board: Board,
+) -> None:
+    """Notes what a step of world n did and cost."""
+    start, stop, links = slot.timeline.start, slot.timeline.stop, slot.links
+    stage_s, common_s, server_j = slot.timeline.stage_s, slot.timeline.common_s, 0.0
+    for row in range(stage_s.shape[0]):
+        walked.stage_s[n, row] = stage_s[row]
+        if course.kind[row] == SERVER:
+            server_j += constants.server_capacitance * worlds.server_hz[n] ** 3 * common_s[row]
+    for i in range(selected.shape[0]):
+        computing = sending = receiving = 0.0
+        for row in range(stage_s.shape[0]):
+            seconds = stop[row, i] - start[row, i]
+            computing += seconds if course.kind[row] == CLIENT else 0.0
+            sending += seconds if course.kind[row] == UPLINK else 0.0
+            receiving += seconds if course.kind[row] == UNICAST else 0.0
+        for row in range(walked.start_s.shape[1]):
+            walked.start_s[n, row, i], walked.stop_s[n, row, i] = start[row, i], stop[row, i]
+        available = worlds.available[n, i]
+        walked.participants[n, i], walked.timed_out[n, i] = board.taken[i], False
+        walked.unavailable[n, i] = selected[i] and not available
+        waits = before.row[n, i] == course.server_row
+        walked.without_subchannel[n, i] = selected[i] and available and not board.owns[i] and not waits
+        client_j = constants.client_capacitance * worlds.client_hz[n, i] ** 3 * computing
+        walked.client_energy_j[n, i] = client_j + links.power_w[i] * sending
+        server_j += constants.downlink_psd * links.hz[i] * receiving
+    walked.server_energy_j[n], walked.traffic_bits[n] = server_j, board.bits[0]
+    walked.migration_bits[n] = board.bits[1]

@@ -1,0 +1,49 @@
+"""Mini-batches in flight: what a step of an asynchronous framework leaves unfinished, for the next to go on with."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from splitgym.arrays import Bools, Floats, Ints
+from splitgym.frameworks.asynchrony import Asynchrony
+
+IDLE = -1
+"""Instead of a row: the client has nothing to do."""
+
+
+class Flights(NamedTuple):
+    """How far clients are with their mini-batches. Shapes are those of one world; a batch has a leading axis N."""
+
+    row: Ints
+    """[C] row of the timeline that the client is at, see `splitgym.timing.RoundCost`; at the server's first row its
+    smashed data wait there; IDLE: nothing is left to do."""
+    left: Floats
+    """[C] cycles or bits of that row that are left."""
+    waited_s: Floats
+    """[C] seconds for which its smashed data have waited at the server."""
+    plan: Ints
+    """[C] how the client trains on the mini-batch: a plan's index in the system's grid."""
+
+    @classmethod
+    def idle(cls, *shape: int) -> Self:
+        """Nobody has anything to do; of shape [C] or [N, C]."""
+        return cls(np.full(shape, IDLE), np.zeros(shape), np.zeros(shape), np.zeros(shape, np.int64))
+
+    def in_flight(self, asynchrony: Asynchrony) -> Bools:
+        """[C] clients at work on a mini-batch that the server has not taken up, or whose smashed data wait there."""
+        return np.asarray((self.row >= 0) & (self.row < asynchrony.return_row))
+
+    def each(self, of: Callable[[Any], Any]) -> Self:
+        """With another array in the place of each."""
+        return type(self)(*map(of, self))
+
+    def forget(self, which: Any) -> None:
+        """Nobody has anything to do in these of N worlds."""
+        for array, idle in zip(self, (IDLE, 0.0, 0.0, 0), strict=True):
+            array[which] = idle
+
+    def follow(self, after: "Flights") -> None:
+        """Goes on to what is in flight after a round."""
+        for array, new in zip(self, after, strict=True):
+            array[:] = new

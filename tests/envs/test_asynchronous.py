@@ -1,0 +1,199 @@
+"""The environment with an asynchronous framework: what goes on in flight is state, decided, observed and copied."""
+
+import pickle
+from copy import deepcopy
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from rollouts import LASTING, differences, make, play_on, rollout, sampled_actions
+
+from splitgym import schedulers
+from splitgym.envs import SplitLearningVectorEnv
+from splitgym.scenario import ScenarioError
+from splitgym.types import Decision
+
+ENCODINGS = ("discrete", "continuous", "schedule", "priority")
+OPEN = {"plan": {"quorum": "decided"}, "episode": LASTING}
+CROWD = {"clients": {"count": 3}, "radio": {"subchannels": 12}}
+FLIGHTS = ("in_flight", "delivered", "compute_left", "bits_left")
+
+
+def asynchronous(scenario: str = "iot", action: str = "schedule", **options: object) -> gym.Env:
+    sections = {"learner": "surrogate" if scenario == "iot" else "train", "disable_env_checker": True, **OPEN}
+    return make(scenario, "async-psl", action, **{**sections, **options})
+
+
+@pytest.mark.parametrize("action", ENCODINGS)
+def test_the_quorum_is_one_entry_more_where_it_is_decided(action: str) -> None:
+    def entries(framework: str, quorum: str) -> int:
+        env = make("toy", framework, action, plan={"quorum": quorum})
+        return int(np.prod(env.action_space.shape))
+
+    assert entries("async-psl", "decided") == entries("async-psl", "fixed") + 1
+    assert entries("async-psl", "fixed") == entries("psl", "decided") == entries("psl", "fixed")
+
+
+@pytest.mark.parametrize("action", ENCODINGS)
+@pytest.mark.parametrize("sharing", ["static", "on-demand"])
+def test_every_action_is_played(action: str, sharing: str) -> None:
+    env = asynchronous(action=action, radio={"sharing": sharing})
+    observation, _ = env.reset(seed=1)
+    crossing = 0
+    for sample in sampled_actions(env, 30):
+        observation, *_, info = env.step(sample)
+        assert env.observation_space.contains(observation)
+        assert 1 <= info["quorum"] <= 8
+        assert info["participants"].sum() <= info["quorum"]
+        assert np.all(info["selected"] >= info["participants"])
+        np.testing.assert_array_equal(info["in_flight"], env.state.in_flight)
+        crossing += int(info["in_flight"].sum())
+    assert crossing > 10
+
+
+@pytest.mark.parametrize("action", ENCODINGS)
+def test_a_decision_says_its_quorum_again(action: str) -> None:
+    env = asynchronous(action=action)
+    env.reset(seed=0)
+    for sample in sampled_actions(env, 10):
+        decision = env.decode(sample)
+        assert env.decode(env.encode(decision)).quorum == decision.quorum
+    left_open = Decision(1, np.full(8, -1), np.zeros(8), np.ones(8, bool), 0.0)
+    assert env.decode(env.encode(left_open)).quorum == 8
+
+
+@pytest.mark.parametrize("action", ["schedule", "continuous"])
+def test_vector_environment_is_the_single_one_to_the_bit(action: str) -> None:
+    options = {"learner": "surrogate", "radio": {"sharing": "on-demand"}, **OPEN}
+    envs = SplitLearningVectorEnv(3, "iot", "async-psl", action=action, **options)
+    singles = [asynchronous(action=action, radio={"sharing": "on-demand"}) for _ in range(3)]
+    observations, _ = envs.reset(seed=4)
+    ours = [env.reset(seed=4 + i)[0] for i, env in enumerate(singles)]
+    np.testing.assert_array_equal(observations, np.stack(ours))
+    for samples in zip(*(sampled_actions(env, 25, i) for i, env in enumerate(singles)), strict=True):
+        observations, rewards, *_ = envs.step(np.stack(samples))
+        steps = [env.step(sample) for env, sample in zip(singles, samples, strict=True)]
+        np.testing.assert_array_equal(observations, np.stack([step[0] for step in steps]))
+        np.testing.assert_array_equal(rewards, [step[1] for step in steps])
+
+
+@pytest.mark.parametrize("learner", ["train", "surrogate"])
+def test_copies_forks_and_repeated_episodes_go_on_as_the_original(learner: str) -> None:
+    env = asynchronous(learner=learner, plan={"quorum": "fixed"}, training={"quorum": 1})
+    actions = sampled_actions(env, 12)
+    first = rollout(env, 7, actions)
+    assert not differences(first, rollout(env, 7, actions))
+    env.reset(seed=7)
+    play_on(env, actions[:6])
+    assert env.state.in_flight.any()
+    copies = [deepcopy(env), pickle.loads(pickle.dumps(env))]
+    fork, decision = env.fork(), env.decode(actions[6])
+    played = fork.play(decision.batch())
+    assert not differences(first[7:], play_on(env, actions[6:]))
+    for copy in copies:
+        assert not differences(first[7:], play_on(copy, actions[6:]))
+    np.testing.assert_array_equal(played.cost.participants[0], first[7][-1]["participants"])
+    assert played.cost.latency_s[0] == first[7][-1]["round_latency_s"]
+
+
+def test_a_reset_brings_all_down() -> None:
+    env = asynchronous()
+    env.reset(seed=0)
+    play_on(env, sampled_actions(env, 4))
+    assert (env.state.flights.row >= 0).any()
+    env.reset(seed=0)
+    assert np.all(env.state.flights.row == -1)
+    assert not env.state.in_flight.any()
+
+
+def test_what_is_in_flight_is_observed_and_only_there() -> None:
+    env = asynchronous()
+    plain = make("iot", "psl", "schedule", learner="surrogate", **OPEN)
+    names = list(env.observation_names)
+    assert [name for name in names if name.partition("[")[0] not in FLIGHTS] == list(plain.observation_names)
+    assert [name for name in names if name.startswith("in_flight")] == [f"in_flight[{i}]" for i in range(8)]
+    env.reset(seed=0)
+    for sample in sampled_actions(env, 10):
+        observation, *_ = env.step(sample)
+        seen = {name: float(value) for name, value in zip(names, observation, strict=True)}
+        flights = env.state.flights
+        for i in range(8):
+            assert seen[f"in_flight[{i}]"] == env.state.in_flight[i]
+            assert seen[f"delivered[{i}]"] == (flights.row[i] == env.system.asynchrony.server_row)
+            assert (seen[f"compute_left[{i}]"] > 0) <= (flights.row[i] >= 0)
+            if flights.row[i] == env.system.asynchrony.return_row:  # all of its gradients are ahead
+                assert 0 < seen[f"bits_left[{i}]"] <= 0.5
+    with pytest.raises(ScenarioError, match="feature 'bits_left', allowed: with an asynchronous framework"):
+        make("iot", "psl", observation=("standard", "bits_left"))
+
+
+def test_a_common_cut_moves_only_while_nothing_is_in_flight() -> None:
+    env = asynchronous(action="discrete", plan={"quorum": "fixed"}, training={"quorum": 4})
+    env.reset(seed=2)
+    env.action_space.seed(0)
+    for cut in (1, 2, 3, 1, 2, 3, 1, 2):
+        before = env.state
+        held = set(env.system.program.plans.cut_layer[before.flights.plan[before.in_flight]].tolist())
+        action = env.action_space.sample()
+        action[0] = cut - 1
+        *_, info = env.step(action)
+        assert info["cut_layer"] == (held.pop() if held else cut)
+        assert np.all(info["selected"] >= before.in_flight)
+
+
+def test_each_client_keeps_its_own_cut_in_flight() -> None:
+    env = asynchronous("toy", "discrete", plan={"cut_layer": "by-client"}, training={"quorum": 1}, **CROWD)
+    env.reset(seed=2)
+    kept = 0
+    for action in sampled_actions(env, 40):
+        before = env.state
+        *_, info = env.step(action)
+        held = env.system.program.plans.cut_layer[before.flights.plan]
+        np.testing.assert_array_equal(info["cut_layer"][before.in_flight], held[before.in_flight])
+        kept += int(np.sum(held[before.in_flight] != action[:3][before.in_flight] + 1))
+    assert kept > 0
+
+
+def test_quorums_that_nobody_may_decide_are_refused() -> None:
+    env = make("toy", "async-psl", "discrete")
+    env.reset(seed=0)
+    decision = env.decode(env.action_space.sample())
+    with pytest.raises(ValueError, match=r"Decision.quorum = 1, allowed: 0..0"):
+        env.play(Decision(**{**vars(decision), "quorum": 1}))
+    env = make("toy", "async-psl", "discrete", plan={"quorum": "decided"})
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match=r"Decision.quorum = 3, allowed: 0..2"):
+        env.play(Decision(**{**vars(decision), "quorum": 3}))
+    with pytest.raises(ScenarioError, match=r"training.quorum = 3, allowed: 0..2, the clients"):
+        make("toy", "async-psl", training={"quorum": 3})
+    with pytest.raises(ScenarioError, match=r"training.client_weights = 'stale-up' with learner = 'surrogate'"):
+        asynchronous(training={"client_weights": "stale-up"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["greedy", "proportional-fair", "exact-cuts", "fastest-k", "unified", "random", "two-timescale", "paper-greedy"],
+)
+def test_rules_play_on_while_something_is_in_flight(name: str) -> None:
+    env = asynchronous("toy", clients={"count": 3}, radio={"subchannels": 4})
+    options = {"k": 2} if name == "fastest-k" else {}
+    own = name in ("random", "two-timescale")
+    rule = schedulers.make(name, env, **options, **({} if own else {"quorum": 1}))
+    env.reset(seed=0)
+    trained = 0
+    for _ in range(8):
+        *_, info = env.play(rule.decide(env.state))
+        trained += info["trained"]
+        assert own or info["quorum"] == 1
+    assert trained >= 6
+    with pytest.raises(ValueError, match=r"quorum = 4, allowed: 1..3"):
+        schedulers.make("greedy", env, quorum=4)
+
+
+def test_dynamics_of_psl_may_stand_in_whatever_the_quorum() -> None:
+    env = asynchronous(plan={"quorum": "fixed"}, training={"quorum": 2, "patience_s": 5.0})
+    _, info = env.reset(seed=0)
+    start = info["accuracy"]
+    for _ in range(60):
+        *_, info = env.step(np.array([1, *[1] * 8, 0]))
+    assert info["accuracy"] > start + 0.2
