@@ -79,11 +79,11 @@ class SystemParameters:
         return len(self.prefix_bits) - 1
 
     def with_codec(self, codec: int) -> "SystemParameters":
-        """The system in which everything is sent with this codec, an index of `codecs`; always the same object."""
+        """The system in which everything is sent with this codec, an index of `codecs`; the same when asked again."""
         return self if len(self.codecs) == 1 else _with_codec(self, codec)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=128)  # More than a scenario may have.
 def _with_codec(system: SystemParameters, codec: int) -> SystemParameters:
     return replace(system, program=system.program.with_codec(codec), codecs=(system.codecs[codec],))
 
