@@ -75,7 +75,7 @@ class Layout(NamedTuple):
         if not isinstance(action_space, spaces.Box) or not 1 <= clients == shown or not {*NEEDED} <= {*first}:
             raise ValueError(
                 f"action_space = {action_space} with observation_space = {observation_space}, allowed: those of"
-                " action='priority', observation='standard' and a framework that aggregates"
+                " action='priority', observation='standard', a framework that aggregates and no open factor of the plan"
             )
         return cls(clients, first)
 

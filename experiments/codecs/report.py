@@ -25,11 +25,11 @@ MARKERS: Mapping[str, str] = {"none": "*", "fp16": "P", "uniform": "o", "top": "
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
     """A row for each run: accuracy at the end, bits of a sample, and seconds to the first target by bandwidth."""
-    runs = rows.sort_values("round").groupby(["cut_layer", "method", "seed"], sort=False)
+    runs = rows.sort_values("round", kind="stable").groupby(["cut_layer", "method", "seed"], sort=False)
     ends = runs.agg(percent=("accuracy", "last"), kbit=("bits_per_sample", "last"))
     ends = ends.assign(percent=100 * ends["percent"], kbit=ends["kbit"] / 1e3)
     for target in TARGETS:
-        reached = rows[rows["accuracy"] >= target].sort_values("round")
+        reached = rows[rows["accuracy"] >= target].sort_values("round", kind="stable")
         first = reached.groupby(["cut_layer", "method", "seed"], sort=False).first()
         for place in range(len(FACTORS)):
             ends[f"to_{100 * target:g}_{place}"] = first[f"seconds_{place}"].reindex(ends.index).fillna(inf)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from splitgym.arrays import Floats, Ints
+from splitgym.frameworks.codecs.floats import NONE
 from splitgym.frameworks.crossing import as_received
 from splitgym.frameworks.grouped import grouped_forward
 from splitgym.frameworks.node import Node, mixed_precision
@@ -20,7 +21,7 @@ PIXELS_AT_ONCE = {"cpu": 2**17}
 together. Measured on a core with 1 MiB of cache; on a GPU samples count, whatever their size."""
 
 CODED_AT_ONCE = 128
-"""Test samples that a client encodes together, as a mini-batch."""
+"""Test samples that a client encodes together, as a mini-batch; `ROWS_AT_ONCE` are multiples of it."""
 
 
 class Evaluator:
@@ -87,7 +88,11 @@ class Evaluator:
         units = [client.units for client in nodes.clients]
         clients, cut = len(units), len(units[0])
         counts = self._zeros(clients)
-        for x, y in self._passes(max(self._rows_of_all // clients, 1)):
+        rows = max(self._rows_of_all // clients, 1)
+        if any(codec is not NONE for codec in nodes.codecs):
+            # Passes of whole payloads: what a codec loses must not depend on how many clients there are.
+            rows = max(rows // CODED_AT_ONCE, 1) * CODED_AT_ONCE
+        for x, y in self._passes(rows):
             with mixed_precision(x, nodes.training):
                 smashed, _ = grouped_forward(units, x.unsqueeze(0))
             received = as_received(nodes.codecs, smashed, CODED_AT_ONCE).flatten(0, 1)

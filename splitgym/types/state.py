@@ -119,7 +119,7 @@ class SystemParameters:
         return self if len(self.codecs) == len(self.precisions) == 1 else _holding(self, codec, precision)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=128)  # More than a scenario may have.
 def _holding(system: SystemParameters, codec: int, precision: int) -> SystemParameters:
     program = system.program.holding(codec, precision)
     return replace(

@@ -314,6 +314,23 @@ def test_a_codec_that_loses_nothing_changes_only_what_is_sent() -> None:
         assert told["traffic_bits"] - info["traffic_bits"] == pytest.approx(3 * 7 * 32 * 5)
 
 
+def test_on_demand_a_round_with_codecs_is_no_longer() -> None:
+    sharing = {"radio": {"subchannels": 4, "sharing": "on-demand"}, "clients": {"count": 4}}
+    static, lent = (coded("psl", "discrete", by_client=True, **each) for each in ({"clients": {"count": 4}}, sharing))
+    shorter = 0
+    for env in (static, lent):
+        env.reset(seed=6)
+    for action in sampled_actions(static, 20):
+        decision = static.decode(action)
+        *_, info = static.play(decision)
+        *_, told = lent.play(decision)
+        assert told["traffic_bits"] == pytest.approx(info["traffic_bits"])
+        assert told["loss"] == info["loss"]
+        assert told["round_latency_s"] <= info["round_latency_s"] * (1 + 1e-9)
+        shorter += told["round_latency_s"] < 0.999 * info["round_latency_s"]
+    assert shorter
+
+
 def test_invariants_over_random_rounds() -> None:
     env = coded("epsl", "discrete", by_client=True, clients={"count": 4, "dropout_probability": 0.2})
     env.reset(seed=0)

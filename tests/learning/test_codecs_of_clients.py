@@ -24,8 +24,9 @@ ROUNDS = (
 )
 
 
-def learner(framework: str, model: str = "mlp", seed: int = 3) -> Learner:
-    return Learner(scenario(plan=OPEN, task={"model": model}), framework, seed, "cpu")
+def learner(framework: str, model: str = "mlp", seed: int = 3, samples: int = 40) -> Learner:
+    task = {"model": model, "evaluation_samples": samples}
+    return Learner(scenario(plan=OPEN, task=task), framework, seed, "cpu")
 
 
 @pytest.mark.parametrize(
@@ -52,13 +53,25 @@ def test_a_saved_learner_goes_on_to_the_bit(framework: str, model: str, saved_af
     ("framework", "model"), drawn(8, ["epsl", "psl", "sl", "sfl-v1", "cpsl", "hierarchical"], ["mlp", "cnn"])
 )
 def test_accuracy_is_measured_behind_the_codec_that_a_client_used_last(framework: str, model: str) -> None:
-    made = learner(framework, model)
+    made = learner(framework, model, samples=150)
     used = np.zeros(CLIENTS, np.int64)
     for each in ROUNDS:
         used = np.where(each.selected, each.codec, used)
         found = made.round(each).client_accuracy
         expected = [_accuracy(made, i, CODECS[used[i]]) for i in range(CLIENTS)]
         np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["uniform-2", "c3:4"])
+def test_accuracy_does_not_depend_on_how_many_samples_are_in_a_pass(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for pixels in (64, 2**12, 2**20):
+        monkeypatch.setattr("splitgym.learning.accuracy.PIXELS_AT_ONCE", {"cpu": pixels})
+        made = learner("psl", "cnn", samples=300)
+        for _ in range(5):
+            outcome = made.round(replace(decision(cut=1), codec=CODECS.index(name)))
+        found.append(outcome.client_accuracy.tolist())
+    assert found[0] == found[1] == found[2]
 
 
 def test_where_it_is_measured_matters() -> None:
@@ -70,13 +83,13 @@ def test_where_it_is_measured_matters() -> None:
 
 
 def _accuracy(made: Learner, client: int, name: str) -> float:
-    """Mini-batches of 128 test images, of which there are 40: one payload, packed without chance."""
+    """Test images are encoded 128 at a time, without chance."""
     nodes, chosen = made.nodes, codec(name)
     x: Tensor = made.evaluator._images
     with torch.no_grad():
         for unit in nodes.clients[client].units:
             x = unit(x)
-        x = chosen.decode(chosen.encode(x).payload, x.shape).smashed
+        x = torch.cat([chosen.decode(chosen.encode(part).payload, part.shape).smashed for part in x.split(128)])
         for unit in nodes.server.units[len(nodes.clients[client].units) :]:
             x = unit(x)
     return float((x.argmax(1) == made.evaluator._labels).double().mean())
