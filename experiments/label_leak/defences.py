@@ -5,6 +5,7 @@ Max-norm noise and Marvell: Li et al., "Label leakage and protection in two-part
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from splitgym.arrays import Floats
@@ -14,15 +15,14 @@ OFFSETS = np.indices((3, 3, 3, 3)).reshape(4, -1).T - 1.0
 
 
 def max_norm(gradients: Tensor, chance: torch.Generator, strength: float = 1.0) -> Tensor:
-    """[b, d] gradients with noise along each, so that all expect the largest squared length, times strength squared.
+    """[b, d] gradients with noise along each, so that with strength 1 all expect the largest squared length.
 
-    g (1 + sigma e), e standard normal, sigma^2 = strength^2 (max_j ||g_j||^2 / ||g||^2 - 1).
+    g + strength sqrt(max_j ||g_j||^2 - ||g||^2) e g / ||g||, e standard normal. A row without a gradient stays as it is.
     """
     squares = gradients.square().sum(1, keepdim=True)
-    # A row without a gradient has no direction along which noise could lie.
-    ratio = torch.where(squares > 0, squares.max() / squares, torch.ones_like(squares))
-    sigma = strength * (ratio - 1).sqrt()
-    return gradients * (1 + sigma * torch.randn(len(gradients), 1, generator=chance, dtype=gradients.dtype))
+    size = strength * (squares.max() - squares).sqrt()
+    noise = torch.randn(len(gradients), 1, generator=chance, dtype=gradients.dtype)
+    return gradients + size * noise * F.normalize(gradients)
 
 
 def marvell(gradients: Tensor, positive: Tensor, chance: torch.Generator, strength: float) -> Tensor:

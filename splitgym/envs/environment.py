@@ -237,7 +237,8 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     Stages: `migration` (parts of the network that move), `client_fp`, `uplink`, `server_fp`, `server_bp`, `broadcast`,
     `unicast`, `client_bp`; where models are handed on or averaged also `model_down`, `model_up`; with a cloud
     `backhaul_up`, `cloud_fp`, `cloud_bp`, `backhaul_down`; in `"u-shaped"` between the server's passes `tail_unicast`,
-    `tail_fp`, `tail_bp`, `tail_uplink`. Waiting for uplinks that never come counts as the first uplink of the framework.
+    `tail_fp`, `tail_bp`, `tail_uplink`. Waiting for uplinks that never come counts as the first uplink of the
+    framework.
 
     ## Vectorized environment
     `gym.make_vec("SplitLearning-v0", num_envs=N, vectorization_mode="vector_entry_point", learner="surrogate")` steps N

@@ -96,6 +96,8 @@ def test_max_norm_noise_hides_lengths_and_keeps_the_mean() -> None:
     torch.testing.assert_close(sent.square().sum(2).mean(0)[:2], torch.tensor([25.0, 25.0]).double(), rtol=0.05, atol=0)
     assert torch.equal(sent[0, 0], gradients[0])  # The longest has no noise.
     assert not sent[:, 2].any()
+    # Nor is a square too small for a number.
+    assert torch.isfinite(max_norm(torch.tensor([[1.0, 0.0], [1e-25, 0.0]]), chance)).all()
 
 
 def divergence(noise: np.ndarray, spread: list[float], length: float, dimensions: int) -> float:
