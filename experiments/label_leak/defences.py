@@ -17,7 +17,7 @@ OFFSETS = np.indices((3, 3, 3, 3)).reshape(4, -1).T - 1.0
 def max_norm(gradients: Tensor, chance: torch.Generator, strength: float = 1.0) -> Tensor:
     """[b, d] gradients with noise along each, so that with strength 1 all expect the largest squared length.
 
-    g + strength sqrt(max_j ||g_j||^2 - ||g||^2) e g / ||g||, e standard normal. A row without a gradient stays as it is.
+    g + strength sqrt(max_j ||g_j||^2 - ||g||^2) e g / ||g||, e standard normal. A row without a gradient has no noise.
     """
     squares = gradients.square().sum(1, keepdim=True)
     size = strength * (squares.max() - squares).sqrt()
