@@ -1,6 +1,6 @@
 """The devices: clients, edge server, cloud."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -29,8 +29,10 @@ class Clients(Section):
     dropout_probability: Fraction = Field(0.0, description="Probability that an available client drops out.")
     return_probability: float = Field(0.5, gt=0, le=1, description="Probability that an unavailable client comes back.")
 
-    tail_units: Annotated[Units, Field(ge=1)] = Field(
+    tail_units: int = Field(
         1,
+        ge=1,
+        le=1000,
         description="Last units that each client keeps with framework 'u-shaped', where the second cut is not decided.",
     )
 
