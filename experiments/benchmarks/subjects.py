@@ -18,7 +18,7 @@ from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.learning import Learner
 from splitgym.learning.memory import keep_freed_memory
 from splitgym.models import CuttableNetwork, Profile
-from splitgym.scenario import Cloud, Training, build
+from splitgym.scenario import Scenario, Training, build
 
 PLAIN, LOOP, COPIES = "plain centralised (a)", "plain loop (b)", "deep-copy loop (c)"
 BASELINES: Mapping[str, type[Centralised] | type[ClientLoop] | type[DeepCopyLoop]] = {
@@ -164,7 +164,7 @@ def _bare_framework(setting: Setting, subject: Subject) -> Callable[[], object]:
         n,
         training,
         framework.segments,
-        Cloud().cut_layer if framework.cuts_twice else None,
+        framework.second_cut(Scenario(), len(network)),
     )
     nodes.move_cut(setting.cut, range(n), np.full(n, 1 / n))
     images, labels = _random_data(setting)

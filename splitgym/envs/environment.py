@@ -89,7 +89,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     | `iot`, `iot-family` | 0.06 | 18 % | 0.92 |
     | `bandwidth-limited` | 0.07 | 16 % | 0.92 |
     | `toy` | 0.05 | 10 % (target 0.6) | 0.95 |
-    | `epsl`, `edge6g`, `three-tier` | 0.11 | target not reached in the logs | - |
+    | `epsl`, `edge6g`, `three-tier`, `hospitals` | 0.11 | target not reached in the logs | - |
 
     It is worst with phi near 1 (0.15 in `iot`, 0.20 in `bandwidth-limited`), with less than a third of the clients
     (0.11 in `iot`, too optimistic) and with cuts that move (0.09). The last three have logs of 60 rounds only, which
@@ -278,8 +278,9 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
 
     Stages: `migration` (parts of the network that move), `client_fp`, `uplink`, `server_fp`, `server_bp`, `broadcast`,
     `unicast`, `client_bp`; where models are handed on or averaged also `model_down`, `model_up`; with a cloud
-    `backhaul_up`, `cloud_fp`, `cloud_bp`, `backhaul_down`. Waiting for uplinks that never come counts as the first
-    uplink of the framework.
+    `backhaul_up`, `cloud_fp`, `cloud_bp`, `backhaul_down`; in `"u-shaped"` between the server's passes `tail_unicast`,
+    `tail_fp`, `tail_bp`, `tail_uplink`. Waiting for uplinks that never come counts as the first uplink of the
+    framework.
 
     ## Vectorized environment
     `gym.make_vec("SplitLearning-v0", num_envs=N, vectorization_mode="vector_entry_point", learner="surrogate")` steps N

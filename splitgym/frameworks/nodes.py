@@ -120,7 +120,7 @@ class Nodes:
     @property
     def second_cut(self) -> int:
         """Units in front of the second cut; all of them if there is none."""
-        return max(self._second_cut, self.cut_layer + bool(self.tails))
+        return self._second_cut if self.tails else max(self._second_cut, self.cut_layer)
 
     def step_servers(self, gradients: Sequence[Tensor | None]) -> None:
         """One step of all nodes behind the cut with gradients of all weights behind the cut."""
@@ -232,20 +232,13 @@ class Nodes:
         for index in range(min(begins, default=second_cut), second_cut):
             given = {i: self.tails[i].units[index - begins[i]] for i in participants if begins[i] <= index}
             self._take_over(index, given, 0.0, data_share)
+        # Only now does the server have all that goes from one end of the clients to the other.
         for i, (client, cut) in enumerate(zip(self.clients, cut_layers, strict=True)):
-            if held[i] > cut:
-                del client.units[cut:]
-                client.train_units(0)
-            elif held[i] < cut and i in participants:
-                client.units += [copy.deepcopy(unit) for unit in self.server.units[held[i] : cut]]
-                client.train_units(0)
+            fetched = self.server.units[held[i] : cut] if i in participants else []
+            _hold(client, client.units[:cut], [copy.deepcopy(unit) for unit in fetched])
         for i, (tail, begin) in enumerate(zip(self.tails, begins, strict=True)):
-            if begin < second_cut:
-                del tail.units[: second_cut - begin]
-                tail.train_units(0)
-            elif begin > second_cut and i in participants:
-                tail.units[:0] = [copy.deepcopy(unit) for unit in self.server.units[second_cut:begin]]
-                tail.train_units(0)
+            fetched = self.server.units[second_cut:begin] if i in participants else []
+            _hold(tail, [copy.deepcopy(unit) for unit in fetched], tail.units[max(second_cut - begin, 0) :])
 
     def _take_over(self, index: int, given: Mapping[int, nn.Module], served: float, data_share: Floats) -> None:
         """Makes the server's unit the mean of those given up and, for the data that it served, of its own.
@@ -268,6 +261,13 @@ class Nodes:
                     if served > 0:
                         parts.append(served / total * value)
                     value.copy_(torch.stack(parts).sum(0))
+
+
+def _hold(node: Node, first: Sequence[nn.Module], last: Sequence[nn.Module]) -> None:
+    """From now on the node holds and trains these units; what its optimiser remembers of them stays."""
+    if len(node.units) != len(first) + len(last):
+        node.units = [*first, *last]
+        node.train_units(0)
 
 
 def model_state(units: Sequence[nn.Module]) -> list[Tensor]:

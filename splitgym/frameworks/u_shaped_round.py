@@ -1,6 +1,6 @@
 """The training round of U-shaped split learning: heads and tails at the clients, the units between at the server."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +19,8 @@ from splitgym.frameworks.snapshots import Snapshot, buffers_of
 class TailPass:
     """What the clients' tails make of what they receive."""
 
+    received: Tensor
+    """[n, b, ...] activations at the second cut."""
     logits: Tensor
     """[n, b, classes]."""
     at_cut: Tensor
@@ -27,12 +29,22 @@ class TailPass:
     """Of each client, those of its tail's weights."""
 
 
+Protect = Callable[[TailPass, Tensor], Tensor]
+"""From tails and labels, [n, b], to the gradients at the second cut that clients send, [n, b, ...]."""
+
+
 def train(nodes: Nodes, round_batch: RoundBatch) -> bool:
+    """One round without a defence of labels; see `train_with`."""
+    return train_with(lambda tails, labels: tails.at_cut, nodes, round_batch)
+
+
+def train_with(protect: Protect, nodes: Nodes, round_batch: RoundBatch) -> bool:
     """One round; gradients are scaled as in `splitgym.frameworks.parallel_round.train_with`.
 
     A client sends the gradient of its own mean loss; the server, which has no labels, weighs it by the client's data.
 
     Args:
+        protect: What clients send instead of the gradients at the second cut; their tails learn from the true ones.
         nodes: Trained in place; both cuts have been moved already.
         round_batch: Mini-batches; losses and traffic are filled.
 
@@ -54,7 +66,7 @@ def train(nodes: Nodes, round_batch: RoundBatch) -> bool:
     tail_pass = run_tails(tails, to_tails.received, round_batch.labels)
     round_batch.losses.zero_()
     add_losses(round_batch, tail_pass.logits, round_batch.labels)
-    at_body = to_tails.back(tail_pass.at_cut)
+    at_body = to_tails.back(protect(tail_pass, round_batch.labels))
     weighted, *of_server = torch.autograd.grad(body, [rows, *server.parameters], at_body * per_client(weights, at_body))
     own = weighted / per_client(weights, weighted)
     if not (torch.isfinite(round_batch.losses).all() and torch.isfinite(own.sum() + tail_pass.at_cut.sum())):
@@ -86,4 +98,4 @@ def run_tails(tails: Sequence[Node], received: Tensor, labels: Tensor) -> TailPa
         at_cut.append(gradient)
         of_tails.append(of_tail)
     # Joined along the batch, not stacked: that keeps the memory format of images.
-    return TailPass(torch.stack(all_logits), torch.cat(at_cut).unflatten(0, received.shape[:2]), of_tails)
+    return TailPass(received, torch.stack(all_logits), torch.cat(at_cut).unflatten(0, received.shape[:2]), of_tails)

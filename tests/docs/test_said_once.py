@@ -55,7 +55,7 @@ def accuracy(calibration, row):
         ("iot", 0.8, "| `iot`, `iot-family` | {} | {} | {} |"),
         ("bandwidth-limited", 0.65, "| `bandwidth-limited` | {} | {} | {} |"),
         ("toy", 0.6, "| `toy` | {} | {} (target 0.6) | {} |"),
-        ("epsl", 0.75, "| `epsl`, `edge6g`, `three-tier` | {0} | target not reached in the logs | {2} |"),
+        ("epsl", 0.75, "| `epsl`, `edge6g`, `three-tier`, `hospitals` | {0} | target not reached in the logs | {2} |"),
     ],
 )
 def test_manual_states_the_errors_of_the_reports(calibration, target, said):

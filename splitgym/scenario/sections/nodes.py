@@ -1,6 +1,6 @@
 """The devices: clients, edge server, cloud."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -58,8 +58,10 @@ class Clients(Section):
         "pass: less memory, more cycles.",
     )
 
-    tail_units: Annotated[Units, Field(ge=1)] = Field(
+    tail_units: int = Field(
         1,
+        ge=1,
+        le=1000,
         description="Last units that each client keeps with framework 'u-shaped', where the second cut is not decided.",
     )
 
