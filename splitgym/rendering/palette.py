@@ -52,6 +52,7 @@ _LOOKS = {
     "uplink": Look("uplink", "up", "u", ORANGE, INK),
     "broadcast": Look("broadcast", "cast", "c", SKY, INK),
     "unicast": Look("unicast", "down", "d", GREEN, INK),
+    "queue": Look("waits at server", "wait", "w", EMPTY, MUTED),
     "model_down": _MODEL,
     "model_up": _MODEL,
 }

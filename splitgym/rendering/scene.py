@@ -11,6 +11,7 @@ from splitgym.frameworks import Framework
 from splitgym.scenario import Scenario
 from splitgym.timing import RoundCost
 from splitgym.types import Decision, RoundState
+from splitgym.types.flights import IDLE
 
 
 class Role(StrEnum):
@@ -23,6 +24,8 @@ class Role(StrEnum):
     UNAVAILABLE = "unavailable"
     WITHOUT_SUBCHANNEL = "no subchannel"
     TIMED_OUT = "timed out"
+    IN_FLIGHT = "in flight"
+    """It goes on with a mini-batch, or with what it got from an update."""
 
 
 class Played(NamedTuple):
@@ -76,11 +79,12 @@ class Scene:
             return Role.TOOK_PART
         if cost.timed_out[client]:
             return Role.TIMED_OUT
+        if cost.flights is not None and cost.flights.row[client] != IDLE:
+            return Role.IN_FLIGHT
         if cost.without_subchannel[client]:
             return Role.WITHOUT_SUBCHANNEL
-        if cost.unavailable[client] or not self.state.available[client]:
-            return Role.UNAVAILABLE
-        return Role.NOT_SELECTED
+        gone = cost.unavailable[client] or not self.state.available[client]
+        return Role.UNAVAILABLE if gone else Role.NOT_SELECTED
 
     def gain_db(self, client: int) -> float:
         """Mean channel gain over the subchannels, dB."""
