@@ -137,7 +137,7 @@ def straggler(scene: Scene) -> int | None:
 
 def _who_began(cost: RoundCost) -> Bools:
     """With an asynchronous framework whoever does something."""
-    return cost.participants | cost.timed_out if cost.flights is None else (cost.stop_s > cost.start_s).any(0)
+    return cost.participants | cost.timed_out if cost.flights is None else np.any(cost.stop_s > cost.start_s, axis=0)
 
 
 def _in_turn(stage: str, spans: list[tuple[float, float]]) -> list[Bar]:

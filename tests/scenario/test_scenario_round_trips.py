@@ -13,7 +13,7 @@ from pydantic import ValidationError
 import splitgym  # noqa: F401 - registers the environment
 from splitgym.scenario import Clients, Scenario, build, load, presets
 
-PRESETS = ("bandwidth-limited", "edge6g", "epsl", "iot", "iot-family", "three-tier", "toy")
+PRESETS = ("bandwidth-limited", "edge6g", "epsl", "iot", "iot-family", "stragglers", "three-tier", "toy")
 FREE = tuple(name for name in PRESETS if name != "iot-family")
 """Presets without ranges that an override could contradict."""
 
