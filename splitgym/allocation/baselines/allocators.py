@@ -183,7 +183,7 @@ def assign_at_best_cut(state: RoundState, selected: Bools, aggregation_ratio: fl
     """`assign_evenly` at the best cut layer, by enumeration: most clients take part, then the shortest round."""
     cuts = range(1, state.system.cut_layers + 1)
     decisions = [assign_evenly(state, Plan(cut_layer, aggregation_ratio), selected, rule) for cut_layer in cuts]
-    costs = [round_cost(state, decision) for decision in decisions]
+    costs = [round_cost(state.synchronous(), decision) for decision in decisions]
     return decisions[int(np.lexsort(([c.latency_s for c in costs], [-c.participants.sum() for c in costs]))[0])]
 
 

@@ -14,7 +14,7 @@ from splitgym.allocation.baselines.allocators import equal_shares
 from splitgym.allocation.descent.descent import descent_unchecked, rank
 from splitgym.arrays import Bools
 from splitgym.inputs import InputError
-from splitgym.timing.cost import round_cost_unchecked
+from splitgym.timing.cost import synchronous_cost
 from splitgym.types import Decision, Plan, RoundState
 from splitgym.types.legal import check_arguments, check_decision, check_state, shown
 
@@ -54,7 +54,7 @@ def _best_cut(state: RoundState, decision: Decision) -> Step:
     """`best_cut` of arguments that are known to fit."""
     cuts = range(1, state.system.cut_layers + 1)
     candidates = [replace(decision, cut_layer=cut) for cut in cuts]
-    cost = round_cost_unchecked(state.repeat(len(cuts)), Decision.stack(candidates))
+    cost = synchronous_cost(state.repeat(len(cuts)), Decision.stack(candidates))
     participants = cost.participants.sum(1)
     best = int(np.lexsort((cost.latency_s, -participants))[0])
     return Step("cut", candidates[best], int(participants[best]), float(cost.latency_s[best]))
@@ -109,7 +109,7 @@ def _allocation(state: RoundState, decision: Decision, block: str) -> Step:
     power = "control" if block == "power" else "even"
     plan = replace(decision.plan, second_cut=None)
     allocated = descent_unchecked(state, decision.selected, plan, search=False, power=power).decision
-    cost = round_cost_unchecked(state, allocated)
+    cost = synchronous_cost(state, allocated)
     return Step(block, allocated, int(cost.participants.sum()), float(cost.latency_s))
 
 
