@@ -27,7 +27,7 @@ def unserved(state: RoundState, decision: Decision) -> dict[int, str]:
         InputError: an argument does not fit the state; the message names it.
     """
     check_state(state, one_world=True)
-    cost, system = round_cost(state, decision), state.system
+    cost, system = round_cost(state.synchronous(), decision), state.system
     state = replace(state, client_hz=state.client_hz * decision.clock)
     links, workload = own_links(state), own_workload(state, decision.plan)
     everybody = np.ones(len(decision.selected), bool)

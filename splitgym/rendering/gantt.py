@@ -20,6 +20,9 @@ BAND_WIDTH = 124
 TALLEST, SMALLEST_TEXT = 52, 7
 """Pixels: of a row, at most; of letters, at least."""
 
+BREAK = 3
+"""Pixels from the edge of a bar to the mark that it goes on in another step."""
+
 STAGES = SERVER - 1
 """The row of the stages on the critical path, above the server's."""
 
@@ -92,15 +95,23 @@ def _stages(scene: Scene) -> list[Bar]:
     if scene.played is None:
         return []
     cost = scene.played.cost
-    ends = np.cumsum(cost.stage_s).tolist()
-    spans = zip(cost.stages, [0.0, *ends[:-1]], ends, strict=True)
+    asynchrony = scene.state.system.asynchrony
+    # A step of an asynchronous framework begins with what is on its way back.
+    first = 0 if asynchrony is None else asynchrony.return_row
+    ends = np.cumsum(np.roll(cost.stage_s, -first)).tolist()
+    stages = (*cost.stages[first:], *cost.stages[:first])
+    spans = zip(stages, [0.0, *ends[:-1]], ends, strict=True)
     return [Bar(STAGES, stage, start, stop) for stage, start, stop in spans if stop > start]
 
 
 def _draw_bar(canvas: Canvas, chart: _Chart, bar: Bar) -> None:
     """A bar with the short name of its stage, if there is room."""
     style, left, right = look(bar.stage), chart.x(bar.start_s), chart.x(bar.stop_s)
-    canvas.rectangle(chart.row(bar.row, chart.margin)._replace(left=left, right=right), style.colour)
+    box = chart.row(bar.row, chart.margin)._replace(left=left, right=right)
+    canvas.rectangle(box, style.colour)
+    for edge, is_open in ((left + BREAK, bar.begun_before), (right - BREAK, bar.goes_on)):
+        if is_open and right - left > 2 * BREAK:
+            canvas.dashed((edge, box.top), (edge, box.bottom), INK, 2, 3)
     size = min(12.0, 0.62 * chart.height)
     if size >= SMALLEST_TEXT and text_width(style.short, size) + 6 < right - left:
         canvas.text(((left + right) / 2, chart.middle(bar.row)), style.short, size, style.text_colour, "mm")
@@ -130,7 +141,7 @@ def _draw_who_is_out(canvas: Canvas, chart: _Chart, scene: Scene) -> None:
         role, y = scene.role(client), chart.middle(client)
         if role is Role.TIMED_OUT:
             canvas.text((chart.plot.right - 8, y), "dropped: timed out", chart.text_size, ALERT, "rm", bold=True)
-        elif role is not Role.TOOK_PART:
+        elif role not in (Role.TOOK_PART, Role.IN_FLIGHT):
             colour = ALERT if role in (Role.WITHOUT_SUBCHANNEL, Role.WITHOUT_MEMORY) else MUTED
             canvas.text((chart.plot.left + 8, y), role.value, chart.text_size, colour)
 
@@ -197,7 +208,8 @@ def _draw_band(canvas: Canvas, chart: _Chart, scene: Scene) -> None:
 def _draw_legend(canvas: Canvas, card: Box, scene: Scene) -> None:
     """What the colours are, of the stages that the framework has, and the mark of the last client."""
     program = scene.state.system.program
-    styles = dict.fromkeys(look(stage) for stage in (*program.stages, "migration"))
+    flies = scene.state.system.asynchrony is not None
+    styles = dict.fromkeys(look(stage) for stage in (*program.stages, *(["queue"] if flies else []), "migration"))
     x, y = card.right - 16, card.top + 18
     if any(wait.others for wait in waits(scene)):
         canvas.text((x, y), LAST, 12, MUTED, "rm")

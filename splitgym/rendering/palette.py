@@ -58,6 +58,7 @@ _LOOKS = {
     "tail_fp": _FORWARD,
     "tail_bp": _BACKWARD,
     "tail_uplink": _UPLINK,
+    "queue": Look("waits at server", "wait", "w", EMPTY, MUTED),
     "model_down": _MODEL,
     "model_up": _MODEL,
 }

@@ -11,6 +11,7 @@ from splitgym.frameworks import Framework
 from splitgym.scenario import Scenario
 from splitgym.timing import RoundCost
 from splitgym.types import Decision, RoundState
+from splitgym.types.flights import IDLE
 
 
 class Role(StrEnum):
@@ -24,6 +25,8 @@ class Role(StrEnum):
     WITHOUT_SUBCHANNEL = "no subchannel"
     WITHOUT_MEMORY = "too little memory"
     TIMED_OUT = "timed out"
+    IN_FLIGHT = "in flight"
+    """It goes on with a mini-batch, or with what it got from an update."""
 
 
 class Played(NamedTuple):
@@ -75,17 +78,16 @@ class Scene:
         cost = self.played.cost
         if cost.participants[client]:
             return Role.TOOK_PART
-        reasons = {
-            Role.TIMED_OUT: cost.timed_out,
-            Role.WITHOUT_SUBCHANNEL: cost.without_subchannel,
-            Role.WITHOUT_MEMORY: cost.without_memory,
-        }
+        if cost.timed_out[client]:
+            return Role.TIMED_OUT
+        if cost.flights is not None and cost.flights.row[client] != IDLE:
+            return Role.IN_FLIGHT
+        reasons = {Role.WITHOUT_SUBCHANNEL: cost.without_subchannel, Role.WITHOUT_MEMORY: cost.without_memory}
         for reason, clients in reasons.items():
             if clients[client]:
                 return reason
-        if cost.unavailable[client] or not self.state.available[client]:
-            return Role.UNAVAILABLE
-        return Role.NOT_SELECTED
+        gone = cost.unavailable[client] or not self.state.available[client]
+        return Role.UNAVAILABLE if gone else Role.NOT_SELECTED
 
     def gain_db(self, client: int) -> float:
         """Mean channel gain over the subchannels, dB."""

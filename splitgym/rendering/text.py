@@ -71,7 +71,10 @@ def _rows(scene: Scene) -> list[str]:
         done = letters[client] if client in letters and letters[client].strip(" .") else ""
         lines.append(f"{line}  {band:{wide}}  {done or scene.role(client).value}")
     if played:
-        used = dict.fromkeys(look(stage) for stage in scene.state.system.program.stages)
+        stages = scene.state.system.program.stages
+        used = dict.fromkeys(
+            look(stage) for stage in (*stages, *(["queue"] if played.cost.flights is not None else []))
+        )
         lines += ["", "  ".join(f"{style.letter}: {style.name}" for style in used) + "  <: straggler"]
     return lines
 

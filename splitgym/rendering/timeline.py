@@ -25,6 +25,10 @@ class Bar(NamedTuple):
     stage: str
     start_s: float
     stop_s: float
+    begun_before: bool = False
+    """Whether it goes on with what an earlier step has begun."""
+    goes_on: bool = False
+    """Whether the next step goes on with it."""
 
 
 class Wait(NamedTuple):
@@ -55,7 +59,34 @@ def bars(scene: Scene) -> list[Bar]:
         if resource >= Resource.SERVER:
             found += _in_turn(stage, sorted({(float(stop[i]), float(start[i])) for i in busy}))
         if resource < Resource.SERVER or resource == Resource.BROADCAST:
-            found += [Bar(i, stage, float(start[i]), float(stop[i])) for i in busy]
+            found += [Bar(i, stage, float(start[i]), float(stop[i]), *_open(scene, cost, row, i)) for i in busy]
+    return found + _at_server(scene, cost)
+
+
+def _open(scene: Scene, cost: RoundCost, row: int, client: int) -> tuple[bool, bool]:
+    """Whether an earlier step has begun what a client does in a row, and the next one goes on with it."""
+    before, after = scene.state.flights, cost.flights
+    if before is None or after is None:
+        return False, False
+    asynchrony = scene.state.system.asynchrony
+    # Gradients are new in the step after the update that gave them.
+    returns = asynchrony is not None and row == asynchrony.return_row
+    begun_before = before.row[client] == row and not (returns and scene.state.participated[client])
+    return bool(begun_before), bool(after.row[client] == row and not (returns and cost.participants[client]))
+
+
+def _at_server(scene: Scene, cost: RoundCost) -> list[Bar]:
+    """For how long smashed data wait at the server, with an asynchronous framework."""
+    asynchrony, after, found = scene.state.system.asynchrony, cost.flights, []
+    if asynchrony is None or after is None:
+        return []
+    waited, row = scene.state.delivered & scene.state.available, asynchrony.server_row
+    for i in scene.clients:
+        stays = bool(after.row[i] == row)
+        start_s = 0.0 if waited[i] else float(cost.stop_s[row - 1, i])
+        stop_s = float(cost.latency_s if stays else cost.start_s[row, i])
+        if (stays or cost.participants[i]) and stop_s > start_s:
+            found.append(Bar(i, "queue", start_s, stop_s, bool(waited[i]), stays))
     return found
 
 
@@ -67,6 +98,8 @@ def waits(scene: Scene) -> list[Wait]:
     if scene.played is None:
         return []
     decision, cost, *_ = scene.played
+    if cost.flights is not None:
+        return _wait_for_update(scene, cost)
     began, stop_s = _who_began(cost), _finite(cost)
     slot = scene.framework.access.slot_of_clients(decision.cluster)
     common = [resource >= Resource.SERVER for resource in _resources(scene)]
@@ -82,6 +115,16 @@ def waits(scene: Scene) -> list[Wait]:
     return found
 
 
+def _wait_for_update(scene: Scene, cost: RoundCost) -> list[Wait]:
+    """Which client of an update delivered last; those that had delivered before the step waited for it, too."""
+    asynchrony, members = scene.state.system.asynchrony, np.flatnonzero(cost.participants)
+    if asynchrony is None or not len(members):
+        return []
+    arrived = np.where(scene.state.delivered, 0.0, cost.stop_s[asynchrony.server_row - 1])[members]
+    last = int(arrived.argmax())
+    return [Wait(int(members[last]), len(members) - 1, 0.0, float(arrived[last]))] if arrived[last] > 0 else []
+
+
 def straggler(scene: Scene) -> int | None:
     """The client that the round waited for longest; None: nobody else took part."""
     if scene.played is None or np.sum(_who_began(scene.played.cost)) < 2:
@@ -93,7 +136,8 @@ def straggler(scene: Scene) -> int | None:
 
 
 def _who_began(cost: RoundCost) -> Bools:
-    return cost.participants | cost.timed_out
+    """With an asynchronous framework whoever does something."""
+    return cost.participants | cost.timed_out if cost.flights is None else np.any(cost.stop_s > cost.start_s, axis=0)
 
 
 def _in_turn(stage: str, spans: list[tuple[float, float]]) -> list[Bar]:

@@ -45,9 +45,12 @@ def tail_units(scene: Scene, played: Played) -> int:
 def facts(scene: Scene, played: Played) -> list[tuple[str, str]]:
     """Names and values of what was decided and what it cost."""
     decision, cost, *_ = played
+    flies = cost.flights is not None
     return [
         ("clients that took part", f"{int(cost.participants.sum())} of {len(scene.clients)}"),
-        ("aggregation ratio phi", f"{decision.aggregation_ratio:g}"),
+        ("quorum", f"{decision.quorum or 'all'}")
+        if flies
+        else ("aggregation ratio phi", f"{decision.aggregation_ratio:g}"),
         ("moved layers", quantity(cost.migration_bits, "bit")),
         ("energy of clients", quantity(float(cost.client_energy_j.sum()), "J")),
         ("energy of server", quantity(cost.server_energy_j, "J")),

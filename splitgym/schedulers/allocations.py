@@ -20,6 +20,7 @@ from splitgym.allocation.baselines.allocators import (
 from splitgym.allocation.baselines.block_coordinate import paper_descend
 from splitgym.allocation.descent.cuts_by_client import descend_cuts
 from splitgym.allocation.descent.descent import descend
+from splitgym.allocation.legalise import plan_in_flight
 from splitgym.arrays import Bools
 from splitgym.frameworks.phases import Access
 from splitgym.parts import Parts
@@ -72,10 +73,9 @@ class Allocation:
         return assign_evenly(state, Plan(cut_layer, aggregation_ratio), selected, rule)
 
     def _cut_layer(self, state: RoundState, selected: Bools, rng: np.random.Generator) -> int | None:
-        in_flight = state.in_flight
-        if state.flights is not None and in_flight.any():
+        if state.in_flight.any() and not state.system.program.plans.cut_by_client:
             # It moves only while nothing is in flight.
-            return int(state.system.program.plans.cut_layer[state.flights.plan[in_flight][0]])
+            return int(plan_in_flight(Plan(1), state).cut_layer)
         if self.cut_layer == "random":
             cuts = fitting_cuts(state, selected)
             return int(cuts[rng.integers(len(cuts))])

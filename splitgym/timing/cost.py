@@ -101,6 +101,11 @@ def round_cost_unchecked(state: RoundState, decision: Decision) -> RoundCost:
     return Clock(state.system, worlds, clients, timeline=True, walker=walker).cost(state, decision)
 
 
+def synchronous_cost(state: RoundState, decision: Decision) -> RoundCost:
+    """`round_cost_unchecked` of a round that waits for all, also with an asynchronous framework."""
+    return round_cost_unchecked(state.synchronous(), decision)
+
+
 class Clock:
     """Works out round costs of N worlds, again and again into the same arrays.
 

@@ -118,6 +118,15 @@ class SystemParameters:
         """The system with this codec and this precision alone, indices of its lists; always the same object."""
         return self if len(self.codecs) == len(self.precisions) == 1 else _holding(self, codec, precision)
 
+    def synchronous(self) -> "SystemParameters":
+        """The system whose rounds wait for all, with the same phases; always the same object."""
+        return self if self.asynchrony is None else _synchronous(self)
+
+
+@lru_cache(maxsize=32)
+def _synchronous(system: SystemParameters) -> SystemParameters:
+    return replace(system, asynchrony=None)
+
 
 @lru_cache(maxsize=128)  # More than a scenario may have.
 def _holding(system: SystemParameters, codec: int, precision: int) -> SystemParameters:
@@ -241,6 +250,10 @@ class RoundState:
             selected: [C], or [N, C] of N worlds.
         """
         return selected if self.flights is None else (selected | self.in_flight) & ~self.delivered
+
+    def synchronous(self) -> "RoundState":
+        """The state of a round that waits for all, with nothing in flight: what allocations are worked out for."""
+        return self if self.flights is None else replace(self, system=self.system.synchronous(), flights=None)
 
     @property
     def batched(self) -> bool:

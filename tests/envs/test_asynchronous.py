@@ -15,6 +15,7 @@ from splitgym.types import Decision
 
 ENCODINGS = ("discrete", "continuous", "schedule", "priority")
 OPEN = {"plan": {"quorum": "decided"}, "episode": LASTING}
+WIDE = {"radio": {"subchannels": 6}}
 CROWD = {"clients": {"count": 3}, "radio": {"subchannels": 12}}
 FLIGHTS = ("in_flight", "delivered", "compute_left", "bits_left")
 
@@ -197,3 +198,23 @@ def test_dynamics_of_psl_may_stand_in_whatever_the_quorum() -> None:
     for _ in range(60):
         *_, info = env.step(np.array([1, *[1] * 8, 0]))
     assert info["accuracy"] > start + 0.2
+
+
+def test_rules_plan_a_round_of_those_who_need_subchannels() -> None:
+    """With nothing in flight a rule decides what it does with PSL, but for the quorum."""
+    ours = asynchronous("toy", plan={"quorum": "fixed"}, training={"quorum": 1}, clients={"count": 3}, **WIDE)
+    theirs = make("toy", "psl", "schedule", clients={"count": 3}, episode=LASTING, **WIDE)
+    for name in ("greedy", "unified", "deadline", "exact-cuts", "paper-greedy"):
+        decided = []
+        for env in (ours, theirs):
+            env.reset(seed=3)
+            decided.append(schedulers.make(name, env).decide(env.state))
+        assert not differences(vars(decided[0]), vars(decided[1]))
+    rule = schedulers.make("greedy", ours)
+    ours.reset(seed=3)
+    ours.play(rule.decide(ours.state))
+    state = ours.state
+    waiting = np.flatnonzero(state.delivered)
+    assert len(waiting) == 2
+    served = set(rule.decide(state).assignment.tolist())
+    assert served <= {-1, *np.flatnonzero(~state.delivered).tolist()}

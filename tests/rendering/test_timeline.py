@@ -19,6 +19,10 @@ def toy(state):
     return Decision(1, np.array([0, 1]), np.full(2, FULL), np.ones(2, bool), 0.5)
 
 
+def toy_at_zero(state):
+    return replace(toy(state), aggregation_ratio=0.0)
+
+
 def test_bars_of_a_toy_round_counted_by_hand():
     """tests/timing/test_toy_round.py counts the seconds: 1 FLOP is a cycle, 1e6 and 1e7 cycles/s, 1 Mbit/s."""
     forward, uplink, server_fp, server_bp, broadcast, unicast = (
@@ -129,3 +133,31 @@ def test_parts_of_the_network_that_move_are_bars():
     (moved,) = (bar for bar in bars(scene) if bar.stage == "migration" and bar.row == 0)
     assert cost.migration_bits > 0
     assert (moved.start_s, moved.stop_s) == (0.0, pytest.approx(cost.migration_bits / 2 / 1e6))  # 1 Mbit/s each
+
+
+def test_bars_cross_steps_of_an_asynchronous_framework():
+    """The fast client goes round while the slow one is at its first mini-batch."""
+    slow_hz = {"compute_min_hz": 1e4, "compute_max_hz": 1e6, "compute_spread": "log-uniform"}
+    sections = {"clients": slow_hz, "training": {"quorum": 1}}
+    for rounds in (1, 2, 3):
+        scene = scene_of("toy", "async-psl", toy_at_zero, rounds, seed=4, **sections)
+        fast, slow = np.argsort(-scene.state.client_hz).tolist()
+        assert [scene.role(client) for client in (fast, slow)] == [Role.TOOK_PART, Role.IN_FLIGHT]
+        (bar,) = (bar for bar in bars(scene) if bar.row == slow)
+        assert (bar.stage, bar.start_s, bar.stop_s) == ("client_fp", 0.0, pytest.approx(scene.played.cost.latency_s))
+        assert (bar.begun_before, bar.goes_on) == (rounds > 1, True)
+        own = sorted((bar for bar in bars(scene) if bar.row == fast), key=lambda bar: bar.start_s)
+        assert not any(bar.begun_before or bar.goes_on for bar in own)
+        stages = ["unicast", "client_bp", "client_fp", "uplink"]
+        assert [bar.stage for bar in own] == (stages if rounds > 1 else stages[2:])
+
+
+def test_who_waits_at_the_server_is_shown_to_wait():
+    """Of two equal clients the second waits while the server works for the first, and is the next update."""
+    first, second = (scene_of("toy", "async-psl", toy_at_zero, rounds, training={"quorum": 1}) for rounds in (1, 2))
+    arrival, latency = 0.032768 + 0.008192, 0.032768 + 0.008192 + 0.0032256
+    (waiting,) = (bar for bar in bars(first) if bar.stage == "queue")
+    assert waiting == (1, "queue", pytest.approx(arrival), pytest.approx(latency), False, True)
+    assert {bar.stage for bar in bars(second)} == {"unicast", "server_fp", "server_bp"}
+    assert waits(first) == [(0, 0, 0.0, pytest.approx(arrival))]
+    assert waits(second) == []

@@ -13,7 +13,19 @@ from pydantic import ValidationError
 import splitgym  # noqa: F401 - registers the environment
 from splitgym.scenario import Clients, Scenario, build, load, presets
 
-PRESETS = ("bandwidth-limited", "edge6g", "epsl", "hospitals", "iot", "iot-family", "narrowband", "three-tier", "toy", "wearables")
+PRESETS = (
+    "bandwidth-limited",
+    "edge6g",
+    "epsl",
+    "hospitals",
+    "iot",
+    "iot-family",
+    "narrowband",
+    "stragglers",
+    "three-tier",
+    "toy",
+    "wearables",
+)
 FREE = tuple(name for name in PRESETS if name != "iot-family")
 """Presets without ranges that an override could contradict."""
 

@@ -185,7 +185,7 @@ def assign_at_best_cut(state: RoundState, selected: Bools, aggregation_ratio: fl
     """`assign_evenly` at the best cuts, by enumeration: most clients take part, then the shortest round."""
     plans = common_plans(state.system, aggregation_ratio)
     decisions = [assign_evenly(state, plan, selected, rule) for plan in plans]
-    costs = [round_cost(state, decision) for decision in decisions]
+    costs = [round_cost(state.synchronous(), decision) for decision in decisions]
     return decisions[int(np.lexsort(([c.latency_s for c in costs], [-c.participants.sum() for c in costs]))[0])]
 
 

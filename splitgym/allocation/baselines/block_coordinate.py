@@ -14,7 +14,7 @@ from splitgym.allocation.baselines.allocators import equal_shares
 from splitgym.allocation.descent.descent import descent_unchecked, rank
 from splitgym.arrays import Bools
 from splitgym.inputs import InputError
-from splitgym.timing.cost import round_cost_unchecked
+from splitgym.timing.cost import synchronous_cost
 from splitgym.types import Decision, Plan, RoundState, common_plans
 from splitgym.types.legal import check_arguments, check_decision, check_state, shown
 
@@ -56,7 +56,7 @@ def _best_cut(state: RoundState, decision: Decision) -> Step:
     """`best_cut` of arguments that are known to fit."""
     plans = common_plans(state.system, float(decision.aggregation_ratio))
     candidates = [replace(decision, cut_layer=plan.cut_layer, second_cut=plan.second_cut) for plan in plans]
-    cost = round_cost_unchecked(state.repeat(len(plans)), Decision.stack(candidates))
+    cost = synchronous_cost(state.repeat(len(plans)), Decision.stack(candidates))
     participants = cost.participants.sum(1)
     best = int(np.lexsort((cost.latency_s, -participants))[0])
     return Step("cut", candidates[best], int(participants[best]), float(cost.latency_s[best]))
@@ -111,7 +111,7 @@ def _allocation(state: RoundState, decision: Decision, block: str) -> Step:
     power = "control" if block == "power" else "even"
     plan = replace(decision.plan, second_cut=None)
     allocated = descent_unchecked(state, decision.selected, plan, search=False, power=power).decision
-    cost = round_cost_unchecked(state, allocated)
+    cost = synchronous_cost(state, allocated)
     return Step(block, allocated, int(cost.participants.sum()), float(cost.latency_s))
 
 

@@ -24,7 +24,7 @@ from splitgym.allocation.link_budget import own_links
 from splitgym.allocation.workload import own_workload
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access
-from splitgym.timing.cost import round_cost_unchecked
+from splitgym.timing.cost import synchronous_cost
 from splitgym.types import Decision, RoundState
 from splitgym.types.memory import able_clients
 
@@ -131,7 +131,7 @@ def descend_cuts(state: RoundState, selected: Bools, aggregation_ratio: Any) -> 
 
 def _step(state: RoundState, decision: Decision) -> Descent | None:
     """Exact cuts with the links of a decision, then links for these; None: nobody takes part."""
-    served = np.flatnonzero(round_cost_unchecked(state, decision).participants)
+    served = np.flatnonzero(synchronous_cost(state, decision).participants)
     if len(served) == 0:
         return None
     if state.system.program.access is Access.SEQUENTIAL:
@@ -151,7 +151,7 @@ def _best_alone(state: RoundState, decision: Decision, served: Ints) -> Ints:
     """[n] the best cut layers where clients go one by one."""
     seconds = []
     for cut in range(1, state.system.cut_layers + 1):
-        cost = round_cost_unchecked(state, replace(decision, cut_layer=cut))
+        cost = synchronous_cost(state, replace(decision, cut_layer=cut))
         busy = cost.stop_s - cost.start_s
         able = able_clients(state, replace(decision.plan, cut_layer=cut), state.available)
         seconds.append(np.where(able, busy.sum(0), inf)[served])

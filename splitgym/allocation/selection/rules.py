@@ -64,10 +64,14 @@ class Prospect:
         return own_seconds(self.state, everybody.plan, sharing)[self.clients]
 
     def latency_s(self, clients: Ints) -> float:
-        """Expected latency T of these clients' round, s; infinite if it leaves one of them out."""
+        """Expected latency T of these clients' round, s; infinite if it leaves one of them out.
+
+        With an asynchronous framework that is a round of all that need subchannels, which waits for all of them.
+        """
         selected = self.selection(clients)
-        cost = round_cost(self.state, self.allocation(self.state, selected, self.aggregation_ratio))
-        return float(cost.latency_s) if np.array_equal(cost.participants, selected) else inf
+        cost = round_cost(self.state.synchronous(), self.allocation(self.state, selected, self.aggregation_ratio))
+        everybody = np.array_equal(cost.participants, self.state.to_serve(selected) & self.state.available)
+        return float(cost.latency_s) if everybody else inf
 
 
 @dataclass(frozen=True)

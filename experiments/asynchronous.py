@@ -1,0 +1,204 @@
+"""Does it pay to update with the first K of n clients instead of waiting for all, and who is heard then?
+
+    python -m experiments asynchronous
+
+Whole episodes of `stragglers` with real training until the target, everybody selected, the band in equal shares, one
+unit of the network on the clients: `psl`, and `async-psl` with a quorum of K. The fastest client is always equally
+fast, the slowest has the same speed, a tenth or a hundredth of it. Then, with two shards of labels for each client,
+episodes of a fixed simulated time: accuracy on the classes of the slowest clients, by the weights that shall make up
+for their being heard seldom.
+"""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+
+from experiments.curves import draw_curves
+from experiments.running import Case, Experiment, Row
+from experiments.tables import estimate, half_width, markdown
+from splitgym import schedulers
+from splitgym.arrays import Floats, Ints
+from splitgym.evaluation import HELD_OUT
+from splitgym.evaluation.plots import COLOURS
+from splitgym.learning.real import RealLearners
+from splitgym.scenario import build
+
+SCENARIO = "stragglers"
+SPREADS = (1, 10, 100)
+"""Speed of the fastest client over that of the slowest."""
+QUORUMS = (1, 2, 3, 5, 7, 10)
+WEIGHTS = ("none", "fed-async", "stale-up", "inverse-participation")
+WEIGHED_QUORUM = 2
+SLOW = 3
+"""So many of the slowest clients are looked at."""
+SYNCHRONOUS = 0
+"""Instead of a quorum: `psl`, whose rounds wait for all, and twice."""
+
+
+def cases(quick: bool) -> list[Case]:
+    """Spreads by quorum, then kinds of weights."""
+    spreads, quorums = ((100,), (2,)) if quick else (SPREADS, QUORUMS)
+    seconds, steps = (2.0, 3) if quick else (40.0, 3000)
+    until_target = [
+        {"spread": spread, "quorum": quorum, "weights": "none", "seconds": 0.0, "steps": steps}
+        for spread in spreads
+        for quorum in (SYNCHRONOUS, *quorums)
+    ]
+    return until_target + [
+        {"spread": 100, "quorum": WEIGHED_QUORUM, "weights": weights, "seconds": seconds, "steps": steps}
+        for weights in WEIGHTS
+    ]
+
+
+def measure(case: Case, seed: int) -> list[Row]:
+    """An episode: until the target, or for some seconds."""
+    torch.set_num_threads(1)
+    env: Any = gym.make("splitgym:SplitLearning-v0", **_settings(case)).unwrapped
+    rule = schedulers.make("equal-shares", env, cut_layer=1)
+    _, info = env.reset(seed=HELD_OUT + seed)
+    updates, done = np.zeros(env.scenario.clients.count), False
+    while not done and info["round"] < case["steps"]:
+        *_, terminated, truncated, info = env.play(rule.decide(env.state))
+        done = terminated or truncated
+        updates += info["participants"]
+    slowest = np.argsort(env.state.client_hz)[:SLOW]
+    return [
+        {
+            "target_s": info["elapsed_s"],
+            "reached": info["accuracy"] >= env.scenario.episode.target_accuracy,
+            "updates": info["round"],
+            "slow_share": float(updates[slowest].sum() / updates.sum()),
+            "accuracy": info["accuracy"],
+            "slow_classes": _accuracy_on_classes_of(slowest, env),
+            "slow_clients": float(_client_accuracy(env)[slowest].mean()),
+        }
+    ]
+
+
+def _settings(case: Case) -> dict[str, Any]:
+    """Of the environment."""
+    fastest = build(SCENARIO).clients.compute_max_hz
+    fixed = case["seconds"] > 0
+    return {
+        "scenario": SCENARIO,
+        "framework": "psl" if case["quorum"] == SYNCHRONOUS else "async-psl",
+        "disable_env_checker": True,
+        "clients": {"compute_min_hz": fastest / case["spread"]},
+        "task": {"evaluation_samples": None, **({"partition": "shards"} if fixed else {})},
+        "training": {"quorum": case["quorum"], "client_weights": case["weights"]},
+        "episode": {"time_budget_s": case["seconds"], "stop_at_target": False} if fixed else {},
+    }
+
+
+def _learner(env: Any) -> Any:
+    learners = env._simulation.world._learner
+    assert isinstance(learners, RealLearners)
+    return learners.learners[0]
+
+
+def _client_accuracy(env: Any) -> Floats:
+    """[C] test accuracy of each client's network."""
+    return np.asarray(_learner(env).outcome.client_accuracy)
+
+
+def _accuracy_on_classes_of(clients: Ints, env: Any) -> float:
+    """Mean accuracy over all clients' networks by class, weighted by how much of a class lies at some clients."""
+    learner = _learner(env)
+    correct, there = learner.evaluator.correct(learner.nodes), learner.evaluator.class_counts
+    by_class = correct.mean(0) / np.maximum(there, 1)
+    counts = learner.class_counts
+    weight = counts[clients].sum(0) / np.maximum(counts.sum(0), 1) * (there > 0)
+    return float(by_class @ weight / weight.sum())
+
+
+def report(rows: pd.DataFrame) -> str:
+    """Seconds to the target by quorum, and who is heard by weights."""
+    until_target, fixed = rows[rows["seconds"] == 0], rows[rows["seconds"] > 0]
+    lines = []
+    for quorum, own in until_target.groupby("quorum"):
+        line: dict[str, Any] = {"": "PSL" if quorum == SYNCHRONOUS else f"K = {quorum}"}
+        for spread, cell in own.groupby("spread"):
+            line[f"speeds 1:{spread}, s"] = _seconds(cell)
+            line[f"updates, 1:{spread}"] = f"{cell['updates'].mean():.0f}"
+        lines.append(line)
+    sections = [
+        f"Simulated seconds to the target of {SCENARIO!r}, mean and 95 % interval (a run that does not reach it counts "
+        "with its budget, and is counted behind the mean), and server updates until then. K: of 10 clients.",
+        markdown(lines),
+        _saving(until_target),
+        f"Two shards of labels for each client, {fixed['seconds'].max():g} simulated seconds, K = {WEIGHED_QUORUM}, "
+        f"speeds 1:100. The {SLOW} slowest clients: part of all mini-batches that is theirs; test accuracy (%) of all "
+        "clients' networks on their classes, and of their own networks on all classes.",
+        markdown(
+            {
+                "weights": weights,
+                "their mini-batches (%)": estimate(100 * own["slow_share"]),
+                "accuracy (%)": estimate(100 * own["accuracy"]),
+                "on their classes (%)": estimate(100 * own["slow_classes"]),
+                "of their networks (%)": estimate(100 * own["slow_clients"]),
+            }
+            for weights, own in fixed.groupby("weights", sort=False)
+        ),
+    ]
+    return "\n\n".join(sections)
+
+
+def _seconds(rows: pd.DataFrame) -> str:
+    missed = int((~rows["reached"].astype(bool)).sum())
+    return estimate(rows["target_s"]) + (f" ({missed} of {len(rows)} do not reach it)" if missed else "")
+
+
+def _saving(rows: pd.DataFrame) -> str:
+    """By how much the best quorum is below PSL, seed by seed."""
+    found = []
+    for spread, own in rows.groupby("spread"):
+        by_quorum = own.pivot(index="seed", columns="quorum", values="target_s")
+        best = by_quorum.drop(columns=SYNCHRONOUS).mean().idxmin()
+        saved = 100 * (1 - by_quorum[best] / by_quorum[SYNCHRONOUS])
+        found.append(f"speeds 1:{spread}: {estimate(saved)} % less time than PSL with K = {best}")
+    return "Paired by seed, " + "; ".join(found) + "."
+
+
+def plot(rows: pd.DataFrame, figure: Figure) -> None:
+    """Seconds to the target over K / n, and accuracy by weights."""
+    figure.set_size_inches(11, 4)
+    left, right = figure.subplots(1, 2)
+    until_target, fixed = rows[rows["seconds"] == 0], rows[rows["seconds"] > 0]
+    shown = until_target[until_target["quorum"] != SYNCHRONOUS].assign(part=lambda own: own["quorum"] / QUORUMS[-1])
+    spreads = sorted(until_target["spread"].unique())
+    draw_curves(left, shown, "part", "target_s", "spread", {spread: f"speeds 1:{spread}" for spread in spreads})
+    synchronous = until_target[until_target["quorum"] == SYNCHRONOUS].groupby("spread")["target_s"].mean()
+    lines = list(left.lines)
+    for line, spread in zip(lines, spreads, strict=True):
+        left.plot([1.04], [synchronous[spread]], "*", color=line.get_color(), markersize=11)
+    left.set(xlabel="K / n (star: PSL)", ylabel="simulated seconds to the target", yscale="log")
+    left.legend()
+    columns = {"accuracy": "all", "slow_classes": "classes of the slowest", "slow_clients": "networks of the slowest"}
+    weights = list(fixed["weights"].unique())
+    means, widths = (
+        fixed.groupby("weights")[list(columns)].mean(),
+        fixed.groupby("weights")[list(columns)].agg(half_width),
+    )
+    for number, (column, label) in enumerate(columns.items()):
+        place = np.arange(len(weights)) + 0.25 * (number - 1)
+        error = 100 * widths.loc[weights, column].fillna(0.0)
+        right.bar(
+            place, 100 * means.loc[weights, column], 0.24, yerr=error, capsize=2, color=COLOURS[number], label=label
+        )
+    right.set_xticks(range(len(weights)), weights)
+    right.set(ylabel="test accuracy (%)", ylim=(0, 100), xlabel=f"weights in an update, K = {WEIGHED_QUORUM}")
+    right.legend(loc="lower center", ncols=3, fontsize=8)
+    right.grid(axis="y", alpha=0.3)
+
+
+EXPERIMENT = Experiment(
+    title="Asynchronous updates against rounds that wait for stragglers",
+    cases=cases,
+    measure=measure,
+    report=report,
+    plots={"asynchronous": plot},
+)
