@@ -34,16 +34,20 @@ LIMITS: Mapping[str, Mapping[str, Any]] = {
     "memory": {},
     "recompute": {"clients": {"recompute": True}},
 }
-SCHEDULERS = {"greedy": "common", "unified": "common", "exact-cuts": "by-client"}
+FRAMEWORKS = ("psl", "sfl-v2")
+"""Without and with a mean of what clients train, which deep cuts need where data differs."""
+SCHEDULERS = {"greedy": "common", "exact-cuts": "by-client"}
 """Rules, each with its cut layers."""
 
 
 def cases(quick: bool) -> list[Case]:
-    """The networks; rules with each limit, in a quick run three rounds of them."""
+    """The networks; frameworks and rules with each limit, in a quick run three rounds of them."""
     feasible = [{"part": "feasible", "network": network} for network in NETWORKS]
-    rounds = 3 if quick else 300
     times = [
-        {"part": "time", "limits": limits, "rule": rule, "rounds": rounds} for limits in LIMITS for rule in SCHEDULERS
+        {"part": "time", "framework": framework, "limits": limits, "rule": rule, "rounds": 3 if quick else 200}
+        for framework in FRAMEWORKS
+        for limits in LIMITS
+        for rule in SCHEDULERS
     ]
     return [*feasible, *times]
 
@@ -71,12 +75,12 @@ def feasible(network: str) -> list[Row]:
 
 
 def episode(case: Case, seed: int) -> Row:
-    """Plays until the target or the end of a budget."""
+    """Plays until the target, the end of a budget, or for so many rounds."""
     torch.set_num_threads(1)
     env: Any = gym.make(
         "splitgym:SplitLearning-v0",
         scenario=SCENARIO,
-        framework="psl",
+        framework=case["framework"],
         plan={"cut_layer": SCHEDULERS[case["rule"]]},
         **LIMITS[case["limits"]],
     ).unwrapped
@@ -116,15 +120,16 @@ def report(rows: pd.DataFrame) -> str:
             lines.append({f"{network}: memory (kB)": f"{limit / 1e3:,.0f}", **cells})
         sections.append(markdown(lines))
     sections.append(
-        f"Episodes of `{SCENARIO}` with PSL and real training: seconds until the target accuracy (mean over those that "
-        "reach it), and means over rounds."
+        f"Episodes of `{SCENARIO}` with real training, at most {rows['rounds'].max():.0f} rounds: seconds until the "
+        "target accuracy (mean over those that reach it), and means over rounds."
     )
     times = rows[rows["part"] == "time"]
     lines = []
-    for (limits, rule), own in times.groupby(["limits", "rule"], sort=False):
+    for (framework, limits, rule), own in times.groupby(["framework", "limits", "rule"], sort=False):
         reached = own[own["reached"] == 1]
         lines.append(
             {
+                "framework": framework,
                 "limits": limits,
                 "rule": rule,
                 "reached": f"{len(reached)} of {len(own)}",
@@ -140,8 +145,8 @@ def report(rows: pd.DataFrame) -> str:
 
 def plot(rows: pd.DataFrame, figure: Figure) -> None:
     """Largest mini-batches over memory, a line for each cut layer, and the times to the target."""
-    figure.set_size_inches(12, 4)
-    *panels, last = figure.subplots(1, len(NETWORKS) + 1)
+    figure.set_size_inches(13, 4)
+    *panels, last = figure.subplots(1, len(NETWORKS) + 1, width_ratios=(2, 2, 3))
     for axes, (network, own) in zip(panels, _feasible(rows).groupby("network", sort=False), strict=False):
         for (cut, recompute), line in own.groupby(["cut_layer", "recompute"]):
             axes.plot(
@@ -153,17 +158,21 @@ def plot(rows: pd.DataFrame, figure: Figure) -> None:
                 label=None if recompute else f"cut {int(cut)}",
             )
         axes.set(xscale="log", yscale="log", xlabel="memory of the client (kB)", ylabel="largest mini-batch")
+        axes.set_xticks([1e2, 1e4, 1e6], ["100", "10,000", "1,000,000"])
+        axes.set_yticks([10, 100, 1000], ["10", "100", "1,000"])
         axes.set_title(f"{network}, {NETWORKS[network]}; dashed: recomputation", fontsize=9)
         axes.legend(fontsize=7)
         axes.grid(alpha=0.3)
     times = rows[(rows["part"] == "time") & (rows["reached"] == 1)]
-    for place, limits in enumerate(LIMITS):
+    places = [(framework, limits) for framework in FRAMEWORKS for limits in LIMITS]
+    for place, (framework, limits) in enumerate(places):
+        at = times[(times["framework"] == framework) & (times["limits"] == limits)]
         for shift, (colour, rule) in enumerate(zip(COLOURS, SCHEDULERS, strict=False)):
-            own = times[(times["limits"] == limits) & (times["rule"] == rule)]["elapsed_s"]
-            x = place + 0.25 * (shift - 1)
+            own = at[at["rule"] == rule]["elapsed_s"]
+            x = place + 0.3 * (shift - 0.5)
             last.scatter(np.full(len(own), x), own, s=10, color=colour, alpha=0.5)
-            last.hlines(own.mean(), x - 0.1, x + 0.1, color=colour, label=None if place else rule)
-    last.set_xticks(range(len(LIMITS)), LIMITS)
+            last.hlines(own.mean(), x - 0.12, x + 0.12, color=colour, label=None if place else rule)
+    last.set_xticks(range(len(places)), [f"{framework}\n{limits}" for framework, limits in places], fontsize=8)
     last.set(ylabel="time to the target (s)", ylim=(0, None), title=f"{SCENARIO}, real training")
     last.legend(fontsize=7)
     last.grid(axis="y", alpha=0.3)

@@ -300,6 +300,37 @@ def test_the_descent_takes_the_best_of_the_plans_that_most_can_hold():
             assert cost.latency_s == pytest.approx(one.latency_s, rel=1e-9)
 
 
+def test_the_second_cut_divides_what_edge_and_cloud_have_to_hold():
+    env = made(
+        framework="hierarchical",
+        clients={"count": 5, **SMALL},
+        server={"memory_bytes": 1.0e6},
+        cloud={"memory_bytes": 1.0e6},
+        plan={"second_cut": "decided"},
+    )
+    memory, limit = models.measure("cnn", *data.dimensions("digits"), "7x7").memory, 1.0e6
+    numbers = set()
+    for seed in range(4):
+        env.reset(seed=seed)
+        state, everybody = env.state, np.ones(5, bool)
+        tried = {}
+        for cut in (1, 2, 3):
+            able = int((state.client_memory_bytes >= CLIENT_BYTES[cut - 1]).sum())
+            for second in range(cut, 4):
+                needs = {"framework": "hierarchical", "cut": cut, "rows": 16, "second": second, "copies": 1}
+                most = sum(
+                    max(plain_server(memory=memory, clients=n, statistics="joint", **needs)) <= limit
+                    for n in range(1, 6)
+                )
+                one = descent(state, everybody, 0.0, cut_layer=cut, second_cut=second)
+                assert one.participants == min(able, most), (cut, second)
+                tried[cut, second] = (-one.participants, one.latency_s)
+                numbers.add(most)
+        found = descent(state, everybody, 0.0)
+        assert (-found.participants, found.latency_s * (1 - 1e-9)) <= min(tried.values())
+    assert len(numbers) > 2
+
+
 def test_own_cuts_are_the_best_of_all_that_fit():
     env = made("toy", learner="train", clients={"count": 3}, radio={"subchannels": 3}, plan={"cut_layer": "by-client"})
     env.reset(seed=0)

@@ -11,7 +11,7 @@ from splitgym import data, models
 @pytest.fixture(scope="module")
 def rows() -> pd.DataFrame:
     cases = [case for case in EXPERIMENT.cases(True) if case.get("network") != "resnet18"]
-    cases = [case for case in cases if case.get("rule", "greedy") == "greedy"]
+    cases = [case for case in cases if (case.get("framework", "psl"), case.get("rule", "greedy")) == ("psl", "greedy")]
     return pd.DataFrame([{**case, "seed": 0, **row} for case in cases for row in EXPERIMENT.measure(case, 0)])
 
 
@@ -32,7 +32,8 @@ def test_one_row_more_does_not_fit():
 
 def test_limits_leave_clients_out():
     free, limited = (
-        episode({"part": "time", "limits": limits, "rule": "greedy", "rounds": 2}, 0) for limits in ("none", "memory")
+        episode({"framework": "psl", "limits": limits, "rule": "greedy", "rounds": 2}, 0)
+        for limits in ("none", "memory")
     )
     assert free["clients"] == 10
     assert limited["clients"] < 10
@@ -41,7 +42,7 @@ def test_limits_leave_clients_out():
 
 def test_report_and_plot(rows):
     text = report(rows)
-    assert "| memory | greedy | 0 of 1 | - |" in text
+    assert "| psl | memory | greedy | 0 of 1 | - |" in text
     # 64 kB hold 14 rows in front of the first cut: 1.92 kB for the weights, 4352 bytes for each.
     assert "| 64 | 14 / 14 | - / - | - / - |" in text
     plot(rows, Figure(layout="constrained"))
