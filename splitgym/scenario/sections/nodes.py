@@ -1,6 +1,6 @@
 """The devices: clients, edge server, cloud."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
