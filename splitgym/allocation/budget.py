@@ -1,6 +1,5 @@
 """Power budgets: p_max of each client and p_th of all together."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -60,7 +59,7 @@ def project_power_unchecked(decision: Decision, state: RoundState) -> tuple[Deci
         psd if decision.by_slot else psd[:, None],
         broken,
     )
-    return replace(decision, power_w_per_hz=psd[0] if one else psd), bool(broken[0]) if one else broken
+    return decision.with_power(psd[0] if one else psd), bool(broken[0]) if one else broken
 
 
 @kernel(NO_REFCOUNT)

@@ -83,7 +83,8 @@ class History(NamedTuple):
 
     def remember_codecs(self, participants: Bools, decision: Decision) -> None:
         """Adds the codecs of a round, where they are decided."""
-        codecs = decision.codec if decision.codec.ndim > 1 else decision.codec[:, None]
+        codec = np.asarray(decision.codec)
+        codecs = codec[:, None] if codec.ndim == 1 else codec
         self.client_codec[:] = np.where(participants, codecs, self.client_codec)
 
 

@@ -169,8 +169,8 @@ def account(step: Step) -> Info:
     """What a round did and cost, for `info`."""
     decision, cost, outcome = step.played.decision, step.played.cost, step.played.outcome
     system, flights = step.played.truth.system, cost.flights
-    lists = {"codec": system.codecs, "precision": system.precisions}
-    decided: Info = {name: np.asarray(getattr(decision, name), np.int64) for name in lists if len(lists[name]) > 1}
+    worlds = len(decision.selected)
+    decided: Info = {name: _of_worlds(getattr(decision, name), worlds) for name in system.open_lists}
     memory = {} if system.memory is None else {"without_memory": cost.without_memory}
     if flights is not None and system.asynchrony is not None:
         decided |= {"quorum": np.asarray(decision.quorum), "in_flight": flights.in_flight(system.asynchrony)}
@@ -180,7 +180,7 @@ def account(step: Step) -> Info:
         "cut_layer": np.asarray(decision.cut_layer, np.int64),
         "aggregation_ratio": np.asarray(decision.aggregation_ratio, np.float64),
         **decided,
-        **({"clock": np.asarray(decision.clock, np.float64)} if system.clock_decided else {}),
+        **({"clock": _of_worlds(decision.clock, worlds)} if system.clock_decided else {}),
         "selected": decision.selected,
         "participants": cost.participants,
         "without_subchannel": cost.without_subchannel,
@@ -197,3 +197,8 @@ def account(step: Step) -> Info:
         "trained": outcome.trained,
         "reward_terms": step.reward_terms,
     }
+
+
+def _of_worlds(value: Any, worlds: int) -> NDArray[Any]:
+    """What was decided in each world, also where one number holds for all."""
+    return np.asarray(value) if np.ndim(value) else np.full(worlds, value)

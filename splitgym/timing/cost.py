@@ -135,6 +135,7 @@ class Clock:
             self._state, self._rounds = state, self._of(state)
         by_slot = decision.by_slot
         owner, psd = np.asarray(decision.assignment, np.int64), np.asarray(decision.power_w_per_hz, np.float64)
+        clock = np.ascontiguousarray(decision.clock, np.float64)
         decided = Decided(
             decision.plan.indices(state),
             decision.selected,
@@ -142,7 +143,7 @@ class Clock:
             owner if by_slot else owner[:, None],
             psd if by_slot else psd[:, None],
             by_slot,
-            np.ascontiguousarray(decision.clock, np.float64).reshape(len(owner), -1),
+            clock.reshape(1 if clock.size == 1 else len(owner), -1),
         )
         rounds, asynchrony = self._handle.of(self._rounds), state.system.asynchrony
         if asynchrony is None:

@@ -98,7 +98,7 @@ class Decided(NamedTuple):
     by_slot: bool
     """Whether there is a band for each slot, at the slot's index."""
     clock: Floats
-    """[N, 1] or [N, C] fraction of its speed with which each client computes."""
+    """[N, 1] or [N, C] fraction of its speed with which each client computes; [1, 1]: one for all worlds."""
 
 
 class Walked(NamedTuple):
@@ -170,6 +170,7 @@ def _worlds_walked_by(walk: Callable[..., tuple[float, float]]) -> Callable[...,
         work = Work(rules.work, rules.per_participant)
         slot, order, members, band = workspace.slot, workspace.order, workspace.members, workspace.band
         down, up, began, client_hz = workspace.down, workspace.up, slot.began, workspace.client_hz
+        clock = decided.clock
         for n in range(worlds.gain.shape[0]):
             spectrum = Spectrum(
                 worlds.hz[n], constants.noise, constants.downlink_psd, constants.client_max_w, constants.total_max_w
@@ -178,7 +179,7 @@ def _worlds_walked_by(walk: Callable[..., tuple[float, float]]) -> Callable[...,
             _clear(walked, n)
             _find_members(rules, worlds, decided, walked, n, workspace)
             for i in range(client_hz.shape[0]):
-                client_hz[i] = worlds.client_hz[n, i] * decided.clock[n, min(i, decided.clock.shape[1] - 1)]
+                client_hz[i] = worlds.client_hz[n, i] * clock[min(n, clock.shape[0] - 1), min(i, clock.shape[1] - 1)]
             fill_band_rates(spectrum, worlds.gain[n], members, band)
             between = bits_between(worlds.second_cut[n], rules.second_cut[plans[0]], rules.prefix_bits)
             cell = Cell(client_hz, worlds.server_hz[n], constants.backbone, worlds.gain[n], band, down, up, between)

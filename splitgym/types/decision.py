@@ -13,6 +13,9 @@ from splitgym.types.legal import check_allowed_ratio, check_decision, check_stat
 from splitgym.types.plan import Plan
 from splitgym.types.state import RoundState
 
+UNDECIDED = {"codec": 0, "precision": 0, "clock": 1.0}
+"""Fields that say nothing with these values."""
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -58,8 +61,10 @@ class Decision:
             object.__setattr__(self, "cluster", _filled(self.selected.shape, self.cluster))
         if self.selected.ndim > 1:
             for name in ("second_cut", "codec", "precision", "clock", "quorum"):
-                if np.ndim(getattr(self, name)) == 0:
-                    object.__setattr__(self, name, _filled((len(self.selected),), getattr(self, name)))
+                value = getattr(self, name)
+                # What nobody decides stays one number for all worlds.
+                if np.ndim(value) == 0 and not (name in UNDECIDED and value == UNDECIDED[name]):
+                    object.__setattr__(self, name, _filled((len(self.selected),), value))
 
     @classmethod
     def under(
@@ -110,7 +115,14 @@ class Decision:
 
     def world(self, index: int) -> "Decision":
         """One world of a batch."""
-        return replace(self, **{name: value[index] for name, value in _arrays(self)})
+        return replace(self, **{name: value[index] for name, value in _arrays(self) if np.ndim(value)})
+
+    def with_power(self, power_w_per_hz: Floats) -> "Decision":
+        """The decision with other powers, of the same shape."""
+        # As `replace`, in a tenth of the time.
+        other = object.__new__(Decision)
+        other.__dict__.update(self.__dict__, power_w_per_hz=power_w_per_hz)
+        return other
 
     def batch(self) -> "Decision":
         """This one world as a batch of one."""

@@ -188,6 +188,8 @@ def sent_apart(plan: Plan, selected: Bools, grid: PlanGrid) -> Any:
         selected: [C] or [N, C].
         grid: Of the system.
     """
+    if not (grid.cut_by_client or grid.codec_by_client or grid.precision_by_client or grid.codecs_without_broadcast):
+        return False
     apart: Any = False
     for factor in (plan.cut_layer, plan.codec, plan.precision):
         if np.ndim(factor) == selected.ndim:

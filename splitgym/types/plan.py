@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from splitgym.arrays import Floats, Ints
 from splitgym.frameworks.phases import aggregated_rows, rows_of_ratio
 from splitgym.frameworks.plans import Shape, plan_index
-from splitgym.kernels import NO_REFCOUNT, kernel
+from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 from splitgym.types.state import RoundState, SystemParameters
 
 
@@ -67,9 +67,15 @@ FACTORS = tuple(field.name for field in fields(Plan))
 
 
 def _of_worlds(factor: Any, worlds: int, dtype: type[np.number]) -> NDArray[Any]:
-    """[N, 1] a factor's value in each world, or [N, C] those of the clients."""
+    """[N, 1] a factor's value in each world, or [N, C] those of the clients; [1, 1] one for all."""
     values = np.ascontiguousarray(factor, dtype)
-    return (np.repeat(values, worlds) if values.size == 1 else values).reshape(worlds, -1)
+    return values.reshape(1 if values.size == 1 else worlds, -1)
+
+
+@kernel(INLINED)
+def _at(factor: NDArray[Any], n: int, c: int) -> Any:
+    """What `_of_worlds` has of a client in a world."""
+    return factor[min(n, factor.shape[0] - 1), min(c, factor.shape[1] - 1)]
 
 
 @kernel(NO_REFCOUNT)
@@ -83,10 +89,9 @@ def _fill_indices(
     precision: Ints,
     plans: Ints,
 ) -> None:
-    """[N, 1] or [N, C] indices in a grid of that shape; phi and places of second cuts are [N, 1], the others either."""
+    """[N, 1] or [N, C] indices in a grid of that shape; factors as `_of_worlds` gives them, second cuts by place."""
     for n in range(plans.shape[0]):
-        rows = int(rows_of_ratio(aggregation_ratio[n, 0], batch_size))
+        rows = int(rows_of_ratio(_at(aggregation_ratio, n, 0), batch_size))
         for c in range(plans.shape[1]):
-            cut, coded = cut_layer[n, min(c, cut_layer.shape[1] - 1)], codec[n, min(c, codec.shape[1] - 1)]
-            bits = precision[n, min(c, precision.shape[1] - 1)]
-            plans[n, c] = plan_index(shape, cut, rows, second_cut[n, 0], coded, bits)
+            coded, bits = _at(codec, n, c), _at(precision, n, c)
+            plans[n, c] = plan_index(shape, _at(cut_layer, n, c), rows, _at(second_cut, n, 0), coded, bits)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -103,6 +103,12 @@ class SystemParameters:
             clock_decided=scenario.plan.clock == "decided",
             asynchrony=asynchrony,
         )
+
+    @cached_property
+    def open_lists(self) -> tuple[str, ...]:
+        """Fields of `Decision` that are chosen from a list of several."""
+        lists = {"codec": self.codecs, "precision": self.precisions}
+        return tuple(name for name, choices in lists.items() if len(choices) > 1)
 
     @property
     def cut_layers(self) -> int:

@@ -65,7 +65,8 @@ class ActionCodec(ABC):
 
     def __init__(self, scenario: Scenario, system: SystemParameters, framework: Framework) -> None:
         self.aggregation_levels = levels_of(scenario, system, framework)
-        self.components = tuple(self.parts(scenario, system, framework))
+        # What nobody decides has no entries.
+        self.components = tuple(part for part in self.parts(scenario, system, framework) if part.entries)
 
     @abstractmethod
     def parts(self, scenario: Scenario, system: SystemParameters, framework: Framework) -> Sequence[Component]:
@@ -102,9 +103,10 @@ class ActionCodec(ABC):
         for name, otherwise in UNSAID.items():
             if name not in said:
                 said[name] = otherwise(state)
-        plan, said["selected"] = plan_in_flight(plan_said(said), state), state.to_serve(said["selected"])
-        said["cut_layer"], said["codec"] = plan.cut_layer, plan.codec
-        said["aggregation_ratio"] = legal_ratio(plan, said["selected"], state)
+        if state.flights is not None:
+            plan, said["selected"] = plan_in_flight(plan_said(said), state), state.to_serve(said["selected"])
+            said["cut_layer"], said["codec"] = plan.cut_layer, plan.codec
+        said["aggregation_ratio"] = legal_ratio(plan_said(said), said["selected"], state)
         decision = self.decide(said, state)
         if "clock" in said:
             decision = replace(decision, clock=said["clock"])
