@@ -103,6 +103,11 @@ def test_a_refused_decision_leaves_the_world_as_it_was(envs, data, kind):
     assert same(snapshot(env), snapshot(copy))
 
 
+def weights(selected):
+    """1 for those that are selected; what is no number stays what it is."""
+    return selected * 1.0 if selected.dtype.kind in "biuf" else selected
+
+
 FUNCTIONS = {
     "round_cost": lambda state, d, _: round_cost(state, d),
     "project_power": lambda state, d, _: allocation.project_power(d, state),
@@ -129,7 +134,7 @@ FUNCTIONS = {
     "exact_subchannels": lambda state, d, _: allocation.exact_subchannels(state, d.plan, d.selected, d.power_w_per_hz),
     "fast_decision": lambda state, d, rng: allocation.fast_decision(state, d.plan, d.selected, rng),
     "best_utility": lambda state, d, _: allocation.best_utility(
-        state.batch(), d.selected[None] * 1.0, np.ones(1), d.plan
+        state.batch(), weights(d.selected)[None], np.ones(1), d.plan
     ),
 }
 
