@@ -167,6 +167,8 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     Before that last row, if the scenario's `family` draws them: `present[i]`, C values, 1 for clients that belong to
     the episode (all that is said of the others is 0), and `bandwidth` of a subchannel, squashed at the scenario's. And
     with several codecs `codec[i]`, C values: that with which the client took part last, its index over the last one's.
+    Where second cuts of `"u-shaped"` are decided, `client_second_cut[i]`, C values: that behind which the client's own
+    part is valid, over L - 1.
 
     `observation=` takes other features: a sequence of `"standard"` (all of the above), names without their index, and
     `module:NAME` of a `splitgym.envs.features.Feature` of one's own, whose values lie between 0 and 1.

@@ -10,7 +10,7 @@ from gymnasium import spaces
 from splitgym.arrays import Floats
 from splitgym.parts import Parts
 from splitgym.scenario import Scenario, ScenarioError
-from splitgym.types import RoundState
+from splitgym.types import RoundState, SystemParameters
 
 STANDARD = "standard"
 """All features of the package that a scenario and an encoding of actions show."""
@@ -65,6 +65,7 @@ SHIPPED = (
     Feature("present", "client", "1 for clients that belong to the episode"),
     Feature("bandwidth", "cell", "bandwidth of a subchannel, squashed at the scenario's"),
     Feature("codec", "client", "codec with which the client took part last, its index over that of the last one"),
+    Feature("client_second_cut", "client", "second cut behind which the client's own part is valid, over L - 1"),
     Feature("subchannel", "link", "channel of the client on the subchannel, squashed at 4 bit/s/Hz"),
 )
 """In the order of the observation."""
@@ -87,14 +88,16 @@ class ObservationSpace(spaces.Box):
         self.names = tuple(names)
 
 
-def features_of(asked: Any, scenario: Scenario, subchannel_estimates: bool, labels_known: bool) -> tuple[Feature, ...]:
+def features_of(
+    asked: Any, scenario: Scenario, system: SystemParameters, subchannel_estimates: bool
+) -> tuple[Feature, ...]:
     """The features that are asked for, each once, in that order.
 
     Args:
         asked: "standard"; or a sequence of that, names in `FEATURES`, `module:NAME` of one's own, and `Feature`.
         scenario: Says which features of the package there is something to see of.
+        system: Likewise.
         subchannel_estimates: Whether "standard" shows every subchannel.
-        labels_known: Whether there is something to see of what comes from labels; "standard" hides it if not.
 
     Raises:
         ScenarioError: there is none (the message suggests the nearest), or it comes from labels that are private.
@@ -103,9 +106,10 @@ def features_of(asked: Any, scenario: Scenario, subchannel_estimates: bool, labe
         "present": scenario.family.clients is None,
         "bandwidth": scenario.family.subchannel_hz is None,
         "codec": len(scenario.plan.codecs) == 1,
+        "client_second_cut": not (system.program.plans.tails and system.program.plans.second_cuts > 1),
         "subchannel": not subchannel_estimates,
     }
-    seen = [feature for feature in SHIPPED if labels_known or not feature.from_labels]
+    seen = [feature for feature in SHIPPED if system.labels_known or not feature.from_labels]
     standard = tuple(feature for feature in seen if not hidden.get(feature.name, False))
     chosen: dict[str, Feature] = {}
     for each in (asked,) if isinstance(asked, str | Feature) else tuple(asked):
@@ -113,7 +117,7 @@ def features_of(asked: Any, scenario: Scenario, subchannel_estimates: bool, labe
         for feature in found:
             if feature.name in chosen or (feature.name in INDEX and feature is not SHIPPED[INDEX[feature.name]]):
                 raise ScenarioError(f"observation: feature {feature.name!r} is there twice, allowed: once")
-            if feature.from_labels and not labels_known:
+            if feature.from_labels and not system.labels_known:
                 raise ScenarioError(
                     f"observation: feature {feature.name!r} comes from labels, which are private here, allowed: "
                     "others, or knowledge.labels = 'reported'"

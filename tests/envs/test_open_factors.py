@@ -268,3 +268,16 @@ def test_descent_and_bounds_look_at_all_pairs_of_cuts(moved: bool) -> None:
 
 def equal_shares_at_best_cut(state, selected, aggregation_ratio):
     return assign_at_best_cut(state, selected, aggregation_ratio, in_index_order)
+
+
+def test_where_second_cuts_are_decided_each_clients_own_is_shown() -> None:
+    env = u_shaped()
+    observation, _ = env.reset(seed=1)
+    at = [env.observation_names.index(f"client_second_cut[{i}]") for i in range(3)]
+    env.action_space.seed(3)
+    for _ in range(4):
+        np.testing.assert_array_equal(observation[at], np.float32(env.state.client_second_cut / 3))
+        observation, *_ = env.step(env.action_space.sample())
+    assert env.state.client_second_cut.any()
+    fixed = u_shaped(plan={})
+    assert not any(name.startswith("client_second_cut") for name in fixed.observation_names)
