@@ -265,33 +265,31 @@ def _widths(rows: pd.DataFrame) -> Iterator[dict[str, str]]:
         }
 
 
+PANELS = {
+    "one digit": {"norm_late": "length of gradients", "direction_late": "direction of gradients"},
+    "ten digits": {"clusters_early": "clusters, first rounds", "clusters_late": "clusters, last rounds"},
+}
+"""What is drawn of a task, by column."""
+
+
 def plot_leak(rows: pd.DataFrame, figure: Figure) -> None:
     """What leaks over the tail, a curve for each defence, beside the time to the target."""
-    rows = rows[(rows["part"] == "leak")]
-    panels = figure.subplots(2, 3, squeeze=False)
+    rows = rows[rows["part"] == "leak"]
     figure.set_size_inches(12, 7.5)
-    shown = {"one digit": ("norm", "direction"), "ten digits": ("clusters", "most_negative")}
-    titles = {
-        "norm": "length of gradients",
-        "direction": "direction of gradients",
-        "clusters": "clusters of directions",
-    }
-    defences_of = {name: name for name in DEFENCES["one digit"]}
-    for line, (task, names) in zip(panels, shown.items(), strict=True):
+    labels = {name: name for name in DEFENCES["one digit"]}
+    for line, (task, panels) in zip(figure.subplots(2, 3, squeeze=False), PANELS.items(), strict=True):
         own = rows[rows["task"] == task]
-        tails = own[own["tail"] >= 0]
-        for axes, name in zip(line, names, strict=False):
-            draw_curves(axes, tails, "tail", f"{name}_late", "defence", defences_of)
-            guess = 0.5 if task == "one digit" else 0.1
+        guess, what = (0.5, "area under the ROC curve") if task == "one digit" else (0.1, "rows of a class found")
+        for axes, (column, title) in zip(line, panels.items(), strict=False):
+            draw_curves(axes, own[own["tail"] >= 0], "tail", column, "defence", labels)
             axes.axhline(guess, color="0.4", linewidth=1)
-            axes.set(title=f"{task}: {titles.get(name, 'most negative entry')}", ylim=(0, 1.05), xticks=TAILS)
-            axes.set_ylabel("area under the ROC curve" if task == "one digit" else "rows of a class that are found")
-        draw_curves(line[2], own, "tail", "to_target_s", "defence", defences_of)
+            axes.set(title=f"{task}: {title}", ylabel=what, ylim=(0, 1.05), xticks=TAILS)
+        draw_curves(line[2], own, "tail", "to_target_s", "defence", labels)
         line[2].set(title=f"{task}: simulated time to {100 * TARGET:g} %", ylabel="s", ylim=(0, None))
         line[2].set_xticks([AT_SERVER, *TAILS], ["PSL", *map(str, TAILS)])
-    for axes in panels[-1]:
-        axes.set_xlabel("layers of the tail beside the loss")
-    figure.suptitle("What gradients at the second cut give away of labels in the last rounds, and what it costs")
+        for axes in line:
+            axes.set_xlabel("layers of the tail beside the loss")
+    figure.suptitle("What gradients at the second cut give away of labels, and the time that it takes to hide it")
     legend_below(figure, f"mean and 95 % interval over {rows['seed'].nunique()} seeds; grey line: a guess")
 
 
@@ -308,7 +306,9 @@ def plot_bandwidth(rows: pd.DataFrame, figure: Figure) -> None:
     )
     names = {"u-shaped": "u-shaped, both cuts decided", "psl": "psl, labels at the server"}
     draw_curves(axes, both, "mhz", "value", "curve", names)
-    axes.set(xlabel="bandwidth of a subchannel (MHz)", ylabel="a round (s)", xscale="log", yscale="log")
+    axes.set(xlabel="bandwidth of a subchannel (MHz)", ylabel="a round (s)", xscale="log", ylim=(0, None))
+    axes.set_xticks(sorted(set(both["mhz"])), [f"{mhz:g}" for mhz in sorted(set(both["mhz"]))])
+    axes.minorticks_off()
     figure.suptitle("Hospitals: what it costs to keep the labels, over the bandwidth")
     legend_below(figure, f"mean and 95 % interval over {rows['seed'].nunique()} seeds of {CELLS} cells")
 

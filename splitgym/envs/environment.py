@@ -201,6 +201,8 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     taken up; `delivered[i]`, 1 if its smashed data wait there; `compute_left[i]`, seconds of computing until it has
     delivered or is back from an update, squashed at time budget / round budget; `bits_left[i]`, bits to send or receive
     until then over those of a whole mini-batch.
+    Where second cuts of `"u-shaped"` are decided, `client_second_cut[i]`, C values: that behind which the client's own
+    part is valid, over L - 1.
 
     `observation=` takes other features: a sequence of `"standard"` (all of the above), names without their index, and
     `module:NAME` of a `splitgym.envs.features.Feature` of one's own, whose values lie between 0 and 1.

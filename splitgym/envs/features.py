@@ -11,7 +11,7 @@ from splitgym.arrays import Floats
 from splitgym.envs import flight_features
 from splitgym.parts import Parts
 from splitgym.scenario import Scenario, ScenarioError
-from splitgym.types import RoundState
+from splitgym.types import RoundState, SystemParameters
 from splitgym.types.memory import deepest_cut
 
 STANDARD = "standard"
@@ -73,6 +73,7 @@ SHIPPED = (
         "deepest cut layer for which the client has the memory, over L - 1",
         lambda state: state.present * deepest_cut(state) / state.system.cut_layers,
     ),
+    Feature("client_second_cut", "client", "second cut behind which the client's own part is valid, over L - 1"),
     Feature("subchannel", "link", "channel of the client on the subchannel, squashed at 4 bit/s/Hz"),
 )
 """In the order of the observation."""
@@ -121,16 +122,15 @@ class ObservationSpace(spaces.Box):
 
 
 def features_of(
-    asked: Any, scenario: Scenario, subchannel_estimates: bool, labels_known: bool, flies: bool
+    asked: Any, scenario: Scenario, system: SystemParameters, subchannel_estimates: bool
 ) -> tuple[Feature, ...]:
     """The features that are asked for, each once, in that order.
 
     Args:
         asked: "standard"; or a sequence of that, names in `FEATURES`, `module:NAME` of one's own, and `Feature`.
         scenario: Says which features of the package there is something to see of.
+        system: Likewise.
         subchannel_estimates: Whether "standard" shows every subchannel.
-        labels_known: Whether there is something to see of what comes from labels; "standard" hides it if not.
-        flies: Whether the framework leaves mini-batches in flight.
 
     Raises:
         ScenarioError: there is none (the message suggests the nearest), or it comes from labels that are private.
@@ -140,10 +140,12 @@ def features_of(
         "bandwidth": scenario.family.subchannel_hz is None,
         "codec": len(scenario.plan.codecs) == 1,
         "memory": scenario.clients.memory_max_bytes is None,
+        "client_second_cut": not (system.program.plans.tails and system.program.plans.second_cuts > 1),
         "subchannel": not subchannel_estimates,
     }
+    flies = system.asynchrony is not None
     of_all = (*SHIPPED[:-1], *(FLIGHTS if flies else ()), SHIPPED[-1])
-    seen = [feature for feature in of_all if labels_known or not feature.from_labels]
+    seen = [feature for feature in of_all if system.labels_known or not feature.from_labels]
     standard = tuple(feature for feature in seen if not hidden.get(feature.name, False))
     chosen: dict[str, Feature] = {}
     for each in (asked,) if isinstance(asked, str | Feature) else tuple(asked):
@@ -153,7 +155,7 @@ def features_of(
                 raise ScenarioError(f"observation: feature {feature.name!r}, allowed: with an asynchronous framework")
             if feature.name in chosen or (feature.name in INDEX and feature is not SHIPPED[INDEX[feature.name]]):
                 raise ScenarioError(f"observation: feature {feature.name!r} is there twice, allowed: once")
-            if feature.from_labels and not labels_known:
+            if feature.from_labels and not system.labels_known:
                 raise ScenarioError(
                     f"observation: feature {feature.name!r} comes from labels, which are private here, allowed: "
                     "others, or knowledge.labels = 'reported'"

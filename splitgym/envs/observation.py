@@ -46,6 +46,7 @@ HIDDEN = -1
     BANDWIDTH,
     CODEC,
     _,  # Memory, which is no matter of the compiled loop.
+    CLIENT_SECOND_CUT,
     SUBCHANNEL,
 ) = range(len(SHIPPED))
 
@@ -87,6 +88,7 @@ class Believed(NamedTuple):
     absence: Floats
     experience: Floats
     client_codec: Ints
+    client_second_cut: Ints
     accuracy: Floats
     cut_layer: Ints
     last_aggregation_ratio: Floats
@@ -137,15 +139,14 @@ class ObservationCodec:
             time_budget_s=system.time_budget_s,
             client_power_max_w=system.client_power_max_w,
             noise_psd_w_per_hz=system.noise_psd_w_per_hz,
-            cut_layers=system.cut_layers,
+            cut_layers=system.units - 1,
             last_codec=max(len(system.codecs) - 1, 1),
         )
         self._room = np.zeros(classes), np.zeros(system.subchannels)
         self._handle = Handle()
         self._state: RoundState | None = None
         self._seen: Seen | None = None
-        flies = system.asynchrony is not None
-        self.features = features_of(asked, scenario, subchannel_estimates, system.labels_known, flies)
+        self.features = features_of(asked, scenario, system, subchannel_estimates)
         self._first = np.full(len(SHIPPED), HIDDEN)
         self._own: list[tuple[Feature, int, int]] = []
         names: list[str] = []
@@ -300,6 +301,7 @@ def _show_client(
     _show(row, first, NOVELTY, i, _squash(novelty_of_client(state.class_share[n, i], rarity), 1.0))
     _show(row, first, PRESENT, i, 1.0)
     _show(row, first, CODEC, i, state.client_codec[n, i] / scales.last_codec)
+    _show(row, first, CLIENT_SECOND_CUT, i, state.client_second_cut[n, i] / scales.cut_layers)
 
 
 @kernel(INLINED)

@@ -268,3 +268,35 @@ def test_descent_and_bounds_look_at_all_pairs_of_cuts(moved: bool) -> None:
 
 def equal_shares_at_best_cut(state, selected, aggregation_ratio):
     return assign_at_best_cut(state, selected, aggregation_ratio, in_index_order)
+
+
+def test_where_second_cuts_are_decided_each_clients_own_is_shown() -> None:
+    env = u_shaped()
+    observation, _ = env.reset(seed=1)
+    at = [env.observation_names.index(f"client_second_cut[{i}]") for i in range(3)]
+    env.action_space.seed(3)
+    for _ in range(4):
+        np.testing.assert_array_equal(observation[at], np.float32(env.state.client_second_cut / 3))
+        observation, *_ = env.step(env.action_space.sample())
+    assert env.state.client_second_cut.any()
+    fixed = u_shaped(plan={})
+    assert not any(name.startswith("client_second_cut") for name in fixed.observation_names)
+
+
+@pytest.mark.parametrize("sharing", ["static", "on-demand"])
+def test_what_is_charged_is_what_was_handed_over_at_both_cuts(sharing: str) -> None:
+    """With several codecs, clients that are left out, and cuts that move."""
+    codecs = {"second_cut": "decided", "codecs": ["none", "uniform-8", "top-k:0.1"], "codec": "by-client"}
+    radio = {"subchannels": 4, "sharing": sharing}
+    episode = {"round_timeout_s": 1e5, "time_budget_s": 1e8, "max_rounds": 50, "target_accuracy": 1.0}
+    env = u_shaped("discrete", plan=codecs, radio=radio, episode=episode)
+    env.reset(seed=2)
+    env.action_space.seed(5)
+    handed_over = set()
+    for _ in range(8):
+        *_, info = env.step(env.action_space.sample())
+        (learner,) = env._simulation.world._learner.learners
+        bits = sum(learner.traffic_bits.values())
+        assert info["traffic_bits"] - info["migration_bits"] == pytest.approx(bits, rel=1e-9)
+        handed_over.add(bits)
+    assert len(handed_over) > 4

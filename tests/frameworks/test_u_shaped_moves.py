@@ -11,6 +11,7 @@ from small_nodes import held, network, round_batch, training
 from torch import Tensor, nn
 
 from splitgym.frameworks import get
+from splitgym.frameworks.codecs import codec
 from splitgym.frameworks.nodes import Nodes
 from splitgym.learning.accuracy import Evaluator
 from splitgym.timing.amounts import move_bits
@@ -152,3 +153,25 @@ def test_accuracy_is_that_of_head_server_and_tail(kind: str) -> None:
         np.testing.assert_array_equal(evaluator.client_accuracy(nodes), expected)
         seen.append(tuple(gap(nodes, i) for i in range(3)))
     assert seen[-1] == ((1, 3), (1, 2), (1, 3))
+
+
+def test_accuracy_is_measured_behind_the_codec_at_both_cuts() -> None:
+    generator = torch.Generator().manual_seed(0)
+    images, labels = torch.randn(60, 1, 8, 8, generator=generator), torch.randint(10, (60,), generator=generator)
+    nodes = Nodes(network("cnn").float(), 3, training(4), get("u-shaped").segments, 3)
+    nodes.move_cut(1, range(3), SHARES)
+    for tail in nodes.tails:
+        tail.units[-1].bias.data.zero_()  # So that rows differ in what is answered.
+    nodes.codecs = [codec("uniform-2"), codec("none"), codec("top-k:0.05")]
+    correct = Evaluator(images, labels, 10).correct(nodes).sum(1)
+    answers = []
+    for coder, head, tail in zip(nodes.codecs, nodes.clients, nodes.tails, strict=True):
+        x = images
+        with torch.no_grad():
+            for units in (head.units, nodes.server.units[1:3]):
+                x = nn.Sequential(*units).eval()(x)
+                x = coder.decode(coder.encode(x).payload, x.shape).smashed
+            answers.append(nn.Sequential(*tail.units)(x).argmax(-1))
+    np.testing.assert_array_equal(correct, [(answer == labels).sum() for answer in answers])
+    assert not torch.equal(answers[0], answers[1])
+    assert not torch.equal(answers[2], answers[1])
