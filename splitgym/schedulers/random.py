@@ -26,7 +26,10 @@ class Random(Heuristic):
         selected = state.available & (rng.random(len(state.available)) < 0.5)
         if state.available.any() and not selected.any():
             selected[rng.choice(np.flatnonzero(state.available))] = True
+        selected = state.to_serve(selected)
         assignment = at_random(state, selected, rng)
+        asynchrony = state.system.asynchrony
+        decides_quorum = asynchrony is not None and asynchrony.decides_quorum
         decision = Decision(
             cut_layer=int(rng.integers(1, state.system.cut_layers + 1)),
             assignment=assignment,
@@ -34,5 +37,6 @@ class Random(Heuristic):
             selected=selected,
             aggregation_ratio=state.ratio(float(rng.choice(self.env.aggregation_levels))),
             codec=int(rng.integers(len(state.system.codecs))) if len(state.system.codecs) > 1 else 0,
+            quorum=int(rng.integers(1, len(selected) + 1)) if decides_quorum else 0,
         )
         return with_legal_ratio(decision, state)

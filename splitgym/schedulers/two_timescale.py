@@ -49,4 +49,6 @@ class TwoTimescale(Heuristic):
         if state.round % self._period == 0:
             self._cut_layer = slow_cut(self._samples, ratio)
         rng = self.env.action_space.np_random
-        return fast_decision(state, Plan(self._cut_layer, ratio), state.available.copy(), rng, self._swaps)
+        return fast_decision(
+            state, Plan(self._cut_layer, ratio), state.to_serve(state.available.copy()), rng, self._swaps
+        )
