@@ -2,11 +2,11 @@
 
     python -m experiments asynchronous
 
-Whole episodes of `stragglers` with real training until the target, everybody selected, the band in equal shares, one
-unit of the network on the clients: `psl`, and `async-psl` with a quorum of K. The fastest client is always equally
-fast, the slowest has the same speed, a tenth or a hundredth of it. Then, with two shards of labels for each client,
-episodes of a fixed simulated time: accuracy on the classes of the slowest clients, by the weights that shall make up
-for their being heard seldom.
+Whole episodes of `stragglers` with real training until the target, the band in equal shares, one unit of the network on
+the clients: `psl`, with everybody or with two of the ten clients in a round, and `async-psl` with a quorum of K. The
+fastest client is always equally fast, the slowest has the same speed, a tenth or a hundredth of it. Then, with two
+shards of labels for each client, episodes of a fixed simulated time: accuracy on the classes of the slowest clients, by
+the weights that shall make up for their being heard seldom.
 """
 
 from typing import Any
@@ -37,28 +37,39 @@ SLOW = 3
 """So many of the slowest clients are looked at."""
 SYNCHRONOUS = 0
 """Instead of a quorum: `psl`, whose rounds wait for all, and twice."""
+FEW = {"everybody": "", "fastest-k": ", 2 fastest", "random-k": ", 2 at random"}
+"""Which clients take part in a round of PSL, and how a table says it: rounds of few need no asynchrony to be short."""
 
 
 def cases(quick: bool) -> list[Case]:
     """Spreads by quorum, then kinds of weights."""
     spreads, quorums = ((100,), (2,)) if quick else (SPREADS, QUORUMS)
     seconds, steps = (2.0, 3) if quick else (40.0, 3000)
+    methods = [(selection, SYNCHRONOUS) for selection in FEW] + [("everybody", quorum) for quorum in quorums]
     until_target = [
-        {"spread": spread, "quorum": quorum, "weights": "none", "seconds": 0.0, "steps": steps}
+        {
+            "spread": spread,
+            "selection": selection,
+            "quorum": quorum,
+            "weights": "none",
+            "seconds": 0.0,
+            "steps": steps,
+        }
         for spread in spreads
-        for quorum in (SYNCHRONOUS, *quorums)
+        for selection, quorum in methods
     ]
-    return until_target + [
-        {"spread": 100, "quorum": WEIGHED_QUORUM, "weights": weights, "seconds": seconds, "steps": steps}
-        for weights in WEIGHTS
-    ]
+    of_weights = {"spread": 100, "selection": "everybody", "quorum": WEIGHED_QUORUM, "seconds": seconds, "steps": steps}
+    return until_target + [{**of_weights, "weights": weights} for weights in WEIGHTS]
 
 
 def measure(case: Case, seed: int) -> list[Row]:
     """An episode: until the target, or for some seconds."""
     torch.set_num_threads(1)
     env: Any = gym.make("splitgym:SplitLearning-v0", **_settings(case)).unwrapped
-    rule = schedulers.make("equal-shares", env, cut_layer=1)
+    selection = case["selection"]
+    few = {} if selection == "everybody" else {"k": WEIGHED_QUORUM}
+    rule = schedulers.make("equal-shares", env, cut_layer=1, selection=selection, **few)
+    env.action_space.seed(seed)
     _, info = env.reset(seed=HELD_OUT + seed)
     updates, done = np.zeros(env.scenario.clients.count), False
     while not done and info["round"] < case["steps"]:
@@ -119,8 +130,8 @@ def report(rows: pd.DataFrame) -> str:
     """Seconds to the target by quorum, and who is heard by weights."""
     until_target, fixed = rows[rows["seconds"] == 0], rows[rows["seconds"] > 0]
     lines = []
-    for quorum, own in until_target.groupby("quorum"):
-        line: dict[str, Any] = {"": "PSL" if quorum == SYNCHRONOUS else f"K = {quorum}"}
+    for (selection, quorum), own in until_target.groupby(["selection", "quorum"], sort=False):
+        line: dict[str, Any] = {"": f"PSL{FEW[selection]}" if quorum == SYNCHRONOUS else f"K = {quorum}"}
         for spread, cell in own.groupby("spread"):
             line[f"speeds 1:{spread}, s"] = _seconds(cell)
             line[f"updates, 1:{spread}"] = f"{cell['updates'].mean():.0f}"
@@ -147,6 +158,10 @@ def report(rows: pd.DataFrame) -> str:
     return "\n\n".join(sections)
 
 
+def _of_everybody(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows["selection"] == "everybody"]
+
+
 def _seconds(rows: pd.DataFrame) -> str:
     missed = int((~rows["reached"].astype(bool)).sum())
     return estimate(rows["target_s"]) + (f" ({missed} of {len(rows)} do not reach it)" if missed else "")
@@ -156,7 +171,7 @@ def _saving(rows: pd.DataFrame) -> str:
     """By how much the best quorum is below PSL, seed by seed."""
     found = []
     for spread, own in rows.groupby("spread"):
-        by_quorum = own.pivot(index="seed", columns="quorum", values="target_s")
+        by_quorum = _of_everybody(own).pivot(index="seed", columns="quorum", values="target_s")
         best = by_quorum.drop(columns=SYNCHRONOUS).mean().idxmin()
         saved = 100 * (1 - by_quorum[best] / by_quorum[SYNCHRONOUS])
         found.append(f"speeds 1:{spread}: {estimate(saved)} % less time than PSL with K = {best}")
@@ -167,7 +182,7 @@ def plot(rows: pd.DataFrame, figure: Figure) -> None:
     """Seconds to the target over K / n, and accuracy by weights."""
     figure.set_size_inches(11, 4)
     left, right = figure.subplots(1, 2)
-    until_target, fixed = rows[rows["seconds"] == 0], rows[rows["seconds"] > 0]
+    until_target, fixed = _of_everybody(rows[rows["seconds"] == 0]), rows[rows["seconds"] > 0]
     shown = until_target[until_target["quorum"] != SYNCHRONOUS].assign(part=lambda own: own["quorum"] / QUORUMS[-1])
     spreads = sorted(until_target["spread"].unique())
     draw_curves(left, shown, "part", "target_s", "spread", {spread: f"speeds 1:{spread}" for spread in spreads})
@@ -176,6 +191,7 @@ def plot(rows: pd.DataFrame, figure: Figure) -> None:
     for line, spread in zip(lines, spreads, strict=True):
         left.plot([1.04], [synchronous[spread]], "*", color=line.get_color(), markersize=11)
     left.set(xlabel="K / n (star: PSL)", ylabel="simulated seconds to the target", yscale="log")
+    left.yaxis.set_major_formatter("{x:g}")
     left.legend()
     columns = {"accuracy": "all", "slow_classes": "classes of the slowest", "slow_clients": "networks of the slowest"}
     weights = list(fixed["weights"].unique())
@@ -189,9 +205,9 @@ def plot(rows: pd.DataFrame, figure: Figure) -> None:
         right.bar(
             place, 100 * means.loc[weights, column], 0.24, yerr=error, capsize=2, color=COLOURS[number], label=label
         )
-    right.set_xticks(range(len(weights)), weights)
-    right.set(ylabel="test accuracy (%)", ylim=(0, 100), xlabel=f"weights in an update, K = {WEIGHED_QUORUM}")
-    right.legend(loc="lower center", ncols=3, fontsize=8)
+    right.set_xticks(range(len(weights)), [kind.replace("-", "-\n") for kind in weights])
+    right.set(ylabel="test accuracy (%)", ylim=(0, 115), xlabel=f"weights in an update, K = {WEIGHED_QUORUM}")
+    right.legend(loc="upper center", ncols=3, fontsize=8)
     right.grid(axis="y", alpha=0.3)
 
 

@@ -14,7 +14,8 @@ SHARING: tuple[Sharing, ...] = ("static", "on-demand")
 def warm_up(actions: Sequence[Action] = ACTIONS, sharing: Sequence[Sharing] = SHARING) -> None:
     """Plays a round on the surrogate with each of these, so that later processes find their kernels compiled.
 
-    The kernels are the same for every scenario, framework and learner, and for any number of environments.
+    The kernels are the same for every scenario, framework and learner, and for any number of environments; the clock of
+    asynchronous frameworks is compiled when it is first needed.
 
     Args:
         actions: Encodings of decisions, as `action` of `gym.make`.

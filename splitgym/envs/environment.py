@@ -72,9 +72,10 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     subchannel it waits. One that drops out loses its mini-batch; gradients on their way back wait for it. Weights
     change as the server updates: what a client learns counts from there, before it has received it. A common cut layer
     or codec moves only while nothing is in flight; one of a client's own while that client has nothing in flight.
-    `training.client_weights` makes more or less of clients that came seldom. Where rules and encodings search
-    subchannels, they do it for a synchronous round of all that are selected or in flight and have not delivered; in
-    such a round all should be ready at once, so that simple shares can be better here. The surrogate is that of
+    `training.client_weights` makes more or less of clients that came seldom. Rules search subchannels for a synchronous
+    round of all that are selected or in flight and have not delivered; in such a round all should be ready at once, so
+    that simple shares are better here (rules: `allocation=proportional-fair`). So `"schedule"` and `"priority"` use
+    the descent only where an update waits for all of them, else proportionally fair shares. The surrogate is that of
     `"psl"`, which also had rounds of few clients, with `client_weights = "none"`.
 
     `learner="surrogate"` puts a model in the place of the training that answers in microseconds what a round teaches

@@ -32,7 +32,10 @@ class Random(Heuristic):
         if able.any() and not selected.any():
             selected[rng.choice(np.flatnonzero(able))] = True
         cuts = fitting_cuts(state, selected)
+        selected = state.to_serve(selected)
         assignment = at_random(state, selected, rng)
+        asynchrony = state.system.asynchrony
+        decides_quorum = asynchrony is not None and asynchrony.decides_quorum
         decision = Decision(
             cut_layer=int(cuts[rng.integers(len(cuts))]),
             assignment=assignment,
@@ -41,6 +44,7 @@ class Random(Heuristic):
             aggregation_ratio=state.ratio(float(rng.choice(self.env.aggregation_levels))),
             codec=_one_of(state.system.codecs, rng),
             precision=_one_of(state.system.precisions, rng),
+            quorum=int(rng.integers(1, len(selected) + 1)) if decides_quorum else 0,
         )
         return with_memory(with_legal_ratio(decision, state), state)
 

@@ -50,5 +50,6 @@ class TwoTimescale(Heuristic):
         if state.round % self._period == 0:
             self._cut_layer = slow_cut(self._samples, ratio)
         rng = self.env.action_space.np_random
-        decision = fast_decision(state, Plan(self._cut_layer, ratio), state.available.copy(), rng, self._swaps)
+        everybody = state.to_serve(state.available.copy())
+        decision = fast_decision(state, Plan(self._cut_layer, ratio), everybody, rng, self._swaps)
         return with_memory(decision, state)

@@ -57,7 +57,7 @@ class Board(NamedTuple):
     receives: Bools
     bits: Floats
     """[2] bits that were sent, and those of moved parts of the network among them."""
-    no_loans: Loans
+    loans: Loans
     """What is lent at a moment."""
     seconds: Floats
     """[2, C] of sending and of receiving, on demand."""
@@ -93,7 +93,7 @@ def clear(start: Floats, stop: Floats, stage_s: Floats, common_s: Floats, board:
             start[row, i] = stop[row, i] = 0.0
     for i in range(start.shape[1]):
         board.served[i] = board.taken[i] = False
-        board.seconds[0, i] = board.seconds[1, i] = board.no_loans.rate[i] = 0.0
+        board.seconds[0, i] = board.seconds[1, i] = board.loans.rate[i] = 0.0
     board.bits[0] = board.bits[1] = 0.0
 
 
@@ -175,7 +175,7 @@ def leave(course: Course, work: Work, cell: Cell, now: float, board: Board, slot
         elif row not in (IDLE, course.server_row) and board.here[i]:
             kind = course.kind[row]
             if chains.end[i] < np.inf:
-                on_demand = board.no_loans.rate[i]
+                on_demand = board.loans.rate[i]
                 rate = cell.client_hz[i] if kind == CLIENT else on_demand if course.on_demand else _rate(kind, links, i)
                 chains.left[i] = max(chains.end[i] - now, 0.0) * rate
             slot.timeline.stop[row, i] = now

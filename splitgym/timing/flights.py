@@ -37,7 +37,7 @@ def walk_flights(
         cell: Of the world.
         spectrum: Of the world.
         slot: Owners and powers are read; timeline and links are filled.
-        board: As `board_clients` left it; `taken` and chains are what the step made of them.
+        board: Clients where they are at the start; `taken` and chains are then what the step made of them.
 
     Returns:
         The latency of the step, s.
@@ -66,13 +66,13 @@ def walk_flights(
             break
         find_who_is_on_air(course, board)
         if course.on_demand:
-            share(band, board.sends, board.receives, now, spectrum, chains, board.no_loans)
+            share(band, board.sends, board.receives, now, spectrum, chains, board.loans)
         else:
             set_ends(now, links, board)
         then = _next_event(course, now, server_free, closed_s, board)
         if course.on_demand:
             hz, seconds = spectrum.subchannel_hz, board.seconds
-            note(hz, board.sends, board.receives, then - now, board.no_loans, links, seconds[0], seconds[1])
+            note(hz, board.sends, board.receives, then - now, board.loans, links, seconds[0], seconds[1])
         now = then
     if course.on_demand:
         take_means(board.here, links, board.seconds[0], board.seconds[1])

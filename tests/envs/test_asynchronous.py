@@ -9,9 +9,11 @@ import pytest
 from rollouts import LASTING, differences, make, play_on, rollout, sampled_actions
 
 from splitgym import schedulers
+from splitgym.allocation import allocate, even_psd
+from splitgym.allocation.baselines.allocators import proportional_fair
 from splitgym.envs import SplitLearningVectorEnv
 from splitgym.scenario import ScenarioError
-from splitgym.types import Decision
+from splitgym.types import Decision, Plan
 
 ENCODINGS = ("discrete", "continuous", "schedule", "priority")
 OPEN = {"plan": {"quorum": "decided"}, "episode": LASTING}
@@ -218,3 +220,19 @@ def test_rules_plan_a_round_of_those_who_need_subchannels() -> None:
     assert len(waiting) == 2
     served = set(rule.decide(state).assignment.tolist())
     assert served <= {-1, *np.flatnonzero(~state.delivered).tolist()}
+
+
+def test_compact_actions_share_fairly_unless_an_update_waits_for_all() -> None:
+    """Entries of `schedule`: cut layer, K - 1, clients, phi."""
+    env = asynchronous()
+    env.reset(seed=3)
+    state, everybody = env.state, np.ones(8, int)
+    first, all_of_them = (env.decode(np.array([0, quorum - 1, *everybody, 0])) for quorum in (3, 8))
+    fair = proportional_fair(state, state.available)
+    np.testing.assert_array_equal(first.assignment, fair)
+    np.testing.assert_array_equal(first.power_w_per_hz, even_psd(state, fair))
+    round_of_all = allocate(state, Plan(1), state.available)
+    np.testing.assert_array_equal(all_of_them.assignment, round_of_all.assignment)
+    np.testing.assert_array_equal(all_of_them.power_w_per_hz, round_of_all.power_w_per_hz)
+    for decision in (first, all_of_them):
+        assert decision.selected.all()

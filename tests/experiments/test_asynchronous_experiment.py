@@ -8,17 +8,32 @@ from experiments.asynchronous import EXPERIMENT, QUORUMS, SYNCHRONOUS, WEIGHTS, 
 
 
 def case(**settings: object) -> dict:
-    return {"spread": 100, "quorum": 2, "weights": "none", "seconds": 0.0, "steps": 4, **settings}
+    return {
+        "spread": 100,
+        "selection": "everybody",
+        "quorum": 2,
+        "weights": "none",
+        "seconds": 0.0,
+        "steps": 4,
+        **settings,
+    }
 
 
 @pytest.fixture(scope="module")
 def rows() -> pd.DataFrame:
-    cases = [case(), case(quorum=SYNCHRONOUS), *(case(weights=w, seconds=1.0) for w in ("none", "stale-up"))]
+    cases = [
+        case(),
+        case(quorum=SYNCHRONOUS),
+        case(quorum=SYNCHRONOUS, selection="fastest-k"),
+        *(case(weights=w, seconds=1.0) for w in ("none", "stale-up")),
+    ]
     return pd.DataFrame([{**each, "seed": 0, **row} for each in cases for row in measure(each, 0)])
 
 
 def test_waiting_for_all_takes_longer_for_as_many_updates(rows: pd.DataFrame) -> None:
-    some, everybody = rows.iloc[0], rows.iloc[1]
+    some, everybody, fastest = rows.iloc[0], rows.iloc[1], rows.iloc[2]
+    assert fastest["slow_share"] == 0.0
+    assert fastest["target_s"] < everybody["target_s"]
     assert some["updates"] == everybody["updates"] == 4
     assert everybody["target_s"] > 10 * some["target_s"]
     # Three of ten, as all take part; and the slowest have not delivered yet.
@@ -29,6 +44,7 @@ def test_waiting_for_all_takes_longer_for_as_many_updates(rows: pd.DataFrame) ->
 def test_report_and_plot_show_them(rows: pd.DataFrame) -> None:
     text = report(rows)
     assert "| PSL | " in text
+    assert "| PSL, 2 fastest | " in text
     assert "| K = 2 | " in text
     assert "| stale-up | " in text
     figure = Figure(layout="constrained")
@@ -40,7 +56,7 @@ def test_savings_by_hand() -> None:
     seconds = {SYNCHRONOUS: (100.0, 200.0), 1: (60.0, 100.0), 5: (50.0, 100.0)}
     rows = pd.DataFrame(
         [
-            {"spread": 10, "quorum": quorum, "seed": seed, "target_s": value}
+            {"spread": 10, "selection": "everybody", "quorum": quorum, "seed": seed, "target_s": value}
             for quorum, values in seconds.items()
             for seed, value in enumerate(values)
         ]

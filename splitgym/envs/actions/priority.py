@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from splitgym.allocation.descent.descent import allocate_unchecked
 from splitgym.allocation.selection.utility import allocate_best_unchecked
+from splitgym.allocation.updates import allocate_update_unchecked
 from splitgym.envs.actions.codec import BoxCodec, plan_said
 from splitgym.envs.actions.components import (
     ClientWeights,
@@ -49,4 +49,4 @@ class PriorityCodec(BoxCodec):
         if state.flights is None:
             return decision
         # The set is that of a round of its own; what is in flight needs subchannels, too.
-        return allocate_unchecked(state, plan, state.to_serve(decision.selected))
+        return allocate_update_unchecked(state, plan, state.to_serve(decision.selected), said.get("quorum", 0))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from splitgym.allocation.descent.descent import allocate_unchecked
+from splitgym.allocation.updates import allocate_update_unchecked
 from splitgym.envs.actions.codec import MultiDiscreteCodec, plan_said
 from splitgym.envs.actions.components import (
     ClockLevels,
@@ -35,5 +35,5 @@ class ScheduleCodec(MultiDiscreteCodec):
         )
 
     def decide(self, said: Said, state: RoundState) -> Decision:
-        """Greedy subchannels and exact power control for what the actions say."""
-        return allocate_unchecked(state, plan_said(said), said["selected"])
+        """Greedy subchannels and exact power control for what the actions say; see `allocate_update_unchecked`."""
+        return allocate_update_unchecked(state, plan_said(said), said["selected"], said.get("quorum", 0))
