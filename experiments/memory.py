@@ -44,7 +44,7 @@ def cases(quick: bool) -> list[Case]:
     """The networks; frameworks and rules with each limit, in a quick run three rounds of them."""
     feasible = [{"part": "feasible", "network": network} for network in NETWORKS]
     times = [
-        {"part": "time", "framework": framework, "limits": limits, "rule": rule, "rounds": 3 if quick else 200}
+        {"part": "time", "framework": framework, "limits": limits, "rule": rule, "rounds": 3 if quick else 120}
         for framework in FRAMEWORKS
         for limits in LIMITS
         for rule in SCHEDULERS
@@ -195,6 +195,6 @@ EXPERIMENT = Experiment(
     measure=measure,
     report=report,
     plots={"memory": plot},
-    seeds=5,
+    seeds=3,
     quick_seeds=1,
 )

@@ -56,13 +56,13 @@ class Node:
         for parameter in self.parameters:
             if parameter in before:
                 self.optimizer.state[parameter] = before[parameter]
-        if self.optimizer.state and self.training.optimizer == "sgd" and self.training.momentum > 0:
-            # A fused optimiser wants the momentum of all weights or of none.
-            for parameter in self.parameters:
-                self.optimizer.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
+        if self.optimizer.state:
+            self._begin_momentum()
 
     def step(self, gradients: Sequence[Tensor | None]) -> None:
         """One step of the optimiser with a gradient for each of `parameters`; a weight without one stays."""
+        if any(gradient is None for gradient in gradients):
+            self._begin_momentum()
         for parameter, exact in zip(self.parameters, gradients, strict=True):
             if exact is None:
                 continue
@@ -99,6 +99,12 @@ class Node:
     def forget(self) -> None:
         """Drops what the optimiser remembers."""
         self.optimizer.state.clear()
+
+    def _begin_momentum(self) -> None:
+        """Gives weights without a momentum one of 0: a fused optimiser wants that of all weights or of none."""
+        if self.training.optimizer == "sgd" and self.training.momentum > 0:
+            for parameter in self.parameters:
+                self.optimizer.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
 
     def scale_rate(self, factor: float) -> None:
         """Trains with `factor` times its learning rate until told otherwise."""

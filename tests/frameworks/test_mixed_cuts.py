@@ -16,6 +16,8 @@ from splitgym.frameworks.round_batch import RoundBatch
 SHARES = (0.5, 0.3, 0.2)
 SHARE = np.array(SHARES)
 CUTS = (1, 3, 2)
+ORDERS = (CUTS, (3, 1, 2))
+"""A server's weights get their first gradients all from the first client, or some of them later."""
 SETTINGS = {"momentum": 0.9}
 
 
@@ -170,13 +172,14 @@ def test_sfl_v1_with_mixed_cuts_averages_whole_networks(kind: str) -> None:
             assert_close(held([whole[index]]), mean)
 
 
-def test_sfl_v2_with_mixed_cuts_averages_copies_of_clients_with_the_server_s() -> None:
-    made = stood("cnn", "sfl-v2")
+@pytest.mark.parametrize("cuts", ORDERS)
+def test_sfl_v2_with_mixed_cuts_averages_copies_of_clients_with_the_server_s(cuts: tuple[int, ...]) -> None:
+    made = stood("cnn", "sfl-v2", cuts)
     start = copy.deepcopy(made.server.units)
-    server, own = copy.deepcopy(start), [copy.deepcopy(start[:cut]) for cut in CUTS]
+    server, own = copy.deepcopy(start), [copy.deepcopy(start[:cut]) for cut in cuts]
     server_step = sgd(server, 0.05)
     task = round_batch(SHARES, 8, 0, 0)
-    for i, cut in enumerate(CUTS):
+    for i, cut in enumerate(cuts):
         server_step.zero_grad(set_to_none=True)
         step = sgd(own[i], 0.1)
         F.cross_entropy(nn.Sequential(*own[i], *server[cut:])(task.images[i]), task.labels[i]).backward()
@@ -184,19 +187,20 @@ def test_sfl_v2_with_mixed_cuts_averages_copies_of_clients_with_the_server_s() -
         server_step.step()
     assert get("sfl-v2").train(made, task)
     for index, unit in enumerate(made.server.units):
-        copies = [(SHARES[i], held([own[i][index]])) for i in range(3) if CUTS[i] > index]
-        served = sum(SHARES[i] for i in range(3) if CUTS[i] <= index)
+        copies = [(SHARES[i], held([own[i][index]])) for i in range(3) if cuts[i] > index]
+        served = sum(SHARES[i] for i in range(3) if cuts[i] <= index)
         parts = [*copies, (served, held([server[index]]))]
         mean = [sum(w * values[place] for w, values in parts) for place in range(len(held([unit])))]
         assert_close(held([unit]), mean)
 
 
-def test_sl_with_mixed_cuts_hands_the_whole_network_on() -> None:
-    made = stood("cnn", "sl")
+@pytest.mark.parametrize("cuts", ORDERS)
+def test_sl_with_mixed_cuts_hands_the_whole_network_on(cuts: tuple[int, ...]) -> None:
+    made = stood("cnn", "sl", cuts)
     whole = copy.deepcopy(made.server.units)
     server_step = sgd(whole, 0.05)
     task = round_batch(SHARES, 8, 0, 0, slots=[(0,), (1,), (2,)])
-    for i, cut in enumerate(CUTS):
+    for i, cut in enumerate(cuts):
         for unit in whole:
             unit.zero_grad(set_to_none=True)
         step = sgd(whole[:cut], 0.1)
