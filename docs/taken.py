@@ -60,7 +60,8 @@ def _allowed(field: FieldInfo) -> str:
         return ", ".join(f"`{_value(value)}`" for value in values or (True, False))
     signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
     # Of a field that may be absent they stand inside.
-    inside = [info.metadata for kind in get_args(field.annotation) for info in getattr(kind, "__metadata__", ())]
+    infos = [info for kind in get_args(field.annotation) for info in getattr(kind, "__metadata__", ())]
+    inside = [info.metadata for info in infos if isinstance(info, FieldInfo)]
     bounds = [bound for metadata in (field.metadata, *inside) for bound in metadata]
     limits = [(sign, getattr(each, name)) for each in bounds for name, sign in signs.items() if hasattr(each, name)]
     return ", ".join(f"{sign} {limit:g}" for sign, limit in limits)
