@@ -49,7 +49,7 @@ class Context:
     """What both sides know of a mini-batch once its smashed data have been sent, and so is not sent again."""
 
     shape: torch.Size
-    """[b, *features]."""
+    """[b, ...]."""
     dtype: torch.dtype
     positions: Tensor | None = None
     """[b, k] features of each row that were sent, ascending; absent: all."""
@@ -72,7 +72,7 @@ class Decoded(NamedTuple):
     """What the server has after it decoded smashed data."""
 
     smashed: Tensor
-    """[b, *features]."""
+    """[b, ...]."""
     context: Context
     """Equal to the client's."""
 
@@ -105,18 +105,18 @@ class Codec(ABC):
 
     @abstractmethod
     def pack(self, x: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor | None]:
-        """Payload of [b, *features] contiguous float32 numbers, b > 0, and the positions that a `Context` keeps."""
+        """Payload of [b, ...] contiguous float32 numbers, b > 0, and the positions that a `Context` keeps."""
 
     @abstractmethod
     def unpack(self, payload: Tensor, shape: torch.Size) -> tuple[Tensor, Tensor | None]:
-        """[b, *features] float32 numbers of a payload, b > 0, and the positions that a `Context` keeps."""
+        """[b, ...] float32 numbers of a payload, b > 0, and the positions that a `Context` keeps."""
 
     def pack_gradient(self, gradient: Tensor, context: Context, generator: torch.Generator | None) -> Tensor:
-        """Payload of a gradient, [b, *features] contiguous float32, b > 0; as `pack` unless a codec says otherwise."""
+        """Payload of a gradient, [b, ...] contiguous float32, b > 0; as `pack` unless a codec says otherwise."""
         return self.pack(gradient, generator)[0]
 
     def unpack_gradient(self, payload: Tensor, context: Context) -> Tensor:
-        """[b, *features] float32 gradient of a payload, b > 0; as `unpack` unless a codec says otherwise."""
+        """[b, ...] float32 gradient of a payload, b > 0; as `unpack` unless a codec says otherwise."""
         return self.unpack(payload, context.shape)[0]
 
     def with_parameter(self, parameter: str) -> "Codec":
@@ -129,7 +129,7 @@ class Codec(ABC):
         """Encodes a mini-batch at the client.
 
         Args:
-            smashed: [b, *features] float32, float16 or bfloat16.
+            smashed: [b, ...] float32, float16 or bfloat16.
             generator: For what is random; on the device of the data, or on the CPU, which gives the same numbers for
                 every device. Absent: nothing is random, the form for evaluation.
 
@@ -150,7 +150,7 @@ class Codec(ABC):
 
         Args:
             payload: Of `encode`.
-            shape: [b, *features] of the smashed data.
+            shape: [b, ...] of the smashed data.
             dtype: Theirs.
 
         Returns:
@@ -171,7 +171,7 @@ class Codec(ABC):
         """Encodes a gradient with respect to decoded smashed data, at the server.
 
         Args:
-            gradient: [b, *features], of one client; where the codec `shares_gradients` also one for all clients.
+            gradient: [b, ...], of one client; where the codec `shares_gradients` also one for all clients.
             context: Of `decode`; for some of its rows alone `Context.rows`.
             generator: As for `encode`.
 
@@ -188,7 +188,7 @@ class Codec(ABC):
 
     @torch.no_grad()
     def decode_gradient(self, payload: Tensor, context: Context) -> Tensor:
-        """Decodes a gradient at the client: [b, *features] with respect to its smashed data, in their type.
+        """Decodes a gradient at the client: [b, ...] with respect to its smashed data, in their type.
 
         Args:
             payload: Of `encode_gradient`.
