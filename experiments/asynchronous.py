@@ -139,8 +139,9 @@ def report(rows: pd.DataFrame) -> str:
             line[f"updates, 1:{spread}"] = f"{cell['updates'].mean():.0f}"
         lines.append(line)
     sections = [
-        f"Simulated seconds to the target of {SCENARIO!r}, mean and 95 % interval (a run that does not reach it counts "
-        f"with its seconds after {MOST_STEPS} steps, and is counted behind the mean), and server updates until then. K: of 10 clients.",
+        f"Simulated seconds to the target of {SCENARIO!r}, mean and 95 % interval, and server updates until then. A "
+        f"run that does not reach it counts with its seconds after {MOST_STEPS} steps, and is counted behind the mean. "
+        "K: of 10 clients.",
         markdown(lines),
         _saving(until_target),
         f"Two shards of labels for each client, {fixed['seconds'].max():g} simulated seconds, K = {WEIGHED_QUORUM}, "
