@@ -25,6 +25,10 @@ class Traffic:
         """From one client to the server."""
         self.over("uplink", tensors)
 
+    def down(self, tensors: Iterable[Tensor]) -> None:
+        """From the server to one client."""
+        self.over("unicast", tensors)
+
     def to_all(self, tensors: Iterable[Tensor]) -> None:
         """From the server to every client that listens, sent once."""
         self.over("broadcast", tensors)

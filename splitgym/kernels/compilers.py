@@ -2,7 +2,7 @@
 
 Most of the time goes into many small functions, so each step that a function passes through counts. numba compares its
 settings option by option, each time that it looks up the type of a call; it runs passes for closures, literals and
-expressions of arrays, which kernels do not have; and it makes LLVM's passes anew for each function.
+expressions of arrays, which kernels do not have; and it makes LLVM's passes again for each function.
 """
 
 from types import SimpleNamespace

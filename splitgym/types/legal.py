@@ -92,7 +92,7 @@ def check_decision(decision: "Decision", state: RoundState) -> None:
                 "the rows of Decision.assignment"
             )
     check_plan(state, decision.plan, "Decision.", worlds)
-    _check_clock(decision.clock, worlds, decision.selected.shape)
+    _check_clock(decision.clock, (), worlds, decision.selected.shape)
     asynchrony = state.system.asynchrony
     if asynchrony is not None and np.any(np.asarray(decision.clock) != 1.0):
         raise InputError(f"Decision.clock = {shown(decision.clock)}, allowed with an asynchronous framework: 1")
@@ -118,11 +118,11 @@ def check_plan(state: RoundState, plan: Plan, prefix: str = "", *shapes: tuple[i
         raise InputError(f"plan = {shown(plan)}, allowed: a splitgym.types.Plan")
     worlds = state.channel_gain.shape[:-2]
     grid, cuts, numbers = state.system.program.plans, state.system.cut_layers, shapes or ((), worlds)
-    each = (state.channel_gain.shape[:-1],)
+    each, choices = (state.channel_gain.shape[:-1],), {(), *numbers}
     _check_number(f"{prefix}cut_layer", plan.cut_layer, "iu", (1, cuts), *numbers, *each[: grid.cut_by_client])
-    _check_number(f"{prefix}codec", plan.codec, "iu", (0, grid.codecs - 1), *numbers, *each[: grid.codec_by_client])
+    _check_number(f"{prefix}codec", plan.codec, "iu", (0, grid.codecs - 1), *choices, *each[: grid.codec_by_client])
     bits = (0, grid.precisions - 1)
-    _check_number(f"{prefix}precision", plan.precision, "iu", bits, *numbers, *each[: grid.precision_by_client])
+    _check_number(f"{prefix}precision", plan.precision, "iu", bits, *choices, *each[: grid.precision_by_client])
     last = grid.second_values[-1] if grid.second_cuts > 1 else 0
     _check_number(f"{prefix}second_cut", plan.second_cut, "iu", (0, last), *numbers)
     if grid.tails:

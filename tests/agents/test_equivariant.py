@@ -240,7 +240,7 @@ def test_a_feature_of_one_s_own_does_not_shift_the_others():
 )
 def test_spaces_of_another_kind_are_refused(action, framework):
     env = make_env(action=action, framework=framework)
-    with pytest.raises(ValueError, match=r"action='priority', observation='standard' and a framework"):
+    with pytest.raises(ValueError, match=r"action='priority', observation='standard', a framework"):
         PPO(EquivariantPolicy, env)
 
 

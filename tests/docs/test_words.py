@@ -11,7 +11,6 @@ WORDS = {
     "anew": "again",
     "by chance": "at random",
     "(is|are|who is|who are) away": "unavailable",
-    "patience": "latency exponent",
     "worth_most|is worth": "client weight",
     "deals?|dealt": "assign",
     "holdings?": "assignment state",

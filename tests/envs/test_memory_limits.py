@@ -6,12 +6,13 @@ from itertools import pairwise
 import gymnasium as gym
 import numpy as np
 import pytest
+from synchronous import SYNCHRONOUS
 
 import splitgym
 from splitgym import data, models
 from splitgym.allocation import descend_cuts, descent, equal_shares, unserved
 from splitgym.envs.world import system_of
-from splitgym.frameworks import get, names
+from splitgym.frameworks import get
 from splitgym.scenario import ScenarioError, build
 from splitgym.timing import round_cost
 from splitgym.types import Plan
@@ -66,7 +67,7 @@ def plain_server(framework, memory, clients, statistics, *, cut, rows, second, c
 
 
 @pytest.mark.parametrize("statistics", ["joint", "per-client"])
-@pytest.mark.parametrize("framework", names())
+@pytest.mark.parametrize("framework", [name for name in SYNCHRONOUS if name != "u-shaped"])
 def test_tables_are_those_of_a_plain_program(framework, statistics):
     limit = 800e3
     scenario = build(
@@ -107,6 +108,16 @@ def test_tables_are_those_of_a_plain_program(framework, statistics):
                 ):
                     most += 1
                 assert min(system.memory.most_clients[index], 50) == most, (cut, phi, second)
+
+
+def test_tails_count_at_the_clients():
+    fields = {"clients": {"memory_min_bytes": 64e3, "memory_max_bytes": 4e6}, "plan": {"second_cut": "decided"}}
+    costs = models.measure("cnn", *data.dimensions("digits"), "7x7")
+    system = system_of(build("iot", fields), get("u-shaped"), costs)
+    for cut, second in ((1, 2), (1, 3), (2, 3)):
+        head = plain_bytes(costs.memory, 0, cut, 16, 1, 1)
+        tail = plain_bytes(costs.memory, second, len(costs.memory), 16, 1, 1)
+        assert system.memory.client[system.program.plans.index(cut, 0, second)] == head + tail
 
 
 def test_recomputation_needs_less_memory_and_one_more_forward_pass():

@@ -58,7 +58,8 @@ def mutated(draw, decision):
 
 def snapshot(env):
     state = env.truth
-    return [np.copy(getattr(state, f.name)) for f in fields(state) if f.name != "system"]
+    values = [getattr(state, f.name) for f in fields(state) if f.name != "system"]
+    return [np.copy(value) for value in values if value is not None]
 
 
 def same(one, other):
