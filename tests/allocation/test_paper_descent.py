@@ -78,7 +78,7 @@ def test_steps_go_round_the_blocks_and_never_get_worse(framework, seed, subchann
         check_decision(step.decision, state)
         check_budgets(state, step.decision)
         np.testing.assert_array_equal(step.decision.selected, selected)
-        cost = round_cost(state, step.decision)
+        cost = round_cost(state.synchronous(), step.decision)
         assert step.latency_s == cost.latency_s
         assert step.participants == cost.participants.sum()
     last = paper_descend(state, selected, 0.5)
@@ -93,10 +93,10 @@ def test_it_is_no_worse_than_equal_shares_at_any_cut(framework, seed, timeout_s)
     rng = np.random.default_rng(seed)
     _, state = cell(seed, 4, 6, framework=framework, timeout_s=timeout_s, available=rng.random(4) < 0.9)
     selected = rng.random(4) < 0.8
-    cost = round_cost(state, paper_descend(state, selected, 0.5))
+    cost = round_cost(state.synchronous(), paper_descend(state, selected, 0.5))
     shares = equal_shares(state, Plan(1, 0.5), selected)
     for cut in range(1, state.system.cut_layers + 1):
-        share = round_cost(state, replace(shares, cut_layer=cut))
+        share = round_cost(state.synchronous(), replace(shares, cut_layer=cut))
         assert cost.participants.sum() >= share.participants.sum()
         if cost.participants.sum() == share.participants.sum():
             assert cost.latency_s <= share.latency_s
@@ -132,6 +132,6 @@ def test_neither_best_cut_nor_the_descent_loses_clients_to_win_time():
     _, state = cell(0, 2, 2, "toy", total_dbm=33.0103, timeout_s=0.043, channel_gain=gain, client_hz=hz)
     shares = equal_shares(state, Plan(1, 0.5), both)
     assert latency(state, shares) > latency(state, replace(shares, cut_layer=2))
-    assert round_cost(state, best_cut(state, shares).decision).participants.all()
-    assert round_cost(state, paper_descend(state, both, 0.5)).participants.all()
+    assert round_cost(state.synchronous(), best_cut(state, shares).decision).participants.all()
+    assert round_cost(state.synchronous(), paper_descend(state, both, 0.5)).participants.all()
     assert not round_cost(with_timeout(state, 0.04), paper_descend(state, both, 0.5)).participants.any()
