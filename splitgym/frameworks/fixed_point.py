@@ -4,8 +4,6 @@ What has been rounded so stays as it is when it is rounded again: the power of t
 is cut off, and of a smaller one the multiples are multiples still.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -37,13 +35,16 @@ def step(x: Tensor, bits: int) -> Tensor:
 
 def levels_of(x: Tensor, scale: Tensor, bits: int, generator: torch.Generator | None) -> Tensor:
     """The whole multiples of a step, as floats."""
-    exact = x / scale
+    return rounded(x / scale, generator).clamp(-top(bits), top(bits))
+
+
+def rounded(exact: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Whole numbers, as floats: each of them right on average, or the nearest without a generator; a half down."""
     below = exact.floor()
     if generator is None:
-        thresholds: Any = 0.5
-    else:
-        thresholds = torch.rand(x.shape, generator=generator, device=generator.device).to(x.device)
-    return (below + (exact - below > thresholds)).clamp(-top(bits), top(bits))
+        return below + (exact - below > 0.5)
+    thresholds = torch.rand(exact.shape, generator=generator, device=generator.device).to(exact.device)
+    return below + (exact - below > thresholds)
 
 
 def top(bits: int) -> int:

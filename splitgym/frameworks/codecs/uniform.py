@@ -11,6 +11,7 @@ from torch import Tensor
 
 from splitgym.frameworks.codecs.codec import Codec, Costs
 from splitgym.frameworks.codecs.packing import from_bytes, pack, packed_bytes, to_bytes, unpack
+from splitgym.frameworks.fixed_point import rounded
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,8 @@ class Uniform(Codec):
         """See `Codec.pack`."""
         x = x.view(_by_scale(x.shape))
         step, zero = self._scales(x.amin((0, 2)).clamp(max=0.0), x.amax((0, 2)).clamp(min=0.0))
-        exact = x / torch.where(step == 0.0, 1.0, step).view(1, -1, 1)
-        below = exact.floor()
-        up = (exact - below) > _thresholds(x, generator)
-        levels = (below + up + zero.view(1, -1, 1)).nan_to_num(0.0).clamp(0, 2**self.bits - 1).to(torch.uint8)
+        multiples = rounded(x / torch.where(step == 0.0, 1.0, step).view(1, -1, 1), generator)
+        levels = (multiples + zero.view(1, -1, 1)).nan_to_num(0.0).clamp(0, 2**self.bits - 1).to(torch.uint8)
         return torch.cat([to_bytes(step), zero.to(torch.uint8), pack(levels.flatten(), self.bits)]), None
 
     def unpack(self, payload: Tensor, shape: torch.Size) -> tuple[Tensor, None]:
@@ -91,13 +90,6 @@ class Uniform(Codec):
 def _by_scale(shape: Sequence[int]) -> tuple[int, int, int]:
     """Shape in which numbers with the same scale have the same index on the middle axis."""
     return (shape[0], shape[1], prod(shape[2:])) if len(shape) > 2 else (1, shape[0], shape[1])
-
-
-def _thresholds(x: Tensor, generator: torch.Generator | None) -> Tensor | float:
-    """What the part behind the point has to exceed for a number to be rounded up, in [0, 1)."""
-    if generator is None:
-        return 0.5
-    return torch.rand(x.shape, generator=generator, device=generator.device).to(x.device)
 
 
 UNIFORM_8, UNIFORM_4, UNIFORM_2 = Uniform(8), Uniform(4), Uniform(2)

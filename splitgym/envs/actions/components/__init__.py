@@ -1,8 +1,8 @@
 """Components of actions, each in its own file: in whole numbers, in numbers -1..1, or both."""
 
-from splitgym.envs.actions.components.choices import ChoiceLevels, ChoiceParts, choice_levels, choice_parts
+from splitgym.envs.actions.components.choices import ChoiceLevels, choice_levels, choice_parts
 from splitgym.envs.actions.components.clocks import ClockFractions, ClockLevels
-from splitgym.envs.actions.components.component import Component, Continuous, Discrete, Said, nearest
+from splitgym.envs.actions.components.component import Component, Continuous, Discrete, EqualParts, Said, nearest
 from splitgym.envs.actions.components.cut_layers import CutLevels, CutParts
 from splitgym.envs.actions.components.owners import OwnerLevels
 from splitgym.envs.actions.components.phi import PhiAboveZero, PhiFraction, PhiLevels
@@ -14,7 +14,6 @@ from splitgym.envs.actions.components.utility import ClientWeights, LatencyExpon
 
 __all__ = [
     "ChoiceLevels",
-    "ChoiceParts",
     "ClientPower",
     "ClientWeights",
     "ClockFractions",
@@ -24,6 +23,7 @@ __all__ = [
     "CutLevels",
     "CutParts",
     "Discrete",
+    "EqualParts",
     "LatencyExponent",
     "OwnerLevels",
     "PhiAboveZero",

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.arrays import Floats, Ints
-from splitgym.envs.actions.components.component import Continuous, Discrete, Said
+from splitgym.arrays import Ints
+from splitgym.envs.actions.components.component import Discrete, EqualParts, Said
 from splitgym.types import Decision, RoundState, SystemParameters
 
 
@@ -27,33 +27,14 @@ class ChoiceLevels(Discrete):
 
     def read(self, entries: NDArray[Any]) -> Said:
         """The factor, [N] or [N, C]."""
-        return self.said(entries.astype(np.int64))
-
-    def said(self, chosen: Ints) -> Said:
-        """What these indices say."""
         if not self.entries:
             return {}
+        chosen = entries.astype(np.int64)
         return {self.factor: chosen if self._by_client else np.ascontiguousarray(chosen[:, 0])}
 
     def write(self, decision: Decision, state: RoundState) -> Ints:
         """As they are."""
         return np.array(np.broadcast_to(getattr(decision, self.factor), self.entries))
-
-
-class ChoiceParts(Continuous):
-    """-1..1 in equal parts, one for each value of the discrete form."""
-
-    def __init__(self, levels: ChoiceLevels) -> None:
-        self._levels = levels
-        super().__init__(levels.entries, 0.0, float(levels.choices))
-
-    def read(self, entries: NDArray[Any]) -> Said:
-        """As the discrete form."""
-        return self._levels.said(np.minimum(entries.astype(np.int64), self._levels.choices - 1))
-
-    def write(self, decision: Decision, state: RoundState) -> Floats:
-        """The middle of each part."""
-        return (2 * self._levels.write(decision, state) + 1) / self._levels.choices - 1
 
 
 def choice_levels(system: SystemParameters, clients: int) -> tuple[ChoiceLevels, ...]:
@@ -65,6 +46,6 @@ def choice_levels(system: SystemParameters, clients: int) -> tuple[ChoiceLevels,
     )
 
 
-def choice_parts(system: SystemParameters, clients: int) -> tuple[ChoiceParts, ...]:
+def choice_parts(system: SystemParameters, clients: int) -> tuple[EqualParts, ...]:
     """Likewise, in numbers -1..1."""
-    return tuple(ChoiceParts(levels) for levels in choice_levels(system, clients))
+    return tuple(EqualParts(levels) for levels in choice_levels(system, clients))

@@ -66,6 +66,26 @@ class Continuous(Component):
         self.entries, self.low, self.high = entries, low, high
 
 
+class EqualParts(Continuous):
+    """-1..1 in equal parts, one for each value of a component in whole numbers.
+
+    Args:
+        levels: That component; all its entries have equally many values.
+    """
+
+    def __init__(self, levels: Discrete) -> None:
+        self._levels, self._values = levels, max(levels.values, default=1)
+        super().__init__(levels.entries, 0.0, float(self._values))
+
+    def read(self, entries: NDArray[Any]) -> Said:
+        """As the component in whole numbers."""
+        return self._levels.read(np.minimum(entries.astype(np.int64), self._values - 1))
+
+    def write(self, decision: Decision, state: RoundState) -> Floats:
+        """The middle of each part."""
+        return (2 * self._levels.write(decision, state) + 1) / self._values - 1
+
+
 def nearest(levels: Floats, value: Any) -> NDArray[np.intp]:
     """Index of the nearest level, for a value or for each of an array."""
     return np.abs(levels - np.asarray(value)[..., None]).argmin(-1)

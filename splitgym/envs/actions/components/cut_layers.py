@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.arrays import Bools, Floats, Ints
-from splitgym.envs.actions.components.component import Continuous, Discrete, Said
+from splitgym.arrays import Bools, Ints
+from splitgym.envs.actions.components.component import Discrete, EqualParts, Said
 from splitgym.types import Decision, RoundState, SystemParameters
 
 
@@ -28,11 +28,8 @@ class CutLevels(Discrete):
         super().__init__((system.cut_layers,) * (self._first + self._second))
 
     def read(self, entries: NDArray[Any]) -> Said:
-        """`cut_layer`, [N] or [N, C], and `second_cut`, [N]; 0: it is not decided."""
-        return self.said(entries.astype(np.int64) + 1)
-
-    def said(self, cuts: Ints) -> Said:
-        """What these places, counted from 1, say; in front of clients' tails the second cut lies behind the cut."""
+        """`cut_layer`, [N] or [N, C], and `second_cut`, [N], behind the cut where there are tails; 0: not decided."""
+        cuts = entries.astype(np.int64) + 1
         second = cuts[:, -1] if self._second else np.zeros(len(cuts), np.int64)
         if self._second and self._grid.tails:
             second = self._grid.second_of(cuts[:, 0], second + 1)
@@ -58,8 +55,8 @@ class CutLevels(Discrete):
         return masks.reshape(len(available), -1)
 
 
-class CutParts(Continuous):
-    """-1..1 in L - 1 equal parts, one for each value of `CutLevels`.
+class CutParts(EqualParts):
+    """-1..1 in equal parts, one for each value of `CutLevels`.
 
     Args:
         system: See `CutLevels`.
@@ -67,14 +64,4 @@ class CutParts(Continuous):
     """
 
     def __init__(self, system: SystemParameters, clients: int) -> None:
-        self._levels = CutLevels(system, clients)
-        self._cut_layers = system.cut_layers
-        super().__init__(self._levels.entries, 0.0, float(system.cut_layers))
-
-    def read(self, entries: NDArray[Any]) -> Said:
-        """As the discrete form."""
-        return self._levels.said(np.minimum(entries.astype(np.int64) + 1, self._cut_layers))
-
-    def write(self, decision: Decision, state: RoundState) -> Floats:
-        """The middle of each part."""
-        return (2 * self._levels.write(decision, state) + 1) / self._cut_layers - 1
+        super().__init__(CutLevels(system, clients))

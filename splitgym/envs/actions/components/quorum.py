@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.arrays import Floats, Ints
-from splitgym.envs.actions.components.component import Continuous, Discrete, Said
+from splitgym.arrays import Ints
+from splitgym.envs.actions.components.component import Discrete, EqualParts, Said
 from splitgym.types import Decision, RoundState, SystemParameters
 
 
@@ -35,7 +35,7 @@ class QuorumLevels(Discrete):
         return np.where(quorum > 0, quorum, self.values[0]) - 1
 
 
-class QuorumParts(Continuous):
+class QuorumParts(EqualParts):
     """-1..1 in equal parts, one for each value of `QuorumLevels`.
 
     Args:
@@ -44,13 +44,4 @@ class QuorumParts(Continuous):
     """
 
     def __init__(self, system: SystemParameters, clients: int) -> None:
-        self._levels, self._clients = QuorumLevels(system, clients), clients
-        super().__init__(self._levels.entries, 0.0, float(clients))
-
-    def read(self, entries: NDArray[Any]) -> Said:
-        """As the discrete form."""
-        return self._levels.read(np.minimum(entries.astype(np.int64), self._clients - 1))
-
-    def write(self, decision: Decision, state: RoundState) -> Floats:
-        """The middle of each part."""
-        return (2 * self._levels.write(decision, state) + 1) / self._clients - 1
+        super().__init__(QuorumLevels(system, clients))
