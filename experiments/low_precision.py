@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from experiments.cells import ENDLESS_S
 from experiments.curves import draw_curves, legend_below
 from experiments.running import Case, Experiment, Row, at_least
-from experiments.tables import estimate, markdown
+from experiments.tables import estimate, if_reached, markdown
 from splitgym.allocation import descend
 from splitgym.envs.world import World
 from splitgym.frameworks import get
@@ -111,8 +111,8 @@ def lines(ends: pd.DataFrame) -> Iterator[dict[str, str]]:
             "accuracy (%)": estimate(own["percent"]),
             "points": estimate(own.set_index("seed")["percent"] - full["percent"]),
             "J of a round": estimate(own["each"], 3),
-            f"J to {100 * TARGET:g} %": _reached(own["joules_to_target"], 2),
-            f"s to {100 * TARGET:g} %": _reached(own["seconds_to_target"], 1),
+            f"J to {100 * TARGET:g} %": if_reached(own["joules_to_target"], 2),
+            f"s to {100 * TARGET:g} %": if_reached(own["seconds_to_target"], 1),
         }
 
 
@@ -137,11 +137,6 @@ def _least(ends: pd.DataFrame) -> tuple[str, pd.Series] | None:
     }
     name = min(found, key=lambda each: found[each].mean(), default=None)
     return None if name is None or isinf(found[name].mean()) else (name, found[name])
-
-
-def _reached(values: pd.Series, digits: int) -> str:
-    reached = int(np.isfinite(values).sum())
-    return estimate(values, digits) if reached == len(values) else f"{reached} of {len(values)}"
 
 
 def plot(rows: pd.DataFrame, figure: Figure) -> None:

@@ -19,6 +19,12 @@ def estimate(values: pd.Series, digits: int = 1) -> str:
     return f"{mean:.{digits}f}" if np.isnan(width) else f"{mean:.{digits}f} ± {width:.{digits}f}"
 
 
+def if_reached(values: pd.Series, digits: int = 1) -> str:
+    """`estimate` if all values are finite, else how many of them are: infinite ones stand for what was not reached."""
+    reached = int(np.isfinite(values).sum())
+    return estimate(values, digits) if reached == len(values) else f"{reached} of {len(values)}"
+
+
 def markdown(rows: Iterable[Mapping[str, object]]) -> str:
     """A table with a column for each key of the first row; the first column to the left, the others to the right."""
     rows = list(rows)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from experiments.codecs.methods import CODECS, METHODS
 from experiments.codecs.runs import FACTORS, PRESET
 from experiments.curves import draw_curves, legend_below
-from experiments.tables import estimate, half_width, markdown
+from experiments.tables import estimate, half_width, if_reached, markdown
 from splitgym.evaluation.plots import COLOURS
 from splitgym.scenario import load
 
@@ -80,7 +80,7 @@ def lines(ends: pd.DataFrame) -> Iterator[dict[str, str]]:
             "fraction": f"1/{none['kbit'].mean() / own['kbit'].mean():.1f}",
             "accuracy (%)": estimate(own["percent"]),
             "points": estimate(by_seed["percent"] - none["percent"]),
-            **{f"to {100 * target:g} % (s)": _seconds(own[seconds_to(target)]) for target in TARGETS},
+            **{f"to {100 * target:g} % (s)": if_reached(own[seconds_to(target)]) for target in TARGETS},
         }
 
 
@@ -139,11 +139,6 @@ def _best(ends: pd.DataFrame, column: str) -> tuple[str, pd.Series] | None:
     }
     name = min(found, key=lambda each: found[each].mean(), default=None)
     return None if name is None or isinf(found[name].mean()) else (name, found[name])
-
-
-def _seconds(values: pd.Series) -> str:
-    reached = int(np.isfinite(values).sum())
-    return estimate(values) if reached == len(values) else f"{reached} of {len(values)}"
 
 
 def plot_accuracy(rows: pd.DataFrame, figure: Figure) -> None:
