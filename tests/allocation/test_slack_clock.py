@@ -5,6 +5,7 @@ from dataclasses import replace
 import gymnasium as gym
 import numpy as np
 import pytest
+from agreement import assert_vector_agrees
 from synchronous import SYNCHRONOUS
 
 from splitgym import data, models, schedulers
@@ -252,17 +253,4 @@ def test_actions_say_clocks_where_a_scenario_lets_them(action):
 @pytest.mark.parametrize("action", ["schedule", "continuous"])
 def test_vector_and_single_agree(action):
     arguments = {"scenario": "iot", "learner": "surrogate", "action": action, "plan": {"clock": "decided"}}
-    vector = gym.make_vec("SplitLearning-v0", num_envs=2, vectorization_mode="vector_entry_point", **arguments)
-    vector.reset(seed=5)
-    singles = [gym.make("SplitLearning-v0", disable_env_checker=True, **arguments) for _ in range(2)]
-    for i, single in enumerate(singles):
-        single.reset(seed=5 + i)
-    vector.action_space.seed(0)
-    for _ in range(3):
-        actions = vector.action_space.sample()
-        seen, reward, *_, info = vector.step(actions)
-        for i, single in enumerate(singles):
-            own_seen, own_reward, *_, own_info = single.step(actions[i])
-            np.testing.assert_array_equal(own_seen, seen[i])
-            assert own_reward == reward[i]
-            np.testing.assert_array_equal(own_info["clock"], info["clock"][i])
+    assert_vector_agrees(2, 3, ("clock",), **arguments)

@@ -6,6 +6,7 @@ from itertools import pairwise
 import gymnasium as gym
 import numpy as np
 import pytest
+from agreement import assert_vector_agrees
 from synchronous import SYNCHRONOUS
 
 import splitgym
@@ -429,18 +430,4 @@ def test_limits_that_bind_nobody_change_nothing_but_what_is_shown():
 @pytest.mark.parametrize("action", ["schedule", "priority", "continuous"])
 def test_vector_and_single_agree(action):
     arguments = {"scenario": "wearables", "framework": "psl", "action": action, "learner": "surrogate"}
-    vector = gym.make_vec("SplitLearning-v0", num_envs=3, vectorization_mode="vector_entry_point", **arguments)
-    seen, _ = vector.reset(seed=5)
-    singles = [gym.make("SplitLearning-v0", disable_env_checker=True, **arguments) for _ in range(3)]
-    for i, single in enumerate(singles):
-        np.testing.assert_array_equal(single.reset(seed=5 + i)[0], seen[i])
-    vector.action_space.seed(0)
-    for _ in range(4):
-        actions = vector.action_space.sample()
-        seen, reward, *_, info = vector.step(actions)
-        for i, single in enumerate(singles):
-            own_seen, own_reward, *_, own_info = single.step(actions[i])
-            np.testing.assert_array_equal(own_seen, seen[i])
-            assert own_reward == reward[i]
-            np.testing.assert_array_equal(own_info["without_memory"], info["without_memory"][i])
-            np.testing.assert_array_equal(own_info["participants"], info["participants"][i])
+    assert_vector_agrees(3, 4, ("without_memory", "participants"), **arguments)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import gymnasium as gym
 import numpy as np
 import pytest
+from agreement import assert_vector_agrees
 
 import splitgym  # noqa: F401 - registers the environment
 from splitgym.allocation import allocate, descend, descent, equal_shares, exact, lower_bound, paper_descend
@@ -167,21 +168,7 @@ def test_the_surrogate_does_not_know_different_cuts() -> None:
 def test_vector_and_single_agree(make) -> None:
     framework, plan = make
     arguments = {**SMALL, "framework": framework, "plan": plan, "action": "schedule", "learner": "train"}
-    vector = gym.make_vec("SplitLearning-v0", num_envs=2, vectorization_mode="vector_entry_point", **arguments)
-    seen, _ = vector.reset(seed=5)
-    singles = [gym.make("SplitLearning-v0", disable_env_checker=True, **arguments) for _ in range(2)]
-    for i, single in enumerate(singles):
-        np.testing.assert_array_equal(single.reset(seed=5 + i)[0], seen[i])
-    vector.action_space.seed(0)
-    for _ in range(2):
-        actions = vector.action_space.sample()
-        seen, reward, terminated, truncated, info = vector.step(actions)
-        assert not (terminated | truncated).any()
-        for i, single in enumerate(singles):
-            own_seen, own_reward, *_, own_info = single.step(actions[i])
-            np.testing.assert_array_equal(own_seen, seen[i])
-            assert own_reward == reward[i]
-            np.testing.assert_array_equal(own_info["cut_layer"], info["cut_layer"][i])
+    assert_vector_agrees(2, 2, ("cut_layer",), **arguments)
 
 
 def test_a_second_cut_that_is_left_open_lies_at_the_cut_layer() -> None:

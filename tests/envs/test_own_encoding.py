@@ -3,6 +3,7 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+from agreement import assert_vector_agrees
 from gymnasium.envs.registration import EnvSpec
 
 import splitgym  # noqa: F401 - registers the environment
@@ -97,27 +98,7 @@ def test_single_environment_plays_what_the_encoding_means(module):
 
 
 def test_vector_environment_agrees_with_the_single_one(module):
-    action = f"{module}:First"
-    vector = gym.make_vec(
-        "SplitLearning-v0",
-        num_envs=3,
-        vectorization_mode="vector_entry_point",
-        scenario="iot",
-        learner="surrogate",
-        action=action,
-    )
-    singles = [make(action) for _ in range(3)]
-    seen, _ = vector.reset(seed=7)
-    for i, single in enumerate(singles):
-        np.testing.assert_array_equal(single.reset(seed=7 + i)[0], seen[i])
-    vector.action_space.seed(1)
-    for _ in range(3):
-        actions = vector.action_space.sample()
-        seen, reward, *_ = vector.step(actions)
-        for i, single in enumerate(singles):
-            own_seen, own_reward, *_ = single.step(actions[i])
-            np.testing.assert_array_equal(own_seen, seen[i])
-            assert own_reward == reward[i]
+    vector = assert_vector_agrees(3, 3, scenario="iot", learner="surrogate", action=f"{module}:First")
     assert vector.action_masks().all()
 
 

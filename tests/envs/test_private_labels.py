@@ -3,6 +3,7 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+from agreement import assert_vector_agrees
 
 import agents
 import splitgym  # noqa: F401 - registers the environment
@@ -126,17 +127,4 @@ def test_a_policy_that_needs_them_says_so() -> None:
 
 
 def test_vector_environments_hide_them_too() -> None:
-    options = {"scenario": "toy", "framework": "u-shaped", "action": "schedule"}
-    vector = gym.make_vec("SplitLearning-v0", 3, "vector_entry_point", **options)
-    seen, _ = vector.reset(seed=[5, 6, 7])
-    singles = [made() for _ in range(3)]
-    for k, env in enumerate(singles):
-        np.testing.assert_array_equal(env.reset(seed=5 + k)[0], seen[k])
-    vector.action_space.seed(0)
-    for _ in range(3):
-        actions = vector.action_space.sample()
-        seen, rewards, *_ = vector.step(actions)
-        for k, env in enumerate(singles):
-            own, reward, *_ = env.step(actions[k])
-            np.testing.assert_array_equal(own, seen[k])
-            assert reward == rewards[k]
+    assert_vector_agrees(3, 3, scenario="toy", framework="u-shaped", action="schedule")
