@@ -29,7 +29,7 @@ from agents.training.hyperparameters import Hyperparameters
 from agents.training.jobs import Job, train_all
 from agents.training.run_folder import SETTINGS, RunFolder, command
 from agents.training.tuning import Search
-from splitgym import command_line, frameworks
+from splitgym import command_line
 from splitgym.envs import SB3VecEnv
 from splitgym.evaluation.processes import check_workers
 from splitgym.inputs import InputError, reading
@@ -126,11 +126,6 @@ class Settings:
         if not 0 <= self.seed <= SEEDS - self.seeds:
             raise InputError(f"--seed {self.seed}, allowed: 0..{SEEDS - self.seeds}")
         algorithm = algorithms.get(self.algorithm)
-        if algorithm.decides_phi and not frameworks.get(self.framework).aggregates:
-            fitting = [name for name in frameworks.names() if frameworks.get(name).aggregates]
-            raise InputError(
-                f"--framework {self.framework} with {self.algorithm}, which decides phi, allowed: {', '.join(fitting)}"
-            )
         allowed = algorithm.actions
         if self.action is not None and self.action not in allowed:
             raise InputError(f"--action {self.action} with {self.algorithm}, {suggest(self.action, allowed)}")

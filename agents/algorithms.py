@@ -35,8 +35,6 @@ class Algorithm:
     """Whether its policies remember the episode so far."""
     any_clients: bool = False
     """Whether a policy takes other numbers of clients than it was trained with."""
-    decides_phi: bool = False
-    """Whether its policies always decide phi, so that the framework must aggregate."""
 
     @property
     def learner_class(self) -> "type[BaseAlgorithm]":
@@ -71,7 +69,6 @@ ALGORITHMS: Mapping[str, Algorithm] = {
             ("priority",),
             deterministic=True,
             any_clients=True,
-            decides_phi=True,
         ),
         Algorithm(
             "maskable-ppo",

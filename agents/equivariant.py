@@ -9,24 +9,27 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 
-from agents.tokens import CELL_COMPONENTS, FEATURES, OF_CELL, Layout, Tokens, tokens
+from agents.tokens import OF_CELL, Layout, Tokens, tokens
 
-DEVIATION = {"cut_layer": 0.4, "client_weight": 0.3, "latency_exponent": 0.3, "phi": 0.3}
-"""Standard deviations with which an untrained policy explores."""
-FIRST = {"cut_layer": -0.6, "latency_exponent": 0.0, "phi": -0.5}
-"""What an untrained policy expects of the cell's components: an early cut layer, clients per second, no aggregation."""
+DEVIATION = {"cut_layer": 0.4}
+"""Standard deviation with which an untrained policy explores a component; others: `USUAL_DEVIATION`."""
+USUAL_DEVIATION = 0.3
+FIRST = {"cut_layer": -0.6, "aggregation_ratio": -0.5, "quorum": -0.6, "clock": 0.8}
+"""What an untrained policy expects of a component; others: 0. An early cut layer, clients per second, no aggregation,
+few mini-batches in an update, clocks near their full speed."""
 
 
 class Pooling(nn.Module):
     """Clients, each with what all of them have in common (Zaheer et al. 2017, deep sets, twice).
 
     Args:
+        features: Numbers in a client's token.
         width: Numbers in each hidden layer.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, features: int, width: int) -> None:
         super().__init__()
-        self.each = nn.Linear(FEATURES + OF_CELL, width)
+        self.each = nn.Linear(features + OF_CELL, width)
         self.among_others = nn.Linear(3 * width, width)
         self.all = nn.Linear(2 * width + OF_CELL, width)
 
@@ -44,30 +47,32 @@ class EquivariantNetwork(nn.Module):
     """Actor and critic.
 
     Args:
-        layout: Of the environment; no weight depends on it.
+        layout: Of the environment; weights depend on what is said and shown, not on the number of clients.
         width: Numbers in each hidden layer.
     """
 
     def __init__(self, layout: Layout, width: int) -> None:
         super().__init__()
         self._layout = layout
-        self.actor, self.critic = Pooling(width), Pooling(width)
+        self.actor, self.critic = Pooling(layout.features, width), Pooling(layout.features, width)
         # Weights of clients in the selection; saved policies know the layer by this name.
         self.worth = nn.Linear(2 * width, 1)
-        self.cell = nn.Linear(width, CELL_COMPONENTS)
-        for head in (self.worth, self.cell):
+        self.cell = nn.Linear(width, len(layout.of_cell))
+        own = {n: nn.Linear(2 * width, 1) for n in layout.components if n in layout.by_client - {"client_weight"}}
+        self.own = nn.ModuleDict(own)
+        heads = [(("client_weight",), self.worth), (layout.of_cell, self.cell), *(((n,), own[n]) for n in own)]
+        for names, head in heads:
             nn.init.orthogonal_(head.weight, 0.01)
-            nn.init.zeros_(head.bias)
-        with torch.no_grad():
-            self.cell.bias.copy_(torch.tensor(list(FIRST.values())))
+            with torch.no_grad():
+                head.bias.copy_(torch.tensor([FIRST.get(name, 0.0) for name in names]))
 
     def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
-        """[B, C + 3] means of the action, and [B, width] for the value."""
+        """[B, entries] means of the action, and [B, width] for the value."""
         seen = tokens(observation, self._layout)
         return self._act(seen), self.critic(seen)[1]
 
     def forward_actor(self, observation: Tensor) -> Tensor:
-        """[B, C + 3] means of the action."""
+        """[B, entries] means of the action."""
         return self._act(tokens(observation, self._layout))
 
     def forward_critic(self, observation: Tensor) -> Tensor:
@@ -76,18 +81,21 @@ class EquivariantNetwork(nn.Module):
         return of_all
 
     def _act(self, seen: Tokens) -> Tensor:
-        """[B, C + 3] means of the action: cut layer, logarithmic weight of each client, latency exponent, phi."""
+        """[B, entries] means of the action, component after component."""
         each, of_all = self.actor(seen)
-        client_weight = self.worth(torch.cat([each, of_all[:, None].expand_as(each)], 2))[:, :, 0]
-        cut_layer, latency_exponent, phi = self.cell(of_all).split(1, 1)
-        return torch.cat([cut_layer, client_weight, latency_exponent, phi], 1)
+        of_each = torch.cat([each, of_all[:, None].expand_as(each)], 2)
+        means = dict(zip(self._layout.of_cell, self.cell(of_all).split(1, 1), strict=True))
+        means["client_weight"] = self.worth(of_each)[:, :, 0]
+        means |= {name: head(of_each)[:, :, 0] for name, head in self.own.items()}
+        return torch.cat([means[name] for name in self._layout.components], 1)
 
 
 class EquivariantPolicy(ActorCriticPolicy):
     """Policy class for Stable-Baselines3's PPO and A2C in environments with `action="priority"`.
 
-    Renumbering the clients renumbers their weights in the selection and changes nothing else, so a network that is
-    trained with some number of clients acts with any other: `load_state_dict` takes it.
+    Renumbering the clients renumbers what is said of each and changes nothing else, so a network that is trained with
+    some number of clients acts with any other: `load_state_dict` takes it. Open factors of the plan add outputs, one
+    for the cell or one that all clients share, and what is shown of them adds inputs.
 
     Args:
         observation_space: Of the environment.
@@ -97,8 +105,8 @@ class EquivariantPolicy(ActorCriticPolicy):
         **settings: Of `ActorCriticPolicy`.
 
     Raises:
-        ValueError: the spaces are not those of action='priority' with a framework that aggregates, or observations are
-            not as the environment shows them, between 0 and 1: normalise rewards only; or `use_sde` is asked for.
+        ValueError: the spaces are not those of action='priority', or observations are not as the environment shows
+            them, between 0 and 1: normalise rewards only; or `use_sde` is asked for.
     """
 
     def __init__(
@@ -119,13 +127,15 @@ class EquivariantPolicy(ActorCriticPolicy):
         self.mlp_extractor: Any = EquivariantNetwork(self._layout, self._width)
         self.action_net = nn.Identity()
         self.value_net = nn.Linear(self._width, 1)
-        self.log_std = nn.Parameter(torch.log(torch.tensor(list(DEVIATION.values()))))
+        deviations = [DEVIATION.get(name, USUAL_DEVIATION) for name in self._layout.components]
+        self.log_std = nn.Parameter(torch.log(torch.tensor(deviations)))
         optimizer: Any = self.optimizer_class
         self.optimizer = optimizer(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
 
     def _get_action_dist_from_latent(self, latent_pi: Tensor) -> Distribution:
-        cut_layer, client_weight, latency_exponent, phi = self.log_std.split(1)
-        log_std = torch.cat([cut_layer, client_weight.expand(self._layout.clients), latency_exponent, phi])
+        layout = self._layout
+        entries = [layout.clients if name in layout.by_client else 1 for name in layout.components]
+        log_std = torch.cat([own.expand(n) for own, n in zip(self.log_std.split(1), entries, strict=True)])
         assert isinstance(self.action_dist, DiagGaussianDistribution)
         return self.action_dist.proba_distribution(latent_pi, log_std)
 

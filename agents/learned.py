@@ -173,18 +173,13 @@ def _own_codec(env: SplitLearningEnv, algorithm: Algorithm, card: Card) -> Actio
     """The encoding of the policy's actions, for this environment.
 
     Raises:
-        PolicyError: the policy sees what this environment does not show, or cannot say what its framework needs.
+        PolicyError: the policy sees what this environment does not show.
     """
     codec = env.codec(card.action)
     if codec.decides_subchannels != env.codec().decides_subchannels:
         raise PolicyError(
             f"policy {algorithm.name!r} of scenario {card.scenario!r} does not see what this environment shows,"
             f" allowed: an environment with action={card.action!r}"
-        )
-    # Spaces do not tell whether phi is missing, or one of any number of clients.
-    if algorithm.decides_phi and not env.framework.aggregates:
-        raise PolicyError(
-            f"policy {algorithm.name!r} of scenario {card.scenario!r} decides phi, allowed: a framework that aggregates"
         )
     return codec
 

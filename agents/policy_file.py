@@ -18,6 +18,7 @@ from stable_baselines3.common.policies import BasePolicy
 from agents import algorithms
 from agents.algorithms import Algorithm
 from agents.records import record
+from splitgym.envs.actions import components_of
 from splitgym.files import check_is_file, read_toml
 from splitgym.inputs import InputError, reading
 from splitgym.outputs import unfinished, write, write_together
@@ -47,7 +48,7 @@ class Card:
     action: str
     """Encoding of its actions."""
     spaces: Mapping[str, str]
-    """Of the environment it was trained in: "observation" and "action"."""
+    """Of the environment it was trained in: "observation" and "action"; and what entries of an action say, "says"."""
     policy: Mapping[str, Any]
     """Keyword arguments of the policy's class."""
     command: str
@@ -216,10 +217,11 @@ def load(stem: Path, card: Card, observation: spaces.Space[Any], action: spaces.
     """
     path, of = weights_file(stem), algorithms.get(card.algorithm)
     needed = described(observation, action)
-    for name in needed if not of.any_clients else ():
-        if card.spaces[name] != needed[name]:
+    for name in ("says",) if of.any_clients else needed:
+        if card.spaces.get(name, needed[name]) != needed[name]:
+            what = "actions that say" if name == "says" else f"{name} space"
             raise PolicyError(
-                f"policy {str(path)!r} has {name} space {card.spaces[name]}, this environment has {needed[name]}"
+                f"policy {str(path)!r} has {what} {card.spaces[name]}, this environment has {needed[name]}"
                 f" with action={card.action!r}"
             )
     weights = read_weights(path)
@@ -257,7 +259,11 @@ def _numbers(value: Any) -> Iterator[float]:
 
 def described(observation: spaces.Space[Any], action: spaces.Space[Any]) -> dict[str, str]:
     """The spaces as a card says them."""
-    return {"observation": " ".join(str(observation).split()), "action": " ".join(str(action).split())}
+    return {
+        "observation": " ".join(str(observation).split()),
+        "action": " ".join(str(action).split()),
+        "says": ", ".join(components_of(action)),
+    }
 
 
 def _check(path: Path, weights: Mapping[str, torch.Tensor], needed: Mapping[str, torch.Tensor]) -> None:

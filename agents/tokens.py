@@ -7,6 +7,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from agents.given import AS_THEY_ARE
+from splitgym.envs.actions import components_of
 
 PER_CLIENT = (
     "channel",
@@ -22,37 +23,39 @@ PER_CLIENT = (
     "novelty",
 )
 """Features of clients that it reads; `present` too, where that is shown."""
+FROM_LABELS = ("loss", "diversity", "novelty")
+"""Those of them that are not shown where labels are private."""
+OF_FACTORS = ("codec", "memory", "client_second_cut", "in_flight", "delivered", "compute_left", "bits_left")
+"""Features of clients that it reads as they are, where they are shown."""
 SCALARS = ("accuracy", "cut_layer", "aggregation_ratio", "round_latency", "rounds_left", "time_left")
 """Features of the cell that it reads; `bandwidth` too, where that is shown."""
-NEEDED = (*PER_CLIENT, *SCALARS)
-FROM_LABELS = ("loss", "diversity", "novelty")
-"""Features that are not shown where labels are private."""
+NEEDED = tuple(name for name in (*PER_CLIENT, *SCALARS) if name not in FROM_LABELS)
 COMPARED = ("channel", "compute", "loss")
 """What is also told relative to the other clients."""
-FEATURES = 4 * len(COMPARED) + 8
-"""Numbers in a client's token."""
 OF_CELL = len(SCALARS) + 4
 """Numbers that describe the cell."""
 LIMIT = 5.0
 """Logarithms of quantities over their references are cut off here."""
-CELL_COMPONENTS = 3
-"""Components of an action of the `priority` encoding that are not a client's: cut layer, latency exponent, phi."""
 
 
 class Layout(NamedTuple):
-    """Where clients and cell stand in the observations of an environment with `action="priority"`."""
+    """What stands where in observations and actions of an environment with `action="priority"`."""
 
     clients: int
     first: dict[str, int]
     """Index of a feature's first entry."""
+    components: tuple[str, ...]
+    """What an action says, in its order."""
+    by_client: frozenset[str]
+    """What it says of each client."""
 
     @classmethod
     def of(cls, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> "Layout":
         """Reads it off the spaces.
 
         Raises:
-            ValueError: they are not those of action='priority' with a framework that aggregates, or a wrapper
-                has changed the observations.
+            ValueError: they are not those of action='priority' and observation='standard', or a wrapper has changed
+                them.
         """
         if isinstance(observation_space, spaces.Box) and not (
             (observation_space.low == 0).all() and (observation_space.high == 1).all()
@@ -62,22 +65,32 @@ class Layout(NamedTuple):
         names: tuple[str, ...] = getattr(observation_space, "names", ())
         if not names:
             raise ValueError(f"observation_space = {observation_space} is that of a wrapper, allowed: {AS_THEY_ARE}")
-        clients = (action_space.shape or (0,))[0] - CELL_COMPONENTS
+        said: tuple[str, ...] = getattr(action_space, "names", ())
         first = {
             name.removesuffix("[0]"): index for index, name in enumerate(names) if "[" not in name or "[0]" in name
         }
-        missing = [name for name in NEEDED if name not in first]
-        if missing and {*missing} <= {*FROM_LABELS}:
-            raise ValueError(
-                f"observation_space lacks {', '.join(missing)}, allowed: 'standard' where labels are not private"
-            )
-        shown = sum(name.startswith("available[") for name in names)
-        if not isinstance(action_space, spaces.Box) or not 1 <= clients == shown or not {*NEEDED} <= {*first}:
+        if "client_weight[0]" not in said or not {*NEEDED} <= {*first}:
             raise ValueError(
                 f"action_space = {action_space} with observation_space = {observation_space}, allowed: those of"
-                " action='priority', observation='standard', a framework that aggregates and no open factor of the plan"
+                " action='priority', observation='standard'"
             )
-        return cls(clients, first)
+        return cls(
+            sum(name.startswith("available[") for name in names),
+            first,
+            components_of(action_space),
+            frozenset(name.partition("[")[0] for name in said if "[" in name),
+        )
+
+    @property
+    def of_cell(self) -> tuple[str, ...]:
+        """What an action says of the cell."""
+        return tuple(name for name in self.components if name not in self.by_client)
+
+    @property
+    def features(self) -> int:
+        """Numbers in a client's token."""
+        shown = sum(name in self.first for name in (*PER_CLIENT, *OF_FACTORS))
+        return shown + 3 * sum(name in self.first for name in COMPARED) - 1 + ("loss" in self.first)
 
     def entries(self, observation: Tensor, feature: str) -> Tensor:
         """[B, C] of a feature of clients."""
@@ -92,7 +105,7 @@ class Tokens(NamedTuple):
     """B observations of C clients."""
 
     clients: Tensor
-    """[B, C, FEATURES]."""
+    """[B, C, features]."""
     cell: Tensor
     """[B, OF_CELL]."""
     available: Tensor
@@ -116,19 +129,20 @@ def tokens(observation: Tensor, layout: Layout) -> Tokens:
     low, high = observation.aminmax()
     if not (low >= 0 and high <= 1):
         raise ValueError(f"observation has values from {low:g} to {high:g}, allowed: {AS_THEY_ARE}")
-    of_clients = {name: layout.entries(observation, name) for name in PER_CLIENT}
+    shown = [name for name in (*PER_CLIENT, *OF_FACTORS) if name in layout.first]
+    of_clients = {name: layout.entries(observation, name) for name in shown}
     scalars = torch.cat([layout.entry(observation, name) for name in SCALARS], 1)
     available = of_clients["available"] * (layout.entries(observation, "present") if "present" in layout.first else 1.0)
     count = available.sum(1, keepdim=True).clamp(min=1.0)
     shows_bandwidth = "bandwidth" in layout.first
     bandwidth = _log(layout.entry(observation, "bandwidth")) if shows_bandwidth else torch.zeros_like(count)
-    compared = {name: _log(of_clients[name]) for name in COMPARED}
+    compared = {name: _log(of_clients[name]) for name in COMPARED if name in shown}
     compared["channel"] = compared["channel"] + bandwidth
-    loss = compared["loss"]
     features = [number for value in compared.values() for number in _compare(value, available, count)]
-    features += [of_clients["took_part"], of_clients["client_cut_layer"], of_clients["diversity"]]
-    features += [_log(of_clients[name]) / 2 for name in ("data_share", "absence", "experience", "novelty")]
-    features += [loss * of_clients["took_part"] / 2]
+    features += [of_clients[name] for name in ("took_part", "client_cut_layer", "diversity") if name in shown]
+    features += [_log(of_clients[n]) / 2 for n in ("data_share", "absence", "experience", "novelty") if n in shown]
+    features += [compared[name] * of_clients["took_part"] / 2 for name in ("loss",) if name in shown]
+    features += [of_clients[name] for name in OF_FACTORS if name in shown]
     latency = _log(layout.entry(observation, "round_latency")) / 2
     accuracy = _log(layout.entry(observation, "accuracy")) / 2
     cell = torch.cat([scalars, bandwidth, torch.log(count) - 2, accuracy, latency], 1)

@@ -278,7 +278,6 @@ fails = partial(error_line, train_agent.main)
         (["--tune", "3", "--learner", "train"], ("--tune 3", "--learner surrogate")),
         (["--algorithm", "tqc", "--steps", "4000"], ("steps = 4000 with learning_starts = 5000 trains nothing",)),
         (["--framework", "sfl-v1", "--algorithm", "ppo"], ("surrogate", "calibrate")),
-        (["--framework", "psl"], ("--framework psl", "ppo-equivariant", "decides phi", "epsl")),
         (["--device", "cudaa"], ("device", "cudaa")),
         (["--compare", "gredy"], ("--compare", "'gredy'", "did you mean 'greedy'?")),
         (["--compare", "ppo", "fastest-k:n=3"], ("--compare", "'n'", "allowed: allocation, cut_layer, k")),

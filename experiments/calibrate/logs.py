@@ -34,7 +34,7 @@ NEVER = 1_000_000
 ARRAYS = {
     "class_counts": ("iu", "CK"),
     "test_counts": ("iu", "K"),
-    "cut_layer": ("iu", "R"),
+    "cut_layer": ("iu", "RC"),
     "selected": ("b", "RC"),
     "aggregation_ratio": ("f", "R"),
     "client_loss": ("f", "RC"),
@@ -91,6 +91,20 @@ class Job:
             "data": data.digest(task_settings["dataset"]),
         }
 
+    def selection(self, group: patterns.Group, rng: Generator) -> patterns.Selection:
+        """How the pattern selects clients."""
+        select: patterns.Selection = getattr(patterns, self.pattern)(group, rng)
+        return select
+
+    def cut_layers(self, clients: int, count: int, rng: Generator) -> Iterator[Ints]:
+        """Cut layers of the rounds, [C], of which there are `count`."""
+        cuts = repeat(patterns.steady_cut_layer(count, rng)) if self.steady else patterns.cut_layers(count, rng)
+        return (np.full(clients, cut) for cut in cuts)
+
+    def ratios(self, rng: Generator) -> Iterator[float]:
+        """Phi of the rounds."""
+        return repeat(0.0) if self.steady else patterns.aggregation_ratios(rng)
+
     def is_done(self, folder: Path) -> bool:
         """Whether all of its logs are there.
 
@@ -123,7 +137,7 @@ class Log:
     test_counts: Ints
     """[K] test samples of each class."""
     cut_layer: Ints
-    """[R]"""
+    """[R, C]"""
     selected: Bools
     """[R, C]"""
     aggregation_ratio: Floats
@@ -150,7 +164,7 @@ class Log:
     def decisions(self) -> Iterator[Decision]:
         """What was decided, round by round."""
         for cut_layer, selected, ratio in zip(self.cut_layer, self.selected, self.aggregation_ratio, strict=True):
-            yield Decision(int(cut_layer), *NO_BAND, selected, float(ratio))
+            yield Decision(common(cut_layer), *NO_BAND, selected, float(ratio))
 
     def save(self, path: Path) -> None:
         """Written as a whole: a stopped run leaves no half file."""
@@ -221,15 +235,11 @@ def _decisions(learner: Learner, job: Job, batch_size: int, rng: Generator) -> I
     """Those of the job's pattern, which hears the clients' losses as they come."""
     clients = len(learner.data_share)
     group = patterns.Group(clients, np.exp(rng.uniform(np.log(0.1), 0.0, clients)))
-    select = getattr(patterns, job.pattern)(group, rng)
-    count = cut_layers(learner)
-    if job.steady:
-        cuts, ratios = repeat(patterns.steady_cut_layer(count, rng)), repeat(0.0)
-    else:
-        cuts, ratios = patterns.cut_layers(count, rng), patterns.aggregation_ratios(rng)
+    select = job.selection(group, rng)
+    cuts, ratios = job.cut_layers(clients, cut_layers(learner), rng), job.ratios(rng)
     highest = learner.framework.allowed_ratio(batch_size)
     for _ in range(job.rounds):
-        cut_layer, selected = next(cuts), select(learner.outcome.client_loss)
+        cut_layer, selected = common(next(cuts)), select(learner.outcome.client_loss)
         yield Decision(cut_layer, *NO_BAND, selected, min(next(ratios), highest))
 
 
@@ -246,7 +256,8 @@ def _play(learner: Learner, decisions: Iterable[Decision], job: dict[str, Any]) 
     evaluated, correct = [], []
     for number, decision in enumerate(decisions):
         outcome = learner.round(decision)
-        taken = (decision.cut_layer, decision.selected, decision.aggregation_ratio, outcome.client_loss)
+        cut_layer = np.broadcast_to(decision.cut_layer, decision.selected.shape)
+        taken = (cut_layer, decision.selected, decision.aggregation_ratio, outcome.client_loss)
         for column, value in zip(decided.values(), taken, strict=True):
             column.append(value)
         if (number + 1) % job["evaluate_every"] == 0:
@@ -260,6 +271,11 @@ def _play(learner: Learner, decisions: Iterable[Decision], job: dict[str, Any]) 
         correct=np.array(correct),
         **{name: np.array(values) for name, values in decided.items()},
     )
+
+
+def common(cut_layer: Ints) -> Any:
+    """One cut layer for all if theirs are the same, else [C]."""
+    return int(cut_layer[0]) if np.all(cut_layer == cut_layer[0]) else cut_layer
 
 
 def cut_layers(learner: Learner) -> int:
@@ -288,7 +304,7 @@ def finished(folder: Path, again: bool = False) -> list[Log]:
     logs = [Log.load(path) for path in paths]
     for path, log in zip(paths, logs, strict=True):
         for name in ("cut_layer", "evaluated", "test_counts"):
-            has, first = getattr(log, name).shape, getattr(logs[0], name).shape
+            has, first = len(getattr(log, name)), len(getattr(logs[0], name))
             if has != first:
-                raise InputError(f"log {str(path)!r}: {name} has shape {has}, that of {paths[0].name} has {first}")
+                raise InputError(f"log {str(path)!r}: {name} has {has} rows, that of {paths[0].name} has {first}")
     return logs

@@ -1,7 +1,7 @@
 """Ways to decide that differ as widely as schedulers may: which clients take part, the cut layer, phi."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ class Group:
 
 Selection = Callable[[Floats], Bools]
 """Which clients take part, from their losses, [C] to [C]; called once a round."""
+Pattern = Callable[[Group, Generator], Selection]
 
 
 def everybody(group: Group, rng: Generator) -> Selection:
@@ -119,6 +120,49 @@ def unified(group: Group, rng: Generator) -> Selection:
     return select
 
 
+def delivered(group: Group, rng: Generator) -> Selection:
+    """Asynchronous: always as many as at first, of those in flight that come first."""
+    quorum = _quorum(group, rng)
+    return _in_flight(group, lambda: quorum)
+
+
+def delivered_changing_k(group: Group, rng: Generator) -> Selection:
+    """Asynchronous: another number for every update."""
+    return _in_flight(group, lambda: _quorum(group, rng))
+
+
+def delivered_of_some(group: Group, rng: Generator) -> Selection:
+    """Asynchronous: some clients never start."""
+    starting = group.top(rng.random(group.count), max(_some(group, rng), 2))
+    quorum = int(rng.integers(1, starting.sum()))
+    return _in_flight(replace(group, round_s=np.where(starting, group.round_s, np.inf)), lambda: quorum)
+
+
+def delivered_in_time(group: Group, rng: Generator) -> Selection:
+    """Asynchronous: who has come when the server's patience ends, or else the first."""
+    ready_s, patience_s, now = group.round_s.copy(), rng.uniform(0.1, 1.0), [0.0]
+
+    def select(loss: Floats) -> Bools:
+        now[0] = max(now[0] + patience_s, ready_s.min())
+        come = ready_s <= now[0]
+        ready_s[come] = now[0] + group.round_s[come]
+        return come
+
+    return select
+
+
+def _in_flight(group: Group, quorum: Callable[[], int]) -> Selection:
+    """So many of those in flight as come first; they start anew at once, see framework async-psl."""
+    ready_s = group.round_s.copy()
+
+    def select(loss: Floats) -> Bools:
+        first = group.top(-ready_s, quorum())
+        ready_s[first] = ready_s[first].max() + group.round_s[first]
+        return first
+
+    return select
+
+
 FITTED = (
     everybody,
     random_k,
@@ -134,6 +178,8 @@ FITTED = (
 """Patterns whose runs are fitted to; other seeds of them are held out."""
 HELD_OUT = (highest_loss, loss_per_second, unified)
 """Patterns that no fit sees."""
+FITTED_IN_FLIGHT, HELD_OUT_IN_FLIGHT = (delivered, delivered_changing_k, delivered_of_some), (delivered_in_time,)
+"""The same for asynchronous frameworks."""
 
 
 def cut_layers(cuts: int, rng: Generator) -> Iterator[int]:
@@ -160,6 +206,11 @@ def _moving(values: NDArray, rng: Generator, constant: float, often: float) -> I
         yield value.item()
         if rng.random() < change:
             value = rng.choice(values)
+
+
+def _quorum(group: Group, rng: Generator) -> int:
+    """Up to half of the clients."""
+    return int(rng.integers(1, group.count // 2 + 1))
 
 
 def _some(group: Group, rng: Generator) -> int:

@@ -51,7 +51,7 @@ class Replay:
         self.data_share = self._padded(
             [log.class_counts.sum(1) / log.class_counts.sum() for log in self.logs], (clients,)
         )
-        self._cut_layer = np.stack([log.cut_layer for log in self.logs], axis=1)
+        self._cut_layer = self._padded([log.cut_layer for log in self.logs], (self.rounds, clients))
         ratio = np.stack([log.aggregation_ratio for log in self.logs], axis=1)
         self._aggregated = aggregated_rows(ratio, batch_size) / batch_size
 
@@ -91,7 +91,7 @@ class Replay:
                 normals = rng.standard_normal(normals.shape)
             play_rounds(
                 worlds,
-                self._cut_layer[number],
+                np.ascontiguousarray(self._cut_layer[:, number]),
                 np.ascontiguousarray(self.selected[:, number]),
                 self._aggregated[number],
                 normals,

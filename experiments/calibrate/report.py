@@ -67,7 +67,7 @@ class Comparison:
                     "clients": log.job["clients"],
                     "dirichlet_alpha": log.job["dirichlet_alpha"],
                     "participants": log.selected.sum(1).mean(),
-                    "cut_layer": str(log.cut_layer[0]) if np.all(log.cut_layer == log.cut_layer[0]) else "moves",
+                    "cut_layer": str(log.cut_layer[0, 0]) if np.all(log.cut_layer == log.cut_layer[0, 0]) else "moves",
                     "aggregation_ratio": log.aggregation_ratio.mean(),
                     "error": np.abs(expected - real).mean(),
                     "bias": (expected - real).mean(),

@@ -75,8 +75,8 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     `training.client_weights` makes more or less of clients that came seldom. Rules search subchannels for a synchronous
     round of all that are selected or in flight and have not delivered; in such a round all should be ready at once, so
     that simple shares are better here (rules: `allocation=proportional-fair`). So `"schedule"` and `"priority"` use
-    the descent only where an update waits for all of them, else proportionally fair shares. The surrogate is that of
-    `"psl"`, which also had rounds of few clients, with `client_weights = "none"`.
+    the descent only where an update waits for all of them, else proportionally fair shares. The surrogate has a
+    calibration of its own, with `client_weights = "none"`.
 
     `learner="surrogate"` puts a model in the place of the training that answers in microseconds what a round teaches
     (skill of the server by class, label biases and drift of the clients, randomness as in real runs), calibrated on

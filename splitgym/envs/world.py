@@ -283,7 +283,6 @@ def _check_calibrated(scenario: Scenario) -> None:
     """Raises a ScenarioError if the scenario asks for what no surrogate is calibrated for."""
     plan = scenario.plan
     factors: tuple[tuple[str, Any, Any], ...] = (
-        ("plan.cut_layer", plan.cut_layer, "common"),
         ("plan.precisions", list(plan.precisions), [FULL_BITS]),
         ("training.client_weights", scenario.training.client_weights, "none"),
     )

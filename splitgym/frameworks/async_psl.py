@@ -23,6 +23,5 @@ FRAMEWORK = Framework(
     train=epsl.TRAIN,
     joint_batch=True,
     cuts_by_client=True,
-    learns_as="psl",
     asynchronous=True,
 )

@@ -234,14 +234,87 @@ def test_a_feature_of_one_s_own_does_not_shift_the_others():
         torch.testing.assert_close(a, b, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize(
-    ("action", "framework"),
-    [("schedule", "epsl"), ("discrete", "epsl"), ("continuous", "epsl"), ("continuous", "psl"), ("priority", "psl")],
-)
-def test_spaces_of_another_kind_are_refused(action, framework):
-    env = make_env(action=action, framework=framework)
-    with pytest.raises(ValueError, match=r"action='priority', observation='standard', a framework"):
-        PPO(EquivariantPolicy, env)
+@pytest.mark.parametrize("action", ["schedule", "discrete", "continuous"])
+def test_spaces_of_another_kind_are_refused(action):
+    with pytest.raises(ValueError, match=r"action='priority', observation='standard'"):
+        PPO(EquivariantPolicy, make_env(action=action))
+
+
+# Open factors ------------------------------------------------------------------------------------------------------
+
+FACTORS = {
+    "cuts": {"framework": "psl", "scenario": "wearables", "plan": {"cut_layer": "by-client"}},
+    "codecs": {"framework": "psl", "plan": {"codecs": ("none", "uniform-4"), "codec": "by-client"}},
+    "codec": {"framework": "epsl", "plan": {"codecs": ("none", "uniform-4")}},
+    "clocks": {"framework": "psl", "plan": {"clock": "decided"}},
+    "quorum": {"framework": "async-psl", "plan": {"quorum": "decided"}},
+    "labels": {"framework": "u-shaped", "task": {"model": "cnn"}, "clients": {"tail_units": 1}},
+}
+"""Environments in which the plan of a round has other factors, or less is shown."""
+
+
+def with_factors(kind, clients=5):
+    sections = {"scenario": "iot", "action": "priority", **FACTORS[kind]}
+    sections["clients"] = {**sections.get("clients", {}), "count": clients}
+    return gym.make("SplitLearning-v0", **sections)
+
+
+@pytest.mark.parametrize("kind", FACTORS)
+def test_with_open_factors_renumbering_renumbers_what_is_said_of_each_client(kind):
+    env, rng, order = with_factors(kind), np.random.default_rng(0), np.array([3, 0, 4, 1, 2])
+    policy, (names, said) = policy_of(env), (space.names for space in (env.observation_space, env.action_space))
+    entries = {name: rng.random() for name in names} | {name: 1.0 for name in names if name.startswith("available")}
+
+    def renumbered(name):
+        own, _, index = name.rstrip("]").partition("[")
+        return f"{own}[{order[int(index)]}]" if index else name
+
+    def mean(observation):
+        with torch.no_grad():
+            shown_entries = torch.tensor([observation], dtype=torch.float32)
+            return dict(zip(said, policy.get_distribution(shown_entries).distribution.mean[0].tolist(), strict=True))
+
+    before, after = mean([entries[name] for name in names]), mean([entries[renumbered(name)] for name in names])
+    assert after == pytest.approx({name: before[renumbered(name)] for name in said}, abs=1e-5)
+    assert len({round(value, 4) for value in before.values()}) == len(said)
+
+
+@pytest.mark.parametrize("kind", FACTORS)
+def test_with_open_factors_the_same_weights_fit_any_number_of_clients(kind):
+    few, many = with_factors(kind), with_factors(kind, 9)
+    policy = policy_of(many, seed=1)
+    policy.load_state_dict(policy_of(few).state_dict())
+    many.reset(seed=0)
+    action, _ = policy.predict(many.unwrapped.observe())
+    assert many.action_space.contains(action)
+    many.step(action)
+
+
+@pytest.mark.parametrize(("kind", "feature"), [("cuts", "memory"), ("codecs", "codec"), ("quorum", "bits_left")])
+def test_what_is_shown_of_open_factors_has_influence(kind, feature):
+    env, rng = with_factors(kind), np.random.default_rng(0)
+    names, policy = env.observation_space.names, policy_of(env)
+    entries = np.array([1.0 if name.startswith("available") else rng.random() for name in names])
+    changed = np.array([1 - x if n == f"{feature}[2]" else x for n, x in zip(names, entries, strict=True)])
+    with torch.no_grad():
+        one, other = (
+            policy.get_distribution(torch.tensor(seen[None], dtype=torch.float32)).distribution.mean[0]
+            for seen in (entries, changed)
+        )
+    assert (one - other).abs().min() > 1e-5
+
+
+def test_untrained_it_expects_early_cuts_and_few_mini_batches_and_full_clocks():
+    for kind, name, expected in (
+        ("cuts", "cut_layer[0]", -0.6),
+        ("quorum", "quorum", -0.6),
+        ("clocks", "clock[1]", 0.8),
+    ):
+        env = with_factors(kind)
+        policy = EquivariantPolicy(env.observation_space, env.action_space, lambda _: 0.0)
+        with torch.no_grad():
+            mean = policy.get_distribution(torch.full((1, *env.observation_space.shape), 0.5)).distribution.mean[0]
+        assert float(mean[env.action_space.names.index(name)]) == pytest.approx(expected, abs=0.05)
 
 
 NORMALISING = {

@@ -177,10 +177,11 @@ def test_equivariant_policy_serves_any_number_of_clients_cut_layers_and_levels(p
 
 
 @pytest.mark.parametrize("clients", [2, 11, 12])
-def test_equivariant_policy_needs_a_framework_that_aggregates(policies, clients):
-    """With 11 and 12 clients the spaces alone could be those of one client fewer in a family."""
-    env = toy("ppo-equivariant", framework="psl", clients={"count": clients})
-    with pytest.raises(PolicyError, match="decides phi, allowed: a framework that aggregates"):
+def test_equivariant_policy_needs_actions_that_say_what_it_decides(policies, clients):
+    """Whatever the number of clients, and although a scenario with another factor may have as many components."""
+    env = toy("ppo-equivariant", framework="psl", clients={"count": clients}, plan={"codecs": ("none", "fp16")})
+    said = "latency_exponent, aggregation_ratio, this environment has cut_layer, codec, client_weight"
+    with pytest.raises(PolicyError, match=said):
         agents.make("ppo-equivariant", env, policy=policies["ppo-equivariant"])
 
 

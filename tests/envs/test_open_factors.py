@@ -152,9 +152,19 @@ def test_the_descent_finds_the_best_of_all_second_cuts() -> None:
         assert round_cost(state, allocate(state, Plan(1, 0.0), everybody)).latency_s >= found * (1 - 1e-9)
 
 
-def test_the_surrogate_does_not_know_different_cuts() -> None:
-    with pytest.raises(ScenarioError, match=r"plan.cut_layer = 'by-client' with learner = 'surrogate'"):
-        gym.make("SplitLearning-v0", scenario="iot", plan={"cut_layer": "by-client"}, learner="surrogate")
+def test_where_the_surrogate_was_not_compared_with_different_cuts_it_says_what_compares_it() -> None:
+    message = (
+        r"plan.cut_layer = 'by-client' with learner = 'surrogate', allowed: 'common'; `python -m experiments "
+        r"calibrate.variants --scenario toy --framework psl --variants cuts-by-client` finds out"
+    )
+    with pytest.raises(ScenarioError, match=message):
+        own(learner="surrogate")
+
+
+def test_surrogates_of_vector_and_single_environments_agree_at_cuts_of_their_own() -> None:
+    arguments = {"scenario": "iot", "framework": "psl", "plan": {"cut_layer": "by-client"}, "action": "schedule"}
+    arguments |= {"episode": {"time_budget_s": 1e6}}
+    assert_vector_agrees(3, 6, ("cut_layer", "accuracy"), learner="surrogate", **arguments)
 
 
 @pytest.mark.parametrize(

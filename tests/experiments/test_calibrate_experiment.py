@@ -1,16 +1,18 @@
 """The calibration of the surrogate: patterns, logs that are made once, replays, and the whole in its short form."""
 
 import sys
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from experiments import calibrate
-from experiments.calibrate import network, patterns
+from experiments.calibrate import network, patterns, variants
 from experiments.calibrate.fit import start
-from experiments.calibrate.jobs import PATTERNS, jobs
+from experiments.calibrate.jobs import jobs, patterns_of
 from experiments.calibrate.logs import Job, Log, finished, run
 from experiments.calibrate.network import network_section
 from experiments.calibrate.replays import Replay
@@ -18,7 +20,7 @@ from experiments.calibrate.report import rounds_to
 from splitgym.inputs import InputError
 from splitgym.learning import Learner
 from splitgym.learning.surrogate import calibration, calibration_for
-from splitgym.learning.surrogate.calibration import FOLDER_VARIABLE
+from splitgym.learning.surrogate.calibration import CUTS_BY_CLIENT, FOLDER_VARIABLE
 from splitgym.scenario import build
 
 SHIPPED = sorted(Path(calibration.__file__).with_name("calibrations").glob("*.toml"))
@@ -28,7 +30,7 @@ def job(number: int = 3, pattern: str = "random_k", again: bool = False, steady:
     return Job(number, "toy", "epsl", pattern, (3, 3), (0.5, 0.5), 6, 2, None, steady, again)
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("pattern", [*patterns_of("epsl"), *patterns_of("async-psl")])
 def test_patterns_select_among_the_clients(pattern):
     rng = np.random.default_rng(0)
     select = pattern(patterns.Group(5, rng.uniform(0.1, 1, 5)), rng)
@@ -47,6 +49,24 @@ def test_highest_loss_takes_those_of_the_highest_loss():
     )
 
 
+def test_those_are_taken_up_who_come_first():
+    """Clients that need 1, 3 and 7 seconds, in the order in which mini-batches come, counted by hand."""
+    select = patterns.delivered(patterns.Group(3, np.array([7.0, 1.0, 3.0])), np.random.default_rng(0))
+    came = [int(np.flatnonzero(select(np.zeros(3))).item()) for _ in range(10)]
+    # At 1, 2, 3, 3, 4, 5, 6, 6, 7, 7 s; of two at a time the one of the lower index.
+    assert came == [1, 1, 1, 2, 1, 1, 1, 2, 0, 1]
+
+
+def test_the_server_waits_no_longer_than_its_patience_unless_nobody_comes():
+    group, rng = patterns.Group(3, np.array([0.05, 0.06, 50.0])), np.random.default_rng(0)
+    select = patterns.delivered_in_time(group, rng)
+    chosen = np.array([select(np.zeros(3)) for _ in range(20)])
+    assert chosen[:, :2].all()
+    assert not chosen[:, 2].any()
+    slow = patterns.delivered_in_time(patterns.Group(2, np.array([3.0, 70.0])), rng)
+    assert slow(np.zeros(2)).tolist() == [True, False]
+
+
 def test_a_log_says_what_the_learner_did(tmp_path):
     run(job(), tmp_path)
     (log,) = finished(tmp_path)
@@ -63,8 +83,8 @@ def test_steady_runs_hold_phi_at_zero_and_one_cut_layer(tmp_path):
         run(job(number, steady=True), tmp_path)
     logs = finished(tmp_path)
     assert not any(log.aggregation_ratio.any() for log in logs)
-    assert all(len(set(log.cut_layer)) == 1 for log in logs)
-    assert {int(log.cut_layer[0]) for log in logs} > {1}
+    assert all(len(set(log.cut_layer.flat)) == 1 for log in logs)
+    assert {int(log.cut_layer[0, 0]) for log in logs} > {1}
 
 
 def test_what_is_logged_is_not_trained_again(tmp_path):
@@ -112,7 +132,7 @@ def small_log(clients: int, number: int) -> Log:
         job={"number": number, "pattern": "random_k", "clients": clients, "dirichlet_alpha": 0.5},
         class_counts=rng.integers(1, 20, (clients, 10)),
         test_counts=np.full(10, 5),
-        cut_layer=np.full(6, 2),
+        cut_layer=np.full((6, clients), 2),
         selected=rng.random((6, clients)) < 0.7,
         aggregation_ratio=np.full(6, 0.5),
         client_loss=np.ones((6, clients)),
@@ -158,7 +178,7 @@ def test_jobs_are_of_all_patterns_and_some_are_trained_twice():
         evaluate_every=5,
         evaluation_samples=None,
     )
-    assert {each.pattern for each in made} == {pattern.__name__ for pattern in PATTERNS}
+    assert {each.pattern for each in made} == {pattern.__name__ for pattern in patterns_of("epsl")}
     twice = [each.pattern for each in made if each.again]
     assert len(twice) == len(set(twice)) == 3
     assert [each.steady for each in made] == [False] * 30 + [True] * 10
@@ -177,6 +197,42 @@ def test_the_short_form_makes_a_calibration_that_is_found(tmp_path, monkeypatch)
     assert found.network_costs.profile.model_bits.tolist() == [32 * (64 * 32 + 32), 32 * (32 * 16 + 16), 32 * 170]
     assert not found.network_costs.has_batch_norm
     assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".csv", ".md", ".png"}
+
+
+def test_runs_in_variants_differ_in_that_alone(tmp_path):
+    plain, coded, apart = (
+        variants.VariantJob(100_003, "toy", "epsl", "random_k", (3, 3), (0.5, 0.5), 6, 2, None, False, False, variant)
+        for variant in (variants.NONE, "fp16", CUTS_BY_CLIENT)
+    )
+    logs = {}
+    for each in (plain, coded, apart):
+        run(each, tmp_path)
+        logs[each.variant] = Log.load(tmp_path / each.file_name)
+    for log in logs.values():
+        np.testing.assert_array_equal(log.class_counts, logs[variants.NONE].class_counts)
+    np.testing.assert_array_equal(logs["fp16"].cut_layer, logs[variants.NONE].cut_layer)
+    np.testing.assert_allclose(logs["fp16"].client_loss, logs[variants.NONE].client_loss, rtol=0.01)
+    assert (logs["fp16"].client_loss != logs[variants.NONE].client_loss).any()
+    assert (logs[CUTS_BY_CLIENT].cut_layer != logs[CUTS_BY_CLIENT].cut_layer[:, :1]).any()
+    assert not logs[CUTS_BY_CLIENT].aggregation_ratio.any()
+
+
+def test_a_variant_is_covered_if_the_surrogate_is_hardly_further_off(tmp_path):
+    """Ten runs: errors of 0.05; 0.005 more in one variant, 0.02 more in another."""
+    rng = np.random.default_rng(0)
+    errors = 0.05 + 0.01 * rng.standard_normal(10)
+    rows = pd.DataFrame(
+        {"variant": variant, "number": number, "accuracy": 0.6, "error": error + more}
+        for variant, more in ((variants.NONE, 0.0), ("fp16", 0.005), (CUTS_BY_CLIENT, 0.02))
+        for number, error in enumerate(errors)
+    )
+    assert variants.covered(rows) == ["fp16"]
+    assert variants.further_off(rows, "error", CUTS_BY_CLIENT).value == pytest.approx(0.02)
+    path = tmp_path / "toy.toml"
+    path.write_text(next(file for file in SHIPPED if file.stem == "toy-epsl").read_text(encoding="utf-8"))
+    variants.note(path, variants.covered(rows))
+    noted, before = (tomllib.loads(file.read_text()) for file in (path, SHIPPED[-1]))
+    assert noted == {**before, "codecs": ["none", "fp16"], "cuts_by_client": False}
 
 
 def test_of_a_network_of_ones_own_which_may_change_no_costs_are_kept():
@@ -213,7 +269,7 @@ def test_what_is_no_calibration_stays_as_it_is(tmp_path, monkeypatch):
         (["--workers", "0"], "--workers 0, allowed: 1.."),
         (["--runs", "x"], "Error parsing --runs: .* 'x'; --help says what is allowed"),
         (["--evaluate-every", "300"], "--evaluate-every 300, allowed: 1 to 200"),
-        (["--framework", "fl"], "--framework 'fl', allowed: epsl, psl, psl-drop"),
+        (["--framework", "fl"], "--framework 'fl', allowed: epsl, psl, psl-drop, async-psl"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(arguments, message, monkeypatch):

@@ -68,7 +68,7 @@ def log():
         job=job,
         class_counts=rng.integers(1, 20, (3, 10)),
         test_counts=np.full(10, 5),
-        cut_layer=np.full(6, 2),
+        cut_layer=np.full((6, 3), 2),
         selected=rng.random((6, 3)) < 0.7,
         aggregation_ratio=np.full(6, 0.5),
         client_loss=np.ones((6, 3)),

@@ -58,11 +58,12 @@ def worlds(*class_counts, numbers: Parameters | None = None) -> Worlds:
 
 
 def play(made: Worlds, cut, selected, phi=0.0, normals=None, numbers: Parameters | None = None, samples=1000):
-    """One round; scalars count for all worlds."""
+    """One round; scalars count for all worlds, a cut layer for all clients unless there are [N, C]."""
     runs, clients, classes = made.class_share.shape
+    cut = np.asarray(cut, np.int64)
     play_rounds(
         made,
-        np.broadcast_to(np.asarray(cut, np.int64), runs).copy(),
+        np.broadcast_to(cut if cut.ndim == 2 else cut[..., None], (runs, clients)).copy(),
         np.broadcast_to(np.asarray(selected, bool), (runs, clients)).copy(),
         np.broadcast_to(aggregated_rows(phi, 16) / 16, runs).copy(),
         np.zeros((runs, classes + 2 * clients)) if normals is None else normals,
@@ -239,6 +240,73 @@ def test_the_server_takes_over_the_participants_mean_and_hands_it_on():
     play(made, 3, [False, True], numbers=still)
     np.testing.assert_allclose(made.own_skill[0, :, 0], 2.0)
     np.testing.assert_allclose(made.own_skill[0, :, 1], (0.4 * 4.0 + 0.4 * made.skill[0]) / 0.8)
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=20)
+def test_copies_at_cuts_of_their_own_are_valid_as_with_real_parties(seed):
+    rng = np.random.default_rng(seed)
+    network = build_network("cnn", (1, 8, 8), 3, torch.Generator().manual_seed(0))
+    nodes, made = Nodes(network, 4, Training()), worlds(rng.integers(1, 20, (4, 3)))
+    for _ in range(15):
+        cuts, selected = rng.integers(1, CUTS + 1, (1, 4)), rng.random(4) < 0.4
+        if selected.any():
+            nodes.move_cut(cuts[0], tuple(np.flatnonzero(selected)), made.data_share[0])
+        play(made, cuts, selected)
+        np.testing.assert_array_equal(made.client_cut_layer[0], nodes.client_cut_layer)
+        assert made.cut_layer[0] == nodes.cut_layer
+
+
+def test_the_server_mixes_what_one_client_gives_up_with_what_it_trains_for_another():
+    made = worlds([[10, 10, 10], [30, 30, 30]])
+    still = parameters(server_speed=np.zeros(3), client_speed=np.zeros(3), decay=0.0)
+    play(made, 3, [True, True], numbers=still)
+    made.skill[0], made.own_skill[0, :, 0], made.own_skill[0, :, 1] = 1.0, 2.0, 4.0
+    play(made, [[2, 3]], [True, False], numbers=still)
+    # Nobody but the first client gives its third unit, 0.4 of the network, up; the server had 0.2 of it.
+    np.testing.assert_allclose(made.skill[0], (0.2 * 1.0 + 0.4 * 2.0) / 0.6)
+    before = made.skill[0, 0]
+    play(made, [[2, 2]], [True, True], numbers=still)
+    # The server has trained it since with a quarter of the data.
+    np.testing.assert_allclose(made.skill[0], (0.2 * before + 0.4 * (0.25 * before + 0.75 * 4.0)) / 0.6)
+    assert made.client_cut_layer[0].tolist() == [2, 2]
+
+
+def test_skills_of_a_real_network_whose_units_count_as_the_model_says():
+    """Weights that are all the same number stand for skill; the server's are as alike as its one skill."""
+    rng = np.random.default_rng(3)
+    still = parameters(server_speed=np.zeros(3), client_speed=np.zeros(3), decay=0.0)
+    network = build_network("cnn", (1, 8, 8), 3, torch.Generator().manual_seed(0))
+    nodes, made = Nodes(network, 3, Training()), worlds(rng.integers(1, 20, (3, 3)))
+    start = rng.integers(1, CUTS + 1, (1, 3))
+    nodes.move_cut(start[0], range(3), made.data_share[0])
+    play(made, start, True, numbers=still)
+    made.skill[0], made.own_skill[0, :, :3] = 0.0, rng.random(3)
+    with torch.no_grad():
+        for client, value in zip(nodes.clients, made.own_skill[0, 0], strict=False):
+            for unit in client.units:
+                for weight in unit.parameters():
+                    weight.fill_(float(value))
+        for unit in nodes.server.units:
+            for weight in unit.parameters():
+                weight.zero_()
+    ends, who = np.array([[1, 2, 1]]), [0, 2]
+    nodes.move_cut(ends[0], who, made.data_share[0])
+    play(made, ends, [True, False, True], numbers=still)
+    of_unit = np.array([float(next(unit.parameters()).flatten()[0].detach()) for unit in nodes.server.units])
+    # Units hold 0.2, 0.2, 0.4 and 0.2 of the network; the first stays at the clients.
+    np.testing.assert_allclose(made.skill[0, 0], of_unit[1:] @ np.array([0.2, 0.4, 0.2]) / 0.8, rtol=1e-6)
+
+
+def test_clients_learn_at_the_speed_of_their_own_cut():
+    """Two clients with the same data: each step is that of a world in which all have its cut layer."""
+    counts, numbers = [[10, 10, 10], [10, 10, 10]], parameters(take_off=0.0)
+    mixed, shallow, deep = worlds(counts), worlds(counts), worlds(counts)
+    for made, cuts in ((mixed, [[1, 3]]), (shallow, 1), (deep, 3)):
+        play(made, cuts, True, numbers=numbers)
+    np.testing.assert_array_equal(mixed.own_skill[0, :, 0], shallow.own_skill[0, :, 0])
+    np.testing.assert_array_equal(mixed.own_skill[0, :, 1], deep.own_skill[0, :, 1])
+    assert np.all((mixed.skill < shallow.skill) & (mixed.skill > deep.skill))
 
 
 def test_draws_lie_around_what_is_expected():

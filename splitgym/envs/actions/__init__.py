@@ -3,7 +3,7 @@
 from inspect import isabstract
 from typing import Any
 
-from splitgym.envs.actions.codec import ActionCodec, BoxCodec, Masked, MultiDiscreteCodec
+from splitgym.envs.actions.codec import ActionCodec, BoxCodec, Masked, MultiDiscreteCodec, components_of
 from splitgym.envs.actions.continuous import ContinuousCodec
 from splitgym.envs.actions.discrete import DiscreteCodec
 from splitgym.envs.actions.priority import PriorityCodec
@@ -56,4 +56,5 @@ __all__ = [
     "PriorityCodec",
     "ScheduleCodec",
     "codec",
+    "components_of",
 ]

@@ -38,6 +38,30 @@ def plan_said(said: Said) -> Plan:
     return Plan(*(said[name] for name in FACTORS))
 
 
+class ActionLevels(spaces.MultiDiscrete):
+    """MultiDiscrete of one world that says what each entry is.
+
+    Attributes:
+        names: What each entry says, see `Component.names`.
+    """
+
+    def __init__(self, components: Sequence[Discrete]) -> None:
+        super().__init__([n for component in components for n in component.values])
+        self.names = _names(components)
+
+
+class ActionBox(spaces.Box):
+    """Box(-1, 1) of one world that says what each entry is.
+
+    Attributes:
+        names: What each entry says, see `Component.names`.
+    """
+
+    def __init__(self, components: Sequence[Continuous]) -> None:
+        self.names = _names(components)
+        super().__init__(-1.0, 1.0, (len(self.names),), np.float32)
+
+
 class ActionCodec(ABC):
     """An encoding of decisions: a list of components, and a function from what they say to a decision.
 
@@ -159,12 +183,12 @@ class MultiDiscreteCodec(ActionCodec):
     """An encoding in whole numbers, of `Discrete` components."""
 
     components: tuple[Discrete, ...]
-    space: spaces.MultiDiscrete
+    space: ActionLevels
 
     def __init__(self, scenario: Scenario, system: SystemParameters, framework: Framework) -> None:
         super().__init__(scenario, system, framework)
         self._memory = system.memory
-        self.space = spaces.MultiDiscrete([n for component in self.components for n in component.values])
+        self.space = ActionLevels(self.components)
 
     def masks(self, available: Bools, deepest: Ints) -> Bools:
         """[N, values] flat masks of all components."""
@@ -180,12 +204,12 @@ class BoxCodec(ActionCodec):
     """An encoding in numbers -1..1, of `Continuous` components."""
 
     components: tuple[Continuous, ...]
-    space: spaces.Box
+    space: ActionBox
 
     def __init__(self, scenario: Scenario, system: SystemParameters, framework: Framework) -> None:
         super().__init__(scenario, system, framework)
         entries = [component.entries for component in self.components]
-        self.space = spaces.Box(-1.0, 1.0, (sum(entries),), np.float32)
+        self.space = ActionBox(self.components)
         low, high = np.array([(component.low, component.high) for component in self.components]).T
         self._middle, self._half = np.repeat((low + high) / 2, entries), np.repeat((high - low) / 2, entries)
 
@@ -212,6 +236,17 @@ class Masked(Protocol):
             deepest: [N, C] the deepest cut layer for which each client has the memory, 0: there is none.
         """
         ...
+
+
+def components_of(space: spaces.Space[Any]) -> tuple[str, ...]:
+    """What the entries of actions say, without indices, in order; nothing of a space that does not tell."""
+    names: tuple[str, ...] = getattr(space, "names", ())
+    return tuple(dict.fromkeys(name.partition("[")[0] for name in names))
+
+
+def _names(components: Sequence[Component]) -> tuple[str, ...]:
+    """What each entry of an action says."""
+    return tuple(name for component in components for name in component.names())
 
 
 def _is_between(array: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> bool:

@@ -21,7 +21,9 @@ from splitgym.scenario.errors import in_one_line
 
 FOLDER_VARIABLE = "SPLITGYM_CALIBRATIONS"
 """Environment variable with a folder of one's own calibrations."""
-FRAMEWORKS = ("epsl", "psl", "psl-drop")
+CUTS_BY_CLIENT = "cuts-by-client"
+"""What a calibration may cover beside codecs, as the command that compares it with real runs names it."""
+FRAMEWORKS = ("epsl", "psl", "psl-drop", "async-psl")
 """Those that can be calibrated; others learn otherwise than the surrogate does, or as one of these."""
 
 
@@ -35,6 +37,8 @@ class Calibration:
     dirichlet_alpha: tuple[float, float]
     codecs: tuple[str, ...]
     """With which it has been compared with real runs and found to hold, see `plan.codecs` of a scenario."""
+    cuts_by_client: bool
+    """Whether likewise clients may have cut layers of their own."""
     cut_layers: int
     """Cut layers of the network, L - 1."""
     network_costs: NetworkCosts | None
@@ -61,6 +65,7 @@ class Calibration:
             clients=valid.clients,
             dirichlet_alpha=valid.dirichlet_alpha,
             codecs=valid.codecs,
+            cuts_by_client=valid.cuts_by_client,
             cut_layers=valid.cut_layers,
             network_costs=None if valid.network is None else valid.network.costs(),
             train_samples=np.array(valid.train_samples),
@@ -90,7 +95,7 @@ def calibration_for(scenario: Scenario, framework: str) -> Calibration:
             + broken
         )
     task, family = scenario.task, scenario.family
-    _check_codecs(scenario, found, framework)
+    _check_variants(scenario, found, framework)
     _check_range("clients.count", (scenario.clients.count,), found.clients, command)
     _check_range("family.clients", family.clients or (), found.clients, command)
     if task.partition == "dirichlet":
@@ -162,16 +167,21 @@ def _calibrations(files: Iterable[Path]) -> list[Path]:
     return sorted(file for file in files if file.suffix == ".toml")
 
 
-def _check_codecs(scenario: Scenario, found: Calibration, framework: str) -> None:
-    """Raises a ScenarioError if the scenario opens codecs that a calibration has not been compared with."""
-    missing = [codec for codec in scenario.plan.codecs if codec not in found.codecs]
-    if missing:
-        command = f"calibrate.codecs --scenario {_source(scenario)} --framework {framework}"
-        raise ScenarioError(
-            f"plan.codecs = {list(scenario.plan.codecs)} with learner = 'surrogate', allowed: "
-            f"{', '.join(found.codecs)};"
-            f" `python -m experiments {command} --codecs {' '.join(missing)}` finds out whether the calibration holds"
-        )
+def _check_variants(scenario: Scenario, found: Calibration, framework: str) -> None:
+    """Raises a ScenarioError if the scenario opens what a calibration has not been compared with."""
+    plan = scenario.plan
+    codecs = [codec for codec in plan.codecs if codec not in found.codecs]
+    by_client = plan.cut_layer == "by-client"
+    for asked, missing, allowed in (
+        (f"plan.codecs = {list(plan.codecs)}", codecs, ", ".join(found.codecs)),
+        (f"plan.cut_layer = {plan.cut_layer!r}", [CUTS_BY_CLIENT] * (by_client > found.cuts_by_client), "'common'"),
+    ):
+        if missing:
+            command = f"calibrate.variants --scenario {_source(scenario)} --framework {framework}"
+            raise ScenarioError(
+                f"{asked} with learner = 'surrogate', allowed: {allowed}; `python -m experiments {command} --variants "
+                f"{' '.join(missing)}` finds out whether the calibration holds"
+            )
 
 
 def _check_range(field: str, values: Sequence[float], allowed: tuple[float, float], command: str) -> None:

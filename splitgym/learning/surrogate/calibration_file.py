@@ -161,6 +161,8 @@ class CalibrationFile(Purpose):
     dirichlet_alpha: tuple[Factor, Factor]
     codecs: Annotated[tuple[str, ...], Field(max_length=100)] = ("none",)
     """With which it holds."""
+    cuts_by_client: bool = False
+    """Whether it holds for cut layers of each client's own."""
     cut_layers: Annotated[Units, Field(ge=1)]
     """Cut layers of the network, L - 1."""
     network: Network | None = None

@@ -1,59 +1,95 @@
-"""What a cut that moves does to skills: the rules of `splitgym.frameworks.nodes.Nodes.move_cut` for own units."""
+"""What cuts that move do to skills: the rules of `splitgym.frameworks.nodes.Nodes.move_cut` for own units."""
 
-from splitgym.arrays import Floats, Ints
+from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import INLINED, INLINED_APART, kernel
 from splitgym.learning.surrogate.parameters import Parameters
 from splitgym.learning.surrogate.worlds import Scratch, Worlds, lanes_of
 
 
 @kernel(INLINED)
-def move_cut(worlds: Worlds, n: int, cut_layer: int, parameters: Parameters, room: Scratch) -> None:
-    """Moves the cut of world n to the given layer; participants are clients whose part in the data is not 0.
+def move_cuts(worlds: Worlds, n: int, cut_layer: Ints, participants: Bools, p: Parameters, room: Scratch) -> None:
+    """Moves the cuts of world n to the given layers, [C].
 
-    Shallower: the server takes over the units behind it as the participants' weighted mean, and all clients' copies of
-    them are void. Deeper: participants (in the first round all) fetch the units in between; what is fetched is not
-    behind the server.
+    Shallower: the server takes over the units behind the cuts as the weighted mean of those of the participants and,
+    where it has them already, of its own; a client's copies behind its cut are void. Deeper: participants (in the first
+    round all) fetch the units in between; what is fetched is not behind the server.
     """
-    share, part, own_before = parameters.client_share, room.part, room.own_before
-    held, data_share = worlds.client_cut_layer[n], worlds.data_share[n]
-    before = worlds.cut_layer[n]
-    if cut_layer < before and _give(held, cut_layer, room):
-        _take_over(worlds.skill[n], worlds.own_skill[n], (1.0 - share[before]) / (1.0 - share[cut_layer]), room)
+    share, held, data_share = p.client_share, worlds.client_cut_layer[n], worlds.data_share[n]
+    before, shallowest = worlds.cut_layer[n], len(share) - 1
+    for c in range(len(held)):
+        if data_share[c] > 0.0:
+            shallowest = min(shallowest, cut_layer[c])
+    if _give(held, cut_layer, participants, data_share, shallowest, before, share, room):
+        _take_over(worlds.skill[n], worlds.own_skill[n], room.given)
     fetched = False
     for c in range(len(held)):
-        own_before[c] = 1.0
-        if held[c] < cut_layer and data_share[c] > 0.0 and (before == 0 or part[c] > 0.0):
-            own_before[c] = share[held[c]] / share[cut_layer]
-            held[c] = cut_layer
+        room.own_before[c] = 1.0
+        if held[c] < cut_layer[c] and data_share[c] > 0.0 and (before == 0 or participants[c]):
+            room.own_before[c] = share[held[c]] / share[cut_layer[c]]
+            held[c] = cut_layer[c]
             fetched = True
-        held[c] = min(held[c], cut_layer)
+        held[c] = min(held[c], cut_layer[c])
+        room.in_client[c], room.client_speed[c] = share[held[c]], p.client_speed[held[c]]
     if fetched:
-        _fetch(worlds.skill[n], worlds.own_skill[n], worlds.behind[n], own_before)
-    worlds.cut_layer[n] = cut_layer
+        _fetch(worlds.skill[n], worlds.own_skill[n], worlds.behind[n], room.own_before)
+    worlds.cut_layer[n] = shallowest
+
+
+@kernel(INLINED)
+def _give(
+    held: Ints,
+    cut_layer: Ints,
+    participants: Bools,
+    data_share: Floats,
+    first: int,
+    served_from: int,
+    share: Floats,
+    room: Scratch,
+) -> bool:
+    """Fills in which fraction of the server's skill comes from the units that each client gives up, `given`.
+
+    Args:
+        held: [C] units of each client.
+        cut_layer: [C] units that it keeps.
+        participants: [C]
+        data_share: [C]
+        first: The server's first unit from now on.
+        served_from: Its first one until now.
+        share: Of the network's skill, in so many units.
+        room: Workspace.
+
+    Returns:
+        Whether there are any.
+    """
+    given, any_given = room.given, False
+    for c in range(len(held)):
+        given[c] = 0.0
+        any_given |= participants[c] and held[c] > cut_layer[c]
+    if any_given:
+        for unit in range(first, len(share) - 1):
+            weight = 0.0
+            for c in range(len(held)):
+                gives = participants[c] and cut_layer[c] <= unit < held[c]
+                serves = served_from <= unit and held[c] <= unit
+                weight += data_share[c] if gives or serves else 0.0
+            of_unit = (share[unit + 1] - share[unit]) / (1.0 - share[first])
+            for c in range(len(held)):
+                if participants[c] and cut_layer[c] <= unit < held[c]:
+                    given[c] += of_unit * data_share[c] / weight
+    return any_given
 
 
 @kernel(INLINED_APART)
-def _give(held: Ints, cut_layer: int, room: Scratch) -> bool:
-    """Fills in the fractions of participants among those that have units behind the cut, `given`; are there any?"""
-    part, given = room.part, room.given
-    weight = 0.0
-    for c in range(len(held)):
-        given[c] = part[c] if held[c] > cut_layer else 0.0
-        weight += given[c]
-    for c in range(len(held)):
-        given[c] /= weight if weight > 0.0 else 1.0
-    return weight > 0.0
-
-
-@kernel(INLINED_APART)
-def _take_over(skill: Floats, own_skill: Floats, before: float, room: Scratch) -> None:
-    """Makes the participants' units behind a shallower cut the server's, by their weighted mean."""
-    given = room.given
+def _take_over(skill: Floats, own_skill: Floats, given: Floats) -> None:
+    """Makes units of clients the server's."""
+    kept = 1.0
+    for c in range(lanes_of(given)):
+        kept -= given[c]
     for k in range(len(skill)):
         own, taken = own_skill[k], 0.0
         for c in range(lanes_of(given)):
             taken += given[c] * own[c]
-        skill[k] = before * skill[k] + (1.0 - before) * taken
+        skill[k] = kept * skill[k] + taken
 
 
 @kernel(INLINED_APART)

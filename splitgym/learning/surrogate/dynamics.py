@@ -12,7 +12,7 @@ import numpy as np
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import INLINED_APART, NO_REFCOUNT, kernel
 from splitgym.learning.surrogate.accuracy_model import measure
-from splitgym.learning.surrogate.cuts import move_cut
+from splitgym.learning.surrogate.cuts import move_cuts
 from splitgym.learning.surrogate.parameters import Parameters
 from splitgym.learning.surrogate.update import train
 from splitgym.learning.surrogate.worlds import Scratch, Worlds, remember
@@ -44,7 +44,7 @@ def play_rounds(
 
     Args:
         worlds: Changed in place.
-        cut_layer: [N] 1..L-1.
+        cut_layer: [N, C] 1..L-1, of each client; of one that takes no part what it may keep.
         participants: [N, C]
         aggregated: [N] fraction of the rows whose last-layer gradients are averaged, m / b.
         normals: [N, K + 2 C] standard normals: of the classes, of the clients' accuracies, of their losses.
@@ -61,7 +61,7 @@ def play_rounds(
         of_world = normals[n]
         worlds.trained[n] = _divide(participants[n], worlds.data_share[n], room.part)
         if worlds.trained[n]:
-            move_cut(worlds, n, cut_layer[n], parameters, room)
+            move_cuts(worlds, n, cut_layer[n], participants[n], parameters, room)
             train(worlds, n, aggregated[n], of_world[classes + clients :], parameters, room)
             _shake(worlds.class_noise[n], of_world, parameters.persistence, fresh)
         worlds.evaluated[n] = worlds.rounds[n] % evaluation.every == 0

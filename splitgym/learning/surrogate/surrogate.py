@@ -60,6 +60,7 @@ class Surrogate:
             np.zeros(worlds),
             scenario.training.batch_size,
         )
+        self._cut_layer = np.ones((worlds, clients), np.int64)
         self._handle, self._room = Handle(), Room.empty(clients, len(train))
         # Frameworks that prescribe phi, or leave tails to clients, are not calibrated.
         always: dict[str, Any] = {
@@ -109,7 +110,8 @@ class Surrogate:
             participants: [N, C] participating clients; only those that are present.
             streams: Of N worlds.
         """
-        _play(self._handle.of(self._learners), streams, decision.cut_layer, participants, decision.aggregation_ratio)
+        self._cut_layer[...] = np.reshape(decision.cut_layer, (len(participants), -1))
+        _play(self._handle.of(self._learners), streams, self._cut_layer, participants, decision.aggregation_ratio)
 
 
 class _Learners(NamedTuple):

@@ -1,6 +1,6 @@
 """What a round teaches its participants, and which clients fall behind."""
 
-from splitgym.arrays import Floats
+from splitgym.arrays import Floats, Ints
 from splitgym.kernels import INLINED, INLINED_APART, kernel
 from splitgym.kernels.functions import exp, ln, power
 from splitgym.learning.surrogate.parameters import Parameters
@@ -10,7 +10,7 @@ from splitgym.learning.surrogate.worlds import Scratch, Worlds, lanes_of
 
 @kernel(INLINED, fastmath=True)
 def train(worlds: Worlds, n: int, aggregated: float, loss_normals: Floats, p: Parameters, room: Scratch) -> None:
-    """Trains world n once, with the participants in `room.part`.
+    """Trains world n once, with the participants in `room.part`, whose cuts `move_cuts` has moved.
 
     A class's skill grows with the errors on its samples, in the server's units with those of all participants and in
     a client's units with its own. It grows the faster, the more the network knows already, and hardly where the
@@ -24,10 +24,10 @@ def train(worlds: Worlds, n: int, aggregated: float, loss_normals: Floats, p: Pa
         p: Of the dynamics, by cut layer.
         room: Workspace.
     """
-    cut, classes = worlds.cut_layer[n], worlds.skill.shape[1]
+    held, classes = worlds.client_cut_layer[n], worlds.skill.shape[1]
     share, evenness, behind = worlds.share[n], worlds.evenness[n], worlds.behind[n]
     skill, own_skill, label_bias = worlds.skill[n], worlds.own_skill[n], worlds.label_bias[n]
-    _look(skill, own_skill, behind, label_bias, p.client_share[cut], room)
+    _look(skill, own_skill, behind, label_bias, room)
     _answer(share, room)
     concentration, even, known = _mean(room.part, evenness, room.known)
     # One client alone has nothing to average.
@@ -36,28 +36,26 @@ def train(worlds: Worlds, n: int, aggregated: float, loss_normals: Floats, p: Pa
     pace = classes * worlds.run_effect[n] * power(p.initial_rate + known / classes, p.take_off)
     _set_speeds(evenness, pace, averaged, p.kept_by_client * kept, p.decay, room)
     diversity = power(1.0 / (classes * _squares(share, room.part)), p.skew)
-    _teach(own_skill, label_bias, p.client_speed[cut], p.label_bias_speed, room)
+    _teach(own_skill, label_bias, p.label_bias_speed, room)
     _gather(diversity, p.confusion, room)
     worlds.loss[n] = _note_losses(worlds.client_loss[n], loss_normals, p.loss_noise, room)
-    left = _left(averaged, p.kept_by_server[cut] * kept * even)
-    speed = left * pace * p.server_speed[cut] / (1.0 + p.few_client_penalty * concentration)
+    left = _left(averaged, _mean_at_cuts(p.kept_by_server, held, room.part) * kept * even)
+    server_speed = _mean_at_cuts(p.server_speed, held, room.part)
+    speed = left * pace * server_speed / (1.0 + p.few_client_penalty * concentration)
     moved = _move(skill, room.gain, speed, p.decay)
     _fall_behind(behind, room.part, p.drift * moved / classes, p.returning)
 
 
 @kernel(INLINED_APART, fastmath=True)
-def _look(
-    skill: Floats, own_skill: Floats, behind: Floats, label_bias: Floats, in_client: float, room: Scratch
-) -> None:
+def _look(skill: Floats, own_skill: Floats, behind: Floats, label_bias: Floats, room: Scratch) -> None:
     """Fills in the odds `right` and `weight`, and sums over the classes: skills `known` and `total` weight."""
-    known, total = room.known, room.total
+    known, total, in_client = room.known, room.total, room.in_client
     for c in range(lanes_of(known)):
         known[c] = total[c] = 0.0
     for k in range(len(skill)):
-        own, bias, right, weight = own_skill[k], label_bias[k], room.right[k], room.weight[k]
-        in_server = (1.0 - in_client) * skill[k]
+        own, bias, right, weight, in_server = own_skill[k], label_bias[k], room.right[k], room.weight[k], skill[k]
         for c in range(lanes_of(known)):
-            logit = in_client * (own[c] - behind[c]) + in_server
+            logit = in_client[c] * (own[c] - behind[c]) + (1.0 - in_client[c]) * in_server
             known[c] += max(logit, 0.0)
             right[c] = odds(logit)
             weight[c] = odds(bias[c])
@@ -95,6 +93,19 @@ def _mean(part: Floats, evenness: Floats, known: Floats) -> tuple[float, float, 
     return concentration, even, skill
 
 
+@kernel(INLINED_APART)
+def _mean_at_cuts(of_cut: Floats, held: Ints, part: Floats) -> float:
+    """Mean over the participants of a number that differs by cut layer; exact where these are the same."""
+    first = mean = -1.0
+    for c in range(len(held)):
+        if part[c] > 0.0:
+            value = of_cut[held[c]]
+            if first < 0.0:
+                first = mean = value
+            mean += part[c] * (value - first)
+    return mean
+
+
 @kernel(INLINED_APART, fastmath=True)
 def _squares(share: Floats, part: Floats) -> float:
     """Sum of the squared shares of the classes in the data of the participants; 1 / K: all classes alike."""
@@ -124,14 +135,14 @@ def _set_speeds(evenness: Floats, pace: float, averaged: float, kept: float, dec
 
 
 @kernel(INLINED_APART, fastmath=True)
-def _teach(own_skill: Floats, label_bias: Floats, client_speed: float, label_bias_speed: float, room: Scratch) -> None:
+def _teach(own_skill: Floats, label_bias: Floats, label_bias_speed: float, room: Scratch) -> None:
     """Moves skills and label biases of the clients, [K, L]; no step is longer than one logit."""
-    speed, decay, wrong = room.speed, room.decay, room.wrong
+    speed, client_speed, decay, wrong = room.speed, room.client_speed, room.decay, room.wrong
     for k in range(len(own_skill)):
         own, bias, weight, error, rate = own_skill[k], label_bias[k], room.weight[k], room.error[k], room.rate[k]
         for c in range(lanes_of(speed)):
             in_favour = weight[c] * (wrong[c] - rate[c])
-            step = client_speed * speed[c] * error[c]
+            step = client_speed[c] * speed[c] * error[c]
             bias_step = label_bias_speed * speed[c] * (error[c] - in_favour)
             # Both steps are divided at once, as divisions take long.
             bound, bias_bound = 1.0 + abs(step), 1.0 + abs(bias_step)

@@ -78,7 +78,7 @@ class Worlds(NamedTuple):
     rounds: Ints
     """[N] played."""
     cut_layer: Ints
-    """[N] 0 before the first round."""
+    """[N] of the client that has the fewest units; 0 before the first round."""
     client_cut_layer: Ints
     """[N, C] how many units of a client are valid."""
     client_loss: Floats
@@ -200,11 +200,13 @@ class Scratch(NamedTuple):
     part: Floats
     """[L] fraction of each client in the data of the participants; 0: it is none."""
     given: Floats
-    """[L] the same among those who give units to the server."""
+    """[L] fraction of the server's skill that comes from units which a client gives up."""
     own_before: Floats
     """[L] fraction of a client's units that it had before it fetched others."""
     in_client: Floats
     """[L] fraction of a network's skill that lies in the client's units."""
+    client_speed: Floats
+    """[L] of `Parameters`, at each client's cut."""
     known: Floats
     """[L] sum over the classes of skill."""
     total: Floats
@@ -235,4 +237,4 @@ class Scratch(NamedTuple):
         """Made once."""
         width = lanes(clients)
         right, weight, error, rate = _aligned(4, classes, width)
-        return cls(right, weight, error, rate, np.zeros(classes), *_aligned(16, width))
+        return cls(right, weight, error, rate, np.zeros(classes), *_aligned(17, width))

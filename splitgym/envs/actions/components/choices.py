@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.arrays import Ints
-from splitgym.envs.actions.components.component import Discrete, EqualParts, Said
+from splitgym.envs.actions.components.component import Discrete, EqualParts, Said, indexed
 from splitgym.types import Decision, RoundState, SystemParameters
 
 
@@ -24,6 +24,10 @@ class ChoiceLevels(Discrete):
         self.factor, self.choices, self._by_client = factor, choices, by_client
         entries = clients if by_client else 1
         super().__init__((choices,) * (entries if choices > 1 else 0))
+
+    def names(self) -> tuple[str, ...]:
+        """The factor."""
+        return indexed(self.factor, self.entries) if self._by_client else (self.factor,) * self.entries
 
     def read(self, entries: NDArray[Any]) -> Said:
         """The factor, [N] or [N, C]."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.arrays import Floats, Ints
-from splitgym.envs.actions.components.component import Continuous, Discrete, Said, nearest
+from splitgym.envs.actions.components.component import Continuous, Discrete, Said, indexed, nearest
 from splitgym.scenario import Scenario
 from splitgym.types import Decision, RoundState
 
@@ -26,6 +26,10 @@ class ClockLevels(Discrete):
         self._levels = np.array(scenario.actions.clock_levels)
         super().__init__((len(self._levels),) * entries_of(scenario))
 
+    def names(self) -> tuple[str, ...]:
+        """Of each client."""
+        return indexed("clock", self.entries)
+
     def read(self, entries: NDArray[Any]) -> Said:
         """`clock`, [N, C]."""
         return {"clock": self._levels[entries]} if self.entries else {}
@@ -40,6 +44,10 @@ class ClockFractions(Continuous):
 
     def __init__(self, scenario: Scenario) -> None:
         super().__init__(entries_of(scenario), LEAST, 1.0)
+
+    def names(self) -> tuple[str, ...]:
+        """Of each client."""
+        return indexed("clock", self.entries)
 
     def read(self, entries: NDArray[Any]) -> Said:
         """`clock`, [N, C]."""

@@ -23,6 +23,10 @@ class Component(ABC):
 
     entries: int
 
+    def names(self) -> tuple[str, ...]:
+        """What each entry says; of one for each client or subchannel with its index, `NAME[i]`."""
+        return indexed(type(self).__name__, self.entries)
+
     @abstractmethod
     def read(self, entries: NDArray[Any]) -> Said:
         """What [N, entries] of N actions say; of a `Continuous` one as numbers from `low` to `high`."""
@@ -77,6 +81,10 @@ class EqualParts(Continuous):
         self._levels, self._values = levels, max(levels.values, default=1)
         super().__init__(levels.entries, 0.0, float(self._values))
 
+    def names(self) -> tuple[str, ...]:
+        """Those of the component in whole numbers."""
+        return self._levels.names()
+
     def read(self, entries: NDArray[Any]) -> Said:
         """As the component in whole numbers."""
         return self._levels.read(np.minimum(entries.astype(np.int64), self._values - 1))
@@ -84,6 +92,11 @@ class EqualParts(Continuous):
     def write(self, decision: Decision, state: RoundState) -> Floats:
         """The middle of each part."""
         return (2 * self._levels.write(decision, state) + 1) / self._values - 1
+
+
+def indexed(name: str, count: int) -> tuple[str, ...]:
+    """Names of entries that say the same of one client or subchannel each."""
+    return tuple(f"{name}[{i}]" for i in range(count))
 
 
 def nearest(levels: Floats, value: Any) -> NDArray[np.intp]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.arrays import Bools, Ints
-from splitgym.envs.actions.components.component import Discrete, EqualParts, Said
+from splitgym.envs.actions.components.component import Discrete, EqualParts, Said, indexed
 from splitgym.types import Decision, RoundState, SystemParameters
 
 
@@ -26,6 +26,13 @@ class CutLevels(Discrete):
         self._grid = grid
         self._cut_layers, self._memory = system.cut_layers, system.memory
         super().__init__((system.cut_layers,) * (self._first + self._second))
+
+    def names(self) -> tuple[str, ...]:
+        """`cut_layer`, of each client if these have their own, and `second_cut`."""
+        return (
+            *(indexed("cut_layer", self._first) if self._by_client else ("cut_layer",)),
+            *("second_cut",) * self._second,
+        )
 
     def read(self, entries: NDArray[Any]) -> Said:
         """`cut_layer`, [N] or [N, C], and `second_cut`, [N], behind the cut where there are tails; 0: not decided."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.envs.actions.components.component import Discrete, Said
+from splitgym.envs.actions.components.component import Discrete, Said, indexed
 from splitgym.types import Decision, RoundState
 
 
@@ -16,6 +16,10 @@ class OwnerLevels(Discrete):
     def __init__(self, clients: int, subchannels: int) -> None:
         self._clients, self._subchannels = clients, subchannels
         super().__init__((clients + 1,) * subchannels)
+
+    def names(self) -> tuple[str, ...]:
+        """Of each subchannel."""
+        return indexed("assignment", self.entries)
 
     def read(self, entries: NDArray[Any]) -> Said:
         """`assignment`, [N, M]."""

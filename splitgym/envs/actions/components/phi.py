@@ -27,6 +27,10 @@ class PhiLevels(Discrete):
         self._levels = levels
         super().__init__((len(levels),))
 
+    def names(self) -> tuple[str, ...]:
+        """One entry, if there is any."""
+        return ("aggregation_ratio",) * self.entries
+
     def read(self, entries: NDArray[Any]) -> Said:
         """`aggregation_ratio`, [N]."""
         return {"aggregation_ratio": self._levels[entries[:, 0]]}
@@ -47,6 +51,10 @@ class PhiFraction(Continuous):
     def __init__(self, framework: Framework, highest: float, lowest: float = 0.0) -> None:
         self._highest = highest
         super().__init__(int(framework.aggregates), lowest, highest)
+
+    def names(self) -> tuple[str, ...]:
+        """One entry, if there is any."""
+        return ("aggregation_ratio",) * self.entries
 
     def read(self, entries: NDArray[Any]) -> Said:
         """`aggregation_ratio`, [N]."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.arrays import Floats, Ints
-from splitgym.envs.actions.components.component import Continuous, Discrete, Said, nearest
+from splitgym.envs.actions.components.component import Continuous, Discrete, Said, indexed, nearest
 from splitgym.envs.actions.components.owners import common_row
 from splitgym.types import Decision, RoundState
 
@@ -23,6 +23,10 @@ class PowerLevels(Discrete):
     def __init__(self, levels: Floats, subchannels: int, power_max_w: float) -> None:
         self._levels, self._power_max_w = levels, power_max_w
         super().__init__((len(levels),) * subchannels)
+
+    def names(self) -> tuple[str, ...]:
+        """Of each subchannel."""
+        return indexed("subchannel_power", self.entries)
 
     def read(self, entries: NDArray[Any]) -> Said:
         """`subchannel_power_w`, [N, M] W."""
@@ -45,6 +49,10 @@ class ClientPower(Continuous):
     def __init__(self, clients: int, power_max_w: float) -> None:
         self._power_max_w = power_max_w
         super().__init__(clients, 0.0, power_max_w)
+
+    def names(self) -> tuple[str, ...]:
+        """Of each client."""
+        return indexed("client_power", self.entries)
 
     def read(self, entries: NDArray[Any]) -> Said:
         """`client_power_w`, [N, C] W."""

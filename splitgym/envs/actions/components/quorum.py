@@ -22,6 +22,10 @@ class QuorumLevels(Discrete):
         asynchrony = system.asynchrony
         super().__init__((clients,) * (asynchrony is not None and asynchrony.decides_quorum))
 
+    def names(self) -> tuple[str, ...]:
+        """One entry, if there is any."""
+        return ("quorum",) * self.entries
+
     def read(self, entries: NDArray[Any]) -> Said:
         """`quorum`, [N]."""
         return {"quorum": entries[:, 0].astype(np.int64) + 1} if self.entries else {}

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.envs.actions.components.component import Continuous, Discrete, Said
+from splitgym.envs.actions.components.component import Continuous, Discrete, Said, indexed
 from splitgym.types import Decision, RoundState
 
 
@@ -15,6 +15,10 @@ class SelectionLevels(Discrete):
 
     def __init__(self, clients: int) -> None:
         super().__init__((2,) * clients)
+
+    def names(self) -> tuple[str, ...]:
+        """Of each client."""
+        return indexed("selected", self.entries)
 
     def read(self, entries: NDArray[Any]) -> Said:
         """`selected`, [N, C]."""
@@ -31,6 +35,10 @@ class SelectionLevels(Discrete):
 
 class SelectionSigns(Continuous):
     """Above 0: selected."""
+
+    def names(self) -> tuple[str, ...]:
+        """Of each client."""
+        return indexed("selected", self.entries)
 
     def read(self, entries: NDArray[Any]) -> Said:
         """`selected`, [N, C]."""

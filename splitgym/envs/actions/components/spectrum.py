@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.arrays import Floats
-from splitgym.envs.actions.components.component import Continuous, Said
+from splitgym.envs.actions.components.component import Continuous, Said, indexed
 from splitgym.types import Decision, RoundState
 
 
@@ -15,6 +15,10 @@ class SpectrumDemand(Continuous):
 
     def __init__(self, clients: int) -> None:
         super().__init__(clients, 0.0, 1.0)
+
+    def names(self) -> tuple[str, ...]:
+        """Of each client."""
+        return indexed("spectrum_demand", self.entries)
 
     def read(self, entries: NDArray[Any]) -> Said:
         """`spectrum_demand`, [N, C]."""

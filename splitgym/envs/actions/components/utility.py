@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.arrays import Floats
-from splitgym.envs.actions.components.component import Continuous, Said
+from splitgym.envs.actions.components.component import Continuous, Said, indexed
 from splitgym.types import Decision, RoundState
 
 HIGHEST_WEIGHT = 8.0
@@ -15,6 +15,10 @@ HIGHEST_WEIGHT = 8.0
 
 class ClientWeights(Continuous):
     """Client i with entry a_i has weight 8^{a_i}; at -1 it has weight 0."""
+
+    def names(self) -> tuple[str, ...]:
+        """Of each client."""
+        return indexed("client_weight", self.entries)
 
     def read(self, entries: NDArray[Any]) -> Said:
         """`client_weight`, [N, C]; those with a weight above 0 are `selected`, so far."""
@@ -31,6 +35,10 @@ class LatencyExponent(Continuous):
 
     def __init__(self) -> None:
         super().__init__(1, 0.0, 2.0)
+
+    def names(self) -> tuple[str, ...]:
+        """One entry."""
+        return ("latency_exponent",)
 
     def read(self, entries: NDArray[Any]) -> Said:
         """`latency_exponent`, [N]."""
