@@ -1,0 +1,259 @@
+"""How much a scheduler gains by a decision that a scenario opens: fixed values, rules, learned policies; real training.
+
+    python -m experiments headroom.factors
+
+Rules run with each fixed value of the decision, and with it decided. A policy is trained on the surrogate without the
+decision and with it, everything else alike; then all play the same held-out episodes with real training.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+import agents
+from agents import algorithms
+from agents.training.hyperparameters import Hyperparameters
+from agents.training.jobs import EXACT, derived_seed
+from experiments.running import Case, Experiment, Row
+from experiments.tables import markdown
+from splitgym.envs import SB3VecEnv
+from splitgym.evaluation import HELD_OUT
+from splitgym.evaluation.plots import COLOURS
+from splitgym.evaluation.statistics import Bootstrap, Estimate
+
+ALGORITHM = "ppo-equivariant"
+UNTRAINED = "untrained"
+STEPS = 401_408
+"""Rounds of the surrogate that a policy learns from."""
+EPISODES = 5
+"""Held-out episodes for each seed; a policy of each seed plays those of its seed."""
+FIXED, RULE, LEARNED = "fixed value", "decided by rule", "learned"
+KINDS = (FIXED, RULE, f"{UNTRAINED}, decided", f"{LEARNED}, fixed value", f"{LEARNED}, decided")
+
+
+@dataclass(frozen=True)
+class Method:
+    """A scheduler as it is run here."""
+
+    kind: str
+    """One of `KINDS`."""
+    agent: str
+    """As `agents.parse` reads it, or `ALGORITHM`."""
+    value: str = ""
+    """Of the decision, in words, where it is fixed in the scenario."""
+    sections: Mapping[str, Any] = field(default_factory=dict)
+    """Of the scenario, beside the preset's."""
+
+    @property
+    def name(self) -> str:
+        """As tables show it."""
+        return ", ".join(part for part in (self.agent.replace(",", ", "), self.value) if part)
+
+
+def stragglers() -> Iterator[Method]:
+    """K, the mini-batches that an update waits for."""
+    shares = "allocation=proportional-fair"
+    opened = {"plan": {"quorum": "decided"}}
+    for quorum in (1, 2, 3, 5):
+        fixed = {"training": {"quorum": quorum}}
+        for rule in (f"greedy:{shares}", f"fastest-k:k=7,{shares}", f"fastest-k:k=4,{shares}", f"unified:{shares}"):
+            yield Method(FIXED, rule, f"K = {quorum}", fixed)
+        if quorum < 3:
+            yield Method(KINDS[3], ALGORITHM, f"K = {quorum}", fixed)
+    yield Method(KINDS[2], ALGORITHM, "", opened)
+    yield Method(KINDS[4], ALGORITHM, "", opened)
+
+
+def wearables() -> Iterator[Method]:
+    """The cut layer of each client, where memories differ."""
+    opened = {"plan": {"cut_layer": "by-client"}}
+    for cut in (1, 2, 3):
+        for rule in (f"greedy:cut_layer={cut}", f"fastest-k:k=5,cut_layer={cut}", f"unified:cut_layer={cut}"):
+            yield Method(FIXED, rule)
+    for rule in ("greedy", "unified"):
+        yield Method(RULE, rule, "common")
+    for rule in ("exact-cuts", "unified:allocation=exact-cuts"):
+        yield Method(RULE, rule, "by client", opened)
+    yield Method(KINDS[3], ALGORITHM, "common cut", {})
+    yield Method(KINDS[2], ALGORITHM, "", opened)
+    yield Method(KINDS[4], ALGORITHM, "", opened)
+
+
+Step = Callable[[Any, Any], tuple[Any, ...]]
+"""Plays a round in an environment, from what was observed before."""
+PAIRS = ((RULE, FIXED), (KINDS[3], FIXED), (KINDS[4], FIXED), (KINDS[4], KINDS[3]), (KINDS[4], KINDS[2]))
+"""Whose best is compared with whose best."""
+PRESETS: Mapping[str, tuple[str, Callable[[], Iterator[Method]]]] = {
+    "stragglers": ("async-psl", stragglers),
+    "wearables": ("psl", wearables),
+}
+"""By name: framework, and what is compared."""
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Methods in presets."""
+
+    presets: tuple[str, ...] = tuple(PRESETS)
+    """Of `PRESETS`."""
+    steps: int = STEPS
+    """Rounds of the surrogate that a policy learns from."""
+
+    def __call__(self, quick: bool) -> list[Case]:
+        """All of them; in the short form policies stay untrained and episodes have twelve rounds."""
+        return [
+            {
+                "preset": preset,
+                "kind": method.kind,
+                "method": method.name,
+                "steps": 0 if quick or UNTRAINED in method.kind else self.steps,
+                "quick": quick,
+            }
+            for preset in self.presets
+            for method in PRESETS[preset][1]()
+        ]
+
+
+def measure(case: Case, seed: int) -> list[Row]:
+    """Trains the policy, if it is one, then plays the episodes of the seed; a row for each."""
+    torch.set_num_threads(1)
+    framework, methods = PRESETS[case["preset"]]
+    (method,) = (each for each in methods() if (each.kind, each.name) == (case["kind"], case["method"]))
+    sections: dict[str, Any] = {**EXACT, **method.sections}
+    if case["quick"]:
+        sections["episode"] = {"max_rounds": 12}
+    environment = {"scenario": case["preset"], "framework": framework, "action": "priority", **sections}
+    environment["reward"] = "time-to-target"
+    env: Any = gym.make("SplitLearning-v0", disable_env_checker=True, **environment).unwrapped
+    step = _learned(case, seed, environment) if method.agent == ALGORITHM else _rule(method, env)
+    first = HELD_OUT + EPISODES * seed
+    return [{"episode": episode, **play(env, step, episode)} for episode in range(first, first + EPISODES)]
+
+
+def play(env: Any, step: Step, seed: int) -> Row:
+    """One episode until the target or a budget; who misses the target counts with the time budget."""
+    env.action_space.seed(seed)
+    observation, info = env.reset(seed=seed)
+    ended = False
+    while not ended:
+        observation, _, terminated, truncated, info = step(env, observation)
+        ended = terminated or truncated
+    goal = env.scenario.episode
+    reached = bool(info["accuracy"] >= goal.target_accuracy and info["elapsed_s"] <= goal.time_budget_s)
+    return {
+        "reached": reached,
+        "target_s": info["elapsed_s"] if reached else goal.time_budget_s,
+        "rounds": info["round"],
+        "accuracy": info["accuracy"],
+    }
+
+
+def _rule(method: Method, env: Any) -> Step:
+    name, options = agents.parse(method.agent)
+    agent: Any = agents.make(name, env, **options)
+    return lambda env, observation: env.play(agent.decide(env.state))
+
+
+def _learned(case: Case, seed: int, environment: Mapping[str, Any]) -> Step:
+    """The policy of that training seed after the last step."""
+    learning = replace(Hyperparameters.read(algorithms.get(ALGORITHM), "surrogate"), least_steps=max(case["steps"], 1))
+    envs = SB3VecEnv(learning.environments, threads=1, learner="surrogate", **environment)
+    model = learning.model(envs, derived_seed(seed, 0))
+    if case["steps"]:
+        model.learn(learning.steps)
+    return lambda env, observation: env.step(model.predict(observation, deterministic=True)[0])
+
+
+def summary(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of one preset: a row for each method, fastest first."""
+    means = rows.groupby(["kind", "method"], sort=False).agg(
+        target_s=("target_s", "mean"),
+        reached=("reached", "sum"),
+        episodes=("reached", "size"),
+        rounds=("rounds", "mean"),
+    )
+    return means.sort_values("target_s").reset_index()
+
+
+def gain(rows: pd.DataFrame, method: tuple[str, str], against: tuple[str, str]) -> Estimate:
+    """How much less time a method needs than another, as a fraction, over the episodes of all seeds."""
+    seconds = []
+    for kind, name in (method, against):
+        own = rows[(rows["kind"] == kind) & (rows["method"] == name)]
+        seconds.append([own.sort_values("episode")["target_s"].to_numpy()])
+    return Bootstrap([len(seconds[0][0])], seed=0).estimate(
+        lambda own, other: 1 - own[0].mean(-1) / other[0].mean(-1), *seconds
+    )
+
+
+def report(rows: pd.DataFrame) -> str:
+    """A table for each preset, and what the decision gains."""
+    parts = [
+        f"Means over {rows['seed'].nunique()} seeds of {EPISODES} held-out episodes each, real training, accuracy on "
+        "the whole test set; a policy is trained anew for each seed, on the surrogate, and its last weights play. An "
+        "episode that misses the target counts with the time budget. The best fixed value and the best rule are "
+        "chosen on these same episodes, which favours them. Gains: 95 % interval over all episodes."
+    ]
+    for preset, own in rows.groupby("preset", sort=False):
+        table = summary(own)
+        best = {kind: of_kind.iloc[0] for kind, of_kind in table.groupby("kind", sort=False)}
+        lines = [
+            {
+                "decision": row.kind,
+                "scheduler": row.method,
+                "time to target (s)": f"{row.target_s:.1f}",
+                "reached": f"{row.reached} of {row.episodes}",
+                "rounds": f"{row.rounds:.0f}",
+            }
+            for row in table.itertuples()
+        ]
+        gains = [
+            f"{one} ({best[one]['method']}) against {other} ({best[other]['method']}): "
+            + _percent(gain(own, (one, best[one]["method"]), (other, best[other]["method"])))
+            for one, other in PAIRS
+            if one in best and other in best
+        ]
+        parts += [f"## {preset}", markdown(lines), "Less time:\n\n" + "\n".join(f"- {each}" for each in gains)]
+    return "\n\n".join(parts)
+
+
+def _percent(found: Estimate) -> str:
+    return f"{100 * found.value:.0f} % [{100 * found.low:.0f}, {100 * found.high:.0f}]"
+
+
+def plot(rows: pd.DataFrame, figure: Figure) -> None:
+    """Time to target of all methods, coloured by who decides."""
+    presets = rows["preset"].unique()
+    figure.set_size_inches(7.5, 4.6 * len(presets))
+    for axes, preset in zip(np.ravel(figure.subplots(len(presets), 1)), presets, strict=True):
+        own = rows[rows["preset"] == preset]
+        table = summary(own)[::-1].reset_index(drop=True)
+        for place, row in table.iterrows():
+            colour = COLOURS[KINDS.index(row["kind"])]
+            episodes = own[(own["kind"] == row["kind"]) & (own["method"] == row["method"])]["target_s"]
+            axes.plot(episodes, np.full(len(episodes), place), ".", color=colour, alpha=0.4)
+            axes.plot(row["target_s"], place, "|", color=colour, markersize=14, markeredgewidth=3)
+        axes.set_yticks(range(len(table)), table["method"], fontsize=7)
+        axes.set_xscale("log")
+        axes.set_xlabel("simulated time to target (s); line: mean")
+        axes.set_title(preset)
+        axes.grid(axis="x", alpha=0.3)
+    handles = [Line2D([], [], color=COLOURS[k], marker="|", linestyle="", label=kind) for k, kind in enumerate(KINDS)]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+
+
+EXPERIMENT = Experiment(
+    title="What does a scheduler gain by a decision that a scenario opens?",
+    cases=Cases(),
+    measure=measure,
+    report=report,
+    plots={"factors": plot},
+    seeds=3,
+)
