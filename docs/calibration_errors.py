@@ -6,6 +6,11 @@ from pathlib import Path
 REPORTS = Path(__file__).parents[1] / "experiments/results/calibrate"
 
 
+def reports() -> list[Path]:
+    """Those of calibrations; what they cover beside is in reports of its own."""
+    return sorted(path for path in REPORTS.glob("*.md") if not path.stem.endswith("-variants"))
+
+
 def errors() -> str:
     """Markdown table: errors on held-out runs, by calibration and target."""
     head = (
@@ -15,7 +20,7 @@ def errors() -> str:
     rows = [
         f"| `{report.stem.removesuffix('-epsl')}` | {title.removeprefix('target ')} "
         f"| {ours[0]} | {ours[1]} | {twin[1]} | {ours[3]} | {ours[5]} | {ours[6]} |"
-        for report in sorted(REPORTS.glob("*.md"))
+        for report in reports()
         for title, table in tables(report)
         if title.startswith("target")
         for ours, twin in [(table["held out"], table["second twins for first"])]
@@ -27,7 +32,7 @@ def worst() -> str:
     """Markdown table: of each quantity the value at which the accuracy errs most, by calibration."""
     head = "| calibration | by | worst at | held-out runs | accuracy MAE | bias |"
     rows = []
-    for report in sorted(REPORTS.glob("*.md")):
+    for report in reports():
         (where,) = (table for title, table in tables(report) if title.startswith("Where"))
         for by in dict.fromkeys(key.split("|")[0] for key in where):
             key = max((key for key in where if key.split("|")[0] == by), key=lambda key: float(where[key][1]))

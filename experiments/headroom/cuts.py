@@ -81,7 +81,8 @@ def report(rows: pd.DataFrame) -> str:
     ]
     caption = (
         f"Mean ± half width of the 95 % interval over {rows['seed'].nunique()} seeds of {CELLS} random cells, "
-        "everybody takes part. The fixed pair is the one of the least mean over all these cells, so the gain is rather too small."
+        "everybody takes part. The fixed pair is the one of the least mean over all these cells, so that the gain is "
+        "rather too small."
     )
     return f"{caption}\n\n{markdown(lines)}"
 

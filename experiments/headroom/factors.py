@@ -90,11 +90,22 @@ Step = Callable[[Any, Any], tuple[Any, ...]]
 """Plays a round in an environment, from what was observed before."""
 PAIRS = ((RULE, FIXED), (KINDS[3], FIXED), (KINDS[4], FIXED), (KINDS[4], KINDS[3]), (KINDS[4], KINDS[2]))
 """Whose best is compared with whose best."""
-PRESETS: Mapping[str, tuple[str, Callable[[], Iterator[Method]]]] = {
-    "stragglers": ("async-psl", stragglers),
-    "wearables": ("psl", wearables),
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is compared on a preset."""
+
+    framework: str
+    methods: Callable[[], Iterator[Method]]
+    episode: Mapping[str, Any] = field(default_factory=dict)
+    """Its section; rewards are told best apart where a budget is not far from what schedulers need."""
+
+
+PRESETS: Mapping[str, Setting] = {
+    "stragglers": Setting("async-psl", stragglers, {"time_budget_s": 300.0, "max_rounds": 600}),
+    "wearables": Setting("psl", wearables),
 }
-"""By name: framework, and what is compared."""
 
 
 @dataclass(frozen=True)
@@ -117,20 +128,24 @@ class Cases:
                 "quick": quick,
             }
             for preset in self.presets
-            for method in PRESETS[preset][1]()
+            for method in PRESETS[preset].methods()
         ]
 
 
 def measure(case: Case, seed: int) -> list[Row]:
     """Trains the policy, if it is one, then plays the episodes of the seed; a row for each."""
     torch.set_num_threads(1)
-    framework, methods = PRESETS[case["preset"]]
-    (method,) = (each for each in methods() if (each.kind, each.name) == (case["kind"], case["method"]))
-    sections: dict[str, Any] = {**EXACT, **method.sections}
-    if case["quick"]:
-        sections["episode"] = {"max_rounds": 12}
-    environment = {"scenario": case["preset"], "framework": framework, "action": "priority", **sections}
-    environment["reward"] = "time-to-target"
+    setting = PRESETS[case["preset"]]
+    (method,) = (each for each in setting.methods() if (each.kind, each.name) == (case["kind"], case["method"]))
+    environment: dict[str, Any] = {
+        "scenario": case["preset"],
+        "framework": setting.framework,
+        "action": "priority",
+        "reward": "time-to-target",
+        "episode": {**setting.episode, **({"max_rounds": 12} if case["quick"] else {})},
+        **EXACT,
+        **method.sections,
+    }
     env: Any = gym.make("SplitLearning-v0", disable_env_checker=True, **environment).unwrapped
     step = _learned(case, seed, environment) if method.agent == ALGORITHM else _rule(method, env)
     first = HELD_OUT + EPISODES * seed
