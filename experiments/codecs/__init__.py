@@ -14,24 +14,18 @@ from dataclasses import dataclass
 from experiments.codecs.methods import METHODS
 from experiments.codecs.report import plot_accuracy, plot_bandwidth, report
 from experiments.codecs.runs import measure
-from experiments.running import Case, Experiment, at_least
+from experiments.fixed_length import Length
+from experiments.running import Case, Experiment
 
 
 @dataclass(frozen=True)
-class Cases:
+class Cases(Length):
     """Methods by cut layer."""
-
-    rounds: int = 120
-    """Training rounds; 10 in the short form."""
-    evaluate_every: int = 5
-    """Rounds between measurements on the whole test set."""
 
     def __call__(self, quick: bool) -> list[Case]:
         """All of them; in the short form three."""
-        at_least(1, rounds=self.rounds, evaluate_every=self.evaluate_every)
-        length = {"rounds": 10 if quick else self.rounds, "evaluate_every": self.evaluate_every}
         found = [
-            {"cut_layer": cut_layer, "method": name, **length}
+            {"cut_layer": cut_layer, "method": name, **self.settings(quick)}
             for name, method in METHODS.items()
             for cut_layer in method.cut_layers
         ]

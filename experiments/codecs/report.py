@@ -1,7 +1,6 @@
 """What the runs say: accuracy by bits, seconds to the target, and what changing the codec gains."""
 
 from collections.abc import Iterator, Mapping
-from math import inf, isinf
 
 import numpy as np
 import pandas as pd
@@ -10,6 +9,7 @@ from matplotlib.figure import Figure
 from experiments.codecs.methods import CODECS, METHODS
 from experiments.codecs.runs import FACTORS, PRESET
 from experiments.curves import draw_curves, legend_below
+from experiments.fixed_length import at_target, best
 from experiments.tables import estimate, half_width, if_reached, markdown
 from splitgym.evaluation.plots import COLOURS
 from splitgym.scenario import load
@@ -38,10 +38,8 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     ends = runs.agg(percent=("accuracy", "last"), kbit=("bits_per_sample", "last"))
     ends = ends.assign(percent=100 * ends["percent"], kbit=ends["kbit"] / 1e3)
     for target in TARGETS:
-        reached = rows[rows["accuracy"] >= target].sort_values("round", kind="stable")
-        first = reached.groupby(["cut_layer", "method", "seed"], sort=False).first()
         for place in range(len(FACTORS)):
-            ends[f"to_{100 * target:g}_{place}"] = first[f"seconds_{place}"].reindex(ends.index).fillna(inf)
+            ends[seconds_to(target, place)] = at_target(rows, target, f"seconds_{place}", ends.index.names)
     return ends.reset_index()
 
 
@@ -89,18 +87,18 @@ def findings(ends: pd.DataFrame) -> Iterator[str]:
     fixed = ends["method"].map(lambda name: METHODS[name].fixed)
     for target in TARGETS:
         column, goal = seconds_to(target), f"{100 * target:g} %"
-        none = _best(ends[ends["method"] == "none"], column)
-        best = _best(ends[fixed], column)
-        if none is None or best is None:
+        none = best(ends[ends["method"] == "none"], column)
+        chosen = best(ends[fixed], column)
+        if none is None or chosen is None:
             yield f"**To {goal}.** Without a codec, or with any, not all runs reach it."
             continue
-        shorter = 100 * (1 - best[1] / none[1])
+        shorter = 100 * (1 - chosen[1] / none[1])
         yield (
-            f"**To {goal}.** The best fixed choice is {best[0]}: {estimate(best[1])} s, against {estimate(none[1])} s "
-            f"for {none[0]}, {estimate(shorter)} % less."
+            f"**To {goal}.** The best fixed choice is {chosen[0]}: {estimate(chosen[1])} s, against "
+            f"{estimate(none[1])} s for {none[0]}, {estimate(shorter)} % less."
         )
-        changing = _best(ends[~fixed], column)
-        beside = _best(ends[fixed & ends["cut_layer"].isin(ends[~fixed]["cut_layer"])], column)
+        changing = best(ends[~fixed], column)
+        beside = best(ends[fixed & ends["cut_layer"].isin(ends[~fixed]["cut_layer"])], column)
         if changing is not None and beside is not None:
             gain = 100 * (1 - changing[1] / beside[1])
             yield (
@@ -129,16 +127,6 @@ def lossless_bits(zeros: pd.Series) -> tuple[float, float]:
     places = -shares * np.log2(shares) - (1 - shares) * np.log2(1 - shares)
     down = 32 * (1 - zeros)
     return float((places + down).mean()), float(down.mean())
-
-
-def _best(ends: pd.DataFrame, column: str) -> tuple[str, pd.Series] | None:
-    """Method and cut layer with the lowest mean of a column, and its values by seed; None: of all some are infinite."""
-    found = {
-        f"{method} at cut layer {cut}": own.set_index("seed")[column]
-        for (method, cut), own in ends.groupby(["method", "cut_layer"], sort=False)
-    }
-    name = min(found, key=lambda each: found[each].mean(), default=None)
-    return None if name is None or isinf(found[name].mean()) else (name, found[name])
 
 
 def plot_accuracy(rows: pd.DataFrame, figure: Figure) -> None:

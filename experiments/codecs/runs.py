@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from experiments.cells import ENDLESS_S
 from experiments.codecs.methods import CODECS, METHODS
+from experiments.fixed_length import scenario_of
 from experiments.running import Case, Row
 from experiments.watched import watched
 from splitgym.allocation import descent
@@ -15,29 +15,12 @@ from splitgym.frameworks import get
 from splitgym.frameworks.nodes import Nodes
 from splitgym.frameworks.parallel import run_clients
 from splitgym.frameworks.round_batch import RoundBatch
-from splitgym.scenario import Scenario, build
 from splitgym.timing import round_cost
 
 PRESET = "narrowband"
+PLAN = {"codecs": CODECS, "codec": "by-client"}
 FACTORS = (0.1, 1.0, 10.0, 100.0, 1000.0)
 """Bandwidths over that of the preset."""
-
-
-def scenario_of(case: Case) -> Scenario:
-    """The preset with all codecs, an endless budget, and all test samples."""
-    return build(
-        PRESET,
-        {
-            "task": {"evaluation_samples": None, "evaluate_every": case["evaluate_every"]},
-            "plan": {"codecs": CODECS, "codec": "by-client"},
-            "episode": {
-                "max_rounds": case["rounds"],
-                "time_budget_s": ENDLESS_S,
-                "round_timeout_s": ENDLESS_S,
-                "stop_at_target": False,
-            },
-        },
-    )
 
 
 def measure(case: Case, seed: int) -> list[Row]:
@@ -45,7 +28,7 @@ def measure(case: Case, seed: int) -> list[Row]:
 
     Without a codec also what could be left out without any loss: the zeros behind the ReLU.
     """
-    scenario, method = scenario_of(case), METHODS[case["method"]]
+    scenario, method = scenario_of(PRESET, case, PLAN), METHODS[case["method"]]
     lossless: dict[str, float] = {}
     framework = get("psl")
     if case["method"] == "none":

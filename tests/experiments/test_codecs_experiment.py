@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from experiments.codecs import EXPERIMENT, METHODS, Cases, measure
 from experiments.codecs.methods import CODECS
 from experiments.codecs.report import TARGETS, lossless, report, seconds_to, summary
-from experiments.codecs.runs import FACTORS, scenario_of
+from experiments.codecs.runs import FACTORS, PLAN, PRESET
+from experiments.fixed_length import scenario_of
 from splitgym.envs.world import World
 from splitgym.frameworks import get
 from splitgym.types import RoundState
@@ -21,7 +22,7 @@ CASE = {"cut_layer": 2, "rounds": 4, "evaluate_every": 2}
 
 
 def started(seed: int) -> RoundState:
-    world = World(scenario_of(CASE), get("psl"))
+    world = World(scenario_of(PRESET, CASE, PLAN), get("psl"))
     world.reset([np.random.default_rng(seed)], [0])
     return world.truth.world(0)
 
