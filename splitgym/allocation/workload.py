@@ -48,7 +48,11 @@ class Round(NamedTuple):
     second_cut: Ints
     """[G] of each plan, 0: nobody decides it."""
     prefix_bits: Floats
-    """[L] model bits of units 1..j."""
+    """[L] model bits of units 1..j, with full precision."""
+    precision: Ints
+    """[G] of each plan."""
+    moved_bits: Floats
+    """[Q, L] bits of units 1..j as they move between client and server, with each precision."""
     timeout_s: float
     backbone: Backbone
     moving_link: int
@@ -89,6 +93,8 @@ def round_of(system: SystemParameters) -> Round:
         program.plans.cut_layer,
         program.plans.second_cut,
         system.prefix_bits,
+        program.plans.precision,
+        system.moved_bits,
         system.round_timeout_s,
         backbone_of(program.resources),
         program.moving_link,
@@ -151,8 +157,9 @@ def fill_workload(
     barrier = deadline_barrier(resource)
     segment, open_segment, timed = 0, False, -1
     for i in range(client_hz.shape[0]):
-        cut = of.cut_layer[plan_of(plans, i)]
-        down, up = move_bits(client_cut_layer[i], cut, client_second_cut[i], second, of.prefix_bits)
+        plan = plan_of(plans, i)
+        unit_bits = of.moved_bits[of.precision[plan]]
+        down, up = move_bits(client_cut_layer[i], of.cut_layer[plan], client_second_cut[i], second, unit_bits)
         workload.downlink_bits[0, i], workload.uplink_bits[0, i] = down, up
         open_segment |= down + up > 0.0
     for phase in range(resource.shape[0]):

@@ -264,7 +264,7 @@ def system_of(scenario: Scenario, framework: Framework, network_costs: NetworkCo
         _check_asynchronous(scenario, memory)
         asynchrony = Asynchrony.of(scenario, program, framework.name)
     ratio, labels_known = framework.allowed_ratio(scenario.training.batch_size), framework.knows_labels(scenario)
-    return SystemParameters.of(scenario, costs.profile, program, ratio, labels_known, memory, asynchrony)
+    return SystemParameters.of(scenario, workload, program, ratio, labels_known, memory, asynchrony)
 
 
 def _check_asynchronous(scenario: Scenario, memory: MemoryNeeds | None) -> None:

@@ -1,5 +1,6 @@
 """A node of split learning: consecutive units of a network, and an optimiser for some of them."""
 
+import copy
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
@@ -78,6 +79,15 @@ class Node:
     def begin(self) -> None:
         """Begins to train with the numbers of its bits that are the nearest, as a server would send them to all."""
         self.round_numbers(None)
+
+    def received(self) -> "Node":
+        """For forward passes: the node with its units as it holds them when they have come from a server."""
+        if self.bits == FULL_BITS:
+            return self
+        node = copy.copy(self)
+        node.units = copy.deepcopy(self.units)
+        round_all(state_of(node.units), self.bits, None)
+        return node
 
     def round_numbers(self, chance: torch.Generator | None) -> None:
         """Rounds its weights, running statistics and what its optimiser remembers to numbers of its bits.

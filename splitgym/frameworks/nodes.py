@@ -148,6 +148,7 @@ class Nodes:
         units in between as the server last had them; others do so when they next take part.
         Tails likewise, with the second cut. A unit that goes from one end of the clients to the other is averaged on
         its way, too. Otherwise the units stay where they are, and other nodes train them.
+        What clients with few bits give up has these, and what they fetch is rounded to them when they begin to train.
 
         Args:
             cut_layer: Of all clients, or [C]; of a client that takes no part what it may keep.
@@ -157,6 +158,8 @@ class Nodes:
         """
         units, clients = len(self.server.units), len(self.clients)
         if self.own_units:
+            for node in (node for i in participants for node in self.at_client(i)):
+                node.begin()
             second = self._second_cut if second_cut is None else second_cut
             self._move_own_units(np.broadcast_to(cut_layer, clients), participants, data_share, second)
         before = (self.cut_layers, self.second_cut)

@@ -87,6 +87,11 @@ class Precision(NamedTuple):
         bits: Floats = model_bits(profile.prefix_bits(cut_layer) / FULL_BITS, self.tensors[cut_layer], self.bits)
         return bits
 
+    def moved_bits(self, profile: Profile) -> Floats:
+        """[Q, L] bits of units 1..j at index j (0 at index 0), each packed by itself, as units that move are."""
+        units = model_bits(profile.model_bits / FULL_BITS, np.diff(self.tensors), self.bits[:, None])
+        return np.cumsum(np.insert(units[:, :-1], 0, 0.0, axis=1), axis=1)
+
 
 @dataclass(frozen=True)
 class Workload:

@@ -107,8 +107,13 @@ class Evaluator:
 
 
 def _parts_of(nodes: Nodes, client: int) -> list[tuple[Node, int, int | None]]:
-    """Nodes of one client's network with their first and last units, in the order of these, in evaluation mode."""
+    """Nodes of one client's network with their first and last units, in the order of these, in evaluation mode.
+
+    A model that several clients share is measured as the client receives it, in numbers of its bits.
+    """
     head, tail = nodes.clients[client], nodes.tails[client : client + 1]
+    if not nodes.own_units:
+        head = head.received()
     # Before the first round nothing is cut.
     cut, second = len(head.units), int(nodes.client_second_cut[client]) or None
     parts = [(head, 0, None)] * (cut > 0) + [(nodes.server, cut, second)] + [(node, 0, None) for node in tail if second]

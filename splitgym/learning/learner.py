@@ -207,6 +207,7 @@ class Learner:
         taught: RoundBatch | None = None
         finite = True
         if participants:
+            self._take_up(participants, decision)
             cut_layer = np.asarray(decision.cut_layer)
             self.nodes.move_cut(cut_layer, participants, self.data_share, self._second_cut_of(decision))
             self.nodes.scale_rates(rate_factor(self._training, self._rounds))
@@ -253,7 +254,7 @@ class Learner:
             aggregated_rows=int(aggregated_rows(float(decision.aggregation_ratio), b)),
             losses=torch.zeros(len(participants), device=self.device),
             slots=self._slots(participants, decision),
-            codecs=self._codecs_of(participants, decision),
+            codecs=self._codecs_of(participants),
             chance=self._chance,
         )
 
@@ -263,16 +264,16 @@ class Learner:
             return int(np.min(decision.cut_layer)) + self.framework.has_tail
         return int(decision.second_cut) or self._second_cut
 
-    def _codecs_of(self, participants: tuple[int, ...], decision: Decision) -> tuple[Codec, ...] | None:
-        """[n] the codecs with which participants train, and from now on answer; None: all send everything as it is.
-
-        Likewise they compute with the bits that are decided.
-        """
+    def _take_up(self, participants: tuple[int, ...], decision: Decision) -> None:
+        """From now on participants send and answer with the codec, and compute with the bits, that are decided."""
         codec, precision = (np.broadcast_to(each, len(self._orders)) for each in (decision.codec, decision.precision))
         for i in participants:
             self.nodes.codecs[i] = self._codecs[codec[i]][precision[i]]
             for node in self.nodes.at_client(i):
                 node.bits = self._precisions[precision[i]]
+
+    def _codecs_of(self, participants: tuple[int, ...]) -> tuple[Codec, ...] | None:
+        """[n] the codecs with which participants train; None: all send everything as it is."""
         codecs = tuple(self.nodes.codecs[i] for i in participants)
         return None if all(each is NONE for each in codecs) else codecs
 

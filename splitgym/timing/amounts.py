@@ -55,7 +55,7 @@ def common_amount(work: Work, plans: Ints, phase: int, takes_part: Bools, partic
 
 
 @kernel(INLINED)
-def move_bits(held: int, cut: int, held_second: int, second_cut: int, prefix_bits: Floats) -> tuple[float, float]:
+def move_bits(held: int, cut: int, held_second: int, second_cut: int, moved_bits: Floats) -> tuple[float, float]:
     """Model bits that a client loads down and up when the cuts move.
 
     Args:
@@ -63,14 +63,14 @@ def move_bits(held: int, cut: int, held_second: int, second_cut: int, prefix_bit
         cut: That to come.
         held_second: Second cut behind which it holds a tail, 0: none.
         second_cut: That to come, 0: nobody decides it.
-        prefix_bits: [L] of units 1..j.
+        moved_bits: [L] of units 1..j, with the client's precision.
     """
     if held == 0:
         return 0.0, 0.0
-    difference = prefix_bits[cut] - prefix_bits[held]
+    difference = moved_bits[cut] - moved_bits[held]
     down, up = max(difference, 0.0), max(-difference, 0.0)
     if held_second > 0 and second_cut > 0:
-        difference = prefix_bits[held_second] - prefix_bits[second_cut]
+        difference = moved_bits[held_second] - moved_bits[second_cut]
         down, up = down + max(difference, 0.0), up + max(-difference, 0.0)
     return down, up
 

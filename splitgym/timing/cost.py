@@ -226,6 +226,8 @@ def _walker(system: SystemParameters, clients: int) -> Walker:
         program.plans.second_cut,
         np.array(system.energy_factors)[program.plans.precision],
         system.prefix_bits,
+        program.plans.precision,
+        system.moved_bits,
         int(program.access),
         program.uses_own_subchannels,
         _memories(system),

@@ -49,7 +49,11 @@ class Rules(NamedTuple):
     client_energy: Floats
     """[G] energy of a client's cycle under each plan, over that with full precision."""
     prefix_bits: Floats
-    """[L] model bits of units 1..j."""
+    """[L] model bits of units 1..j, with full precision."""
+    precision: Ints
+    """[G] of each plan."""
+    moved_bits: Floats
+    """[Q, L] bits of units 1..j as they move between client and server, with each precision."""
     access: int
     """Which clients work at the same time: a number of `Access`."""
     uses_own_subchannels: bool
@@ -277,13 +281,14 @@ def _clear(walked: Walked, n: int) -> None:
 def _find_members(rules: Rules, worlds: Worlds, decided: Decided, walked: Walked, n: int, workspace: Workspace) -> None:
     """Which clients of world n shall and can participate, in which slots, and what moves to or from them."""
     order, members, down, up = workspace.order, workspace.members, workspace.down, workspace.up
-    plans, prefix_bits = decided.plan[n], rules.prefix_bits
+    plans = decided.plan[n]
     selected, available, client_cut = decided.selected[n], worlds.available[n], worlds.client_cut[n]
     tail, second = worlds.client_second_cut[n], rules.second_cut[plans[0]]
     for i in range(members.shape[0]):
         plan = plan_of(plans, i)
         lacks_memory = rules.memory.client[plan] > worlds.memory_bytes[n, i]
-        down[i], up[i] = move_bits(client_cut[i], rules.cut_layer[plan], tail[i], second, prefix_bits)
+        unit_bits = rules.moved_bits[rules.precision[plan]]
+        down[i], up[i] = move_bits(client_cut[i], rules.cut_layer[plan], tail[i], second, unit_bits)
         order[i] = slot_of_client(rules.access, decided.cluster[n, i], i)
         members[i] = walked.without_subchannel[n, i] = selected[i] and available[i] and not lacks_memory
         walked.without_memory[n, i] = selected[i] and available[i] and lacks_memory

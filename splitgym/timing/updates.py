@@ -89,9 +89,11 @@ def _walk_worlds(
         cell = Cell(hz, worlds.server_hz[n], constants.backbone, worlds.gain[n], hz, down, up, 0.0)
         plans = decided.plan[n]
         for i in range(hz.shape[0]):
-            cut = rules.cut_layer[plan_of(plans, i)]
+            plan = plan_of(plans, i)
             slot.began[i] = worlds.available[n, i] and (decided.selected[n, i] or before.row[n, i] != IDLE)
-            down[i], up[i] = move_bits(worlds.client_cut[n, i], cut, 0, 0, rules.prefix_bits)
+            down[i], up[i] = move_bits(
+                worlds.client_cut[n, i], rules.cut_layer[plan], 0, 0, rules.moved_bits[rules.precision[plan]]
+            )
         owner, psd = decided.owner[n, 0], decided.psd[n, 0]
         band_of_slot(owner, psd, slot.began, False, spectrum, slot.joint[0], slot.owner, slot.psd)
         _find_owners(slot, board)

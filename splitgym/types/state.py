@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.asynchrony import Asynchrony
 from splitgym.frameworks.memory import MemoryNeeds
-from splitgym.frameworks.phases import Program
+from splitgym.frameworks.phases import Program, Workload
 from splitgym.kernels import NO_REFCOUNT, kernel
-from splitgym.models import Profile
 from splitgym.scenario import Scenario
 from splitgym.types.flights import Flights
 
@@ -56,7 +55,9 @@ class SystemParameters:
     labels_known: bool
     """Whether the scheduler knows what comes from labels; if not, `RoundState` has no class shares and no losses."""
     prefix_bits: Floats
-    """[L] model bits of units 1..j at index j (0 at index 0): what a client that holds the cut j has."""
+    """[L] model bits of units 1..j at index j (0 at index 0), with full precision."""
+    moved_bits: Floats
+    """[Q, L] likewise as they move between client and server, with each precision."""
     memory: MemoryNeeds | None = None
     """What plans need of memory; None: the scenario does not limit it."""
     clock_decided: bool = False
@@ -68,14 +69,14 @@ class SystemParameters:
     def of(
         cls,
         scenario: Scenario,
-        profile: Profile,
+        workload: Workload,
         program: Program,
         highest_ratio: float,
         labels_known: bool,
         memory: MemoryNeeds | None = None,
         asynchrony: Asynchrony | None = None,
     ) -> "SystemParameters":
-        """The system of a scenario, its profiled network, and what its framework says."""
+        """The system of a scenario, its network's workload, and what its framework says."""
         radio = scenario.radio
         return cls(
             subchannels=radio.subchannels,
@@ -98,7 +99,8 @@ class SystemParameters:
             precisions=(precisions := scenario.plan.precisions[: program.plans.precisions]),
             energy_factors=tuple(scenario.clients.energy_factor(bits) for bits in precisions),
             labels_known=labels_known,
-            prefix_bits=np.concatenate([[0.0], np.cumsum(profile.model_bits[:-1])]),
+            prefix_bits=np.concatenate([[0.0], np.cumsum(workload.profile.model_bits[:-1])]),
+            moved_bits=workload.precision.moved_bits(workload.profile),
             memory=memory,
             clock_decided=scenario.plan.clock == "decided",
             asynchrony=asynchrony,
@@ -143,6 +145,7 @@ def _holding(system: SystemParameters, codec: int, precision: int) -> SystemPara
         codecs=(system.codecs[codec],),
         precisions=(system.precisions[precision],),
         energy_factors=(system.energy_factors[precision],),
+        moved_bits=system.moved_bits[[precision]],
         memory=None if system.memory is None else system.memory.holding(codec, precision, program.plans),
     )
 

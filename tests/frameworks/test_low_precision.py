@@ -1,5 +1,6 @@
 """Clients that compute with few bits: rounding, training, cost."""
 
+import copy
 from dataclasses import replace
 
 import gymnasium as gym
@@ -205,3 +206,85 @@ def test_rules_hold_it() -> None:
 def test_what_has_no_sense_is_refused(plan: dict, more: dict, message: str) -> None:
     with pytest.raises(ScenarioError, match=message):
         gym.make("SplitLearning-v0", framework="psl", plan=plan, **SMALL, **more).reset(seed=0)
+
+
+def packed_bits(units: list[nn.Module], bits: int) -> int:
+    """Bits of the bytes into which numbers of so many bits are packed, unit by unit, with a step for each tensor."""
+    total = 0
+    for unit in units:
+        tensors = [t for t in unit.state_dict().values() if t.is_floating_point()]
+        levels = [levels_of(t, step(t, bits), bits, None).flatten() + 2 ** (bits - 1) - 1 for t in tensors]
+        total += 8 * (len(pack(torch.cat(levels).long(), bits)) + 4 * len(tensors))
+    return total
+
+
+def moving(cuts: tuple[int, int]) -> tuple[SplitLearningEnv, object]:
+    """An environment after a round with 8, 32 and 4 bits at one cut, and a decision for the next at another."""
+    env = made("psl", precisions=[8, 32, 4], precision="by-client")
+    everybody, precision = np.ones(3, bool), np.array([0, 1, 2])
+    rule = [make("greedy", env, cut_layer=cut) for cut in cuts]
+    env.play(replace(rule[0].decide(env.state), selected=everybody, precision=precision))
+    return env, replace(rule[1].decide(env.state), selected=everybody, precision=precision)
+
+
+@pytest.mark.parametrize("cuts", [(2, 1), (1, 2)])
+def test_units_that_move_are_charged_with_the_bytes_of_each_clients_bits(cuts: tuple[int, int]) -> None:
+    env, decision = moving(cuts)
+    units = list(learner(env).nodes.server.units)[min(cuts) : max(cuts)]
+    full = 32 * sum(p.numel() for unit in units for p in unit.parameters())
+    *_, info = env.play(decision)
+    assert info["participants"].all()
+    assert info["migration_bits"] == packed_bits(units, 8) + full + packed_bits(units, 4)
+    assert info["traffic_bits"] == pytest.approx(
+        sum(learner(env).traffic_bits.values()) + info["migration_bits"], rel=1e-12
+    )
+
+
+def test_a_unit_that_is_given_up_has_the_bits_of_those_that_give_it() -> None:
+    """Also where these change: a client rounds to its new bits before it sends."""
+    env, _ = moving((2, 1))
+    nodes, shares = learner(env).nodes, np.array([0.5, 0.3, 0.2])
+    given = [[p.detach().clone() for p in client.units[1].parameters()] for client in nodes.clients]
+    bits = (4, 32, 8)
+    for client, own in zip(nodes.clients, bits, strict=True):
+        client.bits = own
+    nodes.move_cut(1, range(3), shares)
+    for place, weight in enumerate(nodes.server.units[1].parameters()):
+        sent = [on_grid(tensors[place], own, None) for tensors, own in zip(given, bits, strict=True)]
+        torch.testing.assert_close(weight.detach(), sum(w * t for w, t in zip(shares.tolist(), sent, strict=True)))
+    assert not torch.equal(on_grid(given[0][0], 4, None), given[0][0])
+
+
+def test_a_unit_that_is_fetched_is_the_servers_rounded_to_the_nearest() -> None:
+    env, _ = moving((1, 2))
+    nodes = learner(env).nodes
+    nodes.move_cut(2, range(3), np.full(3, 1 / 3))
+    for client in nodes.clients:
+        client.begin()
+        for own, of_server in zip(client.units[1].parameters(), nodes.server.units[1].parameters(), strict=True):
+            assert torch.equal(own, on_grid(of_server.detach(), client.bits, None))
+
+
+@pytest.mark.parametrize("framework", ["sfl-v1", "sfl-v2", "fl", "sl"])
+def test_a_shared_model_is_measured_as_each_client_receives_it(framework: str) -> None:
+    """A plain network whose first units are rounded, as are their activations; the model itself keeps 32 bits."""
+    env = made(framework, precisions=[3])
+    everybody = np.ones(3, bool)
+    for _ in range(2):
+        env.play(replace(make("greedy", env).decide(env.state), selected=everybody))
+    nodes, evaluator = learner(env).nodes, learner(env).evaluator
+    cut = int(nodes.cut_layers[0])
+    units = copy.deepcopy(list(nodes.server.units))
+    for parameter in (p for unit in units[:cut] for p in unit.parameters()):
+        parameter.data = on_grid(parameter.data, 3, None)
+    for unit in units:
+        unit.eval()
+    with torch.no_grad():
+        x = evaluator._images
+        with rounding(units[:cut], 3, None):
+            for unit in units[:cut]:
+                x = unit(x)
+        for unit in units[cut:]:
+            x = unit(x)
+    accuracy = float((x.argmax(1) == evaluator._labels).float().mean())
+    np.testing.assert_allclose(evaluator.client_accuracy(nodes), accuracy, atol=1e-6)
