@@ -11,28 +11,24 @@ the devices of `iot`. The other part is the round of `hospitals` over the bandwi
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from functools import partial
 from itertools import product
 from math import nan
 
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from experiments.cells import mean_latency_s, random_states
 from experiments.curves import draw_curves, legend_below
 from experiments.everybody import everybody
-from experiments.label_leak import defences, scores
+from experiments.label_leak import scores
+from experiments.label_leak.server import Server, windows_of
 from experiments.latency.sweeps import endless
 from experiments.running import Case, Experiment, Row
 from experiments.tables import estimate, markdown
 from splitgym.allocation import descend
 from splitgym.arrays import Floats, Ints
 from splitgym.frameworks import get
-from splitgym.frameworks.u_shaped_round import TailPass, train_with
 from splitgym.learning import Learner
 from splitgym.scenario import Scenario, build
 from splitgym.schedulers.allocations import Allocation
@@ -49,8 +45,6 @@ TAILS = (0, 1, 2)
 """Layers of the clients' tails, beside the loss."""
 AT_SERVER = -1
 """Instead of a tail: PSL, whose labels are at the server."""
-WINDOW = 10
-"""Rounds that are looked at together."""
 EVERY = 5
 TARGET = 0.85
 """Balanced accuracy."""
@@ -76,61 +70,22 @@ def measure(case: Case, seed: int) -> list[Row]:
     return [_leak(case, seed) if case["part"] == "leak" else _latencies(case["factor"], seed)]
 
 
-class Server:
-    """What a curious server keeps of gradients that clients send, and of the activations that these answer.
-
-    Args:
-        defence: What clients do to their gradients.
-        rounds: Numbers of rounds, from 1, that are kept.
-        seed: Of the noise.
-    """
-
-    def __init__(self, defence: str, rounds: Sequence[int], seed: int) -> None:
-        self._defence, self._rounds, self._number = defence, set(rounds), 0
-        self._chance = torch.Generator().manual_seed(seed)
-        self._seen: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
-
-    def __call__(self, tails: TailPass, labels: Tensor) -> Tensor:
-        """What the clients send instead of their gradients."""
-        rows = tails.at_cut.flatten(2)
-        sent = torch.stack([self._protected(own, y) for own, y in zip(rows, labels, strict=True)])
-        self._number += 1
-        if self._number in self._rounds:
-            self._seen[self._number] = sent, tails.received.detach().flatten(2), labels
-        return sent.view_as(tails.at_cut)
-
-    def _protected(self, rows: Tensor, labels: Tensor) -> Tensor:
-        name, _, strength = self._defence.partition(" ")
-        if name == "none":
-            return rows
-        if name == "max-norm":
-            return defences.max_norm(rows, self._chance)
-        return defences.marvell(rows, labels == 1, self._chance, float(strength))
-
-    def of_client(self, client: int, rounds: Sequence[int]) -> tuple[Floats, Floats, Ints]:
-        """Gradients and activations, [rows, d], and labels, [rows], of one client in some rounds."""
-        kept = [self._seen[number] for number in rounds]
-        gradients, activations, labels = (torch.cat([one[part][client] for one in kept]).numpy() for part in range(3))
-        return gradients.astype(np.float64), activations.astype(np.float64), labels
-
-
 def _leak(case: Case, seed: int) -> Row:
     """Trains, measures what leaks in the first and in the last window, and how long the target takes."""
-    scenario, last = _scenario(case), case["rounds"] + 1
-    windows = {"early": range(WINDOW // 2, WINDOW // 2 + WINDOW), "late": range(last - WINDOW, last)}
-    server = Server(case["defence"], [number for rounds in windows.values() for number in rounds], seed)
+    scenario, windows = _scenario(case), windows_of(case["rounds"])
+    server = Server(case["defence"], windows, seed)
     psl = case["tail"] == AT_SERVER
-    framework = get("psl") if psl else replace(get("u-shaped"), train=partial(train_with, server))
+    framework = get("psl") if psl else server.framework
     learner, decision, first = Learner(scenario, framework, seed), everybody(scenario, 1, 0.0), nan
-    for number in range(1, last):
+    for number in range(1, case["rounds"] + 1):
         outcome = learner.round(decision)
         if outcome.evaluated and outcome.balanced_accuracy >= TARGET and np.isnan(first):
             first = number
     states = random_states(scenario, framework, range(CELLS * seed, CELLS * (seed + 1)))
     latency_s = mean_latency_s(states, 0.0, Allocation(cut_layer=1))
     row = {"balanced": outcome.balanced_accuracy, "latency_s": latency_s, "to_target_s": first * latency_s}
-    for when, rounds in windows.items() if not psl else ():
-        clients = [server.of_client(i, rounds) for i in range(scenario.clients.count)]
+    for when in windows if not psl else ():
+        clients = [server.of_client(i, when) for i in range(scenario.clients.count)]
         found = [scores_of(*rows, np.random.default_rng(seed)) for rows in clients]
         row |= {f"{name}_{when}": np.nanmean([each[name] for each in found]).item() for name in found[0]}
     return row
