@@ -156,7 +156,9 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     with `"precision": "by-client"`: weights, activations, gradients and momentum are fixed-point numbers, rounded at
     random, without a copy in float32; the server keeps 32 bits. Fewer bits need fewer cycles
     (`clients.cycles_at_bits`), less energy (`clients.energy_exponent`), and fewer bits on the way: what no codec
-    encodes is sent in the bits that it has. Units that move with the cut go in 32 bits.
+    encodes is sent in the bits that it has, and so are units that move with the cut. An entry `"32x0.5"` is 32 bits in
+    half of the channels: a client with units of its own, and no tail, computes, trains and sends the first channels of
+    each of its layers alone, with the cycles and the memory that these need; the server takes the others for zero.
 
     With `plan={"clock": "decided"}` there are C entries more, behind those of cuts and lists: the fraction of the
     speed that it has to spare with which each client computes, a level of `actions.clock_levels`, or in a Box 0.1 to 1.

@@ -16,14 +16,12 @@ from splitgym.frameworks import Access, Framework, PlanGrid, Program, Workload
 from splitgym.frameworks.asynchrony import Asynchrony
 from splitgym.frameworks.memory import MemoryNeeds
 from splitgym.frameworks.payloads import Payloads
-from splitgym.frameworks.segments import segment_at
 from splitgym.learning import learners
 from splitgym.models import NetworkCosts
 from splitgym.network import Network
 from splitgym.network.family import fill_scales
 from splitgym.random import Generators, Purpose, Streams
 from splitgym.scenario import Scenario, ScenarioError
-from splitgym.scenario.nodes import CLIENT
 from splitgym.scenario.quantities import FULL_BITS
 from splitgym.timing import RoundCost
 from splitgym.timing.cost import Clock, round_cost_unchecked
@@ -251,14 +249,21 @@ def system_of(scenario: Scenario, framework: Framework, network_costs: NetworkCo
     """
     task = scenario.task
     costs = network_costs or models.measure(task.model, *data.dimensions(task.dataset), task.stem)
+    at_levels = [
+        costs
+        if level.width == 1.0
+        else models.measure(task.model, *data.dimensions(task.dataset), task.stem, level.width)
+        for level in framework.levels(scenario)
+    ]
     payloads = _payloads(scenario, framework, costs)
     second_cut = framework.second_cut(scenario, len(costs.profile))
     plans = _plans(scenario, framework, len(costs.profile) - 1, second_cut, payloads)
-    workload = Workload.of(costs.profile, scenario, plans, second_cut, payloads)
+    profiles = [each.profile for each in at_levels]
+    workload = Workload.of(costs.profile, scenario, plans, second_cut, payloads, profiles)
     one_batch = costs.has_batch_norm and framework.joint_batch and scenario.training.batch_statistics == "joint"
     phases = framework.phases(workload)
     program = Program.compile(phases, workload, framework.access, one_batch, framework.segments)
-    memory = MemoryNeeds.of(scenario, framework, costs.memory, workload)
+    memory = MemoryNeeds.of(scenario, framework, [each.memory for each in (costs, *at_levels)], workload)
     asynchrony = None
     if framework.asynchronous:
         _check_asynchronous(scenario, memory)
@@ -302,7 +307,6 @@ def _plans(
     decides_second = framework.cuts_twice and scenario.plan.second_cut == "decided"
     codecs = ((),) if payloads is None else payloads.codecs
     without_broadcast = tuple(k for k, each in enumerate(codecs) if not all(codec.shares_gradients for codec in each))
-    trains_clients = segment_at(framework.segments, CLIENT) is not None
     if framework.prescribe is not None and without_broadcast:
         names = [scenario.plan.codecs[k] for k in without_broadcast]
         raise ScenarioError(
@@ -317,7 +321,7 @@ def _plans(
         row_counts=scenario.training.batch_size + 1 if chooses_phi else 1,
         second_cuts=cuts if decides_second else 1,
         codecs=len(codecs),
-        precisions=len(scenario.plan.precisions) if trains_clients else 1,
+        precisions=len(framework.levels(scenario)),
         cut_by_client=framework.cuts_by_client and scenario.plan.cut_layer == "by-client",
         codec_by_client=framework.cuts and framework.prescribe is None and scenario.plan.codec == "by-client",
         precision_by_client=_precision_by_client(scenario, framework),
@@ -338,11 +342,11 @@ def _payloads(scenario: Scenario, framework: Framework, costs: NetworkCosts) -> 
     Raises:
         ScenarioError: there is no such codec, or one stands in the list under two names.
     """
-    precisions = scenario.plan.precisions
+    levels = framework.levels(scenario)
     names = scenario.plan.codecs if framework.cuts else ("none",)
-    if names == ("none",) and precisions == (FULL_BITS,):
+    if names == ("none",) and all(level.full for level in levels):
         return None
-    codecs = [frameworks.codecs_at(name, precisions) for name in names]
+    codecs = [frameworks.codecs_at(name, levels) for name in names]
     for name, at_precisions in zip(names, codecs, strict=True):
         first = names[codecs.index(at_precisions)]
         if first != name:

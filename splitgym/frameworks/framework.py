@@ -9,6 +9,8 @@ from splitgym.frameworks.phases import Access, Phase, Workload
 from splitgym.frameworks.segments import SPLIT, Bound, Segments, Weights, has_bound, has_tail
 from splitgym.parts import Parts
 from splitgym.scenario import Scenario, ScenarioError, Training
+from splitgym.scenario.levels import Level
+from splitgym.scenario.nodes import CLIENT
 
 if TYPE_CHECKING:
     from splitgym.frameworks.nodes import Nodes
@@ -121,6 +123,23 @@ class Framework:
         """Whether the scheduler knows what comes from labels."""
         said = scenario.knowledge.labels
         return not self.labels_stay if said is None else said == "reported"
+
+    def levels(self, scenario: Scenario) -> tuple[Level, ...]:
+        """With how many bits, in how many of the channels, clients may compute; nobody trains on them: full.
+
+        Raises:
+            ScenarioError: a client would leave channels out of a model that it shares, or of a tail.
+        """
+        first, found = self.segments[0], scenario.plan.levels
+        if first.node != CLIENT:
+            return (Level(),)
+        own = first.weights is Weights.OWN and not self.has_tail
+        if not own and any(level.width < 1.0 for level in found):
+            raise ScenarioError(
+                f"plan.precisions = {list(scenario.plan.precisions)} with framework {self.name!r}, allowed: bits "
+                "alone, as only clients with first units of their own, and no others, may leave channels out"
+            )
+        return found
 
     def second_cut(self, scenario: Scenario, units: int) -> int | None:
         """Last unit in front of the second cut where nobody decides it, of a network of so many; None: there is none.

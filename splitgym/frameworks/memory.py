@@ -1,5 +1,6 @@
 """What the nodes of a round need of memory under every plan, and how much of it they have."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.frameworks.phases import Workload
+from splitgym.frameworks.phases import Workload, by_level
 from splitgym.frameworks.plans import PlanGrid
 from splitgym.frameworks.segments import Bound, Segment, Weights
 from splitgym.models import Memory, optimizer_copies
@@ -43,8 +44,16 @@ class MemoryNeeds:
     plans: PlanGrid
 
     @classmethod
-    def of(cls, scenario: Scenario, framework: "Framework", memory: Memory, workload: Workload) -> "MemoryNeeds | None":
+    def of(
+        cls, scenario: Scenario, framework: "Framework", memories: Sequence[Memory], workload: Workload
+    ) -> "MemoryNeeds | None":
         """The needs of a framework's round; None: the scenario has no limits.
+
+        Args:
+            scenario: Its limits.
+            framework: Its segments.
+            memories: Of the whole network, and [Q] with the channels that clients may keep.
+            workload: Of the network.
 
         Raises:
             ScenarioError: a limit is below what any plan needs of it.
@@ -53,7 +62,7 @@ class MemoryNeeds:
         most = scenario.clients.memory_max_bytes
         if most is None and all(limit is None for limit in limits.values()):
             return None
-        table = _Table(scenario, framework, memory, workload)
+        table = _Table(scenario, framework, memories, workload)
         client, of_nodes, first = np.zeros(workload.plans.shape), list[Any](), 0
         for segment in framework.segments:
             last = table.behind(segment)
@@ -117,8 +126,11 @@ class MemoryNeeds:
 class _Table:
     """Values of `Memory` over the grid of plans, for a framework in a scenario."""
 
-    def __init__(self, scenario: Scenario, framework: "Framework", memory: Memory, workload: Workload) -> None:
-        self._memory, self._workload, self._shape = memory, workload, workload.plans.shape
+    def __init__(
+        self, scenario: Scenario, framework: "Framework", memories: Sequence[Memory], workload: Workload
+    ) -> None:
+        self._memory, *self._of_levels = memories
+        self._workload, self._shape = workload, workload.plans.shape
         self._copies = optimizer_copies(scenario.training)
         # Plans that leave no row of a mini-batch are in the grid, but not allowed.
         self._rows = np.maximum(framework.rows(workload), 1).astype(np.int64)
@@ -135,7 +147,12 @@ class _Table:
 
     def of_client(self, first: Any, last: Any) -> Floats:
         """[grid] what a client needs for units first+1..last."""
-        need = self._memory.node_bytes(first, last, self._rows, self._copies, recompute=self._recompute)
+        need = by_level(
+            [
+                memory.node_bytes(first, last, self._rows, self._copies, recompute=self._recompute)
+                for memory in self._of_levels
+            ]
+        )
         return np.broadcast_to(need * (self._workload.precision.bits / FULL_BITS), self._shape)
 
     def of_server(self, first: Any, last: Any, copied: bool) -> tuple[Floats, Floats]:

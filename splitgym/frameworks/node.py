@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from splitgym.frameworks.fixed_point import on_grid
 from splitgym.frameworks.low_precision import round_all, rounding
+from splitgym.frameworks.narrow import Narrow
 from splitgym.frameworks.snapshots import state_of
 from splitgym.scenario import Training
 from splitgym.scenario.quantities import FULL_BITS
@@ -22,10 +23,12 @@ class Node:
         parameters: The weights it trains.
         bits: Of the numbers it computes with, see `splitgym.frameworks.low_precision`.
         chance: For how it rounds them.
+        narrow: In which channels it computes; None: in all.
     """
 
     bits = FULL_BITS
     chance: torch.Generator | None = None
+    narrow: Narrow | None = None
 
     def __init__(self, units: Sequence[nn.Module], learning_rate: float, training: Training) -> None:
         self.units = list(units)
@@ -40,6 +43,8 @@ class Node:
         # A context of its own for each pass: within one, weights stay cast after an optimiser has changed them.
         units = self.units[first:last]
         with mixed_precision(x, self.training), self._rounding(units):
+            if self.narrow is not None:
+                return self.narrow.run(units, x, first)
             for unit in units:
                 x = unit(x)
         return x
@@ -71,7 +76,8 @@ class Node:
             # Fused optimisers take the memory formats for equal.
             same = gradient.stride() == parameter.stride()
             parameter.grad = gradient if same else torch.empty_like(parameter).copy_(gradient)
-        self.optimizer.step()
+        with self._leaving_the_rest():
+            self.optimizer.step()
         for parameter in self.parameters:
             parameter.grad = None
         self.round_numbers(self.chance)
@@ -95,10 +101,19 @@ class Node:
         Args:
             chance: For which are rounded up; None: to the nearest.
         """
-        if self.bits < FULL_BITS:
+        if self.bits < FULL_BITS and self.narrow is not None:
+            round_all([part for _, part in self.narrow.parts(self.units, self.optimizer)], self.bits, chance)
+        elif self.bits < FULL_BITS:
             remembered = (value for state in self.optimizer.state.values() for value in state.values())
             tensors = [value for value in remembered if isinstance(value, Tensor)]
             round_all([*state_of(self.units), *tensors], self.bits, chance)
+
+    def _leaving_the_rest(self) -> AbstractContextManager[None]:
+        """For a step of the optimiser: channels that the node leaves out stay as they are."""
+        if self.narrow is None:
+            return nullcontext()
+        self._begin_momentum()
+        return self.narrow.leaving_the_rest(self.units, self.optimizer)
 
     def _rounding(self, units: Sequence[nn.Module]) -> AbstractContextManager[None]:
         """For a forward pass through some units; at random in training only."""

@@ -66,21 +66,38 @@ class Phase(NamedTuple):
 
 
 class Precision(NamedTuple):
-    """The numbers with which clients may compute."""
+    """The numbers with which clients may compute, and the channels in which they do."""
 
     bits: Ints
     """[Q] of a number."""
     cycles: Floats
-    """[Q] over those with full precision."""
+    """[Q] for a FLOP over those with full precision."""
+    profiles: Sequence[Profile]
+    """[Q] of the network with these channels."""
     tensors: Ints
     """[L + 1] tensors of the models of the first units."""
 
     @classmethod
-    def of(cls, scenario: Scenario, count: int, tensors: Sequence[int]) -> "Precision":
-        """The first so many of a scenario; `tensors`: [L] of each unit's model, which count with low precision only."""
-        bits = scenario.plan.precisions[:count]
+    def of(cls, scenario: Scenario, profiles: Sequence[Profile], tensors: Sequence[int]) -> "Precision":
+        """The first of a scenario, with their profiles.
+
+        Args:
+            scenario: Of the cell.
+            profiles: [Q].
+            tensors: [L] of each unit's model, which count with low precision only.
+        """
+        bits = [level.bits for level in scenario.plan.levels[: len(profiles)]]
         cycles = [scenario.clients.cycles_factor(each) for each in bits]
-        return cls(np.array(bits), np.array(cycles), np.cumsum([0, *tensors]))
+        return cls(np.array(bits), np.array(cycles), profiles, np.cumsum([0, *tensors]))
+
+    def client_forward(self, cut_layer: Any) -> Floats:
+        """[..., Q] FLOPs of a client's forward pass."""
+        return by_level([profile.client_forward(cut_layer) for profile in self.profiles])
+
+    def client_backward(self, cut_layer: Any, recompute: bool) -> Floats:
+        """[..., Q] FLOPs of a client's backward pass; with recomputation it runs the forward pass once more."""
+        again = self.client_forward(cut_layer) if recompute else 0.0
+        return by_level([profile.client_backward(cut_layer) for profile in self.profiles]) + again
 
     def model_bits(self, profile: Profile, cut_layer: Any) -> Floats:
         """[..., Q] bits of the first units."""
@@ -195,6 +212,7 @@ class Workload:
         plans: PlanGrid,
         second_cut: int | None = None,
         payloads: Payloads | None = None,
+        client_profiles: Sequence[Profile] = (),
     ) -> "Workload":
         """The workload of a profiled network in a scenario.
 
@@ -204,23 +222,25 @@ class Workload:
             plans: All plans.
             second_cut: Where nobody decides it; None: there is none.
             payloads: Of the scenario's codecs; None: it has none.
+            client_profiles: [Q] of the network with the channels that clients may keep; none: they keep all.
         """
         units, training = len(profile), scenario.training
         cuts = np.arange(1, plans.cut_layers + 1)[:, None, None, None, None]
-        precision = Precision.of(scenario, plans.precisions, payloads.tensors if payloads else [0] * units)
+        profiles = client_profiles or [profile] * plans.precisions
+        precision = Precision.of(scenario, profiles, payloads.tensors if payloads else [0] * units)
         second_cuts = (
             plans.second_values if plans.second_cuts > 1 else np.array([units if second_cut is None else second_cut])
         )
         kappa_c, kappa_s = scenario.clients.cycles_per_flop, scenario.server.cycles_per_flop
         resources, recompute = Resources.of(scenario), scenario.clients.recompute
-        backward = _client_backward(profile, units, recompute)
+        backward = precision.client_backward(units, recompute)
         return cls(
             plans=plans,
             batch_size=training.batch_size,
             local_steps=training.local_steps,
             last_layer_backward=kappa_s * float(profile.last_layer_backward),
             network_bits=precision.model_bits(profile, units),
-            client_network_forward=kappa_c * profile.client_forward(units) * precision.cycles,
+            client_network_forward=kappa_c * precision.client_forward(units) * precision.cycles,
             client_network_backward=kappa_c * backward * precision.cycles,
             server_network_forward=kappa_s * float(profile.client_forward(units)),
             server_network_backward=kappa_s * float(profile.client_backward(units)),
@@ -236,18 +256,12 @@ class Workload:
         )
 
 
-def _client_backward(profile: Profile, cuts: Any, recompute: bool) -> Floats:
-    """FLOPs of a client's backward pass; with recomputation it runs the forward pass once more."""
-    again = profile.client_forward(cuts) if recompute else 0.0
-    return profile.client_backward(cuts) + again
-
-
 def _by_cut(profile: Profile, cuts: Any, resources: Resources, precision: Precision, recompute: bool) -> dict[str, Any]:
     """The fields of a `Workload` that depend on where the network is cut."""
     kappa_c, kappa_s = (resources.cycles_per_flop[node] for node in (CLIENT, SERVER))
     return {
-        "client_forward": kappa_c * profile.client_forward(cuts) * precision.cycles,
-        "client_backward": kappa_c * _client_backward(profile, cuts, recompute) * precision.cycles,
+        "client_forward": kappa_c * precision.client_forward(cuts) * precision.cycles,
+        "client_backward": kappa_c * precision.client_backward(cuts, recompute) * precision.cycles,
         "server_forward": kappa_s * profile.server_forward(cuts),
         "server_backward": kappa_s * profile.server_backward(cuts),
         "smashed_bits": profile.smashed_bits(cuts),
@@ -347,6 +361,11 @@ def _barrier(phase: Phase, resource: int, rows_together: bool) -> Barrier:
     if phase.barrier is not None:
         return phase.barrier
     return Barrier.ALL if rows_together else Barrier.NONE
+
+
+def by_level(values: Sequence[Any]) -> Floats:
+    """Values of each level, numbers or arrays whose last axis is 1 long, along that axis."""
+    return np.concatenate([np.reshape(value, (*np.shape(value)[:-1], 1)) for value in values], axis=-1)
 
 
 def aggregated_rows(aggregation_ratio: float | Floats, batch_size: int) -> Any:

@@ -13,6 +13,7 @@ from splitgym.arrays import Ints
 from splitgym.frameworks import Access, Framework, aggregated_rows, get
 from splitgym.frameworks.codecs import Codec, codecs_at
 from splitgym.frameworks.codecs.floats import NONE
+from splitgym.frameworks.narrow import Narrow
 from splitgym.frameworks.nodes import Nodes
 from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.learning.accuracy import Evaluator
@@ -22,7 +23,6 @@ from splitgym.learning.memory import keep_freed_memory
 from splitgym.learning.rates import rate_factor
 from splitgym.learning.weights import ClientWeights
 from splitgym.scenario import Scenario, ScenarioError, build
-from splitgym.scenario.quantities import FULL_BITS
 from splitgym.types import Decision, RoundOutcome
 from splitgym.types.legal import (
     check_allowed_ratio,
@@ -92,12 +92,14 @@ class Learner:
         weights = torch.Generator().manual_seed(int(rng.integers(2**63)))
         network = models.build(scenario.task.model, dataset.input_shape, classes, weights, stem=scenario.task.stem)
         # Pooling of small images is several times faster in this format on a CPU.
+        self._levels = self.framework.levels(scenario)
+        shape = dataset.input_shape
+        self._narrow = [Narrow.of(network, shape, width) if width < 1.0 else None for _, width in self._levels]
         network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._augments = scenario.task.augmentation == "symmetries"
         self._chance = torch.Generator().manual_seed(int(rng.integers(2**63)))
-        self._precisions = scenario.plan.precisions
         names = scenario.plan.codecs if self.framework.cuts else ("none",)
-        self._codecs: list[list[Codec]] = [codecs_at(name, self._precisions) for name in names]
+        self._codecs: list[list[Codec]] = [codecs_at(name, self._levels) for name in names]
         self._cuts = len(network) - 1 - self.framework.has_tail
         self._decides_second_cut = self.framework.cuts_twice and scenario.plan.second_cut == "decided"
         self._second_cut = self.framework.second_cut(scenario, len(network))
@@ -109,10 +111,12 @@ class Learner:
             self._second_cut,
             self._codecs[0][0],
         )
-        if min(self._precisions) < FULL_BITS:
+        self._level_of = np.zeros(len(self._orders), np.int64)
+        if not all(level.full for level in self._levels):
             _check_low_precision(scenario)
             for node in (*self.nodes.clients, *self.nodes.tails):
-                node.bits, node.chance = self._precisions[0], self._chance
+                node.chance = self._chance
+            self._compute_with(self._level_of)
         self.outcome = self._untrained(classes)
         self.traffic_bits: dict[str, int] = {}
 
@@ -175,7 +179,7 @@ class Learner:
             "rounds": self._rounds,
             "losses": list(self._losses),
             "nodes": self.nodes.state_dict(),
-            "bits": [client.bits for client in self.nodes.clients],
+            "levels": self._level_of.tolist(),
             "codecs": [self._index_of(codec) for codec in self.nodes.codecs],
             "orders": [order.state_dict() for order in self._orders],
             "chance": self._chance.get_state(),
@@ -188,9 +192,7 @@ class Learner:
         self._rounds, self._losses = state["rounds"], list(state["losses"])
         self.nodes.load_state_dict(state["nodes"])
         self.nodes.codecs = [self._codecs[codec][precision] for codec, precision in state["codecs"]]
-        for i, bits in enumerate(state["bits"]):
-            for node in self.nodes.at_client(i):
-                node.bits = bits
+        self._compute_with(np.array(state["levels"], np.int64))
         for order, saved in zip(self._orders, state["orders"], strict=True):
             order.load_state_dict(saved)
         self._chance.set_state(state["chance"])
@@ -265,12 +267,21 @@ class Learner:
         return int(decision.second_cut) or self._second_cut
 
     def _take_up(self, participants: tuple[int, ...], decision: Decision) -> None:
-        """From now on participants send and answer with the codec, and compute with the bits, that are decided."""
+        """From now on participants send, compute and answer with the codec and the precision that are decided."""
         codec, precision = (np.broadcast_to(each, len(self._orders)) for each in (decision.codec, decision.precision))
         for i in participants:
             self.nodes.codecs[i] = self._codecs[codec[i]][precision[i]]
+        taking_part = list(participants)
+        levels = self._level_of.copy()
+        levels[taking_part] = precision[taking_part]
+        self._compute_with(levels)
+
+    def _compute_with(self, levels: Ints) -> None:
+        """From now on clients compute with these levels, [C], indices in the scenario's list of precisions."""
+        self._level_of = levels
+        for i, level in enumerate(levels):
             for node in self.nodes.at_client(i):
-                node.bits = self._precisions[precision[i]]
+                node.bits, node.narrow = self._levels[level].bits, self._narrow[level]
 
     def _codecs_of(self, participants: tuple[int, ...]) -> tuple[Codec, ...] | None:
         """[n] the codecs with which participants train; None: all send everything as it is."""
@@ -345,7 +356,7 @@ class Learner:
         check_range("Decision.aggregation_ratio", ratio, 0, 1)
         check_allowed_ratio(ratio, self.framework.allowed_ratio(self._training.batch_size), self.prescribed_ratio)
         check_common("Decision.cut_layer", cut_layer, decision.selected, ratio, self.framework.cuts_by_client)
-        for name, choices in (("codec", len(self._codecs)), ("precision", len(self._precisions))):
+        for name, choices in (("codec", len(self._codecs)), ("precision", len(self._levels))):
             chosen = np.asarray(getattr(decision, name))
             check_array(f"Decision.{name}", chosen, "iu", (clients,) if chosen.ndim else ())
             check_range(f"Decision.{name}", chosen, 0, choices - 1)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from splitgym.models.building import build
 from splitgym.models.costs import NetworkCosts, Profile
+from splitgym.models.narrowing import narrowed
 from splitgym.models.network import CuttableNetwork
 from splitgym.models.saved_tensors import memory_of
 
@@ -44,9 +45,11 @@ def profile(model: CuttableNetwork, input_shape: tuple[int, int, int]) -> Profil
 
 
 @lru_cache(maxsize=32)
-def measure(model: str, input_shape: tuple[int, int, int], classes: int, stem: str) -> NetworkCosts:
-    """What a network costs, by its name and what `build` makes it from."""
+def measure(model: str, input_shape: tuple[int, int, int], classes: int, stem: str, width: float = 1.0) -> NetworkCosts:
+    """What a network costs, by its name and what `build` makes it from; with a width below 1 as `narrowed`."""
     network = build(model, input_shape, classes, stem=stem)
+    if width < 1.0:
+        network = narrowed(network, input_shape, width)
     return NetworkCosts(
         profile(network, input_shape),
         network.has_batch_norm,

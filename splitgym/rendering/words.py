@@ -8,6 +8,7 @@ from splitgym.arrays import Ints
 from splitgym.frameworks.segments import units_on_clients as units_on_clients_of
 from splitgym.rendering.scene import Played, Scene
 from splitgym.rendering.units import quantity
+from splitgym.scenario.levels import Level
 
 
 def units_on_clients(scene: Scene, played: Played) -> tuple[int, int]:
@@ -18,11 +19,11 @@ def units_on_clients(scene: Scene, played: Played) -> tuple[int, int]:
 
 
 def codecs(scene: Scene, played: Played) -> list[str]:
-    """With which codecs smashed data were sent, and with how many bits clients computed, where that is decided."""
+    """With which codecs smashed data were sent, and with which precision clients computed, where that is decided."""
     system, decision = scene.state.system, played.decision
-    bits = [f"{bits} bit" for bits in system.precisions]
+    precisions = [Level.read(each).words for each in system.precisions]
     named: list[str] = []
-    for chosen, names in ((decision.codec, system.codecs), (decision.precision, bits)):
+    for chosen, names in ((decision.codec, system.codecs), (decision.precision, precisions)):
         if len(names) > 1:
             named += [names[k] for k in np.unique(_of_those_taking_part(played, chosen))]
     return named

@@ -50,5 +50,6 @@ def _entries(value: Any) -> Iterator[Any]:
 
 
 def _is_of_numbers(kind: Any) -> bool:
-    """Whether a type is a number, or several, or perhaps none."""
-    return kind in (int, float) or any(map(_is_of_numbers, get_args(kind)))
+    """Whether a type is a number, or several, or perhaps none; no text."""
+    parts = get_args(kind)
+    return kind in (int, float) or (str not in parts and any(map(_is_of_numbers, parts)))

@@ -75,7 +75,7 @@ class Rule(Heuristic):
         cut_layer: int | None = None,
         aggregation_ratio: float | None = None,
         codec: str | None = None,
-        precision: int | None = None,
+        precision: int | str | None = None,
         clock: Literal["full", "slack"] = "full",
         quorum: int | None = None,
         **parameters: Any,

@@ -14,6 +14,7 @@ from splitgym.frameworks.memory import MemoryNeeds
 from splitgym.frameworks.phases import Program, Workload
 from splitgym.kernels import NO_REFCOUNT, kernel
 from splitgym.scenario import Scenario
+from splitgym.scenario.levels import Level
 from splitgym.types.flights import Flights
 
 
@@ -48,8 +49,8 @@ class SystemParameters:
     """The largest phi that the framework allows; 0: it does not aggregate."""
     codecs: tuple[str, ...]
     """Names of the codecs to choose from, as the scenario says them; one: nobody decides it."""
-    precisions: tuple[int, ...]
-    """Bits of the numbers with which clients may compute, likewise."""
+    precisions: tuple[int | str, ...]
+    """Bits of the numbers with which clients may compute, likewise, and the fraction of the channels: "32x0.5"."""
     energy_factors: tuple[float, ...]
     """Of each precision: energy of a client's cycle over that of one with 32 bits."""
     labels_known: bool
@@ -97,7 +98,7 @@ class SystemParameters:
             highest_ratio=highest_ratio,
             codecs=scenario.plan.codecs[: program.plans.codecs],
             precisions=(precisions := scenario.plan.precisions[: program.plans.precisions]),
-            energy_factors=tuple(scenario.clients.energy_factor(bits) for bits in precisions),
+            energy_factors=tuple(scenario.clients.energy_factor(Level.read(each).bits) for each in precisions),
             labels_known=labels_known,
             prefix_bits=np.concatenate([[0.0], np.cumsum(workload.profile.model_bits[:-1])]),
             moved_bits=workload.precision.moved_bits(workload.profile),

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -85,9 +85,14 @@ class Codec(ABC):
     decoded as numbers that are not finite, so that a round that diverges is noticed behind the codec, too.
     """
 
-    shares_gradients: ClassVar[bool] = True
-    """Whether one payload of gradients serves all clients, as the aggregated rows of EPSL need, which are encoded and
-    broadcast once: its context is `Context(shape, dtype)`. False: what a client knows differs from client to client."""
+    @property
+    def shares_gradients(self) -> bool:
+        """Whether one payload of gradients serves all clients, as the aggregated rows of EPSL need.
+
+        These are encoded and broadcast once: their context is `Context(shape, dtype)`. False: what a client knows
+        differs from client to client.
+        """
+        return True
 
     @property
     @abstractmethod

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from splitgym.frameworks.codecs.codec import Codec, Costs, codec
 from splitgym.frameworks.codecs.floats import NONE
+from splitgym.frameworks.codecs.narrow import FirstChannels
 from splitgym.frameworks.codecs.packing import from_bytes, pack, packed_bytes, to_bytes, unpack
 from splitgym.frameworks.fixed_point import levels_of, step, top
+from splitgym.scenario.levels import Level
 from splitgym.scenario.quantities import FULL_BITS
 
 
@@ -52,14 +54,18 @@ class FixedPoint(Codec):
         return (levels * scale).view(shape), None
 
 
-def codecs_at(asked: str | Codec, precisions: Sequence[int]) -> list[Codec]:
-    """The codec of clients that compute with so many bits, for each of these numbers.
+def codecs_at(asked: str | Codec, levels: Sequence[Level]) -> list[Codec]:
+    """The codec of clients that compute with so many bits in so many of the channels, for each of these levels.
 
-    Without a codec, what they computed goes in as many bits as it has; another codec takes it as it is.
+    Without a codec, what they computed goes in as many bits as it has; another codec takes it as it is. Channels that
+    they leave out are not sent.
 
     Args:
         asked: See `codec`.
-        precisions: Bits.
+        levels: Of `plan.precisions`.
     """
-    found = codec(asked)
-    return [FixedPoint(bits) if found is NONE and bits < FULL_BITS else found for bits in precisions]
+    found, codecs = codec(asked), list[Codec]()
+    for bits, width in levels:
+        inner = FixedPoint(bits) if found is NONE and bits < FULL_BITS else found
+        codecs.append(inner if width == 1.0 else FirstChannels(inner, width))
+    return codecs

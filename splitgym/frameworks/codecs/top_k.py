@@ -28,7 +28,7 @@ class TopK(Codec):
 
     fraction: float = 0.1
     """Of the features that are sent, in (0, 1]."""
-    shares_gradients: ClassVar[bool] = False
+    shares_gradients = False
     family: ClassVar[str] = "top-k"
 
     def __post_init__(self) -> None:

@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from splitgym.scenario.levels import Level
 from splitgym.scenario.parts import CODECS, known
-from splitgym.scenario.quantities import FULL_BITS, MOST_BITS, Bits, Delay, ErrorDb
+from splitgym.scenario.quantities import Bits, Delay, ErrorDb
 from splitgym.scenario.section import Section
 
 
@@ -49,10 +50,11 @@ class Plan(Section):
         "energy per cycle falls with its square.",
     )
 
-    precisions: Annotated[tuple[Bits, ...], Field(min_length=1, max_length=100)] = Field(
+    precisions: Annotated[tuple[Bits | str, ...], Field(min_length=1, max_length=100)] = Field(
         (32,),
-        description="Bits of the numbers with which clients may compute, 2 to 16 in fixed point or 32; where there are "
-        "several, it is decided in every round.",
+        description="Bits of the numbers with which clients may compute, 2 to 16 in fixed point or 32, or with them "
+        'the fraction of the channels of each layer that clients keep, such as "32x0.5"; where there are several, it '
+        "is decided in every round.",
     )
     precision: Literal["common", "by-client"] = Field(
         "common", description="by-client: each client may compute with bits of its own, with phi = 0."
@@ -64,16 +66,19 @@ class Plan(Section):
         "`training.quorum`.",
     )
 
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """What `precisions` say."""
+        return tuple(Level.read(each) for each in self.precisions)
+
     @model_validator(mode="after")
     def _choices_differ(self) -> "Plan":
-        """Nothing stands twice in a list, and bits are such as there are."""
-        for name in ("codecs", "precisions"):
+        """Nothing stands twice in a list, and precisions are such as there are."""
+        for name in ("codecs", "levels"):
             choices = getattr(self, name)
             if len(set(choices)) < len(choices):
-                raise ValueError(f"{name} = {list(choices)}, allowed: each one once")
-        for bits in self.precisions:
-            if bits > MOST_BITS and bits != FULL_BITS:
-                raise ValueError(f"precisions = {list(self.precisions)}, allowed: 2 to {MOST_BITS}, and {FULL_BITS}")
+                said = "precisions" if name == "levels" else name
+                raise ValueError(f"{said} = {list(getattr(self, said))}, allowed: each one once")
         return self
 
 
