@@ -288,3 +288,17 @@ def test_a_shared_model_is_measured_as_each_client_receives_it(framework: str) -
             x = unit(x)
     accuracy = float((x.argmax(1) == evaluator._labels).float().mean())
     np.testing.assert_allclose(evaluator.client_accuracy(nodes), accuracy, atol=1e-6)
+
+
+def test_tails_move_in_the_clients_bits() -> None:
+    more = {"task": {"model": "cnn"}, "episode": {"round_timeout_s": 1e6}}
+    plan = {"precisions": [8], "second_cut": "decided"}
+    env = gym.make("SplitLearning-v0", framework="u-shaped", action="schedule", plan=plan, **SMALL, **more).unwrapped
+    assert isinstance(env, SplitLearningEnv)
+    env.reset(seed=3)
+    for second, moved in ((3, 0), (2, 3), (3, 3)):
+        unit = learner(env).nodes.server.units[2]
+        decision = make("greedy", env, cut_layer=1).decide(env.state)
+        *_, info = env.play(replace(decision, selected=np.ones(3, bool), second_cut=second))
+        assert info["participants"].all()
+        assert info["migration_bits"] == moved * packed_bits([unit], 8)
