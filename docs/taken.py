@@ -16,6 +16,8 @@ from pydantic.fields import FieldInfo
 from sphinx.application import Sphinx
 
 from splitgym.envs import SplitLearningEnv
+from splitgym.frameworks import ledger, names
+from splitgym.frameworks.segments import FED_SERVER
 from splitgym.scenario import Scenario, Section
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +44,21 @@ def readme(title: str) -> str:
 def fields() -> str:
     """Every field of the scenario, section by section."""
     return "\n".join(line for name, field in Scenario.model_fields.items() for line in _section(name, field))
+
+
+WHO = {"server": "edge server", FED_SERVER: "fed server", "cloud": "cloud", "client": "another client"}
+"""Columns of the table of who sees what."""
+
+
+def views() -> str:
+    """What each node of each framework sees of the clients."""
+    head = " | ".join(WHO.values())
+    lines = [f"| framework | {head} |", "|---" * (1 + len(WHO)) + "|"]
+    for name in names():
+        seen = ledger(name)
+        cells = (", ".join(sorted(thing.value for thing in seen.get(node, ()))) or "-" for node in WHO)
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def _section(name: str, field: FieldInfo) -> Iterator[str]:
@@ -90,7 +107,7 @@ def _purpose(name: str) -> Iterator[str]:
             return
 
 
-TAKEN = {"manual": manual, "readme": readme, "fields": fields, "errors": errors, "worst": worst}
+TAKEN = {"manual": manual, "readme": readme, "fields": fields, "ledger": views, "errors": errors, "worst": worst}
 
 
 def _fill(app: Sphinx, docname: str, source: list[str]) -> None:

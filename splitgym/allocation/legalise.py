@@ -1,8 +1,8 @@
 """Legal decisions: what a round makes of what a scheduler says.
 
 A decision says more than a round can do: the framework may prescribe phi, clients whose cut layers or codecs differ
-aggregate nothing, clusters have to be formed, and powers end at their budgets. All of that is done here, for encodings,
-rules and `play` alike. A decision that is legal stays as it is.
+aggregate nothing, a cut layer may have to stay, clusters have to be formed, and powers end at their budgets. All of
+that is done here, for encodings, rules and `play` alike. A decision that is legal stays as it is.
 """
 
 from dataclasses import replace
@@ -29,7 +29,8 @@ def legalise_unchecked(decision: Decision, state: RoundState) -> tuple[Decision,
     Returns:
         The legal decision, and whether a power budget had been broken: a bool, or [N] of them.
     """
-    return project_power_unchecked(with_legal_ratio(with_flights(decision, state), state), state)
+    held = with_held_cut(with_flights(decision, state), state)
+    return project_power_unchecked(with_legal_ratio(held, state), state)
 
 
 def with_flights(decision: Decision, state: RoundState) -> Decision:
@@ -70,6 +71,25 @@ def plan_in_flight(plan: Plan, state: RoundState) -> Plan:
         cut_layer=_held(plan.cut_layer, grid.cut_layer[flights.plan], in_flight, grid.cut_by_client),
         codec=_held(plan.codec, grid.codec[flights.plan], in_flight, grid.codec_by_client),
     )
+
+
+def with_held_cut(decision: Decision, state: RoundState) -> Decision:
+    """The decision with the cut layer that stays until clients' parts are averaged, see `RoundState.held_cut_layer`.
+
+    Args:
+        decision: Of one world or N, known to fit.
+        state: Of as many.
+    """
+    if state.system.averaging_interval == 1:
+        return decision
+    return replace(decision, cut_layer=held_cut(decision.cut_layer, state))
+
+
+def held_cut(cut_layer: Any, state: RoundState) -> Any:
+    """The cut layer that stays, or else the one that is decided: a number, or [N]."""
+    held = state.held_cut_layer
+    cut = np.where(held > 0, held, cut_layer)
+    return cut if cut.ndim else int(cut)
 
 
 def _held(decided: Any, begun: Ints, in_flight: Bools, by_client: bool) -> Any:

@@ -164,6 +164,10 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     speed that it has to spare with which each client computes, a level of `actions.clock_levels`, or in a Box 0.1 to 1.
     A client with half its clock computes for twice as long and spends a quarter of the energy on each cycle.
 
+    With `fed_server={"interval_rounds": 5}` clients' parts are averaged in every fifth round of `"sfl-v1"` and
+    `"sfl-v2"`. In between they are the clients' own and the cut layer stays, whatever an action says: it moves when the
+    mean is fetched, in the round after. `fed_server={"node": "cloud"}` averages behind the link to the cloud.
+
     ## Observation Space
     Box(0, 1), float32, of what the scheduler *believes* (channel knowledge may be stale or noisy). "squashed at r" is
     x / (x + r). `env.unwrapped.observation_names` names every index.
@@ -206,6 +210,8 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     taken up; `delivered[i]`, 1 if its smashed data wait there; `compute_left[i]`, seconds of computing until it has
     delivered or is back from an update, squashed at time budget / round budget; `bits_left[i]`, bits to send or receive
     until then over those of a whole mini-batch.
+    With a fed server that does not average in every round `rounds_to_mean`, rounds until it does, this one included,
+    over the interval; `client_cut_layer[i]` is 0 where clients have to fetch the mean.
     Where second cuts of `"u-shaped"` are decided, `client_second_cut[i]`, C values: that behind which the client's own
     part is valid, over L - 1.
 
@@ -285,7 +291,8 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
 
     Stages: `migration` (parts of the network that move), `client_fp`, `uplink`, `server_fp`, `server_bp`, `broadcast`,
     `unicast`, `client_bp`; where models are handed on or averaged also `model_down`, `model_up`; with a cloud
-    `backhaul_up`, `cloud_fp`, `cloud_bp`, `backhaul_down`; in `"u-shaped"` between the server's passes `tail_unicast`,
+    `backhaul_up`, `cloud_fp`, `cloud_bp`, `backhaul_down`; with a fed server behind a link `fed_down`, `fed_up` and
+    `averaging`; in `"u-shaped"` between the server's passes `tail_unicast`,
     `tail_fp`, `tail_bp`, `tail_uplink`. Waiting for uplinks that never come counts as the first uplink of the
     framework.
 

@@ -99,11 +99,18 @@ FLIGHTS = (
     ),
 )
 """With an asynchronous framework, before the last of the others."""
+TO_MEAN = Feature(
+    "rounds_to_mean",
+    "cell",
+    "rounds until clients' parts are averaged, this one included, over the interval",
+    lambda state: 1 - state.round % state.system.averaging_interval / state.system.averaging_interval,
+)
+"""With a fed server that does not average in every round, likewise."""
 INDEX = {feature.name: index for index, feature in enumerate(SHIPPED)}
 FEATURES: Parts[Feature] = Parts(
     "Feature",
     lambda part: isinstance(part, Feature),
-    {feature.name: feature for feature in (*SHIPPED, *FLIGHTS)},
+    {feature.name: feature for feature in (*SHIPPED, *FLIGHTS, TO_MEAN)},
     ScenarioError,
 )
 """All features."""
@@ -144,7 +151,8 @@ def features_of(
         "subchannel": not subchannel_estimates,
     }
     flies = system.asynchrony is not None
-    of_all = (*SHIPPED[:-1], *(FLIGHTS if flies else ()), SHIPPED[-1])
+    to_mean = (TO_MEAN,) if system.averaging_interval > 1 else ()
+    of_all = (*SHIPPED[:-1], *(FLIGHTS if flies else ()), *to_mean, SHIPPED[-1])
     seen = [feature for feature in of_all if system.labels_known or not feature.from_labels]
     standard = tuple(feature for feature in seen if not hidden.get(feature.name, False))
     chosen: dict[str, Feature] = {}

@@ -14,6 +14,7 @@ from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.history import History, Limits
 from splitgym.frameworks import Access, Framework, PlanGrid, Program, Workload
 from splitgym.frameworks.asynchrony import Asynchrony
+from splitgym.frameworks.exchange import WAYS
 from splitgym.frameworks.memory import MemoryNeeds
 from splitgym.frameworks.payloads import Payloads
 from splitgym.learning import learners
@@ -81,7 +82,7 @@ class World:
         device: str | None = None,
     ) -> None:
         if learner == "surrogate":
-            _check_calibrated(scenario)
+            _check_calibrated(scenario, framework)
         _say_if_large(scenario, worlds)
         self.scenario = scenario
         self.framework = framework
@@ -259,7 +260,7 @@ def system_of(scenario: Scenario, framework: Framework, network_costs: NetworkCo
     second_cut = framework.second_cut(scenario, len(costs.profile))
     plans = _plans(scenario, framework, len(costs.profile) - 1, second_cut, payloads)
     profiles = [each.profile for each in at_levels]
-    workload = Workload.of(costs.profile, scenario, plans, second_cut, payloads, profiles)
+    workload = Workload.of(costs.profile, scenario, plans, second_cut, payloads, profiles, framework.has_fed_server)
     one_batch = costs.has_batch_norm and framework.joint_batch and scenario.training.batch_statistics == "joint"
     phases = framework.phases(workload)
     program = Program.compile(phases, workload, framework.access, one_batch, framework.segments)
@@ -269,7 +270,8 @@ def system_of(scenario: Scenario, framework: Framework, network_costs: NetworkCo
         _check_asynchronous(scenario, memory)
         asynchrony = Asynchrony.of(scenario, program, framework.name)
     ratio, labels_known = framework.allowed_ratio(scenario.training.batch_size), framework.knows_labels(scenario)
-    return SystemParameters.of(scenario, workload, program, ratio, labels_known, memory, asynchrony)
+    interval = framework.averaging_interval(scenario)
+    return SystemParameters.of(scenario, workload, program, ratio, labels_known, memory, asynchrony, interval)
 
 
 def _check_asynchronous(scenario: Scenario, memory: MemoryNeeds | None) -> None:
@@ -284,12 +286,13 @@ def _check_asynchronous(scenario: Scenario, memory: MemoryNeeds | None) -> None:
             raise ScenarioError(f"{name} = {found!r} with an asynchronous framework, allowed: {usual!r}")
 
 
-def _check_calibrated(scenario: Scenario) -> None:
+def _check_calibrated(scenario: Scenario, framework: Framework) -> None:
     """Raises a ScenarioError if the scenario asks for what no surrogate is calibrated for."""
     plan = scenario.plan
     factors: tuple[tuple[str, Any, Any], ...] = (
         ("plan.precisions", list(plan.precisions), [FULL_BITS]),
         ("training.client_weights", scenario.training.client_weights, "none"),
+        ("fed_server.interval_rounds", framework.averaging_interval(scenario), 1),
     )
     for name, value, usual in factors:
         if value != usual:
@@ -313,6 +316,12 @@ def _plans(
             f"plan.codecs = {names} with framework {framework.name!r}, which prescribes phi, allowed: codecs whose "
             "gradients are the same for all clients"
         )
+    by_client = framework.cuts_by_client and scenario.plan.cut_layer == "by-client"
+    interval = framework.averaging_interval(scenario)
+    if by_client and interval > 1:
+        raise ScenarioError(
+            f"plan.cut_layer = 'by-client' with fed_server.interval_rounds = {interval}, allowed: 'common'"
+        )
     if framework.has_tail:
         # One unit at least for the server, and one for the tail.
         cuts = cuts - 1 if decides_second or second_cut is None else second_cut - 1
@@ -322,10 +331,11 @@ def _plans(
         second_cuts=cuts if decides_second else 1,
         codecs=len(codecs),
         precisions=len(framework.levels(scenario)),
-        cut_by_client=framework.cuts_by_client and scenario.plan.cut_layer == "by-client",
+        cut_by_client=by_client,
         codec_by_client=framework.cuts and framework.prescribe is None and scenario.plan.codec == "by-client",
         precision_by_client=_precision_by_client(scenario, framework),
         codecs_without_broadcast=without_broadcast,
+        ways=WAYS if interval > 1 else 1,
         tails=framework.has_tail,
     )
 

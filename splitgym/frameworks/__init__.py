@@ -6,6 +6,7 @@
 from typing import TYPE_CHECKING
 
 from splitgym.frameworks.framework import Framework, get, names
+from splitgym.frameworks.ledger import Seen, ledger
 from splitgym.frameworks.phases import Access, Phase, Program, Workload, aggregated_rows
 from splitgym.frameworks.plans import PlanGrid
 from splitgym.frameworks.resources import Barrier, Resource, Resources
@@ -23,11 +24,13 @@ __all__ = [
     "Program",
     "Resource",
     "Resources",
+    "Seen",
     "Workload",
     "aggregated_rows",
     "codec",
     "codecs_at",
     "get",
+    "ledger",
     "names",
 ]
 

@@ -6,11 +6,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from splitgym.frameworks.phases import Access, Phase, Workload
-from splitgym.frameworks.segments import SPLIT, Bound, Segments, Weights, has_bound, has_tail
-from splitgym.parts import Parts
+from splitgym.frameworks.segments import (
+    FED_SERVER,
+    SPLIT,
+    Bound,
+    Segments,
+    Weights,
+    averaged_later,
+    has_bound,
+    has_tail,
+)
+from splitgym.parts import Parts, suggest
 from splitgym.scenario import Scenario, ScenarioError, Training
 from splitgym.scenario.levels import Level
-from splitgym.scenario.nodes import CLIENT
+from splitgym.scenario.nodes import CLIENT, SERVER
 
 if TYPE_CHECKING:
     from splitgym.frameworks.nodes import Nodes
@@ -99,6 +108,13 @@ class Framework:
                 f"framework {self.name!r}: weights = {self.segments[-1].weights.name} of last units at the clients, "
                 "allowed: OWN"
             )
+        nodes = (FED_SERVER, SERVER, *(segment.node for segment in self.segments))
+        for segment in self.segments:
+            if segment.averaged_at not in nodes:
+                raise ScenarioError(
+                    f"framework {self.name!r}: averaged_at = {segment.averaged_at!r} of a segment, "
+                    f"{suggest(segment.averaged_at, nodes)}"
+                )
 
     def allowed_ratio(self, batch_size: int) -> float:
         """The largest phi that may be chosen; 0: it does not aggregate."""
@@ -118,6 +134,24 @@ class Framework:
     def has_tail(self) -> bool:
         """Whether clients train the last units, too."""
         return has_tail(self.segments)
+
+    @property
+    def averages_gradients(self) -> bool:
+        """Whether phi is the fraction of the rows whose gradients are averaged, and not of those left out."""
+        return (self.aggregates or self.prescribe is not None) and self.rows is _whole_batch
+
+    @property
+    def has_fed_server(self) -> bool:
+        """Whether clients' parts are averaged by a server of its own, apart from the edge server."""
+        return any(segment.averaged_at == FED_SERVER for segment in self.segments)
+
+    def averaging_interval(self, scenario: Scenario) -> int:
+        """Rounds from one mean of the fed server to the next; 1 without a fed server."""
+        return scenario.fed_server.interval_rounds if self.has_fed_server else 1
+
+    def segments_between_means(self, scenario: Scenario) -> Segments:
+        """Which node trains which units of a network, and whose they are in rounds that do not end with a mean."""
+        return averaged_later(self.segments) if self.averaging_interval(scenario) > 1 else self.segments
 
     def knows_labels(self, scenario: Scenario) -> bool:
         """Whether the scheduler knows what comes from labels."""

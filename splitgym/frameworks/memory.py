@@ -63,7 +63,7 @@ class MemoryNeeds:
         if most is None and all(limit is None for limit in limits.values()):
             return None
         table = _Table(scenario, framework, memories, workload)
-        client, of_nodes, first = np.zeros(workload.plans.shape), list[Any](), 0
+        client, of_nodes, first = np.zeros(workload.plans.table_shape), list[Any](), 0
         for segment in framework.segments:
             last = table.behind(segment)
             if segment.node == CLIENT:
@@ -109,7 +109,7 @@ class MemoryNeeds:
     def of_cut(self) -> Floats:
         """[L - 1] what a client needs at each cut layer at least; inf: no plan is possible there."""
         possible = np.where(self.most_clients > 0, self.client, np.inf)
-        least: Floats = possible.reshape(self.plans.cut_layers, -1).min(1)
+        least: Floats = possible.reshape(self.plans.ways, self.plans.cut_layers, -1).min((0, 2))
         return least
 
     def cuts_for(self, memory_bytes: Any) -> Bools:
@@ -130,7 +130,7 @@ class _Table:
         self, scenario: Scenario, framework: "Framework", memories: Sequence[Memory], workload: Workload
     ) -> None:
         self._memory, *self._of_levels = memories
-        self._workload, self._shape = workload, workload.plans.shape
+        self._workload, self._shape = workload, workload.plans.table_shape
         self._copies = optimizer_copies(scenario.training)
         # Plans that leave no row of a mini-batch are in the grid, but not allowed.
         self._rows = np.maximum(framework.rows(workload), 1).astype(np.int64)

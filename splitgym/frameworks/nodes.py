@@ -25,7 +25,7 @@ from splitgym.frameworks.segments import (
     segment_at,
     units_on_clients,
 )
-from splitgym.frameworks.snapshots import state_of
+from splitgym.frameworks.snapshots import state_of, write, write_mean
 from splitgym.models import CuttableNetwork
 from splitgym.scenario import Training
 from splitgym.scenario.nodes import CLIENT, SERVER
@@ -68,9 +68,17 @@ class Nodes:
         self.tails = [Node([], training.client_learning_rate, training) for _ in range(clients * has_tail(segments))]
         at_client, at_server = segment_at(segments, CLIENT), segment_at(segments, SERVER)
         self.own_units = at_client is not None and at_client.weights is Weights.OWN
-        averaged = at_server is not None and at_server.weights is Weights.AVERAGED
-        copies = clients if averaged else 0
-        self._copies = [Node(self.server.units, training.server_learning_rate, training) for _ in range(copies)]
+        self.has_copies = at_server is not None and at_server.weights is not Weights.COMMON
+        self._own_copies = at_server is not None and at_server.weights is Weights.OWN
+        self._copies = [
+            Node(
+                copy.deepcopy(self.server.units) if self._own_copies else self.server.units,
+                training.server_learning_rate,
+                training,
+            )
+            for _ in range(clients * self.has_copies)
+        ]
+        self._fetched = True
         self._second_cut = len(network) if second_cut is None else second_cut
         self._behind = [
             Node(self.server.units, training.server_learning_rate, training) for _ in nodes_behind(segments)
@@ -90,8 +98,11 @@ class Nodes:
 
     @property
     def client_cut_layer(self) -> Ints:
-        """[C] how many units of each client's own are valid; 0 before the first round, and if it has none."""
-        return np.array([len(client.units) * self.own_units for client in self.clients], np.int64)
+        """[C] how many units of each client's own are valid.
+
+        0 before the first round, if it has none, and between a mean and the next round, in which all clients fetch it.
+        """
+        return np.array([len(client.units) * self.own_units * self._fetched for client in self.clients], np.int64)
 
     @property
     def client_second_cut(self) -> Ints:
@@ -146,6 +157,8 @@ class Nodes:
         participants weighted by their data; everybody else's copies of these units are void. A unit that the server
         trained already, for clients with shallower cuts, counts with the data of these. Deeper: participants fetch the
         units in between as the server last had them; others do so when they next take part.
+        Where the server has a copy of its part for each client, there is a whole network for each, whose units only
+        change their place.
         Tails likewise, with the second cut. A unit that goes from one end of the clients to the other is averaged on
         its way, too. Otherwise the units stay where they are, and other nodes train them.
         What clients with few bits give up has these, and what they fetch is rounded to them when they begin to train.
@@ -162,6 +175,7 @@ class Nodes:
                 node.begin()
             second = self._second_cut if second_cut is None else second_cut
             self._move_own_units(np.broadcast_to(cut_layer, clients), participants, data_share, second)
+            self._fetched = True
         before = (self.cut_layers, self.second_cut)
         self.cut_layers = np.array(
             [units_on_clients(self.segments, int(cut), units) for cut in np.broadcast_to(cut_layer, clients)]
@@ -175,12 +189,31 @@ class Nodes:
                 client.units = self.server.units[:cut]
                 client.train_units(0)
 
+    def average(self, participants: Sequence[int], weights: Tensor) -> None:
+        """Gives all clients the mean of the parts, and of the server's copies, that participants have of their own.
+
+        Optimisers stay with their owners. Until they fetch it, in the next round, clients have nothing that is valid.
+
+        Args:
+            participants: Indices of n clients, with the same cut layer.
+            weights: [n], with the sum 1.
+        """
+        models = [node.units for node in (self._copies if self._own_copies else self.clients)]
+        mean = state_of(self.server.units[: len(models[participants[0]])])
+        write_mean([state_of(models[i]) for i in participants], weights, mean)
+        for model in models:
+            own = state_of(model)
+            write(mean[: len(own)], own)
+        self._fetched = False
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that training changes, as tensors and plain values of its own."""
         state = {
             "cut_layers": self.cut_layers.tolist(),
             "second_cut": self._second_cut,
             "held": [len(client.units) for client in self.clients],
+            "fetched": self._fetched,
+            "copies": [[unit.state_dict() for unit in each.units] for each in self._copies if self._own_copies],
             "server": [unit.state_dict() for unit in self.server.units],
             "clients": [[u.state_dict() for u in client.units] for client in self.clients if self.own_units],
             "held_by_tails": [len(tail.units) for tail in self.tails],
@@ -194,9 +227,14 @@ class Nodes:
         self.cut_layers, self._second_cut = np.array(state["cut_layers"], np.int64), state["second_cut"]
         for unit, saved in zip(self.server.units, state["server"], strict=True):
             unit.load_state_dict(saved)
-        for client, held in zip(self.clients, state["held"], strict=True):
-            units = self.server.units[:held]
-            client.units = [copy.deepcopy(unit) for unit in units] if self.own_units else units
+        self._fetched = state["fetched"]
+        for each, saved_units in zip(self._copies, state["copies"], strict=False):
+            for unit, saved in zip(each.units, saved_units, strict=True):
+                unit.load_state_dict(saved)
+        for i, (client, held) in enumerate(zip(self.clients, state["held"], strict=True)):
+            units = self.server_of(i).units[:held]
+            copied = self.own_units and not self._own_copies
+            client.units = [copy.deepcopy(unit) for unit in units] if copied else units
         for client, saved_units in zip(self.clients, state["clients"], strict=False):
             for unit, saved in zip(client.units, saved_units, strict=True):
                 unit.load_state_dict(saved)
@@ -226,6 +264,10 @@ class Nodes:
         held = self.client_cut_layer
         if not held.any():
             participants = range(len(self.clients))
+        if self._own_copies:
+            for i in participants:
+                _hold(self.clients[i], self._copies[i].units[: cut_layers[i]], [])
+            return
         for index in range(int(cut_layers.min()), int(held.max())):
             givers = [i for i in participants if cut_layers[i] <= index < held[i]]
             served = np.flatnonzero((held <= index) & (index >= self.cut_layer))
@@ -237,7 +279,7 @@ class Nodes:
             self._take_over(index, given, 0.0, data_share)
         # Only now does the server have all that goes from one end of the clients to the other.
         for i, (client, cut) in enumerate(zip(self.clients, cut_layers, strict=True)):
-            fetched = self.server.units[held[i] : cut] if i in participants else []
+            fetched = self.server.units[len(client.units) : cut] if i in participants else []
             _hold(client, client.units[:cut], [copy.deepcopy(unit) for unit in fetched])
         for i, (tail, begin) in enumerate(zip(self.tails, begins, strict=True)):
             fetched = self.server.units[second_cut:begin] if i in participants else []

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from splitgym.arrays import Floats, Ints
+from splitgym.frameworks.exchange import IN_EVERY_ROUND, Exchange
 from splitgym.frameworks.payloads import Payloads, model_bits
 from splitgym.frameworks.plans import PlanGrid
 from splitgym.frameworks.resources import Barrier, Resource, Resources, check_nodes
@@ -161,6 +162,8 @@ class Workload:
     """Whether clients run the forward pass once more in the backward pass."""
     payloads: Payloads | None = None
     """What codecs make of what goes over the cut; None: it goes as it is."""
+    exchange: Exchange = IN_EVERY_ROUND
+    """Which models go between clients and those who average them."""
 
     def uplink_bits(self, rows: Any) -> Any:
         """Bits of a client's smashed data of so many rows, a number or [1, R, 1, 1, 1], as they are sent."""
@@ -213,6 +216,7 @@ class Workload:
         second_cut: int | None = None,
         payloads: Payloads | None = None,
         client_profiles: Sequence[Profile] = (),
+        fed_server: bool = False,
     ) -> "Workload":
         """The workload of a profiled network in a scenario.
 
@@ -223,6 +227,7 @@ class Workload:
             second_cut: Where nobody decides it; None: there is none.
             payloads: Of the scenario's codecs; None: it has none.
             client_profiles: [Q] of the network with the channels that clients may keep; none: they keep all.
+            fed_server: Whether the scenario's fed server averages.
         """
         units, training = len(profile), scenario.training
         cuts = np.arange(1, plans.cut_layers + 1)[:, None, None, None, None]
@@ -234,6 +239,9 @@ class Workload:
         kappa_c, kappa_s = scenario.clients.cycles_per_flop, scenario.server.cycles_per_flop
         resources, recompute = Resources.of(scenario), scenario.clients.recompute
         backward = precision.client_backward(units, recompute)
+        exchange = IN_EVERY_ROUND
+        if fed_server:
+            exchange = (Exchange.in_all_ways if plans.ways > 1 else Exchange.of)(scenario, resources)
         return cls(
             plans=plans,
             batch_size=training.batch_size,
@@ -250,6 +258,7 @@ class Workload:
             resources=resources,
             profile=profile,
             payloads=payloads,
+            exchange=exchange,
             precision=precision,
             recompute=recompute,
             **_by_cut(profile, cuts, resources, precision, recompute),
@@ -318,7 +327,7 @@ class Program:
         rows = [resources.index(phase.resource) for phase in phases]
 
         def table(amounts: list[Floats | float]) -> Floats:
-            whole = [np.broadcast_to(np.asarray(amount, np.float64), plans.shape) for amount in amounts]
+            whole = [np.broadcast_to(np.asarray(amount, np.float64), plans.table_shape) for amount in amounts]
             return np.stack([amount.ravel() for amount in whole], axis=-1)
 
         return cls(

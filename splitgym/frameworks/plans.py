@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,9 @@ class PlanGrid:
     """Whether clients may have different precisions, with phi = 0."""
     codecs_without_broadcast: tuple[int, ...] = ()
     """Codecs whose gradients differ from client to client and cannot be sent to all at once, so that phi is 0."""
+    ways: int = 1
+    """Ways in which models go between clients and fed server, which the round says and no plan: see
+    `splitgym.frameworks.exchange`; 1: in every round the same."""
     tails: bool = False
     """Whether clients train what is behind the second cut, so that a second cut lies behind the cut layer."""
 
@@ -61,6 +65,15 @@ class PlanGrid:
     def shape(self) -> Shape:
         """Values of each factor; index order is row-major."""
         return self.cut_layers, self.row_counts, self.second_cuts, self.codecs, self.precisions
+
+    @property
+    def table_shape(self) -> tuple[int, ...]:
+        """Of tables over all plans: in rounds of each way one after the other."""
+        return (self.ways, *self.shape)
+
+    def first_in_way(self, way: Any) -> Ints:
+        """Index of the first plan in rounds of that way, [N, 1] of N numbers; what `index` gives comes on top."""
+        return np.reshape(way, (-1, 1)) * prod(self.shape)
 
     def index(
         self, cut_layer: Any, aggregated_rows: Any, second_cut: Any = 0, codec: Any = 0, precision: Any = 0
@@ -107,7 +120,7 @@ class PlanGrid:
     @cached_property
     def _values(self) -> Ints:
         """[F, G] which value of each factor a plan has."""
-        return np.indices(self.shape).reshape(len(self.shape), -1)
+        return np.tile(np.indices(self.shape).reshape(len(self.shape), -1), self.ways)
 
     def candidates(self, aggregated_rows: Any, codec: Any = 0, precision: Any = 0) -> Ints:
         """[..., K] the plans with so many aggregated rows, that codec and precision that differ in what they do.

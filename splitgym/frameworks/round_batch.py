@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from splitgym.frameworks.codecs import Codec
+from splitgym.frameworks.exchange import IN_EVERY_ROUND, Exchange
 from splitgym.frameworks.payloads import model_bits
 
 BITS = 32
@@ -72,6 +73,21 @@ class RoundBatch:
     """[n] how each client's smashed data and their gradients are sent; absent: as they are."""
     chance: torch.Generator | None = None
     """For what codecs draw at random."""
+    exchange: Exchange = IN_EVERY_ROUND
+    """Which models go down and up."""
+
+    def model_down(self, tensors: Iterable[Tensor], bits: int) -> None:
+        """Counts a model, in numbers of so many bits, that goes to all clients at once."""
+        self._over("broadcast", list(tensors), bits)
+
+    def model_up(self, tensors: Iterable[Tensor], bits: int) -> None:
+        """Likewise one that comes from one client to be averaged, or to be handed on."""
+        self._over("uplink", list(tensors), bits)
+
+    def _over(self, radio: str, tensors: Sequence[Tensor], bits: int) -> None:
+        """Counts a model on the radio, and on the link to who averages it."""
+        for link in (radio, *([] if self.exchange.link is None else [self.exchange.link])):
+            self.traffic.model(link, tensors, bits)
 
     def codecs_of(self, members: Sequence[int] | None) -> tuple[Codec, ...] | None:
         """The codecs of some of the participants, by their positions; absent: of all of them."""

@@ -1,10 +1,13 @@
 """Which node trains which units of the network: consecutive segments, from the first unit to the last."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from splitgym.scenario.nodes import CLIENT, SERVER
+
+FED_SERVER = "fed server"
+"""Who averages clients' parts and sees nothing else; where it is, a scenario says."""
 
 
 class Bound(Enum):
@@ -35,6 +38,8 @@ class Segment:
     """Where it is trained: CLIENT, SERVER, or the name of a row of the scenario's nodes."""
     until: Bound = Bound.END
     weights: Weights = Weights.COMMON
+    averaged_at: str = SERVER
+    """Where what is AVERAGED is: at a node, or at the FED_SERVER."""
 
 
 Segments = Sequence[Segment]
@@ -58,6 +63,11 @@ def has_bound(segments: Segments, bound: Bound) -> bool:
 def has_tail(segments: Segments) -> bool:
     """Whether clients train the last units, too, behind those of a server."""
     return len(segments) > 1 and segments[-1].node == CLIENT
+
+
+def averaged_later(segments: Segments) -> Segments:
+    """The segments in rounds that do not end with a mean: until then what is averaged is each client's own."""
+    return [replace(s, weights=Weights.OWN) if s.weights is Weights.AVERAGED else s for s in segments]
 
 
 def units_on_clients(segments: Segments, cut_layer: int, units: int) -> int:

@@ -1,4 +1,4 @@
-"""Clients that train one after the other, each together with the server: FL, SL, both forms of SFL; and centralised."""
+"""Clients that train one after the other, each together with the server: FL, SL, rounds of SFL; and centralised."""
 
 from collections.abc import Sequence
 
@@ -14,13 +14,8 @@ from splitgym.frameworks.snapshots import MixedMean, Snapshot, WeightedMean, buf
 
 
 def train_averaged(nodes: Nodes, round_batch: RoundBatch) -> bool:
-    """One round in which the whole network is averaged over the clients, FL and SFL-V1; see `train_alone`."""
+    """One round in which the whole network is averaged over the clients, FL; see `train_alone`."""
     return train_alone(nodes, round_batch, averaged=[len(nodes.server.units)] * len(round_batch.participants))
-
-
-def train_averaged_until_cut(nodes: Nodes, round_batch: RoundBatch) -> bool:
-    """One round in which what clients train is averaged, SFL-V2; see `train_alone`."""
-    return train_alone(nodes, round_batch, averaged=nodes.cut_layers[list(round_batch.participants)].tolist())
 
 
 def train_handed_on(nodes: Nodes, round_batch: RoundBatch) -> bool:
@@ -56,7 +51,7 @@ def train_alone(nodes: Nodes, round_batch: RoundBatch, averaged: Sequence[int]) 
     # A model that is handed on goes down once for each client, one that is averaged once to all of them.
     for members in round_batch.slots or [range(len(cuts))]:
         bits = max(nodes.clients[round_batch.participants[k]].bits for k in members)
-        round_batch.traffic.model("broadcast", model_state(units[: max(cuts[k] for k in members)]), bits)
+        round_batch.model_down(model_state(units[: max(cuts[k] for k in members)]), bits)
     for k, i in enumerate(round_batch.participants):
         client, server = nodes.clients[i], nodes.server_of(i)
         mean.begin()
@@ -64,7 +59,7 @@ def train_alone(nodes: Nodes, round_batch: RoundBatch, averaged: Sequence[int]) 
             both.begin(averaged=unit < averaged[k])
         client.begin()
         steps = zip(round_batch.images[k].split(batch_size), round_batch.labels[k].split(batch_size), strict=True)
-        losses = [_step(client, server, cuts[k], images, labels, k, round_batch) for images, labels in steps]
+        losses = [train_step(client, server, cuts[k], images, labels, k, round_batch) for images, labels in steps]
         round_batch.losses[k] = torch.stack(losses).mean()
         if not torch.isfinite(round_batch.losses[k]):
             mean.begin()
@@ -72,7 +67,7 @@ def train_alone(nodes: Nodes, round_batch: RoundBatch, averaged: Sequence[int]) 
             for node in taking_part:
                 node.forget()
             return False
-        round_batch.traffic.model("uplink", model_state(units[: cuts[k]]), client.bits)
+        round_batch.model_up(model_state(units[: cuts[k]]), client.bits)
         mean.add(round_batch.weights[k])
         for unit, both in enumerate(mixed, fewest):
             both.add(round_batch.weights[k], averaged=unit < averaged[k])
@@ -102,7 +97,7 @@ def train_joint(nodes: Nodes, round_batch: RoundBatch) -> bool:
     return True
 
 
-def _step(
+def train_step(
     client: Node, server: Node, cut: int, images: Tensor, labels: Tensor, place: int, round_batch: RoundBatch
 ) -> Tensor:
     """One mini-batch of the client at a place among the participants: forward, backward, a step of both; its loss.

@@ -27,7 +27,7 @@ class Snapshot:
 
     def restore(self) -> None:
         """Puts the values back."""
-        _write(self._saved, self.tensors)
+        write(self._saved, self.tensors)
 
 
 class WeightedMean:
@@ -51,7 +51,15 @@ class WeightedMean:
 
     def finish(self) -> None:
         """Writes the mean."""
-        _write(self._sums, self._start.tensors)
+        write(self._sums, self._start.tensors)
+
+
+def write_mean(sources: Iterable[Sequence[Tensor]], weights: Iterable[Tensor], targets: Sequence[Tensor]) -> None:
+    """Writes what `WeightedMean` does of several nodes with tensors of their own."""
+    sums = [torch.zeros_like(target) for target in targets]
+    for tensors, weight in zip(sources, weights, strict=True):
+        _add_weighted(sums, tensors, weight)
+    write(sums, targets)
 
 
 class MixedMean:
@@ -70,7 +78,7 @@ class MixedMean:
 
     def begin(self, averaged: bool) -> None:
         """Puts the values there with which the next node begins."""
-        _write(self._start if averaged else self._handed_on, self._tensors)
+        write(self._start if averaged else self._handed_on, self._tensors)
 
     def add(self, weight: Tensor | float, averaged: bool) -> None:
         """Counts the present values with a weight; weights are to sum to 1."""
@@ -83,7 +91,7 @@ class MixedMean:
     def finish(self) -> None:
         """Writes the mean."""
         _add_weighted(self._sums, self._handed_on, self._served)
-        _write(self._sums, self._tensors)
+        write(self._sums, self._tensors)
 
 
 class MeanStatistics:
@@ -110,7 +118,7 @@ class MeanStatistics:
 
     def finish(self) -> None:
         """Writes the mean; counters of batches are those of the last pass."""
-        _write(self._sums, self._tensors)
+        write(self._sums, self._tensors)
 
     def _place(self, tensors: Sequence[Tensor]) -> None:
         for (module, name), tensor in zip(self._places, tensors, strict=True):
@@ -126,6 +134,7 @@ def _add_weighted(sums: Sequence[Tensor], tensors: Sequence[Tensor], weight: Ten
             total.copy_(tensor)
 
 
-def _write(values: Sequence[Tensor], tensors: Sequence[Tensor]) -> None:
+def write(values: Sequence[Tensor], tensors: Sequence[Tensor]) -> None:
+    """Puts values into tensors."""
     for tensor, value in zip(tensors, values, strict=True):
         tensor.copy_(value)

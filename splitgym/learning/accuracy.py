@@ -63,12 +63,12 @@ class Evaluator:
         followed a cut yet uses the server's copies of the units in between.
         """
         nodes.server.set_mode(False)
-        if nodes.cut_layer == 0 or not nodes.own_units:
+        if not nodes.client_cut_layer.any():
             # One network for all, in as many ways as there are codecs and precisions.
             ways = list(zip(nodes.codecs, (client.bits for client in nodes.clients), strict=True))
             found = {way: self._looped(nodes, ways.index(way)) for way in set(ways)}
             return np.stack([found[way] for way in ways])
-        if not nodes.tails and run_grouped(nodes.clients):
+        if not nodes.tails and not nodes.has_copies and run_grouped(nodes.clients):
             return self._grouped(nodes)
         return np.stack([self._looped(nodes, client) for client in range(len(nodes.clients))])
 
@@ -116,7 +116,8 @@ def _parts_of(nodes: Nodes, client: int) -> list[tuple[Node, int, int | None]]:
         head = head.received()
     # Before the first round nothing is cut.
     cut, second = len(head.units), int(nodes.client_second_cut[client]) or None
-    parts = [(head, 0, None)] * (cut > 0) + [(nodes.server, cut, second)] + [(node, 0, None) for node in tail if second]
+    parts = [(head, 0, None)] * (cut > 0) + [(nodes.server_of(client), cut, second)]
+    parts += [(node, 0, None) for node in tail if second]
     for node, _, _ in parts:
         node.set_mode(False)
     return parts

@@ -13,8 +13,10 @@ from splitgym.arrays import Ints
 from splitgym.frameworks import Access, Framework, aggregated_rows, get
 from splitgym.frameworks.codecs import Codec, codecs_at
 from splitgym.frameworks.codecs.floats import NONE
+from splitgym.frameworks.exchange import IN_EVERY_ROUND, Exchange
 from splitgym.frameworks.narrow import Narrow
 from splitgym.frameworks.nodes import Nodes
+from splitgym.frameworks.resources import Resources
 from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.learning.accuracy import Evaluator
 from splitgym.learning.augmentation import random_symmetries
@@ -103,11 +105,16 @@ class Learner:
         self._cuts = len(network) - 1 - self.framework.has_tail
         self._decides_second_cut = self.framework.cuts_twice and scenario.plan.second_cut == "decided"
         self._second_cut = self.framework.second_cut(scenario, len(network))
+        self._interval = self.framework.averaging_interval(scenario)
+        self._cuts_by_client = self.framework.cuts_by_client and self._interval == 1
+        self._exchange = IN_EVERY_ROUND
+        if self.framework.has_fed_server:
+            self._exchange = Exchange.of(scenario, Resources.of(scenario))
         self.nodes = Nodes(
             network,
             len(self._orders),
             scenario.training,
-            self.framework.segments,
+            self.framework.segments_between_means(scenario),
             self._second_cut,
             self._codecs[0][0],
         )
@@ -211,9 +218,10 @@ class Learner:
         if participants:
             self._take_up(participants, decision)
             cut_layer = np.asarray(decision.cut_layer)
+            exchange = self._exchange_of_round()
             self.nodes.move_cut(cut_layer, participants, self.data_share, self._second_cut_of(decision))
             self.nodes.scale_rates(rate_factor(self._training, self._rounds))
-            round_batch = self._exercise(participants, decision)
+            round_batch = replace(self._exercise(participants, decision), exchange=exchange)
             finite = self.framework.train(self.nodes, round_batch)
             taught = round_batch if finite else None
             if finite:
@@ -259,6 +267,11 @@ class Learner:
             codecs=self._codecs_of(participants),
             chance=self._chance,
         )
+
+    def _exchange_of_round(self) -> Exchange:
+        """Which models go down and up, before the cut is moved."""
+        fetched = not self.nodes.client_cut_layer.any()
+        return replace(self._exchange, fetched=fetched, averaged=self._rounds % self._interval == 0)
 
     def _second_cut_of(self, decision: Decision) -> int | None:
         """Last unit in front of the second cut; None: there is none."""
@@ -345,6 +358,8 @@ class Learner:
         cut_layer = np.asarray(decision.cut_layer)
         check_array("Decision.cut_layer", cut_layer, "iu", (clients,) if cut_layer.ndim else ())
         check_range("Decision.cut_layer", cut_layer, 1, self._cuts)
+        if self._interval > 1 and (held := int(self.nodes.client_cut_layer.max())):
+            check_range("Decision.cut_layer", cut_layer, held, held, "{low:g} until parts are averaged")
         check_array("Decision.selected", decision.selected, "b", (clients,))
         check_array("Decision.cluster", decision.cluster, "iu", (clients,))
         second_cut = check_array("Decision.second_cut", decision.second_cut, "iu", ())
@@ -355,7 +370,7 @@ class Learner:
         ratio = check_array("Decision.aggregation_ratio", decision.aggregation_ratio, "iuf", ())
         check_range("Decision.aggregation_ratio", ratio, 0, 1)
         check_allowed_ratio(ratio, self.framework.allowed_ratio(self._training.batch_size), self.prescribed_ratio)
-        check_common("Decision.cut_layer", cut_layer, decision.selected, ratio, self.framework.cuts_by_client)
+        check_common("Decision.cut_layer", cut_layer, decision.selected, ratio, self._cuts_by_client)
         for name, choices in (("codec", len(self._codecs)), ("precision", len(self._levels))):
             chosen = np.asarray(getattr(decision, name))
             check_array(f"Decision.{name}", chosen, "iu", (clients,) if chosen.ndim else ())

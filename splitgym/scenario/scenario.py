@@ -3,8 +3,9 @@
 import tomli_w
 from pydantic import Field, model_validator
 
+from splitgym.parts import suggest
 from splitgym.scenario.names import Name
-from splitgym.scenario.nodes import LinkRow, NodeRow
+from splitgym.scenario.nodes import SERVER, LinkRow, NodeRow, links_of, nodes_of
 from splitgym.scenario.section import Section
 from splitgym.scenario.sections import (
     Actions,
@@ -13,6 +14,7 @@ from splitgym.scenario.sections import (
     Cloud,
     Episode,
     Family,
+    FedServer,
     Knowledge,
     Plan,
     Radio,
@@ -42,6 +44,7 @@ class Scenario(Section):
     clients: Clients = Field(Clients(), description="The devices.")
     server: Server = Field(Server(), description="The edge server.")
     cloud: Cloud = Field(Cloud(), description="The cloud behind it, with framework 'hierarchical'.")
+    fed_server: FedServer = Field(FedServer(), description="Who averages in split federated learning, and how often.")
     nodes: tuple[NodeRow, ...] = Field(
         (), max_length=100, description="Further processors, for frameworks that train there."
     )
@@ -62,6 +65,17 @@ class Scenario(Section):
                 f"radio.carrier_hz = {self.radio.carrier_hz:g}: cell.path_loss 'mmwave-28ghz' was measured at 28 GHz "
                 "and is allowed from 24e9 to 30e9 Hz; use 'umi' elsewhere"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _fed_server_is_linked(self) -> "Scenario":
+        """The fed server is beside the edge server, or a link leads there."""
+        node = self.fed_server.node
+        known = (SERVER, *(row.name for row in nodes_of(self)))
+        if node not in known:
+            raise ValueError(f"fed_server.node = {node!r} is unknown, {suggest(node, known)}")
+        if node != SERVER and not any({node, SERVER} == set(link.ends) for link in links_of(self)):
+            raise ValueError(f"fed_server.node = {node!r}: no row of links has the ends {SERVER!r} and {node!r}")
         return self
 
     @model_validator(mode="after")

@@ -76,6 +76,8 @@ class Allocation:
         if state.in_flight.any() and not state.system.program.plans.cut_by_client:
             # It moves only while nothing is in flight.
             return int(plan_in_flight(Plan(1), state).cut_layer)
+        if held := state.held_cut_layer:
+            return int(held)
         if self.cut_layer == "random":
             cuts = fitting_cuts(state, selected)
             return int(cuts[rng.integers(len(cuts))])

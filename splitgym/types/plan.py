@@ -46,6 +46,8 @@ class Plan:
             own[2],
             plans,
         )
+        if grid.ways > 1:
+            plans += grid.first_in_way(state.way)
         return plans if state.batched else plans[0]
 
     def world(self, index: int) -> "Plan":

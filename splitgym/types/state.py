@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.asynchrony import Asynchrony
+from splitgym.frameworks.exchange import way
 from splitgym.frameworks.memory import MemoryNeeds
 from splitgym.frameworks.phases import Program, Workload
 from splitgym.kernels import NO_REFCOUNT, kernel
@@ -65,6 +66,8 @@ class SystemParameters:
     """Whether actions say the clients' clocks."""
     asynchrony: Asynchrony | None = None
     """Of an asynchronous framework."""
+    averaging_interval: int = 1
+    """Rounds from one mean of clients' parts to the next, with a framework that has a fed server."""
 
     @classmethod
     def of(
@@ -76,6 +79,7 @@ class SystemParameters:
         labels_known: bool,
         memory: MemoryNeeds | None = None,
         asynchrony: Asynchrony | None = None,
+        averaging_interval: int = 1,
     ) -> "SystemParameters":
         """The system of a scenario, its network's workload, and what its framework says."""
         radio = scenario.radio
@@ -105,6 +109,7 @@ class SystemParameters:
             memory=memory,
             clock_decided=scenario.plan.clock == "decided",
             asynchrony=asynchrony,
+            averaging_interval=averaging_interval,
         )
 
     @cached_property
@@ -236,6 +241,25 @@ class RoundState:
                 return choice
             return np.where(np.isnan(self.prescribed_ratio), choice, self.prescribed_ratio)
         return choice if np.isnan(self.prescribed_ratio) else float(self.prescribed_ratio)
+
+    @property
+    def way(self) -> Any:
+        """In which way models go between clients and fed server in this round, see `splitgym.frameworks.exchange`.
+
+        Of a batch [N]; 0 where that is the same in all rounds.
+        """
+        if self.system.program.plans.ways == 1:
+            return 0
+        fetched = np.all(self.client_cut_layer == 0, axis=-1)
+        return way(fetched, (np.asarray(self.round) + 1) % self.system.averaging_interval == 0)
+
+    @property
+    def held_cut_layer(self) -> Any:
+        """Cut layer that stays, because clients keep their own parts until these are averaged; 0: it is free.
+
+        Of a batch [N].
+        """
+        return 0 if self.system.averaging_interval == 1 else self.client_cut_layer.max(-1)
 
     @property
     def in_flight(self) -> Bools:

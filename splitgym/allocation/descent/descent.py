@@ -250,14 +250,22 @@ def _plans(state: RoundState, plan: Plan) -> tuple[Ints, bool]:
     rows = np.broadcast_to(aggregated_rows(plan.aggregation_ratio, system.batch_size), worlds)
     codec, precision = np.broadcast_to(plan.codec, worlds), np.broadcast_to(plan.precision, worlds)
     if cut_layer is None and second_cut is None:
-        return grid.candidates(rows, codec, precision), False
+        plans = grid.candidates(rows, codec, precision) + grid.first_in_way(state.way)
+        return (plans if system.averaging_interval == 1 else _with_held_cuts(plans, state)), False
     cuts = np.arange(1, system.cut_layers + 1) if cut_layer is None else _by_world(cut_layer)
     second = grid.second_values if second_cut is None else _by_world(second_cut)
     if grid.tails and cut_layer is None:
         # Behind the last of these the second cut could not be held.
         cuts = np.minimum(cuts, second - 1)
-    plans = grid.index(cuts, rows[:, None], second, codec[:, None], precision[:, None])
+    plans = grid.index(cuts, rows[:, None], second, codec[:, None], precision[:, None]) + grid.first_in_way(state.way)
     return np.array(np.broadcast_to(plans, (worlds, plans.shape[-1]))), False
+
+
+def _with_held_cuts(plans: Ints, state: RoundState) -> Ints:
+    """[N, K] plans; instead of those whose cut layer is not the one that stays the first one whose is."""
+    held = np.reshape(state.held_cut_layer, (-1, 1))
+    fits = (held == 0) | (state.system.program.plans.cut_layer[plans] == held)
+    return np.where(fits, plans, np.take_along_axis(plans, fits.argmax(1)[:, None], 1))
 
 
 def _by_world(value: Any) -> Ints:

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from splitgym.allocation.legalise import legal_ratio, plan_in_flight, with_clusters, with_legal_ratio
+from splitgym.allocation.legalise import held_cut, legal_ratio, plan_in_flight, with_clusters, with_legal_ratio
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.actions.components import Component, Continuous, Discrete, Said
 from splitgym.envs.actions.components.phi import levels_of
@@ -130,6 +130,8 @@ class ActionCodec(ABC):
         if state.flights is not None:
             plan, said["selected"] = plan_in_flight(plan_said(said), state), state.to_serve(said["selected"])
             said["cut_layer"], said["codec"] = plan.cut_layer, plan.codec
+        if state.system.averaging_interval > 1:
+            said["cut_layer"] = held_cut(said["cut_layer"], state)
         said["aggregation_ratio"] = legal_ratio(plan_said(said), said["selected"], state)
         decision = self.decide(said, state)
         if "clock" in said:

@@ -3,7 +3,7 @@
 from splitgym.scenario.sections.cell import Cell
 from splitgym.scenario.sections.episode import Episode, Family
 from splitgym.scenario.sections.learning import Task, Training
-from splitgym.scenario.sections.nodes import Clients, Cloud, Server
+from splitgym.scenario.sections.nodes import Clients, Cloud, FedServer, Server
 from splitgym.scenario.sections.radio import Radio
 from splitgym.scenario.sections.scheduling import Actions, Knowledge, Plan
 
@@ -14,6 +14,7 @@ __all__ = [
     "Cloud",
     "Episode",
     "Family",
+    "FedServer",
     "Knowledge",
     "Plan",
     "Radio",

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from splitgym.scenario.errors import ScenarioError
+from splitgym.scenario.names import Name
 from splitgym.scenario.quantities import (
     FULL_BITS,
     Bits,
@@ -16,6 +17,7 @@ from splitgym.scenario.quantities import (
     Fraction,
     Hertz,
     NodeCount,
+    Rounds,
     Units,
 )
 from splitgym.scenario.section import Section
@@ -155,3 +157,16 @@ class Cloud(Section):
                 "so that the cloud has the last one"
             )
         return self.cut_layer
+
+
+class FedServer(Section):
+    """The server that averages the clients' parts with frameworks 'sfl-v1' and 'sfl-v2', apart from the edge server."""
+
+    node: Name = Field(
+        "server",
+        description="Where it is: 'server', beside the edge server, where averaging and the way there cost nothing; "
+        "'cloud', behind the link between edge server and cloud; or a row of `nodes` with a link to 'server'.",
+    )
+    interval_rounds: Rounds = Field(
+        1, description="It averages in every so many rounds; until then clients keep their own parts."
+    )
