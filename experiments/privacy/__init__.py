@@ -1,10 +1,12 @@
-"""How much of the inputs can be reconstructed from smashed data, by cut layer?
+"""How much of the inputs can be reconstructed from smashed data, by cut layer, with the clients' part and without it?
 
-    python -m experiments privacy --datasets digits ham10000
+    python -m experiments privacy
 
 A decoder learns to reconstruct images from their smashed data, as a curious server could that has images of the same
-kind and the clients' units; it is judged on other images, the test set. Higher PSNR and SSIM: less privacy. The floor
-is what predicting the mean image reaches, without a look at any smashed data. The network is trained first, by the
+kind; it is judged on other images, the test set, whose smashed data and labels it is sent. If the edge server colludes
+with the fed server it has the clients' part, and its decoder learns from what that makes of its own images; if not,
+from what a stand-in makes of them (`experiments.privacy.stand_in`). Higher PSNR and SSIM: less privacy. The floor is
+what predicting the mean image reaches, without a look at any smashed data. The network is trained first, by the
 framework `centralised`: all cuts go through the same one.
 """
 
@@ -23,9 +25,10 @@ from experiments.everybody import everybody
 from experiments.frameworks.methods import TASKS
 from experiments.privacy.decoder import fit_decoder
 from experiments.privacy.pictures import Scale, opened, quality, strip
+from experiments.privacy.stand_in import fit_encoder
 from experiments.running import Case, Experiment, Row
 from experiments.tables import estimate, markdown
-from splitgym import data
+from splitgym import data, models
 from splitgym.frameworks.node import Node
 from splitgym.learning import Learner
 from splitgym.scenario import build
@@ -33,17 +36,24 @@ from splitgym.scenario import build
 CUTS = {"digits": (1, 2, 3), "ham10000": (1, 3, 5, 7, 9)}
 """Cut layers by data set."""
 FULL = {
-    "digits": {"rounds": 150, "pairs": 1400, "judged": 200, "steps": 400},
-    "ham10000": {"rounds": 25, "pairs": 2000, "judged": 200, "steps": 150},
+    "digits": {"rounds": 150, "pairs": 1400, "judged": 200, "steps": 400, "encoder_steps": 400},
+    "ham10000": {"rounds": 25, "pairs": 2000, "judged": 200, "steps": 150, "encoder_steps": 150},
 }
 QUICK = {
-    "digits": {"rounds": 20, "pairs": 400, "judged": 50, "steps": 60},
-    "ham10000": {"rounds": 2, "pairs": 200, "judged": 20, "steps": 5},
+    "digits": {"rounds": 20, "pairs": 400, "judged": 50, "steps": 60, "encoder_steps": 60},
+    "ham10000": {"rounds": 2, "pairs": 200, "judged": 20, "steps": 5, "encoder_steps": 2},
 }
-"""Rounds of the network's training; images and steps that decoders learn from; images that they are judged on."""
+"""Rounds of the network's training; images and steps that decoders learn from, and steps of stand-ins; images that
+attacks are judged on."""
 EXAMPLES = 8
 """Images that are shown, of the first seed."""
-FLOOR = "mean image"
+COLLUDES, APART, FLOOR = "colludes", "apart", "mean image"
+"""The edge server has the clients' part, or it has not; nobody has anything."""
+LABELS = {
+    COLLUDES: "servers collude: with the clients' part",
+    APART: "they do not: with a stand-in for it",
+    FLOOR: f"{FLOOR}: nothing is known",
+}
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,7 @@ class Cases:
 
 
 def measure(case: Case, seed: int) -> list[Row]:
-    """PSNR and SSIM of the reconstructions at each cut layer, and of the floor."""
+    """PSNR and SSIM of the reconstructions at each cut layer by each attacker, and of the floor."""
     dataset, shown = case["dataset"], case["examples"] if seed == 0 else 0
     network, accuracy = _trained(dataset, case["rounds"], seed)
     # The learner of this seed has split the data in the same way: it has seen none of the images to be judged.
@@ -78,24 +88,62 @@ def measure(case: Case, seed: int) -> list[Row]:
     floor = {f"floor_{name}": value for name, value in quality(originals, mean_image).items()}
     rows = []
     for cut_layer in CUTS[dataset]:
-        chance = torch.Generator().manual_seed(1000 * seed + cut_layer)
-        smashed = _smash(network, known, cut_layer)
-        decoder = fit_decoder(smashed, known, case["steps"], chance)
-        with torch.no_grad():
-            found = scale.pictures(decoder(_smash(network, secret, cut_layer)))
-        strips = {"pictures": found, "originals": originals, "mean_image": mean_image}
-        rows.append(
-            {
-                "cut_layer": cut_layer,
-                "accuracy": accuracy,
-                "numbers_sent": smashed[0].numel(),
-                "numbers_of_image": known[0].numel(),
-                **quality(originals, found),
-                **floor,
-                **{name: strip(pictures[:shown]) for name, pictures in strips.items()},
-            }
-        )
+        sent = _smash(network, secret, cut_layer)
+        for attacker in (COLLUDES, APART):
+            chance = torch.Generator().manual_seed(1000 * seed + cut_layer)
+            if attacker == COLLUDES:
+                smashed = _smash(network, known, cut_layer)
+            else:
+                smashed = _stand_in(network, images, cut_layer, case, sent, chance)
+            decoder = fit_decoder(smashed, known, case["steps"], chance)
+            with torch.no_grad():
+                found = scale.pictures(decoder(sent))
+            strips = {"pictures": found, "originals": originals, "mean_image": mean_image}
+            rows.append(
+                {
+                    "cut_layer": cut_layer,
+                    "attacker": attacker,
+                    "accuracy": accuracy,
+                    "numbers_sent": sent[0].numel(),
+                    "numbers_of_image": known[0].numel(),
+                    **quality(originals, found),
+                    **floor,
+                    **{name: strip(pictures[:shown]) for name, pictures in strips.items()},
+                }
+            )
     return rows
+
+
+def _stand_in(
+    network: Node, images: data.Dataset, cut_layer: int, case: Case, sent: Tensor, chance: torch.Generator
+) -> Tensor:
+    """What an encoder that stands in for the clients' part makes of the images that a server has, [n, ...].
+
+    Args:
+        network: With the server's part, which stays as it is.
+        images: Those that the server has, and the labels of what was sent.
+        cut_layer: Units of the encoder.
+        case: Of the experiment.
+        sent: [m, ...] smashed data of clients.
+        chance: Draws weights and mini-batches.
+    """
+    task, classes = TASKS[case["dataset"]]["task"], len(images.classes)
+    made = models.build(task["model"], images.input_shape, classes, chance, stem=task.get("stem", "7x7"))
+    encoder = torch.nn.Sequential(*made.units[:cut_layer])
+    known = torch.from_numpy(images.train_images[: case["pairs"]])
+    labels, labels_of_sent = (torch.from_numpy(own) for own in (images.train_labels, images.test_labels))
+    fit_encoder(
+        encoder,
+        lambda smashed: network.logits(smashed, cut_layer),
+        known,
+        labels[: len(known)],
+        sent,
+        labels_of_sent[: len(sent)],
+        case["encoder_steps"],
+        chance,
+    )
+    with torch.no_grad():
+        return torch.cat([encoder(some) for some in known.split(500)])
 
 
 def _trained(dataset: str, rounds: int, seed: int) -> tuple[Node, float]:
@@ -121,40 +169,42 @@ def report(rows: pd.DataFrame) -> str:
     seeds = rows["seed"].nunique()
     parts = [
         f"Mean ± half width of the 95 % interval over {seeds} seeds; higher PSNR and SSIM: a better reconstruction, "
-        "less privacy. Floor: the mean image, which needs no smashed data."
+        "less privacy. The attacker has the smashed data, their labels, the server's part of the network, and images "
+        "of the same kind; one that colludes has the clients' part, too. Floor: the mean image, which needs no smashed "
+        "data."
     ]
     for dataset, own in rows.groupby("dataset", sort=False):
-        parts += [f"### {dataset}", finding(own), markdown(_lines(own))]
+        parts += [f"### {dataset}", *(finding(each) for _, each in own.groupby("attacker", sort=False))]
+        parts.append(markdown(_lines(own)))
     return "\n\n".join(parts)
 
 
 def finding(rows: pd.DataFrame) -> str:
-    """How much of what the shallowest cut gives away the deepest still does, above the floor."""
-    first, last = (rows[rows["cut_layer"] == cut] for cut in (rows["cut_layer"].min(), rows["cut_layer"].max()))
-    above = [each["ssim"].mean() - each["floor_ssim"].mean() for each in (first, last)]
-    return (
-        f"From cut {first['cut_layer'].iloc[0]} to {last['cut_layer'].iloc[0]} the reconstruction falls from "
-        f"{first['psnr_db'].mean():.1f} to {last['psnr_db'].mean():.1f} dB and from SSIM {first['ssim'].mean():.2f} to "
-        f"{last['ssim'].mean():.2f}; the mean image has {last['floor_psnr_db'].mean():.1f} dB and "
-        f"{last['floor_ssim'].mean():.2f}. Above this floor the deepest cut still gives away "
-        f"{100 * above[1] / above[0]:.0f} % of the SSIM that the shallowest does."
-    )
+    """What an attacker reconstructs at the shallowest and at the deepest cut, beside the floor."""
+    who = {COLLUDES: "With the clients' part", APART: "Without it"}[rows["attacker"].iloc[0]]
+    ends = []
+    for cut in (rows["cut_layer"].min(), rows["cut_layer"].max()):
+        own = rows[rows["cut_layer"] == cut]
+        ends.append(f"{own['psnr_db'].mean():.1f} dB and SSIM {own['ssim'].mean():.2f} at cut {cut}")
+    floor = f"{rows['floor_psnr_db'].mean():.1f} dB and {rows['floor_ssim'].mean():.2f}"
+    return f"{who} the reconstruction has {' and '.join(ends)}; the mean image has {floor}."
 
 
 def _lines(rows: pd.DataFrame) -> Iterator[dict[str, str]]:
     for cut, own in rows.groupby("cut_layer"):
-        yield {
+        line = {
             "cut layer": str(cut),
             "numbers sent / of the image": f"{own['numbers_sent'].iloc[0]} / {own['numbers_of_image'].iloc[0]}",
-            "PSNR (dB)": estimate(own["psnr_db"]),
-            "SSIM": estimate(own["ssim"], 3),
         }
-    yield {
-        "cut layer": FLOOR,
-        "numbers sent / of the image": "",
-        "PSNR (dB)": estimate(own["floor_psnr_db"]),
-        "SSIM": estimate(own["floor_ssim"], 3),
-    }
+        for attacker in (COLLUDES, APART):
+            found = own[own["attacker"] == attacker]
+            line |= {
+                f"PSNR, {attacker} (dB)": estimate(found["psnr_db"]),
+                f"SSIM, {attacker}": estimate(found["ssim"], 3),
+            }
+        yield line
+    psnr, ssim = estimate(found["floor_psnr_db"]), estimate(found["floor_ssim"], 3)
+    yield dict(zip(line, (FLOOR, "", psnr, ssim, psnr, ssim), strict=True))
 
 
 def plot_quality(rows: pd.DataFrame, figure: Figure) -> None:
@@ -164,19 +214,20 @@ def plot_quality(rows: pd.DataFrame, figure: Figure) -> None:
     panels = figure.subplots(len(sets), 2, squeeze=False)
     for line, dataset in zip(panels, sets, strict=True):
         own = rows[rows["dataset"] == dataset]
+        floor = own[own["attacker"] == COLLUDES]
         for axes, name, label in zip(line, ("psnr_db", "ssim"), ("PSNR (dB)", "SSIM"), strict=True):
-            both = pd.concat(
-                [own.assign(curve="decoder", value=own[name]), own.assign(curve=FLOOR, value=own[f"floor_{name}"])]
-            )
-            labels = {"decoder": "reconstructed by the decoder", FLOOR: f"{FLOOR}: nothing is known"}
-            draw_curves(axes, both, "cut_layer", "value", "curve", labels)
+            curves = [
+                own.assign(curve=own["attacker"], value=own[name]),
+                floor.assign(curve=FLOOR, value=floor[f"floor_{name}"]),
+            ]
+            draw_curves(axes, pd.concat(curves), "cut_layer", "value", "curve", LABELS)
             axes.set(xlabel="cut layer", ylabel=label, title=dataset, xticks=CUTS[dataset], ylim=(0, None))
     figure.suptitle("How well images are reconstructed from smashed data, by cut layer")
-    legend_below(figure, f"mean and 95 % interval over {rows['seed'].nunique()} seeds")
+    legend_below(figure, f"mean and 95 % interval over {rows['seed'].nunique()} seeds", 3)
 
 
 def plot_pictures(rows: pd.DataFrame, figure: Figure) -> None:
-    """Originals, and what is reconstructed of them at each cut layer."""
+    """Originals, and what each attacker reconstructs of them at each cut layer."""
     shown = rows[rows["pictures"].fillna("") != ""]
     sets = list(dict.fromkeys(shown["dataset"]))
     lines = [line for dataset in sets for line in _pictures(shown[shown["dataset"] == dataset])]
@@ -185,18 +236,20 @@ def plot_pictures(rows: pd.DataFrame, figure: Figure) -> None:
         axes.imshow(opened(text), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axes.set_ylabel(label, rotation=0, ha="right", va="center")
         axes.set(xticks=[], yticks=[])
-    figure.suptitle("Images, and what a decoder makes of their smashed data")
+    figure.suptitle(
+        "Images, and what attackers make of their smashed data: servers that collude, and an edge server apart"
+    )
 
 
 def _pictures(rows: pd.DataFrame) -> Iterator[tuple[str, str]]:
     yield f"{rows['dataset'].iloc[0]}: original", rows["originals"].iloc[0]
     for row in rows.itertuples():
-        yield f"cut {row.cut_layer}: {row.psnr_db:.1f} dB", row.pictures
+        yield f"cut {row.cut_layer}, {row.attacker}: {row.psnr_db:.1f} dB", row.pictures
     yield f"{FLOOR}: {rows['floor_psnr_db'].iloc[0]:.1f} dB", rows["mean_image"].iloc[0]
 
 
 EXPERIMENT = Experiment(
-    title="How much of the inputs can be reconstructed from smashed data, by cut layer?",
+    title="How much of the inputs can be reconstructed from smashed data, with the clients' part and without it?",
     cases=Cases(),
     measure=measure,
     report=report,
