@@ -51,6 +51,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     | `"hierarchical"` | PSL in three parts: the units behind a second cut are trained in a cloud |
     | `"u-shaped"` | PSL in three parts: clients train the units behind a second cut, too, and keep their labels |
     | `"async-psl"` | PSL of those who have delivered, while the others go on; see below |
+    | `"async-sfl"` | likewise; clients fetch common first units and give them back, which are mixed in |
 
     In `"sl"` and `"cpsl"` subchannels are reallocated in every slot: the clients of the slot keep their own and get
     those of the others, with an even part of the power budgets. Clusters are formed of clients that need about as long.
@@ -63,20 +64,22 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     and back, all rows go together). A round is then never longer than with the default, `"static"`, for the same
     decision and participants.
 
-    With `"async-psl"` a step is one update of the server. A client that is selected begins a mini-batch when it has
-    nothing else to do, and its smashed data wait at the server in the order in which they came (of equals the lowest
-    index). The update closes when K of them are there (`training.quorum`, 0: of all clients that can deliver), or with
-    at least one when `training.patience_s` is over, or at the round's timeout with those that are there; the step ends
-    as the server is done with them. They then take their gradients back and go on, the others are where they were:
-    rows, cycles and bits that are left are part of the state. A client in flight stays selected, and without a
-    subchannel it waits. One that drops out loses its mini-batch; gradients on their way back wait for it. Weights
-    change as the server updates: what a client learns counts from there, before it has received it. A common cut layer
-    or codec moves only while nothing is in flight; one of a client's own while that client has nothing in flight.
+    With `"async-psl"` and `"async-sfl"` a step is one update of the server. A client that is selected begins a
+    mini-batch when it has nothing else to do, and its smashed data wait at the server in the order in which they came
+    (of equals the lowest index). The update closes when K of them are there (`training.quorum`, 0: of all clients that
+    can deliver), or with at least one when `training.patience_s` is over, or at the round's timeout with those that are
+    there; the step ends as the server is done with them. They then take their gradients back and go on, the others are
+    where they were: rows, cycles and bits that are left are part of the state. A client in flight stays selected, and
+    without a subchannel it waits. One that drops out loses its mini-batch; gradients on their way back wait for it.
+    Weights change as the server updates: what a client learns counts from there, before it has received it. In
+    `"async-sfl"` a client fetches the common units as it begins (`model_down`), and what it has trained counts from
+    when it has given it back (`model_up`); accuracy is that of the common units and the server's. A common cut layer or
+    codec moves only while nothing is in flight; one of a client's own while that client has nothing in flight.
     `training.client_weights` makes more or less of clients that came seldom. Rules search subchannels for a synchronous
     round of all that are selected or in flight and have not delivered; in such a round all should be ready at once, so
-    that simple shares are better here (rules: `allocation=proportional-fair`). So `"schedule"` and `"priority"` use
-    the descent only where an update waits for all of them, else proportionally fair shares. The surrogate has a
-    calibration of its own, with `client_weights = "none"`.
+    that simple shares are better here (rules: `allocation=proportional-fair`). So `"schedule"` and `"priority"` use the
+    descent only where an update waits for all of them, else proportionally fair shares. The surrogate has a calibration
+    of its own for `"async-psl"`, with `client_weights = "none"`.
 
     `learner="surrogate"` puts a model in the place of the training that answers in microseconds what a round teaches
     (skill of the server by class, label biases and drift of the clients, randomness as in real runs), calibrated on
@@ -129,20 +132,20 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     components (those of the package in `splitgym.envs.actions.components`, or one's own) and a function from what they
     say to a decision.
 
-    A scenario may open more of the decision, each with entries behind the cut of the action. With
-    `plan={"cut_layer": "by-client"}` every client has a cut layer of its own (C entries instead of one): `"psl"`, and
-    with phi = 0 `"epsl"` (where cuts differ, phi is 0), `"sl"`, `"sfl-v1"` and `"sfl-v2"` train so, rows join the
-    server behind their client's cut, and a client that is not selected keeps its units up to its entry. With
+    A scenario may open more of the decision, each with entries behind the cut of the action. With `plan={"cut_layer":
+    "by-client"}` every client has a cut layer of its own (C entries instead of one): `"psl"`, `"async-psl"`, and with
+    phi = 0 `"epsl"` (where cuts differ, phi is 0), `"sl"`, `"sfl-v1"`, `"sfl-v2"` and `"async-sfl"` train so, rows join
+    the server behind their client's cut, and a client that is not selected keeps its units up to its entry. With
     `plan={"second_cut": "decided"}` `"hierarchical"` has one more entry, the last unit at the edge server - 1, no
-    smaller than the cut; units that move between edge server and cloud go over the link between them. In
-    `"u-shaped"` it is the last unit at the server - 2, at least one behind the cut; units that move at either end of
-    the clients go over the radio, and clients keep the last `clients.tail_units` units where it is not decided. With
-    `plan={"codecs": ["none", "uniform-8", "top-k:0.1"]}` smashed data and their gradients are encoded, really packed,
-    sent and decoded with the codec of the one entry more, an index of the list; with `"codec": "by-client"` too there
-    are C entries (where codecs differ, phi is 0; so it is with `"top-k"`, whose gradients differ from client to
-    client); in `"u-shaped"` that is so at both cuts. Accuracy is measured behind the codec that each client used last.
-    See `splitgym.frameworks.codecs`. With `plan={"quorum": "decided"}` `"async-psl"` has one more entry, K - 1 of C
-    values.
+    smaller than the cut; units that move between edge server and cloud go over the link between them. In `"u-shaped"`
+    it is the last unit at the server - 2, at least one behind the cut; units that move at either end of the clients go
+    over the radio, and clients keep the last `clients.tail_units` units where it is not decided. With `plan={"codecs":
+    ["none", "uniform-8", "top-k:0.1"]}` smashed data and their gradients are encoded, really packed, sent and decoded
+    with the codec of the one entry more, an index of the list; with `"codec": "by-client"` too there are C entries
+    (where codecs differ, phi is 0; so it is with `"top-k"`, whose gradients differ from client to client); in
+    `"u-shaped"` that is so at both cuts. Accuracy is measured behind the codec that each client used last. See
+    `splitgym.frameworks.codecs`. With `plan={"quorum": "decided"}` asynchronous frameworks have one more entry, K - 1
+    of C values.
 
     | codec | what is sent of a number |
     |---|---|
@@ -206,10 +209,10 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     with several codecs `codec[i]`, C values: that with which the client took part last, its index over the last one's.
     And where the clients' memory is limited `memory[i]`, C values: the deepest cut layer that the client can hold, over
     L - 1.
-    And with `"async-psl"`, C values each: `in_flight[i]`, 1 for clients at work on a mini-batch that the server has not
-    taken up; `delivered[i]`, 1 if its smashed data wait there; `compute_left[i]`, seconds of computing until it has
-    delivered or is back from an update, squashed at time budget / round budget; `bits_left[i]`, bits to send or receive
-    until then over those of a whole mini-batch.
+    And with asynchronous frameworks, C values each: `in_flight[i]`, 1 for clients at work on a mini-batch that the
+    server has not taken up; `delivered[i]`, 1 if its smashed data wait there; `compute_left[i]`, seconds of computing
+    until it has delivered or is back from an update, squashed at time budget / round budget; `bits_left[i]`, bits to
+    send or receive until then over those of a whole mini-batch.
     With a fed server that does not average in every round `rounds_to_mean`, rounds until it does, this one included,
     over the interval; `client_cut_layer[i]` is 0 where clients have to fetch the mean.
     Where second cuts of `"u-shaped"` are decided, `client_second_cut[i]`, C values: that behind which the client's own
@@ -278,7 +281,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     | `cut_layer`, `aggregation_ratio`, `selected` | as decided; bool [C] `selected`, own cuts are int [C] |
     | `codec`, `precision` | as decided, where there are several: index in the list of `plan`; own ones are int [C] |
     | `clock` | as decided, where actions say clocks: float [C] |
-    | `quorum`, `in_flight` | with `"async-psl"`: K as decided (0: all), bool [C] clients in flight at the end |
+    | `quorum`, `in_flight` | asynchronous: K as decided (0: all), bool [C] clients in flight at the end |
     | `participants` | bool [C]: clients that really took part |
     | `without_subchannel`, `unavailable`, `timed_out` | bool [C]: selected clients that did not, by reason |
     | `without_memory` | bool [C]: likewise, where memory is limited |

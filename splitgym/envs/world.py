@@ -177,7 +177,7 @@ class World:
             self._flights.follow(cost.flights)
         number, history = self._streams.round, self._history
         number += 1
-        learner.round(decision, cost.participants, self._streams)
+        learner.round(decision, cost.participants, self._streams, cost.flights)
         history.remember(number, cost, decision.aggregation_ratio, learner.outcome, self._limits)
         if self.system.program.plans.second_cuts > 1 and not self.framework.has_tail:
             history.remember_second_cut(cost.participants, decision)

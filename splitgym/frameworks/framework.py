@@ -39,6 +39,7 @@ NAMES = (
     "hierarchical",
     "u-shaped",
     "async-psl",
+    "async-sfl",
 )
 
 

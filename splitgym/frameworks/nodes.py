@@ -40,13 +40,16 @@ class Nodes:
         network: The network; the server trains it in place.
         clients: C.
         training: Optimisers and their rates.
-        segments: Which node trains which units. Unless clients have weights of their own, all nodes hold the same units
-            and differ in their optimisers: a model that is handed on or averaged needs no second place.
+        segments: Which node trains which units. Unless clients have weights of their own, or copies that they fetched,
+            all nodes hold the same units and differ in their optimisers: a model that is handed on or averaged needs no
+            second place.
         second_cut: Last unit in front of it, if there is one; `move_cut` may move it.
         codec: Of all clients before their first round.
 
     Attributes:
         clients: Who trains the first units.
+        own_units: Whether each client's first units stay with it.
+        fetches: Whether they are copies of the server's, see `splitgym.frameworks.fetched_units`.
         tails: Of each client, who trains its last units; empty unless the clients hold these.
         cut_layers: [C] last unit of each client, as decided; 0 before the first round.
         codecs: [C] how the smashed data of each client are sent, as decided last.
@@ -68,6 +71,7 @@ class Nodes:
         self.tails = [Node([], training.client_learning_rate, training) for _ in range(clients * has_tail(segments))]
         at_client, at_server = segment_at(segments, CLIENT), segment_at(segments, SERVER)
         self.own_units = at_client is not None and at_client.weights is Weights.OWN
+        self.fetches = at_client is not None and at_client.weights is Weights.FETCHED
         self.has_copies = at_server is not None and at_server.weights is not Weights.COMMON
         self._own_copies = at_server is not None and at_server.weights is Weights.OWN
         self._copies = [
@@ -112,9 +116,23 @@ class Nodes:
         held, units = np.array([len(tail.units) for tail in self.tails]), len(self.server.units)
         return np.where(held > 0, units - held, 0)
 
+    @property
+    def _copied(self) -> bool:
+        """Whether each client's units are modules of its own."""
+        return self.own_units or self.fetches
+
     def server_of(self, client: int) -> Node:
         """The server as that client trains with it."""
         return self._copies[client] if self._copies else self.server
+
+    def measured(self, client: int) -> Node:
+        """What a client's network begins with when it is measured: its units, or those that it would fetch."""
+        own = self.clients[client]
+        if not self.fetches:
+            return own
+        fetched = Node(self.server.units[: self.cut_layers[client]], 0.0, self.training)
+        fetched.bits = own.bits
+        return fetched
 
     def at_client(self, client: int) -> list[Node]:
         """What a client trains: its first units, and its tail, if it has one."""
@@ -184,7 +202,7 @@ class Nodes:
         if np.array_equal(self.cut_layers, before[0]) and self.second_cut == before[1]:
             return
         self._train_behind_the_cut()
-        if not self.own_units:
+        if not (self.own_units or self.fetches):
             for client, cut in zip(self.clients, self.cut_layers, strict=True):
                 client.units = self.server.units[:cut]
                 client.train_units(0)
@@ -215,7 +233,7 @@ class Nodes:
             "fetched": self._fetched,
             "copies": [[unit.state_dict() for unit in each.units] for each in self._copies if self._own_copies],
             "server": [unit.state_dict() for unit in self.server.units],
-            "clients": [[u.state_dict() for u in client.units] for client in self.clients if self.own_units],
+            "clients": [[u.state_dict() for u in client.units] for client in self.clients if self._copied],
             "held_by_tails": [len(tail.units) for tail in self.tails],
             "tails": [[unit.state_dict() for unit in tail.units] for tail in self.tails],
             "optimizers": [node.optimizer.state_dict() for node in self.everybody()],
@@ -233,7 +251,7 @@ class Nodes:
                 unit.load_state_dict(saved)
         for i, (client, held) in enumerate(zip(self.clients, state["held"], strict=True)):
             units = self.server_of(i).units[:held]
-            copied = self.own_units and not self._own_copies
+            copied = self._copied and not self._own_copies
             client.units = [copy.deepcopy(unit) for unit in units] if copied else units
         for client, saved_units in zip(self.clients, state["clients"], strict=False):
             for unit, saved in zip(client.units, saved_units, strict=True):

@@ -26,6 +26,9 @@ class Weights(Enum):
     AVERAGED = "averaged"
     """Each client begins the round with a common one and trains it with its own optimiser; the round ends with the
     mean."""
+    FETCHED = "fetched"
+    """Each client fetches a copy of a common one for each mini-batch and trains it with its own optimiser; what it
+    gives back is mixed into the common one."""
     COMMON = "common"
     """One for all."""
 

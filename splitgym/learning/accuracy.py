@@ -111,7 +111,7 @@ def _parts_of(nodes: Nodes, client: int) -> list[tuple[Node, int, int | None]]:
 
     A model that several clients share is measured as the client receives it, in numbers of its bits.
     """
-    head, tail = nodes.clients[client], nodes.tails[client : client + 1]
+    head, tail = nodes.measured(client), nodes.tails[client : client + 1]
     if not nodes.own_units:
         head = head.received()
     # Before the first round nothing is cut.

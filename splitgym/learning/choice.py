@@ -9,7 +9,7 @@ from splitgym.models import NetworkCosts
 from splitgym.parts import suggest
 from splitgym.random import Generators, Streams
 from splitgym.scenario import Scenario, ScenarioError
-from splitgym.types import Decision, RoundOutcome
+from splitgym.types import Decision, Flights, RoundOutcome
 
 LEARNERS = ("train", "surrogate")
 """Real training; a model of it that was calibrated on its logs."""
@@ -42,13 +42,14 @@ class Learners(Protocol):
         """
         ...
 
-    def round(self, decision: Decision, participants: Bools, streams: Streams) -> None:
+    def round(self, decision: Decision, participants: Bools, streams: Streams, flights: Flights | None = None) -> None:
         """Learns a round in every world.
 
         Args:
             decision: Of N worlds.
             participants: [N, C] which clients really take part.
             streams: Of N worlds.
+            flights: With an asynchronous framework what is in flight at the end of the step.
         """
         ...
 

@@ -9,15 +9,16 @@ import torch
 from numpy.typing import NDArray
 
 from splitgym import data, models
-from splitgym.arrays import Ints
+from splitgym.arrays import Floats, Ints
 from splitgym.frameworks import Access, Framework, aggregated_rows, get
 from splitgym.frameworks.codecs import Codec, codecs_at
 from splitgym.frameworks.codecs.floats import NONE
 from splitgym.frameworks.exchange import IN_EVERY_ROUND, Exchange
+from splitgym.frameworks.fetched_units import FetchedUnits
 from splitgym.frameworks.narrow import Narrow
 from splitgym.frameworks.nodes import Nodes
 from splitgym.frameworks.resources import Resources
-from splitgym.frameworks.round_batch import RoundBatch
+from splitgym.frameworks.round_batch import RoundBatch, Traffic
 from splitgym.learning.accuracy import Evaluator
 from splitgym.learning.augmentation import random_symmetries
 from splitgym.learning.batches import BatchOrder
@@ -25,7 +26,7 @@ from splitgym.learning.memory import keep_freed_memory
 from splitgym.learning.rates import rate_factor
 from splitgym.learning.weights import ClientWeights
 from splitgym.scenario import Scenario, ScenarioError, build
-from splitgym.types import Decision, RoundOutcome
+from splitgym.types import Decision, Flights, RoundOutcome
 from splitgym.types.legal import (
     check_allowed_ratio,
     check_array,
@@ -66,7 +67,8 @@ class Learner:
         class_counts: [C, K] training samples of each client and class.
         data_share: [C] share of all training samples; sums to 1.
         outcome: What the last round taught.
-        traffic_bits: Bits handed over in the last round, by the name of the resource that carried them.
+        traffic_bits: Bits handed over in the last round, by the name of the resource that carried them; none in one
+            that was not finite.
 
     Raises:
         DataError: the scenario's data is not to be found; the message says where to get it.
@@ -118,6 +120,7 @@ class Learner:
             self._second_cut,
             self._codecs[0][0],
         )
+        self._fetched = FetchedUnits(self.nodes) if self.nodes.fetches else None
         self._level_of = np.zeros(len(self._orders), np.int64)
         if not all(level.full for level in self._levels):
             _check_low_precision(scenario)
@@ -152,11 +155,13 @@ class Learner:
         self._orders = [BatchOrder(part, own) for part, own in zip(parts, rng.spawn(len(parts)), strict=True)]
         return dataset
 
-    def round(self, decision: Decision) -> RoundOutcome:
+    def round(self, decision: Decision, flights: Flights | None = None) -> RoundOutcome:
         """Trains one round with the clients that the decision selects.
 
         Args:
             decision: Of one world; its cut layer, selection, clusters and aggregation ratio matter here.
+            flights: When clients were back and began in the step, with an asynchronous framework, of which a round is
+                the update at the step's end; None: all that take part begin the round, and are back at its end.
 
         Returns:
             What the round taught; also kept as `outcome`.
@@ -168,7 +173,7 @@ class Learner:
         self._check(decision)
         # Without this a GPU may add up in another order every time.
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-            return self._round(decision)
+            return self._round(decision, flights)
 
     @property
     def prescribed_ratio(self) -> float:
@@ -191,6 +196,7 @@ class Learner:
             "orders": [order.state_dict() for order in self._orders],
             "chance": self._chance.get_state(),
             "weights": self._weights.state_dict(),
+            "fetched": self._fetched and self._fetched.state_dict(),
             "outcome": {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in plain.items()},
         }
 
@@ -204,31 +210,60 @@ class Learner:
             order.load_state_dict(saved)
         self._chance.set_state(state["chance"])
         self._weights.load_state_dict(state["weights"])
+        if self._fetched is not None:
+            self._fetched.load_state_dict(state["fetched"])
         arrays: dict[str, Any] = {
             k: v.numpy() if isinstance(v, torch.Tensor) else v for k, v in state["outcome"].items()
         }
         self.outcome = replace(self.outcome, **arrays)
 
-    def _round(self, decision: Decision) -> RoundOutcome:
+    def _round(self, decision: Decision, flights: Flights | None) -> RoundOutcome:
         """Trains a round that has been checked; its outcome."""
         self._rounds += 1
         participants = tuple(int(i) for i in np.flatnonzero(decision.selected))
         taught: RoundBatch | None = None
-        finite = True
+        finite, traffic = True, Traffic()
+        if self._fetched is not None:
+            self._give_back_and_fetch(self._fetched, decision, flights, traffic)
         if participants:
             self._take_up(participants, decision)
             cut_layer = np.asarray(decision.cut_layer)
             exchange = self._exchange_of_round()
             self.nodes.move_cut(cut_layer, participants, self.data_share, self._second_cut_of(decision))
             self.nodes.scale_rates(rate_factor(self._training, self._rounds))
-            round_batch = replace(self._exercise(participants, decision), exchange=exchange)
+            round_batch = replace(self._exercise(participants, decision, traffic), exchange=exchange)
             finite = self.framework.train(self.nodes, round_batch)
             taught = round_batch if finite else None
             if finite:
+                if self._fetched is not None:
+                    self._fetched.note_update(participants, self._mixing_rates(participants))
                 self._weights.count(participants)
-        self.traffic_bits = {} if taught is None else dict(+taught.traffic.bits)
+        if self._fetched is not None and flights is None:
+            self._fetched.give_back(participants, traffic)
+        self.traffic_bits = dict(+traffic.bits) if finite else {}
         self.outcome = self._look(taught, finite)
         return self.outcome
+
+    def _give_back_and_fetch(
+        self, fetched: FetchedUnits, decision: Decision, flights: Flights | None, traffic: Traffic
+    ) -> None:
+        """Clients give back and fetch first units, as they did in the step."""
+        never, clients = np.full(len(self._orders), np.inf), len(self._orders)
+        began_s, returned_s = np.where(decision.selected, 0.0, never), never
+        if flights is not None:
+            began_s, returned_s = flights.began_s, flights.returned_s
+        cuts = np.broadcast_to(decision.cut_layer, clients)
+        levels = np.where(np.isfinite(began_s), decision.precision, self._level_of)
+        bits = np.array([level.bits for level in self._levels])[levels]
+        fetched.go_through(returned_s, began_s, cuts, bits, traffic)
+        self._level_of = levels
+        self._weights.forget_age(np.flatnonzero(np.isfinite(began_s)))
+
+    def _mixing_rates(self, participants: tuple[int, ...]) -> Floats:
+        """[n] how far each client of an update replaces the common units."""
+        rate = self._training.mixing_rate
+        share = float(self.data_share[list(participants)].sum()) if rate is None else rate
+        return share * self._weights.of(participants)
 
     def _on_device(self, images: NDArray[np.float32], labels: Ints) -> tuple[torch.Tensor, torch.Tensor]:
         on_device = torch.from_numpy(images).to(self.device)
@@ -250,8 +285,8 @@ class Learner:
             prescribed_ratio=self._next_ratio(),
         )
 
-    def _exercise(self, participants: tuple[int, ...], decision: Decision) -> RoundBatch:
-        """Draws the mini-batches of the participants."""
+    def _exercise(self, participants: tuple[int, ...], decision: Decision, traffic: Traffic) -> RoundBatch:
+        """Draws the mini-batches of the participants; `traffic`: to be filled."""
         b = self._training.batch_size
         rows = np.stack([self._orders[i].draw(b * self.framework.steps(self._training)) for i in participants])
         index = torch.from_numpy(rows).to(self.device)
@@ -264,6 +299,7 @@ class Learner:
             aggregated_rows=int(aggregated_rows(float(decision.aggregation_ratio), b)),
             losses=torch.zeros(len(participants), device=self.device),
             slots=self._slots(participants, decision),
+            traffic=traffic,
             codecs=self._codecs_of(participants),
             chance=self._chance,
         )

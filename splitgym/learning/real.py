@@ -12,7 +12,7 @@ from splitgym.learning.learner import Learner, training_device
 from splitgym.models import NetworkCosts
 from splitgym.random import Generators, Streams
 from splitgym.scenario import Family, Scenario
-from splitgym.types import Decision, RoundOutcome
+from splitgym.types import Decision, Flights, RoundOutcome
 
 
 class RealLearners:
@@ -86,19 +86,21 @@ class RealLearners:
         self.class_share[world, :clients] = learner.class_counts / learner.class_counts.sum(1, keepdims=True)
         self._put(world, learner.outcome)
 
-    def round(self, decision: Decision, participants: Bools, streams: Streams) -> None:
+    def round(self, decision: Decision, participants: Bools, streams: Streams, flights: Flights | None = None) -> None:
         """Trains a round in every world.
 
         Args:
             decision: Of N worlds.
             participants: [N, C] which clients really take part.
             streams: Not used.
+            flights: With an asynchronous framework what is in flight at the end of the step.
         """
         self._remember(slice(None))
         for world, learner in enumerate(self.learners):
             assert learner is not None, "reset all worlds first"
-            own = replace(decision.world(world), selected=participants[world]).of_first(len(learner.data_share))
-            self._put(world, learner.round(own))
+            clients = len(learner.data_share)
+            own = replace(decision.world(world), selected=participants[world]).of_first(clients)
+            self._put(world, learner.round(own, flights and flights.world(world, clients)))
 
     def _remember(self, which: Ints | slice) -> None:
         """Keeps the outcomes of some worlds as those of the round before."""

@@ -11,8 +11,8 @@ from splitgym.scenario import Training
 class ClientWeights:
     """Weights lambda_i s_i of the clients that take part, lambda_i their shares of the data, that sum to 1.
 
-    With tau_i updates since client i last took part (or since the first one), and participations out of all updates,
-    s_i is
+    With tau_i updates since client i last took part (or since the first one; where it fetches what it trains, since it
+    did), and participations out of all updates, s_i is
 
     | `training.client_weights` | s_i |
     |---|---|
@@ -21,8 +21,8 @@ class ClientWeights:
     | "stale-up" | (1 + tau_i)^a |
     | "inverse-participation" | (1 + updates) / (1 + participations) |
 
-    (1 + tau)^-a is that of FedAsync (arXiv 1903.03934), where what comes late is stale. Here it is not: a client that
-    came seldom has only been heard less, which the last two make up for.
+    (1 + tau)^-a is that of FedAsync (arXiv 1903.03934), where what comes late is stale. Where clients have units of
+    their own it is not: a client that came seldom has only been heard less, which the last two make up for.
 
     Args:
         data_share: [C] share of all training samples.
@@ -50,6 +50,10 @@ class ClientWeights:
         self._updates += 1
         self._last[which] = self._updates
         self._participations[which] += 1
+
+    def forget_age(self, clients: Any) -> None:
+        """Notes that these clients fetched what they train: it is of now."""
+        self._last[list(clients)] = self._updates
 
     def state_dict(self) -> dict[str, Any]:
         """What `count` changes, as plain values."""

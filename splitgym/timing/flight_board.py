@@ -43,6 +43,9 @@ class Board(NamedTuple):
     """Of the mini-batch in flight."""
     entered: Floats
     """Amount of the row when it was entered, or when the step began."""
+    returned_s: Floats
+    """As in `Flights`, like the next."""
+    began_s: Floats
     here: Bools
     """Clients that can be reached."""
     owns: Bools
@@ -65,12 +68,14 @@ class Board(NamedTuple):
 
 def empty_board(clients: int, subchannels: int) -> Board:
     """An empty one."""
-    end, left, came, entered, rate = np.zeros((5, clients))
+    end, left, came, entered, returned_s, began_s, rate = np.zeros((7, clients))
     here, owns, starts, served, taken, sends, receives = np.zeros((7, clients), np.bool_)
     return Board(
         Chains(np.zeros(clients, np.int64), end, left, came),
         np.zeros(clients, np.int64),
         entered,
+        returned_s,
+        began_s,
         here,
         owns,
         starts,
@@ -93,6 +98,7 @@ def clear(start: Floats, stop: Floats, stage_s: Floats, common_s: Floats, board:
             start[row, i] = stop[row, i] = 0.0
     for i in range(start.shape[1]):
         board.served[i] = board.taken[i] = False
+        board.returned_s[i] = board.began_s[i] = np.inf
         board.seconds[0, i] = board.seconds[1, i] = board.loans.rate[i] = 0.0
     board.bits[0] = board.bits[1] = 0.0
 
@@ -109,8 +115,11 @@ def go_on(course: Course, work: Work, plans: Ints, cell: Cell, now: float, board
             slot.timeline.stop[row, i] = now
             _count_bits(course.kind[row], row, board.entered[i], board)
         row += 1
+        if row == rows:
+            board.returned_s[i] = now
         if row in (0, rows):
             row = 0 if board.starts[i] else IDLE
+            board.began_s[i] = now if board.starts[i] else np.inf
             board.plan[i] = plan_of(plans, i)
         chains.row[i], chains.end[i], chains.left[i] = row, np.inf, 0.0
         if row == IDLE:

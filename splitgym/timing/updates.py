@@ -147,6 +147,7 @@ def _note_flights(after: Flights, course: Course, latency_s: float, n: int, boar
         row = board.chains.row[i]
         after.row[n, i], after.plan[n, i] = row, board.plan[i]
         after.left[n, i] = board.chains.left[i] if row != IDLE else 0.0
+        after.returned_s[n, i], after.began_s[n, i] = board.returned_s[i], board.began_s[i]
         after.waited_s[n, i] = latency_s - board.chains.came[i] if row == course.server_row else 0.0
 
 

@@ -24,15 +24,24 @@ class Flights(NamedTuple):
     """[C] seconds for which its smashed data have waited at the server."""
     plan: Ints
     """[C] how the client trains on the mini-batch: a plan's index in the system's grid."""
+    returned_s: Floats
+    """[C] when the client was back from an update in the step that ended so, s from its start; inf: it was not."""
+    began_s: Floats
+    """[C] likewise when it began a mini-batch."""
 
     @classmethod
     def idle(cls, *shape: int) -> Self:
         """Nobody has anything to do; of shape [C] or [N, C]."""
-        return cls(np.full(shape, IDLE), np.zeros(shape), np.zeros(shape), np.zeros(shape, np.int64))
+        row, plan = np.full(shape, IDLE), np.zeros(shape, np.int64)
+        return cls(row, np.zeros(shape), np.zeros(shape), plan, np.full(shape, np.inf), np.full(shape, np.inf))
 
     def in_flight(self, asynchrony: Asynchrony) -> Bools:
         """[C] clients at work on a mini-batch that the server has not taken up, or whose smashed data wait there."""
         return np.asarray((self.row >= 0) & (self.row < asynchrony.return_row))
+
+    def world(self, index: int, clients: int) -> Self:
+        """One world of a batch, of its first so many clients."""
+        return self.each(lambda array: array[index, :clients])
 
     def each(self, of: Callable[[Any], Any]) -> Self:
         """With another array in the place of each."""
@@ -40,7 +49,7 @@ class Flights(NamedTuple):
 
     def forget(self, which: Any) -> None:
         """Nobody has anything to do in these of N worlds."""
-        for array, idle in zip(self, (IDLE, 0.0, 0.0, 0), strict=True):
+        for array, idle in zip(self, (IDLE, 0.0, 0.0, 0, np.inf, np.inf), strict=True):
             array[which] = idle
 
     def follow(self, after: "Flights") -> None:

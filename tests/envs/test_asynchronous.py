@@ -22,9 +22,11 @@ CROWD = {"clients": {"count": 3}, "radio": {"subchannels": 12}}
 FLIGHTS = ("in_flight", "delivered", "compute_left", "bits_left")
 
 
-def asynchronous(scenario: str = "iot", action: str = "schedule", **options: object) -> gym.Env:
+def asynchronous(
+    scenario: str = "iot", action: str = "schedule", framework: str = "async-psl", **options: object
+) -> gym.Env:
     sections = {"learner": "surrogate" if scenario == "iot" else "train", "disable_env_checker": True, **OPEN}
-    return make(scenario, "async-psl", action, **{**sections, **options})
+    return make(scenario, framework, action, **{**sections, **options})
 
 
 @pytest.mark.parametrize("action", ENCODINGS)
@@ -80,9 +82,11 @@ def test_vector_environment_is_the_single_one_to_the_bit(action: str) -> None:
         np.testing.assert_array_equal(rewards, [step[1] for step in steps])
 
 
-@pytest.mark.parametrize("learner", ["train", "surrogate"])
-def test_copies_forks_and_repeated_episodes_go_on_as_the_original(learner: str) -> None:
-    env = asynchronous(learner=learner, plan={"quorum": "fixed"}, training={"quorum": 1})
+@pytest.mark.parametrize(
+    ("learner", "framework"), [("train", "async-psl"), ("train", "async-sfl"), ("surrogate", "async-psl")]
+)
+def test_copies_forks_and_repeated_episodes_go_on_as_the_original(learner: str, framework: str) -> None:
+    env = asynchronous(learner=learner, framework=framework, plan={"quorum": "fixed"}, training={"quorum": 1})
     actions = sampled_actions(env, 12)
     first = rollout(env, 7, actions)
     assert not differences(first, rollout(env, 7, actions))
@@ -97,6 +101,54 @@ def test_copies_forks_and_repeated_episodes_go_on_as_the_original(learner: str) 
         assert not differences(first[7:], play_on(copy, actions[6:]))
     np.testing.assert_array_equal(played.cost.participants[0], first[7][-1]["participants"])
     assert played.cost.latency_s[0] == first[7][-1]["round_latency_s"]
+
+
+def test_vector_environment_trains_with_copies_as_the_single_one() -> None:
+    """Worlds with fewer clients than others, too."""
+    sections = {"plan": {"quorum": "fixed"}, "training": {"quorum": 2}, "clients": {"count": 4}, **WIDE}
+    sections["family"] = {"clients": (2, 4)}
+    envs = SplitLearningVectorEnv(3, "toy", "async-sfl", action="schedule", episode=LASTING, **sections)
+    singles = [asynchronous("toy", framework="async-sfl", **sections) for _ in range(3)]
+    observations, _ = envs.reset(seed=4)
+    np.testing.assert_array_equal(observations, np.stack([env.reset(seed=4 + i)[0] for i, env in enumerate(singles)]))
+    for samples in zip(*(sampled_actions(env, 12, i) for i, env in enumerate(singles)), strict=True):
+        observations, *_, infos = envs.step(np.stack(samples))
+        steps = [env.step(sample) for env, sample in zip(singles, samples, strict=True)]
+        np.testing.assert_array_equal(observations, np.stack([step[0] for step in steps]))
+        np.testing.assert_array_equal(infos["accuracy"], [step[-1]["accuracy"] for step in steps])
+
+
+def test_stragglers_can_share_their_first_units() -> None:
+    env = make("stragglers", "async-sfl", disable_env_checker=True, task={"evaluation_samples": 20})
+    rule = schedulers.make("equal-shares", env, cut_layer=1)
+    env.reset(seed=0)
+    back = 0
+    for _ in range(6):
+        *_, info = env.play(rule.decide(env.state))
+        assert info["participants"].sum() == 2
+        assert {"model_down", "model_up"} <= info["stages"].keys()
+        back += int(np.isfinite(env.state.flights.returned_s).sum())
+    assert back > 2
+    with pytest.raises(ScenarioError, match=r"training.mixing_rate.* 0"):
+        make("stragglers", "async-sfl", training={"mixing_rate": 0})
+    with pytest.raises(ScenarioError, match="calibrat"):
+        make("iot", "async-sfl", learner="surrogate")
+
+
+def test_each_client_fetches_up_to_its_own_cut() -> None:
+    sections = {"plan": {"cut_layer": "by-client"}, "training": {"quorum": 1}, **CROWD}
+    env = asynchronous("toy", "discrete", "async-sfl", **sections)
+    env.reset(seed=2)
+    seen = set()
+    for action in sampled_actions(env, 40):
+        *_, info = env.step(action)
+        learner, flights = env._simulation.world._learner.learners[0], env.state.flights
+        cuts = env.system.program.plans.cut_layer[flights.plan]
+        for i in np.flatnonzero(np.isfinite(flights.began_s)):
+            assert len(learner.nodes.clients[i].units) == cuts[i] == info["cut_layer"][i]
+            seen.add(int(cuts[i]))
+        assert np.isfinite(info["loss"])
+    assert seen == {1, 2}
 
 
 def test_a_reset_brings_all_down() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from fetching import fetch_and_return
 from torch import Tensor, nn
 
 from splitgym.frameworks import get
@@ -51,6 +52,7 @@ def nodes(
     second = max(second_cut, cut + 1) if chosen.has_tail else second_cut if chosen.cuts_twice else None
     made = Nodes(network(kind), len(shares), settings, chosen.segments, second)
     made.move_cut(cut, range(len(shares)), np.array(shares))
+    fetch_and_return(made, range(len(shares)), cut)
     for seed, client in enumerate(made.clients if made.own_units else ()):
         for unit, other in zip(client.units, network(kind, 100 + seed).units[:cut], strict=True):
             unit.load_state_dict(other.state_dict())

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from drawn import drawn
+from fetching import fetch_and_return
 from small_learners import assert_equal_outcomes, assert_same, memories, play, scenario, weights
 from torch import Tensor, nn
 
@@ -48,6 +49,7 @@ def a_round(framework: str, kind: str, m: int, **fields: object) -> tuple[Tensor
     chosen, training = get(framework), settings(**fields).training
     made = Nodes(copy.deepcopy(network(kind)), 3, training, chosen.segments, 2 if chosen.cuts_twice else None)
     made.move_cut(1, range(3), np.array(SHARES))
+    fetch_and_return(made, range(3), 1)
     before = [p.detach().clone() for p in all_weights(made)]
     generator = torch.Generator().manual_seed(2)
     rows = 32 * chosen.steps(training)
@@ -66,7 +68,8 @@ def a_round(framework: str, kind: str, m: int, **fields: object) -> tuple[Tensor
 
 
 def all_weights(made: Nodes) -> Sequence[nn.Parameter]:
-    units = [*made.server.units, *(u for client in made.clients if made.own_units for u in client.units)]
+    own = made.clients if made.own_units or made.fetches else []
+    units = [*made.server.units, *(unit for client in own for unit in client.units)]
     return [p for unit in units for p in unit.parameters()]
 
 

@@ -17,7 +17,7 @@ from splitgym.learning.surrogate.reset import begin_episodes, draw_data
 from splitgym.learning.surrogate.worlds import Before, Scratch, Worlds
 from splitgym.random import Generators, Purpose, Streams, fill_normals_of_worlds, room_for
 from splitgym.scenario import Scenario
-from splitgym.types import Decision, RoundOutcome
+from splitgym.types import Decision, Flights, RoundOutcome
 
 LEARNING = int(Purpose.LEARNING)
 
@@ -102,13 +102,14 @@ class Surrogate:
             own[:count] = class_counts(sizes, count, task.partition, rng, shards_per_client=task.shards_per_client)
         return counts
 
-    def round(self, decision: Decision, participants: Bools, streams: Streams) -> None:
+    def round(self, decision: Decision, participants: Bools, streams: Streams, flights: Flights | None = None) -> None:
         """Learns a round in all worlds.
 
         Args:
             decision: Of N worlds.
             participants: [N, C] participating clients; only those that are present.
             streams: Of N worlds.
+            flights: Not used.
         """
         self._cut_layer[...] = np.reshape(decision.cut_layer, (len(participants), -1))
         _play(self._handle.of(self._learners), streams, self._cut_layer, participants, decision.aggregation_ratio)

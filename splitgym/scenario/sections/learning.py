@@ -82,6 +82,11 @@ class Training(Section):
         "or one over its rate of participation; tau: updates since it last took part, a: weight_exponent.",
     )
     weight_exponent: Annotated[float, Field(ge=0, le=10)] = Field(0.5, description="a of client_weights.")
+    mixing_rate: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None,
+        description="Framework 'async-sfl': how far the models of all clients of an update replace the common one; "
+        "absent: by their share of the data.",
+    )
     clusters: NodeCount = Field(2, description="Number of clusters of framework 'cpsl'.")
     switch_round: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = Field(
         None,
