@@ -75,7 +75,9 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     `"async-sfl"` a client fetches the common units as it begins (`model_down`), and what it has trained counts from
     when it has given it back (`model_up`); accuracy is that of the common units and the server's. A common cut layer or
     codec moves only while nothing is in flight; one of a client's own while that client has nothing in flight.
-    `training.client_weights` makes more or less of clients that came seldom. Rules search subchannels for a synchronous
+    `training.client_weights` makes more or less of clients that came seldom. With `training={"label_balancing":
+    "generated"}` the server fills up rare classes with rows drawn from Gaussians of the smashed data, after it has
+    answered the clients; it takes up the next update when it has done them. Rules search subchannels for a synchronous
     round of all that are selected or in flight and have not delivered; in such a round all should be ready at once, so
     that simple shares are better here (rules: `allocation=proportional-fair`). So `"schedule"` and `"priority"` use the
     descent only where an update waits for all of them, else proportionally fair shares. The surrogate has a calibration
@@ -212,7 +214,8 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     And with asynchronous frameworks, C values each: `in_flight[i]`, 1 for clients at work on a mini-batch that the
     server has not taken up; `delivered[i]`, 1 if its smashed data wait there; `compute_left[i]`, seconds of computing
     until it has delivered or is back from an update, squashed at time budget / round budget; `bits_left[i]`, bits to
-    send or receive until then over those of a whole mini-batch.
+    send or receive until then over those of a whole mini-batch. With balanced labels behind them `server_left`, the
+    seconds that the server still works on generated rows, squashed likewise.
     With a fed server that does not average in every round `rounds_to_mean`, rounds until it does, this one included,
     over the interval; `client_cut_layer[i]` is 0 where clients have to fetch the mean.
     Where second cuts of `"u-shaped"` are decided, `client_second_cut[i]`, C values: that behind which the client's own
@@ -281,6 +284,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     | `cut_layer`, `aggregation_ratio`, `selected` | as decided; bool [C] `selected`, own cuts are int [C] |
     | `codec`, `precision` | as decided, where there are several: index in the list of `plan`; own ones are int [C] |
     | `clock` | as decided, where actions say clocks: float [C] |
+    | `generated_rows` | rows with which the server balanced labels, where it does |
     | `quorum`, `in_flight` | asynchronous: K as decided (0: all), bool [C] clients in flight at the end |
     | `participants` | bool [C]: clients that really took part |
     | `without_subchannel`, `unavailable`, `timed_out` | bool [C]: selected clients that did not, by reason |

@@ -97,6 +97,12 @@ FLIGHTS = (
         "bits to send until then, or to receive, over those of a whole mini-batch",
         flight_features.bits_left,
     ),
+    Feature(
+        "server_left",
+        "cell",
+        "seconds that the server still works on generated rows, squashed at time budget / round budget",
+        flight_features.server_left,
+    ),
 )
 """With an asynchronous framework, before the last of the others."""
 TO_MEAN = Feature(
@@ -149,6 +155,7 @@ def features_of(
         "memory": scenario.clients.memory_max_bytes is None,
         "client_second_cut": not (system.program.plans.tails and system.program.plans.second_cuts > 1),
         "subchannel": not subchannel_estimates,
+        "server_left": system.asynchrony is None or system.asynchrony.row_cycles is None,
     }
     flies = system.asynchrony is not None
     to_mean = (TO_MEAN,) if system.averaging_interval > 1 else ()

@@ -49,6 +49,14 @@ def compute_left(state: RoundState) -> Floats:
     return seconds / (seconds + scale_s)
 
 
+def server_left(state: RoundState) -> Floats:
+    """[N] seconds until the server has done what generated rows it has left, squashed likewise."""
+    flights, _ = _flights(state)
+    seconds = np.asarray(flights.server_left / state.server_hz)
+    scale_s = state.system.time_budget_s / state.system.max_rounds
+    return seconds / (seconds + scale_s)
+
+
 def bits_left(state: RoundState) -> Floats:
     """Bits to send until then, or to receive, over those of a whole mini-batch."""
     left, whole = _left(state, (Resource.UPLINK, Resource.UNICAST))

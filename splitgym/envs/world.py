@@ -13,7 +13,7 @@ from splitgym.allocation.legalise import legalise_unchecked
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.history import History, Limits
 from splitgym.frameworks import Access, Framework, PlanGrid, Program, Workload
-from splitgym.frameworks.asynchrony import Asynchrony
+from splitgym.frameworks.asynchrony import Asynchrony, check_balancing
 from splitgym.frameworks.exchange import WAYS
 from splitgym.frameworks.memory import MemoryNeeds
 from splitgym.frameworks.payloads import Payloads
@@ -178,6 +178,7 @@ class World:
         number, history = self._streams.round, self._history
         number += 1
         learner.round(decision, cost.participants, self._streams, cost.flights)
+        self._add_generated_rows(decision)
         history.remember(number, cost, decision.aggregation_ratio, learner.outcome, self._limits)
         if self.system.program.plans.second_cuts > 1 and not self.framework.has_tail:
             history.remember_second_cut(cost.participants, decision)
@@ -185,6 +186,13 @@ class World:
             history.remember_codecs(cost.participants, decision)
         ends = history.first_reached, history.terminated, history.truncated
         return Round(decision, projected, cost, learner.before, learner.outcome, truth, *ends)
+
+    def _add_generated_rows(self, decision: Decision) -> None:
+        """Gives the server the rows to do with which it balances labels, after it has answered the clients."""
+        asynchrony = self.system.asynchrony
+        if self._flights is not None and asynchrony is not None and asynchrony.row_cycles is not None:
+            cycles = asynchrony.row_cycles[np.asarray(decision.cut_layer) - 1]
+            self._flights.server_left[:] += self._learner.outcome.generated_rows * cycles
 
     def advance(self) -> None:
         """Goes on from the end of a round to the start of the next one."""
@@ -248,6 +256,7 @@ def system_of(scenario: Scenario, framework: Framework, network_costs: NetworkCo
         framework: Its learning framework.
         network_costs: Of the scenario's network; None: it is built and measured, for which torch is imported.
     """
+    check_balancing(scenario, framework)
     task = scenario.task
     costs = network_costs or models.measure(task.model, *data.dimensions(task.dataset), task.stem)
     at_levels = [
@@ -268,7 +277,7 @@ def system_of(scenario: Scenario, framework: Framework, network_costs: NetworkCo
     asynchrony = None
     if framework.asynchronous:
         _check_asynchronous(scenario, memory)
-        asynchrony = Asynchrony.of(scenario, program, framework.name)
+        asynchrony = Asynchrony.of(scenario, program, workload, framework.name)
     ratio, labels_known = framework.allowed_ratio(scenario.training.batch_size), framework.knows_labels(scenario)
     interval = framework.averaging_interval(scenario)
     return SystemParameters.of(scenario, workload, program, ratio, labels_known, memory, asynchrony, interval)
@@ -293,6 +302,7 @@ def _check_calibrated(scenario: Scenario, framework: Framework) -> None:
         ("plan.precisions", list(plan.precisions), [FULL_BITS]),
         ("training.client_weights", scenario.training.client_weights, "none"),
         ("fed_server.interval_rounds", framework.averaging_interval(scenario), 1),
+        ("training.label_balancing", scenario.training.label_balancing, "none"),
     )
     for name, value, usual in factors:
         if value != usual:

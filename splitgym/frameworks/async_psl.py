@@ -6,8 +6,8 @@ those whose smashed data the server has taken up. It is never stale: what a clie
 only its own backward pass changes, and the server differentiates with its weights of that moment.
 """
 
-from splitgym.frameworks import epsl, psl
-from splitgym.frameworks.framework import Framework
+from splitgym.frameworks import psl
+from splitgym.frameworks.framework import Framework, TrainedBy
 from splitgym.frameworks.phases import Phase, Workload
 from splitgym.frameworks.resources import Resource
 
@@ -20,7 +20,7 @@ def phases(w: Workload) -> tuple[Phase, ...]:
 FRAMEWORK = Framework(
     name="async-psl",
     phases=phases,
-    train=epsl.TRAIN,
+    train=TrainedBy("splitgym.frameworks.label_balance:train"),
     joint_batch=True,
     cuts_by_client=True,
     asynchronous=True,

@@ -10,8 +10,8 @@ If all clients take part in every update and are back at the same time, that is 
 models: PSL, after each round of which the clients' models become their mean.
 """
 
-from splitgym.frameworks import epsl, psl
-from splitgym.frameworks.framework import Framework
+from splitgym.frameworks import psl
+from splitgym.frameworks.framework import Framework, TrainedBy
 from splitgym.frameworks.phases import Phase, Workload
 from splitgym.frameworks.resources import Resource
 from splitgym.frameworks.segments import Bound, Segment, Weights
@@ -30,7 +30,7 @@ def phases(w: Workload) -> tuple[Phase, ...]:
 FRAMEWORK = Framework(
     name="async-sfl",
     phases=phases,
-    train=epsl.TRAIN,
+    train=TrainedBy("splitgym.frameworks.label_balance:train"),
     segments=(Segment("client", Bound.CUT, Weights.FETCHED), Segment("server")),
     joint_batch=True,
     cuts_by_client=True,

@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from splitgym.arrays import Ints
-from splitgym.frameworks.phases import MIGRATION_ROWS, Access, Program
+from splitgym.arrays import Floats, Ints
+from splitgym.frameworks.phases import MIGRATION_ROWS, Access, Program, Workload
 from splitgym.frameworks.resources import Resource
 from splitgym.scenario import Scenario, ScenarioError
+
+if TYPE_CHECKING:
+    from splitgym.frameworks.framework import Framework
 
 
 @dataclass(frozen=True)
@@ -26,14 +29,17 @@ class Asynchrony:
     """The first row of the server; clients whose smashed data wait are there."""
     return_row: int
     """The first row behind the server's: gradients on their way back."""
+    row_cycles: Floats | None
+    """[L - 1] cycles of the server for a row with which it balances labels, at each cut layer; None: it does not."""
 
     @classmethod
-    def of(cls, scenario: Scenario, program: Program, name: str) -> "Asynchrony":
+    def of(cls, scenario: Scenario, program: Program, workload: Workload, name: str) -> "Asynchrony":
         """Of a scenario and a framework's program.
 
         Args:
             scenario: Says quorum and patience.
             program: Of the framework.
+            workload: Of network and scenario.
             name: Of the framework.
 
         Raises:
@@ -62,9 +68,27 @@ class Asynchrony:
             patience_s=inf if training.patience_s is None else training.patience_s,
             server_row=MIGRATION_ROWS + int(rows[0]),
             return_row=MIGRATION_ROWS + int(rows[-1]) + 1,
+            row_cycles=_row_cycles(workload) if training.label_balancing == "generated" else None,
         )
 
     def quorum_of(self, decided: Any) -> Ints:
         """[N] K of a step, from what decisions say, [N] or one number; 0: of all clients that can deliver."""
         decided = np.atleast_1d(np.asarray(decided, np.int64))
         return np.where(decided > 0, decided, self.quorum)
+
+
+def check_balancing(scenario: Scenario, framework: "Framework") -> None:
+    """Raises a ScenarioError if labels are to be balanced where that is not possible."""
+    if scenario.training.label_balancing == "none":
+        return
+    asked = f"training.label_balancing = {scenario.training.label_balancing!r}"
+    if not framework.asynchronous:
+        raise ScenarioError(f"{asked} with framework {framework.name!r}, allowed: asynchronous frameworks")
+    if scenario.plan.cut_layer != "common":
+        raise ScenarioError(f"{asked} with plan.cut_layer = {scenario.plan.cut_layer!r}, allowed: 'common'")
+
+
+def _row_cycles(workload: Workload) -> Floats:
+    """[L - 1] cycles of the server's forward and backward pass of a row at each cut layer."""
+    passes: Floats = workload.server_forward + workload.server_backward + workload.last_layer_backward
+    return np.broadcast_to(passes, workload.plans.shape)[:, 0, 0, 0, 0].copy()

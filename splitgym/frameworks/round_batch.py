@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from splitgym.frameworks.class_gaussians import ClassGaussians
 from splitgym.frameworks.codecs import Codec
 from splitgym.frameworks.exchange import IN_EVERY_ROUND, Exchange
 from splitgym.frameworks.payloads import model_bits
@@ -72,7 +73,9 @@ class RoundBatch:
     codecs: tuple[Codec, ...] | None = None
     """[n] how each client's smashed data and their gradients are sent; absent: as they are."""
     chance: torch.Generator | None = None
-    """For what codecs draw at random."""
+    """For what codecs draw at random, and for generated rows."""
+    gaussians: ClassGaussians | None = None
+    """Of the smashed data of each class, where the server balances labels."""
     exchange: Exchange = IN_EVERY_ROUND
     """Which models go down and up."""
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from splitgym import data, models
 from splitgym.arrays import Floats, Ints
 from splitgym.frameworks import Access, Framework, aggregated_rows, get
+from splitgym.frameworks.asynchrony import check_balancing
+from splitgym.frameworks.class_gaussians import ClassGaussians
 from splitgym.frameworks.codecs import Codec, codecs_at
 from splitgym.frameworks.codecs.floats import NONE
 from splitgym.frameworks.exchange import IN_EVERY_ROUND, Exchange
@@ -86,6 +88,7 @@ class Learner:
         self.device = training_device(device)
         self._training = scenario.training
         _check_precision(self._training.precision, self.device)
+        check_balancing(scenario, self.framework)
         keep_freed_memory()
         self._evaluate_every = scenario.task.evaluate_every
         self._rounds = 0
@@ -121,6 +124,7 @@ class Learner:
             self._codecs[0][0],
         )
         self._fetched = FetchedUnits(self.nodes) if self.nodes.fetches else None
+        self._gaussians = ClassGaussians(classes) if self._training.label_balancing == "generated" else None
         self._level_of = np.zeros(len(self._orders), np.int64)
         if not all(level.full for level in self._levels):
             _check_low_precision(scenario)
@@ -197,6 +201,7 @@ class Learner:
             "chance": self._chance.get_state(),
             "weights": self._weights.state_dict(),
             "fetched": self._fetched and self._fetched.state_dict(),
+            "gaussians": self._gaussians and self._gaussians.state_dict(),
             "outcome": {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in plain.items()},
         }
 
@@ -212,6 +217,8 @@ class Learner:
         self._weights.load_state_dict(state["weights"])
         if self._fetched is not None:
             self._fetched.load_state_dict(state["fetched"])
+        if self._gaussians is not None:
+            self._gaussians.load_state_dict(state["gaussians"])
         arrays: dict[str, Any] = {
             k: v.numpy() if isinstance(v, torch.Tensor) else v for k, v in state["outcome"].items()
         }
@@ -283,6 +290,7 @@ class Learner:
             evaluated=True,
             evaluation_samples=len(self.evaluator),
             prescribed_ratio=self._next_ratio(),
+            generated_rows=0,
         )
 
     def _exercise(self, participants: tuple[int, ...], decision: Decision, traffic: Traffic) -> RoundBatch:
@@ -302,6 +310,7 @@ class Learner:
             traffic=traffic,
             codecs=self._codecs_of(participants),
             chance=self._chance,
+            gaussians=self._gaussians,
         )
 
     def _exchange_of_round(self) -> Exchange:
@@ -371,6 +380,7 @@ class Learner:
             finite=finite,
             evaluated=evaluated,
             prescribed_ratio=self._next_ratio(),
+            generated_rows=self._gaussians.generated if self._gaussians is not None and taught is not None else 0,
         )
 
     def _next_ratio(self) -> float:

@@ -208,8 +208,10 @@ def _draw_band(canvas: Canvas, chart: _Chart, scene: Scene) -> None:
 def _draw_legend(canvas: Canvas, card: Box, scene: Scene) -> None:
     """What the colours are, of the stages that the framework has, and the mark of the last client."""
     program = scene.state.system.program
-    flies = scene.state.system.asynchrony is not None
-    styles = dict.fromkeys(look(stage) for stage in (*program.stages, *(["queue"] if flies else []), "migration"))
+    asynchrony = scene.state.system.asynchrony
+    balances = asynchrony is not None and asynchrony.row_cycles is not None
+    beside = [*(["queue"] if asynchrony else []), *(["generated"] if balances else []), "migration"]
+    styles = dict.fromkeys(look(stage) for stage in (*program.stages, *beside))
     x, y = card.right - 16, card.top + 18
     if any(wait.others for wait in waits(scene)):
         canvas.text((x, y), LAST, 12, MUTED, "rm")

@@ -76,10 +76,14 @@ def _open(scene: Scene, cost: RoundCost, row: int, client: int) -> tuple[bool, b
 
 
 def _at_server(scene: Scene, cost: RoundCost) -> list[Bar]:
-    """For how long smashed data wait at the server, with an asynchronous framework."""
-    asynchrony, after, found = scene.state.system.asynchrony, cost.flights, []
-    if asynchrony is None or after is None:
+    """With an asynchronous framework: what the server has left to do, and for how long smashed data wait there."""
+    asynchrony, before, after = scene.state.system.asynchrony, scene.state.flights, cost.flights
+    if asynchrony is None or before is None or after is None:
         return []
+    found = []
+    if (done := float(before.server_left - after.server_left)) > 0:
+        goes_on = bool(after.server_left > 0)
+        found.append(Bar(SERVER, "generated", 0.0, done / float(scene.state.server_hz), goes_on=goes_on))
     waited, row = scene.state.delivered & scene.state.available, asynchrony.server_row
     for i in scene.clients:
         stays = bool(after.row[i] == row)

@@ -22,7 +22,15 @@ from splitgym.timing.slot import Slot
 
 @kernel(COMPILED)
 def walk_flights(
-    course: Course, work: Work, plans: Ints, goal: int, cell: Cell, spectrum: Spectrum, slot: Slot, board: Board
+    course: Course,
+    work: Work,
+    plans: Ints,
+    goal: int,
+    server_left: float,
+    cell: Cell,
+    spectrum: Spectrum,
+    slot: Slot,
+    board: Board,
 ) -> float:
     """Runs one step of one world.
 
@@ -34,6 +42,7 @@ def walk_flights(
         work: Of the framework.
         plans: [1] or [C], of mini-batches that begin now.
         goal: Mini-batches of the update, as many as can come.
+        server_left: Cycles that the server does before it takes up any.
         cell: Of the world.
         spectrum: Of the world.
         slot: Owners and powers are read; timeline and links are filled.
@@ -45,8 +54,8 @@ def walk_flights(
     chains, timeline, links = board.chains, slot.timeline, slot.links
     clear(timeline.start, timeline.stop, timeline.stage_s, timeline.common_s, board)
     band = _band(course, cell, spectrum, slot, board)
-    now = server_free = 0.0
-    closed_s = np.inf
+    now, server_free = 0.0, duration(server_left, cell.server_hz)
+    closed_s, begun = np.inf, False
     while True:
         moved = True
         while moved:
@@ -55,8 +64,8 @@ def walk_flights(
             closed_s = now
             if _take(course, max(goal, 1), board) == 0:
                 break
-            if not course.in_pieces:
-                server_free = _work_for_all(course, work, cell, now, board, slot)
+        if closed_s < np.inf and server_free <= now and not begun and not course.in_pieces:
+            begun, server_free = True, _work_for_all(course, work, cell, now, board, slot)
         while course.in_pieces and server_free <= now:
             client = _first_come(course, closed_s < np.inf, board)
             if client < 0:

@@ -99,9 +99,12 @@ def _walk_worlds(
         _find_owners(slot, board)
         goal = _board_clients(course, worlds.available[n], decided.selected[n], before, n, hz, board)
         goal = min(goal, quorum[n]) if quorum[n] > 0 else goal
-        walked.latency_s[n] = walk_flights(course, work, plans, goal, cell, spectrum, slot, board)
+        left = before.server_left[n]
+        walked.latency_s[n] = walk_flights(course, work, plans, goal, left, cell, spectrum, slot, board)
         _note_flights(after, course, walked.latency_s[n], n, board)
-        _note_step(walked, n, constants, course, worlds, decided.selected[n], before, slot, board)
+        after.server_left[n] = max(left - walked.latency_s[n] * cell.server_hz, 0.0)
+        done = left - after.server_left[n]
+        _note_step(walked, n, constants, course, worlds, decided.selected[n], before, done, slot, board)
 
 
 @kernel(INLINED)
@@ -160,12 +163,14 @@ def _note_step(
     worlds: Worlds,
     selected: Bools,
     before: Flights,
+    generated: float,
     slot: Slot,
     board: Board,
 ) -> None:
-    """Notes what a step of world n did and cost."""
+    """Notes what a step of world n did and cost; `generated`: cycles that the server did for generated rows."""
     start, stop, links = slot.timeline.start, slot.timeline.stop, slot.links
-    stage_s, common_s, server_j = slot.timeline.stage_s, slot.timeline.common_s, 0.0
+    stage_s, common_s = slot.timeline.stage_s, slot.timeline.common_s
+    server_j = constants.server_capacitance * worlds.server_hz[n] ** 2 * generated
     for row in range(stage_s.shape[0]):
         walked.stage_s[n, row] = stage_s[row]
         if course.kind[row] == SERVER:

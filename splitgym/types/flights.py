@@ -28,12 +28,16 @@ class Flights(NamedTuple):
     """[C] when the client was back from an update in the step that ended so, s from its start; inf: it was not."""
     began_s: Floats
     """[C] likewise when it began a mini-batch."""
+    server_left: Any
+    """Cycles that the server has still to do for generated rows of the last update, see `training.label_balancing`."""
 
     @classmethod
     def idle(cls, *shape: int) -> Self:
         """Nobody has anything to do; of shape [C] or [N, C]."""
         row, plan = np.full(shape, IDLE), np.zeros(shape, np.int64)
-        return cls(row, np.zeros(shape), np.zeros(shape), plan, np.full(shape, np.inf), np.full(shape, np.inf))
+        left, waited_s = np.zeros((2, *shape))
+        returned_s, began_s = np.full((2, *shape), np.inf)
+        return cls(row, left, waited_s, plan, returned_s, began_s, np.zeros(shape[:-1]))
 
     def in_flight(self, asynchrony: Asynchrony) -> Bools:
         """[C] clients at work on a mini-batch that the server has not taken up, or whose smashed data wait there."""
@@ -41,7 +45,7 @@ class Flights(NamedTuple):
 
     def world(self, index: int, clients: int) -> Self:
         """One world of a batch, of its first so many clients."""
-        return self.each(lambda array: array[index, :clients])
+        return self.each(lambda array: array[index, :clients] if array.ndim > 1 else array[index])
 
     def each(self, of: Callable[[Any], Any]) -> Self:
         """With another array in the place of each."""
@@ -49,7 +53,7 @@ class Flights(NamedTuple):
 
     def forget(self, which: Any) -> None:
         """Nobody has anything to do in these of N worlds."""
-        for array, idle in zip(self, (IDLE, 0.0, 0.0, 0, np.inf, np.inf), strict=True):
+        for array, idle in zip(self, (IDLE, 0.0, 0.0, 0, np.inf, np.inf, 0.0), strict=True):
             array[which] = idle
 
     def follow(self, after: "Flights") -> None:

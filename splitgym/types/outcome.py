@@ -40,6 +40,8 @@ class RoundOutcome:
     """Test samples on which accuracy is measured."""
     prescribed_ratio: Any
     """phi that the framework prescribes for the next round; NaN: whoever decides may choose it."""
+    generated_rows: Any
+    """Rows with which the server balanced labels, which it works on after it has answered the clients."""
 
     @classmethod
     def empty(cls, worlds: int, clients: int) -> "RoundOutcome":
@@ -53,4 +55,5 @@ class RoundOutcome:
             client_cut_layer=np.zeros(of_clients, np.int64),
             client_second_cut=np.zeros(of_clients, np.int64),
             evaluation_samples=np.zeros(worlds, np.int64),
+            generated_rows=np.zeros(worlds, np.int64),
         )

@@ -161,3 +161,16 @@ def test_who_waits_at_the_server_is_shown_to_wait():
     assert {bar.stage for bar in bars(second)} == {"unicast", "server_fp", "server_bp"}
     assert waits(first) == [(0, 0, 0.0, pytest.approx(arrival))]
     assert waits(second) == []
+
+
+def test_the_server_is_shown_to_work_on_generated_rows_before_it_goes_on():
+    fields = {"quorum": 1, "label_balancing": "generated"}
+    task = {"partition": "shards", "evaluation_samples": 20}
+    first, second = (scene_of("toy", "async-psl", toy_at_zero, rounds, training=fields, task=task) for rounds in (1, 2))
+    assert "generated" not in {bar.stage for bar in bars(first)}
+    own = sorted((bar for bar in bars(second) if bar.row == SERVER), key=lambda bar: bar.start_s)
+    assert [bar.stage for bar in own] == ["generated", "server_fp", "server_bp"]
+    left_s = float(second.state.flights.server_left) / 1e7
+    assert left_s > 0
+    assert own[0] == (SERVER, "generated", 0.0, pytest.approx(left_s), False, False)
+    assert own[1].start_s == pytest.approx(left_s)

@@ -40,6 +40,7 @@ class Done:
     moved_bits: float = 0.0
     client_j: dict[int, float] = field(default_factory=dict)
     server_j: float = 0.0
+    server_left: float = 0.0
     server_busy: list[tuple[float, float]] = field(default_factory=list)
 
 
@@ -96,7 +97,8 @@ class Cell:
         deal, done, start = Deal(state, decision, own), Done(client_j=dict.fromkeys(clients, 0.0)), self.now
         update: list[int] | None = None
         served: list[int] = []
-        busy_until = start
+        # What the server has left of the update before.
+        busy_until = start + float(state.flights.server_left) / state.server_hz
         while True:
             for i in clients:
                 if state.available[i]:
@@ -125,6 +127,9 @@ class Cell:
             flight = self.flights[i]
             self.flights[i] = Flight(flight.back, [], [], returns=True)
         done.latency_s, done.participants = self.now - start, set(update or ())
+        done.server_left = max(float(state.flights.server_left) - done.latency_s * state.server_hz, 0.0)
+        left_j = system.server_capacitance * state.server_hz**2
+        done.server_j += left_j * (float(state.flights.server_left) - done.server_left)
         return done
 
     def lose(self, state: RoundState) -> None:

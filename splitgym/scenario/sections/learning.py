@@ -81,6 +81,11 @@ class Training(Section):
         description="Factor on a client's weight in an update, beside its share of the data: (1 + tau)^-a, (1 + tau)^a "
         "or one over its rate of participation; tau: updates since it last took part, a: weight_exponent.",
     )
+    label_balancing: Literal["none", "generated"] = Field(
+        "none",
+        description="Asynchronous frameworks; generated: the server fills up classes that are rare in an update with "
+        "rows drawn from Gaussians of the smashed data of each class (GAS), and trains on these, too.",
+    )
     weight_exponent: Annotated[float, Field(ge=0, le=10)] = Field(0.5, description="a of client_weights.")
     mixing_rate: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None,
