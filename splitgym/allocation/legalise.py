@@ -48,16 +48,17 @@ def with_flights(decision: Decision, state: RoundState) -> Decision:
         decision,
         cut_layer=plan.cut_layer,
         codec=plan.codec,
+        precision=plan.precision,
         selected=decision.selected | state.in_flight,
         quorum=quorum if state.batched else int(quorum[0]),
     )
 
 
 def plan_in_flight(plan: Plan, state: RoundState) -> Plan:
-    """The plan with cut layers and codecs of what is in flight, which keeps those with which it began.
+    """The plan with cut layers, codecs and precisions of what is in flight, which keeps those with which it began.
 
-    A common cut layer (or codec) is that of all: it moves only while nothing is in flight. One of each client's own
-    stays while that client has something in flight.
+    A common cut layer (or codec, or precision) is that of all: it moves only while nothing is in flight. One of each
+    client's own stays while that client has something in flight.
 
     Args:
         plan: Of one world or N.
@@ -70,6 +71,7 @@ def plan_in_flight(plan: Plan, state: RoundState) -> Plan:
         plan,
         cut_layer=_held(plan.cut_layer, grid.cut_layer[flights.plan], in_flight, grid.cut_by_client),
         codec=_held(plan.codec, grid.codec[flights.plan], in_flight, grid.codec_by_client),
+        precision=_held(plan.precision, grid.precision[flights.plan], in_flight, grid.precision_by_client),
     )
 
 

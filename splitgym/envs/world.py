@@ -276,23 +276,10 @@ def system_of(scenario: Scenario, framework: Framework, network_costs: NetworkCo
     memory = MemoryNeeds.of(scenario, framework, [each.memory for each in (costs, *at_levels)], workload)
     asynchrony = None
     if framework.asynchronous:
-        _check_asynchronous(scenario, memory)
         asynchrony = Asynchrony.of(scenario, program, workload, framework.name)
     ratio, labels_known = framework.allowed_ratio(scenario.training.batch_size), framework.knows_labels(scenario)
     interval = framework.averaging_interval(scenario)
     return SystemParameters.of(scenario, workload, program, ratio, labels_known, memory, asynchrony, interval)
-
-
-def _check_asynchronous(scenario: Scenario, memory: MemoryNeeds | None) -> None:
-    """Raises a ScenarioError if the scenario asks for what mini-batches in flight do not know."""
-    plan = scenario.plan
-    for name, found, usual in (
-        ("memory limits", memory is not None, False),
-        ("plan.clock", plan.clock, "full"),
-        ("plan.precisions", list(plan.precisions), [FULL_BITS]),
-    ):
-        if found != usual:
-            raise ScenarioError(f"{name} = {found!r} with an asynchronous framework, allowed: {usual!r}")
 
 
 def _check_calibrated(scenario: Scenario, framework: Framework) -> None:

@@ -106,8 +106,6 @@ class Rule(Heuristic):
             raise ValueError(f"clock = {clock!r}, allowed: 'full', 'slack'")
         self._slack = clock == "slack"
         asynchrony, clients = self.env.system.asynchrony, self.env.scenario.clients.count
-        if self._slack and asynchrony is not None:
-            raise ValueError("clock = 'slack' with an asynchronous framework, where nobody waits, allowed: 'full'")
         most = clients if asynchrony is not None and asynchrony.decides_quorum else 0
         if quorum is not None and (isinstance(quorum, bool) or quorum not in range(1, most + 1)):
             raise ValueError(f"quorum = {quorum!r}, allowed: {f'1..{most}' if most else 'None, as nobody decides it'}")
@@ -134,19 +132,18 @@ class Rule(Heuristic):
             ValueError: the state is of another scenario or framework than the environment.
         """
         self.expect_own_system(state)
-        rng, system = self.env.action_space.np_random, state.system.holding(self._codec, self._precision)
-        state = replace(state, system=system)
+        rng, known = self.env.action_space.np_random, state
+        state = state.holding(self._codec, self._precision)
+        system = state.system
         ratio = 0.0 if system.program.plans.codecs_without_broadcast else state.ratio(self.aggregation_ratio)
 
         def allocate(state: RoundState, selected: Bools, aggregation_ratio: float) -> Decision:
             return self._allocation(state, state.to_serve(selected), aggregation_ratio, rng)
 
         decision = allocate(state, self._select(Prospect(state, ratio, allocate, rng)), ratio)
-        # The state knows this codec and this precision alone.
         decision = with_memory(decision, state)
-        if self._slack:
-            decision = slack_clock(state, decision)
-        return replace(decision, codec=self._codec, precision=self._precision, quorum=self._quorum)
+        decision = replace(decision, codec=self._codec, precision=self._precision, quorum=self._quorum)
+        return slack_clock(known, decision) if self._slack else decision
 
 
 def _choice(name: str, asked: Any, choices: Sequence[Any]) -> int:

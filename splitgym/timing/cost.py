@@ -159,7 +159,8 @@ class Clock:
             return Rounds(walker, worlds, walked)
         board = empty_board(state.client_hz.shape[1], state.system.subchannels)
         of_system = _course(state.system, walker.rows), walker.constants, walker.rules
-        return Updates(*of_system, worlds, state.flights, self._after, walked, walker.workspace.slot, board)
+        slot, client_hz = walker.workspace.slot, walker.workspace.client_hz
+        return Updates(*of_system, worlds, state.flights, self._after, walked, slot, client_hz, board)
 
 
 def _stages(system: SystemParameters) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from splitgym.arrays import Bools, Ints
+from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import COMPILED, INLINED, kernel
 from splitgym.timing.amounts import Work, move_bits, plan_of
 from splitgym.timing.barrier import CLIENT, SERVER, UNICAST, UPLINK
@@ -13,7 +13,7 @@ from splitgym.timing.flight_board import Board, Course
 from splitgym.timing.flights import walk_flights
 from splitgym.timing.slot import Slot
 from splitgym.timing.slot_bandwidth import band_of_slot
-from splitgym.timing.slots import Decided, Rules, Walked, Worlds
+from splitgym.timing.slots import Decided, Memories, Rules, Walked, Worlds
 from splitgym.types.flights import IDLE, Flights
 
 
@@ -31,7 +31,9 @@ class Updates(NamedTuple):
     walked: Walked
     """Filled."""
     slot: Slot
-    """Workspace, like the next."""
+    """Workspace, like the next two."""
+    client_hz: Floats
+    """[C] cycles/s with which each client computes."""
     board: Board
 
 
@@ -60,6 +62,7 @@ def _walk(updates: Any, decided: Decided, quorum: Ints) -> None:
         quorum,
         held.walked,
         held.slot,
+        held.client_hz,
         held.board,
     )
 
@@ -76,6 +79,7 @@ def _walk_worlds(
     quorum: Ints,
     walked: Walked,
     slot: Slot,
+    hz: Floats,
     board: Board,
 ) -> None:
     work = Work(rules.work, rules.per_participant)
@@ -84,27 +88,54 @@ def _walk_worlds(
             worlds.hz[n], constants.noise, constants.downlink_psd, constants.client_max_w, constants.total_max_w
         )
         # Arrays of the slot that a step has no other use for.
-        down, up = slot.now, slot.amount
-        hz = worlds.client_hz[n]
+        down, up, may_begin = slot.now, slot.amount, slot.takes_part
         cell = Cell(hz, worlds.server_hz[n], constants.backbone, worlds.gain[n], hz, down, up, 0.0)
-        plans = decided.plan[n]
+        plans, clock = decided.plan[n], decided.clock
         for i in range(hz.shape[0]):
             plan = plan_of(plans, i)
-            slot.began[i] = worlds.available[n, i] and (decided.selected[n, i] or before.row[n, i] != IDLE)
+            hz[i] = worlds.client_hz[n, i] * clock[min(n, clock.shape[0] - 1), min(i, clock.shape[1] - 1)]
+            may_begin[i] = decided.selected[n, i] and _has_memory(rules.memory, plan, worlds.memory_bytes[n, i])
+            slot.began[i] = worlds.available[n, i] and (may_begin[i] or before.row[n, i] != IDLE)
             down[i], up[i] = move_bits(
                 worlds.client_cut[n, i], rules.cut_layer[plan], 0, 0, rules.moved_bits[rules.precision[plan]]
             )
         owner, psd = decided.owner[n, 0], decided.psd[n, 0]
         band_of_slot(owner, psd, slot.began, False, spectrum, slot.joint[0], slot.owner, slot.psd)
         _find_owners(slot, board)
-        goal = _board_clients(course, worlds.available[n], decided.selected[n], before, n, hz, board)
+        goal = _board_clients(course, worlds.available[n], may_begin, before, n, hz, board)
         goal = min(goal, quorum[n]) if quorum[n] > 0 else goal
+        goal = min(goal, max(_most_at_once(rules.memory, course, plans, board), 1))
         left = before.server_left[n]
         walked.latency_s[n] = walk_flights(course, work, plans, goal, left, cell, spectrum, slot, board)
         _note_flights(after, course, walked.latency_s[n], n, board)
         after.server_left[n] = max(left - walked.latency_s[n] * cell.server_hz, 0.0)
         done = left - after.server_left[n]
-        _note_step(walked, n, constants, course, worlds, decided.selected[n], before, done, slot, board)
+        _note_step(walked, n, constants, rules, course, worlds, decided.selected[n], before, done, cell, slot, board)
+
+
+@kernel(INLINED)
+def _has_memory(memory: Memories, plan: int, client_bytes: float) -> bool:
+    """Whether a client has the memory for a plan, and nodes have it to serve a client with that plan."""
+    fits = memory.client[plan] <= client_bytes
+    for s in range(memory.limit.shape[0]):
+        fits = fits and memory.once[s, plan] + memory.per_participant[s, plan] <= memory.limit[s]
+    return fits
+
+
+@kernel(INLINED)
+def _most_at_once(memory: Memories, course: Course, plans: Ints, board: Board) -> int:
+    """Mini-batches for which nodes have the memory, if all come with the plan that needs the most."""
+    most = board.here.shape[0]
+    for s in range(memory.limit.shape[0]):
+        once = each = 0.0
+        for i in range(board.here.shape[0]):
+            in_flight = 0 <= board.chains.row[i] < course.return_row
+            if in_flight or board.starts[i]:
+                plan = board.plan[i] if in_flight else plan_of(plans, i)
+                once, each = max(once, memory.once[s, plan]), max(each, memory.per_participant[s, plan])
+        if each > 0.0:
+            most = min(most, int((memory.limit[s] - once) // each))
+    return most
 
 
 @kernel(INLINED)
@@ -118,7 +149,7 @@ def _find_owners(slot: Slot, board: Board) -> None:
 
 @kernel(INLINED)
 def _board_clients(
-    course: Course, available: Bools, selected: Bools, before: Flights, n: int, client_hz: Any, board: Board
+    course: Course, available: Bools, may_begin: Bools, before: Flights, n: int, client_hz: Any, board: Board
 ) -> int:
     """Where the clients of world n are at the start of the step; how many of them can deliver in it.
 
@@ -131,7 +162,7 @@ def _board_clients(
         if in_flight and not available[i]:
             row, left, in_flight = IDLE, 0.0, False
         board.here[i] = available[i]
-        board.starts[i] = available[i] and selected[i] and board.owns[i]
+        board.starts[i] = available[i] and may_begin[i] and board.owns[i]
         chains.row[i], chains.left[i], board.plan[i] = row, left, before.plan[n, i]
         board.entered[i], chains.came[i] = left, -before.waited_s[n, i]
         if row == IDLE:
@@ -159,11 +190,13 @@ def _note_step(
     walked: Walked,
     n: int,
     constants: Constants,
+    rules: Rules,
     course: Course,
     worlds: Worlds,
     selected: Bools,
     before: Flights,
     generated: float,
+    cell: Cell,
     slot: Slot,
     board: Board,
 ) -> None:
@@ -179,17 +212,23 @@ def _note_step(
         computing = sending = receiving = 0.0
         for row in range(stage_s.shape[0]):
             seconds = stop[row, i] - start[row, i]
-            computing += seconds if course.kind[row] == CLIENT else 0.0
+            if course.kind[row] == CLIENT:
+                # A client comes back with the plan that it left with, and may begin with another one.
+                plan = before.plan[n, i] if row >= course.return_row else board.plan[i]
+                computing += rules.client_energy[plan] * seconds
             sending += seconds if course.kind[row] == UPLINK else 0.0
             receiving += seconds if course.kind[row] == UNICAST else 0.0
         for row in range(walked.start_s.shape[1]):
             walked.start_s[n, row, i], walked.stop_s[n, row, i] = start[row, i], stop[row, i]
-        available = worlds.available[n, i]
+        available, in_flight = worlds.available[n, i], 0 <= before.row[n, i] < course.return_row
         walked.participants[n, i], walked.timed_out[n, i] = board.taken[i], False
         walked.unavailable[n, i] = selected[i] and not available
         waits = before.row[n, i] == course.server_row
-        walked.without_subchannel[n, i] = selected[i] and available and not board.owns[i] and not waits
-        client_j = constants.client_capacitance * worlds.client_hz[n, i] ** 3 * computing
+        lacks_memory = selected[i] and available and not in_flight and not slot.takes_part[i]
+        walked.without_memory[n, i] = lacks_memory
+        without_subchannel = selected[i] and available and not board.owns[i] and not waits
+        walked.without_subchannel[n, i] = without_subchannel and not lacks_memory
+        client_j = constants.client_capacitance * cell.client_hz[i] ** 3 * computing
         walked.client_energy_j[n, i] = client_j + links.power_w[i] * sending
         server_j += constants.downlink_psd * links.hz[i] * receiving
     walked.server_energy_j[n], walked.traffic_bits[n] = server_j, board.bits[0]

@@ -94,8 +94,6 @@ def check_decision(decision: "Decision", state: RoundState) -> None:
     check_plan(state, decision.plan, "Decision.", worlds)
     _check_clock(decision.clock, (), worlds, decision.selected.shape)
     asynchrony = state.system.asynchrony
-    if asynchrony is not None and np.any(np.asarray(decision.clock) != 1.0):
-        raise InputError(f"Decision.clock = {shown(decision.clock)}, allowed with an asynchronous framework: 1")
     most = clients if asynchrony is not None and asynchrony.decides_quorum else 0
     _check_number("Decision.quorum", decision.quorum, "iu", (0, most), worlds)
     grid, selected, ratio = state.system.program.plans, decision.selected, decision.aggregation_ratio

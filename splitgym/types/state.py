@@ -285,6 +285,15 @@ class RoundState:
         """
         return selected if self.flights is None else (selected | self.in_flight) & ~self.delivered
 
+    def holding(self, codec: int, precision: int) -> "RoundState":
+        """The state of a system with this codec and this precision alone, indices of its lists."""
+        system, flights = self.system.holding(codec, precision), self.flights
+        if system is self.system or flights is None:
+            return replace(self, system=system)
+        # Asynchronous frameworks neither aggregate rows nor have a second cut.
+        cut_layer = self.system.program.plans.cut_layer[flights.plan]
+        return replace(self, system=system, flights=flights._replace(plan=system.program.plans.index(cut_layer, 0)))
+
     def synchronous(self) -> "RoundState":
         """The state of a round that waits for all, with nothing in flight: what allocations are worked out for."""
         return self if self.flights is None else replace(self, system=self.system.synchronous(), flights=None)

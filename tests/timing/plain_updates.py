@@ -7,6 +7,7 @@ it does in between.
 import math
 from dataclasses import dataclass, field
 
+import numpy as np
 from plain_on_demand import Client, Slot
 
 from splitgym.frameworks import Barrier, Resource
@@ -17,6 +18,8 @@ from splitgym.types import Decision, RoundState
 class Task:
     kind: int
     left: float
+    energy: float = 1.0
+    """Of a cycle, over that with 32 bits."""
 
 
 @dataclass
@@ -65,16 +68,18 @@ class Cell:
 
     def begin(self, i: int, state: RoundState, decision: Decision) -> Flight:
         program = state.system.program
-        cut = int(decision.cut_layer)
+        cut, held_by_all = int(decision.cut_layer), state.available.shape
         held, size = int(state.client_cut_layer[i]), state.system.prefix_bits
         moved = float(size[cut] - size[held]) if held else 0.0
         tasks = [Task(-int(Resource.UNICAST), max(moved, 0.0)), Task(-int(Resource.UPLINK), max(-moved, 0.0))]
-        back, cycles, plan = [], [], program.plans.index(cut, 0)
+        codec, precision = (int(np.broadcast_to(each, held_by_all)[i]) for each in (decision.codec, decision.precision))
+        back, cycles, plan = [], [], program.plans.index(cut, 0, 0, codec, precision)
+        energy = state.system.energy_factors[precision]
         for phase, kind in enumerate(program.resource.tolist()):
             if kind == Resource.SERVER:
                 cycles.append(float(program.per_participant[plan, phase]))
             else:
-                (back if cycles else tasks).append(Task(kind, float(program.work[plan, phase])))
+                (back if cycles else tasks).append(Task(kind, float(program.work[plan, phase]), energy))
         return Flight(tasks, back, cycles)
 
     def step(self, state: RoundState, decision: Decision) -> Done:
@@ -185,8 +190,9 @@ class Cell:
             for i, task in tasks.items()
             if task.kind != 0
         }
-        rate, power_w, hz = self.rates(state, deal)
-        speed = {i: state.client_hz[i] if task.kind == 0 else rate[i] for i, task in tasks.items()}
+        rate, power_w, width_hz = self.rates(state, deal)
+        hz = state.client_hz * deal.decision.clock
+        speed = {i: hz[i] if task.kind == 0 else rate[i] for i, task in tasks.items()}
         ends = {i: task.left / speed[i] for i, task in tasks.items() if speed[i] > 0}
         seconds = min([limit, *ends.values()])
         for i, task in tasks.items():
@@ -195,14 +201,14 @@ class Cell:
                 amount = task.left
             task.left -= amount
             if task.kind == 0:
-                done.client_j[i] += state.system.client_capacitance * state.client_hz[i] ** 3 * seconds
+                done.client_j[i] += task.energy * state.system.client_capacitance * hz[i] ** 3 * seconds
                 continue
             done.bits += amount
             done.moved_bits += amount if task.kind < 0 else 0.0
             if abs(task.kind) == Resource.UPLINK:
                 done.client_j[i] += power_w[i] * seconds
             else:
-                done.server_j += state.system.downlink_psd_w_per_hz * hz[i] * seconds
+                done.server_j += state.system.downlink_psd_w_per_hz * width_hz[i] * seconds
         self.now += seconds
 
     def rates(self, state: RoundState, deal: Deal) -> tuple[dict[int, float], dict[int, float], dict[int, float]]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from plain_updates import Cell
 
+from splitgym import models
 from splitgym.allocation import project_power
 from splitgym.envs.world import Round, World
 from splitgym.frameworks import get
@@ -92,6 +93,97 @@ def test_a_plain_program_gives_the_same_steps(sharing: str, framework: str, pati
     assert updates > 40
     assert crossing > 100
     assert lost > 5
+
+
+def devices(framework: str, **sections: object) -> World:
+    """Five clients of many speeds that drop out, with an MLP that is really trained, and never measured."""
+    overrides: dict = {
+        "clients": {
+            "count": 5,
+            "compute_min_hz": 1e5,
+            "compute_max_hz": 1e7,
+            "compute_spread": "log-uniform",
+            "dropout_probability": 0.1,
+        },
+        "radio": WIDE,
+        "task": {"evaluation_samples": 10, "evaluate_every": 1000},
+        "plan": {"quorum": "decided"},
+        "episode": {"round_timeout_s": 3.0},
+    }
+    for name, section in sections.items():
+        overrides[name] = {**overrides.get(name, {}), **section}
+    cell = World(build("toy", overrides), get(framework), "train")
+    cell.reset([np.random.default_rng(1)], [0])
+    return cell
+
+
+@pytest.mark.parametrize("sharing", ["static", "on-demand"])
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_with_clocks_and_bits_of_each_client_s_own_too(framework: str, sharing: str) -> None:
+    """A client that is back with few bits may go on with many; a clock is that of a step."""
+    plan = {"precisions": [32, 8], "precision": "by-client", "clock": "decided"}
+    energy = {"cycles_at_bits": [[32, 1.0], [8, 0.4]]}
+    cell = devices(framework, plan={"quorum": "decided", **plan}, clients=energy, radio={**WIDE, "sharing": sharing})
+    plain, rng, changed = Cell(5), np.random.default_rng(0), 0
+    for _ in range(50):
+        state = cell.truth.world(0).copy()
+        own = {"clock": rng.uniform(0.2, 1.0, 5), "precision": rng.integers(0, 2, 5)}
+        decision = replace(random_decision(state, rng, cut_layer=1), **own)
+        played = play(cell, decision)
+        cost, expected = played.cost.world(0), plain.step(state, played.decision.world(0))
+        held = state.system.program.plans.precision[state.flights.plan]
+        np.testing.assert_array_equal(played.decision.precision[0][state.in_flight], held[state.in_flight])
+        changed += int(np.sum(played.decision.precision[0] != own["precision"]))
+        assert set(np.flatnonzero(cost.participants).tolist()) == expected.participants
+        assert cost.latency_s == pytest.approx(expected.latency_s, rel=1e-9, abs=1e-12)
+        assert cost.traffic_bits == pytest.approx(expected.bits, rel=1e-9, abs=1e-3)
+        np.testing.assert_allclose(cost.client_energy_j, list(expected.client_j.values()), rtol=1e-9, atol=1e-15)
+    assert changed >= 4
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_who_lacks_the_memory_never_begins(framework: str) -> None:
+    free = devices(framework)
+    needs = free.system.program.plans
+    limits = {"memory_min_bytes": 1e4, "memory_max_bytes": 1e5}
+    cell, rng, refused, began = devices(framework, clients=limits), np.random.default_rng(3), 0, 0
+    memory = cell.system.memory
+    for _ in range(60):
+        state = cell.truth.world(0).copy()
+        decision = random_decision(state, rng)
+        played = play(cell, decision)
+        cut = int(played.decision.cut_layer[0])
+        fits = memory.client[needs.index(cut, 0)] <= state.client_memory_bytes
+        cost = played.cost.world(0)
+        lacks = decision.selected & state.available & ~fits & ~state.in_flight
+        np.testing.assert_array_equal(cost.without_memory, lacks)
+        assert not np.any(cost.without_memory & (cost.without_subchannel | cost.participants))
+        begun = np.isfinite(cost.flights.began_s)
+        assert not np.any(begun & lacks)
+        refused, began = refused + int(lacks.sum()), began + int(begun.sum())
+    assert refused > 10
+    assert began > 20
+
+
+@pytest.mark.parametrize("sharing", ["static", "on-demand"])
+def test_a_server_with_memory_for_two_updates_with_two(sharing: str) -> None:
+    """To the bit what a quorum of two does, and it does not wait for a third."""
+    radio = {"radio": {**WIDE, "sharing": sharing}}
+    free = devices("async-psl", **radio)
+    memory = models.measure("mlp", (1, 8, 8), 10, "7x7").memory
+    limit = float(memory.server_bytes(1, 2 * 8 + 4, 0))
+    limited, rng = devices("async-psl", server={"memory_bytes": limit}, **radio), np.random.default_rng(4)
+    at_most = 0
+    for _ in range(40):
+        state = free.truth.world(0).copy()
+        wanted = int(rng.integers(2, 6))
+        decision = random_decision(state, rng, cut_layer=1)
+        ours = play(limited, replace(decision, quorum=wanted)).cost
+        theirs = play(free, replace(decision, quorum=2)).cost
+        np.testing.assert_array_equal(ours.participants, theirs.participants)
+        np.testing.assert_array_equal(ours.latency_s, theirs.latency_s)
+        at_most = max(at_most, int(ours.participants.sum()))
+    assert at_most == 2
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

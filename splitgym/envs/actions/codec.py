@@ -129,7 +129,7 @@ class ActionCodec(ABC):
                 said[name] = otherwise(state)
         if state.flights is not None:
             plan, said["selected"] = plan_in_flight(plan_said(said), state), state.to_serve(said["selected"])
-            said["cut_layer"], said["codec"] = plan.cut_layer, plan.codec
+            said |= {"cut_layer": plan.cut_layer, "codec": plan.codec, "precision": plan.precision}
         if state.system.averaging_interval > 1:
             said["cut_layer"] = held_cut(said["cut_layer"], state)
         said["aggregation_ratio"] = legal_ratio(plan_said(said), said["selected"], state)
