@@ -6,7 +6,8 @@ Whole episodes of `stragglers` with real training until the target, the band in 
 the clients: `psl`, with everybody or with two of the ten clients in a round, and `async-psl` with a quorum of K. The
 fastest client is always equally fast, the slowest has the same speed, a tenth or a hundredth of it. Then, with two
 shards of labels for each client, episodes of a fixed simulated time: accuracy on the classes of the slowest clients, by
-the weights that shall make up for their being heard seldom.
+what shall make up for their being heard seldom: weights, or labels balanced by generated smashed data (GAS); and with
+common first units, `async-sfl`.
 """
 
 from typing import Any
@@ -32,6 +33,8 @@ SPREADS = (1, 10, 100)
 """Speed of the fastest client over that of the slowest."""
 QUORUMS = (1, 2, 3, 5, 7, 10)
 WEIGHTS = ("none", "fed-async", "stale-up", "inverse-participation")
+BESIDE = (("async-psl", "generated"), ("async-sfl", "none"), ("async-sfl", "generated"))
+"""Framework and balancing of labels beside those of the weights."""
 WEIGHED_QUORUM = 2
 SLOW = 3
 """So many of the slowest clients are looked at."""
@@ -44,7 +47,7 @@ FEW = {"everybody": "", "fastest-k": ", 2 fastest", "random-k": ", 2 at random"}
 
 
 def cases(quick: bool) -> list[Case]:
-    """Spreads by quorum, then kinds of weights."""
+    """Spreads by quorum, then kinds of weights, then balanced labels and common units."""
     spreads, quorums = ((100,), (2,)) if quick else (SPREADS, QUORUMS)
     seconds, steps = (2.0, 3) if quick else (40.0, MOST_STEPS)
     methods = [(selection, SYNCHRONOUS) for selection in FEW] + [("everybody", quorum) for quorum in quorums]
@@ -53,6 +56,8 @@ def cases(quick: bool) -> list[Case]:
             "spread": spread,
             "selection": selection,
             "quorum": quorum,
+            "framework": "psl" if quorum == SYNCHRONOUS else "async-psl",
+            "balancing": "none",
             "weights": "none",
             "seconds": 0.0,
             "steps": steps,
@@ -60,8 +65,14 @@ def cases(quick: bool) -> list[Case]:
         for spread in spreads
         for selection, quorum in methods
     ]
-    of_weights = {"spread": 100, "selection": "everybody", "quorum": WEIGHED_QUORUM, "seconds": seconds, "steps": steps}
-    return until_target + [{**of_weights, "weights": weights} for weights in WEIGHTS]
+    fixed = {"spread": 100, "selection": "everybody", "quorum": WEIGHED_QUORUM, "seconds": seconds, "steps": steps}
+    plain = {**fixed, "framework": "async-psl", "balancing": "none"}
+    others = [{**fixed, "framework": framework, "balancing": balancing} for framework, balancing in BESIDE]
+    return (
+        until_target
+        + [{**plain, "weights": kind} for kind in WEIGHTS]
+        + [{**each, "weights": "none"} for each in others]
+    )
 
 
 def measure(case: Case, seed: int) -> list[Row]:
@@ -98,11 +109,15 @@ def _settings(case: Case) -> dict[str, Any]:
     fixed = case["seconds"] > 0
     return {
         "scenario": SCENARIO,
-        "framework": "psl" if case["quorum"] == SYNCHRONOUS else "async-psl",
+        "framework": case["framework"],
         "disable_env_checker": True,
         "clients": {"compute_min_hz": fastest / case["spread"]},
         "task": {"evaluation_samples": None, **({"partition": "shards"} if fixed else {})},
-        "training": {"quorum": case["quorum"], "client_weights": case["weights"]},
+        "training": {
+            "quorum": case["quorum"],
+            "client_weights": case["weights"],
+            "label_balancing": case["balancing"],
+        },
         "episode": {"time_budget_s": case["seconds"], "stop_at_target": False} if fixed else {},
     }
 
@@ -149,16 +164,22 @@ def report(rows: pd.DataFrame) -> str:
         "clients' networks on their classes, and of their own networks on all classes.",
         markdown(
             {
-                "weights": weights,
+                "": method,
                 "their mini-batches (%)": estimate(100 * own["slow_share"]),
                 "accuracy (%)": estimate(100 * own["accuracy"]),
                 "on their classes (%)": estimate(100 * own["slow_classes"]),
                 "of their networks (%)": estimate(100 * own["slow_clients"]),
             }
-            for weights, own in fixed.groupby("weights", sort=False)
+            for method, own in fixed.groupby(_methods(fixed), sort=False)
         ),
     ]
     return "\n\n".join(sections)
+
+
+def _methods(rows: pd.DataFrame) -> "pd.Series[str]":
+    """Of each row what makes up for slow clients, in words."""
+    words = rows["framework"].where(rows["balancing"] == "none", rows["framework"] + ", labels balanced")
+    return words.where(rows["weights"] == "none", rows["framework"] + ", " + rows["weights"]).rename("method")
 
 
 def _of_everybody(rows: pd.DataFrame) -> pd.DataFrame:
@@ -197,19 +218,15 @@ def plot(rows: pd.DataFrame, figure: Figure) -> None:
     left.yaxis.set_major_formatter("{x:g}")
     left.legend()
     columns = {"accuracy": "all", "slow_classes": "classes of the slowest", "slow_clients": "networks of the slowest"}
-    weights = list(fixed["weights"].unique())
-    means, widths = (
-        fixed.groupby("weights")[list(columns)].mean(),
-        fixed.groupby("weights")[list(columns)].agg(half_width),
-    )
+    by_method = fixed.groupby(_methods(fixed), sort=False)[list(columns)]
+    means, widths = by_method.mean(), by_method.agg(half_width)
+    methods = list(means.index)
     for number, (column, label) in enumerate(columns.items()):
-        place = np.arange(len(weights)) + 0.25 * (number - 1)
-        error = 100 * widths.loc[weights, column].fillna(0.0)
-        right.bar(
-            place, 100 * means.loc[weights, column], 0.24, yerr=error, capsize=2, color=COLOURS[number], label=label
-        )
-    right.set_xticks(range(len(weights)), [kind.replace("-", "-\n") for kind in weights])
-    right.set(ylabel="test accuracy (%)", ylim=(0, 115), xlabel=f"weights in an update, K = {WEIGHED_QUORUM}")
+        place = np.arange(len(methods)) + 0.25 * (number - 1)
+        error = 100 * widths[column].fillna(0.0)
+        right.bar(place, 100 * means[column], 0.24, yerr=error, capsize=2, color=COLOURS[number], label=label)
+    right.set_xticks(range(len(methods)), [method.replace(", ", ",\n") for method in methods], fontsize=7, rotation=30)
+    right.set(ylabel="test accuracy (%)", ylim=(0, 115), xlabel=f"K = {WEIGHED_QUORUM}")
     right.legend(loc="upper center", ncols=3, fontsize=8)
     right.grid(axis="y", alpha=0.3)
 

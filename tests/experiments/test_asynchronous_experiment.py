@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from experiments.asynchronous import EXPERIMENT, QUORUMS, SYNCHRONOUS, WEIGHTS, _saving, measure, plot, report
+from experiments.asynchronous import BESIDE, EXPERIMENT, QUORUMS, SYNCHRONOUS, WEIGHTS, _saving, measure, plot, report
 
 
 def case(**settings: object) -> dict:
@@ -12,6 +12,8 @@ def case(**settings: object) -> dict:
         "spread": 100,
         "selection": "everybody",
         "quorum": 2,
+        "framework": "async-psl",
+        "balancing": "none",
         "weights": "none",
         "seconds": 0.0,
         "steps": 4,
@@ -23,9 +25,10 @@ def case(**settings: object) -> dict:
 def rows() -> pd.DataFrame:
     cases = [
         case(),
-        case(quorum=SYNCHRONOUS),
-        case(quorum=SYNCHRONOUS, selection="fastest-k"),
+        case(quorum=SYNCHRONOUS, framework="psl"),
+        case(quorum=SYNCHRONOUS, framework="psl", selection="fastest-k"),
         *(case(weights=w, seconds=1.0) for w in ("none", "stale-up")),
+        *(case(framework=f, balancing="generated", seconds=1.0) for f in ("async-psl", "async-sfl")),
     ]
     return pd.DataFrame([{**each, "seed": 0, **row} for each in cases for row in measure(each, 0)])
 
@@ -46,7 +49,9 @@ def test_report_and_plot_show_them(rows: pd.DataFrame) -> None:
     assert "| PSL | " in text
     assert "| PSL, 2 fastest | " in text
     assert "| K = 2 | " in text
-    assert "| stale-up | " in text
+    assert "| async-psl | " in text
+    assert "| async-psl, stale-up | " in text
+    assert "| async-sfl, labels balanced | " in text
     figure = Figure(layout="constrained")
     plot(rows, figure)
     assert len(figure.axes) == 2
@@ -67,5 +72,7 @@ def test_savings_by_hand() -> None:
 def test_full_form_has_every_quorum_and_weight() -> None:
     cases = EXPERIMENT.cases(False)
     assert {each["quorum"] for each in cases} == {SYNCHRONOUS, *QUORUMS}
-    assert {each["weights"] for each in cases if each["seconds"] > 0} == set(WEIGHTS)
+    fixed = [each for each in cases if each["seconds"] > 0]
+    assert {each["weights"] for each in fixed} == set(WEIGHTS)
+    assert {(each["framework"], each["balancing"]) for each in fixed} == {("async-psl", "none"), *BESIDE}
     assert len(EXPERIMENT.cases(True)) < len(cases)
