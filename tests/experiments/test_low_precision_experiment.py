@@ -1,4 +1,4 @@
-"""The experiment of few bits: a small run against the table of costs, and what its report says by hand."""
+"""The experiments of few bits and of few channels: small runs against known costs, and what reports say by hand."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,10 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from experiments.low_precision import BITS, CUT_LAYERS, EXPERIMENT, Cases, measure, report, summary
+from experiments import low_precision, width
+from experiments.joules import CUT_LAYERS
+from experiments.low_precision import BITS, measure
+from experiments.width import WIDTHS
 
 torch.set_num_threads(1)
 CASE = {"cut_layer": 1, "rounds": 4, "evaluate_every": 2}
@@ -51,7 +54,7 @@ def rows() -> pd.DataFrame:
 
 
 def test_summary_by_hand(rows: pd.DataFrame) -> None:
-    ends = summary(rows).set_index(["cut_layer", "bits", "seed"])
+    ends = BITS.summary(rows).set_index(["cut_layer", "bits", "seed"])
     assert ends["joules_to_target"].tolist() == [4.0, 8.0, 0.5, 1.0, *4 * [np.inf]]
     assert ends["seconds_to_target"].tolist() == [20.0, 20.0, 10.0, 10.0, *4 * [np.inf]]
     assert ends["each"].tolist() == [2.0, 4.0, 0.5, 1.0, 20.0, 40.0, 3.0, 6.0]
@@ -60,7 +63,7 @@ def test_summary_by_hand(rows: pd.DataFrame) -> None:
 
 
 def test_report_by_hand(rows: pd.DataFrame) -> None:
-    text = report(rows)
+    text = BITS.report(rows)
     assert "those of 4 bits at cut layer 1: 0.75 ± 3.18 J, against 6.00 ± 25.41 J of 32 bits at cut layer 1" in text
     assert "87.5 ± 0.0 % less" in text
     assert "4 bits save 85.0 ± 0.0 %, and cut layer 1 with full precision saves 90.0 ± 0.0 %" in text
@@ -73,16 +76,29 @@ def test_report_by_hand(rows: pd.DataFrame) -> None:
 def test_a_target_that_some_runs_miss_is_said(rows: pd.DataFrame) -> None:
     missed = rows[~((rows["cut_layer"] == 1) & (rows["bits"] == 32))]
     full = table({(1, 32): [(0.5, 2.0), (0.6, 4.0)]})
-    assert "Not all runs reach it with full precision" in report(pd.concat([full, missed]))
+    assert "Not all runs reach it with full precision" in BITS.report(pd.concat([full, missed]))
 
 
-def test_short_and_full_form_run_and_draw(rows: pd.DataFrame) -> None:
-    short, full = Cases()(True), Cases()(False)
-    assert {(case["cut_layer"], case["bits"]) for case in full} == {(cut, bits) for cut in CUT_LAYERS for bits in BITS}
+def test_half_of_the_channels_cost_half_of_the_joules() -> None:
+    """Of the first layer, which reads the image: half of the FLOPs, and of the bits that go up."""
+    found = {value: width.measure({**CASE, "width": value}, 0) for value in (1.0, 0.5)}
+    ratio = found[0.5][-1]["joules"] / found[1.0][-1]["joules"]
+    assert ratio == pytest.approx(0.5, abs=0.02)
+    assert found[0.5][-1]["seconds"] < 0.6 * found[1.0][-1]["seconds"]
+
+
+@pytest.mark.parametrize(("experiment", "varied"), [(low_precision, BITS), (width, WIDTHS)])
+def test_short_and_full_form_run_and_draw(experiment, varied, rows: pd.DataFrame) -> None:
+    short, full = experiment.Cases()(True), experiment.Cases()(False)
+    expected = {(cut, value) for cut in CUT_LAYERS for value in varied.names}
+    assert {(case["cut_layer"], case[varied.column]) for case in full} == expected
     assert len(short) < len(full)
-    for draw in EXPERIMENT.plots.values():
+    values = {32: varied.full, 4: min(varied.names)}
+    rows = rows.assign(**{varied.column: rows["bits"].map(values)})
+    assert varied.names[varied.full] in varied.report(rows)
+    for draw in experiment.EXPERIMENT.plots.values():
         figure = Figure()
         draw(rows, figure)
         assert [axes.get_title() for axes in figure.axes] == ["cut layer 1", "cut layer 2"]
-        # The deeper cut stands beside full precision at the shallower one.
+        # The deeper cut stands beside all at the shallower one.
         assert len(figure.axes[1].lines) == len(figure.axes[0].lines) + 1
