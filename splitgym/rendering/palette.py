@@ -37,7 +37,6 @@ _FORWARD = Look("forward pass", "FP", "F", BLUE, CARD)
 _BACKWARD = Look("backward pass", "BP", "B", PURPLE, INK)
 _BACKHAUL = Look("backhaul", "link", "h", SOFT_GREY, INK)
 _CLOUD = Look("cloud", "cloud", "k", SOFT_BLUE, INK)
-_FED_LINK = Look("link to fed server", "link", "h", SOFT_GREY, INK)
 _UPLINK = Look("uplink", "up", "u", ORANGE, INK)
 _UNICAST = Look("unicast", "down", "d", GREEN, INK)
 _MODEL = Look("model", "model", "m", YELLOW, INK)
@@ -63,9 +62,9 @@ _LOOKS = {
     "generated": Look("generated rows", "gen", "g", SOFT_BLUE, INK),
     "model_down": _MODEL,
     "model_up": _MODEL,
-    "fed_down": _FED_LINK,
-    "fed_up": _FED_LINK,
-    "averaging": Look("average at fed server", "mean", "a", SOFT_BLUE, INK),
+    "fed_down": _BACKHAUL,
+    "fed_up": _BACKHAUL,
+    "averaging": _MODEL,
 }
 
 

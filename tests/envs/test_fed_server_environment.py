@@ -125,7 +125,7 @@ def test_copies_go_their_own_way() -> None:
 def test_a_round_is_said_as_text() -> None:
     env = made(render_mode="ansi", fed_server={"node": "cloud"})
     play(env, 1)
-    assert "link to fed server" in env.render()
+    assert "h: backhaul" in env.render()
 
 
 def one_line(**arguments: object) -> str:
