@@ -9,14 +9,13 @@ import torch
 from numpy.typing import NDArray
 
 from splitgym import data, models
-from splitgym.arrays import Floats, Ints
+from splitgym.arrays import Ints
 from splitgym.frameworks import Access, Framework, aggregated_rows, get
 from splitgym.frameworks.asynchrony import check_balancing
 from splitgym.frameworks.class_gaussians import ClassGaussians
 from splitgym.frameworks.codecs import Codec, codecs_at
 from splitgym.frameworks.codecs.floats import NONE
 from splitgym.frameworks.exchange import IN_EVERY_ROUND, Exchange
-from splitgym.frameworks.fetched_units import FetchedUnits
 from splitgym.frameworks.narrow import Narrow
 from splitgym.frameworks.nodes import Nodes
 from splitgym.frameworks.resources import Resources
@@ -25,6 +24,7 @@ from splitgym.learning.accuracy import Evaluator
 from splitgym.learning.augmentation import random_symmetries
 from splitgym.learning.batches import BatchOrder
 from splitgym.learning.memory import keep_freed_memory
+from splitgym.learning.mixing import Mixing
 from splitgym.learning.rates import rate_factor
 from splitgym.learning.weights import ClientWeights
 from splitgym.scenario import Scenario, ScenarioError, build
@@ -123,7 +123,8 @@ class Learner:
             self._second_cut,
             self._codecs[0][0],
         )
-        self._fetched = FetchedUnits(self.nodes) if self.nodes.fetches else None
+        own = self.nodes, self._weights, self.data_share
+        self._mixing = Mixing(*own, scenario) if self.nodes.fetches else None
         self._gaussians = ClassGaussians(classes) if self._training.label_balancing == "generated" else None
         self._level_of = np.zeros(len(self._orders), np.int64)
         if not all(level.full for level in self._levels):
@@ -200,7 +201,7 @@ class Learner:
             "orders": [order.state_dict() for order in self._orders],
             "chance": self._chance.get_state(),
             "weights": self._weights.state_dict(),
-            "fetched": self._fetched and self._fetched.state_dict(),
+            "mixing": self._mixing and self._mixing.state_dict(),
             "gaussians": self._gaussians and self._gaussians.state_dict(),
             "outcome": {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in plain.items()},
         }
@@ -215,8 +216,8 @@ class Learner:
             order.load_state_dict(saved)
         self._chance.set_state(state["chance"])
         self._weights.load_state_dict(state["weights"])
-        if self._fetched is not None:
-            self._fetched.load_state_dict(state["fetched"])
+        if self._mixing is not None:
+            self._mixing.load_state_dict(state["mixing"])
         if self._gaussians is not None:
             self._gaussians.load_state_dict(state["gaussians"])
         arrays: dict[str, Any] = {
@@ -230,8 +231,9 @@ class Learner:
         participants = tuple(int(i) for i in np.flatnonzero(decision.selected))
         taught: RoundBatch | None = None
         finite, traffic = True, Traffic()
-        if self._fetched is not None:
-            self._give_back_and_fetch(self._fetched, decision, flights, traffic)
+        if self._mixing is not None:
+            began = self._mixing.begin(decision, flights, traffic)
+            self._level_of = np.where(began, decision.precision, self._level_of)
         if participants:
             self._take_up(participants, decision)
             cut_layer = np.asarray(decision.cut_layer)
@@ -241,36 +243,13 @@ class Learner:
             round_batch = replace(self._exercise(participants, decision, traffic), exchange=exchange)
             finite = self.framework.train(self.nodes, round_batch)
             taught = round_batch if finite else None
-            if finite:
-                if self._fetched is not None:
-                    self._fetched.note_update(participants, self._mixing_rates(participants))
-                self._weights.count(participants)
-        if self._fetched is not None and flights is None:
-            self._fetched.give_back(participants, traffic)
+        if self._mixing is not None:
+            self._mixing.end(participants, taught is not None, flights is None, traffic)
+        if taught is not None:
+            self._weights.count(participants)
         self.traffic_bits = dict(+traffic.bits) if finite else {}
         self.outcome = self._look(taught, finite)
         return self.outcome
-
-    def _give_back_and_fetch(
-        self, fetched: FetchedUnits, decision: Decision, flights: Flights | None, traffic: Traffic
-    ) -> None:
-        """Clients give back and fetch first units, as they did in the step."""
-        never, clients = np.full(len(self._orders), np.inf), len(self._orders)
-        began_s, returned_s = np.where(decision.selected, 0.0, never), never
-        if flights is not None:
-            began_s, returned_s = flights.began_s, flights.returned_s
-        cuts = np.broadcast_to(decision.cut_layer, clients)
-        levels = np.where(np.isfinite(began_s), decision.precision, self._level_of)
-        bits = np.array([level.bits for level in self._levels])[levels]
-        fetched.go_through(returned_s, began_s, cuts, bits, traffic)
-        self._level_of = levels
-        self._weights.forget_age(np.flatnonzero(np.isfinite(began_s)))
-
-    def _mixing_rates(self, participants: tuple[int, ...]) -> Floats:
-        """[n] how far each client of an update replaces the common units."""
-        rate = self._training.mixing_rate
-        share = float(self.data_share[list(participants)].sum()) if rate is None else rate
-        return share * self._weights.of(participants)
 
     def _on_device(self, images: NDArray[np.float32], labels: Ints) -> tuple[torch.Tensor, torch.Tensor]:
         on_device = torch.from_numpy(images).to(self.device)
