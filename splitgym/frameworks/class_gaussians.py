@@ -25,8 +25,9 @@ class ClassGaussians:
         self._at_cut: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
 
     def update(self, cut_layer: int, rows: Tensor, labels: Tensor) -> None:
-        """Counts the smashed data of an update, [r, ...], with their labels, [r]."""
+        """Counts the smashed data of an update, [r, ...], with their labels, [r]; of half precision in single."""
         self._updates += 1
+        rows = rows.float() if rows.dtype is torch.bfloat16 else rows
         if cut_layer not in self._at_cut:
             moments = torch.zeros(2, self._classes, *rows.shape[1:], dtype=rows.dtype, device=rows.device)
             self._at_cut[cut_layer] = (torch.zeros(self._classes, dtype=torch.float64), *moments)

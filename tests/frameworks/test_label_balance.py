@@ -161,6 +161,18 @@ def test_what_is_not_finite_is_not_remembered() -> None:
     assert (one.gaussians.generated, one.gaussians.known(2).any().item()) == (0, False)
 
 
+def test_moments_of_half_precision_are_in_single() -> None:
+    """In bf16 one of a thousand rows would not move a mean any more."""
+    gaussians, labels = ClassGaussians(2), torch.zeros(8, dtype=torch.int64)
+    for _ in range(300):
+        gaussians.update(1, torch.ones(8, 3, dtype=torch.bfloat16), labels)
+    for _ in range(300):
+        gaussians.update(1, torch.full((8, 3), 2.0, dtype=torch.bfloat16), labels)
+    first, second = (sum(range(begin, begin + 300)) for begin in (1, 301))
+    mean, _ = gaussians.moments(1, 0)
+    torch.testing.assert_close(mean, torch.full((3,), (first + 2 * second) / (first + second)), rtol=1e-4, atol=0)
+
+
 def test_each_cut_has_its_own_and_a_saved_state_goes_on() -> None:
     gaussians, other = ClassGaussians(3), ClassGaussians(3)
     labels = torch.tensor([0, 1, 1])
