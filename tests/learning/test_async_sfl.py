@@ -197,7 +197,7 @@ def test_a_learner_goes_on_with_copies_that_are_under_way() -> None:
         world.play(everybody())
     learner = learner_of(world)
     other, saved = copy.deepcopy(learner), learner.state_dict()
-    assert any(rate > 0 for rate in saved["exchange"]["rate"])
+    assert any(rate > 0 for rate in saved["mixing"]["rate"])
     for client in other.nodes.clients:
         other.round(replace(everybody().world(0), selected=np.arange(3) == other.nodes.clients.index(client)))
     other.load_state_dict(saved)
