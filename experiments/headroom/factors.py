@@ -63,7 +63,7 @@ def stragglers() -> Iterator[Method]:
     opened = {"plan": {"quorum": "decided"}}
     for quorum in (1, 2, 3, 5):
         fixed = {"training": {"quorum": quorum}}
-        for rule in (f"greedy:{shares}", f"fastest-k:k=7,{shares}", f"fastest-k:k=4,{shares}", f"unified:{shares}"):
+        for rule in ("proportional-fair", f"fastest-k:k=7,{shares}", f"fastest-k:k=4,{shares}", f"unified:{shares}"):
             yield Method(FIXED, rule, f"K = {quorum}", fixed)
         if quorum < 3:
             yield Method(KINDS[3], ALGORITHM, f"K = {quorum}", fixed)

@@ -82,7 +82,7 @@ def with_held_cut(decision: Decision, state: RoundState) -> Decision:
         decision: Of one world or N, known to fit.
         state: Of as many.
     """
-    if state.system.averaging_interval == 1:
+    if not state.system.averages_later:
         return decision
     return replace(decision, cut_layer=held_cut(decision.cut_layer, state))
 

@@ -171,7 +171,9 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
 
     With `fed_server={"interval_rounds": 5}` clients' parts are averaged in every fifth round of `"sfl-v1"` and
     `"sfl-v2"`. In between they are the clients' own and the cut layer stays, whatever an action says: it moves when the
-    mean is fetched, in the round after. `fed_server={"node": "cloud"}` averages behind the link to the cloud.
+    mean is fetched, in the round after. With `plan={"averaging": "decided"}` there is one more entry, behind those of
+    lists: 1 if the round ends with the mean, 0 if not. `fed_server={"node": "cloud"}` averages behind the link to the
+    cloud.
 
     ## Observation Space
     Box(0, 1), float32, of what the scheduler *believes* (channel knowledge may be stale or noisy). "squashed at r" is
@@ -217,7 +219,8 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     send or receive until then over those of a whole mini-batch. With balanced labels behind them `server_left`, the
     seconds that the server still works on generated rows, squashed likewise.
     With a fed server that does not average in every round `rounds_to_mean`, rounds until it does, this one included,
-    over the interval; `client_cut_layer[i]` is 0 where clients have to fetch the mean.
+    over the interval, or where that is decided `rounds_since_mean`, rounds since it did or the episode began, squashed
+    at 4; `client_cut_layer[i]` is 0 where clients have to fetch the mean.
     Where second cuts of `"u-shaped"` are decided, `client_second_cut[i]`, C values: that behind which the client's own
     part is valid, over L - 1.
 
@@ -283,6 +286,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     | `stages` | seconds on the critical path by stage (below); they sum to the latency |
     | `cut_layer`, `aggregation_ratio`, `selected` | as decided; bool [C] `selected`, own cuts are int [C] |
     | `codec`, `precision` | as decided, where there are several: index in the list of `plan`; own ones are int [C] |
+    | `averaging` | whether the round was to end with the mean of clients' parts, where that is decided |
     | `clock` | as decided, where actions say clocks: float [C] |
     | `generated_rows` | rows with which the server balanced labels, where it does |
     | `quorum`, `in_flight` | asynchronous: K as decided (0: all), bool [C] clients in flight at the end |

@@ -112,11 +112,18 @@ TO_MEAN = Feature(
     lambda state: 1 - state.round % state.system.averaging_interval / state.system.averaging_interval,
 )
 """With a fed server that does not average in every round, likewise."""
+SINCE_MEAN = Feature(
+    "rounds_since_mean",
+    "cell",
+    "rounds since clients' parts were averaged, or since the episode began, squashed at 4",
+    lambda state: state.rounds_since_mean / (state.rounds_since_mean + 4.0),
+)
+"""Where decisions say when it does, in its place."""
 INDEX = {feature.name: index for index, feature in enumerate(SHIPPED)}
 FEATURES: Parts[Feature] = Parts(
     "Feature",
     lambda part: isinstance(part, Feature),
-    {feature.name: feature for feature in (*SHIPPED, *FLIGHTS, TO_MEAN)},
+    {feature.name: feature for feature in (*SHIPPED, *FLIGHTS, TO_MEAN, SINCE_MEAN)},
     ScenarioError,
 )
 """All features."""
@@ -158,8 +165,8 @@ def features_of(
         "server_left": system.asynchrony is None or system.asynchrony.row_cycles is None,
     }
     flies = system.asynchrony is not None
-    to_mean = (TO_MEAN,) if system.averaging_interval > 1 else ()
-    of_all = (*SHIPPED[:-1], *(FLIGHTS if flies else ()), *to_mean, SHIPPED[-1])
+    means = (SINCE_MEAN if system.averaging_decided else TO_MEAN,) if system.averages_later else ()
+    of_all = (*SHIPPED[:-1], *(FLIGHTS if flies else ()), *means, SHIPPED[-1])
     seen = [feature for feature in of_all if system.labels_known or not feature.from_labels]
     standard = tuple(feature for feature in seen if not hidden.get(feature.name, False))
     chosen: dict[str, Feature] = {}

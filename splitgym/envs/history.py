@@ -28,6 +28,8 @@ class History(NamedTuple):
     """[N] of the last round in which any client took part, where it is decided."""
     client_codec: Ints
     """[N, C] with which a client took part last; 0 before that."""
+    rounds_since_mean: Ints
+    """[N] rounds since clients' parts were averaged, where that is not in every round."""
     elapsed_s: Floats
     """[N]"""
     reached: Bools
@@ -50,6 +52,7 @@ class History(NamedTuple):
             latency_s=np.zeros(worlds),
             second_cut=np.zeros(worlds, np.int64),
             client_codec=np.zeros((worlds, clients), np.int64),
+            rounds_since_mean=np.zeros(worlds, np.int64),
             elapsed_s=np.zeros(worlds),
             reached=np.zeros(worlds, bool),
             first_reached=np.zeros(worlds, bool),
@@ -81,6 +84,11 @@ class History(NamedTuple):
         trained = participants.any(1)
         self.second_cut[trained] = np.maximum(decision.second_cut, decision.cut_layer)[trained]
 
+    def remember_mean(self, outcome: RoundOutcome) -> None:
+        """Adds whether a round ended with the mean of clients' parts: it trained, and then these have to be fetched."""
+        averaged = outcome.trained & ~outcome.client_cut_layer.any(1)
+        self.rounds_since_mean[:] = np.where(averaged, 0, self.rounds_since_mean + 1)
+
     def remember_codecs(self, participants: Bools, decision: Decision) -> None:
         """Adds the codecs of a round, where they are decided."""
         codec = np.asarray(decision.codec)
@@ -110,7 +118,7 @@ def _forget(history: History, which: Ints) -> None:
             history.absence[n, i] = history.experience[n, i] = 0.0
             history.client_codec[n, i] = 0
         history.aggregation_ratio[n] = history.latency_s[n] = history.elapsed_s[n] = 0.0
-        history.second_cut[n] = 0
+        history.second_cut[n] = history.rounds_since_mean[n] = 0
         history.reached[n] = history.first_reached[n] = history.terminated[n] = history.truncated[n] = False
 
 

@@ -19,6 +19,7 @@ from splitgym.envs.observation import ObservationCodec
 from splitgym.envs.rewards import reward_of
 from splitgym.envs.world import Round, World
 from splitgym.frameworks import get
+from splitgym.frameworks.exchange import ends_with_mean
 from splitgym.learning import LEARNERS
 from splitgym.parts import suggest
 from splitgym.random import Generators
@@ -176,6 +177,8 @@ def account(step: Step) -> Info:
         decided |= {"generated_rows": outcome.generated_rows}
     if flights is not None and system.asynchrony is not None:
         decided |= {"quorum": np.asarray(decision.quorum), "in_flight": flights.in_flight(system.asynchrony)}
+    if system.averaging_decided:
+        decided["averaging"] = ends_with_mean(decision.averaging, step.played.truth.round, system.averaging_interval)
     return {
         "round_latency_s": cost.latency_s,
         "stages": cost.seconds_by_stage(),

@@ -182,6 +182,8 @@ class World:
         history.remember(number, cost, decision.aggregation_ratio, learner.outcome, self._limits)
         if self.system.program.plans.second_cuts > 1 and not self.framework.has_tail:
             history.remember_second_cut(cost.participants, decision)
+        if self.system.averages_later:
+            history.remember_mean(learner.outcome)
         if self.system.program.plans.codecs > 1:
             history.remember_codecs(cost.participants, decision)
         ends = history.first_reached, history.terminated, history.truncated
@@ -230,6 +232,7 @@ class World:
             second_cut=history.second_cut,
             client_second_cut=outcome.client_second_cut,
             client_codec=history.client_codec,
+            rounds_since_mean=history.rounds_since_mean,
             client_memory_bytes=self._network.client_memory_bytes,
             flights=self._flights,
         )
@@ -278,8 +281,8 @@ def system_of(scenario: Scenario, framework: Framework, network_costs: NetworkCo
     if framework.asynchronous:
         asynchrony = Asynchrony.of(scenario, program, workload, framework.name)
     ratio, labels_known = framework.allowed_ratio(scenario.training.batch_size), framework.knows_labels(scenario)
-    interval = framework.averaging_interval(scenario)
-    return SystemParameters.of(scenario, workload, program, ratio, labels_known, memory, asynchrony, interval)
+    decides_averaging = framework.decides_averaging(scenario)
+    return SystemParameters.of(scenario, workload, program, ratio, labels_known, memory, asynchrony, decides_averaging)
 
 
 def _check_calibrated(scenario: Scenario, framework: Framework) -> None:
@@ -288,7 +291,8 @@ def _check_calibrated(scenario: Scenario, framework: Framework) -> None:
     factors: tuple[tuple[str, Any, Any], ...] = (
         ("plan.precisions", list(plan.precisions), [FULL_BITS]),
         ("training.client_weights", scenario.training.client_weights, "none"),
-        ("fed_server.interval_rounds", framework.averaging_interval(scenario), 1),
+        ("fed_server.interval_rounds", scenario.fed_server.interval_rounds if framework.has_fed_server else 1, 1),
+        ("plan.averaging", plan.averaging if framework.has_fed_server else "fixed", "fixed"),
         ("training.label_balancing", scenario.training.label_balancing, "none"),
     )
     for name, value, usual in factors:
@@ -314,11 +318,9 @@ def _plans(
             "gradients are the same for all clients"
         )
     by_client = framework.cuts_by_client and scenario.plan.cut_layer == "by-client"
-    interval = framework.averaging_interval(scenario)
-    if by_client and interval > 1:
-        raise ScenarioError(
-            f"plan.cut_layer = 'by-client' with fed_server.interval_rounds = {interval}, allowed: 'common'"
-        )
+    averages_later = framework.averages_later(scenario)
+    if by_client and averages_later:
+        raise ScenarioError("plan.cut_layer = 'by-client' with means that are not in every round, allowed: 'common'")
     if framework.has_tail:
         # One unit at least for the server, and one for the tail.
         cuts = cuts - 1 if decides_second or second_cut is None else second_cut - 1
@@ -332,7 +334,7 @@ def _plans(
         codec_by_client=framework.cuts and framework.prescribe is None and scenario.plan.codec == "by-client",
         precision_by_client=_precision_by_client(scenario, framework),
         codecs_without_broadcast=without_broadcast,
-        ways=WAYS if interval > 1 else 1,
+        ways=WAYS if averages_later else 1,
         tails=framework.has_tail,
     )
 

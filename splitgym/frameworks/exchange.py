@@ -9,6 +9,8 @@ from splitgym.frameworks.resources import Resources
 from splitgym.scenario import Scenario
 from splitgym.scenario.nodes import SERVER
 
+WITHOUT_MEAN, WITH_MEAN = 1, 2
+"""What a decision says of the end of a round; 0: what the scenario says."""
 WAYS = 4
 """Rounds at whose start clients fetch models or not, times rounds that end with a mean or not."""
 
@@ -42,6 +44,17 @@ class Exchange:
 
 IN_EVERY_ROUND = Exchange()
 """Models go down to the clients and up to the edge server."""
+
+
+def ends_with_mean(said: Any, round_number: Any, interval: int) -> Any:
+    """Whether a round, counted from 1, ends with the mean; of one round or of many.
+
+    Args:
+        said: By a decision: WITHOUT_MEAN, WITH_MEAN, or 0.
+        round_number: Of the episode.
+        interval: Rounds from one mean to the next where a decision does not say it.
+    """
+    return np.where(np.asarray(said) > 0, np.asarray(said) == WITH_MEAN, np.asarray(round_number) % interval == 0)[()]
 
 
 def way(fetched: Any, averaged: Any) -> Any:

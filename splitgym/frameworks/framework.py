@@ -146,13 +146,17 @@ class Framework:
         """Whether clients' parts are averaged by a server of its own, apart from the edge server."""
         return any(segment.averaged_at == FED_SERVER for segment in self.segments)
 
-    def averaging_interval(self, scenario: Scenario) -> int:
-        """Rounds from one mean of the fed server to the next; 1 without a fed server."""
-        return scenario.fed_server.interval_rounds if self.has_fed_server else 1
+    def decides_averaging(self, scenario: Scenario) -> bool:
+        """Whether decisions say which rounds end with the mean of clients' parts."""
+        return self.has_fed_server and scenario.plan.averaging == "decided"
+
+    def averages_later(self, scenario: Scenario) -> bool:
+        """Whether rounds may end without the mean of clients' parts, which are their own until then."""
+        return self.decides_averaging(scenario) or (self.has_fed_server and scenario.fed_server.interval_rounds > 1)
 
     def segments_between_means(self, scenario: Scenario) -> Segments:
         """Which node trains which units of a network, and whose they are in rounds that do not end with a mean."""
-        return averaged_later(self.segments) if self.averaging_interval(scenario) > 1 else self.segments
+        return averaged_later(self.segments) if self.averages_later(scenario) else self.segments
 
     def knows_labels(self, scenario: Scenario) -> bool:
         """Whether the scheduler knows what comes from labels."""

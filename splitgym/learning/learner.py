@@ -15,7 +15,7 @@ from splitgym.frameworks.asynchrony import check_balancing
 from splitgym.frameworks.class_gaussians import ClassGaussians
 from splitgym.frameworks.codecs import Codec, codecs_at
 from splitgym.frameworks.codecs.floats import NONE
-from splitgym.frameworks.exchange import IN_EVERY_ROUND, Exchange
+from splitgym.frameworks.exchange import IN_EVERY_ROUND, WITH_MEAN, Exchange, ends_with_mean
 from splitgym.frameworks.narrow import Narrow
 from splitgym.frameworks.nodes import Nodes
 from splitgym.frameworks.resources import Resources
@@ -110,8 +110,9 @@ class Learner:
         self._cuts = len(network) - 1 - self.framework.has_tail
         self._decides_second_cut = self.framework.cuts_twice and scenario.plan.second_cut == "decided"
         self._second_cut = self.framework.second_cut(scenario, len(network))
-        self._interval = self.framework.averaging_interval(scenario)
-        self._cuts_by_client = self.framework.cuts_by_client and self._interval == 1
+        self._interval = scenario.fed_server.interval_rounds
+        self._decides_averaging = self.framework.decides_averaging(scenario)
+        self._averages_later = self.framework.averages_later(scenario)
         self._exchange = IN_EVERY_ROUND
         if self.framework.has_fed_server:
             self._exchange = Exchange.of(scenario, Resources.of(scenario))
@@ -237,7 +238,7 @@ class Learner:
         if participants:
             self._take_up(participants, decision)
             cut_layer = np.asarray(decision.cut_layer)
-            exchange = self._exchange_of_round()
+            exchange = self._exchange_of(decision)
             self.nodes.move_cut(cut_layer, participants, self.data_share, self._second_cut_of(decision))
             self.nodes.scale_rates(rate_factor(self._training, self._rounds))
             round_batch = replace(self._exercise(participants, decision, traffic), exchange=exchange)
@@ -292,10 +293,13 @@ class Learner:
             gaussians=self._gaussians,
         )
 
-    def _exchange_of_round(self) -> Exchange:
+    def _exchange_of(self, decision: Decision) -> Exchange:
         """Which models go down and up, before the cut is moved."""
+        if not self._averages_later:
+            return self._exchange
         fetched = not self.nodes.client_cut_layer.any()
-        return replace(self._exchange, fetched=fetched, averaged=self._rounds % self._interval == 0)
+        averaged = bool(ends_with_mean(decision.averaging, self._rounds, self._interval))
+        return replace(self._exchange, fetched=fetched, averaged=averaged)
 
     def _second_cut_of(self, decision: Decision) -> int | None:
         """Last unit in front of the second cut; None: there is none."""
@@ -383,7 +387,9 @@ class Learner:
         cut_layer = np.asarray(decision.cut_layer)
         check_array("Decision.cut_layer", cut_layer, "iu", (clients,) if cut_layer.ndim else ())
         check_range("Decision.cut_layer", cut_layer, 1, self._cuts)
-        if self._interval > 1 and (held := int(self.nodes.client_cut_layer.max())):
+        mean = check_array("Decision.averaging", decision.averaging, "iu", ())
+        check_range("Decision.averaging", mean, 0, WITH_MEAN * self._decides_averaging)
+        if self._averages_later and (held := int(self.nodes.client_cut_layer.max())):
             check_range("Decision.cut_layer", cut_layer, held, held, "{low:g} until parts are averaged")
         check_array("Decision.selected", decision.selected, "b", (clients,))
         check_array("Decision.cluster", decision.cluster, "iu", (clients,))
@@ -394,8 +400,9 @@ class Learner:
             check_behind(cut_layer, self._second_cut_of(decision), "Decision.second_cut")
         ratio = check_array("Decision.aggregation_ratio", decision.aggregation_ratio, "iuf", ())
         check_range("Decision.aggregation_ratio", ratio, 0, 1)
+        by_client = self.framework.cuts_by_client and not self._averages_later
         check_allowed_ratio(ratio, self.framework.allowed_ratio(self._training.batch_size), self.prescribed_ratio)
-        check_common("Decision.cut_layer", cut_layer, decision.selected, ratio, self._cuts_by_client)
+        check_common("Decision.cut_layer", cut_layer, decision.selected, ratio, by_client)
         for name, choices in (("codec", len(self._codecs)), ("precision", len(self._levels))):
             chosen = np.asarray(getattr(decision, name))
             check_array(f"Decision.{name}", chosen, "iu", (clients,) if chosen.ndim else ())

@@ -8,6 +8,7 @@ import numpy as np
 from splitgym.allocation import even_psd
 from splitgym.allocation.baselines.allocators import at_random
 from splitgym.allocation.legalise import with_legal_ratio, with_memory
+from splitgym.frameworks.exchange import WITH_MEAN, WITHOUT_MEAN
 from splitgym.schedulers.scheduler import Heuristic
 from splitgym.types import Decision, RoundState
 from splitgym.types.memory import clients_with_memory, fitting_cuts
@@ -44,6 +45,7 @@ class Random(Heuristic):
             aggregation_ratio=state.ratio(float(rng.choice(self.env.aggregation_levels))),
             codec=_one_of(state.system.codecs, rng),
             precision=_one_of(state.system.precisions, rng),
+            averaging=int(rng.integers(WITHOUT_MEAN, WITH_MEAN + 1)) if state.system.averaging_decided else 0,
             quorum=int(rng.integers(1, len(selected) + 1)) if decides_quorum else 0,
         )
         return with_memory(with_legal_ratio(decision, state), state)

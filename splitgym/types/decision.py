@@ -13,7 +13,7 @@ from splitgym.types.legal import check_allowed_ratio, check_decision, check_stat
 from splitgym.types.plan import Plan
 from splitgym.types.state import RoundState
 
-UNDECIDED = {"codec": 0, "precision": 0, "clock": 1.0}
+UNDECIDED = {"codec": 0, "precision": 0, "clock": 1.0, "averaging": 0}
 """Fields that say nothing with these values."""
 
 
@@ -52,6 +52,9 @@ class Decision:
     [C]."""
     quorum: Any = 0
     """Mini-batches of the update, 1..C, where a scenario lets it be decided; 0: that of the scenario."""
+    averaging: Any = 0
+    """Whether the round ends with the mean of clients' parts, where a scenario lets it be decided: 1 without, 2 with,
+    0 as the scenario says."""
 
     def __post_init__(self) -> None:
         for name in ("assignment", "power_w_per_hz", "selected"):
@@ -60,7 +63,7 @@ class Decision:
         if np.ndim(self.cluster) < 1:
             object.__setattr__(self, "cluster", _filled(self.selected.shape, self.cluster))
         if self.selected.ndim > 1:
-            for name in ("second_cut", "codec", "precision", "clock", "quorum"):
+            for name in ("second_cut", "codec", "precision", "clock", "quorum", "averaging"):
                 value = getattr(self, name)
                 # What nobody decides stays one number for all worlds.
                 if np.ndim(value) == 0 and not (name in UNDECIDED and value == UNDECIDED[name]):
@@ -82,12 +85,13 @@ class Decision:
             plan.codec,
             plan.precision,
             clock,
+            averaging=plan.averaging,
         )
 
     @property
     def plan(self) -> Plan:
         """How clients train."""
-        return Plan(self.cut_layer, self.aggregation_ratio, self.second_cut, self.codec, self.precision)
+        return Plan(self.cut_layer, self.aggregation_ratio, self.second_cut, self.codec, self.precision, self.averaging)
 
     @property
     def cut_by_client(self) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.arrays import Bools
+from splitgym.frameworks.exchange import WITH_MEAN
 from splitgym.frameworks.phases import Access
 from splitgym.frameworks.plans import PlanGrid
 from splitgym.inputs import InputError
@@ -121,6 +122,7 @@ def check_plan(state: RoundState, plan: Plan, prefix: str = "", *shapes: tuple[i
     _check_number(f"{prefix}codec", plan.codec, "iu", (0, grid.codecs - 1), *choices, *each[: grid.codec_by_client])
     bits = (0, grid.precisions - 1)
     _check_number(f"{prefix}precision", plan.precision, "iu", bits, *choices, *each[: grid.precision_by_client])
+    _check_number(f"{prefix}averaging", plan.averaging, "iu", (0, WITH_MEAN * state.system.averaging_decided), *choices)
     last = grid.second_values[-1] if grid.second_cuts > 1 else 0
     _check_number(f"{prefix}second_cut", plan.second_cut, "iu", (0, last), *numbers)
     if grid.tails:

@@ -30,6 +30,8 @@ class Plan:
     """Index in the scenario's list, or [C]."""
     precision: Any = 0
     """Likewise."""
+    averaging: Any = 0
+    """Whether the round ends with the mean of clients' parts."""
 
     def indices(self, state: RoundState) -> Ints:
         """[1] index of the common plan in the system's grid, or [C] that of each client; of a batch [N, 1], [N, C]."""
@@ -47,7 +49,7 @@ class Plan:
             plans,
         )
         if grid.ways > 1:
-            plans += grid.first_in_way(state.way)
+            plans += grid.first_in_way(state.way(self.averaging))
         return plans if state.batched else plans[0]
 
     def world(self, index: int) -> "Plan":

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.asynchrony import Asynchrony
-from splitgym.frameworks.exchange import way
+from splitgym.frameworks.exchange import ends_with_mean, way
 from splitgym.frameworks.memory import MemoryNeeds
 from splitgym.frameworks.phases import Program, Workload
 from splitgym.kernels import NO_REFCOUNT, kernel
@@ -68,6 +68,8 @@ class SystemParameters:
     """Of an asynchronous framework."""
     averaging_interval: int = 1
     """Rounds from one mean of clients' parts to the next, with a framework that has a fed server."""
+    averaging_decided: bool = False
+    """Whether decisions say which rounds end with it."""
 
     @classmethod
     def of(
@@ -79,7 +81,7 @@ class SystemParameters:
         labels_known: bool,
         memory: MemoryNeeds | None = None,
         asynchrony: Asynchrony | None = None,
-        averaging_interval: int = 1,
+        averaging_decided: bool = False,
     ) -> "SystemParameters":
         """The system of a scenario, its network's workload, and what its framework says."""
         radio = scenario.radio
@@ -109,7 +111,8 @@ class SystemParameters:
             memory=memory,
             clock_decided=scenario.plan.clock == "decided",
             asynchrony=asynchrony,
-            averaging_interval=averaging_interval,
+            averaging_interval=scenario.fed_server.interval_rounds,
+            averaging_decided=averaging_decided,
         )
 
     @cached_property
@@ -122,6 +125,11 @@ class SystemParameters:
     def cut_layers(self) -> int:
         """Number of cut layers: L - 1, or fewer where clients hold tails."""
         return self.program.plans.cut_layers
+
+    @property
+    def averages_later(self) -> bool:
+        """Whether rounds may end without the mean of clients' parts."""
+        return self.program.plans.ways > 1
 
     @property
     def units(self) -> int:
@@ -218,6 +226,8 @@ class RoundState:
     """[C] index of the codec with which each client took part last; before that 0."""
     client_memory_bytes: Any = np.inf
     """[C] memory that each client has for training, bytes; inf: no limit."""
+    rounds_since_mean: Any = 0
+    """Rounds since clients' parts were averaged, or since the episode began, where that is not in every round."""
     flights: Flights | None = None
     """What is in flight, with an asynchronous framework; None: nothing is."""
 
@@ -229,7 +239,7 @@ class RoundState:
                 object.__setattr__(self, name, np.zeros(self.available.shape, np.int64))
         if np.ndim(self.client_memory_bytes) == 0:
             object.__setattr__(self, "client_memory_bytes", np.full(self.available.shape, self.client_memory_bytes))
-        for name in ("prescribed_ratio", "second_cut") if self.batched else ():
+        for name in ("prescribed_ratio", "second_cut", "rounds_since_mean") if self.batched else ():
             if np.ndim(getattr(self, name)) == 0:
                 object.__setattr__(self, name, np.full(len(self.channel_gain), getattr(self, name)))
 
@@ -242,16 +252,18 @@ class RoundState:
             return np.where(np.isnan(self.prescribed_ratio), choice, self.prescribed_ratio)
         return choice if np.isnan(self.prescribed_ratio) else float(self.prescribed_ratio)
 
-    @property
-    def way(self) -> Any:
+    def way(self, averaging: Any) -> Any:
         """In which way models go between clients and fed server in this round, see `splitgym.frameworks.exchange`.
 
         Of a batch [N]; 0 where that is the same in all rounds.
+
+        Args:
+            averaging: As in `Decision`.
         """
-        if self.system.program.plans.ways == 1:
+        if not self.system.averages_later:
             return 0
-        fetched = np.all(self.client_cut_layer == 0, axis=-1)
-        return way(fetched, (np.asarray(self.round) + 1) % self.system.averaging_interval == 0)
+        fetched, number = np.all(self.client_cut_layer == 0, axis=-1), np.asarray(self.round) + 1
+        return way(fetched, ends_with_mean(averaging, number, self.system.averaging_interval))
 
     @property
     def held_cut_layer(self) -> Any:
@@ -259,7 +271,7 @@ class RoundState:
 
         Of a batch [N].
         """
-        return 0 if self.system.averaging_interval == 1 else self.client_cut_layer.max(-1)
+        return self.client_cut_layer.max(-1) if self.system.averages_later else 0
 
     @property
     def in_flight(self) -> Bools:

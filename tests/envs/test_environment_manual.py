@@ -100,7 +100,8 @@ def test_info_keys_are_all_documented_and_no_others():
     opened = make("toy", plan=plan, clients={"memory_min_bytes": 1e6, "memory_max_bytes": 1e6})
     after_reset, after_step = {}, {}
     balanced = make(framework="async-psl", training={"label_balancing": "generated"})
-    for env in (make(), opened, balanced):
+    means = make(framework="sfl-v2", plan={"averaging": "decided"})
+    for env in (make(), opened, means, balanced):
         after_reset |= env.reset(seed=0)[1]
         after_step |= env.step(env.action_space.sample())[-1]
     both, step_only = section("Info").split("After `step` also")

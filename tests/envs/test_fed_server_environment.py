@@ -1,5 +1,7 @@
 """The environment with a fed server that averages in some rounds only."""
 
+from dataclasses import replace
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -154,10 +156,103 @@ def test_wrong_values_are_one_line() -> None:
 
 def test_what_does_not_go_with_it_is_one_line() -> None:
     assert one_line(plan={"cut_layer": "by-client"}) == (
-        "plan.cut_layer = 'by-client' with fed_server.interval_rounds = 3, allowed: 'common'"
+        "plan.cut_layer = 'by-client' with means that are not in every round, allowed: 'common'"
     )
     assert one_line(learner="surrogate") == (
         "fed_server.interval_rounds = 3 with learner = 'surrogate', which is calibrated for 1, allowed: "
         "learner = 'train'"
     )
-    gym.make("SplitLearning-v0", framework="epsl", learner="surrogate", fed_server={"interval_rounds": 3})
+    assert one_line(interval=1, learner="surrogate", plan={"averaging": "decided"}).startswith(
+        "plan.averaging = 'decided' with learner = 'surrogate'"
+    )
+    for sections in ({"fed_server": {"interval_rounds": 3}}, {"plan": {"averaging": "decided"}}):
+        gym.make("SplitLearning-v0", framework="epsl", learner="surrogate", **sections)
+
+
+def decided(action: str = "schedule", framework: str = "sfl-v1", **arguments: object) -> gym.Env:
+    patient = {"stop_at_target": False, "time_budget_s": 1e9, "round_timeout_s": 1e6}
+    sections = {"episode": patient, **arguments}
+    return made(framework, action, interval=2, plan={"averaging": "decided"}, **sections)
+
+
+@pytest.mark.parametrize("framework", ["sfl-v1", "sfl-v2"])
+@pytest.mark.parametrize("action", ["discrete", "continuous", "schedule", "priority"])
+def test_an_action_says_which_rounds_end_with_the_mean(action: str, framework: str) -> None:
+    env = decided(action, framework)
+    assert np.prod(env.action_space.shape) == np.prod(made(framework, action, interval=1).action_space.shape) + 1
+    observation, _ = env.reset(seed=0)
+    env.action_space.seed(0)
+    since, seen = 0, set()
+    for _ in range(8):
+        assert observation[list(env.observation_names).index("rounds_since_mean")] == pytest.approx(since / (since + 4))
+        sample = env.action_space.sample()
+        decision = env.decode(sample)
+        again = env.decode(env.encode(decision))
+        assert again.averaging == decision.averaging
+        observation, *_, info = env.step(sample)
+        assert info["averaging"] == (decision.averaging == 2)
+        averaged = bool(info["averaging"] and info["trained"])
+        assert (info["stages"]["model_up"] > 0) == averaged
+        assert env.state.client_cut_layer.any() == (info["trained"] and not averaged)
+        since = 0 if averaged else since + 1
+        seen.add(averaged)
+    assert seen == {True, False}
+
+
+def test_a_decision_that_leaves_it_open_follows_the_interval() -> None:
+    env, fixed = decided(), made(interval=2, episode={"stop_at_target": False, "time_budget_s": 1e6})
+    for each in (env, fixed):
+        each.reset(seed=0)
+    for _ in range(4):
+        one, other = (each.play(descend(each.state, np.ones(3, bool), 0.0))[-1] for each in (env, fixed))
+        assert one["round_latency_s"] == other["round_latency_s"]
+        assert one["loss"] == other["loss"]
+        assert one["averaging"] == (env.state.round % 2 == 0)
+
+
+def test_what_is_decided_is_what_an_interval_does() -> None:
+    """Means in the second and fourth round, said by actions; and every round, which is split federated learning."""
+    for says, interval in (((0, 1, 0, 1), 2), ((1, 1, 1, 1), 1)):
+        env = decided()
+        fixed = made(interval=interval, episode={"stop_at_target": False, "time_budget_s": 1e6})
+        for each in (env, fixed):
+            each.reset(seed=0)
+        for mean in says:
+            *_, info = env.step(np.array([0, mean, 1, 1, 1, 0]))
+            *_, same = fixed.step(np.array([0, 1, 1, 1, 0]))
+            for name in ("round_latency_s", "traffic_bits", "energy_j", "loss", "accuracy"):
+                assert info[name] == same[name]
+
+
+def test_decided_means_agree_in_vector_environments() -> None:
+    assert_vector_agrees(
+        2,
+        5,
+        ("round_latency_s", "averaging", "accuracy"),
+        framework="sfl-v2",
+        action="discrete",
+        plan={"averaging": "decided"},
+        episode={"stop_at_target": False, "time_budget_s": 1e6},
+        **SMALL,
+    )
+
+
+@pytest.mark.parametrize("agent", ["greedy", "random", "look-ahead"])
+def test_rules_play_where_means_are_decided(agent: str) -> None:
+    env = decided("discrete")
+    observation, info = env.reset(seed=0)
+    scheduler = schedulers.make(agent, env)
+    for _ in range(4):
+        observation, *_, info = env.step(scheduler.act(observation, info))
+
+
+def test_a_mean_that_nobody_may_decide_is_refused() -> None:
+    env = made(interval=2)
+    env.reset(seed=0)
+    decision = descend(env.state, np.ones(3, bool), 0.0)
+    with pytest.raises(ValueError, match=r"^Decision\.averaging = 2, allowed: 0\.\.0$"):
+        env.play(replace(decision, averaging=2))
+    other = decided()
+    other.reset(seed=0)
+    with pytest.raises(ValueError, match=r"^Decision\.averaging = 3, allowed: 0\.\.2$"):
+        other.play(replace(decision, averaging=3))

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+import agents
+import splitgym  # noqa: F401 - registers the environment
 from experiments.headroom import cuts, factors
 from experiments.headroom.factors import ALGORITHM, FIXED, KINDS, PRESETS, RULE, Cases, Method, gain, measure, summary
 
@@ -38,6 +41,16 @@ def test_methods_differ_in_the_decision_that_their_kind_names() -> None:
         assert len(names) == len(set(names))
         steps = {case["kind"]: case["steps"] for case in Cases()(quick=False)}
         assert steps[KINDS[2]] == 0 < steps[KINDS[4]]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_rule_can_be_made(preset: str) -> None:
+    setting = PRESETS[preset]
+    for method in setting.methods():
+        if method.agent != ALGORITHM:
+            name, options = agents.parse(method.agent)
+            sections = {"framework": setting.framework, "learner": "surrogate", **method.sections}
+            agents.make(name, gym.make("SplitLearning-v0", scenario=preset, **sections), **options)
 
 
 def table(**seconds: list[float]) -> pd.DataFrame:

@@ -250,14 +250,15 @@ def _plans(state: RoundState, plan: Plan) -> tuple[Ints, bool]:
     rows = np.broadcast_to(aggregated_rows(plan.aggregation_ratio, system.batch_size), worlds)
     codec, precision = np.broadcast_to(plan.codec, worlds), np.broadcast_to(plan.precision, worlds)
     if cut_layer is None and second_cut is None:
-        plans = grid.candidates(rows, codec, precision) + grid.first_in_way(state.way)
-        return (plans if system.averaging_interval == 1 else _with_held_cuts(plans, state)), False
+        plans = grid.candidates(rows, codec, precision) + grid.first_in_way(state.way(plan.averaging))
+        return (_with_held_cuts(plans, state) if system.averages_later else plans), False
     cuts = np.arange(1, system.cut_layers + 1) if cut_layer is None else _by_world(cut_layer)
     second = grid.second_values if second_cut is None else _by_world(second_cut)
     if grid.tails and cut_layer is None:
         # Behind the last of these the second cut could not be held.
         cuts = np.minimum(cuts, second - 1)
-    plans = grid.index(cuts, rows[:, None], second, codec[:, None], precision[:, None]) + grid.first_in_way(state.way)
+    plans = grid.index(cuts, rows[:, None], second, codec[:, None], precision[:, None])
+    plans = plans + grid.first_in_way(state.way(plan.averaging))
     return np.array(np.broadcast_to(plans, (worlds, plans.shape[-1]))), False
 
 

@@ -29,6 +29,7 @@ UNSAID: Mapping[str, Callable[[RoundState], Any]] = {
     "aggregation_ratio": lambda state: np.zeros(len(state.available)),
     "codec": lambda state: np.zeros(len(state.available), np.int64),
     "precision": lambda state: np.zeros(len(state.available), np.int64),
+    "averaging": lambda state: 0,
 }
 """What is decided where no component says it, of N worlds."""
 
@@ -130,7 +131,7 @@ class ActionCodec(ABC):
         if state.flights is not None:
             plan, said["selected"] = plan_in_flight(plan_said(said), state), state.to_serve(said["selected"])
             said |= {"cut_layer": plan.cut_layer, "codec": plan.codec, "precision": plan.precision}
-        if state.system.averaging_interval > 1:
+        if state.system.averages_later:
             said["cut_layer"] = held_cut(said["cut_layer"], state)
         said["aggregation_ratio"] = legal_ratio(plan_said(said), said["selected"], state)
         decision = self.decide(said, state)

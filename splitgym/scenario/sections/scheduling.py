@@ -65,6 +65,11 @@ class Plan(Section):
         description="decided: with an asynchronous framework the quorum is decided in every step; fixed: "
         "`training.quorum`.",
     )
+    averaging: Literal["fixed", "decided"] = Field(
+        "fixed",
+        description="decided: with a framework that has a fed server it is decided in every round whether it averages; "
+        "fixed: in every `fed_server.interval_rounds`.",
+    )
 
     @property
     def levels(self) -> tuple[Level, ...]:

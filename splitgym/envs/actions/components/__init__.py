@@ -1,6 +1,6 @@
 """Components of actions, each in its own file: in whole numbers, in numbers -1..1, or both."""
 
-from splitgym.envs.actions.components.choices import ChoiceLevels, choice_levels, choice_parts
+from splitgym.envs.actions.components.choices import ChoiceLevels, MeanLevels, choice_levels, choice_parts
 from splitgym.envs.actions.components.clocks import ClockFractions, ClockLevels
 from splitgym.envs.actions.components.component import Component, Continuous, Discrete, EqualParts, Said, nearest
 from splitgym.envs.actions.components.cut_layers import CutLevels, CutParts
@@ -25,6 +25,7 @@ __all__ = [
     "Discrete",
     "EqualParts",
     "LatencyExponent",
+    "MeanLevels",
     "OwnerLevels",
     "PhiAboveZero",
     "PhiFraction",

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from splitgym.arrays import Ints
 from splitgym.envs.actions.components.component import Discrete, EqualParts, Said, indexed
+from splitgym.frameworks.exchange import WITH_MEAN, WITHOUT_MEAN, ends_with_mean
 from splitgym.types import Decision, RoundState, SystemParameters
 
 
@@ -41,12 +42,33 @@ class ChoiceLevels(Discrete):
         return np.array(np.broadcast_to(getattr(decision, self.factor), self.entries))
 
 
-def choice_levels(system: SystemParameters, clients: int) -> tuple[ChoiceLevels, ...]:
-    """Of all factors that are chosen from a list: codec, precision."""
+class MeanLevels(Discrete):
+    """1: the round ends with the mean of clients' parts; 0: it does not. None where that is not decided."""
+
+    def __init__(self, system: SystemParameters) -> None:
+        super().__init__((2,) * system.averaging_decided)
+
+    def names(self) -> tuple[str, ...]:
+        """One entry, if there is any."""
+        return ("averaging",) * self.entries
+
+    def read(self, entries: NDArray[Any]) -> Said:
+        """`averaging`, [N]."""
+        return {"averaging": np.where(entries[:, 0] > 0, WITH_MEAN, WITHOUT_MEAN)} if self.entries else {}
+
+    def write(self, decision: Decision, state: RoundState) -> Ints:
+        """What the scenario says where the decision does not."""
+        mean = ends_with_mean(decision.averaging, state.round + 1, state.system.averaging_interval)
+        return np.full(self.entries, mean, np.int64)
+
+
+def choice_levels(system: SystemParameters, clients: int) -> tuple[Discrete, ...]:
+    """Of all factors that are chosen from a list: codec, precision, mean."""
     grid = system.program.plans
     return (
         ChoiceLevels("codec", grid.codecs, grid.codec_by_client, clients),
         ChoiceLevels("precision", grid.precisions, grid.precision_by_client, clients),
+        MeanLevels(system),
     )
 
 
