@@ -174,12 +174,12 @@ def _mean(values: pd.Series) -> str:
 
 
 def _finding(rows: pd.DataFrame) -> str:
-    common = _classes(rows).index[0]
-    own = rows[(rows["tail"] == 1) & (rows["defence"] == "none")].assign(rare=lambda each: each["class"] != common)
-    found = own.groupby("rare")["direction_late"].mean()
+    common, last_layer = _classes(rows).index[0], rows[rows["tail"] == 1]
+    means = last_layer.assign(rare=last_layer["class"] != common).groupby(["defence", "rare"])["direction_late"].mean()
     return (
-        f"With the last layer in the tail and no defence, the direction of a gradient beside a known row gives "
-        f"{found[False]:.2f} for {common} and {found[True]:.2f} for the mean of the rarer classes, in the last rounds."
+        f"With the last layer in the tail, the direction of a gradient beside a known row gives "
+        f"{means['none', False]:.2f} for {common} and {means['none', True]:.2f} for the mean of the rarer classes in "
+        f"the last rounds; with max-norm noise {means['max-norm', False]:.2f} and {means['max-norm', True]:.2f}."
     )
 
 
