@@ -26,6 +26,7 @@ from splitgym.allocation.descent.greedy import greedy_subchannels
 from splitgym.allocation.descent.worlds import BLOCKS
 from splitgym.allocation.diagnostics import unserved
 from splitgym.allocation.even_split import even_psd
+from splitgym.allocation.pooled_batches import pooled_batch_sizes
 from splitgym.allocation.power import control_power
 from splitgym.allocation.selection.novelty import novelty
 from splitgym.allocation.selection.rules import (
@@ -90,6 +91,7 @@ __all__ = [
     "lower_bound",
     "novelty",
     "paper_descend",
+    "pooled_batch_sizes",
     "project_power",
     "proportional_fair",
     "round_robin",

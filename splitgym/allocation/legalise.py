@@ -29,8 +29,15 @@ def legalise_unchecked(decision: Decision, state: RoundState) -> tuple[Decision,
     Returns:
         The legal decision, and whether a power budget had been broken: a bool, or [N] of them.
     """
-    held = with_held_cut(with_flights(decision, state), state)
+    held = with_held_cut(with_batch_sizes(with_flights(decision, state), state), state)
     return project_power_unchecked(with_legal_ratio(held, state), state)
+
+
+def with_batch_sizes(decision: Decision, state: RoundState) -> Decision:
+    """A decision that says all batch sizes, where they may be decided; else as it is."""
+    if not state.system.program.plans.smallest_batch or np.all(decision.batch_size):
+        return decision
+    return replace(decision, batch_size=decision.plan.sizes(state)[()])
 
 
 def with_flights(decision: Decision, state: RoundState) -> Decision:
@@ -49,16 +56,17 @@ def with_flights(decision: Decision, state: RoundState) -> Decision:
         cut_layer=plan.cut_layer,
         codec=plan.codec,
         precision=plan.precision,
+        batch_size=plan.batch_size,
         selected=decision.selected | state.in_flight,
         quorum=quorum if state.batched else int(quorum[0]),
     )
 
 
 def plan_in_flight(plan: Plan, state: RoundState) -> Plan:
-    """The plan with cut layers, codecs and precisions of what is in flight, which keeps those with which it began.
+    """The plan with cut layers, codecs, precisions and batch sizes of what is in flight, as it began.
 
-    A common cut layer (or codec, or precision) is that of all: it moves only while nothing is in flight. One of each
-    client's own stays while that client has something in flight.
+    A common cut layer (or codec, precision, batch size) is that of all: it moves only while nothing is in flight. One
+    of each client's own stays while that client has something in flight.
 
     Args:
         plan: Of one world or N.
@@ -72,6 +80,9 @@ def plan_in_flight(plan: Plan, state: RoundState) -> Plan:
         cut_layer=_held(plan.cut_layer, grid.cut_layer[flights.plan], in_flight, grid.cut_by_client),
         codec=_held(plan.codec, grid.codec[flights.plan], in_flight, grid.codec_by_client),
         precision=_held(plan.precision, grid.precision[flights.plan], in_flight, grid.precision_by_client),
+        batch_size=_held(plan.sizes(state), grid.batch_size[flights.plan], in_flight, grid.batch_by_client)
+        if grid.smallest_batch
+        else plan.batch_size,
     )
 
 
@@ -149,7 +160,7 @@ def common_ratio(plan: Plan, selected: Bools, state: RoundState) -> Any:
 
 
 def _unless_apart(ratio: Any, plan: Plan, selected: Bools, state: RoundState) -> Any:
-    apart = sent_apart(plan, selected, state.system.program.plans)
+    apart = sent_apart(plan, selected, state)
     return ratio if apart is False else np.where(apart, 0.0, ratio)[()]
 
 

@@ -128,7 +128,8 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     that breaks a power budget is scaled down and `info["projected"]` says so; with no client able to take part
     the round's timeout passes and nothing is learnt. An action outside the space raises a ValueError.
     `env.unwrapped.action_masks()` serves MaskablePPO: unavailable clients cannot be selected and, where memory is
-    limited, neither can clients without the memory for any cut layer, nor cut layers that no available client can hold.
+    limited, neither can clients without the memory for any cut layer, nor cut layers that no available client can hold,
+    nor batch sizes that need more memory than that.
 
     An encoding of one's own is a class of `splitgym.envs.actions.ActionCodec`, named `module:NAME`: a list of
     components (those of the package in `splitgym.envs.actions.components`, or one's own) and a function from what they
@@ -164,6 +165,11 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     encodes is sent in the bits that it has, and so are units that move with the cut. An entry `"32x0.5"` is 32 bits in
     half of the channels: a client with units of its own, and no tail, computes, trains and sends the first channels of
     each of its layers alone, with the cycles and the memory that these need; the server takes the others for zero.
+
+    With `plan={"batch_sizes": [8, 16, 32]}` one entry more, the last of these, says on how many samples each client
+    trains, an index of the list; `play` and rules may choose any number from the first to the last. With
+    `"batch_size": "by-client"` there are C entries (where batch sizes differ, phi is 0), and a client's weight in the
+    round is its share of the rows, see `training.weigh_by`. `training.batch_size` is what is not decided.
 
     With `plan={"clock": "decided"}` there are C entries more, behind those of cuts and lists: the fraction of the
     speed that it has to spare with which each client computes, a level of `actions.clock_levels`, or in a Box 0.1 to 1.
@@ -212,7 +218,9 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     the episode (all that is said of the others is 0), and `bandwidth` of a subchannel, squashed at the scenario's. And
     with several codecs `codec[i]`, C values: that with which the client took part last, its index over the last one's.
     And where the clients' memory is limited `memory[i]`, C values: the deepest cut layer that the client can hold, over
-    L - 1.
+    L - 1. And where batch sizes are decided, C values each: `batch_size[i]`, that with which the client took part last,
+    over the largest; `data_left[i]`, the fraction of its samples that it has not trained on yet since it last began
+    with all of them.
     And with asynchronous frameworks, C values each: `in_flight[i]`, 1 for clients at work on a mini-batch that the
     server has not taken up; `delivered[i]`, 1 if its smashed data wait there; `compute_left[i]`, seconds of computing
     until it has delivered or is back from an update, squashed at time budget / round budget; `bits_left[i]`, bits to
@@ -287,6 +295,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     | `cut_layer`, `aggregation_ratio`, `selected` | as decided; bool [C] `selected`, own cuts are int [C] |
     | `codec`, `precision` | as decided, where there are several: index in the list of `plan`; own ones are int [C] |
     | `averaging` | whether the round was to end with the mean of clients' parts, where that is decided |
+    | `batch_size` | samples of a mini-batch, where they are decided; own ones are int [C] |
     | `clock` | as decided, where actions say clocks: float [C] |
     | `generated_rows` | rows with which the server balanced labels, where it does |
     | `quorum`, `in_flight` | asynchronous: K as decided (0: all), bool [C] clients in flight at the end |

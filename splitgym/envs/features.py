@@ -8,11 +8,10 @@ import numpy as np
 from gymnasium import spaces
 
 from splitgym.arrays import Floats
-from splitgym.envs import flight_features
+from splitgym.envs import client_features, flight_features
 from splitgym.parts import Parts
 from splitgym.scenario import Scenario, ScenarioError
 from splitgym.types import RoundState, SystemParameters
-from splitgym.types.memory import deepest_cut
 
 STANDARD = "standard"
 """All features of the package that a scenario and an encoding of actions show."""
@@ -71,7 +70,19 @@ SHIPPED = (
         "memory",
         "client",
         "deepest cut layer for which the client has the memory, over L - 1",
-        lambda state: state.present * deepest_cut(state) / state.system.cut_layers,
+        client_features.memory,
+    ),
+    Feature(
+        "batch_size",
+        "client",
+        "samples of the mini-batch with which the client took part last, over the largest that may be decided",
+        client_features.batch_size,
+    ),
+    Feature(
+        "data_left",
+        "client",
+        "samples that the client has not trained on yet since it last began with all of them, over all of them",
+        client_features.data_left,
     ),
     Feature("client_second_cut", "client", "second cut behind which the client's own part is valid, over L - 1"),
     Feature("subchannel", "link", "channel of the client on the subchannel, squashed at 4 bit/s/Hz"),
@@ -160,6 +171,8 @@ def features_of(
         "bandwidth": scenario.family.subchannel_hz is None,
         "codec": len(scenario.plan.codecs) == 1,
         "memory": scenario.clients.memory_max_bytes is None,
+        "batch_size": not system.program.plans.smallest_batch,
+        "data_left": not system.program.plans.smallest_batch,
         "client_second_cut": not (system.program.plans.tails and system.program.plans.second_cuts > 1),
         "subchannel": not subchannel_estimates,
         "server_left": system.asynchrony is None or system.asynchrony.row_cycles is None,

@@ -1,6 +1,6 @@
 """The history of episodes, and how rounds end them."""
 
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -30,6 +30,8 @@ class History(NamedTuple):
     """[N, C] with which a client took part last; 0 before that."""
     rounds_since_mean: Ints
     """[N] rounds since clients' parts were averaged, where that is not in every round."""
+    client_batch_size: Ints
+    """[N, C] samples of the mini-batch with which a client took part last, where they are decided; 0 before that."""
     elapsed_s: Floats
     """[N]"""
     reached: Bools
@@ -53,6 +55,7 @@ class History(NamedTuple):
             second_cut=np.zeros(worlds, np.int64),
             client_codec=np.zeros((worlds, clients), np.int64),
             rounds_since_mean=np.zeros(worlds, np.int64),
+            client_batch_size=np.zeros((worlds, clients), np.int64),
             elapsed_s=np.zeros(worlds),
             reached=np.zeros(worlds, bool),
             first_reached=np.zeros(worlds, bool),
@@ -91,9 +94,11 @@ class History(NamedTuple):
 
     def remember_codecs(self, participants: Bools, decision: Decision) -> None:
         """Adds the codecs of a round, where they are decided."""
-        codec = np.asarray(decision.codec)
-        codecs = codec[:, None] if codec.ndim == 1 else codec
-        self.client_codec[:] = np.where(participants, codecs, self.client_codec)
+        _keep(self.client_codec, participants, decision.codec)
+
+    def remember_batch_sizes(self, participants: Bools, decision: Decision) -> None:
+        """Adds the batch sizes of a round, where they are decided."""
+        _keep(self.client_batch_size, participants, decision.batch_size)
 
 
 class Limits(NamedTuple):
@@ -110,13 +115,19 @@ class Limits(NamedTuple):
         return cls(episode.target_accuracy, episode.stop_at_target, episode.max_rounds, episode.time_budget_s)
 
 
+def _keep(last: Ints, participants: Bools, decided: Any) -> None:
+    """Writes a factor of the plan ([N, C], [N] or a number) where clients took part."""
+    factor = np.asarray(decided)
+    last[:] = np.where(participants, factor[:, None] if factor.ndim == 1 else factor, last)
+
+
 @kernel(NO_REFCOUNT)
 def _forget(history: History, which: Ints) -> None:
     for n in which:
         for i in range(history.absence.shape[1]):
             history.participated[n, i] = False
             history.absence[n, i] = history.experience[n, i] = 0.0
-            history.client_codec[n, i] = 0
+            history.client_codec[n, i] = history.client_batch_size[n, i] = 0
         history.aggregation_ratio[n] = history.latency_s[n] = history.elapsed_s[n] = 0.0
         history.second_cut[n] = history.rounds_since_mean[n] = 0
         history.reached[n] = history.first_reached[n] = history.terminated[n] = history.truncated[n] = False

@@ -45,7 +45,9 @@ HIDDEN = -1
     PRESENT,
     BANDWIDTH,
     CODEC,
-    _,  # Memory, which is no matter of the compiled loop.
+    _,  # Memory, batch size and data left, which are no matter of the compiled loop.
+    _,
+    _,
     CLIENT_SECOND_CUT,
     SUBCHANNEL,
 ) = range(len(SHIPPED))

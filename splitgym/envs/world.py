@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +31,8 @@ from splitgym.types import Decision, Flights, RoundOutcome, RoundState, SystemPa
 
 MANY_GAINS = 1_000_000
 """Channel gains with which a scenario is called large."""
+MOST_PLANS = 1_000_000
+"""Plans that are tabulated where batch sizes are decided, 200 MB."""
 GAIN_MB = 160e-6
 """Megabytes that a channel gain needs, with all that is worked out from it."""
 
@@ -186,6 +189,8 @@ class World:
             history.remember_mean(learner.outcome)
         if self.system.program.plans.codecs > 1:
             history.remember_codecs(cost.participants, decision)
+        if self.system.program.plans.smallest_batch:
+            history.remember_batch_sizes(cost.participants, decision)
         ends = history.first_reached, history.terminated, history.truncated
         return Round(decision, projected, cost, learner.before, learner.outcome, truth, *ends)
 
@@ -233,6 +238,9 @@ class World:
             client_second_cut=outcome.client_second_cut,
             client_codec=history.client_codec,
             rounds_since_mean=history.rounds_since_mean,
+            client_batch_size=history.client_batch_size,
+            samples=self._learner.samples,
+            samples_left=self._learner.samples_left,
             client_memory_bytes=self._network.client_memory_bytes,
             flights=self._flights,
         )
@@ -280,7 +288,9 @@ def system_of(scenario: Scenario, framework: Framework, network_costs: NetworkCo
     asynchrony = None
     if framework.asynchronous:
         asynchrony = Asynchrony.of(scenario, program, workload, framework.name)
-    ratio, labels_known = framework.allowed_ratio(scenario.training.batch_size), framework.knows_labels(scenario)
+    # What the smallest mini-batch allows all allow.
+    smallest = min(scenario.plan.batch_sizes, default=scenario.training.batch_size)
+    ratio, labels_known = framework.allowed_ratio(smallest), framework.knows_labels(scenario)
     decides_averaging = framework.decides_averaging(scenario)
     return SystemParameters.of(scenario, workload, program, ratio, labels_known, memory, asynchrony, decides_averaging)
 
@@ -290,10 +300,12 @@ def _check_calibrated(scenario: Scenario, framework: Framework) -> None:
     plan = scenario.plan
     factors: tuple[tuple[str, Any, Any], ...] = (
         ("plan.precisions", list(plan.precisions), [FULL_BITS]),
+        ("plan.batch_sizes", list(plan.batch_sizes), []),
         ("training.client_weights", scenario.training.client_weights, "none"),
         ("fed_server.interval_rounds", scenario.fed_server.interval_rounds if framework.has_fed_server else 1, 1),
         ("plan.averaging", plan.averaging if framework.has_fed_server else "fixed", "fixed"),
         ("training.label_balancing", scenario.training.label_balancing, "none"),
+        ("training.weigh_by", scenario.training.weigh_by, None),
     )
     for name, value, usual in factors:
         if value != usual:
@@ -321,12 +333,16 @@ def _plans(
     averages_later = framework.averages_later(scenario)
     if by_client and averages_later:
         raise ScenarioError("plan.cut_layer = 'by-client' with means that are not in every round, allowed: 'common'")
+    batch_sizes = scenario.plan.batch_sizes
+    if batch_sizes and scenario.plan.batch_size == "by-client" and not framework.batches_by_client:
+        raise ScenarioError(f"plan.batch_size = 'by-client' with framework {framework.name!r}, allowed: 'common'")
+    largest = max(batch_sizes, default=scenario.training.batch_size)
     if framework.has_tail:
         # One unit at least for the server, and one for the tail.
         cuts = cuts - 1 if decides_second or second_cut is None else second_cut - 1
-    return PlanGrid(
+    plans = PlanGrid(
         cut_layers=cuts,
-        row_counts=scenario.training.batch_size + 1 if chooses_phi else 1,
+        row_counts=largest + 1 if chooses_phi else 1,
         second_cuts=cuts if decides_second else 1,
         codecs=len(codecs),
         precisions=len(framework.levels(scenario)),
@@ -336,7 +352,16 @@ def _plans(
         codecs_without_broadcast=without_broadcast,
         ways=WAYS if averages_later else 1,
         tails=framework.has_tail,
+        batches=largest - batch_sizes[0] + 1 if batch_sizes else 1,
+        smallest_batch=min(batch_sizes, default=0),
+        batch_by_client=bool(batch_sizes) and scenario.plan.batch_size == "by-client",
     )
+    if (count := prod(plans.shape)) > MOST_PLANS and batch_sizes:
+        raise ScenarioError(
+            f"plan.batch_sizes = {list(batch_sizes)}: with the other factors there are {count} plans, allowed: up to "
+            f"{MOST_PLANS}, so a smaller range"
+        )
+    return plans
 
 
 def _precision_by_client(scenario: Scenario, framework: Framework) -> bool:

@@ -23,5 +23,6 @@ FRAMEWORK = Framework(
     train=TrainedBy("splitgym.frameworks.label_balance:train"),
     joint_batch=True,
     cuts_by_client=True,
+    batches_by_client=True,
     asynchronous=True,
 )

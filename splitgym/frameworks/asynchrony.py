@@ -84,11 +84,16 @@ def check_balancing(scenario: Scenario, framework: "Framework") -> None:
     asked = f"training.label_balancing = {scenario.training.label_balancing!r}"
     if not framework.asynchronous:
         raise ScenarioError(f"{asked} with framework {framework.name!r}, allowed: asynchronous frameworks")
-    if scenario.plan.cut_layer != "common":
-        raise ScenarioError(f"{asked} with plan.cut_layer = {scenario.plan.cut_layer!r}, allowed: 'common'")
+    plan = scenario.plan
+    for name, value in (
+        ("cut_layer", plan.cut_layer),
+        ("batch_size", plan.batch_size if plan.batch_sizes else "common"),
+    ):
+        if value != "common":
+            raise ScenarioError(f"{asked} with plan.{name} = {value!r}, allowed: 'common'")
 
 
 def _row_cycles(workload: Workload) -> Floats:
     """[L - 1] cycles of the server's forward and backward pass of a row at each cut layer."""
     passes: Floats = workload.server_forward + workload.server_backward + workload.last_layer_backward
-    return np.broadcast_to(passes, workload.plans.shape)[:, 0, 0, 0, 0].copy()
+    return np.broadcast_to(passes, workload.plans.shape)[0, :, 0, 0, 0, 0].copy()

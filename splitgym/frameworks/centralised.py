@@ -17,6 +17,7 @@ def phases(w: Workload) -> tuple[Phase, ...]:
 FRAMEWORK = Framework(
     name="centralised",
     phases=phases,
+    batches_by_client=True,
     train=TrainedBy("splitgym.frameworks.sequential:train_joint"),
     segments=(Segment("server"),),
     joint_batch=True,

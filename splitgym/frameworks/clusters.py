@@ -1,12 +1,15 @@
 """The training round of cluster-based parallel split learning: inside a cluster side by side, clusters in turn."""
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 
 from splitgym.frameworks.crossing import Crossing
 from splitgym.frameworks.nodes import Nodes, model_state
+from splitgym.frameworks.own_plans import Group, groups_of, server_parts
 from splitgym.frameworks.parallel import ClientPass, run_clients
 from splitgym.frameworks.round_batch import RoundBatch
-from splitgym.frameworks.server_pass import server_pass
 from splitgym.frameworks.snapshots import MeanStatistics, Snapshot, WeightedMean, buffers_of, state_of
 
 
@@ -42,35 +45,36 @@ def _train_cluster(nodes: Nodes, cluster: RoundBatch) -> bool:
     cluster.traffic.model("broadcast", model_state(units), clients[0].bits)
     for client in clients:
         client.begin()
-    passes = _run_members(nodes, cluster)
-    smashed = torch.cat([forward.smashed for forward in passes])
-    crossing = Crossing(cluster, smashed)
-    cut_gradients = server_pass(nodes, crossing.received, cluster)
-    if not (torch.isfinite(cluster.losses).all() and cut_gradients.finite):
+    parts, passes = _run_members(nodes, cluster)
+    crossings = [Crossing(cluster, each.smashed, part.members) for each, part in zip(passes, parts, strict=True)]
+    found = server_parts(nodes, parts, [crossing.received.detach().requires_grad_() for crossing in crossings], cluster)
+    at_cuts = [x / part.weights(cluster, x) for x, part in zip(found.at_cuts, parts, strict=True)]
+    if not (torch.isfinite(cluster.losses).all() and torch.isfinite(torch.stack([x.sum() for x in at_cuts])).all()):
         return False
-    at_cut = crossing.back(cut_gradients.own).split([len(forward.smashed) for forward in passes])
     # All gradients first: they are those at the weights with which everybody began.
-    gradients = [own for forward, part in zip(passes, at_cut, strict=True) for own in forward.backward(part)]
+    gradients: dict[int, Sequence[Tensor]] = {}
+    for part, each, crossing, x in zip(parts, passes, crossings, at_cuts, strict=True):
+        gradients.update(zip(part.members, each.backward(crossing.back(x)), strict=True))
     mean = WeightedMean(parameter.detach() for parameter in clients[0].parameters)
-    for client, own, weight in zip(clients, gradients, cluster.weights, strict=True):
+    for k, (client, weight) in enumerate(zip(clients, cluster.weights, strict=True)):
         mean.begin()
-        client.step(own)
+        client.step(gradients[k])
         mean.add(weight)
         cluster.traffic.model("uplink", model_state(units), client.bits)
     mean.finish()
-    nodes.server.step(cut_gradients.of_server)
+    nodes.server.step(found.of_server)
     return True
 
 
-def _run_members(nodes: Nodes, cluster: RoundBatch) -> list[ClientPass]:
-    """Forward passes of the members; batch norm counts each one's rows by themselves, then averages statistics."""
-    clients = [nodes.clients[i] for i in cluster.participants]
-    units = nodes.server.units[: nodes.cut_layer]
+def _run_members(nodes: Nodes, cluster: RoundBatch) -> tuple[list[Group], list[ClientPass]]:
+    """Forward passes of the members in groups; batch norm counts each one's rows alone, then averages statistics."""
+    units, groups = nodes.server.units[: nodes.cut_layer], groups_of(nodes, cluster)
     if not buffers_of(units):
-        return [run_clients(clients, cluster.images)]
-    statistics, passes = MeanStatistics(units), []
-    for k, (client, weight) in enumerate(zip(clients, cluster.weights, strict=True)):
+        return groups, [run_clients(each.nodes(nodes.clients, cluster), each.images(cluster)) for each in groups]
+    alone = [Group(nodes.cut_layer, cluster.rows_of(k), [k]) for k in range(len(cluster.participants))]
+    statistics, passes = MeanStatistics(units), list[ClientPass]()
+    for each, weight in zip(alone, cluster.weights, strict=True):
         with statistics.of_one(weight):
-            passes.append(run_clients([client], cluster.images[k : k + 1]))
+            passes.append(run_clients(each.nodes(nodes.clients, cluster), each.images(cluster)))
     statistics.finish()
-    return passes
+    return alone, passes

@@ -17,4 +17,5 @@ FRAMEWORK = Framework(
     segments=(Segment("client", Bound.CUT, Weights.AVERAGED), Segment("server")),
     access=Access.CLUSTERED,
     joint_batch=True,
+    batches_by_client=True,
 )

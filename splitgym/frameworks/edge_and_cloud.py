@@ -1,39 +1,42 @@
 """The training round of hierarchical split learning: the units behind the cut on an edge server and in the cloud."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from splitgym.frameworks.nodes import Nodes
-from splitgym.frameworks.parallel_round import train_with
+from splitgym.frameworks.own_plans import Group, PartGradients, fill_losses, train_with
 from splitgym.frameworks.round_batch import RoundBatch
-from splitgym.frameworks.server_pass import CutGradients, add_losses, loss_gradients, per_client, run_rows
+from splitgym.frameworks.server_pass import run_parts
 from splitgym.scenario.nodes import BACKHAUL
 
 
 def train(nodes: Nodes, round_batch: RoundBatch) -> bool:
-    """One round; see `splitgym.frameworks.parallel_round.train_with`."""
-    return train_with(edge_and_cloud_pass, nodes, round_batch)
+    """One round; see `splitgym.frameworks.own_plans.train_with`."""
+    return train_with(edge_and_cloud_parts, nodes, round_batch)
 
 
-def edge_and_cloud_pass(nodes: Nodes, smashed: Tensor, round_batch: RoundBatch) -> CutGradients:
-    """Forward and backward on the edge server and in the cloud; compare `splitgym.frameworks.server_pass.server_pass`.
+def edge_and_cloud_parts(
+    nodes: Nodes, groups: Sequence[Group], at_cuts: Sequence[Tensor], round_batch: RoundBatch
+) -> PartGradients:
+    """Forward and backward on the edge server and in the cloud; compare `splitgym.frameworks.own_plans.server_parts`.
 
     Args:
         nodes: Running statistics of edge server and cloud move, weights do not.
-        smashed: [n, b, ...] detached activations at the cut.
+        groups: Clients by batch size, with a common cut.
+        at_cuts: [n, b, ...] activations at the cut of each group, leaves of a graph.
         round_batch: Labels and weights; losses and the traffic between edge server and cloud are filled.
     """
     (edge, cloud), first, second = nodes.servers(), nodes.cut_layer, nodes.second_cut
-    (n, b), weights, training = round_batch.labels.shape, round_batch.weights, nodes.training
-    at_edge = smashed.detach().requires_grad_()
-    narrow = run_rows(lambda x: edge.forward(x, first, second), edge.units[first:second], at_edge, training, weights)
-    round_batch.traffic.over(BACKHAUL, [narrow])
-    at_cloud = narrow.detach().requires_grad_()
-    logits = run_rows(lambda x: cloud.logits(x, second), cloud.units[second:], at_cloud, training, weights)
-    round_batch.losses.zero_()
-    add_losses(round_batch, logits.detach(), round_batch.labels)
-    z = loss_gradients(logits.detach(), round_batch.labels)
-    back, *of_cloud = torch.autograd.grad(logits, [at_cloud, *cloud.parameters], z * weights.view(n, 1, 1) / b)
-    round_batch.traffic.over(BACKHAUL, [back])
-    own, *of_edge = torch.autograd.grad(narrow, [at_edge, *edge.parameters], back)
-    return CutGradients(smashed[0, :0], own / per_client(weights, own), [*of_edge, *of_cloud])
+    weights, training = round_batch.weights[[k for group in groups for k in group.members]], nodes.training
+    narrow = run_parts(lambda x: edge.forward(x, first, second), edge.units[first:second], at_cuts, training, weights)
+    round_batch.traffic.over(BACKHAUL, narrow)
+    at_cloud = [part.detach().requires_grad_() for part in narrow]
+    logits = run_parts(lambda x: cloud.logits(x, second), cloud.units[second:], at_cloud, training, weights)
+    z = [fill_losses(part, group, round_batch) for part, group in zip(logits, groups, strict=True)]
+    gradients = torch.autograd.grad(logits, [*at_cloud, *cloud.parameters], z)
+    back, of_cloud = gradients[: len(groups)], gradients[len(groups) :]
+    round_batch.traffic.over(BACKHAUL, back)
+    gradients = torch.autograd.grad(narrow, [*at_cuts, *edge.parameters], back)
+    return PartGradients(gradients[: len(groups)], [*gradients[len(groups) :], *of_cloud])

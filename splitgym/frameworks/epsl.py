@@ -31,4 +31,12 @@ def phases(w: Workload) -> tuple[Phase, ...]:
     )
 
 
-FRAMEWORK = Framework(name="epsl", phases=phases, train=TRAIN, aggregates=True, joint_batch=True, cuts_by_client=True)
+FRAMEWORK = Framework(
+    name="epsl",
+    phases=phases,
+    train=TRAIN,
+    aggregates=True,
+    joint_batch=True,
+    cuts_by_client=True,
+    batches_by_client=True,
+)

@@ -1,10 +1,11 @@
 """Models that go down to the clients and up to be averaged: in which rounds, where to, and what of them is charged."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
+from splitgym.frameworks.plans import Shape
 from splitgym.frameworks.resources import Resources
 from splitgym.scenario import Scenario
 from splitgym.scenario.nodes import SERVER
@@ -24,7 +25,7 @@ class Exchange:
     link: str | None = None
     """Over which models go there from the edge server; None: it is there."""
     fetched: Any = True
-    """Whether clients fetch models at the start of the round: of a round; or of each way, [4, 1, 1, 1, 1, 1]."""
+    """Whether clients fetch models at the start of the round: of a round; or of each way, [4, 1, ..., 1]."""
     averaged: Any = True
     """Whether the round ends with the mean, likewise."""
 
@@ -38,7 +39,7 @@ class Exchange:
     @classmethod
     def in_all_ways(cls, scenario: Scenario, resources: Resources) -> "Exchange":
         """Likewise, in rounds of every way; they are numbered by `way`."""
-        ways = np.arange(WAYS).reshape(-1, 1, 1, 1, 1, 1)
+        ways = np.arange(WAYS).reshape(-1, *[1] * len(get_args(Shape)))
         return cls.of(scenario, resources, ways % 2, ways // 2)
 
 

@@ -40,9 +40,9 @@ def train_own_parts(nodes: Nodes, round_batch: RoundBatch) -> bool:
     if exchange.fetched:
         round_batch.model_down(model_state(nodes.server.units[:cut]), max(nodes.clients[i].bits for i in who))
     for k, i in enumerate(who):
-        client = nodes.clients[i]
+        client, rows = nodes.clients[i], round_batch.rows_of(k)
         client.begin()
-        images, labels = round_batch.images[k], round_batch.labels[k]
+        images, labels = round_batch.images[k, :rows], round_batch.labels[k, :rows]
         round_batch.losses[k] = train_step(client, nodes.server_of(i), cut, images, labels, k, round_batch)
         if not torch.isfinite(round_batch.losses[k]):
             before.restore()

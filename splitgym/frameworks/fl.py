@@ -33,4 +33,5 @@ FRAMEWORK = Framework(
     train=TrainedBy("splitgym.frameworks.sequential:train_averaged"),
     segments=(Segment("client", weights=Weights.AVERAGED),),
     steps=steps,
+    batches_by_client=True,
 )

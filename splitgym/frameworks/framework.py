@@ -84,6 +84,8 @@ class Framework:
     """Which node trains which units of the network."""
     cuts_by_client: bool = False
     """Whether clients may have different cut layers, with phi = 0."""
+    batches_by_client: bool = False
+    """Whether clients may have different batch sizes, with phi = 0; see `RoundBatch.sizes`."""
     joint_batch: bool = False
     """Whether the server takes the rows of all clients (of a slot) in one batch."""
     labels_stay: bool = False
@@ -97,7 +99,7 @@ class Framework:
     steps: Callable[[Training], int] = _one_step
     """Mini-batches of each client in a round."""
     highest_ratio: Callable[[int], float] = _everything
-    """The largest phi that may be chosen, by batch size."""
+    """The largest phi that may be chosen, by batch size; no larger for a smaller one."""
     rows: Callable[[Workload], Any] = _whole_batch
     """Rows of a mini-batch that clients train on at once, as work of a `Phase` is given."""
     prescribe: Callable[[Sequence[float], Training], float] | None = None

@@ -46,5 +46,6 @@ FRAMEWORK = Framework(
         Segment(CLOUD),
     ),
     joint_batch=True,
+    batches_by_client=True,
     learns_as="psl",
 )

@@ -85,9 +85,9 @@ class MemoryNeeds:
         _check_possible(needs, most)
         return needs
 
-    def holding(self, codec: int, precision: int, plans: PlanGrid) -> "MemoryNeeds":
-        """Those of the plans with one codec and one precision, which make the grid `plans`."""
-        chosen = (self.plans.codec == codec) & (self.plans.precision == precision)
+    def holding(self, codec: int, precision: int, batch_size: int | None, plans: PlanGrid) -> "MemoryNeeds":
+        """Those of the plans with one codec, one precision and one batch size, which make the grid `plans`."""
+        chosen = self.plans.holds(codec, precision, batch_size)
         return replace(
             self,
             client=self.client[chosen],
@@ -109,7 +109,7 @@ class MemoryNeeds:
     def of_cut(self) -> Floats:
         """[L - 1] what a client needs at each cut layer at least; inf: no plan is possible there."""
         possible = np.where(self.most_clients > 0, self.client, np.inf)
-        least: Floats = possible.reshape(self.plans.ways, self.plans.cut_layers, -1).min((0, 2))
+        least: Floats = self.plans.by_cut(possible).min(1)
         return least
 
     def cuts_for(self, memory_bytes: Any) -> Bools:
@@ -120,6 +120,17 @@ class MemoryNeeds:
     def cuts_until(self, deepest: Ints) -> Bools:
         """[..., L - 1] likewise of clients with the memory for cut layers up to these, [...]."""
         fits: Bools = np.isfinite(self.of_cut) & (np.arange(1, len(self.of_cut) + 1) <= deepest[..., None])
+        return fits
+
+    def batches_until(self, deepest: Ints, sizes: Ints) -> Bools:
+        """[..., K] which batch sizes, [K], clients with the memory for cut layers up to these, [...], may have.
+
+        A client lacks the memory for all deeper cut layers, so none that needs as much at every cut layer.
+        """
+        possible = np.where(self.most_clients > 0, self.client, np.inf)
+        least = np.array([possible[self.plans.batch_size == size].min() for size in sizes])
+        of_deeper = np.append(np.minimum.accumulate(self.of_cut[::-1])[::-1], np.inf)
+        fits: Bools = least < of_deeper[deepest][..., None]
         return fits
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from splitgym.frameworks import mixed_cuts
+from splitgym.frameworks import own_plans
 from splitgym.frameworks.crossing import Crossing
 from splitgym.frameworks.nodes import Nodes
 from splitgym.frameworks.parallel import run_clients
@@ -16,9 +16,9 @@ from splitgym.frameworks.snapshots import Snapshot, buffers_of
 
 
 def train(nodes: Nodes, round_batch: RoundBatch) -> bool:
-    """One EPSL round; see `train_with`, and with different cut layers, where phi = 0, `mixed_cuts.train`."""
-    if len(set(nodes.cut_layers[list(round_batch.participants)])) > 1:
-        return mixed_cuts.train(nodes, round_batch)
+    """One EPSL round; see `train_with`, and with plans of the clients' own, where phi = 0, `own_plans.train`."""
+    if round_batch.sizes is not None or len(set(nodes.cut_layers[list(round_batch.participants)])) > 1:
+        return own_plans.train(nodes, round_batch)
     return train_with(server_pass, nodes, round_batch)
 
 

@@ -49,15 +49,23 @@ class Payloads:
     def cost(self, name: str, rows: Any, cuts: Ints) -> Floats:
         """[J, R, S, codecs, precisions] bits or FLOPs of one client's mini-batch, by that name in `Costs`.
 
+        With batch sizes in front of the rows it is [B, J, R, S, codecs, precisions].
+
         Args:
             name: Of the cost.
-            rows: How many rows are sent: a number (R = 1), or [1, R, 1, 1, 1].
+            rows: How many rows are sent: a number (R = 1), or [1, R, 1, 1, 1]; with batch sizes in front of that
+                [B, 1, R, 1, 1, 1]. Plans with more aggregated rows than there are send nothing.
             cuts: [J, 1, S, 1, 1] behind which unit, 1..L-1.
         """
-        counts = np.ravel(np.asarray(rows, np.int64))
+        of_rows = np.maximum(np.asarray(rows, np.int64), 0)
+        counts, places = np.unique(of_rows, return_inverse=True)
 
         def of(codec: Coder, shape: Sequence[int]) -> Floats:
             return np.broadcast_to(getattr(codec.costs(counts, shape), name), counts.shape)
 
         table = [[[of(codec, shape) for codec in row] for row in self.codecs] for shape in self.features]
-        return np.moveaxis(np.array(table, np.float64)[cuts[:, 0, :, 0, 0] - 1], -1, 1)
+        found = np.array(table, np.float64)[cuts[:, 0, :, 0, 0] - 1][..., places.ravel()]
+        batches = of_rows.shape[:1] if of_rows.ndim > cuts.ndim else ()
+        # [J, S, codecs, precisions, B R]: batch sizes to the front, rows behind the cut layers.
+        apart = found.reshape(*found.shape[:-1], *batches, -1)
+        return np.moveaxis(apart if not batches else np.moveaxis(apart, -2, 0), -1, 1 + len(batches))

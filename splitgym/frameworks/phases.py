@@ -116,14 +116,15 @@ class Workload:
     """What a sample costs at each of J cut layers, and the other factors of a plan, each along its own axis.
 
     Arrays are [J, 1, 1, 1, 1] but `aggregated_rows`, [1, R, 1, 1, 1], `second_cut`, [1, 1, S, 1, 1], and what
-    depends on the precision of clients, which has the last axis Q. Cycles are FLOPs times kappa (cycles/FLOP) of the
+    depends on the precision of clients, which has the last axis Q. Batch sizes that are decided are in front of all
+    others, [B, 1, 1, 1, 1, 1]. Cycles are FLOPs times kappa (cycles/FLOP) of the
     node; bits are of smashed data, of its gradient, or of weights and running statistics.
     """
 
     plans: PlanGrid
     """All plans."""
     batch_size: Floats | int
-    """b, samples of a client's mini-batch."""
+    """b, samples of a client's mini-batch; one number where nobody decides it."""
     local_steps: int
     """Mini-batches that a client trains on by itself before models are averaged, where a framework does that."""
     client_forward: Floats
@@ -244,7 +245,7 @@ class Workload:
             exchange = (Exchange.in_all_ways if plans.ways > 1 else Exchange.of)(scenario, resources)
         return cls(
             plans=plans,
-            batch_size=training.batch_size,
+            batch_size=_batch_sizes(plans) if plans.smallest_batch else training.batch_size,
             local_steps=training.local_steps,
             last_layer_backward=kappa_s * float(profile.last_layer_backward),
             network_bits=precision.model_bits(profile, units),
@@ -263,6 +264,12 @@ class Workload:
             recompute=recompute,
             **_by_cut(profile, cuts, resources, precision, recompute),
         )
+
+
+def _batch_sizes(plans: PlanGrid) -> Floats:
+    """[B, 1, 1, 1, 1, 1]."""
+    sizes: Floats = plans.smallest_batch + np.arange(plans.batches, dtype=np.float64)
+    return sizes.reshape(-1, *[1] * (len(plans.shape) - 1))
 
 
 def _by_cut(profile: Profile, cuts: Any, resources: Resources, precision: Precision, recompute: bool) -> dict[str, Any]:
@@ -342,17 +349,13 @@ class Program:
             moving_link=resources.link_between(*around_second_cut(segments)),
         )
 
-    def holding(self, codec: int, precision: int) -> "Program":
-        """The program with this codec and this precision alone, indices of the scenario's lists."""
-        plans = replace(
-            self.plans,
-            codecs=1,
-            precisions=1,
-            codec_by_client=False,
-            precision_by_client=False,
-            codecs_without_broadcast=(0,) if codec in self.plans.codecs_without_broadcast else (),
-        )
-        chosen = (self.plans.codec == codec) & (self.plans.precision == precision)
+    def holding(self, codec: int, precision: int, batch_size: int | None) -> "Program":
+        """The program with one codec and one precision alone, indices of the scenario's lists, and one batch size.
+
+        None leaves batch sizes open.
+        """
+        plans = self.plans.holding(codec, batch_size)
+        chosen = self.plans.holds(codec, precision, batch_size)
         return replace(self, plans=plans, work=self.work[chosen], per_participant=self.per_participant[chosen])
 
     @cached_property
@@ -377,17 +380,17 @@ def by_level(values: Sequence[Any]) -> Floats:
     return np.concatenate([np.reshape(value, (*np.shape(value)[:-1], 1)) for value in values], axis=-1)
 
 
-def aggregated_rows(aggregation_ratio: float | Floats, batch_size: int) -> Any:
+def aggregated_rows(aggregation_ratio: float | Floats, batch_size: int | Ints) -> Any:
     """Rows of a mini-batch whose last-layer gradients are averaged over clients, m = ceil(phi b).
 
     The product is rounded to nine decimals first, so that phi = 0.28 of 25 rows is 7 and not 8.
     """
-    if type(aggregation_ratio) is float and 0.0 <= aggregation_ratio <= 1.0:
+    if type(aggregation_ratio) is float and type(batch_size) is int and 0.0 <= aggregation_ratio <= 1.0:
         return ceil(round(aggregation_ratio * batch_size * 1e9) / 1e9)  # As below, in a tenth of the time.
     return _rows(np.asarray(aggregation_ratio, np.float64), batch_size).astype(np.int64)
 
 
-def _rows(aggregation_ratio: Any, batch_size: int) -> Any:
+def _rows(aggregation_ratio: Any, batch_size: Any) -> Any:
     return np.ceil(np.rint(aggregation_ratio * batch_size * 1e9) / 1e9)
 
 

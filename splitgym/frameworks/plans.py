@@ -1,17 +1,18 @@
 """The plan of a round: how a client trains in it, and all plans that a framework and a scenario allow."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from splitgym.arrays import Ints
+from splitgym.arrays import Bools, Ints
 from splitgym.kernels import INLINED, kernel
 
-Shape = tuple[int, int, int, int, int]
-"""Numbers of values of the factors of a plan: cut layer, aggregated rows, second cut, codec, precision."""
+Shape = tuple[int, int, int, int, int, int]
+"""Numbers of values of the factors of a plan: batch size, cut layer, aggregated rows, second cut, codec, precision."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class PlanGrid:
     cut_layers: int
     """Cut layers 1..L-1; where clients hold tails, so many that a unit is left to the server."""
     row_counts: int = 1
-    """Numbers of aggregated rows 0..b, or 1: always 0."""
+    """Numbers of aggregated rows 0..b of the largest mini-batch, or 1: always 0."""
     second_cuts: int = 1
     """Second cuts, see `second_values`; or 1: that of the scenario, if there is one."""
     codecs: int = 1
@@ -44,6 +45,17 @@ class PlanGrid:
     `splitgym.frameworks.exchange`; 1: in every round the same."""
     tails: bool = False
     """Whether clients train what is behind the second cut, so that a second cut lies behind the cut layer."""
+    batches: int = 1
+    """Batch sizes, one after the other; or 1: that of the scenario."""
+    smallest_batch: int = 0
+    """The first of them; 0: nobody decides it."""
+    batch_by_client: bool = False
+    """Whether clients may have different batch sizes, with phi = 0."""
+
+    @property
+    def largest_batch(self) -> int:
+        """The last batch size; 0: nobody decides it."""
+        return self.smallest_batch + self.batches - 1 if self.smallest_batch else 0
 
     @property
     def second_values(self) -> Ints:
@@ -64,7 +76,7 @@ class PlanGrid:
     @property
     def shape(self) -> Shape:
         """Values of each factor; index order is row-major."""
-        return self.cut_layers, self.row_counts, self.second_cuts, self.codecs, self.precisions
+        return self.batches, self.cut_layers, self.row_counts, self.second_cuts, self.codecs, self.precisions
 
     @property
     def table_shape(self) -> tuple[int, ...]:
@@ -76,7 +88,13 @@ class PlanGrid:
         return np.reshape(way, (-1, 1)) * prod(self.shape)
 
     def index(
-        self, cut_layer: Any, aggregated_rows: Any, second_cut: Any = 0, codec: Any = 0, precision: Any = 0
+        self,
+        cut_layer: Any,
+        aggregated_rows: Any,
+        second_cut: Any = 0,
+        codec: Any = 0,
+        precision: Any = 0,
+        batch_size: Any = 0,
     ) -> Ints:
         """Index of a plan, or of many.
 
@@ -86,8 +104,10 @@ class PlanGrid:
             second_cut: One of `second_values`; 0: the first that the cut layer allows.
             codec: Its index in the scenario's list.
             precision: Likewise.
+            batch_size: One of those there are; it does not matter where nobody decides it.
         """
-        values = (cut_layer, aggregated_rows, self.place_of(second_cut), codec, precision)
+        batch = np.asarray(batch_size) - self.smallest_batch
+        values = (batch, cut_layer, aggregated_rows, self.place_of(second_cut), codec, precision)
         return np.asarray(_index(self.shape, *(np.asarray(value, np.int64) for value in values)), np.int64)
 
     def place_of(self, second_cut: Any) -> Any:
@@ -97,33 +117,61 @@ class PlanGrid:
     @cached_property
     def cut_layer(self) -> Ints:
         """[G] cut layer of each plan."""
-        return self._values[0] + 1
+        return self._values[1] + 1
 
     @cached_property
     def second_cut(self) -> Ints:
         """[G] second cut of each plan, not in front of what its cut layer allows; 0: nobody decides it."""
         if self.second_cuts == 1:
             return np.zeros_like(self.cut_layer)
-        second: Ints = self.second_of(self.cut_layer, self.second_values[self._values[2]])
+        second: Ints = self.second_of(self.cut_layer, self.second_values[self._values[3]])
         return second
 
     @cached_property
     def codec(self) -> Ints:
         """[G] codec of each plan, its index in the scenario's list."""
-        return self._values[3]
+        return self._values[4]
 
     @cached_property
     def precision(self) -> Ints:
         """[G] precision of each plan, its index in the scenario's list."""
-        return self._values[4]
+        return self._values[5]
+
+    @cached_property
+    def batch_size(self) -> Ints:
+        """[G] batch size of each plan; 0: nobody decides it."""
+        return self._values[0] + self.smallest_batch
+
+    def holding(self, codec: int, batch_size: int | None) -> "PlanGrid":
+        """The grid with this codec, one precision and, where it is decided, this batch size alone; None: any."""
+        held = replace(
+            self,
+            codecs=1,
+            precisions=1,
+            codec_by_client=False,
+            precision_by_client=False,
+            codecs_without_broadcast=(0,) if codec in self.codecs_without_broadcast else (),
+        )
+        if batch_size is None or not self.smallest_batch:
+            return held
+        return replace(held, batches=1, smallest_batch=batch_size, batch_by_client=False)
+
+    def holds(self, codec: int, precision: int, batch_size: int | None) -> Bools:
+        """[G] which plans have this codec, this precision and, where it is decided, this batch size; None: any."""
+        chosen: Bools = (self.codec == codec) & (self.precision == precision)
+        return chosen if batch_size is None or not self.smallest_batch else chosen & (self.batch_size == batch_size)
+
+    def by_cut(self, values: NDArray[Any]) -> NDArray[Any]:
+        """[L - 1, G / (L - 1)] what plans have, [G], by their cut layer."""
+        return np.moveaxis(values.reshape(self.table_shape), 2, 0).reshape(self.cut_layers, -1)
 
     @cached_property
     def _values(self) -> Ints:
         """[F, G] which value of each factor a plan has."""
         return np.tile(np.indices(self.shape).reshape(len(self.shape), -1), self.ways)
 
-    def candidates(self, aggregated_rows: Any, codec: Any = 0, precision: Any = 0) -> Ints:
-        """[..., K] the plans with so many aggregated rows, that codec and precision that differ in what they do.
+    def candidates(self, aggregated_rows: Any, codec: Any = 0, precision: Any = 0, batch_size: Any = 0) -> Ints:
+        """[..., K] the plans with so many aggregated rows, and these choices, that differ in what they do.
 
         A second cut in front of what the cut layer allows is the same as the first that it allows.
 
@@ -131,33 +179,46 @@ class PlanGrid:
             aggregated_rows: Of one world, or of each.
             codec: Likewise.
             precision: Likewise.
+            batch_size: Likewise, one of those there are; it does not matter where nobody decides it.
         """
         found: Ints = self._candidates[aggregated_rows * (self.row_counts > 1), codec, precision]
-        return found
+        if self.batches == 1:
+            return found
+        return found + (np.asarray(batch_size)[..., None] - self.smallest_batch) * prod(self.shape[1:])
 
     @cached_property
     def _candidates(self) -> Ints:
-        """[R, codecs, precisions, K] `candidates` with each number of aggregated rows, codec and precision."""
+        """[R, codecs, precisions, K] `candidates` with each of these, and with the smallest batch size."""
         cuts, seconds = np.meshgrid(np.arange(1, self.cut_layers + 1), self.second_values, indexing="ij")
         different = (seconds >= cuts + self.tails) | (self.second_cuts == 1)
         rows, codecs, precisions = np.ogrid[: self.row_counts, : self.codecs, : self.precisions]
         found = self.index(
-            cuts[different], rows[..., None], seconds[different], codecs[..., None], precisions[..., None]
+            cuts[different],
+            rows[..., None],
+            seconds[different],
+            codecs[..., None],
+            precisions[..., None],
+            self.smallest_batch,
         )
         return np.array(np.broadcast_to(found, (self.row_counts, self.codecs, self.precisions, found.shape[-1])))
 
 
-def _index(shape: Shape, cut_layer: Any, aggregated_rows: Any, second_cut: Any, codec: Any, precision: Any) -> Any:
+def _index(
+    shape: Shape, batch: Any, cut_layer: Any, aggregated_rows: Any, second_cut: Any, codec: Any, precision: Any
+) -> Any:
+    """`batch`: place of the batch size among those there are, from 0; it does not matter where nobody decides it."""
     index = cut_layer - 1
-    if shape[1] > 1:
-        index = index * shape[1] + aggregated_rows
+    if shape[0] > 1:
+        index = index + batch * shape[1]
     if shape[2] > 1:
-        # 0 stands for the first.
-        index = index * shape[2] + second_cut - (second_cut > 0)
+        index = index * shape[2] + aggregated_rows
     if shape[3] > 1:
-        index = index * shape[3] + codec
+        # 0 stands for the first.
+        index = index * shape[3] + second_cut - (second_cut > 0)
     if shape[4] > 1:
-        index = index * shape[4] + precision
+        index = index * shape[4] + codec
+    if shape[5] > 1:
+        index = index * shape[5] + precision
     return index
 
 

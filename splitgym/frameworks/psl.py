@@ -14,4 +14,6 @@ def phases(w: Workload) -> tuple[Phase, ...]:
     return epsl.phases(replace(w, aggregated_rows=np.zeros_like(w.aggregated_rows)))
 
 
-FRAMEWORK = Framework(name="psl", phases=phases, train=epsl.TRAIN, joint_batch=True, cuts_by_client=True)
+FRAMEWORK = Framework(
+    name="psl", phases=phases, train=epsl.TRAIN, joint_batch=True, cuts_by_client=True, batches_by_client=True
+)

@@ -37,4 +37,5 @@ FRAMEWORK = Framework(
     highest_ratio=highest_ratio,
     rows=rows,
     joint_batch=True,
+    batches_by_client=True,
 )

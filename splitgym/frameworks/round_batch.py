@@ -61,7 +61,7 @@ class RoundBatch:
     images: Tensor
     """[n, b, ...]; a client that trains several steps has all of their mini-batches in it."""
     labels: Tensor
-    """[n, b] class indices."""
+    """[n, b] class indices, as many rows as in `images`."""
     aggregated_rows: int
     """m: the first m positions of the mini-batch have their last-layer gradients averaged over clients."""
     losses: Tensor
@@ -72,6 +72,11 @@ class RoundBatch:
     """To be filled."""
     codecs: tuple[Codec, ...] | None = None
     """[n] how each client's smashed data and their gradients are sent; absent: as they are."""
+    steps: int = 1
+    """Mini-batches of each client."""
+    sizes: tuple[int, ...] | None = None
+    """[n] rows of each client, the first of its images and labels, where they differ: what follows is none of its data;
+    absent: all."""
     chance: torch.Generator | None = None
     """For what codecs draw at random, and for generated rows."""
     gaussians: ClassGaussians | None = None
@@ -92,6 +97,10 @@ class RoundBatch:
         for link in (radio, *([] if self.exchange.link is None else [self.exchange.link])):
             self.traffic.model(link, tensors, bits)
 
+    def rows_of(self, place: int) -> int:
+        """Rows of the participant at a place."""
+        return self.labels.shape[1] if self.sizes is None else self.sizes[place]
+
     def codecs_of(self, members: Sequence[int] | None) -> tuple[Codec, ...] | None:
         """The codecs of some of the participants, by their positions; absent: of all of them."""
         if self.codecs is None or members is None:
@@ -102,13 +111,16 @@ class RoundBatch:
         """The round_batch of some of the participants, by their positions; traffic is counted in common."""
         index = torch.tensor(members, device=self.weights.device)
         weights = self.weights[index]
+        sizes = None if self.sizes is None else tuple(self.sizes[k] for k in members)
+        rows = self.labels.shape[1] if sizes is None else max(sizes)
         return replace(
             self,
             participants=tuple(self.participants[k] for k in members),
             weights=weights / weights.sum(),
-            images=self.images[index],
-            labels=self.labels[index],
+            images=self.images[index][:, :rows],
+            labels=self.labels[index][:, :rows],
             losses=torch.zeros_like(weights),
             slots=None,
             codecs=self.codecs_of(members),
+            sizes=None if sizes is None or len(set(sizes)) == 1 else sizes,
         )

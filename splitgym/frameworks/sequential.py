@@ -41,7 +41,7 @@ def train_alone(nodes: Nodes, round_batch: RoundBatch, averaged: Sequence[int]) 
         False if a loss is not finite; then all weights and running statistics are as before, and the optimisers of
         all that participated start again.
     """
-    units, batch_size = nodes.server.units, nodes.training.batch_size
+    units = nodes.server.units
     taking_part = [node for i in round_batch.participants for node in (nodes.clients[i], nodes.server_of(i))]
     nodes.server.set_mode(True)
     fewest, most = min(averaged), max(averaged)
@@ -58,7 +58,9 @@ def train_alone(nodes: Nodes, round_batch: RoundBatch, averaged: Sequence[int]) 
         for unit, both in enumerate(mixed, fewest):
             both.begin(averaged=unit < averaged[k])
         client.begin()
-        steps = zip(round_batch.images[k].split(batch_size), round_batch.labels[k].split(batch_size), strict=True)
+        rows = round_batch.rows_of(k)
+        parts = (own[k, :rows].chunk(round_batch.steps) for own in (round_batch.images, round_batch.labels))
+        steps = zip(*parts, strict=True)
         losses = [train_step(client, server, cuts[k], images, labels, k, round_batch) for images, labels in steps]
         round_batch.losses[k] = torch.stack(losses).mean()
         if not torch.isfinite(round_batch.losses[k]):
@@ -86,9 +88,13 @@ def train_joint(nodes: Nodes, round_batch: RoundBatch) -> bool:
     server = nodes.server
     server.set_mode(True)
     statistics = Snapshot(buffers_of(server.units))
-    n, b = round_batch.labels.shape
-    logits = server.logits(round_batch.images.flatten(0, 1))
-    losses = F.cross_entropy(logits, round_batch.labels.flatten(), reduction="none").view(n, b).mean(1)
+    rows = [round_batch.rows_of(k) for k in range(len(round_batch.participants))]
+    images, labels = (
+        torch.cat([of_client[:count] for of_client, count in zip(own, rows, strict=True)])
+        for own in (round_batch.images, round_batch.labels)
+    )
+    each = F.cross_entropy(server.logits(images), labels, reduction="none").split(rows)
+    losses = torch.stack([of_client.sum() / len(of_client) for of_client in each])
     round_batch.losses.copy_(losses.detach())
     if not torch.isfinite(round_batch.losses).all():
         statistics.restore()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -101,29 +102,46 @@ def inject(nodes: Nodes, smashed: Tensor, round_batch: RoundBatch) -> CutGradien
     return CutGradients(weighted[:, :m].sum(0), weighted[:, m:] / per_client(weights, weighted), gradients)
 
 
-def run_rows(
-    run: Callable[[Tensor], Tensor], units: Sequence[nn.Module], rows: Tensor, training: Training, weights: Tensor
-) -> Tensor:
-    """[n, rows, ...] what `run` makes of [n, rows, ...] activations with these units.
+def run_parts(
+    run: Callable[[Tensor], Tensor],
+    units: Sequence[nn.Module],
+    parts: Sequence[Tensor],
+    training: Training,
+    weights: Tensor,
+) -> list[Tensor]:
+    """What `run` makes of the clients' activations with these units; clients come in parts, of equally many rows each.
 
     Batch norm normalises all rows together, or each client's by themselves; then the running statistics become the
-    mean of what each client makes of them, weighted by data. A single row of each client has no statistics of its own.
+    mean of what each client makes of them, weighted by client. A single row of a client has no statistics of its own.
+
+    Args:
+        run: Of [rows, ...].
+        units: Held by the node that runs them.
+        parts: [n, rows, ...] of some clients each.
+        training: Says how batch norm works.
+        weights: Of all these clients, in the order of the parts.
     """
-    if training.batch_statistics == "joint" or rows.shape[1] < 2 or not buffers_of(units):
-        return run(rows.flatten(0, 1)).unflatten(0, rows.shape[:2])
-    statistics, outputs = MeanStatistics(units), []
-    for own, weight in zip(rows, weights, strict=True):
-        with statistics.of_one(weight):
-            outputs.append(run(own))
-    statistics.finish()
-    # Joined along the batch, not stacked: that keeps the memory format of images.
-    return torch.cat(outputs).unflatten(0, rows.shape[:2])
+    shapes = [part.shape[:2] for part in parts]
+    if training.batch_statistics == "joint" or min(rows for _, rows in shapes) < 2 or not buffers_of(units):
+        together = parts[0].flatten(0, 1) if len(parts) == 1 else torch.cat([part.flatten(0, 1) for part in parts])
+        output = run(together)
+    else:
+        statistics, outputs = MeanStatistics(units), []
+        for own, weight in zip((own for part in parts for own in part), weights, strict=True):
+            with statistics.of_one(weight):
+                outputs.append(run(own))
+        statistics.finish()
+        # Joined along the batch, not stacked: that keeps the memory format of images.
+        output = torch.cat(outputs)
+    each = output.split([clients * rows for clients, rows in shapes])
+    return [rows.unflatten(0, shape) for rows, shape in zip(each, shapes, strict=True)]
 
 
 def _logits(nodes: Nodes, smashed: Tensor, round_batch: RoundBatch) -> Tensor:
     """[n, rows, classes] logits of [n, rows, ...] activations."""
     server, cut = nodes.server, nodes.cut_of(round_batch.participants)
-    return run_rows(lambda x: server.logits(x, cut), server.units[cut:], smashed, nodes.training, round_batch.weights)
+    run, weights = partial(server.logits, first=cut), round_batch.weights
+    return run_parts(run, server.units[cut:], [smashed], nodes.training, weights)[0]
 
 
 def loss_gradients(logits: Tensor, labels: Tensor) -> Tensor:

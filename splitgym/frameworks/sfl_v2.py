@@ -15,4 +15,5 @@ FRAMEWORK = Framework(
     train=TrainedBy("splitgym.frameworks.federated:train"),
     segments=(Segment("client", Bound.CUT, Weights.AVERAGED, FED_SERVER), Segment("server")),
     cuts_by_client=True,
+    batches_by_client=True,
 )

@@ -14,5 +14,6 @@ FRAMEWORK = Framework(
     train=TrainedBy("splitgym.frameworks.sequential:train_handed_on"),
     segments=(Segment("client", Bound.CUT), Segment("server")),
     cuts_by_client=True,
+    batches_by_client=True,
     access=Access.SEQUENTIAL,
 )

@@ -52,5 +52,6 @@ FRAMEWORK = Framework(
         Segment(CLIENT, weights=Weights.OWN),
     ),
     joint_batch=True,
+    batches_by_client=True,
     labels_stay=True,
 )

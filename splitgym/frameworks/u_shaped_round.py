@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -9,9 +10,10 @@ from torch import Tensor
 from splitgym.frameworks.crossing import TO_CLIENTS, Crossing
 from splitgym.frameworks.node import Node
 from splitgym.frameworks.nodes import Nodes
+from splitgym.frameworks.own_plans import fill_losses, groups_of
 from splitgym.frameworks.parallel import run_clients
 from splitgym.frameworks.round_batch import RoundBatch
-from splitgym.frameworks.server_pass import add_losses, loss_gradients, per_client, run_rows
+from splitgym.frameworks.server_pass import loss_gradients, run_parts
 from splitgym.frameworks.snapshots import Snapshot, buffers_of
 
 
@@ -30,7 +32,8 @@ class TailPass:
 
 
 Protect = Callable[[TailPass, Tensor], Tensor]
-"""From tails and labels, [n, b], to the gradients at the second cut that clients send, [n, b, ...]."""
+"""From tails and labels, [n, b], of clients with the same batch size to the gradients at the second cut that they send,
+[n, b, ...]."""
 
 
 def train(nodes: Nodes, round_batch: RoundBatch) -> bool:
@@ -51,32 +54,39 @@ def train_with(protect: Protect, nodes: Nodes, round_batch: RoundBatch) -> bool:
     Returns:
         False if a loss or a gradient at a cut is not finite; then all weights and running statistics are as before.
     """
-    heads, tails = ([own[i] for i in round_batch.participants] for own in (nodes.clients, nodes.tails))
-    server, cut, second, weights = nodes.server, nodes.cut_layer, nodes.second_cut, round_batch.weights
-    everybody = [*heads, server, *tails]
+    groups, server, cut, second = groups_of(nodes, round_batch), nodes.server, nodes.cut_layer, nodes.second_cut
+    heads, tails = ([group.nodes(own, round_batch) for group in groups] for own in (nodes.clients, nodes.tails))
+    everybody = [*chain(*heads), server, *chain(*tails)]
     for node in everybody:
         node.set_mode(True)
         node.begin()
     statistics = Snapshot(buffers_of([unit for node in everybody for unit in node.units]))
-    forward = run_clients(heads, round_batch.images)
-    to_server = Crossing(round_batch, forward.smashed)
-    rows = to_server.received.detach().requires_grad_()
-    body = run_rows(lambda x: server.forward(x, cut, second), server.units[cut:second], rows, nodes.training, weights)
-    to_tails = Crossing(round_batch, body.detach(), links=TO_CLIENTS)
-    tail_pass = run_tails(tails, to_tails.received, round_batch.labels)
-    round_batch.losses.zero_()
-    add_losses(round_batch, tail_pass.logits, round_batch.labels)
-    at_body = to_tails.back(protect(tail_pass, round_batch.labels))
-    weighted, *of_server = torch.autograd.grad(body, [rows, *server.parameters], at_body * per_client(weights, at_body))
-    own = weighted / per_client(weights, weighted)
-    if not (torch.isfinite(round_batch.losses).all() and torch.isfinite(own.sum() + tail_pass.at_cut.sum())):
+    forward = [run_clients(own, group.images(round_batch)) for own, group in zip(heads, groups, strict=True)]
+    to_server = [Crossing(round_batch, each.smashed, k.members) for each, k in zip(forward, groups, strict=True)]
+    rows = [crossing.received.detach().requires_grad_() for crossing in to_server]
+    weights = round_batch.weights[[k for group in groups for k in group.members]]
+    body = run_parts(lambda x: server.forward(x, cut, second), server.units[cut:second], rows, nodes.training, weights)
+    to_tails = [Crossing(round_batch, x.detach(), k.members, TO_CLIENTS) for x, k in zip(body, groups, strict=True)]
+    passes, at_body = [], []
+    for group, own_tails, crossing in zip(groups, tails, to_tails, strict=True):
+        labels = group.labels(round_batch)
+        passes.append(run_tails(own_tails, crossing.received, labels))
+        fill_losses(passes[-1].logits, group, round_batch)
+        back = crossing.back(protect(passes[-1], labels))
+        at_body.append(back * group.weights(round_batch, back))
+    gradients = torch.autograd.grad(body, [*rows, *server.parameters], at_body)
+    own = [x / group.weights(round_batch, x) for x, group in zip(gradients, groups, strict=False)]
+    sums = torch.stack([x.sum() + each.at_cut.sum() for x, each in zip(own, passes, strict=True)])
+    if not (torch.isfinite(round_batch.losses).all() and torch.isfinite(sums).all()):
         statistics.restore()
         return False
-    for head, gradients in zip(heads, forward.backward(to_server.back(own)), strict=True):
-        head.step(gradients)
-    for tail, gradients in zip(tails, tail_pass.of_tails, strict=True):
-        tail.step(gradients)
-    server.step(of_server)
+    for of_group, each, crossing, x in zip(heads, forward, to_server, own, strict=True):
+        for head, of_head in zip(of_group, each.backward(crossing.back(x)), strict=True):
+            head.step(of_head)
+    for of_group, tail_pass in zip(tails, passes, strict=True):
+        for tail, of_tail in zip(of_group, tail_pass.of_tails, strict=True):
+            tail.step(of_tail)
+    server.step(gradients[len(groups) :])
     return True
 
 

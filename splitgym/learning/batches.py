@@ -17,7 +17,7 @@ class BatchOrder:
     def __init__(self, samples: Ints, rng: np.random.Generator) -> None:
         self._samples = samples
         self._rng = rng
-        self._pending = np.empty(0, np.int64)
+        self._pending = rng.permutation(samples)
 
     def state_dict(self) -> dict[str, Any]:
         """What is pending, and the generator."""
@@ -27,6 +27,11 @@ class BatchOrder:
         """Goes back to what `state_dict` gave."""
         self._pending = np.array(state["pending"], np.int64)
         self._rng.bit_generator.state = state["rng"]
+
+    @property
+    def left(self) -> int:
+        """Samples that it has not drawn yet since the last shuffle."""
+        return len(self._pending)
 
     def draw(self, size: int) -> Ints:
         """[size] indices of the next mini-batch."""

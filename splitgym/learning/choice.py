@@ -22,6 +22,10 @@ class Learners(Protocol):
     """[N, C] share of all training samples; 0 for clients that are absent from an episode."""
     class_share: Floats
     """[N, C, K] share of each class in a client's samples; 0 for absent clients."""
+    samples: Ints
+    """[N, C] training samples of each client; 0 for absent clients, and where there are none but shares."""
+    samples_left: Ints
+    """[N, C] those that a client has not trained on yet since it last began with all of them."""
     outcome: RoundOutcome
     """What the last round taught, with a leading axis N; later rounds write into its arrays."""
     before: RoundOutcome

@@ -68,6 +68,7 @@ class Learner:
     Attributes:
         class_counts: [C, K] training samples of each client and class.
         data_share: [C] share of all training samples; sums to 1.
+        samples: [C] training samples of each client.
         outcome: What the last round taught.
         traffic_bits: Bits handed over in the last round, by the name of the resource that carried them; none in one
             that was not finite.
@@ -105,6 +106,9 @@ class Learner:
         network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._augments = scenario.task.augmentation == "symmetries"
         self._chance = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        self._batch_sizes = scenario.plan.batch_sizes
+        self._batch_by_client = bool(self._batch_sizes) and scenario.plan.batch_size == "by-client"
+        self._weights = ClientWeights(self.data_share, scenario.training, self._batch_by_client)
         names = scenario.plan.codecs if self.framework.cuts else ("none",)
         self._codecs: list[list[Codec]] = [codecs_at(name, self._levels) for name in names]
         self._cuts = len(network) - 1 - self.framework.has_tail
@@ -155,9 +159,8 @@ class Learner:
         )
         classes = len(dataset.classes)
         self.class_counts = np.array([np.bincount(dataset.train_labels[part], minlength=classes) for part in parts])
-        self._data_sizes = self.class_counts.sum(1)
-        self.data_share = self._data_sizes / self._data_sizes.sum()
-        self._weights = ClientWeights(self.data_share, scenario.training)
+        self.samples = self.class_counts.sum(1)
+        self.data_share = self.samples / self.samples.sum()
         self._orders = [BatchOrder(part, own) for part, own in zip(parts, rng.spawn(len(parts)), strict=True)]
         return dataset
 
@@ -180,6 +183,11 @@ class Learner:
         # Without this a GPU may add up in another order every time.
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
             return self._round(decision, flights)
+
+    @property
+    def samples_left(self) -> Ints:
+        """[C] samples that each client has not trained on yet since it last began with all of them."""
+        return np.array([order.left for order in self._orders])
 
     @property
     def prescribed_ratio(self) -> float:
@@ -275,13 +283,15 @@ class Learner:
 
     def _exercise(self, participants: tuple[int, ...], decision: Decision, traffic: Traffic) -> RoundBatch:
         """Draws the mini-batches of the participants; `traffic`: to be filled."""
-        b = self._training.batch_size
-        rows = np.stack([self._orders[i].draw(b * self.framework.steps(self._training)) for i in participants])
+        sizes, steps = self._sizes(decision)[list(participants)], self.framework.steps(self._training)
+        b, counts = int(sizes.max()), tuple((sizes * steps).tolist())
+        drawn = [self._orders[i].draw(count) for i, count in zip(participants, counts, strict=True)]
+        rows = np.stack([np.resize(own, b * steps) for own in drawn])
         index = torch.from_numpy(rows).to(self.device)
         images = self._images[index]
         return RoundBatch(
             participants=participants,
-            weights=torch.tensor(self._weights.of(participants), dtype=self._images.dtype, device=self.device),
+            weights=torch.tensor(self._weights.of(participants, sizes), dtype=self._images.dtype, device=self.device),
             images=random_symmetries(images, self._chance) if self._augments else images,
             labels=self._labels[index],
             aggregated_rows=int(aggregated_rows(float(decision.aggregation_ratio), b)),
@@ -289,6 +299,8 @@ class Learner:
             slots=self._slots(participants, decision),
             traffic=traffic,
             codecs=self._codecs_of(participants),
+            steps=steps,
+            sizes=counts if len(set(counts)) > 1 else None,
             chance=self._chance,
             gaussians=self._gaussians,
         )
@@ -300,6 +312,11 @@ class Learner:
         fetched = not self.nodes.client_cut_layer.any()
         averaged = bool(ends_with_mean(decision.averaging, self._rounds, self._interval))
         return replace(self._exchange, fetched=fetched, averaged=averaged)
+
+    def _sizes(self, decision: Decision) -> Ints:
+        """[C] samples of each client's mini-batch."""
+        decided = np.broadcast_to(decision.batch_size, len(self._orders))
+        return np.where(decided > 0, decided, self._training.batch_size)
 
     def _second_cut_of(self, decision: Decision) -> int | None:
         """Last unit in front of the second cut; None: there is none."""
@@ -375,9 +392,9 @@ class Learner:
         correct = self.evaluator.correct(self.nodes)
         accuracy, balanced = self.evaluator.accuracy(correct), self.evaluator.balanced_accuracy(correct)
         return {
-            "accuracy": float(np.average(accuracy, weights=self._data_sizes)),
+            "accuracy": float(np.average(accuracy, weights=self.samples)),
             "worst_accuracy": float(accuracy.min()),
-            "balanced_accuracy": float(np.average(balanced, weights=self._data_sizes)),
+            "balanced_accuracy": float(np.average(balanced, weights=self.samples)),
             "client_accuracy": accuracy,
         }
 
@@ -401,7 +418,15 @@ class Learner:
         ratio = check_array("Decision.aggregation_ratio", decision.aggregation_ratio, "iuf", ())
         check_range("Decision.aggregation_ratio", ratio, 0, 1)
         by_client = self.framework.cuts_by_client and not self._averages_later
-        check_allowed_ratio(ratio, self.framework.allowed_ratio(self._training.batch_size), self.prescribed_ratio)
+        sizes = self._batch_sizes
+        smallest = min(sizes, default=self._training.batch_size)
+        check_allowed_ratio(ratio, self.framework.allowed_ratio(smallest), self.prescribed_ratio)
+        batch_size = np.asarray(decision.batch_size)
+        check_array("Decision.batch_size", batch_size, "iu", (clients,) if batch_size.ndim else ())
+        check_range("Decision.batch_size", batch_size, 0, max(sizes, default=0))
+        check_range("Decision.batch_size", batch_size[batch_size > 0], smallest, max(sizes, default=0))
+        if batch_size.ndim:
+            check_common("Decision.batch_size", self._sizes(decision), decision.selected, ratio, self._batch_by_client)
         check_common("Decision.cut_layer", cut_layer, decision.selected, ratio, by_client)
         for name, choices in (("codec", len(self._codecs)), ("precision", len(self._levels))):
             chosen = np.asarray(getattr(decision, name))

@@ -27,6 +27,8 @@ class RealLearners:
     Attributes:
         data_share: [N, C] share of all training samples; 0 for clients that are absent from an episode.
         class_share: [N, C, K] share of each class in a client's samples; 0 for absent clients.
+        samples: [N, C] training samples of each client; 0 for absent clients.
+        samples_left: [N, C] those that it has not trained on yet since it last began with all of them.
         outcome: What the last round taught, with a leading axis N; later rounds write into its arrays.
         before: The outcome of the round before, likewise.
         learners: The learner of each world.
@@ -42,6 +44,7 @@ class RealLearners:
         self.learners: list[Learner | None] = [None] * worlds
         clients, (_, classes) = scenario.clients.count, self._dimensions
         self.data_share, self.class_share = np.zeros((worlds, clients)), np.zeros((worlds, clients, classes))
+        self.samples, self.samples_left = np.zeros((2, worlds, clients), np.int64)
         self.outcome, self.before = (RoundOutcome.empty(worlds, clients) for _ in range(2))
 
     def reset(self, which: Ints, rngs: Generators, streams: Streams, clients: Ints, dirichlet_alpha: Floats) -> None:
@@ -82,6 +85,7 @@ class RealLearners:
         learner = Learner(scenario, self._framework, int(rng.integers(2**63)), self._device)
         self.learners[world] = learner
         self.data_share[world] = self._padded(learner.data_share)
+        self.samples[world] = self._padded(learner.samples)
         self.class_share[world] = 0.0
         self.class_share[world, :clients] = learner.class_counts / learner.class_counts.sum(1, keepdims=True)
         self._put(world, learner.outcome)
@@ -109,6 +113,9 @@ class RealLearners:
 
     def _put(self, world: int, outcome: RoundOutcome) -> None:
         """Keeps the outcome of a world, with all C clients."""
+        learner = self.learners[world]
+        assert learner is not None
+        self.samples_left[world] = self._padded(learner.samples_left)
         for field in fields(RoundOutcome):
             value = getattr(outcome, field.name)
             getattr(self.outcome, field.name)[world] = self._padded(value) if np.ndim(value) else value

@@ -9,7 +9,10 @@ from splitgym.scenario import Training
 
 
 class ClientWeights:
-    """Weights lambda_i s_i of the clients that take part, lambda_i their shares of the data, that sum to 1.
+    """Weights lambda_i s_i of the clients that take part, that sum to 1.
+
+    lambda_i is the client's share of the data; or, by `training.weigh_by`, of the rows of the update, so that every row
+    counts as much as any other, whoever has it.
 
     With tau_i updates since client i last took part (or since the first one; where it fetches what it trains, since it
     did), and participations out of all updates, s_i is
@@ -26,20 +29,27 @@ class ClientWeights:
 
     Args:
         data_share: [C] share of all training samples.
-        training: Says s and a.
+        training: Says s and a, and what lambda_i is a share of.
+        rows_differ: Whether clients may have batch sizes of their own.
     """
 
-    def __init__(self, data_share: Floats, training: Training) -> None:
+    def __init__(self, data_share: Floats, training: Training, rows_differ: bool = False) -> None:
         self._data_share = data_share
+        self._by_rows = (training.weigh_by or ("rows" if rows_differ else "data")) == "rows"
         self._kind, self._exponent = training.client_weights, training.weight_exponent
         self._updates = 0
         self._last: Ints = np.zeros(len(data_share), np.int64)
         self._participations: Ints = np.zeros(len(data_share), np.int64)
 
-    def of(self, participants: Any) -> Floats:
-        """[n] weights of clients in an update that comes now."""
+    def of(self, participants: Any, rows: Any = 1) -> Floats:
+        """[n] weights of clients in an update that comes now.
+
+        Args:
+            participants: n indices.
+            rows: [n] rows that each of them has in it; or as many for all.
+        """
         which = list(participants)
-        share = self._data_share[which]
+        share = np.full(len(which), rows, np.float64) if self._by_rows else self._data_share[which]
         if self._kind != "none":
             share = share * self._factor(which)
         return np.asarray(share / share.sum())

@@ -3,7 +3,7 @@
 from splitgym.rendering.canvas import Box, Canvas, text_width
 from splitgym.rendering.palette import ALERT, BLUE, CARD, INK, MUTED, PALE_BLUE, SOFT_GREY
 from splitgym.rendering.scene import Played, Scene
-from splitgym.rendering.words import codecs, facts, tail_units, units_on_clients, warnings
+from splitgym.rendering.words import batch_sizes, codecs, facts, tail_units, units_on_clients, warnings
 
 GAP = 8
 """Pixels between texts in a line."""
@@ -46,17 +46,18 @@ def _draw_network(canvas: Canvas, box: Box, scene: Scene, played: Played | None)
     canvas.text((box.left, y), ends[0], 12, BLUE, bold=True)
     canvas.text((box.right - 3, y), ends[1], 12, MUTED, "rm", bold=True)
     left, right = box.left + text_width(ends[0], 12, True), box.right - 3 - text_width(ends[1], 12, True)
-    if names := codecs(scene, played):
-        canvas.text(((left + right) / 2, y), _coded(names, right - left - 2 * GAP), 12, INK, "mm")
+    names = codecs(scene, played) + [f"b = {sizes}" for sizes in (batch_sizes(scene, played),) if sizes]
+    if names:
+        canvas.text(((left + right) / 2, y), _chosen(names, right - left - 2 * GAP), 12, INK, "mm")
     for cut in sorted({fewest, most, behind} - {0, units}):
         x = box.left + step * cut - 1.5
         canvas.line([(x, box.top - 5), (x, box.top + 23)], INK, 2)
 
 
-def _coded(names: list[str], width: float) -> str:
-    """The codecs by name, or how many if that does not fit."""
+def _chosen(names: list[str], width: float) -> str:
+    """Codecs and other choices by name, or how many if that does not fit."""
     text = ", ".join(names)
-    return text if text_width(text, 12) <= width else f"{len(names)} codec{'s' * (len(names) > 1)}"
+    return text if text_width(text, 12) <= width else f"{len(names)} choices"
 
 
 def _range(first: int, last: int) -> str:

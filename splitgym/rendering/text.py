@@ -6,7 +6,7 @@ from splitgym.rendering.palette import look
 from splitgym.rendering.scene import Played, Scene, owned
 from splitgym.rendering.timeline import SERVER, bars, straggler
 from splitgym.rendering.units import percent, quantity
-from splitgym.rendering.words import codecs, facts, tail_units, units_on_clients, warnings
+from splitgym.rendering.words import batch_sizes, codecs, facts, tail_units, units_on_clients, warnings
 
 LETTERS = 56
 """Length of a timeline."""
@@ -33,6 +33,7 @@ def _head(scene: Scene) -> list[str]:
     stages = {name: seconds for name, seconds in played.cost.seconds_by_stage().items() if seconds > 0}
     slow, coded = straggler(scene), codecs(scene, played)
     told = facts(scene, played) + ([("codec", ", ".join(coded))] if coded else [])
+    told += [("batch size", sizes) for sizes in (batch_sizes(scene, played),) if sizes]
     return [
         *lines,
         f"the round took {quantity(played.cost.latency_s, 's')}: "

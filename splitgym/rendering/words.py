@@ -29,6 +29,15 @@ def codecs(scene: Scene, played: Played) -> list[str]:
     return named
 
 
+def batch_sizes(scene: Scene, played: Played) -> str:
+    """Samples of the clients' mini-batches, where that is decided; else nothing."""
+    if not scene.state.system.program.plans.smallest_batch:
+        return ""
+    sizes = _of_those_taking_part(played, played.decision.plan.sizes(scene.state))
+    least, most = int(sizes.min()), int(sizes.max())
+    return f"{least}" if least == most else f"{least} to {most}"
+
+
 def _of_those_taking_part(played: Played, factor: Any) -> Ints:
     """[n] a factor of the plan of the clients that took part, or of all if nobody did."""
     took_part = played.cost.participants

@@ -80,8 +80,22 @@ class Scenario(Section):
 
     @model_validator(mode="after")
     def _batch_norm_needs_two_samples(self) -> "Scenario":
-        if self.task.model == "resnet18" and self.training.batch_size < 2:
-            raise ValueError("training.batch_size = 1: batch norm of task.model 'resnet18' needs at least 2")
+        listed = self.plan.batch_sizes
+        sizes = ("training.batch_size", self.training.batch_size), ("plan.batch_sizes", min(listed, default=2))
+        for name, least in sizes if self.task.model == "resnet18" else ():
+            if least < 2:
+                raise ValueError(f"{name} = {least}: batch norm of task.model 'resnet18' needs at least 2")
+        return self
+
+    @model_validator(mode="after")
+    def _usual_batch_size_may_be_decided(self) -> "Scenario":
+        """Schedulers that do not choose a batch size have one that is allowed."""
+        listed, usual = self.plan.batch_sizes, self.training.batch_size
+        if listed and not listed[0] <= usual <= listed[-1]:
+            raise ValueError(
+                f"training.batch_size = {usual}, that of schedulers that choose none, with plan.batch_sizes = "
+                f"{list(listed)}, allowed: {listed[0]}..{listed[-1]}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -113,10 +127,12 @@ class Scenario(Section):
     def _rows_fit_into_memory(self) -> "Scenario":
         """Samples of a round are at most `MOST_ROWS`."""
         clients, training = self.clients.count, self.training
-        rows = clients * training.batch_size * training.local_steps
+        largest = max(self.plan.batch_sizes, default=training.batch_size)
+        rows = clients * largest * training.local_steps
         if rows > MOST_ROWS:
+            name = "plan.batch_sizes up to" if self.plan.batch_sizes else "training.batch_size ="
             raise ValueError(
-                f"clients.count = {clients} times training.batch_size = {training.batch_size} times "
+                f"clients.count = {clients} times {name} {largest} times "
                 f"training.local_steps = {training.local_steps} are {rows} samples in a round, allowed: up to "
                 f"{MOST_ROWS}"
             )

@@ -46,9 +46,15 @@ class Random(Heuristic):
             codec=_one_of(state.system.codecs, rng),
             precision=_one_of(state.system.precisions, rng),
             averaging=int(rng.integers(WITHOUT_MEAN, WITH_MEAN + 1)) if state.system.averaging_decided else 0,
+            batch_size=_size(state.system.batch_sizes, rng),
             quorum=int(rng.integers(1, len(selected) + 1)) if decides_quorum else 0,
         )
         return with_memory(with_legal_ratio(decision, state), state)
+
+
+def _size(sizes: Sequence[int], rng: np.random.Generator) -> int:
+    """One of those that are listed, as `_one_of`; 0 where nobody decides it."""
+    return sizes[_one_of(sizes, rng)] if len(sizes) > 1 else 0
 
 
 def _one_of(choices: Sequence[Any], rng: np.random.Generator) -> int:

@@ -111,6 +111,7 @@ RULES: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "tuned": (_TUNED, {}),
     "two-timescale": ("splitgym.schedulers.two_timescale:TwoTimescale", {}),
     "greedy": (_RULE, {"allocation": "descent"}),
+    "gpsl": (_RULE, {"batch_size": "gpsl"}),
     "slack-clock": (_RULE, {"clock": "slack"}),
     **{name: (_RULE, {"allocation": name}) for name in ALLOCATIONS if name != "descent"},
     **{name: (_RULE, {"selection": name}) for name in SELECTIONS if name != "everybody"},
@@ -132,7 +133,8 @@ def make(name: str, env: gym.Env[Any, Any], **options: Any) -> Scheduler:
         name: See `names`; or `module:NAME` of a class of one's own that is derived from `Scheduler`.
         env: A SplitLearning environment, wrapped or not.
         options: Of the scheduler, as its class says; of every rule `cut_layer`, `aggregation_ratio`, and its
-            `selection`, `allocation` or `clock` (whichever its name does not say), and the selection's parameters.
+            `selection`, `allocation`, `batch_size` or `clock` (whichever its name does not say), and the selection's
+            parameters.
 
     Raises:
         ValueError: there is no such scheduler, or an option is unknown, missing or has a value that is not allowed.

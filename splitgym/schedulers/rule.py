@@ -7,6 +7,7 @@ from typing import Any, Literal
 import gymnasium as gym
 
 from splitgym.allocation.legalise import with_memory
+from splitgym.allocation.pooled_batches import pooled_batch_sizes
 from splitgym.allocation.selection.rules import (
     Deadline,
     Everybody,
@@ -57,6 +58,11 @@ class Rule(Heuristic):
         aggregation_ratio: phi of every round, unless the framework prescribes it; None: the scenario's.
         codec: Of every round and client, a name in the scenario's `plan.codecs`; None: the first one.
         precision: Likewise, bits in `plan.precisions`.
+        batch_size: Samples of every client's mini-batch, where the scenario lets it be decided; "gpsl": those of each
+            client are drawn from the pooled data in every round, see `splitgym.allocation.pooled_batch_sizes`, and
+            clients without any do not participate; None: the scenario's.
+        global_batch: Rows of a round with batch_size = "gpsl"; None: as many as all clients together have with the
+            scenario's batch size.
         clock: "full"; or "slack": each client's as slow as the round of the allocation leaves it time, see
             `splitgym.allocation.slack_clock`.
         quorum: Of every step, 1..C, where the scenario lets it be decided; None: the scenario's.
@@ -76,6 +82,8 @@ class Rule(Heuristic):
         aggregation_ratio: float | None = None,
         codec: str | None = None,
         precision: int | str | None = None,
+        batch_size: int | Literal["gpsl"] | None = None,
+        global_batch: int | None = None,
         clock: Literal["full", "slack"] = "full",
         quorum: int | None = None,
         **parameters: Any,
@@ -102,6 +110,7 @@ class Rule(Heuristic):
         self._aggregation_ratio = aggregation_ratio
         self._codec = _choice("codec", codec, self.env.system.codecs)
         self._precision = _choice("precision", precision, self.env.system.precisions)
+        self._batch_size, self._global_batch = self._batch_of(batch_size, global_batch)
         if clock not in ("full", "slack"):
             raise ValueError(f"clock = {clock!r}, allowed: 'full', 'slack'")
         self._slack = clock == "slack"
@@ -116,7 +125,7 @@ class Rule(Heuristic):
         """Names of the options that may be given beside `env`; the chosen selection adds its parameters."""
         selection = SELECTIONS.find(chosen.get("selection", "everybody"), "selection")
         parameters = (field.name for field in fields(selection))
-        of_all = ("aggregation_ratio", "codec", "precision", "clock", "quorum")
+        of_all = ("aggregation_ratio", "codec", "precision", "batch_size", "global_batch", "clock", "quorum")
         return ("selection", "allocation", "cut_layer", *parameters, *of_all)
 
     @property
@@ -132,18 +141,57 @@ class Rule(Heuristic):
             ValueError: the state is of another scenario or framework than the environment.
         """
         self.expect_own_system(state)
-        rng, known = self.env.action_space.np_random, state
-        state = state.holding(self._codec, self._precision)
-        system = state.system
-        ratio = 0.0 if system.program.plans.codecs_without_broadcast else state.ratio(self.aggregation_ratio)
+        rng, known, pools = self.env.action_space.np_random, state, self._global_batch > 0
+        state = state.holding(self._codec, self._precision, None if pools else self._batch_size)
+        apart = bool(state.system.program.plans.codecs_without_broadcast) or pools
+        ratio = 0.0 if apart else state.ratio(self.aggregation_ratio)
 
         def allocate(state: RoundState, selected: Bools, aggregation_ratio: float) -> Decision:
-            return self._allocation(state, state.to_serve(selected), aggregation_ratio, rng)
+            if not pools:
+                return self._allocation(state, state.to_serve(selected), aggregation_ratio, rng)
+            sizes = pooled_batch_sizes(state, selected, self._global_batch, rng)
+            sized = replace(state, prescribed_batch_size=sizes)
+            return replace(self._allocation(sized, sizes > 0, aggregation_ratio, rng), batch_size=sizes)
 
         decision = allocate(state, self._select(Prospect(state, ratio, allocate, rng)), ratio)
         decision = with_memory(decision, state)
-        decision = replace(decision, codec=self._codec, precision=self._precision, quorum=self._quorum)
+        # The state holds this codec, this precision and a common batch size alone.
+        sizes = decision.batch_size if pools else self._batch_size
+        decision = replace(decision, codec=self._codec, precision=self._precision, batch_size=sizes)
+        decision = replace(decision, quorum=self._quorum)
         return slack_clock(known, decision) if self._slack else decision
+
+    def _batch_of(self, batch_size: Any, global_batch: Any) -> tuple[int, int]:
+        """The batch size of all clients, 0: the scenario's; and the rows of a round, 0: as many as clients have.
+
+        Raises:
+            ValueError: they are not allowed; the message says what is.
+        """
+        system, scenario = self.env.system, self.env.scenario
+        grid = system.program.plans
+        least, most = grid.smallest_batch, grid.largest_batch
+        if batch_size == "gpsl":
+            if not grid.batch_by_client or system.asynchrony is not None:
+                raise ValueError(
+                    "batch_size = 'gpsl' needs batch sizes of the clients' own and rounds, allowed: with "
+                    "plan.batch_sizes, plan.batch_size = 'by-client' and a framework that is not asynchronous"
+                )
+            count = scenario.clients.count
+            rows = scenario.training.batch_size * count // least * least if global_batch is None else global_batch
+            if not _is_whole(rows) or rows % least or not least <= rows <= most * count:
+                of = f", a multiple of {least}" if least > 1 else ""
+                raise ValueError(f"global_batch = {rows!r}, allowed: {least}..{most * count}{of}")
+            return 0, int(rows)
+        if global_batch is not None:
+            raise ValueError(f"global_batch = {global_batch!r}, allowed: None, or with batch_size = 'gpsl'")
+        if batch_size is not None and not (_is_whole(batch_size) and least <= batch_size <= most and least > 0):
+            allowed = f"{least}..{most}{', gpsl' * grid.batch_by_client}" if least else "None, as nobody decides it"
+            raise ValueError(f"batch_size = {batch_size!r}, allowed: {allowed}")
+        return int(batch_size or 0), 0
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _choice(name: str, asked: Any, choices: Sequence[Any]) -> int:

@@ -103,10 +103,7 @@ class Heuristic(Scheduler):
 
     def allowed_ratio(self, aggregation_ratio: float) -> float:
         """This phi, but at most the highest that the framework allows; 0 with one that does not aggregate."""
-        framework = self.env.framework
-        if not framework.aggregates:
-            return 0.0
-        return min(aggregation_ratio, framework.highest_ratio(self.env.scenario.training.batch_size))
+        return min(aggregation_ratio, self.env.system.highest_ratio)
 
 
 def expect_one(observations: NDArray[np.float32]) -> None:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access
 from splitgym.types.legal import check_allowed_ratio, check_decision, check_state
-from splitgym.types.plan import Plan
+from splitgym.types.plan import FACTORS, Plan
 from splitgym.types.state import RoundState
 
-UNDECIDED = {"codec": 0, "precision": 0, "clock": 1.0, "averaging": 0}
+UNDECIDED = {"codec": 0, "precision": 0, "batch_size": 0, "clock": 1.0, "averaging": 0}
 """Fields that say nothing with these values."""
 
 
@@ -50,6 +50,9 @@ class Decision:
     clock: Any = 1.0
     """Fraction of the speed that it has to spare with which a client computes, above 0 and up to 1; one for all, or
     [C]."""
+    batch_size: Any = 0
+    """Samples of a client's mini-batch, where a scenario lets it be decided; or [C], where clients may have batch
+    sizes of their own; 0: that of the scenario."""
     quorum: Any = 0
     """Mini-batches of the update, 1..C, where a scenario lets it be decided; 0: that of the scenario."""
     averaging: Any = 0
@@ -63,7 +66,7 @@ class Decision:
         if np.ndim(self.cluster) < 1:
             object.__setattr__(self, "cluster", _filled(self.selected.shape, self.cluster))
         if self.selected.ndim > 1:
-            for name in ("second_cut", "codec", "precision", "clock", "quorum", "averaging"):
+            for name in ("second_cut", "codec", "precision", "batch_size", "clock", "quorum", "averaging"):
                 value = getattr(self, name)
                 # What nobody decides stays one number for all worlds.
                 if np.ndim(value) == 0 and not (name in UNDECIDED and value == UNDECIDED[name]):
@@ -85,13 +88,14 @@ class Decision:
             plan.codec,
             plan.precision,
             clock,
+            plan.batch_size,
             averaging=plan.averaging,
         )
 
     @property
     def plan(self) -> Plan:
         """How clients train."""
-        return Plan(self.cut_layer, self.aggregation_ratio, self.second_cut, self.codec, self.precision, self.averaging)
+        return Plan(**{name: getattr(self, name) for name in FACTORS})
 
     @property
     def cut_by_client(self) -> bool:
@@ -100,7 +104,7 @@ class Decision:
 
     def of_first(self, clients: int) -> "Decision":
         """Of one world, without all but the first so many clients, which take no part."""
-        of_clients = ("cut_layer", "selected", "cluster", "codec", "precision", "clock")
+        of_clients = ("cut_layer", "selected", "cluster", "codec", "precision", "clock", "batch_size")
         own = {name: getattr(self, name) for name in of_clients}
         return replace(self, **{name: value[:clients] for name, value in own.items() if np.ndim(value)})
 

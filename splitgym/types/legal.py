@@ -32,7 +32,7 @@ LONGEST = 100
 
 WORDS = {"b": "bool array", "iu": "whole numbers", "iuf": "numbers"}
 """What arrays of these kinds hold."""
-NO_ARRAYS = ("plan", "cut_layer", "aggregation_ratio", "second_cut", "codec", "precision")
+NO_ARRAYS = ("plan", "cut_layer", "aggregation_ratio", "second_cut", "codec", "precision", "batch_size")
 """Arguments that need not be arrays: a plan; numbers, for all or for each world."""
 QUICK = {"iu": (int, np.int64), "iuf": (float, np.float64)}
 """Types of numbers of these kinds that need no conversion before they are compared."""
@@ -101,6 +101,9 @@ def check_decision(decision: "Decision", state: RoundState) -> None:
     check_common("Decision.cut_layer", decision.cut_layer, selected, ratio, grid.cut_by_client)
     check_common("Decision.codec", decision.codec, selected, ratio, grid.codec_by_client)
     check_common("Decision.precision", decision.precision, selected, ratio, grid.precision_by_client)
+    if grid.batch_by_client and np.ndim(decision.batch_size) == selected.ndim:
+        sizes = decision.plan.sizes(state)
+        check_common("Decision.batch_size", sizes, selected, ratio, grid.batch_by_client)
     check_broadcast(decision.codec, selected, ratio, grid.codecs_without_broadcast)
 
 
@@ -123,6 +126,8 @@ def check_plan(state: RoundState, plan: Plan, prefix: str = "", *shapes: tuple[i
     bits = (0, grid.precisions - 1)
     _check_number(f"{prefix}precision", plan.precision, "iu", bits, *choices, *each[: grid.precision_by_client])
     _check_number(f"{prefix}averaging", plan.averaging, "iu", (0, WITH_MEAN * state.system.averaging_decided), *choices)
+    by_client = each[: grid.batch_by_client]
+    _check_batch(f"{prefix}batch_size", plan.batch_size, grid, *choices, *by_client)
     last = grid.second_values[-1] if grid.second_cuts > 1 else 0
     _check_number(f"{prefix}second_cut", plan.second_cut, "iu", (0, last), *numbers)
     if grid.tails:
@@ -177,21 +182,24 @@ def differ(factor: NDArray[np.integer], selected: Bools) -> Any:
     return most > np.where(selected, factor, factor.max()).min(-1)
 
 
-def sent_apart(plan: Plan, selected: Bools, grid: PlanGrid) -> Any:
+def sent_apart(plan: Plan, selected: Bools, state: RoundState) -> Any:
     """Whether the gradients of each client have to be sent by themselves, so that phi must be 0: False, or [N] bools.
 
-    That is so where cut layers, codecs or precisions of selected clients differ, and with codecs whose gradients differ
-    from client to client.
+    That is so where cut layers, codecs, precisions or batch sizes of selected clients differ, and with codecs whose
+    gradients differ from client to client.
 
     Args:
         plan: Of one world or N.
         selected: [C] or [N, C].
-        grid: Of the system.
+        state: Of as many worlds.
     """
-    if not (grid.cut_by_client or grid.codec_by_client or grid.precision_by_client or grid.codecs_without_broadcast):
+    grid = state.system.program.plans
+    by_client = grid.cut_by_client or grid.codec_by_client or grid.precision_by_client or grid.batch_by_client
+    if not (by_client or grid.codecs_without_broadcast):
         return False
     apart: Any = False
-    for factor in (plan.cut_layer, plan.codec, plan.precision):
+    sizes = plan.sizes(state) if grid.batch_by_client else 0
+    for factor in (plan.cut_layer, plan.codec, plan.precision, sizes):
         if np.ndim(factor) == selected.ndim:
             apart = apart | differ(np.asarray(factor), selected)
     return apart | uses(plan.codec, selected, grid.codecs_without_broadcast)
@@ -244,6 +252,23 @@ def check_precision(state: RoundState, value: Any) -> None:
     """Raises an InputError if it is no index in the scenario's precisions, likewise."""
     grid = state.system.program.plans
     _check_choice("precision", value, grid.precisions, grid.precision_by_client, state)
+
+
+def check_batch_size(state: RoundState, value: Any) -> None:
+    """Raises an InputError if it is no batch size that may be decided, one for all, for each world or each client."""
+    grid = state.system.program.plans
+    clients = (state.channel_gain.shape[:-1],) if grid.batch_by_client else ()
+    _check_batch("batch_size", value, grid, (), state.channel_gain.shape[:-2], *clients)
+
+
+def _check_batch(name: str, value: Any, grid: PlanGrid, *shapes: tuple[int, ...]) -> None:
+    """Raises an InputError if these are no batch sizes that may be decided, or 0, in one of these shapes."""
+    if type(value) is int and value == 0 and () in shapes:
+        return  # As nearly always.
+    _check_number(name, value, "iu", (0, grid.largest_batch), *shapes)
+    if np.any((np.asarray(value) > 0) & (np.asarray(value) < grid.smallest_batch)):
+        allowed = f"{grid.smallest_batch}..{grid.largest_batch}, or 0: that of the scenario"
+        raise InputError(f"{name} = {shown(value)}, allowed: {allowed}")
 
 
 def _check_choice(name: str, value: Any, choices: int, by_client: bool, state: RoundState) -> None:
@@ -378,6 +403,7 @@ _ARGUMENTS: dict[str, Callable[..., None]] = {
     "second_cut": check_second_cut,
     "codec": check_codec,
     "precision": check_precision,
+    "batch_size": check_batch_size,
     "selected": check_selected,
     "aggregation_ratio": check_ratio,
     "assignment": _check_assignment,

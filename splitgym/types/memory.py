@@ -59,7 +59,7 @@ def fitting_cuts(state: RoundState, clients: Bools) -> Ints:
     if memory is None:
         return cuts
     counts = memory.cuts_for(state.client_memory_bytes)[clients].sum(0)
-    counts = np.minimum(counts, memory.most_clients.reshape(len(cuts), -1).max(1))
+    counts = np.minimum(counts, memory.plans.by_cut(memory.most_clients).max(1))
     return cuts[counts == counts.max()]
 
 

@@ -32,25 +32,39 @@ class Plan:
     """Likewise."""
     averaging: Any = 0
     """Whether the round ends with the mean of clients' parts."""
+    batch_size: Any = 0
+    """Samples of a client's mini-batch, or [C]; 0: as the state prescribes it, or else that of the scenario."""
 
     def indices(self, state: RoundState) -> Ints:
         """[1] index of the common plan in the system's grid, or [C] that of each client; of a batch [N, 1], [N, C]."""
         worlds, grid = len(state.channel_gain) if state.batched else 1, state.system.program.plans
-        own = [_of_worlds(factor, worlds, np.int64) for factor in (self.cut_layer, self.codec, self.precision)]
+        factors = (self.cut_layer, self.codec, self.precision, self.sizes(state))
+        own = [_of_worlds(factor, worlds, np.int64) for factor in factors]
         plans = np.empty((worlds, max(factor.shape[1] for factor in own)), np.int64)
         _fill_indices(
             grid.shape,
-            state.system.batch_size,
+            grid.smallest_batch,
             own[0],
             _of_worlds(self.aggregation_ratio, worlds, np.float64),
             _of_worlds(grid.place_of(self.second_cut), worlds, np.int64),
-            own[1],
-            own[2],
+            *own[1:],
             plans,
         )
         if grid.ways > 1:
             plans += grid.first_in_way(state.way(self.averaging))
         return plans if state.batched else plans[0]
+
+    def sizes(self, state: RoundState) -> Any:
+        """Batch sizes of the plan: one for all, of each client ([C]), or of a batch [N] or [N, C]."""
+        system, said = state.system, self.batch_size
+        if not system.program.plans.smallest_batch:
+            return system.batch_size
+        prescribed = state.prescribed_batch_size
+        if np.any(prescribed):
+            own = np.asarray(said)
+            own = own if own.ndim == prescribed.ndim else own[..., None]
+            said = np.where(own > 0, own, prescribed)
+        return np.where(np.asarray(said) > 0, said, system.batch_size)
 
     def world(self, index: int) -> "Plan":
         """One world of a batch; a number without an axis is that of all worlds."""
@@ -59,9 +73,9 @@ class Plan:
 
 
 def common_plans(system: SystemParameters, aggregation_ratio: float) -> list[Plan]:
-    """All plans with this phi and the first codec that are common to all clients and differ in what they do."""
+    """All plans with this phi, the first codec and the usual batch size for all clients that differ in what they do."""
     grid = system.program.plans
-    found = grid.candidates(aggregated_rows(aggregation_ratio, system.batch_size))
+    found = grid.candidates(aggregated_rows(aggregation_ratio, system.batch_size), batch_size=system.batch_size)
     cuts = zip(grid.cut_layer[found].tolist(), grid.second_cut[found].tolist(), strict=True)
     return [Plan(cut, aggregation_ratio, second) for cut, second in cuts]
 
@@ -85,17 +99,19 @@ def _at(factor: NDArray[Any], n: int, c: int) -> Any:
 @kernel(NO_REFCOUNT)
 def _fill_indices(
     shape: Shape,
-    batch_size: int,
+    smallest_batch: int,
     cut_layer: Ints,
     aggregation_ratio: Floats,
     second_cut: Ints,
     codec: Ints,
     precision: Ints,
+    batch_size: Ints,
     plans: Ints,
 ) -> None:
     """[N, 1] or [N, C] indices in a grid of that shape; factors as `_of_worlds` gives them, second cuts by place."""
     for n in range(plans.shape[0]):
-        rows = int(rows_of_ratio(_at(aggregation_ratio, n, 0), batch_size))
+        ratio, second = _at(aggregation_ratio, n, 0), _at(second_cut, n, 0)
         for c in range(plans.shape[1]):
-            coded, bits = _at(codec, n, c), _at(precision, n, c)
-            plans[n, c] = plan_index(shape, _at(cut_layer, n, c), rows, _at(second_cut, n, 0), coded, bits)
+            size, coded, bits = _at(batch_size, n, c), _at(codec, n, c), _at(precision, n, c)
+            rows = int(rows_of_ratio(ratio, size))
+            plans[n, c] = plan_index(shape, size - smallest_batch, _at(cut_layer, n, c), rows, second, coded, bits)

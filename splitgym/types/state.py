@@ -34,6 +34,7 @@ class SystemParameters:
     server_capacitance: float
     """xi of the server, J s^2/cycle^3."""
     batch_size: int
+    """Samples of a mini-batch where nobody decides another number."""
     round_timeout_s: float
     max_rounds: int
     """Budget of rounds of an episode."""
@@ -52,6 +53,8 @@ class SystemParameters:
     """Names of the codecs to choose from, as the scenario says them; one: nobody decides it."""
     precisions: tuple[int | str, ...]
     """Bits of the numbers with which clients may compute, likewise, and the fraction of the channels: "32x0.5"."""
+    batch_sizes: tuple[int, ...]
+    """Batch sizes that actions choose from, increasing; one: nobody decides it."""
     energy_factors: tuple[float, ...]
     """Of each precision: energy of a client's cycle over that of one with 32 bits."""
     labels_known: bool
@@ -104,6 +107,7 @@ class SystemParameters:
             highest_ratio=highest_ratio,
             codecs=scenario.plan.codecs[: program.plans.codecs],
             precisions=(precisions := scenario.plan.precisions[: program.plans.precisions]),
+            batch_sizes=scenario.plan.batch_sizes or (scenario.training.batch_size,),
             energy_factors=tuple(scenario.clients.energy_factor(Level.read(each).bits) for each in precisions),
             labels_known=labels_known,
             prefix_bits=np.concatenate([[0.0], np.cumsum(workload.profile.model_bits[:-1])]),
@@ -117,8 +121,8 @@ class SystemParameters:
 
     @cached_property
     def open_lists(self) -> tuple[str, ...]:
-        """Fields of `Decision` that are chosen from a list of several."""
-        lists = {"codec": self.codecs, "precision": self.precisions}
+        """Fields of `Decision` for which a scenario lists several values."""
+        lists = {"codec": self.codecs, "precision": self.precisions, "batch_size": self.batch_sizes}
         return tuple(name for name, choices in lists.items() if len(choices) > 1)
 
     @property
@@ -136,13 +140,32 @@ class SystemParameters:
         """L, units of the network."""
         return len(self.prefix_bits)
 
-    def holding(self, codec: int, precision: int) -> "SystemParameters":
-        """The system with this codec and this precision alone, indices of its lists; always the same object."""
-        return self if len(self.codecs) == len(self.precisions) == 1 else _holding(self, codec, precision)
+    def holding(self, codec: int, precision: int, batch_size: int | None = 0) -> "SystemParameters":
+        """The system with one codec, one precision and one batch size alone; always the same object.
+
+        Args:
+            codec: Its index in the list.
+            precision: Likewise.
+            batch_size: 0: that of the scenario; None: they stay open.
+        """
+        if not self.open_lists:
+            return self
+        return _holding(self, codec, precision, self.batch_size if batch_size == 0 else batch_size)
 
     def synchronous(self) -> "SystemParameters":
         """The system whose rounds wait for all, with the same phases; always the same object."""
         return self if self.asynchrony is None else _synchronous(self)
+
+
+OF_CLIENTS = (
+    "client_codec",
+    "client_second_cut",
+    "prescribed_batch_size",
+    "client_batch_size",
+    "samples",
+    "samples_left",
+)
+"""Fields of `RoundState` of which a number stands for that of every client."""
 
 
 @lru_cache(maxsize=32)
@@ -151,16 +174,18 @@ def _synchronous(system: SystemParameters) -> SystemParameters:
 
 
 @lru_cache(maxsize=128)  # More than a scenario may have.
-def _holding(system: SystemParameters, codec: int, precision: int) -> SystemParameters:
-    program = system.program.holding(codec, precision)
+def _holding(system: SystemParameters, codec: int, precision: int, batch_size: int | None) -> SystemParameters:
+    program = system.program.holding(codec, precision, batch_size)
     return replace(
         system,
         program=program,
         codecs=(system.codecs[codec],),
         precisions=(system.precisions[precision],),
+        batch_size=system.batch_size if batch_size is None else batch_size,
+        batch_sizes=system.batch_sizes if batch_size is None else (batch_size,),
         energy_factors=(system.energy_factors[precision],),
         moved_bits=system.moved_bits[[precision]],
-        memory=None if system.memory is None else system.memory.holding(codec, precision, program.plans),
+        memory=None if system.memory is None else system.memory.holding(codec, precision, batch_size, program.plans),
     )
 
 
@@ -224,6 +249,14 @@ class RoundState:
     """[C] second cut behind which each client's own part is valid; 0 before the first round, and if it has none."""
     client_codec: Any = 0
     """[C] index of the codec with which each client took part last; before that 0."""
+    prescribed_batch_size: Any = 0
+    """[C] samples of each client's mini-batch, where they are settled before the rest of a decision; 0: as it says."""
+    client_batch_size: Any = 0
+    """[C] samples of the mini-batch with which each client took part last, where that is decided; before that 0."""
+    samples: Any = 0
+    """[C] training samples of each client; 0 of those not present, and with a surrogate, which has none."""
+    samples_left: Any = 0
+    """[C] those of them that the client has not trained on yet since it last began with all of them."""
     client_memory_bytes: Any = np.inf
     """[C] memory that each client has for training, bytes; inf: no limit."""
     rounds_since_mean: Any = 0
@@ -234,9 +267,9 @@ class RoundState:
     def __post_init__(self) -> None:
         if self.flights is None and self.system.asynchrony is not None:
             object.__setattr__(self, "flights", Flights.idle(*self.available.shape))
-        for name in ("client_codec", "client_second_cut"):
+        for name in OF_CLIENTS:
             if np.ndim(getattr(self, name)) == 0:
-                object.__setattr__(self, name, np.zeros(self.available.shape, np.int64))
+                object.__setattr__(self, name, np.full(self.available.shape, getattr(self, name)))
         if np.ndim(self.client_memory_bytes) == 0:
             object.__setattr__(self, "client_memory_bytes", np.full(self.available.shape, self.client_memory_bytes))
         for name in ("prescribed_ratio", "second_cut", "rounds_since_mean") if self.batched else ():
@@ -297,14 +330,16 @@ class RoundState:
         """
         return selected if self.flights is None else (selected | self.in_flight) & ~self.delivered
 
-    def holding(self, codec: int, precision: int) -> "RoundState":
-        """The state of a system with this codec and this precision alone, indices of its lists."""
-        system, flights = self.system.holding(codec, precision), self.flights
+    def holding(self, codec: int, precision: int, batch_size: int | None = 0) -> "RoundState":
+        """The state of `SystemParameters.holding`, whose arguments these are."""
+        system, flights = self.system.holding(codec, precision, batch_size), self.flights
         if system is self.system or flights is None:
             return replace(self, system=system)
         # Asynchronous frameworks neither aggregate rows nor have a second cut.
-        cut_layer = self.system.program.plans.cut_layer[flights.plan]
-        return replace(self, system=system, flights=flights._replace(plan=system.program.plans.index(cut_layer, 0)))
+        grid, held = self.system.program.plans, system.program.plans
+        cut_layer, sizes = grid.cut_layer[flights.plan], grid.batch_size[flights.plan]
+        plan = held.index(cut_layer, 0, batch_size=sizes if held.batches > 1 else held.smallest_batch)
+        return replace(self, system=system, flights=flights._replace(plan=plan))
 
     def synchronous(self) -> "RoundState":
         """The state of a round that waits for all, with nothing in flight: what allocations are worked out for."""

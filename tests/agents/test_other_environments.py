@@ -19,7 +19,7 @@ from splitgym.evaluation.processes import START_METHOD, worker_context
 
 LEARNED = tuple(algorithms.ALGORITHMS)
 HEURISTICS = {
-    **{name: {} for name in agents.names() if name not in (*LEARNED, "tuned", "best-fixed", "look-ahead")},
+    **{name: {} for name in agents.names() if name not in (*LEARNED, "tuned", "best-fixed", "look-ahead", "gpsl")},
     "look-ahead": {"horizon": 1, "candidates": "greedy"},
     "tuned": {"rule": "unified", "scenario": "iot"},
     "best-fixed": {"scenario": "iot"},

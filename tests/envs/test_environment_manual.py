@@ -96,7 +96,7 @@ def test_rewards_table_is_the_weights():
 
 def test_info_keys_are_all_documented_and_no_others():
     # With all that a scenario can open.
-    plan = {"codecs": ["none", "fp16"], "precisions": [32, 8], "clock": "decided"}
+    plan = {"codecs": ["none", "fp16"], "precisions": [32, 8], "clock": "decided", "batch_sizes": [1, 64]}
     opened = make("toy", plan=plan, clients={"memory_min_bytes": 1e6, "memory_max_bytes": 1e6})
     after_reset, after_step = {}, {}
     balanced = make(framework="async-psl", training={"label_balancing": "generated"})

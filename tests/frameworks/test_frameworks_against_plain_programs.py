@@ -1,6 +1,7 @@
 """Rounds of every framework against the plain programs of plain_programs.py, in double precision."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -43,7 +44,7 @@ def slots_of(framework: str, who: Sequence[int], clusters: int) -> list[tuple[in
 
 def round_batches(framework: str, m: int = 0, steps: int = 1, clusters: int = 2) -> list[RoundBatch]:
     return [
-        round_batch(SHARES, ROWS * steps, m, seed, who, slots_of(framework, who, clusters))
+        replace(round_batch(SHARES, ROWS * steps, m, seed, who, slots_of(framework, who, clusters)), steps=steps)
         for seed, who in enumerate(WHO)
     ]
 

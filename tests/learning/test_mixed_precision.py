@@ -61,6 +61,7 @@ def a_round(framework: str, kind: str, m: int, **fields: object) -> tuple[Tensor
         aggregated_rows=m,
         losses=torch.zeros(3),
         slots={"sl": ((0,), (1,), (2,)), "cpsl": ((0, 2), (1,))}.get(framework),
+        steps=chosen.steps(training),
     )
     assert chosen.train(made, task)
     steps = [after.detach() - b for after, b in zip(all_weights(made), before, strict=True)]

@@ -90,7 +90,7 @@ def test_a_model_that_moves_takes_its_running_statistics_along(framework: str, c
     m = {"epsl": 3, "psl-drop": 3, "epsl-pt": 8}.get(framework, 0)
     task = RoundBatch(
         who, torch.full((3,), 1 / 3), torch.randn(3, rows, 1, 8, 8), torch.zeros(3, rows, dtype=torch.int64), m,
-        torch.zeros(3), slots,
+        torch.zeros(3), slots, steps=chosen.steps(settings.training),
     )  # fmt: skip
     models = fetch_and_return(made, who, cut)
     assert chosen.train(made, task)

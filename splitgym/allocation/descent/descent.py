@@ -1,5 +1,6 @@
 """The descent over subchannels, power and cut layer."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from threading import get_ident
 from typing import Any, Literal, NamedTuple
@@ -54,6 +55,7 @@ def descent(
     second_cut: Any = None,
     codec: Any = 0,
     precision: Any = 0,
+    batch_size: Any = 0,
     assignment: Ints | None = None,
     power: Literal["control", "even"] = "control",
     search: bool = True,
@@ -75,8 +77,9 @@ def descent(
         aggregation_ratio: phi, or [N]; 0 where gradients have to be sent apart (`common_ratio`).
         cut_layer: Hold it at this one, or [N]; or hold each client's at its own, [C] or [N, C]; None: choose.
         second_cut: Hold it at this one, or [N]; None: choose, where it may be decided.
-        codec: Of the scenario's list, or [N]; or of each client, [C] or [N, C], where all cuts are held.
+        codec: Of the scenario's list, or [N]; or of each client, [C] or [N, C].
         precision: Likewise.
+        batch_size: Samples of a mini-batch, or [N]; or of each client, [C] or [N, C]; 0: the scenario's.
         assignment: Hold the owners of the subchannels, [M] or [N, M] (-1: unused), in rounds without slots; None:
             choose.
         power: "control", or "even": every served client spends min(p_max, p_th / n) evenly over its subchannels, which
@@ -92,6 +95,7 @@ def descent(
         "second_cut": second_cut,
         "codec": codec,
         "precision": precision,
+        "batch_size": batch_size,
         "assignment": assignment,
         "cluster": cluster,
     }
@@ -103,7 +107,7 @@ def descent(
         raise InputError(f"assignment of a round with slots ({state.system.program.access.name}), allowed: None")
     if state.system.program.plans.tails and cut_layer is not None and second_cut is not None:
         check_behind(cut_layer, second_cut)
-    plan = Plan(cut_layer, aggregation_ratio, second_cut, codec, precision)
+    plan = Plan(cut_layer, aggregation_ratio, second_cut, codec, precision, batch_size)
     plan = replace(plan, aggregation_ratio=common_ratio(plan, selected, state))
     return descent_unchecked(state, selected, plan, assignment=assignment, power=power, search=search, cluster=cluster)
 
@@ -127,6 +131,10 @@ def descent_unchecked(
     system, access = state.system, state.system.program.access
     if access is Access.CLUSTERED and cluster is None:
         return _with_clusters(state, selected, plan, power, search)
+    if _has_own(state, plan) and not _holds_cuts(state, plan):
+        return _at_each_cut(
+            state, selected, plan, assignment=assignment, power=power, search=search, cluster=cluster, utility=utility
+        )
     plans, hold = _plans(state, plan)
     members = np.asarray(cluster if access is Access.CLUSTERED else np.zeros(selected.shape, np.int64))
     slot = members if access is Access.PARALLEL else np.array(access.slot_of_clients(members), np.int64, order="C")
@@ -235,29 +243,24 @@ def holds_plan(state: RoundState, plan: Plan) -> bool:
 
 
 def _plans(state: RoundState, plan: Plan) -> tuple[Ints, bool]:
-    """[N, K] plans to choose from; or, and True, what is held: [N, 1] common ones, [N, C] those of each client.
-
-    Raises:
-        InputError: a cut is to be chosen for clients with codecs of their own.
-    """
+    """[N, K] plans to choose from; or, and True, what is held: [N, 1] common ones, [N, C] those of each client."""
     system, grid, worlds = state.system, state.system.program.plans, len(state.channel_gain) if state.batched else 1
     cut_layer, second_cut = plan.cut_layer, plan.second_cut
-    if cut_layer is not None and (second_cut is not None or grid.second_cuts == 1):
+    if _holds_cuts(state, plan):
         plans = replace(plan, second_cut=0 if second_cut is None else second_cut).indices(state)
         return with_axis(plans, not state.batched), True
-    if np.ndim(plan.codec) > state.batched:
-        raise InputError(f"codec = {shown(plan.codec)} of each client with a cut to choose, allowed: one for all")
-    rows = np.broadcast_to(aggregated_rows(plan.aggregation_ratio, system.batch_size), worlds)
+    sizes = np.broadcast_to(plan.sizes(state), worlds)
+    rows = aggregated_rows(np.broadcast_to(plan.aggregation_ratio, worlds), sizes)
     codec, precision = np.broadcast_to(plan.codec, worlds), np.broadcast_to(plan.precision, worlds)
     if cut_layer is None and second_cut is None:
-        plans = grid.candidates(rows, codec, precision) + grid.first_in_way(state.way(plan.averaging))
+        plans = grid.candidates(rows, codec, precision, sizes) + grid.first_in_way(state.way(plan.averaging))
         return (_with_held_cuts(plans, state) if system.averages_later else plans), False
     cuts = np.arange(1, system.cut_layers + 1) if cut_layer is None else _by_world(cut_layer)
     second = grid.second_values if second_cut is None else _by_world(second_cut)
     if grid.tails and cut_layer is None:
         # Behind the last of these the second cut could not be held.
         cuts = np.minimum(cuts, second - 1)
-    plans = grid.index(cuts, rows[:, None], second, codec[:, None], precision[:, None])
+    plans = grid.index(cuts, rows[:, None], second, codec[:, None], precision[:, None], sizes[:, None])
     plans = plans + grid.first_in_way(state.way(plan.averaging))
     return np.array(np.broadcast_to(plans, (worlds, plans.shape[-1]))), False
 
@@ -267,6 +270,52 @@ def _with_held_cuts(plans: Ints, state: RoundState) -> Ints:
     held = np.reshape(state.held_cut_layer, (-1, 1))
     fits = (held == 0) | (state.system.program.plans.cut_layer[plans] == held)
     return np.where(fits, plans, np.take_along_axis(plans, fits.argmax(1)[:, None], 1))
+
+
+def _holds_cuts(state: RoundState, plan: Plan) -> bool:
+    """Whether a plan says both cuts."""
+    return plan.cut_layer is not None and (plan.second_cut is not None or state.system.program.plans.second_cuts == 1)
+
+
+def _has_own(state: RoundState, plan: Plan) -> bool:
+    """Whether a plan says something else than cuts for each client."""
+    return any(np.ndim(factor) > state.batched for factor in (plan.codec, plan.precision, plan.sizes(state)))
+
+
+def _at_each_cut(state: RoundState, selected: Bools, plan: Plan, **given: Any) -> Descent:
+    """The best over the cuts that a plan leaves open, where it says something for each client; each of them held."""
+    if state.batched:
+        arrays = {name: value for name, value in given.items() if isinstance(value, np.ndarray)}
+        others = {name: value for name, value in given.items() if name not in arrays}
+        return _stacked(
+            [
+                descent_unchecked(
+                    state.world(n),
+                    selected[n],
+                    plan.world(n),
+                    **{name: value[n] for name, value in arrays.items()},
+                    **others,
+                )
+                for n in range(len(selected))
+            ]
+        )
+    grid = state.system.program.plans
+    held = state.held_cut_layer
+    open_cuts = [int(held)] if held else range(1, grid.cut_layers + 1)
+    cuts = open_cuts if plan.cut_layer is None else [plan.cut_layer]
+    every_second = grid.second_values.tolist() if grid.second_cuts > 1 else [0]
+    seconds = every_second if plan.second_cut is None else [plan.second_cut]
+    pairs = [
+        (cut, second)
+        for cut in cuts
+        for second in seconds
+        if grid.second_cuts == 1 or second >= np.max(cut) + grid.tails
+    ]
+    options = [
+        descent_unchecked(state, selected, replace(plan, cut_layer=cut, second_cut=second), **given)
+        for cut, second in pairs
+    ]
+    return min(options, key=lambda option: rank(option.participants, option.latency_s))
 
 
 def _by_world(value: Any) -> Ints:
@@ -286,8 +335,13 @@ def _with_clusters(state: RoundState, selected: Bools, plan: Plan, power: Any, s
     worlds = range(len(selected))
     best = [_with_clusters(state.world(n), selected[n], plan.world(n), power, search) for n in worlds]
     slots = max(len(option.decision.assignment) for option in best)
+    return _stacked([option._replace(decision=_with_slots(option.decision, slots)) for option in best])
+
+
+def _stacked(best: Sequence[Descent]) -> Descent:
+    """The descents of several worlds as a batch."""
     return Descent(
-        Decision.stack([_with_slots(option.decision, slots) for option in best]),
+        Decision.stack([option.decision for option in best]),
         np.array([option.participants for option in best]),
         np.array([option.latency_s for option in best]),
         np.array([option.steps_s for option in best]),

@@ -64,13 +64,13 @@ class Prospect:
         return own_seconds(self.state, everybody.plan, sharing)[self.clients]
 
     def latency_s(self, clients: Ints) -> float:
-        """Expected latency T of these clients' round, s; infinite if it leaves one of them out.
+        """Expected latency T of these clients' round, s; infinite if it leaves one of them out that has rows in it.
 
         With an asynchronous framework that is a round of all that need subchannels, which waits for all of them.
         """
-        selected = self.selection(clients)
-        cost = round_cost(self.state.synchronous(), self.allocation(self.state, selected, self.aggregation_ratio))
-        everybody = np.array_equal(cost.participants, self.state.to_serve(selected) & self.state.available)
+        decision = self.allocation(self.state, self.selection(clients), self.aggregation_ratio)
+        cost = round_cost(self.state.synchronous(), decision)
+        everybody = np.array_equal(cost.participants, self.state.to_serve(decision.selected) & self.state.available)
         return float(cost.latency_s) if everybody else inf
 
 

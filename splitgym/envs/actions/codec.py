@@ -30,6 +30,7 @@ UNSAID: Mapping[str, Callable[[RoundState], Any]] = {
     "codec": lambda state: np.zeros(len(state.available), np.int64),
     "precision": lambda state: np.zeros(len(state.available), np.int64),
     "averaging": lambda state: 0,
+    "batch_size": lambda state: 0,
 }
 """What is decided where no component says it, of N worlds."""
 
@@ -106,7 +107,7 @@ class ActionCodec(ABC):
                 there: cut layer 1, phi = 0, the first of a list, and available clients, if no component says them. Phi
                 is as the framework prescribes it, if it does, and 0 where gradients are sent apart (see `legal_ratio`).
                 With an asynchronous framework those in flight that still need subchannels are selected, too, and cut
-                layers and codecs are theirs.
+                layers, codecs and batch sizes are theirs.
             state: Of these worlds, as the scheduler believes it.
         """
 
@@ -130,7 +131,7 @@ class ActionCodec(ABC):
                 said[name] = otherwise(state)
         if state.flights is not None:
             plan, said["selected"] = plan_in_flight(plan_said(said), state), state.to_serve(said["selected"])
-            said |= {"cut_layer": plan.cut_layer, "codec": plan.codec, "precision": plan.precision}
+            said |= {name: getattr(plan, name) for name in ("cut_layer", "codec", "precision", "batch_size")}
         if state.system.averages_later:
             said["cut_layer"] = held_cut(said["cut_layer"], state)
         said["aggregation_ratio"] = legal_ratio(plan_said(said), said["selected"], state)

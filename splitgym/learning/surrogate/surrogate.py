@@ -50,6 +50,8 @@ class Surrogate:
         self._evaluation_samples = min(scenario.task.evaluation_samples or int(test.sum()), int(test.sum()))
         self._worlds = Worlds.empty(worlds, clients, len(test))
         self.data_share, self.class_share = self._worlds.data_share, self._worlds.class_share
+        # It learns from shares, and has no samples.
+        self.samples = self.samples_left = np.zeros((worlds, clients), np.int64)
         self._learners = _Learners(
             self._worlds,
             self.calibration.parameters.at_cuts(self.calibration.cut_layers),

@@ -78,13 +78,18 @@ class Training(Section):
     )
     client_weights: Literal["none", "fed-async", "stale-up", "inverse-participation"] = Field(
         "none",
-        description="Factor on a client's weight in an update, beside its share of the data: (1 + tau)^-a, (1 + tau)^a "
+        description="Factor on a client's weight in an update, beside its share: (1 + tau)^-a, (1 + tau)^a "
         "or one over its rate of participation; tau: updates since it last took part, a: weight_exponent.",
     )
     label_balancing: Literal["none", "generated"] = Field(
         "none",
         description="Asynchronous frameworks; generated: the server fills up classes that are rare in an update with "
         "rows drawn from Gaussians of the smashed data of each class (GAS), and trains on these, too.",
+    )
+    weigh_by: Literal["data", "rows"] | None = Field(
+        None,
+        description="What a client's weight in an update is its share of: the data, or the rows of the update; absent: "
+        "rows where clients have batch sizes of their own, data elsewhere.",
     )
     weight_exponent: Annotated[float, Field(ge=0, le=10)] = Field(0.5, description="a of client_weights.")
     mixing_rate: Annotated[float, Field(gt=0, le=1)] | None = Field(

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from splitgym.scenario.levels import Level
 from splitgym.scenario.parts import CODECS, known
-from splitgym.scenario.quantities import Bits, Delay, ErrorDb
+from splitgym.scenario.quantities import BatchSize, Bits, Delay, ErrorDb
 from splitgym.scenario.section import Section
 
 
@@ -60,6 +60,17 @@ class Plan(Section):
         "common", description="by-client: each client may compute with bits of its own, with phi = 0."
     )
 
+    batch_sizes: Annotated[tuple[BatchSize, ...], Field(max_length=100)] = Field(
+        (),
+        description="Samples of a client's mini-batch, increasing: any number from the first to the last may be "
+        "decided in every round, and actions choose from those that are listed; none: it is `training.batch_size`.",
+    )
+    batch_size: Literal["common", "by-client"] = Field(
+        "common",
+        description="by-client: each client may have a batch size of its own, with phi = 0, where the framework allows "
+        "it.",
+    )
+
     quorum: Literal["fixed", "decided"] = Field(
         "fixed",
         description="decided: with an asynchronous framework the quorum is decided in every step; fixed: "
@@ -75,6 +86,14 @@ class Plan(Section):
     def levels(self) -> tuple[Level, ...]:
         """What `precisions` say."""
         return tuple(Level.read(each) for each in self.precisions)
+
+    @model_validator(mode="after")
+    def _batch_sizes_increase(self) -> "Plan":
+        """There are none, or several in increasing order."""
+        sizes = self.batch_sizes
+        if sizes and (len(sizes) == 1 or list(sizes) != sorted(set(sizes))):
+            raise ValueError(f"batch_sizes = {list(sizes)}, allowed: two or more in increasing order, or none")
+        return self
 
     @model_validator(mode="after")
     def _choices_differ(self) -> "Plan":

@@ -1,5 +1,6 @@
 """Components of actions, each in its own file: in whole numbers, in numbers -1..1, or both."""
 
+from splitgym.envs.actions.components.batch_sizes import BatchLevels
 from splitgym.envs.actions.components.choices import ChoiceLevels, MeanLevels, choice_levels, choice_parts
 from splitgym.envs.actions.components.clocks import ClockFractions, ClockLevels
 from splitgym.envs.actions.components.component import Component, Continuous, Discrete, EqualParts, Said, nearest
@@ -13,6 +14,7 @@ from splitgym.envs.actions.components.spectrum import SpectrumDemand
 from splitgym.envs.actions.components.utility import ClientWeights, LatencyExponent
 
 __all__ = [
+    "BatchLevels",
     "ChoiceLevels",
     "ClientPower",
     "ClientWeights",
