@@ -10,8 +10,9 @@ all.
 import numpy as np
 
 from splitgym.arrays import Bools, Ints
+from splitgym.inputs import InputError
 from splitgym.types import RoundState
-from splitgym.types.legal import check_arguments
+from splitgym.types.legal import check_arguments, shown
 
 
 def pooled_batch_sizes(state: RoundState, selected: Bools, global_batch: int, rng: np.random.Generator) -> Ints:
@@ -37,6 +38,12 @@ def pooled_batch_sizes(state: RoundState, selected: Bools, global_batch: int, rn
     """
     check_arguments(state, selected=selected)
     grid, sizes = state.system.program.plans, np.zeros(len(selected), np.int64)
+    if not grid.batch_by_client:
+        raise InputError("batch sizes of a state whose scenario has none of the clients' own, allowed: with them")
+    if type(global_batch) is not int or global_batch < 0 or global_batch % grid.smallest_batch:
+        raise InputError(
+            f"global_batch = {shown(global_batch)}, allowed: a multiple of {grid.smallest_batch}, at least 0"
+        )
     clients, block = np.flatnonzero(selected & state.available), grid.smallest_batch
     most, blocks = grid.largest_batch // block, np.zeros(len(clients), np.int64)
     left, of_pass = state.samples_left[clients] // block, np.maximum(state.samples[clients] // block, 1)

@@ -21,7 +21,9 @@ from splitgym.types import RoundState
 def pooled(samples: Any, left: Any, smallest: int = 1, largest: int = 1000, **arrays: Any) -> RoundState:
     """A state of clients with so many samples, in all and left."""
     _, state = cell(0, len(samples), len(samples), framework="psl", **arrays)
-    grid = replace(state.system.program.plans, smallest_batch=smallest, batches=largest - smallest + 1)
+    grid = replace(
+        state.system.program.plans, smallest_batch=smallest, batches=largest - smallest + 1, batch_by_client=True
+    )
     system = replace(state.system, program=replace(state.system.program, plans=grid))
     return replace(state, system=system, samples=np.array(samples), samples_left=np.array(left))
 
@@ -54,6 +56,15 @@ def test_what_is_left_is_drawn_before_anybody_begins_again() -> None:
     np.testing.assert_allclose(sizes.mean(0), [3, 0, 2] + 6 * np.array([10, 20, 5]) / 35, rtol=0.03)
     np.testing.assert_array_equal(draws(state, 5, 1), [[3, 0, 2]])
     np.testing.assert_array_equal(draws(state, 40, 1), [[13, 20, 7]])
+
+
+def test_arguments_that_do_not_fit_are_refused() -> None:
+    state, rng, two = pooled([9, 9], [9, 9], smallest=2), np.random.default_rng(0), np.ones(2, bool)
+    for rows in (3, -2, 2.0, True, None):
+        with pytest.raises(ValueError, match=rf"global_batch = {rows}, allowed: a multiple of 2, at least 0"):
+            pooled_batch_sizes(state, two, rows, rng)
+    with pytest.raises(ValueError, match="none of the clients' own"):
+        pooled_batch_sizes(cell(0, 2, 2, framework="psl")[1], two, 4, rng)
 
 
 @given(

@@ -129,6 +129,7 @@ FUNCTIONS = {
     "strongest_signal": lambda state, d, _: allocation.strongest_signal(state, d.selected),
     "proportional_fair": lambda state, d, _: allocation.proportional_fair(state, d.selected),
     "at_random": lambda state, d, rng: allocation.at_random(state, d.selected, rng),
+    "pooled_batch_sizes": lambda state, d, rng: allocation.pooled_batch_sizes(state, d.selected, d.batch_size, rng),
     "lower_bound": lambda state, d, _: allocation.lower_bound(state, d.selected, d.aggregation_ratio),
     "exhaustive": lambda state, d, _: allocation.exhaustive(state, d.selected, d.aggregation_ratio),
     "exact": lambda state, d, _: allocation.exact(state, d.selected, d.aggregation_ratio),

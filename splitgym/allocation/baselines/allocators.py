@@ -183,6 +183,7 @@ def assign_evenly(state: RoundState, plan: Plan, selected: Bools, rule: Subchann
 
 def assign_at_best_cut(state: RoundState, selected: Bools, aggregation_ratio: float, rule: SubchannelRule) -> Decision:
     """`assign_evenly` at the best cuts, by enumeration: most clients take part, then the shortest round."""
+    check_arguments(state, aggregation_ratio=aggregation_ratio)
     plans = common_plans(state.system, aggregation_ratio)
     decisions = [assign_evenly(state, plan, selected, rule) for plan in plans]
     costs = [round_cost(state.synchronous(), decision) for decision in decisions]

@@ -100,8 +100,9 @@ def cut_problems(state: RoundState, served: Ints, aggregation_ratio: float) -> l
         aggregation_ratio: phi.
 
     Raises:
-        ValueError: at no cut layer there is memory for all of them.
+        ValueError: phi is none, or at no cut layer there is memory for all of them.
     """
+    check_arguments(state, aggregation_ratio=aggregation_ratio)
     everybody = np.isin(np.arange(len(state.available)), served)
     problems = [
         cut_problem(state, served, plan)
