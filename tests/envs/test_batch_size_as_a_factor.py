@@ -3,6 +3,7 @@
 import copy
 import pickle
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import gymnasium as gym
@@ -15,6 +16,7 @@ from rollouts import ACTIONS, LASTING, differences, play_on, rollout, sampled_ac
 import splitgym  # noqa: F401 - registers the environment
 from splitgym import data, models, schedulers
 from splitgym.allocation import allocate, descent, exact, lower_bound, slack_clock
+from splitgym.allocation.descent.cuts_by_client import cut_costs, exact_cuts
 from splitgym.allocation.even_split import even_psd
 from splitgym.frameworks import get, names
 from splitgym.learning.learner import Learner
@@ -327,6 +329,27 @@ def test_bounds_know_batch_sizes_that_are_settled() -> None:
     said = replace(found.decision, batch_size=settled.prescribed_batch_size)
     assert round_cost(env.state, said).latency_s == pytest.approx(found.latency_s, rel=1e-9)
     assert found.latency_s != pytest.approx(descent(env.state, ONE, 0.0).latency_s, rel=1e-3)
+
+
+@pytest.mark.parametrize("framework", ["psl", "sfl-v1"])
+def test_exact_cuts_are_the_best_of_all_for_the_batch_sizes_that_are_settled(framework: str) -> None:
+    own = {"batch_sizes": (2, 60), "batch_size": "by-client", "cut_layer": "by-client"}
+    env = sized(framework, scenario="iot", plan=own)
+    different = 0
+    for seed in range(4):
+        env.reset(seed=seed)
+        rng = np.random.default_rng(seed)
+        sizes, speeds = rng.integers(2, 61, 3), 10 ** rng.uniform(7.5, 10.5, 3)
+        state = replace(env.state, prescribed_batch_size=sizes, client_hz=speeds, server_hz=1e8)
+        decision = descent(state, ONE, 0.0, cut_layer=1).decision
+        cuts = exact_cuts(cut_costs(state, decision, np.arange(3)))
+        seconds = {
+            tried: float(round_cost(state, replace(decision, cut_layer=np.array(tried))).latency_s)
+            for tried in product(range(1, env.cut_layers + 1), repeat=3)
+        }
+        assert seconds[tuple(cuts.tolist())] == pytest.approx(min(seconds.values()), rel=1e-9)
+        different += len(set(cuts.tolist())) > 1
+    assert different > 2
 
 
 def test_slack_clocks_keep_the_latency() -> None:

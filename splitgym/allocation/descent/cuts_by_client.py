@@ -102,7 +102,8 @@ def cut_costs(state: RoundState, decision: Decision, served: Ints) -> Costs:
         ends = workload.compute_s[:segments] + seconds_for(up, uplink) + seconds_for(down, downlink)
         alone[:segments, :, column] = ends[:, served]
         alone[0, ~able_clients(state, at_cut, state.available)[served], column] = inf
-        once_s, each[:, column], broadcast_bits = workload.common.sum(0)
+        once_s, of_each, broadcast_bits = workload.common.sum(0)
+        each[:, column] = workload.common_s.sum(0)[served] if workload.differs[0] else of_each
         once[column] = once_s + seconds_for(broadcast_bits, slowest_band)[0]
     return Costs(alone[0], each, alone[1], np.maximum.accumulate(once))
 
