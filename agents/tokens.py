@@ -25,7 +25,17 @@ PER_CLIENT = (
 """Features of clients that it reads; `present` too, where that is shown."""
 FROM_LABELS = ("loss", "diversity", "novelty")
 """Those of them that are not shown where labels are private."""
-OF_FACTORS = ("codec", "memory", "client_second_cut", "in_flight", "delivered", "compute_left", "bits_left")
+OF_FACTORS = (
+    "codec",
+    "batch_size",
+    "data_left",
+    "memory",
+    "client_second_cut",
+    "in_flight",
+    "delivered",
+    "compute_left",
+    "bits_left",
+)
 """Features of clients that it reads as they are, where they are shown."""
 SCALARS = ("accuracy", "cut_layer", "aggregation_ratio", "round_latency", "rounds_left", "time_left")
 """Features of the cell that it reads; `bandwidth` too, where that is shown."""

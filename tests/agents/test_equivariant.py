@@ -246,6 +246,8 @@ FACTORS = {
     "cuts": {"framework": "psl", "scenario": "wearables", "plan": {"cut_layer": "by-client"}},
     "codecs": {"framework": "psl", "plan": {"codecs": ("none", "uniform-4"), "codec": "by-client"}},
     "codec": {"framework": "epsl", "plan": {"codecs": ("none", "uniform-4")}},
+    "batches": {"framework": "psl", "plan": {"batch_sizes": (8, 16), "batch_size": "by-client"}},
+    "means": {"framework": "sfl-v2", "plan": {"averaging": "decided"}},
     "clocks": {"framework": "psl", "plan": {"clock": "decided"}},
     "quorum": {"framework": "async-psl", "plan": {"quorum": "decided"}},
     "labels": {"framework": "u-shaped", "task": {"model": "cnn"}, "clients": {"tail_units": 1}},

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.arrays import Bools, Ints
-from splitgym.envs.actions.components.component import Discrete, Said, nearest
+from splitgym.envs.actions.components.component import Discrete, Said, indexed, nearest
 from splitgym.types import Decision, RoundState, SystemParameters
 
 
@@ -23,6 +23,10 @@ class BatchLevels(Discrete):
         self._memory = system.memory
         entries = clients if self._by_client else 1
         super().__init__((len(self._sizes),) * (entries if len(self._sizes) > 1 else 0))
+
+    def names(self) -> tuple[str, ...]:
+        """Of each client, if these have batch sizes of their own."""
+        return indexed("batch_size", self.entries) if self._by_client else ("batch_size",) * self.entries
 
     def read(self, entries: NDArray[Any]) -> Said:
         """`batch_size`, [N] or [N, C]."""
