@@ -108,12 +108,14 @@ class Varied:
         """A row for each cut layer and value."""
         for (cut, value), own in ends.groupby(["cut_layer", self.column], sort=False):
             full, by_seed = self._at(ends, cut, self.full), own.set_index("seed")
+            # The first measurement may cost more than all rounds at another cut.
+            within = "-" if own["percent_within"].isna().any() else estimate(own["percent_within"])
             yield {
                 "cut layer": str(cut),
                 self.column: f"{value:g}",
                 "accuracy (%)": estimate(own["percent"]),
                 "points": estimate(by_seed["percent"] - full["percent"]),
-                "for equal joules (%)": estimate(own["percent_within"]),
+                "for equal joules (%)": within,
                 "J of a round": estimate(own["each"], 3),
                 f"of {self.names[self.full]} (%)": estimate(100 * by_seed["each"] / full["each"]),
                 f"J to {100 * TARGET:g} %": if_reached(own["joules_to_target"], 2),

@@ -71,6 +71,7 @@ def test_report_by_hand(rows: pd.DataFrame) -> None:
     assert [line.split(" | ")[:2] for line in lines] == [["| 1", "32"], ["| 1", "4"], ["| 2", "32"], ["| 2", "4"]]
     assert "| 2 | 4 | 75.0 ± 0.0 | 5.0 ± 0.0 | 60.0 ± 0.0 |" in text
     assert lines[2].endswith("| 0 of 2 | 0 of 2 |")
+    assert lines[2].startswith("| 2 | 32 | 70.0 ± 0.0 | 0.0 ± 0.0 | - |")
 
 
 def test_a_target_that_some_runs_miss_is_said(rows: pd.DataFrame) -> None:
