@@ -31,7 +31,7 @@ class PlanGrid:
     codecs: int = 1
     """Codecs of the scenario's list."""
     precisions: int = 1
-    """Numbers of bits of the scenario's list."""
+    """Numbers of bits, with the part of the channels, of the scenario's list."""
     cut_by_client: bool = False
     """Whether clients may have different cut layers, with phi = 0."""
     codec_by_client: bool = False

@@ -57,7 +57,7 @@ class Rule(Heuristic):
         cut_layer: Held in every round, 1..L-1; None: as the allocation finds it.
         aggregation_ratio: phi of every round, unless the framework prescribes it; None: the scenario's.
         codec: Of every round and client, a name in the scenario's `plan.codecs`; None: the first one.
-        precision: Likewise, bits in `plan.precisions`.
+        precision: Likewise, as it stands in `plan.precisions`.
         batch_size: Samples of every client's mini-batch, where the scenario lets it be decided; "gpsl": those of each
             client are drawn from the pooled data in every round, see `splitgym.allocation.pooled_batch_sizes`, and
             clients without any do not participate; None: the scenario's.

@@ -46,7 +46,8 @@ class Decision:
     """How smashed data and their gradients are sent: index in the scenario's `plan.codecs`; or [C], where clients may
     have codecs of their own."""
     precision: Any = 0
-    """With how many bits clients compute: index in the scenario's `plan.precisions`; or [C], likewise."""
+    """With how many bits, in which part of the channels, clients compute: index in the scenario's `plan.precisions`; or
+    [C], likewise."""
     clock: Any = 1.0
     """Fraction of the speed that it has to spare with which a client computes, above 0 and up to 1; one for all, or
     [C]."""
