@@ -4,10 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from splitgym.frameworks.segments import Weights
 from splitgym.rendering.canvas import Box, Canvas, text_width
 from splitgym.rendering.palette import ALERT, BLUE, EMPTY, FAINT, GRID, INK, MUTED, PALE_BLUE, look
 from splitgym.rendering.scene import Role, Scene, owned
-from splitgym.rendering.timeline import SERVER, Bar, bars, straggler, waits
+from splitgym.rendering.timeline import SERVER, Bar, bars, stages_shown, straggler, waits
 from splitgym.rendering.units import quantity, ticks
 
 NAME, SPEED, GAIN, BAND, PLOT = 14, 116, 174, 186, 326
@@ -207,11 +208,9 @@ def _draw_band(canvas: Canvas, chart: _Chart, scene: Scene) -> None:
 
 def _draw_legend(canvas: Canvas, card: Box, scene: Scene) -> None:
     """What the colours are, of the stages that the framework has, and the mark of the last client."""
-    program = scene.state.system.program
-    asynchrony = scene.state.system.asynchrony
-    balances = asynchrony is not None and asynchrony.row_cycles is not None
-    beside = [*(["queue"] if asynchrony else []), *(["generated"] if balances else []), "migration"]
-    styles = dict.fromkeys(look(stage) for stage in (*program.stages, *beside))
+    # Copies of common units are fetched, and nothing moves.
+    moves = not any(segment.weights is Weights.FETCHED for segment in scene.framework.segments)
+    styles = dict.fromkeys(look(stage) for stage in (*stages_shown(scene), *(["migration"] if moves else [])))
     x, y = card.right - 16, card.top + 18
     if any(wait.others for wait in waits(scene)):
         canvas.text((x, y), LAST, 12, MUTED, "rm")

@@ -59,7 +59,7 @@ _LOOKS = {
     "tail_bp": _BACKWARD,
     "tail_uplink": _UPLINK,
     "queue": Look("waits at server", "wait", "w", EMPTY, MUTED),
-    "generated": Look("generated rows", "gen", "g", SOFT_BLUE, INK),
+    "generated": Look("generated", "gen", "g", SOFT_BLUE, INK),
     "model_down": _MODEL,
     "model_up": _MODEL,
     "fed_down": _BACKHAUL,

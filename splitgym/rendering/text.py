@@ -4,7 +4,7 @@ import numpy as np
 
 from splitgym.rendering.palette import look
 from splitgym.rendering.scene import Played, Scene, owned
-from splitgym.rendering.timeline import SERVER, bars, straggler
+from splitgym.rendering.timeline import SERVER, bars, stages_shown, straggler
 from splitgym.rendering.units import percent, quantity
 from splitgym.rendering.words import batch_sizes, codecs, facts, tail_units, units_on_clients, warnings
 
@@ -72,10 +72,7 @@ def _rows(scene: Scene) -> list[str]:
         done = letters[client] if client in letters and letters[client].strip(" .") else ""
         lines.append(f"{line}  {band:{wide}}  {done or scene.role(client).value}")
     if played:
-        stages = scene.state.system.program.stages
-        used = dict.fromkeys(
-            look(stage) for stage in (*stages, *(["queue"] if played.cost.flights is not None else []))
-        )
+        used = dict.fromkeys(map(look, stages_shown(scene)))
         lines += ["", "  ".join(f"{style.letter}: {style.name}" for style in used) + "  <: straggler"]
     return lines
 

@@ -42,6 +42,16 @@ class Wait(NamedTuple):
     stop_s: float
 
 
+def stages_shown(scene: Scene) -> tuple[str, ...]:
+    """Stages that bars may have, but for parts of the network that move."""
+    system = scene.state.system
+    found = system.program.stages
+    if system.asynchrony is not None:
+        found += ("queue",)
+        found += ("generated",) if system.asynchrony.row_cycles is not None else ()
+    return found
+
+
 def bars(scene: Scene) -> list[Bar]:
     """The bars of the round that was played, seconds from its start: what clients do, and what is done for them.
 

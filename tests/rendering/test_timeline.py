@@ -9,7 +9,7 @@ from scenes import everybody, scene_of
 
 from splitgym import frameworks
 from splitgym.rendering.scene import Role
-from splitgym.rendering.timeline import SERVER, Bar, bars, straggler, waits
+from splitgym.rendering.timeline import SERVER, Bar, bars, stages_shown, straggler, waits
 from splitgym.types import Decision
 
 FULL = 1e-6  # W/Hz: 1 W over 1 MHz
@@ -174,3 +174,5 @@ def test_the_server_is_shown_to_work_on_generated_rows_before_it_goes_on():
     assert left_s > 0
     assert own[0] == (SERVER, "generated", 0.0, pytest.approx(left_s), False, False)
     assert own[1].start_s == pytest.approx(left_s)
+    assert stages_shown(second) == (*second.state.system.program.stages, "queue", "generated")
+    assert "generated" not in stages_shown(scene_of("toy", "async-psl", toy_at_zero))
