@@ -173,9 +173,9 @@ def account(step: Step) -> Info:
     worlds = len(decision.selected)
     decided: Info = {name: _of_worlds(getattr(decision, name), worlds) for name in system.open_lists}
     memory = {} if system.memory is None else {"without_memory": cost.without_memory}
-    if system.asynchrony is not None and system.asynchrony.row_cycles is not None:
-        decided |= {"generated_rows": outcome.generated_rows}
     if flights is not None and system.asynchrony is not None:
+        if system.asynchrony.row_cycles is not None:
+            decided |= {"generated_rows": outcome.generated_rows}
         decided |= {"quorum": np.asarray(decision.quorum), "in_flight": flights.in_flight(system.asynchrony)}
     if system.averaging_decided:
         decided["averaging"] = ends_with_mean(decision.averaging, step.played.truth.round, system.averaging_interval)

@@ -181,7 +181,8 @@ class World:
         number, history = self._streams.round, self._history
         number += 1
         learner.round(decision, cost.participants, self._streams, cost.flights)
-        self._add_generated_rows(decision)
+        if self._flights is not None:
+            self._add_generated_rows(self._flights, decision)
         history.remember(number, cost, decision.aggregation_ratio, learner.outcome, self._limits)
         if self.system.program.plans.second_cuts > 1 and not self.framework.has_tail:
             history.remember_second_cut(cost.participants, decision)
@@ -194,12 +195,12 @@ class World:
         ends = history.first_reached, history.terminated, history.truncated
         return Round(decision, projected, cost, learner.before, learner.outcome, truth, *ends)
 
-    def _add_generated_rows(self, decision: Decision) -> None:
+    def _add_generated_rows(self, flights: Flights, decision: Decision) -> None:
         """Gives the server the rows to do with which it balances labels, after it has answered the clients."""
         asynchrony = self.system.asynchrony
-        if self._flights is not None and asynchrony is not None and asynchrony.row_cycles is not None:
+        if asynchrony is not None and asynchrony.row_cycles is not None:
             cycles = asynchrony.row_cycles[np.asarray(decision.cut_layer) - 1]
-            self._flights.server_left[:] += self._learner.outcome.generated_rows * cycles
+            flights.server_left[:] += self._learner.outcome.generated_rows * cycles
 
     def advance(self) -> None:
         """Goes on from the end of a round to the start of the next one."""
