@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from agreement import assert_vector_agrees
 from torch import Tensor, nn
 
 import splitgym  # noqa: F401 - registers the environment
@@ -253,6 +254,14 @@ def test_rules_and_encodings_say_it() -> None:
         make("greedy", env, precision="8x0.4")
     decision = env.decode(env.action_space.sample())
     np.testing.assert_array_equal(env.decode(env.encode(decision)).precision, decision.precision)
+
+
+def test_vector_and_single_agree() -> None:
+    plan = {"precisions": [32, "32x0.5", "4x0.3"], "precision": "by-client"}
+    arguments = {name: value for name, value in SMALL.items() if name != "disable_env_checker"}
+    episode = {"round_timeout_s": 1e6, "time_budget_s": 1e9, "stop_at_target": False}
+    names = ("participants", "traffic_bits", "accuracy", "precision")
+    assert_vector_agrees(2, 3, names, framework="psl", action="discrete", plan=plan, episode=episode, **arguments)
 
 
 @pytest.mark.parametrize(
