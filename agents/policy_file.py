@@ -234,7 +234,7 @@ def load(stem: Path, card: Card, observation: spaces.Space[Any], action: spaces.
             policy = of.policy_class(observation, action, lambda _: 0.0, **card.policy)
     except Exception as error:  # Whatever a policy's class makes of the arguments in a card.
         raise PolicyError(f"policy {str(path)!r} cannot be built for this environment: {error}") from error
-    _check(path, weights, policy.state_dict())
+    _check(path, weights, policy.state_dict(), " for what it shows" if of.any_clients else "")
     policy.load_state_dict(weights)
     policy.set_training_mode(False)
     return policy
@@ -266,7 +266,7 @@ def described(observation: spaces.Space[Any], action: spaces.Space[Any]) -> dict
     }
 
 
-def _check(path: Path, weights: Mapping[str, torch.Tensor], needed: Mapping[str, torch.Tensor]) -> None:
+def _check(path: Path, weights: Mapping[str, torch.Tensor], needed: Mapping[str, torch.Tensor], why: str) -> None:
     """Raises a PolicyError if weights are missing, too many, or of another shape or type than needed."""
     for name in sorted(weights.keys() | needed.keys()):
         if name not in weights or name not in needed:
@@ -274,7 +274,7 @@ def _check(path: Path, weights: Mapping[str, torch.Tensor], needed: Mapping[str,
         has, should = tuple(weights[name].shape), tuple(needed[name].shape)
         if has != should:
             raise PolicyError(
-                f"policy {str(path)!r} does not fit: {name} has shape {has}, this environment needs {should}"
+                f"policy {str(path)!r} does not fit: {name} has shape {has}, this environment needs {should}{why}"
             )
         if weights[name].dtype != needed[name].dtype:
             raise PolicyError(

@@ -34,5 +34,6 @@ FRAMEWORK = Framework(
     segments=(Segment("client", Bound.CUT, Weights.FETCHED), Segment("server")),
     joint_batch=True,
     cuts_by_client=True,
+    batches_by_client=True,
     asynchronous=True,
 )

@@ -72,4 +72,6 @@ def _note_what_is_averaged(segments: Segments, seen: dict[str, set[Seen]]) -> No
             continue
         averaged = segment.weights is Weights.AVERAGED
         seen[segment.averaged_at if averaged else SERVER].add(Seen.PARTS)
-        seen[CLIENT].add(Seen.MEAN_PARTS if averaged else Seen.PARTS)
+        # What is fetched is mixed from the parts of many.
+        mixed = averaged or segment.weights is Weights.FETCHED
+        seen[CLIENT].add(Seen.MEAN_PARTS if mixed else Seen.PARTS)

@@ -25,6 +25,7 @@ EXPECTED = {
     "hierarchical": {"server": {SMASHED, CUT_GRADIENTS}, "cloud": SPLIT_SERVER},
     "u-shaped": {"server": {SMASHED, CUT_GRADIENTS}},
     "async-psl": {"server": SPLIT_SERVER},
+    "async-sfl": {"server": {*SPLIT_SERVER, PARTS}, "client": {MEAN_PARTS}},
 }
 
 
@@ -59,7 +60,9 @@ def test_what_is_seen_is_what_phases_send(framework: str) -> None:
     assert sent("backhaul", "backhaul_up") == ("cloud" in smashed)
     assert sent(Resource.UPLINK, "model_up") == any(PARTS in things for things in views.values())
     assert sent("backhaul", "fed_up") == ("fed server" in views)
-    assert sent(Resource.BROADCAST, "model_down") == bool({PARTS, MEAN_PARTS} & views.get("client", frozenset()))
+    # Who updates alone fetches alone.
+    down = Resource.UNICAST if get(framework).asynchronous else Resource.BROADCAST
+    assert sent(down, "model_down") == bool({PARTS, MEAN_PARTS} & views.get("client", frozenset()))
     assert sent(Resource.BROADCAST, "broadcast") == (MEAN_GRADIENTS in views.get("client", frozenset()))
 
 

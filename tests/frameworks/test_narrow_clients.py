@@ -270,7 +270,7 @@ def test_vector_and_single_agree() -> None:
         ("sfl-v1", {}, "framework 'sfl-v1', allowed: bits alone"),
         ("fl", {}, "framework 'fl', allowed: bits alone"),
         ("u-shaped", {}, "framework 'u-shaped', allowed: bits alone"),
-        ("async-psl", {}, "plan.precisions"),
+        ("async-sfl", {}, "framework 'async-sfl', allowed: bits alone"),
         ("psl", {"learner": "surrogate"}, "learner = 'surrogate'"),
         ("psl", {"training": {"optimizer": "adam"}}, "training.optimizer = 'adam'"),
         ("psl", {"plan": {"precisions": ["32x1.5"]}}, "'32x1.5', allowed: 2 to 16, and 32"),

@@ -107,7 +107,7 @@ def descent(
         raise InputError(f"assignment of a round with slots ({state.system.program.access.name}), allowed: None")
     if state.system.program.plans.tails and cut_layer is not None and second_cut is not None:
         check_behind(cut_layer, second_cut)
-    plan = Plan(cut_layer, aggregation_ratio, second_cut, codec, precision, batch_size)
+    plan = Plan(cut_layer, aggregation_ratio, second_cut, codec, precision, batch_size=batch_size)
     plan = replace(plan, aggregation_ratio=common_ratio(plan, selected, state))
     return descent_unchecked(state, selected, plan, assignment=assignment, power=power, search=search, cluster=cluster)
 
