@@ -293,6 +293,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     | `round_latency_s` | seconds the round took |
     | `stages` | seconds on the critical path by stage (below); they sum to the latency |
     | `cut_layer`, `aggregation_ratio`, `selected` | as decided; bool [C] `selected`, own cuts are int [C] |
+    | `second_cut` | as decided, where it is; what was left open is the first that the cut layer allows |
     | `codec`, `precision` | as decided, where there are several: index in the list of `plan`; own ones are int [C] |
     | `averaging` | whether the round was to end with the mean of clients' parts, where that is decided |
     | `batch_size` | samples of a mini-batch, where they are decided; own ones are int [C] |

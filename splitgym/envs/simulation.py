@@ -177,6 +177,9 @@ def account(step: Step) -> Info:
         if system.asynchrony.row_cycles is not None:
             decided |= {"generated_rows": outcome.generated_rows}
         decided |= {"quorum": np.asarray(decision.quorum), "in_flight": flights.in_flight(system.asynchrony)}
+    if system.program.plans.second_cuts > 1:
+        deepest = np.max(decision.cut_layer, axis=-1) if decision.cut_by_client else decision.cut_layer
+        decided["second_cut"] = system.program.plans.second_of(deepest, decision.second_cut)
     if system.averaging_decided:
         decided["averaging"] = ends_with_mean(decision.averaging, step.played.truth.round, system.averaging_interval)
     return {

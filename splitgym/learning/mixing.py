@@ -31,7 +31,7 @@ class Mixing:
         """Clients give back and fetch as they did in the step; without `flights` all that take part fetch.
 
         Returns:
-            [C] who has fetched.
+            [C] clients that have fetched.
         """
         clients = len(self._data_share)
         returned_s = np.full(clients, np.inf) if flights is None else flights.returned_s

@@ -331,7 +331,7 @@ class RoundState:
         return selected if self.flights is None else (selected | self.in_flight) & ~self.delivered
 
     def holding(self, codec: int, precision: int, batch_size: int | None = 0) -> "RoundState":
-        """The state of `SystemParameters.holding`, whose arguments these are."""
+        """As `SystemParameters` does it, with the same arguments."""
         system, flights = self.system.holding(codec, precision, batch_size), self.flights
         if system is self.system or flights is None:
             return replace(self, system=system)

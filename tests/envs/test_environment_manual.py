@@ -101,7 +101,8 @@ def test_info_keys_are_all_documented_and_no_others():
     after_reset, after_step = {}, {}
     balanced = make(framework="async-psl", training={"label_balancing": "generated"})
     means = make(framework="sfl-v2", plan={"averaging": "decided"})
-    for env in (make(), opened, means, balanced):
+    cuts = make(framework="hierarchical", plan={"second_cut": "decided"})
+    for env in (make(), opened, means, balanced, cuts):
         after_reset |= env.reset(seed=0)[1]
         after_step |= env.step(env.action_space.sample())[-1]
     both, step_only = section("Info").split("After `step` also")

@@ -181,6 +181,16 @@ def test_vector_and_single_agree(make) -> None:
     assert_vector_agrees(2, 2, ("cut_layer",), **arguments)
 
 
+def test_information_says_where_the_second_cut_was() -> None:
+    env = u_shaped("schedule", learner="train")
+    env.reset(seed=0)
+    decision = env.decode(env.action_space.sample())
+    for cut, second, expected in ((1, 2, 2), (1, 3, 3), (2, 0, 3), (1, 0, 2)):
+        *_, info = env.play(replace(decision, cut_layer=cut, second_cut=second))
+        assert info["second_cut"] == expected
+    assert "second_cut" not in own(learner="train").reset(seed=0)[1]
+
+
 def test_a_second_cut_that_is_left_open_lies_at_the_cut_layer() -> None:
     env = second("discrete", cloud={"link_bits_per_s": 1e6})
     env.reset(seed=3)

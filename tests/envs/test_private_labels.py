@@ -122,7 +122,7 @@ def test_reading_what_is_not_there_fails_at_once() -> None:
 
 def test_a_policy_that_needs_them_says_so() -> None:
     env = made("epsl", "private", action="priority")
-    with pytest.raises(ValueError, match="does not fit: .* this environment needs .* for what it shows"):
+    with pytest.raises(ValueError, match=r"does not fit: .* this environment needs .* for what it shows"):
         agents.make("ppo-equivariant", env)
 
 
