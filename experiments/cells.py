@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from splitgym import data
-from splitgym.envs.world import system_of
+from splitgym.envs.system import system_of
 from splitgym.frameworks import Framework
 from splitgym.network import Network
 from splitgym.random import Streams

@@ -43,7 +43,7 @@ from splitgym import data
 from splitgym.command_line import about, parsing
 from splitgym.data.sources import read
 from splitgym.inputs import InputError
-from splitgym.learning.learner import has_bf16
+from splitgym.learning.device import has_bf16
 
 EPSL = tuple(Subject("epsl", phi) for phi in (0.0, 0.5, 1.0))
 BF16 = (Subject("psl", precision="bf16"), Subject("epsl", 1.0, "bf16"))

@@ -7,7 +7,7 @@ import numpy as np
 
 from experiments.cells import ENDLESS_S, random_states
 from splitgym.allocation import allocate
-from splitgym.envs.world import system_of
+from splitgym.envs.system import system_of
 from splitgym.frameworks import Framework, get
 from splitgym.scenario import Scenario, build
 from splitgym.timing import round_cost

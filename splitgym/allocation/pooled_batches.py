@@ -12,7 +12,8 @@ import numpy as np
 from splitgym.arrays import Bools, Ints
 from splitgym.inputs import InputError
 from splitgym.types import RoundState
-from splitgym.types.legal import check_arguments, shown
+from splitgym.types.checks import shown
+from splitgym.types.legal import check_arguments
 
 
 def pooled_batch_sizes(state: RoundState, selected: Bools, global_batch: int, rng: np.random.Generator) -> Ints:

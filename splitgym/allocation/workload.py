@@ -17,7 +17,7 @@ import numpy as np
 from splitgym.allocation.link_budget import Radio, radio_of
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.memory import EVERYBODY
-from splitgym.frameworks.phases import Program
+from splitgym.frameworks.program import Program
 from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 from splitgym.timing.amounts import Work, bits_between, move_bits, once_amount, plan_of
 from splitgym.timing.barrier import (

@@ -4,7 +4,7 @@ import numpy as np
 
 from splitgym.arrays import Floats
 from splitgym.frameworks.asynchrony import Asynchrony
-from splitgym.frameworks.phases import MIGRATION_ROWS
+from splitgym.frameworks.program import MIGRATION_ROWS
 from splitgym.frameworks.resources import Resource
 from splitgym.types import Flights, RoundState
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from splitgym.frameworks.framework import Framework, get, names
 from splitgym.frameworks.ledger import Seen, ledger
-from splitgym.frameworks.phases import Access, Phase, Program, Workload, aggregated_rows
+from splitgym.frameworks.phases import Access, Phase, Workload
 from splitgym.frameworks.plans import PlanGrid
+from splitgym.frameworks.program import Program
 from splitgym.frameworks.resources import Barrier, Resource, Resources
+from splitgym.frameworks.rows import aggregated_rows
 from splitgym.lazy import lazily
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from splitgym.arrays import Floats, Ints
-from splitgym.frameworks.phases import MIGRATION_ROWS, Access, Program, Workload
+from splitgym.frameworks.phases import Access, Workload
+from splitgym.frameworks.program import MIGRATION_ROWS, Program
 from splitgym.frameworks.resources import Resource
 from splitgym.scenario import Scenario, ScenarioError
 

@@ -9,7 +9,8 @@ from splitgym.lazy import lazily
 from splitgym.learning.choice import LEARNERS, Learners, learners
 
 if TYPE_CHECKING:
-    from splitgym.learning.learner import Learner, training_device
+    from splitgym.learning.device import training_device
+    from splitgym.learning.learner import Learner
 
 __all__ = ["LEARNERS", "Learner", "Learners", "learners", "training_device"]
 

@@ -72,7 +72,7 @@ def learners(name: str, scenario: Scenario, framework: Framework, worlds: int, d
     if name == "surrogate":
         # It trains on no device, but none shall be named in vain.
         if device is not None:
-            from splitgym.learning.learner import training_device  # noqa: PLC0415 - as above
+            from splitgym.learning.device import training_device  # noqa: PLC0415 - as above
 
             training_device(device)
         return Surrogate(scenario, framework, worlds)

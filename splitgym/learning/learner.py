@@ -23,37 +23,15 @@ from splitgym.frameworks.round_batch import RoundBatch, Traffic
 from splitgym.learning.accuracy import Evaluator
 from splitgym.learning.augmentation import random_symmetries
 from splitgym.learning.batches import BatchOrder
+from splitgym.learning.device import check_precision, training_device
 from splitgym.learning.memory import keep_freed_memory
 from splitgym.learning.mixing import Mixing
 from splitgym.learning.rates import rate_factor
 from splitgym.learning.weights import ClientWeights
 from splitgym.scenario import Scenario, ScenarioError, build
 from splitgym.types import Decision, Flights, RoundOutcome
-from splitgym.types.legal import (
-    check_allowed_ratio,
-    check_array,
-    check_behind,
-    check_broadcast,
-    check_common,
-    check_range,
-)
-
-
-def training_device(name: str | torch.device | None) -> torch.device:
-    """The torch device of that name; None: cuda if there is one, else cpu.
-
-    Raises:
-        ScenarioError: torch has no such device here.
-    """
-    if not isinstance(name, str | torch.device | None):
-        raise ScenarioError(f"device = {name!r}, allowed: the name of a torch device, or None")
-    try:
-        one = torch.ones(1, device=name or ("cuda" if torch.cuda.is_available() else "cpu"))
-        # Of the devices that torch can name, not all can compute.
-        one.item()
-    except (RuntimeError, AssertionError, ImportError) as error:
-        raise ScenarioError(f"device = {str(name)!r} is not there: {str(error).splitlines()[0]}") from error
-    return one.device
+from splitgym.types.checks import check_array, check_range
+from splitgym.types.legal import check_allowed_ratio, check_behind, check_broadcast, check_common
 
 
 class Learner:
@@ -88,7 +66,7 @@ class Learner:
         self.framework = get(framework) if isinstance(framework, str) else framework
         self.device = training_device(device)
         self._training = scenario.training
-        _check_precision(self._training.precision, self.device)
+        check_precision(self._training.precision, self.device)
         check_balancing(scenario, self.framework)
         keep_freed_memory()
         self._evaluate_every = scenario.task.evaluate_every
@@ -437,15 +415,6 @@ class Learner:
         check_broadcast(np.asarray(decision.codec), decision.selected, ratio, without_broadcast)
 
 
-def has_bf16(device: torch.device) -> bool:
-    """Whether the device computes in bf16 by itself."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    # The CPU's answer has no public name yet, and none at all in some versions of torch.
-    on_cpu = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return bool(on_cpu())
-
-
 def _check_low_precision(scenario: Scenario) -> None:
     """Raises a ScenarioError if training with few bits has no sense with a setting."""
     training = scenario.training
@@ -455,9 +424,3 @@ def _check_low_precision(scenario: Scenario) -> None:
                 f"training.{name} = {value!r} with plan.precisions = {list(scenario.plan.precisions)}, "
                 f"allowed: {allowed!r}"
             )
-
-
-def _check_precision(precision: str, device: torch.device) -> None:
-    """Raises a ScenarioError if the device can only imitate the precision, which is slower than fp32."""
-    if precision == "bf16" and not has_bf16(device):
-        raise ScenarioError(f"training.precision = 'bf16': device {device} has no such arithmetic, allowed: 'fp32'")

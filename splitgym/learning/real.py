@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from splitgym import data
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks import Framework
-from splitgym.learning.learner import Learner, training_device
+from splitgym.learning.device import training_device
+from splitgym.learning.learner import Learner
 from splitgym.models import NetworkCosts
 from splitgym.random import Generators, Streams
 from splitgym.scenario import Family, Scenario

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.frameworks.phases import MIGRATION_ROWS
+from splitgym.frameworks.program import MIGRATION_ROWS
 from splitgym.frameworks.resources import Resource
 from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 from splitgym.timing.amounts import Work, common_amount

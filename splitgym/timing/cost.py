@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from splitgym.arrays import Bools, Floats
-from splitgym.frameworks.phases import MIGRATION_ROWS
+from splitgym.frameworks.program import MIGRATION_ROWS
 from splitgym.frameworks.resources import Barrier, Resource
 from splitgym.kernels import Handle
 from splitgym.timing.barrier import Rows, rows_of

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.frameworks.phases import MIGRATION_ROWS
+from splitgym.frameworks.program import MIGRATION_ROWS
 from splitgym.frameworks.resources import Barrier
 from splitgym.kernels import COMPILED, kernel
 from splitgym.timing.amounts import Work, plan_of

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.frameworks.phases import MIGRATION_ROWS
+from splitgym.frameworks.program import MIGRATION_ROWS
 from splitgym.kernels import COMPILED, INLINED, kernel
 from splitgym.timing.amounts import Work, plan_of
 from splitgym.timing.barrier import CLIENT, UNICAST, UPLINK, duration

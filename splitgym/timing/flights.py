@@ -8,7 +8,7 @@ with the mini-batches of its update.
 import numpy as np
 
 from splitgym.arrays import Bools, Ints
-from splitgym.frameworks.phases import MIGRATION_ROWS
+from splitgym.frameworks.program import MIGRATION_ROWS
 from splitgym.kernels import COMPILED, INLINED, kernel
 from splitgym.timing.amounts import Work
 from splitgym.timing.barrier import duration

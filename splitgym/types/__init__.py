@@ -8,7 +8,8 @@ from splitgym.types.decision import Decision
 from splitgym.types.flights import Flights
 from splitgym.types.outcome import RoundOutcome
 from splitgym.types.plan import Plan, common_plans
-from splitgym.types.state import RoundState, SystemParameters, with_axis
+from splitgym.types.state import RoundState, with_axis
+from splitgym.types.system import SystemParameters
 
 __all__ = [
     "Decision",

@@ -20,6 +20,7 @@ from splitgym.types.state import RoundState
 
 if TYPE_CHECKING:
     from splitgym.types.decision import Decision
+from splitgym.types.checks import QUICK, check_array, check_number, check_range, shape_text, shown
 
 MOST_PSD = 1e9
 """W/Hz: a hundred times all power that a scenario allows, on one hertz."""
@@ -27,15 +28,10 @@ LAST_TURN = 2**31 - 1
 """Clusters have numbers between this one and its negative."""
 ROUNDING = 1e-12
 """By so much may phi exceed the highest allowed: both are rounded."""
-LONGEST = 100
-"""Characters of a value that a message shows."""
 
-WORDS = {"b": "bool array", "iu": "whole numbers", "iuf": "numbers"}
-"""What arrays of these kinds hold."""
+
 NO_ARRAYS = ("plan", "cut_layer", "aggregation_ratio", "second_cut", "codec", "precision", "batch_size")
 """Arguments that need not be arrays: a plan; numbers, for all or for each world."""
-QUICK = {"iu": (int, np.int64), "iuf": (float, np.float64)}
-"""Types of numbers of these kinds that need no conversion before they are compared."""
 
 
 def check_state(state: RoundState, one_world: bool = False) -> None:
@@ -59,7 +55,7 @@ def check_state(state: RoundState, one_world: bool = False) -> None:
     check_array("state.absence", state.absence, "f", of_clients)
     cuts = check_array("state.client_cut_layer", state.client_cut_layer, "iu", of_clients)
     check_range("state.client_cut_layer", cuts, 0, system.cut_layers)
-    _check_number("state.second_cut", state.second_cut, "iu", (0, system.units - 1), of_worlds)
+    check_number("state.second_cut", state.second_cut, "iu", (0, system.units - 1), of_worlds)
     second = check_array("state.client_second_cut", state.client_second_cut, "iu", of_clients)
     check_range("state.client_second_cut", second, 0, system.units - 1)
 
@@ -96,7 +92,7 @@ def check_decision(decision: "Decision", state: RoundState) -> None:
     _check_clock(decision.clock, (), worlds, decision.selected.shape)
     asynchrony = state.system.asynchrony
     most = clients if asynchrony is not None and asynchrony.decides_quorum else 0
-    _check_number("Decision.quorum", decision.quorum, "iu", (0, most), worlds)
+    check_number("Decision.quorum", decision.quorum, "iu", (0, most), worlds)
     grid, selected, ratio = state.system.program.plans, decision.selected, decision.aggregation_ratio
     check_common("Decision.cut_layer", decision.cut_layer, selected, ratio, grid.cut_by_client)
     check_common("Decision.codec", decision.codec, selected, ratio, grid.codec_by_client)
@@ -121,18 +117,18 @@ def check_plan(state: RoundState, plan: Plan, prefix: str = "", *shapes: tuple[i
     worlds = state.channel_gain.shape[:-2]
     grid, cuts, numbers = state.system.program.plans, state.system.cut_layers, shapes or ((), worlds)
     each, choices = (state.channel_gain.shape[:-1],), {(), *numbers}
-    _check_number(f"{prefix}cut_layer", plan.cut_layer, "iu", (1, cuts), *numbers, *each[: grid.cut_by_client])
-    _check_number(f"{prefix}codec", plan.codec, "iu", (0, grid.codecs - 1), *choices, *each[: grid.codec_by_client])
+    check_number(f"{prefix}cut_layer", plan.cut_layer, "iu", (1, cuts), *numbers, *each[: grid.cut_by_client])
+    check_number(f"{prefix}codec", plan.codec, "iu", (0, grid.codecs - 1), *choices, *each[: grid.codec_by_client])
     bits = (0, grid.precisions - 1)
-    _check_number(f"{prefix}precision", plan.precision, "iu", bits, *choices, *each[: grid.precision_by_client])
-    _check_number(f"{prefix}averaging", plan.averaging, "iu", (0, WITH_MEAN * state.system.averaging_decided), *choices)
+    check_number(f"{prefix}precision", plan.precision, "iu", bits, *choices, *each[: grid.precision_by_client])
+    check_number(f"{prefix}averaging", plan.averaging, "iu", (0, WITH_MEAN * state.system.averaging_decided), *choices)
     by_client = each[: grid.batch_by_client]
     _check_batch(f"{prefix}batch_size", plan.batch_size, grid, *choices, *by_client)
     last = grid.second_values[-1] if grid.second_cuts > 1 else 0
-    _check_number(f"{prefix}second_cut", plan.second_cut, "iu", (0, last), *numbers)
+    check_number(f"{prefix}second_cut", plan.second_cut, "iu", (0, last), *numbers)
     if grid.tails:
         check_behind(plan.cut_layer, plan.second_cut, f"{prefix}second_cut")
-    _check_number(f"{prefix}aggregation_ratio", plan.aggregation_ratio, "iuf", (0, 1), *numbers)
+    check_number(f"{prefix}aggregation_ratio", plan.aggregation_ratio, "iuf", (0, 1), *numbers)
 
 
 def check_common(name: str, factor: Any, selected: Any, aggregation_ratio: Any, by_client: bool) -> None:
@@ -224,7 +220,7 @@ def check_arguments(state: RoundState, one_world: bool = True, **values: Any) ->
 def check_cut_layer(state: RoundState, value: Any) -> None:
     """Raises an InputError if it is no cut layer 1..L-1, one for all, one for each world, or one for each client."""
     clients = (state.channel_gain.shape[:-1],) if state.system.program.plans.cut_by_client else ()
-    _check_number("cut_layer", value, "iu", (1, state.system.cut_layers), (), state.channel_gain.shape[:-2], *clients)
+    check_number("cut_layer", value, "iu", (1, state.system.cut_layers), (), state.channel_gain.shape[:-2], *clients)
 
 
 def check_second_cut(state: RoundState, value: Any) -> None:
@@ -232,7 +228,7 @@ def check_second_cut(state: RoundState, value: Any) -> None:
     if state.system.program.plans.second_cuts == 1:
         raise InputError(f"second_cut = {shown(value)}, allowed: None, as nobody decides it here")
     values = state.system.program.plans.second_values
-    _check_number("second_cut", value, "iu", (values[0], values[-1]), (), state.channel_gain.shape[:-2])
+    check_number("second_cut", value, "iu", (values[0], values[-1]), (), state.channel_gain.shape[:-2])
 
 
 def check_behind(cut_layer: Any, second_cut: Any, name: str = "second_cut") -> None:
@@ -265,7 +261,7 @@ def _check_batch(name: str, value: Any, grid: PlanGrid, *shapes: tuple[int, ...]
     """Raises an InputError if these are no batch sizes that may be decided, or 0, in one of these shapes."""
     if type(value) is int and value == 0 and () in shapes:
         return  # As nearly always.
-    _check_number(name, value, "iu", (0, grid.largest_batch), *shapes)
+    check_number(name, value, "iu", (0, grid.largest_batch), *shapes)
     if np.any((np.asarray(value) > 0) & (np.asarray(value) < grid.smallest_batch)):
         allowed = f"{grid.smallest_batch}..{grid.largest_batch}, or 0: that of the scenario"
         raise InputError(f"{name} = {shown(value)}, allowed: {allowed}")
@@ -274,7 +270,7 @@ def _check_batch(name: str, value: Any, grid: PlanGrid, *shapes: tuple[int, ...]
 def _check_choice(name: str, value: Any, choices: int, by_client: bool, state: RoundState) -> None:
     """Raises an InputError if it is no index below `choices`, one for all, for each world or each client."""
     clients = (state.channel_gain.shape[:-1],) if by_client else ()
-    _check_number(name, value, "iu", (0, choices - 1), (), state.channel_gain.shape[:-2], *clients)
+    check_number(name, value, "iu", (0, choices - 1), (), state.channel_gain.shape[:-2], *clients)
 
 
 def check_selected(state: RoundState, value: Any, name: str = "selected") -> None:
@@ -284,7 +280,7 @@ def check_selected(state: RoundState, value: Any, name: str = "selected") -> Non
 
 def check_ratio(state: RoundState, value: Any) -> None:
     """Raises an InputError if it is no phi, 0..1, one for all or one for each world."""
-    _check_number("aggregation_ratio", value, "iuf", (0, 1), (), state.channel_gain.shape[:-2])
+    check_number("aggregation_ratio", value, "iuf", (0, 1), (), state.channel_gain.shape[:-2])
 
 
 def check_allowed_ratio(ratio: Any, highest: float, prescribed: Any, name: str = "Decision.aggregation_ratio") -> None:
@@ -316,73 +312,11 @@ def check_psd(value: Any, shape: tuple[int, ...], name: str = "power_w_per_hz") 
     check_range(name, check_array(name, value, "iuf", shape), 0, MOST_PSD)
 
 
-def check_array(name: str, value: Any, kinds: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    """The value as an array of that shape whose entries are of these kinds.
-
-    Raises:
-        InputError: it is none.
-    """
-    if type(value) is np.ndarray and value.shape == shape and value.dtype.kind in kinds:
-        return value  # As nearly always.
-    array = _array(name, value, "an array")
-    if array.shape != shape:
-        raise InputError(f"{name} has shape {array.shape}, allowed: {shape_text(shape)}")
-    if array.dtype.kind not in kinds:
-        raise InputError(f"{name} = {shown(value)}, allowed: {WORDS.get(kinds, 'real numbers')}")
-    return array
-
-
-def check_range(name: str, array: NDArray[Any], low: float, high: float, allowed: str = "{low:g}..{high:g}") -> None:
-    """Raises an InputError that names the first entry that is not between two numbers, both allowed."""
-    if array.size == 0 or (array.min() >= low and array.max() <= high):
-        return
-    place = tuple(int(index) for index in np.argwhere(~((array >= low) & (array <= high)))[0])
-    where = str(list(place)) if place else ""
-    raise InputError(f"{name}{where} = {array[place]}, allowed: {allowed.format(low=low, high=high)}")
-
-
-def shown(value: object) -> str:
-    """A value in one line, or how it begins."""
-    try:
-        text = " ".join((str(value) if isinstance(value, np.ndarray) else repr(value)).split())
-    except Exception:  # It may be anything, and raise anything.
-        text = f"a {type(value).__name__}"
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
-
-
-def shape_text(shape: tuple[Any, ...]) -> str:
-    """A shape as Python writes it, with words where any number is allowed."""
-    return f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
-
-
-def _check_number(name: str, value: Any, kinds: str, between: tuple[float, float], *shapes: tuple[int, ...]) -> None:
-    """A number in one of these shapes: of one world, or of each of N."""
-    low, high = between
-    if type(value) in QUICK[kinds] and () in shapes and low <= value <= high:
-        return  # As nearly always; the rest takes ten times as long.
-    allowed = f"{low:g}..{high:g}"
-    array = _array(name, value, allowed)
-    if array.dtype.kind not in kinds:
-        raise InputError(f"{name} = {shown(value)}, allowed: {allowed}")
-    if array.shape not in shapes:
-        # Of one world, the shape of one for all is that of one for each world.
-        fitting = dict.fromkeys(map(shape_text, shapes))
-        raise InputError(f"{name} has shape {array.shape}, allowed: {' or '.join(fitting)}")
-    check_range(name, array, low, high)
-
-
-def _array(name: str, value: Any, allowed: str) -> NDArray[Any]:
-    try:
-        return np.asarray(value)
-    except Exception as error:  # What is no array may raise anything.
-        raise InputError(f"{name} = {shown(value)}, allowed: {allowed}") from error
-
-
 def _check_clock(value: Any, *shapes: tuple[int, ...]) -> None:
     """Raises an InputError if these are no fractions above 0 and up to 1, in one of these shapes."""
     if type(value) is float and value == 1.0 and () in shapes:
         return  # As nearly always.
-    _check_number("Decision.clock", value, "iuf", (0, 1), *shapes)
+    check_number("Decision.clock", value, "iuf", (0, 1), *shapes)
     if not np.all(np.asarray(value) > 0):
         raise InputError(f"Decision.clock = {shown(value)}, allowed: above 0, up to 1")
 

@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.arrays import Floats, Ints
-from splitgym.frameworks.phases import aggregated_rows, rows_of_ratio
 from splitgym.frameworks.plans import Shape, plan_index
+from splitgym.frameworks.rows import aggregated_rows, rows_of_ratio
 from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
-from splitgym.types.state import RoundState, SystemParameters
+from splitgym.types.state import RoundState
+from splitgym.types.system import SystemParameters
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from splitgym.envs.world import system_of
+from splitgym.envs.system import system_of
 from splitgym.frameworks import get
 from splitgym.frameworks.phases import Access
 from splitgym.models import build, profile

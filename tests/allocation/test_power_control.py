@@ -22,7 +22,7 @@ from splitgym.allocation.assignment import (
 from splitgym.allocation.even_split import spread_power
 from splitgym.allocation.link_budget import Links, own_links
 from splitgym.frameworks import PlanGrid
-from splitgym.frameworks.phases import Program
+from splitgym.frameworks.program import Program
 from splitgym.frameworks.resources import Resource
 from splitgym.scenario import Scenario
 from splitgym.timing import round_cost

@@ -11,7 +11,7 @@ from synchronous import SYNCHRONOUS
 from splitgym import data, models, schedulers
 from splitgym.allocation import descend, equal_shares, slack_clock
 from splitgym.allocation.legalise import legalise_unchecked
-from splitgym.envs.world import system_of
+from splitgym.envs.system import system_of
 from splitgym.frameworks import get
 from splitgym.network import Network
 from splitgym.random import Streams

@@ -11,7 +11,7 @@ from rollouts import ACTIONS, CASES, LASTING, differences, fields_of, make, samp
 
 from splitgym.allocation import allocate, descent, equal_shares, form_clusters
 from splitgym.envs.actions import codec
-from splitgym.envs.world import system_of
+from splitgym.envs.system import system_of
 from splitgym.frameworks import get
 from splitgym.scenario import build
 from splitgym.timing import round_cost

@@ -12,7 +12,7 @@ from synchronous import SYNCHRONOUS
 import splitgym
 from splitgym import data, models
 from splitgym.allocation import descend_cuts, descent, equal_shares, unserved
-from splitgym.envs.world import system_of
+from splitgym.envs.system import system_of
 from splitgym.frameworks import get
 from splitgym.scenario import ScenarioError, build
 from splitgym.timing import round_cost

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from splitgym.envs.world import system_of
+from splitgym.envs.system import system_of
 from splitgym.frameworks import Resource, Seen, get, ledger, names
 from splitgym.frameworks.segments import SPLIT, Segment, Weights
 from splitgym.scenario import ScenarioError, build

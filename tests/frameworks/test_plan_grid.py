@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from splitgym.envs.world import system_of
+from splitgym.envs.system import system_of
 from splitgym.frameworks import PlanGrid, get
 from splitgym.scenario import build
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from splitgym.envs.world import system_of
+from splitgym.envs.system import system_of
 from splitgym.frameworks import get
 from splitgym.models import Profile, build, profile
 from splitgym.scenario import Scenario

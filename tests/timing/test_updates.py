@@ -10,7 +10,7 @@ from splitgym import models
 from splitgym.allocation import project_power
 from splitgym.envs.world import Round, World
 from splitgym.frameworks import get
-from splitgym.frameworks.phases import MIGRATION_ROWS
+from splitgym.frameworks.program import MIGRATION_ROWS
 from splitgym.frameworks.resources import Resource
 from splitgym.scenario import build
 from splitgym.types import Decision, RoundState

@@ -16,7 +16,8 @@ from splitgym.arrays import Bools
 from splitgym.inputs import InputError
 from splitgym.timing.cost import synchronous_cost
 from splitgym.types import Decision, Plan, RoundState, common_plans
-from splitgym.types.legal import check_arguments, check_decision, check_state, shown
+from splitgym.types.checks import shown
+from splitgym.types.legal import check_arguments, check_decision, check_state
 
 
 class Step(NamedTuple):

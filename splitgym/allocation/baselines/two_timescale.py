@@ -16,7 +16,8 @@ from splitgym.allocation.descent.descent import descent, descent_under
 from splitgym.arrays import Bools, Ints
 from splitgym.frameworks.phases import Access
 from splitgym.types import Decision, Plan, RoundState
-from splitgym.types.legal import check_arguments, check_array, check_range
+from splitgym.types.checks import check_array, check_range
+from splitgym.types.legal import check_arguments
 from splitgym.types.memory import able_clients
 
 MOST_SWAPS = 1_000_000

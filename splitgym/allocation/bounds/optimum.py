@@ -25,7 +25,8 @@ from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import NO_REFCOUNT, kernel
 from splitgym.timing.barrier import duration
 from splitgym.types import Decision, Plan, RoundState
-from splitgym.types.legal import check_arguments, check_array, check_range
+from splitgym.types.checks import check_array, check_range
+from splitgym.types.legal import check_arguments
 
 MOST_ASSIGNMENTS = 10**7
 """For `exhaustive`: some ten seconds for each cut layer."""

@@ -13,10 +13,12 @@ from splitgym.allocation.descent.worlds import MEMBERS_GIVEN, Found, Utility, Wo
 from splitgym.allocation.legalise import common_ratio
 from splitgym.allocation.power import check_uplinks
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.frameworks.phases import Access, aggregated_rows
+from splitgym.frameworks.phases import Access
+from splitgym.frameworks.rows import aggregated_rows
 from splitgym.inputs import InputError
 from splitgym.types import Decision, Plan, RoundState, with_axis
-from splitgym.types.legal import check_arguments, check_behind, shown
+from splitgym.types.checks import shown
+from splitgym.types.legal import check_arguments, check_behind
 from splitgym.types.memory import able_clients, served_clients
 
 TRIALS = 5

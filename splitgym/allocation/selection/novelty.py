@@ -6,7 +6,8 @@ from splitgym.arrays import Floats
 from splitgym.inputs import InputError
 from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 from splitgym.types import RoundState, with_axis
-from splitgym.types.legal import check_array, check_state
+from splitgym.types.checks import check_array
+from splitgym.types.legal import check_state
 
 HEAD_START = 0.5
 """Rounds with everybody that count beforehand."""

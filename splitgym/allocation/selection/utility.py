@@ -10,7 +10,8 @@ from splitgym.allocation.workload import own_seconds
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access
 from splitgym.types import Decision, Plan, RoundState
-from splitgym.types.legal import check_arguments, check_array, check_range
+from splitgym.types.checks import check_array, check_range
+from splitgym.types.legal import check_arguments
 from splitgym.types.memory import able_clients, served_clients
 
 MOST = 1e6

@@ -19,7 +19,8 @@ from splitgym.inputs import InputError
 from splitgym.kernels import NO_REFCOUNT, kernel
 from splitgym.scenario import Scenario
 from splitgym.types import Decision, Plan, RoundState, SystemParameters
-from splitgym.types.legal import check_allowed_ratio, check_decision, shown
+from splitgym.types.checks import shown
+from splitgym.types.legal import check_allowed_ratio, check_decision
 from splitgym.types.plan import FACTORS
 
 UNSAID: Mapping[str, Callable[[RoundState], Any]] = {

@@ -8,7 +8,7 @@ from splitgym.arrays import Bools, Floats, Ints
 from splitgym.data import class_counts, least_samples
 from splitgym.data.dirichlet import Room
 from splitgym.frameworks import Framework
-from splitgym.frameworks.phases import rows_of_ratio
+from splitgym.frameworks.rows import rows_of_ratio
 from splitgym.kernels import COMPILED, Handle, kernel
 from splitgym.learning.surrogate.calibration import calibration_for
 from splitgym.learning.surrogate.dynamics import Evaluation, play_rounds

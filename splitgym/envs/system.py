@@ -1,0 +1,147 @@
+"""What does not change during episodes: plans, work, memory and limits of a scenario under a framework."""
+
+from math import prod
+from typing import Any
+
+from splitgym import data, frameworks, models
+from splitgym.frameworks import Access, Framework, PlanGrid, Program, Workload
+from splitgym.frameworks.asynchrony import Asynchrony, check_balancing
+from splitgym.frameworks.exchange import WAYS
+from splitgym.frameworks.memory import MemoryNeeds
+from splitgym.frameworks.payloads import Payloads
+from splitgym.models import NetworkCosts
+from splitgym.scenario import Scenario, ScenarioError
+from splitgym.scenario.quantities import FULL_BITS
+from splitgym.types import SystemParameters
+
+MOST_PLANS = 1_000_000
+"""Plans that are tabulated where batch sizes are decided, 200 MB."""
+
+
+def system_of(scenario: Scenario, framework: Framework, network_costs: NetworkCosts | None = None) -> SystemParameters:
+    """What stays the same over an episode of a scenario with a framework.
+
+    Args:
+        scenario: The world's description.
+        framework: Its learning framework.
+        network_costs: Of the scenario's network; None: it is built and measured, for which torch is imported.
+    """
+    check_balancing(scenario, framework)
+    task = scenario.task
+    costs = network_costs or models.measure(task.model, *data.dimensions(task.dataset), task.stem)
+    at_levels = [
+        costs
+        if level.width == 1.0
+        else models.measure(task.model, *data.dimensions(task.dataset), task.stem, level.width)
+        for level in framework.levels(scenario)
+    ]
+    payloads = _payloads(scenario, framework, costs)
+    second_cut = framework.second_cut(scenario, len(costs.profile))
+    plans = _plans(scenario, framework, len(costs.profile) - 1, second_cut, payloads)
+    profiles = [each.profile for each in at_levels]
+    workload = Workload.of(costs.profile, scenario, plans, second_cut, payloads, profiles, framework.has_fed_server)
+    one_batch = costs.has_batch_norm and framework.joint_batch and scenario.training.batch_statistics == "joint"
+    phases = framework.phases(workload)
+    program = Program.compile(phases, workload, framework.access, one_batch, framework.segments)
+    memory = MemoryNeeds.of(scenario, framework, [each.memory for each in (costs, *at_levels)], workload)
+    asynchrony = None
+    if framework.asynchronous:
+        asynchrony = Asynchrony.of(scenario, program, workload, framework.name)
+    # What the smallest mini-batch allows all allow.
+    smallest = min(scenario.plan.batch_sizes, default=scenario.training.batch_size)
+    ratio, labels_known = framework.allowed_ratio(smallest), framework.knows_labels(scenario)
+    decides_averaging = framework.decides_averaging(scenario)
+    return SystemParameters.of(scenario, workload, program, ratio, labels_known, memory, asynchrony, decides_averaging)
+
+
+def check_calibrated(scenario: Scenario, framework: Framework) -> None:
+    """Raises a ScenarioError if the scenario asks for what no surrogate is calibrated for."""
+    plan = scenario.plan
+    factors: tuple[tuple[str, Any, Any], ...] = (
+        ("plan.precisions", list(plan.precisions), [FULL_BITS]),
+        ("plan.batch_sizes", list(plan.batch_sizes), []),
+        ("training.client_weights", scenario.training.client_weights, "none"),
+        ("fed_server.interval_rounds", scenario.fed_server.interval_rounds if framework.has_fed_server else 1, 1),
+        ("plan.averaging", plan.averaging if framework.has_fed_server else "fixed", "fixed"),
+        ("training.label_balancing", scenario.training.label_balancing, "none"),
+        ("training.weigh_by", scenario.training.weigh_by, None),
+    )
+    for name, value, usual in factors:
+        if value != usual:
+            raise ScenarioError(
+                f"{name} = {value!r} with learner = 'surrogate', which is calibrated for {usual!r}, "
+                "allowed: learner = 'train'"
+            )
+
+
+def _plans(
+    scenario: Scenario, framework: Framework, cuts: int, second_cut: int | None, payloads: Payloads | None
+) -> PlanGrid:
+    """The plans that a scenario opens, of those that the framework can follow, with cuts behind so many units."""
+    chooses_phi = framework.aggregates or framework.prescribe is not None
+    decides_second = framework.cuts_twice and scenario.plan.second_cut == "decided"
+    codecs = ((),) if payloads is None else payloads.codecs
+    without_broadcast = tuple(k for k, each in enumerate(codecs) if not all(codec.shares_gradients for codec in each))
+    if framework.prescribe is not None and without_broadcast:
+        names = [scenario.plan.codecs[k] for k in without_broadcast]
+        raise ScenarioError(
+            f"plan.codecs = {names} with framework {framework.name!r}, which prescribes phi, allowed: codecs whose "
+            "gradients are the same for all clients"
+        )
+    by_client = framework.cuts_by_client and scenario.plan.cut_layer == "by-client"
+    averages_later = framework.averages_later(scenario)
+    if by_client and averages_later:
+        raise ScenarioError("plan.cut_layer = 'by-client' with means that are not in every round, allowed: 'common'")
+    batch_sizes = scenario.plan.batch_sizes
+    if batch_sizes and scenario.plan.batch_size == "by-client" and not framework.batches_by_client:
+        raise ScenarioError(f"plan.batch_size = 'by-client' with framework {framework.name!r}, allowed: 'common'")
+    largest = max(batch_sizes, default=scenario.training.batch_size)
+    if framework.has_tail:
+        # One unit at least for the server, and one for the tail.
+        cuts = cuts - 1 if decides_second or second_cut is None else second_cut - 1
+    plans = PlanGrid(
+        cut_layers=cuts,
+        row_counts=largest + 1 if chooses_phi else 1,
+        second_cuts=cuts if decides_second else 1,
+        codecs=len(codecs),
+        precisions=len(framework.levels(scenario)),
+        cut_by_client=by_client,
+        codec_by_client=framework.cuts and framework.prescribe is None and scenario.plan.codec == "by-client",
+        precision_by_client=_precision_by_client(scenario, framework),
+        codecs_without_broadcast=without_broadcast,
+        ways=WAYS if averages_later else 1,
+        tails=framework.has_tail,
+        batches=largest - batch_sizes[0] + 1 if batch_sizes else 1,
+        smallest_batch=min(batch_sizes, default=0),
+        batch_by_client=bool(batch_sizes) and scenario.plan.batch_size == "by-client",
+    )
+    if (count := prod(plans.shape)) > MOST_PLANS and batch_sizes:
+        raise ScenarioError(
+            f"plan.batch_sizes = {list(batch_sizes)}: with the other factors there are {count} plans, allowed: up to "
+            f"{MOST_PLANS}, so a smaller range"
+        )
+    return plans
+
+
+def _precision_by_client(scenario: Scenario, framework: Framework) -> bool:
+    """Whether clients may have precisions of their own: not where several of them train the same weights at a time."""
+    alone = framework.prescribe is None and framework.access is not Access.CLUSTERED
+    return alone and scenario.plan.precision == "by-client"
+
+
+def _payloads(scenario: Scenario, framework: Framework, costs: NetworkCosts) -> Payloads | None:
+    """What the scenario's codecs make of smashed data; None: these go as they are, or there are none.
+
+    Raises:
+        ScenarioError: there is no such codec, or one stands in the list under two names.
+    """
+    levels = framework.levels(scenario)
+    names = scenario.plan.codecs if framework.cuts else ("none",)
+    if names == ("none",) and all(level.full for level in levels):
+        return None
+    codecs = [frameworks.codecs_at(name, levels) for name in names]
+    for name, at_precisions in zip(names, codecs, strict=True):
+        first = names[codecs.index(at_precisions)]
+        if first != name:
+            raise ScenarioError(f"plan.codecs: {first!r} and {name!r} are the same, allowed: each one once")
+    return Payloads(codecs, costs.features[:-1], costs.tensors)
