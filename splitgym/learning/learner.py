@@ -15,12 +15,13 @@ from splitgym.frameworks.asynchrony import check_balancing
 from splitgym.frameworks.class_gaussians import ClassGaussians
 from splitgym.frameworks.codecs import Codec, codecs_at
 from splitgym.frameworks.codecs.floats import NONE
-from splitgym.frameworks.exchange import IN_EVERY_ROUND, WITH_MEAN, Exchange, ends_with_mean
+from splitgym.frameworks.exchange import IN_EVERY_ROUND, Exchange, ends_with_mean
 from splitgym.frameworks.narrow import Narrow
 from splitgym.frameworks.nodes import Nodes
 from splitgym.frameworks.resources import Resources
 from splitgym.frameworks.round_batch import RoundBatch, Traffic
 from splitgym.learning.accuracy import Evaluator
+from splitgym.learning.allowed import Allowed
 from splitgym.learning.augmentation import random_symmetries
 from splitgym.learning.batches import BatchOrder
 from splitgym.learning.device import check_precision, training_device
@@ -30,8 +31,6 @@ from splitgym.learning.rates import rate_factor
 from splitgym.learning.weights import ClientWeights
 from splitgym.scenario import Scenario, ScenarioError, build
 from splitgym.types import Decision, Flights, RoundOutcome
-from splitgym.types.checks import check_array, check_range
-from splitgym.types.legal import check_allowed_ratio, check_behind, check_broadcast, check_common
 
 
 class Learner:
@@ -84,16 +83,11 @@ class Learner:
         network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._augments = scenario.task.augmentation == "symmetries"
         self._chance = torch.Generator().manual_seed(int(rng.integers(2**63)))
-        self._batch_sizes = scenario.plan.batch_sizes
-        self._batch_by_client = bool(self._batch_sizes) and scenario.plan.batch_size == "by-client"
-        self._weights = ClientWeights(self.data_share, scenario.training, self._batch_by_client)
         names = scenario.plan.codecs if self.framework.cuts else ("none",)
         self._codecs: list[list[Codec]] = [codecs_at(name, self._levels) for name in names]
-        self._cuts = len(network) - 1 - self.framework.has_tail
-        self._decides_second_cut = self.framework.cuts_twice and scenario.plan.second_cut == "decided"
-        self._second_cut = self.framework.second_cut(scenario, len(network))
+        self._allowed = Allowed(self.framework, scenario, len(network), self._codecs)
+        self._weights = ClientWeights(self.data_share, scenario.training, self._allowed.batch_by_client)
         self._interval = scenario.fed_server.interval_rounds
-        self._decides_averaging = self.framework.decides_averaging(scenario)
         self._averages_later = self.framework.averages_later(scenario)
         self._exchange = IN_EVERY_ROUND
         if self.framework.has_fed_server:
@@ -103,7 +97,7 @@ class Learner:
             len(self._orders),
             scenario.training,
             self.framework.segments_between_means(scenario),
-            self._second_cut,
+            self.framework.second_cut(scenario, len(network)),
             self._codecs[0][0],
         )
         own = self.nodes, self._weights, self.data_share
@@ -157,7 +151,8 @@ class Learner:
             ValueError: the decision does not fit the network or the number of clients, or has an aggregation ratio
                 that the framework does not allow.
         """
-        self._check(decision)
+        held = int(self.nodes.client_cut_layer.max()) if self._averages_later else 0
+        self._allowed.check(decision, len(self._orders), self.prescribed_ratio, held)
         # Without this a GPU may add up in another order every time.
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
             return self._round(decision, flights)
@@ -225,7 +220,7 @@ class Learner:
             self._take_up(participants, decision)
             cut_layer = np.asarray(decision.cut_layer)
             exchange = self._exchange_of(decision)
-            self.nodes.move_cut(cut_layer, participants, self.data_share, self._second_cut_of(decision))
+            self.nodes.move_cut(cut_layer, participants, self.data_share, self._allowed.second_cut(decision))
             self.nodes.scale_rates(rate_factor(self._training, self._rounds))
             round_batch = replace(self._exercise(participants, decision, traffic), exchange=exchange)
             finite = self.framework.train(self.nodes, round_batch)
@@ -261,7 +256,7 @@ class Learner:
 
     def _exercise(self, participants: tuple[int, ...], decision: Decision, traffic: Traffic) -> RoundBatch:
         """Draws the mini-batches of the participants; `traffic`: to be filled."""
-        sizes, steps = self._sizes(decision)[list(participants)], self.framework.steps(self._training)
+        sizes, steps = self._allowed.batch_sizes(decision)[list(participants)], self.framework.steps(self._training)
         b, counts = int(sizes.max()), tuple((sizes * steps).tolist())
         drawn = [self._orders[i].draw(count) for i, count in zip(participants, counts, strict=True)]
         rows = np.stack([np.resize(own, b * steps) for own in drawn])
@@ -290,17 +285,6 @@ class Learner:
         fetched = not self.nodes.client_cut_layer.any()
         averaged = bool(ends_with_mean(decision.averaging, self._rounds, self._interval))
         return replace(self._exchange, fetched=fetched, averaged=averaged)
-
-    def _sizes(self, decision: Decision) -> Ints:
-        """[C] samples of each client's mini-batch."""
-        decided = np.broadcast_to(decision.batch_size, len(self._orders))
-        return np.where(decided > 0, decided, self._training.batch_size)
-
-    def _second_cut_of(self, decision: Decision) -> int | None:
-        """Last unit in front of the second cut; None: there is none."""
-        if self._decides_second_cut and not decision.second_cut:
-            return int(np.min(decision.cut_layer)) + self.framework.has_tail
-        return int(decision.second_cut) or self._second_cut
 
     def _take_up(self, participants: tuple[int, ...], decision: Decision) -> None:
         """From now on participants send, compute and answer with the codec and the precision that are decided."""
@@ -375,44 +359,6 @@ class Learner:
             "balanced_accuracy": float(np.average(balanced, weights=self.samples)),
             "client_accuracy": accuracy,
         }
-
-    def _check(self, decision: Decision) -> None:
-        """Raises an InputError that names the first field of a decision that does not fit."""
-        clients = len(self._orders)
-        cut_layer = np.asarray(decision.cut_layer)
-        check_array("Decision.cut_layer", cut_layer, "iu", (clients,) if cut_layer.ndim else ())
-        check_range("Decision.cut_layer", cut_layer, 1, self._cuts)
-        mean = check_array("Decision.averaging", decision.averaging, "iu", ())
-        check_range("Decision.averaging", mean, 0, WITH_MEAN * self._decides_averaging)
-        if self._averages_later and (held := int(self.nodes.client_cut_layer.max())):
-            check_range("Decision.cut_layer", cut_layer, held, held, "{low:g} until parts are averaged")
-        check_array("Decision.selected", decision.selected, "b", (clients,))
-        check_array("Decision.cluster", decision.cluster, "iu", (clients,))
-        second_cut = check_array("Decision.second_cut", decision.second_cut, "iu", ())
-        last = (self._cuts + self.framework.has_tail) * self.framework.cuts_twice
-        check_range("Decision.second_cut", second_cut, 0, last)
-        if self.framework.has_tail:
-            check_behind(cut_layer, self._second_cut_of(decision), "Decision.second_cut")
-        ratio = check_array("Decision.aggregation_ratio", decision.aggregation_ratio, "iuf", ())
-        check_range("Decision.aggregation_ratio", ratio, 0, 1)
-        by_client = self.framework.cuts_by_client and not self._averages_later
-        sizes = self._batch_sizes
-        smallest = min(sizes, default=self._training.batch_size)
-        check_allowed_ratio(ratio, self.framework.allowed_ratio(smallest), self.prescribed_ratio)
-        batch_size = np.asarray(decision.batch_size)
-        check_array("Decision.batch_size", batch_size, "iu", (clients,) if batch_size.ndim else ())
-        check_range("Decision.batch_size", batch_size, 0, max(sizes, default=0))
-        check_range("Decision.batch_size", batch_size[batch_size > 0], smallest, max(sizes, default=0))
-        if batch_size.ndim:
-            check_common("Decision.batch_size", self._sizes(decision), decision.selected, ratio, self._batch_by_client)
-        check_common("Decision.cut_layer", cut_layer, decision.selected, ratio, by_client)
-        for name, choices in (("codec", len(self._codecs)), ("precision", len(self._levels))):
-            chosen = np.asarray(getattr(decision, name))
-            check_array(f"Decision.{name}", chosen, "iu", (clients,) if chosen.ndim else ())
-            check_range(f"Decision.{name}", chosen, 0, choices - 1)
-            check_common(f"Decision.{name}", chosen, decision.selected, ratio, by_client=True)
-        without_broadcast = [k for k, row in enumerate(self._codecs) if not all(each.shares_gradients for each in row)]
-        check_broadcast(np.asarray(decision.codec), decision.selected, ratio, without_broadcast)
 
 
 def _check_low_precision(scenario: Scenario) -> None:
