@@ -95,6 +95,7 @@ def plot(rows: pd.DataFrame, figure: Figure) -> None:
     axes.plot(found["width"], found["gain"], ".", color=COLOURS[0], alpha=0.5, label="one seed")
     axes.plot(found.groupby("width")["gain"].mean(), color=COLOURS[0], label="mean")
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_ylim(bottom=0)
     axes.set_xlabel("bandwidth, times that of hospitals")
     axes.set_ylabel("less time a round (%)")

@@ -256,6 +256,7 @@ def plot(rows: pd.DataFrame, figure: Figure) -> None:
             axes.plot(row["target_s"], place, "|", color=colour, markersize=14, markeredgewidth=3)
         axes.set_yticks(range(len(table)), table["method"], fontsize=7)
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
         axes.set_xlabel("simulated time to target (s); line: mean")
         axes.set_title(preset)
         axes.grid(axis="x", alpha=0.3)
