@@ -2,12 +2,14 @@
 
     python -m experiments headroom.factors
 
-Rules run with each fixed value of the decision, and with it decided. A policy is trained on the surrogate without the
-decision and with it, everything else alike; then all play the same held-out episodes with real training.
+Rules run with each fixed value of the decision, and with it decided. A policy is trained without the decision and with
+it, everything else alike, on the surrogate or, where there is none, on real rounds; then all play the same held-out
+episodes with real training.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -16,11 +18,13 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 import agents
 from agents import algorithms
 from agents.training.hyperparameters import Hyperparameters
 from agents.training.jobs import EXACT, derived_seed
+from experiments.headroom.factor_methods import ALGORITHM, FIXED, KINDS, PRESETS, RULE, UNTRAINED, Method
 from experiments.running import Case, Experiment, Row
 from experiments.tables import markdown
 from splitgym.envs import SB3VecEnv
@@ -28,83 +32,14 @@ from splitgym.evaluation import HELD_OUT
 from splitgym.evaluation.plots import COLOURS
 from splitgym.evaluation.statistics import Bootstrap, Estimate
 
-ALGORITHM = "ppo-equivariant"
-UNTRAINED = "untrained"
-STEPS = 401_408
-"""Rounds of the surrogate that a policy learns from."""
+STEPS, REAL_STEPS = 401_408, 10_240
+"""Rounds that a policy learns from, of the surrogate and of real training."""
 EPISODES = 4
 """Held-out episodes for each seed; a policy of each seed plays those of its seed."""
-FIXED, RULE, LEARNED = "fixed value", "decided by rule", "learned"
-KINDS = (FIXED, RULE, f"{UNTRAINED}, decided", f"{LEARNED}, fixed value", f"{LEARNED}, decided")
-
-
-@dataclass(frozen=True)
-class Method:
-    """A scheduler as it is run here."""
-
-    kind: str
-    """One of `KINDS`."""
-    agent: str
-    """As `agents.parse` reads it, or `ALGORITHM`."""
-    value: str = ""
-    """Of the decision, in words, where it is fixed in the scenario."""
-    sections: Mapping[str, Any] = field(default_factory=dict)
-    """Of the scenario, beside the preset's."""
-
-    @property
-    def name(self) -> str:
-        """As tables show it."""
-        return ", ".join(part for part in (self.agent.replace(",", ", "), self.value) if part)
-
-
-def stragglers() -> Iterator[Method]:
-    """K, the mini-batches that an update waits for."""
-    shares = "allocation=proportional-fair"
-    opened = {"plan": {"quorum": "decided"}}
-    for quorum in (1, 2, 5):
-        fixed = {"training": {"quorum": quorum}}
-        for rule in ("proportional-fair", f"fastest-k:k=7,{shares}", f"unified:{shares}"):
-            yield Method(FIXED, rule, f"K = {quorum}", fixed)
-        if quorum == 1:
-            yield Method(KINDS[3], ALGORITHM, f"K = {quorum}", fixed)
-    yield Method(KINDS[2], ALGORITHM, "", opened)
-    yield Method(KINDS[4], ALGORITHM, "", opened)
-
-
-def wearables() -> Iterator[Method]:
-    """The cut layer of each client, where memories differ."""
-    opened = {"plan": {"cut_layer": "by-client"}}
-    for cut in (1, 2):
-        for rule in (f"greedy:cut_layer={cut}", f"unified:cut_layer={cut}"):
-            yield Method(FIXED, rule)
-    yield Method(RULE, "unified", "common")
-    for rule in ("exact-cuts", "unified:allocation=exact-cuts"):
-        yield Method(RULE, rule, "by client", opened)
-    yield Method(KINDS[3], ALGORITHM, "common cut", {})
-    yield Method(KINDS[2], ALGORITHM, "", opened)
-    yield Method(KINDS[4], ALGORITHM, "", opened)
-
-
 Step = Callable[[Any, Any], tuple[Any, ...]]
 """Plays a round in an environment, from what was observed before."""
 PAIRS = ((RULE, FIXED), (KINDS[3], FIXED), (KINDS[4], FIXED), (KINDS[4], KINDS[3]), (KINDS[4], KINDS[2]))
 """Whose best is compared with whose best."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What is compared on a preset."""
-
-    framework: str
-    methods: Callable[[], Iterator[Method]]
-    episode: Mapping[str, Any] = field(default_factory=dict)
-    """Its section; rewards are told best apart where a budget is not far from what schedulers need."""
-
-
-PRESETS: Mapping[str, Setting] = {
-    "stragglers": Setting("async-psl", stragglers, {"time_budget_s": 300.0, "max_rounds": 600}),
-    "wearables": Setting("psl", wearables),
-}
 
 
 @dataclass(frozen=True)
@@ -115,6 +50,8 @@ class Cases:
     """Of `PRESETS`."""
     steps: int = STEPS
     """Rounds of the surrogate that a policy learns from."""
+    real_steps: int = REAL_STEPS
+    """The same of real training, where there is no surrogate."""
 
     def __call__(self, quick: bool) -> list[Case]:
         """All of them; in the short form policies stay untrained and episodes have twelve rounds."""
@@ -123,12 +60,15 @@ class Cases:
                 "preset": preset,
                 "kind": method.kind,
                 "method": method.name,
-                "steps": 0 if quick or UNTRAINED in method.kind else self.steps,
+                "steps": 0 if quick or UNTRAINED in method.kind else self._steps_of(preset),
                 "quick": quick,
             }
             for preset in self.presets
             for method in PRESETS[preset].methods()
         ]
+
+    def _steps_of(self, preset: str) -> int:
+        return self.steps if PRESETS[preset].learner == "surrogate" else self.real_steps
 
 
 def measure(case: Case, seed: int) -> list[Row]:
@@ -146,7 +86,7 @@ def measure(case: Case, seed: int) -> list[Row]:
         **method.sections,
     }
     env: Any = gym.make("SplitLearning-v0", disable_env_checker=True, **environment).unwrapped
-    step = _learned(case, seed, environment) if method.agent == ALGORITHM else _rule(method, env)
+    step = _learned(case, seed, setting.learner, environment) if method.agent == ALGORITHM else _rule(method, env)
     first = HELD_OUT + EPISODES * seed
     return [{"episode": episode, **play(env, step, episode)} for episode in range(first, first + EPISODES)]
 
@@ -175,14 +115,23 @@ def _rule(method: Method, env: Any) -> Step:
     return lambda env, observation: env.play(agent.decide(env.state))
 
 
-def _learned(case: Case, seed: int, environment: Mapping[str, Any]) -> Step:
+def _learned(case: Case, seed: int, learner: str, environment: Mapping[str, Any]) -> Step:
     """The policy of that training seed after the last step."""
-    learning = replace(Hyperparameters.read(algorithms.get(ALGORITHM), "surrogate"), least_steps=max(case["steps"], 1))
-    envs = SB3VecEnv(learning.environments, threads=1, learner="surrogate", **environment)
+    settings = Hyperparameters.read(algorithms.get(ALGORITHM), learner)
+    learning = replace(settings, least_steps=max(case["steps"], 1))
+    envs = _environments(learning.environments, learner, environment)
     model = learning.model(envs, derived_seed(seed, 0))
     if case["steps"]:
         model.learn(learning.steps)
     return lambda env, observation: env.step(model.predict(observation, deterministic=True)[0])
+
+
+def _environments(count: int, learner: str, environment: Mapping[str, Any]) -> VecEnv:
+    """Those that a policy learns in."""
+    if learner == "surrogate":
+        return SB3VecEnv(count, threads=1, learner=learner, **environment)
+    make = partial(gym.make, "SplitLearning-v0", disable_env_checker=True, learner=learner, **environment)
+    return DummyVecEnv([make] * count)
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
@@ -211,9 +160,10 @@ def report(rows: pd.DataFrame) -> str:
     """A table for each preset, and what the decision gains."""
     parts = [
         f"Means over {rows['seed'].nunique()} seeds of {EPISODES} held-out episodes each, real training, accuracy on "
-        "the whole test set; a policy is trained anew for each seed, on the surrogate, and its last weights play. An "
-        "episode that misses the target counts with the time budget. The best fixed value and the best rule are "
-        "chosen on these same episodes, which favours them. Gains: 95 % interval over all episodes."
+        "the whole test set; a policy is trained anew for each seed, on the surrogate (narrowband: on real rounds), "
+        "and its last weights play. An episode that misses the target counts with the time budget. The best fixed "
+        "value and the best rule are chosen on these same episodes, which favours them. Gains: 95 % interval over all "
+        "episodes."
     ]
     for preset, own in rows.groupby("preset", sort=False):
         table = summary(own)

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 import agents
 import splitgym  # noqa: F401 - registers the environment
 from experiments.headroom import cuts, factors
-from experiments.headroom.factors import ALGORITHM, FIXED, KINDS, PRESETS, RULE, Cases, Method, gain, measure, summary
+from experiments.headroom.factor_methods import ALGORITHM, FIXED, KINDS, PRESETS, RULE, Method
+from experiments.headroom.factors import Cases, gain, measure, summary
 
 SHORT = {"steps": 0, "quick": True}
 
@@ -20,7 +21,10 @@ def case_of(preset: str, method: Method) -> dict[str, Any]:
     return {"preset": preset, "kind": method.kind, "method": method.name, **SHORT}
 
 
-@pytest.mark.parametrize(("preset", "kinds"), [("stragglers", (FIXED, KINDS[4])), ("wearables", (RULE, KINDS[3]))])
+@pytest.mark.parametrize(
+    ("preset", "kinds"),
+    [("stragglers", (FIXED, KINDS[4])), ("wearables", (RULE, KINDS[3])), ("narrowband", (KINDS[2],))],
+)
 def test_everybody_of_a_kind_plays_the_same_held_out_episodes(preset: str, kinds: tuple[str, ...]) -> None:
     of_kind = {method.kind: method for method in PRESETS[preset].methods()}
     for kind in kinds:
@@ -39,8 +43,9 @@ def test_methods_differ_in_the_decision_that_their_kind_names() -> None:
     for preset in PRESETS:
         names = [(method.kind, method.name) for method in PRESETS[preset].methods()]
         assert len(names) == len(set(names))
-        steps = {case["kind"]: case["steps"] for case in Cases()(quick=False)}
-        assert steps[KINDS[2]] == 0 < steps[KINDS[4]]
+    steps = {(case["preset"], case["kind"]): case["steps"] for case in Cases()(quick=False)}
+    assert steps["wearables", KINDS[2]] == 0
+    assert steps["narrowband", KINDS[4]] < steps["wearables", KINDS[4]]
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -49,7 +54,7 @@ def test_every_rule_can_be_made(preset: str) -> None:
     for method in setting.methods():
         if method.agent != ALGORITHM:
             name, options = agents.parse(method.agent)
-            sections = {"framework": setting.framework, "learner": "surrogate", **method.sections}
+            sections = {"framework": setting.framework, "learner": setting.learner, **method.sections}
             agents.make(name, gym.make("SplitLearning-v0", scenario=preset, **sections), **options)
 
 

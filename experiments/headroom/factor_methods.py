@@ -1,0 +1,88 @@
+"""Schedulers with fixed values of a decision, and those that decide it, for the presets that open one."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+ALGORITHM = "ppo-equivariant"
+UNTRAINED = "untrained"
+FIXED, RULE, LEARNED = "fixed value", "decided by rule", "learned"
+KINDS = (FIXED, RULE, f"{UNTRAINED}, decided", f"{LEARNED}, fixed value", f"{LEARNED}, decided")
+
+
+@dataclass(frozen=True)
+class Method:
+    """A scheduler as it is run here."""
+
+    kind: str
+    """One of `KINDS`."""
+    agent: str
+    """As `agents.parse` reads it, or `ALGORITHM`."""
+    value: str = ""
+    """Of the decision, in words, where it is fixed in the scenario."""
+    sections: Mapping[str, Any] = field(default_factory=dict)
+    """Of the scenario, beside the preset's."""
+
+    @property
+    def name(self) -> str:
+        """As tables show it."""
+        return ", ".join(part for part in (self.agent.replace(",", ", "), self.value) if part)
+
+
+def stragglers() -> Iterator[Method]:
+    """K, the mini-batches that an update waits for."""
+    shares = "allocation=proportional-fair"
+    opened = {"plan": {"quorum": "decided"}}
+    for quorum in (1, 2, 5):
+        fixed = {"training": {"quorum": quorum}}
+        for rule in ("proportional-fair", f"fastest-k:k=7,{shares}", f"unified:{shares}"):
+            yield Method(FIXED, rule, f"K = {quorum}", fixed)
+        if quorum == 1:
+            yield Method(KINDS[3], ALGORITHM, f"K = {quorum}", fixed)
+    yield Method(KINDS[2], ALGORITHM, "", opened)
+    yield Method(KINDS[4], ALGORITHM, "", opened)
+
+
+def wearables() -> Iterator[Method]:
+    """The cut layer of each client, where memories differ."""
+    opened = {"plan": {"cut_layer": "by-client"}}
+    for cut in (1, 2):
+        for rule in (f"greedy:cut_layer={cut}", f"unified:cut_layer={cut}"):
+            yield Method(FIXED, rule)
+    yield Method(RULE, "unified", "common")
+    for rule in ("exact-cuts", "unified:allocation=exact-cuts"):
+        yield Method(RULE, rule, "by client", opened)
+    yield Method(KINDS[3], ALGORITHM, "common cut", {})
+    yield Method(KINDS[2], ALGORITHM, "", opened)
+    yield Method(KINDS[4], ALGORITHM, "", opened)
+
+
+def narrowband() -> Iterator[Method]:
+    """The codec of each client, where the link decides how long a round takes."""
+    for codec in ("none", "uniform-4", "uniform-2", "top-k:0.1"):
+        yield Method(FIXED, f"greedy:codec={codec},cut_layer=2")
+    yield Method(FIXED, "unified:codec=uniform-2,cut_layer=2")
+    yield Method(KINDS[3], ALGORITHM, "uniform-2", {"plan": {"codecs": ("uniform-2",)}})
+    opened = {"plan": {"codec": "by-client"}}
+    yield Method(KINDS[2], ALGORITHM, "", opened)
+    yield Method(KINDS[4], ALGORITHM, "", opened)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is compared on a preset."""
+
+    framework: str
+    methods: Callable[[], Iterator[Method]]
+    episode: Mapping[str, Any] = field(default_factory=dict)
+    """Its section; rewards are told best apart where a budget is not far from what schedulers need."""
+    learner: str = "surrogate"
+    """What a policy learns on."""
+
+
+PRESETS: Mapping[str, Setting] = {
+    "stragglers": Setting("async-psl", stragglers, {"time_budget_s": 300.0, "max_rounds": 600}),
+    "wearables": Setting("psl", wearables),
+    # No surrogate knows what its codecs cost in accuracy.
+    "narrowband": Setting("psl", narrowband, learner="train"),
+}
