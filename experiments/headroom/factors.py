@@ -46,8 +46,8 @@ PAIRS = ((RULE, FIXED), (KINDS[3], FIXED), (KINDS[4], FIXED), (KINDS[4], KINDS[3
 class Cases:
     """Methods in presets."""
 
-    presets: tuple[str, ...] = tuple(PRESETS)
-    """Of `PRESETS`."""
+    presets: tuple[str, ...] = tuple(name for name, setting in PRESETS.items() if setting.learner == "surrogate")
+    """Of `PRESETS`; in narrowband a policy learns on real rounds, which takes minutes."""
     steps: int = STEPS
     """Rounds of the surrogate that a policy learns from."""
     real_steps: int = REAL_STEPS
