@@ -17,10 +17,9 @@ from torch import Tensor
 from splitgym.frameworks.crossing import Crossing
 from splitgym.frameworks.node import Node
 from splitgym.frameworks.nodes import Nodes
-from splitgym.frameworks.parallel import run_clients
+from splitgym.frameworks.parallel import begin, run_clients
 from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.frameworks.server_pass import loss_gradients, per_client, run_parts
-from splitgym.frameworks.snapshots import Snapshot, buffers_of
 
 
 class Group(NamedTuple):
@@ -84,10 +83,7 @@ def train_with(behind_the_cuts: BehindTheCuts, nodes: Nodes, round_batch: RoundB
     groups = groups_of(nodes, round_batch)
     clients = [group.nodes(nodes.clients, round_batch) for group in groups]
     everybody = [*(client for group in clients for client in group), nodes.server]
-    for node in everybody:
-        node.set_mode(True)
-        node.begin()
-    statistics = Snapshot(buffers_of([unit for node in everybody for unit in node.units]))
+    statistics = begin(everybody)
     forward = [run_clients(own, group.images(round_batch)) for own, group in zip(clients, groups, strict=True)]
     crossings = [Crossing(round_batch, each.smashed, k.members) for each, k in zip(forward, groups, strict=True)]
     at_cuts = [crossing.received.detach().requires_grad_() for crossing in crossings]

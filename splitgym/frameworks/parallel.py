@@ -12,6 +12,7 @@ from torch import Tensor
 
 from splitgym.frameworks.grouped import GroupedPass, groupable
 from splitgym.frameworks.node import Node
+from splitgym.frameworks.snapshots import Snapshot, buffers_of
 from splitgym.scenario.quantities import FULL_BITS
 
 
@@ -24,6 +25,14 @@ class ClientPass(Protocol):
     def backward(self, gradients: Tensor) -> Sequence[Sequence[Tensor]]:
         """Gradients of each client's `parameters`, from those at the cut ([n, b, ...]); to be called once."""
         ...
+
+
+def begin(nodes: Sequence[Node]) -> Snapshot:
+    """Nodes begin a round in training mode; their running statistics, should it not count."""
+    for node in nodes:
+        node.set_mode(True)
+        node.begin()
+    return Snapshot(buffers_of([unit for node in nodes for unit in node.units]))
 
 
 def run_clients(clients: Sequence[Node], images: Tensor) -> ClientPass:

@@ -9,10 +9,9 @@ from torch import Tensor
 from splitgym.frameworks import own_plans
 from splitgym.frameworks.crossing import Crossing
 from splitgym.frameworks.nodes import Nodes
-from splitgym.frameworks.parallel import run_clients
+from splitgym.frameworks.parallel import begin, run_clients
 from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.frameworks.server_pass import CutGradients, server_pass
-from splitgym.frameworks.snapshots import Snapshot, buffers_of
 
 
 def train(nodes: Nodes, round_batch: RoundBatch) -> bool:
@@ -40,10 +39,7 @@ def train_with(
         False if a loss or a gradient at the cut is not finite; then all weights and running statistics are as before.
     """
     clients = [nodes.clients[i] for i in round_batch.participants]
-    for node in (*clients, nodes.server):
-        node.set_mode(True)
-        node.begin()
-    statistics = Snapshot(buffers_of([unit for node in (*clients, nodes.server) for unit in node.units]))
+    statistics = begin([*clients, nodes.server])
     forward = run_clients(clients, round_batch.images)
     crossing = Crossing(round_batch, forward.smashed)
     cut_gradients = pass_behind_the_cut(nodes, crossing.received, round_batch)

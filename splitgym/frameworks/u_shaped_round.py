@@ -11,10 +11,9 @@ from splitgym.frameworks.crossing import TO_CLIENTS, Crossing
 from splitgym.frameworks.node import Node
 from splitgym.frameworks.nodes import Nodes
 from splitgym.frameworks.own_plans import fill_losses, groups_of
-from splitgym.frameworks.parallel import run_clients
+from splitgym.frameworks.parallel import begin, run_clients
 from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.frameworks.server_pass import loss_gradients, run_parts
-from splitgym.frameworks.snapshots import Snapshot, buffers_of
 
 
 @dataclass(frozen=True)
@@ -57,10 +56,7 @@ def train_with(protect: Protect, nodes: Nodes, round_batch: RoundBatch) -> bool:
     groups, server, cut, second = groups_of(nodes, round_batch), nodes.server, nodes.cut_layer, nodes.second_cut
     heads, tails = ([group.nodes(own, round_batch) for group in groups] for own in (nodes.clients, nodes.tails))
     everybody = [*chain(*heads), server, *chain(*tails)]
-    for node in everybody:
-        node.set_mode(True)
-        node.begin()
-    statistics = Snapshot(buffers_of([unit for node in everybody for unit in node.units]))
+    statistics = begin(everybody)
     forward = [run_clients(own, group.images(round_batch)) for own, group in zip(heads, groups, strict=True)]
     to_server = [Crossing(round_batch, each.smashed, k.members) for each, k in zip(forward, groups, strict=True)]
     rows = [crossing.received.detach().requires_grad_() for crossing in to_server]

@@ -214,17 +214,18 @@ def test_a_client_that_is_absent_from_the_next_episode_has_no_data():
     assert made.data_share[0].tolist() == [1.0, 0.0]
 
 
-@given(st.integers(0, 2**32 - 1))
+@pytest.mark.parametrize("cuts", [1, 4], ids=["common cuts", "cuts of their own"])
+@given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=20)
-def test_copies_are_valid_as_with_real_parties(seed):
+def test_copies_are_valid_as_with_real_parties(cuts, seed):
     rng = np.random.default_rng(seed)
     network = build_network("cnn", (1, 8, 8), 3, torch.Generator().manual_seed(0))
     nodes, made = Nodes(network, 4, Training()), worlds(rng.integers(1, 20, (4, 3)))
     for _ in range(15):
-        cut, selected = int(rng.integers(1, CUTS + 1)), rng.random(4) < 0.4
+        cut, selected = np.broadcast_to(rng.integers(1, CUTS + 1, cuts), 4), rng.random(4) < 0.4
         if selected.any():
             nodes.move_cut(cut, tuple(np.flatnonzero(selected)), made.data_share[0])
-        play(made, cut, selected)
+        play(made, cut[None], selected)
         np.testing.assert_array_equal(made.client_cut_layer[0], nodes.client_cut_layer)
         assert made.cut_layer[0] == nodes.cut_layer
 
@@ -240,21 +241,6 @@ def test_the_server_takes_over_the_participants_mean_and_hands_it_on():
     play(made, 3, [False, True], numbers=still)
     np.testing.assert_allclose(made.own_skill[0, :, 0], 2.0)
     np.testing.assert_allclose(made.own_skill[0, :, 1], (0.4 * 4.0 + 0.4 * made.skill[0]) / 0.8)
-
-
-@given(st.integers(0, 2**32 - 1))
-@settings(max_examples=20)
-def test_copies_at_cuts_of_their_own_are_valid_as_with_real_parties(seed):
-    rng = np.random.default_rng(seed)
-    network = build_network("cnn", (1, 8, 8), 3, torch.Generator().manual_seed(0))
-    nodes, made = Nodes(network, 4, Training()), worlds(rng.integers(1, 20, (4, 3)))
-    for _ in range(15):
-        cuts, selected = rng.integers(1, CUTS + 1, (1, 4)), rng.random(4) < 0.4
-        if selected.any():
-            nodes.move_cut(cuts[0], tuple(np.flatnonzero(selected)), made.data_share[0])
-        play(made, cuts, selected)
-        np.testing.assert_array_equal(made.client_cut_layer[0], nodes.client_cut_layer)
-        assert made.cut_layer[0] == nodes.cut_layer
 
 
 def test_the_server_mixes_what_one_client_gives_up_with_what_it_trains_for_another():
