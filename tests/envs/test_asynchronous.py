@@ -6,6 +6,7 @@ from copy import deepcopy
 import gymnasium as gym
 import numpy as np
 import pytest
+from agreement import assert_vector_agrees
 from rollouts import LASTING, differences, make, play_on, rollout, sampled_actions
 
 from splitgym import schedulers
@@ -107,15 +108,8 @@ def test_vector_environment_trains_with_copies_as_the_single_one() -> None:
     """Worlds with fewer clients than others, too."""
     sections = {"plan": {"quorum": "fixed"}, "training": {"quorum": 2}, "clients": {"count": 4}, **WIDE}
     sections["family"] = {"clients": (2, 4)}
-    envs = SplitLearningVectorEnv(3, "toy", "async-sfl", action="schedule", episode=LASTING, **sections)
-    singles = [asynchronous("toy", framework="async-sfl", **sections) for _ in range(3)]
-    observations, _ = envs.reset(seed=4)
-    np.testing.assert_array_equal(observations, np.stack([env.reset(seed=4 + i)[0] for i, env in enumerate(singles)]))
-    for samples in zip(*(sampled_actions(env, 12, i) for i, env in enumerate(singles)), strict=True):
-        observations, *_, infos = envs.step(np.stack(samples))
-        steps = [env.step(sample) for env, sample in zip(singles, samples, strict=True)]
-        np.testing.assert_array_equal(observations, np.stack([step[0] for step in steps]))
-        np.testing.assert_array_equal(infos["accuracy"], [step[-1]["accuracy"] for step in steps])
+    arguments = {"scenario": "toy", "framework": "async-sfl", "action": "schedule", "episode": LASTING}
+    assert_vector_agrees(3, 12, ("accuracy",), **arguments, **sections)
 
 
 def test_stragglers_can_share_their_first_units() -> None:

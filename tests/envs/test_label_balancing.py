@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from agreement import assert_vector_agrees
 from rollouts import LASTING, differences, make, play_on, rollout, sampled_actions
 
 from splitgym import schedulers
-from splitgym.envs import SplitLearningVectorEnv
 from splitgym.scenario import ScenarioError
 
 FRAMEWORKS = ("async-psl", "async-sfl")
@@ -99,17 +99,8 @@ def test_the_same_seed_is_the_same_run_and_copies_go_on(framework: str) -> None:
 
 def test_vector_environment_is_the_single_one() -> None:
     training = {"quorum": 1, "label_balancing": "generated"}
-    envs = SplitLearningVectorEnv(
-        2, "toy", "async-psl", action="schedule", episode=LASTING, training=training, **SHARDS
-    )
-    singles = [balancing() for _ in range(2)]
-    observations, _ = envs.reset(seed=4)
-    np.testing.assert_array_equal(observations, np.stack([env.reset(seed=4 + i)[0] for i, env in enumerate(singles)]))
-    for samples in zip(*(sampled_actions(env, 12, i) for i, env in enumerate(singles)), strict=True):
-        observations, *_, infos = envs.step(np.stack(samples))
-        steps = [env.step(sample) for env, sample in zip(singles, samples, strict=True)]
-        np.testing.assert_array_equal(observations, np.stack([step[0] for step in steps]))
-        np.testing.assert_array_equal(infos["generated_rows"], [step[-1]["generated_rows"] for step in steps])
+    arguments = {"scenario": "toy", "framework": "async-psl", "action": "schedule", "episode": LASTING, **SHARDS}
+    assert_vector_agrees(2, 12, ("generated_rows",), training=training, **arguments)
 
 
 def test_what_the_server_has_left_is_observed_where_it_balances_labels() -> None:

@@ -7,6 +7,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from charged import assert_charged_as_sent, learner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -37,10 +38,6 @@ def made(framework: str = "psl", action: str = "schedule", **plan: object) -> Sp
     env.reset(seed=3)
     env.action_space.seed(4)
     return env
-
-
-def learner(env: SplitLearningEnv):
-    return env.fork()._learner.learners[0]
 
 
 @given(seed=st.integers(0, 10_000), bits=BITS)
@@ -128,13 +125,7 @@ def test_full_precision_among_others_is_training_as_it_was(framework: str) -> No
 @pytest.mark.parametrize("choice", ["common", "by-client"])
 def test_bits_that_are_charged_are_bits_that_are_handed_over(framework: str, choice: str) -> None:
     env = made(framework, precisions=[32, 8, 4], precision=choice, codecs=["none", "uniform-8"])
-    for _ in range(6):
-        *_, terminated, truncated, info = env.step(env.action_space.sample())
-        sent = sum(learner(env).traffic_bits.values()) + info["migration_bits"]
-        assert info["traffic_bits"] == pytest.approx(sent, rel=1e-12)
-        assert sum(info["stages"].values()) == pytest.approx(info["round_latency_s"])
-        if terminated or truncated:
-            env.reset()
+    assert_charged_as_sent(env)
 
 
 def test_weights_of_clients_have_their_bits_after_every_round() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from agreement import assert_vector_agrees
+from charged import assert_charged_as_sent, learner
 from torch import Tensor, nn
 
 import splitgym  # noqa: F401 - registers the environment
@@ -38,10 +39,6 @@ def made(framework: str = "psl", action: str = "schedule", **more: object) -> Sp
     env.reset(seed=3)
     env.action_space.seed(4)
     return env
-
-
-def learner(env: SplitLearningEnv):
-    return env.fork()._learner.learners[0]
 
 
 def network(name: str) -> CuttableNetwork:
@@ -146,13 +143,7 @@ def test_all_channels_among_others_is_training_as_it_was() -> None:
 def test_bits_that_are_charged_are_bits_that_are_handed_over(framework: str) -> None:
     plan = {"precisions": ["32x0.5", 32, "8x0.3"], "precision": "by-client", "codecs": ["none", "top-k:0.1"]}
     env = made(framework, plan=plan)
-    for _ in range(6):
-        *_, terminated, truncated, info = env.step(env.action_space.sample())
-        sent = sum(learner(env).traffic_bits.values()) + info["migration_bits"]
-        assert info["traffic_bits"] == pytest.approx(sent, rel=1e-12)
-        assert sum(info["stages"].values()) == pytest.approx(info["round_latency_s"])
-        if terminated or truncated:
-            env.reset()
+    assert_charged_as_sent(env)
 
 
 def test_a_round_is_that_of_a_plain_program() -> None:
