@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from experiments.running.experiment import Experiment, Row
-from splitgym.evaluation.plots import text_as_it_is
+from splitgym.evaluation.plots import number_log_axes, text_as_it_is
 from splitgym.outputs import write, write_text
 
 LARGEST_BYTES = 250_000
@@ -57,6 +57,7 @@ def _draw(draw: Callable[[Figure], None], file: BinaryIO) -> None:
     figure, drawn = Figure(layout="constrained"), BytesIO()
     with text_as_it_is():
         draw(figure)
+        number_log_axes(figure)
         figure.savefig(drawn, dpi=130)
     # 256 colours are enough, and a third of the size.
     Image.open(drawn).convert("RGB").quantize().save(file, "PNG", optimize=True)

@@ -38,6 +38,22 @@ def text_as_it_is() -> Iterator[None]:
         yield
 
 
+def number_log_axes(figure: "Figure") -> None:
+    """Writes the numbers of logarithmic axes as they are, 100 instead of a formula for it."""
+    from matplotlib.ticker import LogFormatter  # noqa: PLC0415 - as above
+
+    class Plain(LogFormatter):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return f"{x:g}" if super().__call__(x, pos) else ""
+
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if isinstance(axis.get_major_formatter(), LogFormatter):
+                axis.set_major_formatter(Plain(labelOnlyBase=False))
+            if isinstance(axis.get_minor_formatter(), LogFormatter):
+                axis.set_minor_formatter(Plain(labelOnlyBase=False, minor_thresholds=(1, 0.4)))
+
+
 @text_as_it_is()
 def plot_accuracy(episodes: Sequence[Episode], path: Path, title: str) -> None:
     """Draws each agent's mean test accuracy over simulated time, with the range over its episodes, to an image file."""

@@ -3,9 +3,11 @@
 from functools import partial
 
 import pytest
+from matplotlib.figure import Figure
 from played import EPISODES, episode
 
 from splitgym.evaluation import ALL, Comparison, episode_table, plot_accuracy, plot_profiles, plot_times
+from splitgym.evaluation.plots import number_log_axes, text_as_it_is
 
 COMPARISON = Comparison(episode_table(EPISODES), "slow")
 SUMMARY = COMPARISON.summary()
@@ -93,3 +95,15 @@ def test_plots_of_a_single_episode(tmp_path):
     plot_times(one, one.summary(), "s", tmp_path / "times.png")
     plot_profiles(one, one.summary(), "s", tmp_path / "profiles.png")
     assert all((tmp_path / f"{name}.png").stat().st_size > 5000 for name in PLOTS)
+
+
+def test_numbers_of_logarithmic_axes_are_no_formulas():
+    figure = Figure()
+    axes = figure.subplots()
+    axes.loglog([3.0, 40_000.0], [0.02, 0.9])
+    with text_as_it_is():
+        number_log_axes(figure)
+        figure.canvas.draw()
+        written = [label.get_text() for label in (*axes.get_xticklabels(), *axes.get_yticklabels()) if label.get_text()]
+    assert {"10", "100", "1000", "10000", "0.1"} <= set(written)
+    assert not any("$" in text for text in written)
