@@ -26,6 +26,7 @@ _ROOMS = (
     "schedulers",
     "timing",
     "types",
+    "views",
 )
 
 use_one_torch_thread_in_forks()
@@ -36,6 +37,8 @@ if "SplitLearning-v0" not in gymnasium.registry:
         entry_point="splitgym.envs:SplitLearningEnv",
         vector_entry_point="splitgym.envs:SplitLearningVectorEnv",
     )
+if "mo-SplitLearning-v0" not in gymnasium.registry:
+    gymnasium.register("mo-SplitLearning-v0", entry_point="splitgym.views:MultiObjectiveEnv")
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -229,6 +229,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     With a fed server that does not average in every round `rounds_to_mean`, rounds until it does, this one included,
     over the interval, or where that is decided `rounds_since_mean`, rounds since it did or the episode began, squashed
     at 4; `client_cut_layer[i]` is 0 where clients have to fetch the mean.
+    With `budgets={"energy_j": 50.0}` `energy_left`, the fraction of that budget that is left.
     Where second cuts of `"u-shaped"` are decided, `client_second_cut[i]`, C values: that behind which the client's own
     part is valid, over L - 1.
 
@@ -286,7 +287,8 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     ## Info
     After `reset` and `step`: `round` (rounds done), `elapsed_s`, `accuracy`, `worst_accuracy` (of the worst client),
     `balanced_accuracy` (mean over the classes), `loss` (mean training loss of the last round that trained),
-    `evaluated` (whether accuracy was measured now), `evaluation_samples`. After `step` also:
+    `evaluated` (whether accuracy was measured now), `evaluation_samples`, `cost` (what the round spent beyond the
+    scenario's `budgets`, 0 at first) and `costs` (by name: `energy`, `deadline`, `leak`). After `step` also:
 
     | key | what |
     |---|---|

@@ -130,11 +130,18 @@ SINCE_MEAN = Feature(
     lambda state: state.rounds_since_mean / (state.rounds_since_mean + 4.0),
 )
 """Where decisions say when it does, in its place."""
+ENERGY_LEFT = Feature(
+    "energy_left",
+    "cell",
+    "fraction of the episode's energy budget that is left",
+    lambda state: np.maximum(1 - state.energy_j / state.system.energy_budget_j, 0.0),
+)
+"""Where the scenario has an energy budget, likewise."""
 INDEX = {feature.name: index for index, feature in enumerate(SHIPPED)}
 FEATURES: Parts[Feature] = Parts(
     "Feature",
     lambda part: isinstance(part, Feature),
-    {feature.name: feature for feature in (*SHIPPED, *FLIGHTS, TO_MEAN, SINCE_MEAN)},
+    {feature.name: feature for feature in (*SHIPPED, *FLIGHTS, TO_MEAN, SINCE_MEAN, ENERGY_LEFT)},
     ScenarioError,
 )
 """All features."""
@@ -179,7 +186,8 @@ def features_of(
     }
     flies = system.asynchrony is not None
     means = (SINCE_MEAN if system.averaging_decided else TO_MEAN,) if system.averages_later else ()
-    of_all = (*SHIPPED[:-1], *(FLIGHTS if flies else ()), *means, SHIPPED[-1])
+    budgets = () if system.energy_budget_j is None else (ENERGY_LEFT,)
+    of_all = (*SHIPPED[:-1], *(FLIGHTS if flies else ()), *means, *budgets, SHIPPED[-1])
     seen = [feature for feature in of_all if system.labels_known or not feature.from_labels]
     standard = tuple(feature for feature in seen if not hidden.get(feature.name, False))
     chosen: dict[str, Feature] = {}
@@ -188,6 +196,8 @@ def features_of(
         for feature in found:
             if feature in FLIGHTS and not flies:
                 raise ScenarioError(f"observation: feature {feature.name!r}, allowed: with an asynchronous framework")
+            if feature is ENERGY_LEFT and not budgets:
+                raise ScenarioError(f"observation: feature {feature.name!r}, allowed: with budgets.energy_j")
             if feature.name in chosen or (feature.name in INDEX and feature is not SHIPPED[INDEX[feature.name]]):
                 raise ScenarioError(f"observation: feature {feature.name!r} is there twice, allowed: once")
             if feature.from_labels and not system.labels_known:

@@ -34,6 +34,8 @@ class History(NamedTuple):
     """[N, C] samples of the mini-batch with which a client took part last, where they are decided; 0 before that."""
     elapsed_s: Floats
     """[N]"""
+    energy_j: Floats
+    """[N] spent by clients and servers in the episode, J."""
     reached: Bools
     """[N] whether the target accuracy has been reached in time."""
     first_reached: Bools
@@ -57,6 +59,7 @@ class History(NamedTuple):
             rounds_since_mean=np.zeros(worlds, np.int64),
             client_batch_size=np.zeros((worlds, clients), np.int64),
             elapsed_s=np.zeros(worlds),
+            energy_j=np.zeros(worlds),
             reached=np.zeros(worlds, bool),
             first_reached=np.zeros(worlds, bool),
             terminated=np.zeros(worlds, bool),
@@ -81,6 +84,7 @@ class History(NamedTuple):
         """
         accuracy, evaluated = outcome.accuracy, outcome.evaluated
         _remember(self, limits, number, cost.participants, cost.latency_s, aggregation_ratio, accuracy, evaluated)
+        _add_energy(self.energy_j, cost.client_energy_j, cost.server_energy_j)
 
     def remember_second_cut(self, participants: Bools, decision: Decision) -> None:
         """Adds the second cuts of a round, where they are decided."""
@@ -128,7 +132,7 @@ def _forget(history: History, which: Ints) -> None:
             history.participated[n, i] = False
             history.absence[n, i] = history.experience[n, i] = 0.0
             history.client_codec[n, i] = history.client_batch_size[n, i] = 0
-        history.aggregation_ratio[n] = history.latency_s[n] = history.elapsed_s[n] = 0.0
+        history.aggregation_ratio[n] = history.latency_s[n] = history.elapsed_s[n] = history.energy_j[n] = 0.0
         history.second_cut[n] = history.rounds_since_mean[n] = 0
         history.reached[n] = history.first_reached[n] = history.terminated[n] = history.truncated[n] = False
 
@@ -160,3 +164,12 @@ def _remember(
         spent = number[n] >= limits.max_rounds or history.elapsed_s[n] >= limits.time_budget_s
         history.terminated[n] = reaches and limits.stop_at_target
         history.truncated[n] = spent and not history.terminated[n]
+
+
+@kernel(NO_REFCOUNT)
+def _add_energy(energy_j: Floats, client_energy_j: Floats, server_energy_j: Floats) -> None:
+    """Adds that of a round; client energies are [N, C], the others [N]."""
+    for n in range(energy_j.shape[0]):
+        energy_j[n] += server_energy_j[n]
+        for i in range(client_energy_j.shape[1]):
+            energy_j[n] += client_energy_j[n, i]

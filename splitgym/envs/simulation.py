@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from splitgym import data
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.actions import ActionCodec, Masked, codec
+from splitgym.envs.costs import Costs
 from splitgym.envs.features import STANDARD, Feature
 from splitgym.envs.info import Columns, Info, Layout
 from splitgym.envs.observation import ObservationCodec
@@ -77,6 +78,8 @@ class Step(NamedTuple):
     """[N]."""
     reward_terms: dict[str, Floats]
     """[N] each, unweighted."""
+    cost: Floats
+    """[N]."""
 
 
 class Simulation:
@@ -102,6 +105,7 @@ class Simulation:
             scenario, self.world.system, classes, self.actions.decides_subchannels, settings.observation
         )
         self._reward = reward_of(settings.reward)
+        self._costs = Costs(scenario.budgets, self.world.system.units - 1, worlds)
         # Rewards of one's own may look at the timeline, as frames do.
         self._timeline = settings.render_mode is not None or self._reward.is_own
         self._all = np.arange(worlds)
@@ -111,14 +115,17 @@ class Simulation:
     def reset(self, rngs: Generators, which: Sequence[int] | Ints) -> None:
         """Starts episodes in the worlds with these indices (all of them at first), drawn from their generators."""
         self.world.reset(rngs, which)
+        self._costs.forget(which)
 
     def play(self, decision: Decision, idle: Bools | None = None) -> Step:
         """Plays the decisions of N worlds, which must fit; idle ones, [N], play none and are to be reset."""
+        spent_j = self.world.state.energy_j.copy()
         played = self.world.play_unchecked(decision, idle, self._timeline)
         reward, terms = self._reward.of(played)
+        self._costs.charge(played, spent_j)
         # Episodes that start in the same step write into the arrays of the round.
         ends = played.terminated.copy(), played.truncated.copy()
-        step = Step(played, reward, *ends, terms)
+        step = Step(played, reward, *ends, terms, self._costs.total.copy())
         self.world.advance()
         return step
 
@@ -149,6 +156,8 @@ class Simulation:
             "loss": outcome.loss,
             "evaluated": outcome.evaluated,
             "evaluation_samples": outcome.evaluation_samples,
+            "cost": self._costs.total,
+            "costs": self._costs.by_name,
         }
 
     def progress_columns(self) -> Columns:

@@ -33,9 +33,9 @@ class SB3VecEnv(VecEnv):
     """N environments of `SplitLearning-v0` as a Stable-Baselines3 `VecEnv`.
 
     The information of a step is empty while an episode goes on, because a dictionary for each of thousands of
-    environments would cost more than the step. At the end of an episode it is that of the single environment, with
-    "terminal_observation", "TimeLimit.truncated" and "episode", as `Monitor` adds it: its return "r", its length "l"
-    and the seconds "t" since this object was made.
+    environments would cost more than the step; where the scenario has budgets it holds the "cost". At the end of an
+    episode it is that of the single environment, with "terminal_observation", "TimeLimit.truncated" and "episode", as
+    `Monitor` adds it: its return "r", its length "l" and the seconds "t" since this object was made.
 
     `get_attr` and `env_method` answer for each environment as if it stood alone: action and observation space,
     `framework`, `metadata`, `np_random`, `np_random_seed`, `render_mode`, `scenario`, `spec`; `action_masks()` for
@@ -96,6 +96,8 @@ class SB3VecEnv(VecEnv):
         self._returns += reward
         self._lengths += 1
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        if self.envs.scenario.budgets.any:
+            infos = [{"cost": cost} for part in moved for cost in part.step.cost.tolist()]
         world, elapsed_s = 0, round(time.perf_counter() - self._begun_s, 6)
         for part in moved:
             ended, truncated = np.flatnonzero(part.done).tolist(), part.step.truncated

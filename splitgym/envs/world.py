@@ -233,6 +233,7 @@ class World:
             client_second_cut=outcome.client_second_cut,
             client_codec=history.client_codec,
             rounds_since_mean=history.rounds_since_mean,
+            energy_j=history.energy_j,
             client_batch_size=history.client_batch_size,
             samples=self._learner.samples,
             samples_left=self._learner.samples_left,

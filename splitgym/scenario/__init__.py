@@ -9,6 +9,7 @@ from splitgym.scenario.scenario import Scenario
 from splitgym.scenario.section import Section
 from splitgym.scenario.sections import (
     Actions,
+    Budgets,
     Cell,
     Clients,
     Cloud,
@@ -24,6 +25,7 @@ from splitgym.scenario.sections import (
 
 __all__ = [
     "Actions",
+    "Budgets",
     "Cell",
     "Clients",
     "Cloud",

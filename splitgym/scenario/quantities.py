@@ -10,6 +10,7 @@ from pydantic import Field
 
 Hertz = Annotated[float, Field(ge=1.0, le=1e13)]
 """A frequency or bandwidth, Hz, or the speed of a processor, cycles/s."""
+Joules = Annotated[float, Field(ge=1e-9, le=1e12)]
 Seconds = Annotated[float, Field(ge=1e-6, le=1e9)]
 """A budget of simulated time, up to thirty years."""
 Metres = Annotated[float, Field(ge=1e-3, le=1e6)]

@@ -9,6 +9,7 @@ from splitgym.scenario.nodes import SERVER, LinkRow, NodeRow, links_of, nodes_of
 from splitgym.scenario.section import Section
 from splitgym.scenario.sections import (
     Actions,
+    Budgets,
     Cell,
     Clients,
     Cloud,
@@ -54,6 +55,7 @@ class Scenario(Section):
     task: Task = Field(Task(), description="Data, network, partition.")
     training: Training = Field(Training(), description="Optimisers and gradient aggregation.")
     episode: Episode = Field(Episode(), description="Target and budgets.")
+    budgets: Budgets = Field(Budgets(), description="What costs count against, apart from the reward.")
     actions: Actions = Field(Actions(), description="Levels of the discrete action encodings.")
     family: Family = Field(Family(), description="What every episode draws for itself, from which ranges.")
 

@@ -94,6 +94,8 @@ class RoundState:
     """[C] those of them that the client has not trained on yet since it last began with all of them."""
     client_memory_bytes: Any = np.inf
     """[C] memory that each client has for training, bytes; inf: no limit."""
+    energy_j: Any = 0.0
+    """Energy that clients and servers have spent in this episode, J."""
     rounds_since_mean: Any = 0
     """Rounds since clients' parts were averaged, or since the episode began, where that is not in every round."""
     flights: Flights | None = None
@@ -107,7 +109,7 @@ class RoundState:
                 object.__setattr__(self, name, np.full(self.available.shape, getattr(self, name)))
         if np.ndim(self.client_memory_bytes) == 0:
             object.__setattr__(self, "client_memory_bytes", np.full(self.available.shape, self.client_memory_bytes))
-        for name in ("prescribed_ratio", "second_cut", "rounds_since_mean") if self.batched else ():
+        for name in ("prescribed_ratio", "second_cut", "rounds_since_mean", "energy_j") if self.batched else ():
             if np.ndim(getattr(self, name)) == 0:
                 object.__setattr__(self, name, np.full(len(self.channel_gain), getattr(self, name)))
 

@@ -68,6 +68,8 @@ class SystemParameters:
     """Rounds from one mean of clients' parts to the next, with a framework that has a fed server."""
     averaging_decided: bool = False
     """Whether decisions say which rounds end with it."""
+    energy_budget_j: float | None = None
+    """What clients and servers may spend in an episode, J; None: there is no limit."""
 
     @classmethod
     def of(
@@ -112,6 +114,7 @@ class SystemParameters:
             asynchrony=asynchrony,
             averaging_interval=scenario.fed_server.interval_rounds,
             averaging_decided=averaging_decided,
+            energy_budget_j=scenario.budgets.energy_j,
         )
 
     @cached_property

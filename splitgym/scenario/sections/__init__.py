@@ -1,7 +1,7 @@
 """The sections of a scenario: one frozen model each, with units in the field descriptions."""
 
 from splitgym.scenario.sections.cell import Cell
-from splitgym.scenario.sections.episode import Episode, Family
+from splitgym.scenario.sections.episode import Budgets, Episode, Family
 from splitgym.scenario.sections.learning import Task, Training
 from splitgym.scenario.sections.nodes import Clients, Cloud, FedServer, Server
 from splitgym.scenario.sections.radio import Radio
@@ -9,6 +9,7 @@ from splitgym.scenario.sections.scheduling import Actions, Knowledge, Plan
 
 __all__ = [
     "Actions",
+    "Budgets",
     "Cell",
     "Clients",
     "Cloud",

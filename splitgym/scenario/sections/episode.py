@@ -1,8 +1,10 @@
 """When an episode ends, and what it draws for itself."""
 
+from typing import Annotated
+
 from pydantic import Field, model_validator
 
-from splitgym.scenario.quantities import Factor, Hertz, Metres, NodeCount, Rounds, Seconds
+from splitgym.scenario.quantities import Factor, Hertz, Joules, Metres, NodeCount, Rounds, Seconds
 from splitgym.scenario.section import Section
 
 
@@ -18,6 +20,38 @@ class Episode(Section):
         description="Clients that have not finished the uplink by then, counted from the start of the round (of their "
         "slot, in frameworks with slots), are dropped, s.",
     )
+
+
+class Budgets(Section):
+    """What a scheduler should keep to; what goes beyond is a cost, apart from the reward (`info["costs"]`)."""
+
+    energy_j: Joules | None = Field(
+        None, description="What clients and servers may spend in an episode, J; absent: there is no limit."
+    )
+    deadline_s: Seconds | None = Field(None, description="What a round may take, s; absent: there is no limit.")
+    leak_by_cut: tuple[Annotated[float, Field(ge=-1e6, le=1e6)], ...] = Field(
+        (),
+        max_length=1000,
+        description="How much of the data smashed data give away at each cut layer, in a unit of one's own, such as "
+        "what `python -m experiments privacy` measures; none: it does not count.",
+    )
+    leak_max: Annotated[float, Field(ge=-1e6, le=1e6)] | None = Field(
+        None, description="How much of them may be given away, in the same unit."
+    )
+
+    @property
+    def any(self) -> bool:
+        """Whether there is any."""
+        return (self.energy_j, self.deadline_s, self.leak_max) != (None, None, None)
+
+    @model_validator(mode="after")
+    def _leaks_have_a_limit(self) -> "Budgets":
+        """Leaks and their limit are both there, or both absent."""
+        if bool(self.leak_by_cut) != (self.leak_max is not None):
+            raise ValueError(
+                f"leak_by_cut = {list(self.leak_by_cut)} and leak_max = {self.leak_max} must both be there, or neither"
+            )
+        return self
 
 
 class Family(Section):

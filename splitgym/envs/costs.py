@@ -1,0 +1,77 @@
+"""Costs of a round: what goes beyond the scenario's budgets, apart from the reward."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+
+from splitgym.arrays import Floats, Ints
+from splitgym.envs.world import Round
+from splitgym.scenario import Budgets, ScenarioError
+from splitgym.types import Decision
+
+COSTS: Mapping[str, str] = MappingProxyType(
+    {
+        "energy": "joules of the round beyond the episode's energy budget, over that budget",
+        "deadline": "1 if the round took longer than its deadline",
+        "leak": "1 if a client that took part had a cut layer that gives away more than is allowed",
+    }
+)
+"""What each cost is, by name; each is 0 where the scenario has no such budget."""
+
+
+class Costs:
+    """The costs of the last round of N worlds; 0 in worlds whose episode has just begun.
+
+    Args:
+        budgets: Of the scenario.
+        cut_layers: Number of cut layers.
+        worlds: N.
+
+    Attributes:
+        total: [N] sum of all costs.
+        by_name: [N] of each cost, by the names in `COSTS`.
+
+    Raises:
+        ScenarioError: leaks are not listed for every cut layer.
+    """
+
+    def __init__(self, budgets: Budgets, cut_layers: int, worlds: int) -> None:
+        listed = len(budgets.leak_by_cut)
+        if listed not in (0, cut_layers):
+            raise ScenarioError(
+                f"budgets.leak_by_cut has {listed} values, allowed: {cut_layers}, one for each cut layer, or none"
+            )
+        self._budgets = budgets
+        self._leaks = np.array(budgets.leak_by_cut) > (np.inf if budgets.leak_max is None else budgets.leak_max)
+        self.total = np.zeros(worlds)
+        self.by_name = {name: np.zeros(worlds) for name in COSTS}
+
+    def forget(self, which: Sequence[int] | Ints) -> None:
+        """No costs in the worlds with these indices."""
+        for cost in (self.total, *self.by_name.values()):
+            cost[np.asarray(which)] = 0.0
+
+    def charge(self, played: Round, energy_j: Floats) -> None:
+        """Works out what a round costs.
+
+        Args:
+            played: In N worlds.
+            energy_j: [N] spent in the episode before the round, J.
+        """
+        budgets, cost = self._budgets, played.cost
+        if budgets.energy_j is not None:
+            spent = cost.client_energy_j.sum(1) + cost.server_energy_j
+            left = np.maximum(budgets.energy_j - energy_j, 0.0)
+            self.by_name["energy"][:] = np.maximum(spent - left, 0.0) / budgets.energy_j
+        if budgets.deadline_s is not None:
+            self.by_name["deadline"][:] = cost.latency_s > budgets.deadline_s
+        if len(self._leaks):
+            self.by_name["leak"][:] = (self._leaks[_cuts(played.decision) - 1] & cost.participants).any(1)
+        self.total[:] = sum(self.by_name.values())
+
+
+def _cuts(decision: Decision) -> Ints:
+    """[N, C] or [N, 1] cut layers."""
+    cuts = np.asarray(decision.cut_layer)
+    return cuts if cuts.ndim == 2 else cuts[:, None]
