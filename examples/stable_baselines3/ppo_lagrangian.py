@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 import splitgym.envs
 
-DEADLINE_S = 1.5
+DEADLINE_S = 2.5
 
 
 class CostWeighed(VecEnvWrapper):
@@ -94,7 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=300_000, help="environment steps of each training")
     parser.add_argument("--allowed", type=float, default=0.05, help="fraction of rounds that may miss the deadline")
-    parser.add_argument("--rate", type=float, default=0.1, help="step size of the multiplier")
+    parser.add_argument("--rate", type=float, default=0.3, help="step size of the multiplier")
     options = parser.parse_args()
     for name, rate in (("PPO", 0.0), ("PPO-Lagrangian", options.rate)):
         env = CostWeighed(make(64))
