@@ -32,6 +32,7 @@ from splitgym.timing.barrier import (
 from splitgym.timing.cell import Backbone, backbone_of
 from splitgym.timing.power import even_power
 from splitgym.timing.rates import subchannel_rate
+from splitgym.timing.relocation import Relocation, relocate, relocation_of
 from splitgym.types import Plan, RoundState, SystemParameters, with_axis
 from splitgym.types.legal import check_plan
 
@@ -39,8 +40,8 @@ from splitgym.types.legal import check_plan
 class Round(NamedTuple):
     """What `Program` and `SystemParameters` say of the work in a slot, for kernels."""
 
-    resource: Ints
-    """[P]."""
+    route: Ints
+    """[K, P] what is busy in each phase under each placement."""
     work: Work
     """Of each phase under each plan."""
     cut_layer: Ints
@@ -61,6 +62,9 @@ class Round(NamedTuple):
     """[G] memory that a client needs under each plan; 0 where memory is not limited."""
     most_clients: Ints
     """[G] clients for which nodes have the memory at the same time."""
+    relocation: Relocation
+    relocation_phase: int
+    """The phase in which units move between nodes, -1: there is none."""
 
 
 class SegmentWorkload(NamedTuple):
@@ -88,7 +92,7 @@ def round_of(system: SystemParameters) -> Round:
     """The round of a system's program."""
     program: Program = system.program
     return Round(
-        program.resource,
+        program.route,
         Work(program.work, program.per_participant),
         program.plans.cut_layer,
         program.plans.second_cut,
@@ -100,6 +104,8 @@ def round_of(system: SystemParameters) -> Round:
         program.moving_link,
         np.zeros(len(program.work)) if system.memory is None else system.memory.client,
         np.full(len(program.work), EVERYBODY) if system.memory is None else system.memory.most_clients,
+        relocation_of(program),
+        program.relocation,
     )
 
 
@@ -128,6 +134,7 @@ def fill_workload(
     client_cut_layer: Ints,
     second_cut: int,
     client_second_cut: Ints,
+    unit_node: Ints,
 ) -> None:
     """Fills in the workload under a plan or plans, moved parts of the network included.
 
@@ -143,8 +150,9 @@ def fill_workload(
         client_cut_layer: [C] cut layer that each client holds, 0: none yet.
         second_cut: Last unit at the edge server before the round, if another server has those behind it; 0: none yet.
         client_second_cut: [C] second cut behind which each client holds a tail, 0: none.
+        unit_node: [L] row of the node that holds each unit behind the cut, -1: none yet; without placements [0].
     """
-    resource = of.resource
+    resource = of.route[of.relocation.placement[plans[0]]]
     second = of.second_cut[plans[0]]
     between = bits_between(second_cut, second, of.prefix_bits)
     workload.differs[0] = plans.shape[0] > 1
@@ -181,6 +189,8 @@ def fill_workload(
             # What moves goes with the first of what is sent.
             workload.common[part, 0] += between / speed
             between = 0.0
+        if phase == of.relocation_phase:
+            workload.common[part, 0] += relocate(unit_node, plans[0], of.relocation)[0]
     if barrier == resource.shape[0]:
         timed = segment
     workload.segments[0], workload.segments[1] = segment + open_segment, timed
@@ -257,7 +267,7 @@ def own_workload(state: RoundState, plan: Plan) -> SegmentWorkload:
     """
     check_plan(state, plan)
     of, everybody = round_of(state.system), np.ones(len(state.client_hz), np.bool_)
-    workload, plans = no_workload(len(of.resource), len(state.client_hz)), plan.indices(state)
+    workload, plans = no_workload(of.route.shape[1], len(state.client_hz)), plan.indices(state)
     fill_workload(
         workload,
         of,
@@ -268,6 +278,7 @@ def own_workload(state: RoundState, plan: Plan) -> SegmentWorkload:
         state.client_cut_layer,
         int(state.second_cut),
         state.client_second_cut,
+        state.unit_node,
     )
     return workload
 
@@ -291,10 +302,11 @@ def own_seconds(state: RoundState, plan: Plan, sharing: Any) -> Floats:
         np.atleast_2d(state.client_cut_layer),
         np.atleast_1d(state.second_cut),
         np.atleast_2d(state.client_second_cut),
+        np.atleast_2d(state.unit_node),
         gain,
         total_hz,
         np.array(np.broadcast_to(np.asarray(sharing, np.int64), total_hz.shape)),
-        no_workload(len(of.resource), gain.shape[1]),
+        no_workload(of.route.shape[1], gain.shape[1]),
         np.ones(gain.shape[1], np.bool_),
         seconds,
     )
@@ -311,6 +323,7 @@ def _own_seconds(
     client_cut_layer: Ints,
     second_cut: Ints,
     client_second_cut: Ints,
+    unit_node: Ints,
     gain: Floats,
     total_hz: Floats,
     sharing: Ints,
@@ -330,6 +343,7 @@ def _own_seconds(
             client_cut_layer[n],
             second_cut[n],
             client_second_cut[n],
+            unit_node[n],
         )
         for i in range(gain.shape[1]):
             seconds[n, i] = seconds_alone(workload, radio, i, gain[n, i], total_hz[n], sharing[n])

@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium import spaces
 
 from splitgym.arrays import Floats
-from splitgym.envs import client_features, flight_features
+from splitgym.envs import client_features, flight_features, placement_features
 from splitgym.parts import Parts
 from splitgym.scenario import Scenario, ScenarioError
 from splitgym.types import RoundState, SystemParameters
@@ -22,22 +22,24 @@ class Feature:
     """A quantity that a policy sees, 0..1."""
 
     name: str
-    per: Literal["client", "cell", "link"]
-    """One number for each client, for the cell, or for each client and subchannel."""
+    per: Literal["client", "cell", "link", "placement"]
+    """One number for each client, for the cell, for each client and subchannel, or for each placement."""
     text: str
     """What it is, with unit and reference."""
     of: Callable[[RoundState], Floats] | None = None
-    """[N, C], [N] or [N, C, M] values in the states of N worlds; None: of the package, computed with all others in one
-    compiled loop."""
+    """[N, C], [N], [N, C, M] or [N, K] values in the states of N worlds; None: of the package, computed with all others
+    in one compiled loop."""
     from_labels: bool = False
     """Whether it comes from the clients' labels, which may be private."""
 
-    def names(self, clients: int, subchannels: int) -> list[str]:
+    def names(self, clients: int, subchannels: int, placements: int = 1) -> list[str]:
         """What stands at each of its indices."""
         if self.per == "cell":
             return [self.name]
         if self.per == "client":
             return [f"{self.name}[{i}]" for i in range(clients)]
+        if self.per == "placement":
+            return [f"{self.name}[{k}]" for k in range(placements)]
         return [f"{self.name}[{i},{k}]" for i in range(clients) for k in range(subchannels)]
 
 
@@ -116,6 +118,22 @@ FLIGHTS = (
     ),
 )
 """With an asynchronous framework, before the last of the others."""
+PLACEMENTS = (
+    Feature("placement", "placement", "1 for the placement of the last round", placement_features.placement),
+    Feature(
+        "relocation",
+        "placement",
+        "seconds in which units would move to the nodes of the placement, squashed at time budget / round budget",
+        placement_features.relocation,
+    ),
+    Feature(
+        "behind_cut",
+        "placement",
+        "seconds of a round on its nodes and links, squashed at time budget / round budget",
+        placement_features.behind_cut,
+    ),
+)
+"""Where placements are decided, likewise."""
 TO_MEAN = Feature(
     "rounds_to_mean",
     "cell",
@@ -141,7 +159,7 @@ INDEX = {feature.name: index for index, feature in enumerate(SHIPPED)}
 FEATURES: Parts[Feature] = Parts(
     "Feature",
     lambda part: isinstance(part, Feature),
-    {feature.name: feature for feature in (*SHIPPED, *FLIGHTS, TO_MEAN, SINCE_MEAN, ENERGY_LEFT)},
+    {feature.name: feature for feature in (*SHIPPED, *FLIGHTS, *PLACEMENTS, TO_MEAN, SINCE_MEAN, ENERGY_LEFT)},
     ScenarioError,
 )
 """All features."""
@@ -186,8 +204,9 @@ def features_of(
     }
     flies = system.asynchrony is not None
     means = (SINCE_MEAN if system.averaging_decided else TO_MEAN,) if system.averages_later else ()
+    placed = PLACEMENTS if system.program.plans.placements > 1 else ()
     budgets = () if system.energy_budget_j is None else (ENERGY_LEFT,)
-    of_all = (*SHIPPED[:-1], *(FLIGHTS if flies else ()), *means, *budgets, SHIPPED[-1])
+    of_all = (*SHIPPED[:-1], *(FLIGHTS if flies else ()), *placed, *means, *budgets, SHIPPED[-1])
     seen = [feature for feature in of_all if system.labels_known or not feature.from_labels]
     standard = tuple(feature for feature in seen if not hidden.get(feature.name, False))
     chosen: dict[str, Feature] = {}
@@ -198,6 +217,8 @@ def features_of(
                 raise ScenarioError(f"observation: feature {feature.name!r}, allowed: with an asynchronous framework")
             if feature is ENERGY_LEFT and not budgets:
                 raise ScenarioError(f"observation: feature {feature.name!r}, allowed: with budgets.energy_j")
+            if feature in PLACEMENTS and not placed:
+                raise ScenarioError(f"observation: feature {feature.name!r}, allowed: where placements are decided")
             if feature.name in chosen or (feature.name in INDEX and feature is not SHIPPED[INDEX[feature.name]]):
                 raise ScenarioError(f"observation: feature {feature.name!r} is there twice, allowed: once")
             if feature.from_labels and not system.labels_known:

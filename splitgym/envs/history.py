@@ -32,6 +32,10 @@ class History(NamedTuple):
     """[N] rounds since clients' parts were averaged, where that is not in every round."""
     client_batch_size: Ints
     """[N, C] samples of the mini-batch with which a client took part last, where they are decided; 0 before that."""
+    placement: Ints
+    """[N] of the last round in which any client took part, where there are several; -1 before that."""
+    unit_node: Ints
+    """[N, L] row of the node that holds each unit behind the cut, with placements, -1: none yet; else [N, 0]."""
     elapsed_s: Floats
     """[N]"""
     energy_j: Floats
@@ -46,8 +50,8 @@ class History(NamedTuple):
     """[N]"""
 
     @classmethod
-    def empty(cls, worlds: int, clients: int) -> Self:
-        """Before the first round."""
+    def empty(cls, worlds: int, clients: int, placed_units: int = 0) -> Self:
+        """Before the first round; `placed_units`: L with placements."""
         return cls(
             participated=np.zeros((worlds, clients), bool),
             absence=np.zeros((worlds, clients)),
@@ -58,6 +62,8 @@ class History(NamedTuple):
             client_codec=np.zeros((worlds, clients), np.int64),
             rounds_since_mean=np.zeros(worlds, np.int64),
             client_batch_size=np.zeros((worlds, clients), np.int64),
+            placement=np.full(worlds, -1),
+            unit_node=np.full((worlds, placed_units), -1),
             elapsed_s=np.zeros(worlds),
             energy_j=np.zeros(worlds),
             reached=np.zeros(worlds, bool),
@@ -100,6 +106,14 @@ class History(NamedTuple):
         """Adds the codecs of a round, where they are decided."""
         _keep(self.client_codec, participants, decision.codec)
 
+    def remember_placement(self, participants: Bools, decision: Decision, holder: Ints) -> None:
+        """Adds which node holds what after a round; `holder`: [K, L] of `splitgym.frameworks.placed.Placed`."""
+        trained = participants.any(1)
+        placement = np.broadcast_to(decision.placement, trained.shape)
+        behind = np.arange(holder.shape[1]) >= np.reshape(decision.cut_layer, (-1, 1))
+        self.placement[trained] = placement[trained]
+        self.unit_node[trained] = np.where(behind, holder[placement], -1)[trained]
+
     def remember_batch_sizes(self, participants: Bools, decision: Decision) -> None:
         """Adds the batch sizes of a round, where they are decided."""
         _keep(self.client_batch_size, participants, decision.batch_size)
@@ -134,6 +148,9 @@ def _forget(history: History, which: Ints) -> None:
             history.client_codec[n, i] = history.client_batch_size[n, i] = 0
         history.aggregation_ratio[n] = history.latency_s[n] = history.elapsed_s[n] = history.energy_j[n] = 0.0
         history.second_cut[n] = history.rounds_since_mean[n] = 0
+        history.placement[n] = -1
+        for unit in range(history.unit_node.shape[1]):
+            history.unit_node[n, unit] = -1
         history.reached[n] = history.first_reached[n] = history.terminated[n] = history.truncated[n] = False
 
 

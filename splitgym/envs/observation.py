@@ -153,7 +153,7 @@ class ObservationCodec:
         self._own: list[tuple[Feature, int, int]] = []
         names: list[str] = []
         for feature in self.features:
-            added = feature.names(clients.count, system.subchannels)
+            added = feature.names(clients.count, system.subchannels, system.program.plans.placements)
             if feature.of is None:
                 self._first[INDEX[feature.name]] = len(names)
             else:
@@ -197,7 +197,7 @@ def _own_values(feature: Feature, state: RoundState, entries: int) -> Floats:
     values = np.asarray(feature.of(state), np.float64)
     worlds = len(state.channel_gain)
     if values.size != worlds * entries or values.shape[:1] != (worlds,):
-        expected = {"client": "[N, C]", "cell": "[N]", "link": "[N, C, M]"}[feature.per]
+        expected = {"client": "[N, C]", "cell": "[N]", "link": "[N, C, M]", "placement": "[N, K]"}[feature.per]
         raise InputError(f"observation: feature {feature.name!r} gives shape {values.shape}, allowed: {expected}")
     if not ((values >= 0) & (values <= 1)).all():
         low, high = values.min(), values.max()

@@ -9,7 +9,10 @@ from splitgym.frameworks.asynchrony import Asynchrony, check_balancing
 from splitgym.frameworks.exchange import WAYS
 from splitgym.frameworks.memory import MemoryNeeds
 from splitgym.frameworks.payloads import Payloads
-from splitgym.models import NetworkCosts
+from splitgym.frameworks.placed import Placed
+from splitgym.frameworks.placements import placements_of
+from splitgym.frameworks.resources import Resources
+from splitgym.models import NetworkCosts, optimizer_copies
 from splitgym.scenario import Scenario, ScenarioError
 from splitgym.scenario.quantities import FULL_BITS
 from splitgym.types import SystemParameters
@@ -35,11 +38,12 @@ def system_of(scenario: Scenario, framework: Framework, network_costs: NetworkCo
         else models.measure(task.model, *data.dimensions(task.dataset), task.stem, level.width)
         for level in framework.levels(scenario)
     ]
-    payloads = _payloads(scenario, framework, costs)
+    payloads, placed = _payloads(scenario, framework, costs), _placed(scenario, framework, costs)
     second_cut = framework.second_cut(scenario, len(costs.profile))
-    plans = _plans(scenario, framework, len(costs.profile) - 1, second_cut, payloads)
+    plans = _plans(scenario, framework, len(costs.profile) - 1, second_cut, payloads, placed)
     profiles = [each.profile for each in at_levels]
-    workload = Workload.of(costs.profile, scenario, plans, second_cut, payloads, profiles, framework.has_fed_server)
+    fed_server = framework.has_fed_server
+    workload = Workload.of(costs.profile, scenario, plans, second_cut, payloads, profiles, fed_server, placed)
     one_batch = costs.has_batch_norm and framework.joint_batch and scenario.training.batch_statistics == "joint"
     phases = framework.phases(workload)
     program = Program.compile(phases, workload, framework.access, one_batch, framework.segments)
@@ -75,7 +79,12 @@ def check_calibrated(scenario: Scenario, framework: Framework) -> None:
 
 
 def _plans(
-    scenario: Scenario, framework: Framework, cuts: int, second_cut: int | None, payloads: Payloads | None
+    scenario: Scenario,
+    framework: Framework,
+    cuts: int,
+    second_cut: int | None,
+    payloads: Payloads | None,
+    placed: Placed | None,
 ) -> PlanGrid:
     """The plans that a scenario opens, of those that the framework can follow, with cuts behind so many units."""
     chooses_phi = framework.aggregates or framework.prescribe is not None
@@ -114,13 +123,42 @@ def _plans(
         batches=largest - batch_sizes[0] + 1 if batch_sizes else 1,
         smallest_batch=min(batch_sizes, default=0),
         batch_by_client=bool(batch_sizes) and scenario.plan.batch_size == "by-client",
+        placements=1 if placed is None else len(placed.placements),
     )
-    if (count := prod(plans.shape)) > MOST_PLANS and batch_sizes:
+    if (count := prod(plans.table_shape)) > MOST_PLANS and batch_sizes:
         raise ScenarioError(
             f"plan.batch_sizes = {list(batch_sizes)}: with the other factors there are {count} plans, allowed: up to "
             f"{MOST_PLANS}, so a smaller range"
         )
     return plans
+
+
+def _placed(scenario: Scenario, framework: Framework, costs: NetworkCosts) -> Placed | None:
+    """The placements to choose from; None: the framework has none.
+
+    Raises:
+        ScenarioError: they are not possible in the scenario, or micro-batches are not.
+    """
+    micro_batches, training = scenario.training.micro_batches, scenario.training
+    most = min(scenario.plan.batch_sizes, default=training.batch_size)
+    if micro_batches > 1 and not framework.placed:
+        raise ScenarioError(
+            f"training.micro_batches = {micro_batches} with framework {framework.name!r}, allowed: 1, or framework "
+            "'multi-hop'"
+        )
+    if micro_batches > most:
+        raise ScenarioError(
+            f"training.micro_batches = {micro_batches}, allowed: up to {most}, the samples of the smallest mini-batch"
+        )
+    if micro_batches > 1 and scenario.radio.sharing == "on-demand":
+        raise ScenarioError(
+            f"training.micro_batches = {micro_batches} with radio.sharing = 'on-demand', allowed: 1, or 'static'"
+        )
+    if not framework.placed:
+        return None
+    weight_bits = 8 * costs.memory.parameter_bytes
+    unit_bits = costs.profile.model_bits + optimizer_copies(training) * weight_bits
+    return Placed(placements_of(scenario, len(costs.profile)), unit_bits, Resources.of(scenario))
 
 
 def _precision_by_client(scenario: Scenario, framework: Framework) -> bool:

@@ -92,7 +92,9 @@ class World:
         self._clock = Clock(self.system, worlds, scenario.clients.count, timeline=False)
         self._streams = Streams.empty(worlds)
         self._server_hz = np.full(worlds, scenario.server.compute_hz)
-        self._history = History.empty(worlds, scenario.clients.count)
+        self._placed = self.system.program.placed
+        placed_units = 0 if self._placed is None else self._placed.units
+        self._history = History.empty(worlds, scenario.clients.count, placed_units)
         self._flights = None if self.system.asynchrony is None else Flights.idle(worlds, scenario.clients.count)
         cell = self._network
         self.state = self._seen(cell.believed_channel_gain, cell.believed_client_hz, cell.believed_available)
@@ -186,6 +188,8 @@ class World:
             history.remember_codecs(cost.participants, decision)
         if self.system.program.plans.smallest_batch:
             history.remember_batch_sizes(cost.participants, decision)
+        if self._placed is not None:
+            history.remember_placement(cost.participants, decision, self._placed.holder)
         ends = history.first_reached, history.terminated, history.truncated
         return Round(decision, projected, cost, learner.before, learner.outcome, truth, *ends)
 
@@ -234,6 +238,8 @@ class World:
             client_codec=history.client_codec,
             rounds_since_mean=history.rounds_since_mean,
             energy_j=history.energy_j,
+            placement=history.placement,
+            unit_node=history.unit_node,
             client_batch_size=history.client_batch_size,
             samples=self._learner.samples,
             samples_left=self._learner.samples_left,

@@ -37,6 +37,7 @@ NAMES = (
     "epsl-pt",
     "cpsl",
     "hierarchical",
+    "multi-hop",
     "u-shaped",
     "async-psl",
     "async-sfl",
@@ -86,6 +87,9 @@ class Framework:
     """Whether clients may have different cut layers, with phi = 0."""
     batches_by_client: bool = False
     """Whether clients may have different batch sizes, with phi = 0; see `RoundBatch.sizes`."""
+    placed: bool = False
+    """Whether units behind the cut lie where the scenario's placements say, and micro-batches may follow each other;
+    segments then say the edge server for all of them."""
     joint_batch: bool = False
     """Whether the server takes the rows of all clients (of a slot) in one batch."""
     labels_stay: bool = False

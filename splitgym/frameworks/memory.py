@@ -1,6 +1,6 @@
 """What the nodes of a round need of memory under every plan, and how much of it they have."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ import numpy as np
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Workload, by_level
 from splitgym.frameworks.plans import PlanGrid
-from splitgym.frameworks.segments import Bound, Segment, Weights
+from splitgym.frameworks.segments import Bound, Segment, Segments, Weights
 from splitgym.models import Memory, optimizer_copies
 from splitgym.scenario import Scenario, ScenarioError
 from splitgym.scenario.nodes import CLIENT, SERVER, nodes_of
@@ -63,15 +63,12 @@ class MemoryNeeds:
         if most is None and all(limit is None for limit in limits.values()):
             return None
         table = _Table(scenario, framework, memories, workload)
-        client, of_nodes, first = np.zeros(workload.plans.table_shape), list[Any](), 0
-        for segment in framework.segments:
-            last = table.behind(segment)
-            if segment.node == CLIENT:
+        client, of_nodes = np.zeros(workload.plans.table_shape), list[Any]()
+        for node, copied, first, last in table.held(framework.segments):
+            if node == CLIENT:
                 client = client + table.of_client(first, last)
-            elif (limit := limits[segment.node]) is not None:
-                copied = segment.weights is Weights.AVERAGED
-                of_nodes.append((segment.node, limit, *table.of_server(first, last, copied)))
-            first = last
+            elif (limit := limits[node]) is not None:
+                of_nodes.append((node, limit, *table.of_server(first, last, copied)))
         plans = workload.plans
         tables = np.array([of_node[2:] for of_node in of_nodes]).reshape(-1, 2, client.size)
         needs = cls(
@@ -85,9 +82,11 @@ class MemoryNeeds:
         _check_possible(needs, most)
         return needs
 
-    def holding(self, codec: int, precision: int, batch_size: int | None, plans: PlanGrid) -> "MemoryNeeds":
-        """Those of the plans with one codec, one precision and one batch size, which make the grid `plans`."""
-        chosen = self.plans.holds(codec, precision, batch_size)
+    def holding(
+        self, codec: int, precision: int, batch_size: int | None, placement: int, plans: PlanGrid
+    ) -> "MemoryNeeds":
+        """Those of the plans with one codec, precision, batch size and placement, which make the grid `plans`."""
+        chosen = self.plans.holds(codec, precision, batch_size, placement)
         return replace(
             self,
             client=self.client[chosen],
@@ -123,12 +122,20 @@ class MemoryNeeds:
         return fits
 
     def batches_until(self, deepest: Ints, sizes: Ints) -> Bools:
-        """[..., K] which batch sizes, [K], clients with the memory for cut layers up to these, [...], may have.
+        """[..., K] which batch sizes, [K], clients with the memory for cut layers up to these, [...], may have."""
+        return self._fits_until(deepest, [self.plans.batch_size == size for size in sizes])
+
+    def placements_until(self, deepest: Ints) -> Bools:
+        """[..., K] which placements clients with the memory for cut layers up to these, [...], may have."""
+        return self._fits_until(deepest, [self.plans.placement == k for k in range(self.plans.placements)])
+
+    def _fits_until(self, deepest: Ints, choices: Sequence[Bools]) -> Bools:
+        """[..., K] which of K choices, each [G] plans, clients with the memory for cut layers up to these may have.
 
         A client lacks the memory for all deeper cut layers, so none that needs as much at every cut layer.
         """
         possible = np.where(self.most_clients > 0, self.client, np.inf)
-        least = np.array([possible[self.plans.batch_size == size].min() for size in sizes])
+        least = np.array([possible[plans].min() for plans in choices])
         of_deeper = np.append(np.minimum.accumulate(self.of_cut[::-1])[::-1], np.inf)
         fits: Bools = least < of_deeper[deepest][..., None]
         return fits
@@ -148,6 +155,22 @@ class _Table:
         self._recompute = scenario.clients.recompute
         self._joint = framework.joint_batch
         self._statistics_apart = scenario.training.batch_statistics == "per-client"
+
+    def held(self, segments: Segments) -> Iterator[tuple[str, bool, Any, Any]]:
+        """Nodes, whether each client has a copy there, and cut layers in front of their units and behind them.
+
+        With placements the units of the last segment lie on all nodes of these.
+        """
+        first: Any = 0
+        placed, cut = self._workload.placed, self._workload.cut_layer
+        for segment in segments if placed is None else segments[:-1]:
+            last = self.behind(segment)
+            yield segment.node, segment.weights is Weights.AVERAGED, first, last
+            first = last
+        if placed is not None:
+            for node in placed.nodes:
+                front, behind = placed.held_by(node)
+                yield node, False, np.maximum(cut, front), np.maximum(cut, behind)
 
     def behind(self, segment: Segment) -> Any:
         """Cut layer behind a segment, as work of a `Phase` is given."""

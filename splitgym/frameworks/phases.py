@@ -13,6 +13,7 @@ import numpy as np
 from splitgym.arrays import Floats, Ints
 from splitgym.frameworks.exchange import IN_EVERY_ROUND, Exchange
 from splitgym.frameworks.payloads import Payloads, model_bits
+from splitgym.frameworks.placed import Placed
 from splitgym.frameworks.plans import PlanGrid
 from splitgym.frameworks.resources import Barrier, Resource, Resources
 from splitgym.models import Profile
@@ -48,8 +49,9 @@ class Phase(NamedTuple):
 
     stage: str
     """Name under which the phase is reported."""
-    resource: Resource | str
-    """What is busy: of the cell, or by the name of a row of the scenario's nodes and links."""
+    resource: Resource | str | tuple[Resource | str, ...]
+    """What is busy: of the cell, or by the name of a row of the scenario's nodes and links; or [K] under each
+    placement."""
     work: Floats | float = 0.0
     """Cycles or bits; for a per-client phase, of each client."""
     per_participant: Floats | float = 0.0
@@ -57,6 +59,9 @@ class Phase(NamedTuple):
     barrier: Barrier | None = None
     """What a common phase waits for; None: at the edge server for each client's own rows, unless it takes the rows of
     all in one batch; elsewhere for all."""
+    of_pass: int = 0
+    """A number above 0: the phase is a stage of this pass, which each micro-batch goes through; below 0: here those
+    that follow the first one go through the pass of that number; 0: neither."""
 
 
 class Precision(NamedTuple):
@@ -158,6 +163,10 @@ class Workload:
     """What codecs make of what goes over the cut; None: it goes as it is."""
     exchange: Exchange = IN_EVERY_ROUND
     """Which models go between clients and those who average them."""
+    placed: Placed | None = None
+    """Placements to choose from, with a framework that has them; their bounds are in front of all other factors."""
+    micro_batches: int = 1
+    """xi, into which all rows of a round are split."""
 
     def uplink_bits(self, rows: Any) -> Any:
         """Bits of a client's smashed data of so many rows, a number or [1, R, 1, 1, 1], as they are sent."""
@@ -211,6 +220,7 @@ class Workload:
         payloads: Payloads | None = None,
         client_profiles: Sequence[Profile] = (),
         fed_server: bool = False,
+        placed: Placed | None = None,
     ) -> "Workload":
         """The workload of a profiled network in a scenario.
 
@@ -222,6 +232,7 @@ class Workload:
             payloads: Of the scenario's codecs; None: it has none.
             client_profiles: [Q] of the network with the channels that clients may keep; none: they keep all.
             fed_server: Whether the scenario's fed server averages.
+            placed: Placements, with a framework that has them.
         """
         units, training = len(profile), scenario.training
         cuts = np.arange(1, plans.cut_layers + 1)[:, None, None, None, None]
@@ -255,6 +266,8 @@ class Workload:
             exchange=exchange,
             precision=precision,
             recompute=recompute,
+            placed=placed,
+            micro_batches=training.micro_batches,
             **_by_cut(profile, cuts, resources, precision, recompute),
         )
 

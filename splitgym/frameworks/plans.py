@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from splitgym.kernels import INLINED, kernel
 
 Shape = tuple[int, int, int, int, int, int]
 """Numbers of values of the factors of a plan: batch size, cut layer, aggregated rows, second cut, codec, precision."""
+AXES_BEHIND = 1 + len(get_args(Shape))
+"""Of tables over all plans, behind that of placements: ways, and the factors of `Shape`."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class PlanGrid:
     """The first of them; 0: nobody decides it."""
     batch_by_client: bool = False
     """Whether clients may have different batch sizes, with phi = 0."""
+    placements: int = 1
+    """Placements of the units behind the cut to choose from, see `splitgym.frameworks.placements`; 1: nobody does."""
 
     @property
     def largest_batch(self) -> int:
@@ -80,12 +84,16 @@ class PlanGrid:
 
     @property
     def table_shape(self) -> tuple[int, ...]:
-        """Of tables over all plans: in rounds of each way one after the other."""
-        return (self.ways, *self.shape)
+        """Of tables over all plans: under each placement, in rounds of each way, one after the other."""
+        return (self.placements, self.ways, *self.shape)
 
     def first_in_way(self, way: Any) -> Ints:
         """Index of the first plan in rounds of that way, [N, 1] of N numbers; what `index` gives comes on top."""
         return np.reshape(way, (-1, 1)) * prod(self.shape)
+
+    def first_under(self, placement: Any) -> Ints:
+        """Index of the first plan under that placement, [N, 1] of N numbers, likewise."""
+        return np.reshape(placement, (-1, 1)) * (self.ways * prod(self.shape))
 
     def index(
         self,
@@ -142,12 +150,18 @@ class PlanGrid:
         """[G] batch size of each plan; 0: nobody decides it."""
         return self._values[0] + self.smallest_batch
 
+    @cached_property
+    def placement(self) -> Ints:
+        """[G] placement of each plan, its index."""
+        return np.repeat(np.arange(self.placements), self.ways * prod(self.shape))
+
     def holding(self, codec: int, batch_size: int | None) -> "PlanGrid":
-        """The grid with this codec, one precision and, where it is decided, this batch size alone; None: any."""
+        """The grid with this codec, one precision and placement, and where it is decided this batch size; None: any."""
         held = replace(
             self,
             codecs=1,
             precisions=1,
+            placements=1,
             codec_by_client=False,
             precision_by_client=False,
             codecs_without_broadcast=(0,) if codec in self.codecs_without_broadcast else (),
@@ -156,19 +170,19 @@ class PlanGrid:
             return held
         return replace(held, batches=1, smallest_batch=batch_size, batch_by_client=False)
 
-    def holds(self, codec: int, precision: int, batch_size: int | None) -> Bools:
-        """[G] which plans have this codec, this precision and, where it is decided, this batch size; None: any."""
-        chosen: Bools = (self.codec == codec) & (self.precision == precision)
+    def holds(self, codec: int, precision: int, batch_size: int | None, placement: int = 0) -> Bools:
+        """[G] which plans have these choices and, where it is decided, this batch size; None: any."""
+        chosen: Bools = (self.codec == codec) & (self.precision == precision) & (self.placement == placement)
         return chosen if batch_size is None or not self.smallest_batch else chosen & (self.batch_size == batch_size)
 
     def by_cut(self, values: NDArray[Any]) -> NDArray[Any]:
         """[L - 1, G / (L - 1)] what plans have, [G], by their cut layer."""
-        return np.moveaxis(values.reshape(self.table_shape), 2, 0).reshape(self.cut_layers, -1)
+        return np.moveaxis(values.reshape(self.table_shape), 3, 0).reshape(self.cut_layers, -1)
 
     @cached_property
     def _values(self) -> Ints:
         """[F, G] which value of each factor a plan has."""
-        return np.tile(np.indices(self.shape).reshape(len(self.shape), -1), self.ways)
+        return np.tile(np.indices(self.shape).reshape(len(self.shape), -1), self.placements * self.ways)
 
     def candidates(self, aggregated_rows: Any, codec: Any = 0, precision: Any = 0, batch_size: Any = 0) -> Ints:
         """[..., K] the plans with so many aggregated rows, and these choices, that differ in what they do.

@@ -8,8 +8,9 @@ import numpy as np
 
 from splitgym.arrays import Floats, Ints
 from splitgym.frameworks.phases import Access, Phase, Workload
+from splitgym.frameworks.placed import Placed
 from splitgym.frameworks.plans import PlanGrid
-from splitgym.frameworks.resources import Barrier, Resource, Resources, check_nodes
+from splitgym.frameworks.resources import RELOCATION, Barrier, Resource, Resources, check_nodes
 from splitgym.frameworks.segments import SPLIT, Segments, around_second_cut
 from splitgym.scenario import ScenarioError
 
@@ -26,7 +27,8 @@ class Program:
     """
 
     stages: tuple[str, ...]
-    resource: Ints
+    route: Ints
+    """[K, P] what is busy in each phase under each placement; without placements K = 1."""
     work: Floats
     per_participant: Floats
     plans: PlanGrid
@@ -37,6 +39,12 @@ class Program:
     access: Access = Access.PARALLEL
     moving_link: int = -1
     """Over which resource units move when the second cut does; -1: there is none."""
+    placed: Placed | None = None
+    """Placements, with a framework that has them."""
+    passes: tuple[int, ...] = ()
+    """[P] of each phase `Phase.of_pass`; none: there are no micro-batches."""
+    micro_batches: int = 1
+    """xi."""
 
     @classmethod
     def compile(
@@ -62,7 +70,9 @@ class Program:
         """
         plans, resources = workload.plans, workload.resources
         check_nodes([segment.node for segment in segments], resources)
-        rows = [resources.index(phase.resource) for phase in phases]
+        count = plans.placements
+        of_phases = [each if isinstance(each, tuple) else (each,) * count for each in (p.resource for p in phases)]
+        route = np.array([[resources.index(each[k]) for each in of_phases] for k in range(count)], np.int64)
 
         def table(amounts: list[Floats | float]) -> Floats:
             whole = [np.broadcast_to(np.asarray(amount, np.float64), plans.table_shape) for amount in amounts]
@@ -70,24 +80,46 @@ class Program:
 
         return cls(
             stages=tuple(phase.stage for phase in phases),
-            resource=np.array(rows, np.int64),
+            route=route,
             work=table([phase.work for phase in phases]),
             per_participant=table([phase.per_participant for phase in phases]),
             plans=plans,
             resources=resources,
-            barrier=np.array([_barrier(*each, rows_together) for each in zip(phases, rows, strict=True)], np.int64),
+            barrier=np.array([_barrier(*each, rows_together) for each in zip(phases, route[0], strict=True)], np.int64),
             access=access,
             moving_link=resources.link_between(*around_second_cut(segments)),
+            placed=workload.placed,
+            passes=tuple(phase.of_pass for phase in phases) if any(phase.of_pass for phase in phases) else (),
+            micro_batches=workload.micro_batches,
         )
 
-    def holding(self, codec: int, precision: int, batch_size: int | None) -> "Program":
-        """The program with one codec and one precision alone, indices of the scenario's lists, and one batch size.
+    @property
+    def resource(self) -> Ints:
+        """[P] what is busy in each phase, under the first placement."""
+        of_first: Ints = self.route[0]
+        return of_first
+
+    @property
+    def relocation(self) -> int:
+        """The phase in which units move between nodes; -1: there is none."""
+        found = np.flatnonzero(self.resource == self.resources.index(RELOCATION))
+        return int(found[0]) if len(found) else -1
+
+    def holding(self, codec: int, precision: int, batch_size: int | None, placement: int = 0) -> "Program":
+        """The program with one codec, precision and placement alone, indices of the lists, and one batch size.
 
         None leaves batch sizes open.
         """
         plans = self.plans.holding(codec, batch_size)
-        chosen = self.plans.holds(codec, precision, batch_size)
-        return replace(self, plans=plans, work=self.work[chosen], per_participant=self.per_participant[chosen])
+        chosen = self.plans.holds(codec, precision, batch_size, placement)
+        return replace(
+            self,
+            plans=plans,
+            route=self.route[[placement]],
+            work=self.work[chosen],
+            per_participant=self.per_participant[chosen],
+            placed=self.placed and self.placed.holding(placement),
+        )
 
     @cached_property
     def uses_own_subchannels(self) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 
@@ -30,6 +31,11 @@ class Resource(IntEnum):
     """The whole band, at the rate of the worst client that takes part; work in bits."""
 
 
+RELOCATION, PIPELINE = WAITS = ("relocation", "pipeline")
+"""The last rows of the table, whose work is seconds, for all: units move between nodes; micro-batches that follow the
+first one go through the round."""
+
+
 class Barrier(IntEnum):
     """What a common phase waits for. Static shares make every common phase wait for all; on demand this counts."""
 
@@ -41,14 +47,14 @@ class Barrier(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class Resources:
-    """The table: the rows of `Resource`, then a node's processor (work in cycles) or a wired link (bits) in each row.
+    """The table: the rows of `Resource`, a node's processor (work in cycles) or a wired link (bits) in each, `WAITS`.
 
     All arrays are [Q]; entries of the first rows are 0, as each world has its own.
     """
 
     names: tuple[str, ...]
     speed: Floats
-    """Cycles/s, or bits/s in each direction."""
+    """Cycles/s, or bits/s in each direction; 1 where work is seconds."""
     capacitance: Floats
     """xi, J s^2/cycle^3; 0 for links, whose energy is not counted."""
     is_link: Bools
@@ -67,15 +73,17 @@ class Resources:
         """
         nodes, links = nodes_of(scenario), links_of(scenario)
         cell = tuple(resource.name.lower() for resource in Resource)
-        names = (*cell, *(node.name for node in nodes), *(link.name for link in links))
+        names = (*cell, *(node.name for node in nodes), *(link.name for link in links), *WAITS)
         _check_rows(names, links, (CLIENT, SERVER, *(node.name for node in nodes)))
-        none, no_links = [0.0] * len(cell), [0.0] * len(links)
+        none, no_links, waits = [0.0] * len(cell), [0.0] * len(links), len(WAITS)
         kappa = {CLIENT: scenario.clients.cycles_per_flop, SERVER: scenario.server.cycles_per_flop}
         return cls(
             names=names,
-            speed=np.array([*none, *(node.compute_hz for node in nodes), *(link.bits_per_s for link in links)]),
-            capacitance=np.array([*none, *(node.switched_capacitance for node in nodes), *no_links]),
-            is_link=np.array([False] * (len(cell) + len(nodes)) + [True] * len(links)),
+            speed=np.array(
+                [*none, *(node.compute_hz for node in nodes), *(link.bits_per_s for link in links), *[1.0] * waits]
+            ),
+            capacitance=np.array([*none, *(node.switched_capacitance for node in nodes), *no_links, *[0.0] * waits]),
+            is_link=np.array([False] * (len(cell) + len(nodes)) + [True] * len(links) + [False] * waits),
             cycles_per_flop=kappa | {node.name: node.cycles_per_flop for node in nodes},
             links=links,
         )
@@ -98,6 +106,27 @@ class Resources:
             if {one, other} == set(link.ends):
                 return self.names.index(link.name)
         return -1
+
+    @cached_property
+    def ways(self) -> tuple[Floats, Floats]:
+        """[Q, Q] seconds per bit from one node to another over the links of the quickest way, and how many these are.
+
+        inf and 0 where no links lead there, and for rows that are no nodes.
+        """
+        seconds, links = np.full((2, len(self.names), len(self.names)), np.inf)
+        for row in range(len(self.names)):
+            seconds[row, row] = links[row, row] = 0.0
+        for link in self.links:
+            one, other = (self.names.index(end) for end in link.ends)
+            of_link = 1.0 / link.bits_per_s
+            if of_link < seconds[one, other]:
+                seconds[one, other] = seconds[other, one] = of_link
+                links[one, other] = links[other, one] = 1.0
+        for over in range(len(self.names)):
+            around = seconds[:, over, None] + seconds[over]
+            links = np.where(around < seconds, links[:, over, None] + links[over], links)
+            seconds = np.minimum(seconds, around)
+        return seconds, np.where(np.isfinite(links), links, 0.0)
 
 
 def _check_rows(names: Sequence[str], links: Sequence[LinkRow], nodes: Sequence[str]) -> None:

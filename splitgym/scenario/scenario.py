@@ -17,6 +17,7 @@ from splitgym.scenario.sections import (
     Family,
     FedServer,
     Knowledge,
+    Placements,
     Plan,
     Radio,
     Server,
@@ -50,6 +51,9 @@ class Scenario(Section):
         (), max_length=100, description="Further processors, for frameworks that train there."
     )
     links: tuple[LinkRow, ...] = Field((), max_length=100, description="Further wired links between nodes.")
+    placement: Placements = Field(
+        Placements(), description="Paths of nodes behind the cut, with framework 'multi-hop'."
+    )
     knowledge: Knowledge = Field(Knowledge(), description="What the scheduler believes.")
     plan: Plan = Field(Plan(), description="Factors of the plan that may be decided.")
     task: Task = Field(Task(), description="Data, network, partition.")

@@ -47,6 +47,7 @@ class Random(Heuristic):
             precision=_one_of(state.system.precisions, rng),
             averaging=int(rng.integers(WITHOUT_MEAN, WITH_MEAN + 1)) if state.system.averaging_decided else 0,
             batch_size=_size(state.system.batch_sizes, rng),
+            placement=_one_of(range(state.system.program.plans.placements), rng),
             quorum=int(rng.integers(1, len(selected) + 1)) if decides_quorum else 0,
         )
         return with_memory(with_legal_ratio(decision, state), state)

@@ -24,6 +24,7 @@ from splitgym.allocation.slack_clock import slack_clock
 from splitgym.arrays import Bools
 from splitgym.parts import Parts
 from splitgym.schedulers.allocations import ALLOCATIONS, Allocate, Allocation
+from splitgym.schedulers.placing import Placing
 from splitgym.schedulers.scheduler import Heuristic
 from splitgym.types import Decision, RoundState
 
@@ -66,6 +67,10 @@ class Rule(Heuristic):
         clock: "full"; or "slack": each client's as slow as the round of the allocation leaves it time, see
             `splitgym.allocation.slack_clock`.
         quorum: Of every step, 1..C, where the scenario lets it be decided; None: the scenario's.
+        placement: Of every round, where the scenario lets it be decided: its index; "stays": that of the shortest first
+            round for good; "best": that of the shortest round, relocation included; "threshold": another one only if
+            the seconds saved in `placement_rounds` rounds exceed those of the relocation; None: the first one.
+        placement_rounds: See above.
         parameters: Of the selection: the fields of its class.
 
     Raises:
@@ -86,6 +91,8 @@ class Rule(Heuristic):
         global_batch: int | None = None,
         clock: Literal["full", "slack"] = "full",
         quorum: int | None = None,
+        placement: int | Literal["stays", "best", "threshold"] | None = None,
+        placement_rounds: int = 10,
         **parameters: Any,
     ) -> None:
         super().__init__(env)
@@ -119,6 +126,7 @@ class Rule(Heuristic):
         if quorum is not None and (isinstance(quorum, bool) or quorum not in range(1, most + 1)):
             raise ValueError(f"quorum = {quorum!r}, allowed: {f'1..{most}' if most else 'None, as nobody decides it'}")
         self._quorum = 0 if quorum is None else int(quorum)
+        self._placing = Placing(placement, placement_rounds, self.env.system.program.plans.placements)
 
     @classmethod
     def options(cls, **chosen: Any) -> tuple[str, ...]:
@@ -126,7 +134,10 @@ class Rule(Heuristic):
         selection = SELECTIONS.find(chosen.get("selection", "everybody"), "selection")
         parameters = (field.name for field in fields(selection))
         of_all = ("aggregation_ratio", "codec", "precision", "batch_size", "global_batch", "clock", "quorum")
-        return ("selection", "allocation", "cut_layer", *parameters, *of_all)
+        return (
+            *("selection", "allocation", "cut_layer", *parameters, *of_all),
+            *("placement", "placement_rounds"),
+        )
 
     @property
     def aggregation_ratio(self) -> float:
@@ -142,7 +153,7 @@ class Rule(Heuristic):
         """
         self.expect_own_system(state)
         rng, known, pools = self.env.action_space.np_random, state, self._global_batch > 0
-        state = state.holding(self._codec, self._precision, None if pools else self._batch_size)
+        state = self._holding(known, self._placing.before(known))
         apart = bool(state.system.program.plans.codecs_without_broadcast) or pools
         ratio = 0.0 if apart else state.ratio(self.aggregation_ratio)
 
@@ -153,13 +164,23 @@ class Rule(Heuristic):
             sized = replace(state, prescribed_batch_size=sizes)
             return replace(self._allocation(sized, sizes > 0, aggregation_ratio, rng), batch_size=sizes)
 
-        decision = allocate(state, self._select(Prospect(state, ratio, allocate, rng)), ratio)
-        decision = with_memory(decision, state)
-        # The state holds this codec, this precision and a common batch size alone.
-        sizes = decision.batch_size if pools else self._batch_size
-        decision = replace(decision, codec=self._codec, precision=self._precision, batch_size=sizes)
-        decision = replace(decision, quorum=self._quorum)
-        return slack_clock(known, decision) if self._slack else decision
+        selected = self._select(Prospect(state, ratio, allocate, rng))
+
+        def under(placement: int) -> Decision:
+            held = self._holding(known, placement)
+            decision = with_memory(allocate(held, selected, ratio), held)
+            # The state holds this codec, this precision, this placement and a common batch size alone.
+            sizes = decision.batch_size if pools else self._batch_size
+            decision = replace(decision, codec=self._codec, precision=self._precision, batch_size=sizes)
+            decision = replace(decision, quorum=self._quorum, placement=placement)
+            return slack_clock(known, decision) if self._slack else decision
+
+        return self._placing.choose(known, under)
+
+    def _holding(self, state: RoundState, placement: int) -> RoundState:
+        """The state in which codec, precision, placement and, unless it is pooled, the batch size are settled."""
+        sizes = None if self._global_batch else self._batch_size
+        return state.holding(self._codec, self._precision, sizes, placement)
 
     def _batch_of(self, batch_size: Any, global_batch: Any) -> tuple[int, int]:
         """The batch size of all clients, 0: the scenario's; and the rows of a round, 0: as many as clients have.

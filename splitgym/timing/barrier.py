@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.frameworks.program import MIGRATION_ROWS
+from splitgym.frameworks.program import MIGRATION_ROWS, Program
 from splitgym.frameworks.resources import Resource
 from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 from splitgym.timing.amounts import Work, common_amount
@@ -75,6 +75,12 @@ class Rows(NamedTuple):
     """The first row of the link over which units move with the second cut, and with it what moves; -1: none."""
     timeout_s: float
     """Counted from the start of the slot."""
+    relocation_row: int
+    """The row in which units move between nodes, -1: there is none."""
+    passes: Ints
+    """[R + 1] of each row `splitgym.frameworks.phases.Phase.of_pass`."""
+    micro_batches: float
+    """xi, into which the work of each pass is split."""
 
 
 class Timeline(NamedTuple):
@@ -90,15 +96,40 @@ class Timeline(NamedTuple):
     """[R] seconds that the server, the base station or the cloud works on each common phase."""
 
 
-def rows_of(resource: Ints, moving_link: int, timeout_s: float) -> Rows:
-    """The rows of a framework's phases ([P] what is busy in each); `moving_link`: of `Program`."""
-    moving = first_of(resource, moving_link)
+def rows_of(program: Program, timeout_s: float) -> Rows:
+    """The rows of a framework's phases, under the first placement."""
+    resource = program.resource
+    moving = first_of(resource, program.moving_link)
+    passes = program.passes or (0,) * len(resource)
     return Rows(
-        np.array([UNICAST, UPLINK, *resource, END], np.int64),
+        kinds_of(program)[0],
         MIGRATION_ROWS + deadline_barrier(resource),
         MIGRATION_ROWS + first_of(resource, UPLINK),
         MIGRATION_ROWS + moving if moving >= 0 else -1,
         float(timeout_s),
+        MIGRATION_ROWS + program.relocation if program.relocation >= 0 else -1,
+        np.array([*[0] * MIGRATION_ROWS, *passes, 0], np.int64),
+        float(program.micro_batches),
+    )
+
+
+def kinds_of(program: Program) -> Ints:
+    """[K, R + 1] what is busy in each row under each placement; END behind the last row."""
+    return np.array([[UNICAST, UPLINK, *route, END] for route in program.route], np.int64)
+
+
+@kernel(INLINED)
+def rows_under(table: Rows, kind: Ints) -> Rows:
+    """The rows with what is busy in each ([R + 1]) under another placement."""
+    return Rows(
+        kind,
+        table.deadline_row,
+        table.waiting_row,
+        table.moving_row,
+        table.timeout_s,
+        table.relocation_row,
+        table.passes,
+        table.micro_batches,
     )
 
 
@@ -148,7 +179,7 @@ def walk(
         kind = kinds[row]
         if kind < SERVER:
             speed = cell.client_hz if kind == CLIENT else links.uplink if kind == UPLINK else links.downlink
-            _find_amounts(row, work, plans, cell, amount)
+            _find_amounts(row, table, work, plans, cell, amount)
             _work_apart(amount, speed, takes_part, now, start[row], stop[row])
             continue
         if row == table.deadline_row:
@@ -164,9 +195,7 @@ def walk(
             break
         if row == table.deadline_row:
             deadline = np.inf
-        common = common_amount(work, plans, row - MIGRATION_ROWS, takes_part, participants)
-        if row == table.moving_row:
-            common += cell.move_between
+        common = _amount_for_all(row, table, work, plans, takes_part, participants, cell, timeline)
         common_per_s = common_speed(kind, cell.server_hz, slowest_band, cell.backbone.speed)
         seconds = duration(common, common_per_s)
         stage_s[row] = min(seconds, max(deadline - barrier, 0.0))
@@ -180,7 +209,7 @@ def walk(
 
 
 @kernel(INLINED)
-def _find_amounts(row: int, work: Work, plans: Ints, cell: Cell, amount: Floats) -> None:
+def _find_amounts(row: int, table: Rows, work: Work, plans: Ints, cell: Cell, amount: Floats) -> None:
     """Fills [C] cycles or bits of a row in which every client works by itself."""
     if row < MIGRATION_ROWS:
         moved = cell.move_down if row == 0 else cell.move_up
@@ -193,6 +222,43 @@ def _find_amounts(row: int, work: Work, plans: Ints, cell: Cell, amount: Floats)
         common = work.work[plans[0], row - MIGRATION_ROWS]
         for i in range(amount.shape[0]):
             amount[i] = common
+    if table.passes[row] > 0:
+        for i in range(amount.shape[0]):
+            amount[i] /= table.micro_batches
+
+
+@kernel(INLINED)
+def _amount_for_all(
+    row: int,
+    table: Rows,
+    work: Work,
+    plans: Ints,
+    takes_part: Bools,
+    participants: int,
+    cell: Cell,
+    timeline: Timeline,
+) -> float:
+    """Cycles, bits or seconds of a row that is common to all; of a stage of a pass those of one micro-batch."""
+    if table.passes[row] < 0:
+        return (table.micro_batches - 1.0) * _longest_stage(table.passes, row, takes_part, timeline)
+    amount = common_amount(work, plans, row - MIGRATION_ROWS, takes_part, participants)
+    if row == table.moving_row:
+        amount += cell.move_between
+    if row == table.relocation_row:
+        amount += cell.relocation_s
+    return amount / table.micro_batches if table.passes[row] > 0 else amount
+
+
+@kernel(INLINED)
+def _longest_stage(passes: Ints, behind: int, takes_part: Bools, timeline: Timeline) -> float:
+    """Seconds of the longest stage of the pass that a row lies behind, over all that take part; `passes`: of `Rows`."""
+    longest, start, stop = 0.0, timeline.start, timeline.stop
+    for row in range(behind):
+        if passes[row] == -passes[behind]:
+            for i in range(takes_part.shape[0]):
+                if takes_part[i]:
+                    longest = max(longest, stop[row, i] - start[row, i])
+    return longest
 
 
 @kernel(INLINED)

@@ -67,6 +67,12 @@ class Cell(NamedTuple):
     """[C] model bits the client has to give up."""
     move_between: float
     """Model bits that move between the nodes on either side of the second cut."""
+    relocation_s: float
+    """Seconds in which units move between the nodes of placements."""
+    relocated_bits: float
+    """Bits that move then."""
+    relocation_traffic: float
+    """Bits sent then over all links together."""
 
 
 class Links(NamedTuple):

@@ -12,9 +12,10 @@ from splitgym.arrays import Bools, Floats
 from splitgym.frameworks.program import MIGRATION_ROWS
 from splitgym.frameworks.resources import Barrier, Resource
 from splitgym.kernels import Handle
-from splitgym.timing.barrier import Rows, rows_of
+from splitgym.timing.barrier import Rows, kinds_of, rows_of
 from splitgym.timing.cell import Constants, backbone_of
 from splitgym.timing.flight_board import Course, empty_board
+from splitgym.timing.relocation import relocation_of
 from splitgym.timing.slots import Decided, Memories, Rounds, Rules, Walked, Walker, Workspace, Worlds, walk_slots
 from splitgym.timing.updates import Updates, walk_updates
 from splitgym.types import Decision, Flights, RoundState, SystemParameters
@@ -181,6 +182,7 @@ def _worlds_of(state: RoundState) -> Worlds:
         state.available,
         state.client_memory_bytes,
         state.absence,
+        state.unit_node,
     )
 
 
@@ -232,8 +234,10 @@ def _walker(system: SystemParameters, clients: int) -> Walker:
         int(program.access),
         program.uses_own_subchannels,
         _memories(system),
+        kinds_of(program),
+        relocation_of(program),
     )
-    rows = rows_of(program.resource, program.moving_link, system.round_timeout_s)
+    rows = rows_of(program, system.round_timeout_s)
     workspace = Workspace.empty(len(_stages(system)), clients, system.subchannels)
     return Walker(rows, constants, rules, program.barrier, workspace)
 

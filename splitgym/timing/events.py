@@ -65,6 +65,8 @@ def tasks_of(table: Rows, work: Work, plans: Ints, takes_part: Bools, barrier: I
                 once[row], each = max(once[row], work.work[plan, phase]), max(each, own[row, i])
         if row == table.moving_row:
             once[row] += cell.move_between
+        if row == table.relocation_row:
+            once[row] += cell.relocation_s
         if common:
             in_pieces[row] = barrier[phase] == NONE
             waits[row] = once[row] > 0.0 or (each > 0.0 and not in_pieces[row])

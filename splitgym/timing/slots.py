@@ -9,9 +9,10 @@ from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access
 from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
 from splitgym.timing.amounts import Work, bits_between, move_bits, plan_of
-from splitgym.timing.barrier import BROADCAST, CLIENT, SERVER, UPLINK, Rows
+from splitgym.timing.barrier import BROADCAST, CLIENT, SERVER, UPLINK, Rows, rows_under
 from splitgym.timing.cell import Cell, Constants, Spectrum
 from splitgym.timing.rates import fill_band_rates
+from splitgym.timing.relocation import Relocation, relocate
 from splitgym.timing.slot import Slot, walk_as_needed, walk_statically
 from splitgym.timing.slot_bandwidth import band_of_slot
 
@@ -59,6 +60,9 @@ class Rules(NamedTuple):
     uses_own_subchannels: bool
     """Whether a client without a subchannel cannot take part."""
     memory: Memories
+    kinds: Ints
+    """[K, R + 1] what is busy in each row of the timeline under each placement."""
+    relocation: Relocation
 
 
 class Worlds(NamedTuple):
@@ -84,6 +88,8 @@ class Worlds(NamedTuple):
     """[N, C] memory of each client."""
     absence: Floats
     """[N, C] rounds since each took part."""
+    unit_node: Ints
+    """[N, L] row of the node that holds each unit behind the cut, -1: none yet; without placements [N, 0]."""
 
 
 class Decided(NamedTuple):
@@ -186,7 +192,21 @@ def _worlds_walked_by(walk: Callable[..., tuple[float, float]]) -> Callable[...,
                 client_hz[i] = worlds.client_hz[n, i] * clock[min(n, clock.shape[0] - 1), min(i, clock.shape[1] - 1)]
             fill_band_rates(spectrum, worlds.gain[n], members, band)
             between = bits_between(worlds.second_cut[n], rules.second_cut[plans[0]], rules.prefix_bits)
-            cell = Cell(client_hz, worlds.server_hz[n], constants.backbone, worlds.gain[n], band, down, up, between)
+            relocation_s, relocated, sent = relocate(worlds.unit_node[n], plans[0], rules.relocation)
+            cell = Cell(
+                client_hz,
+                worlds.server_hz[n],
+                constants.backbone,
+                worlds.gain[n],
+                band,
+                down,
+                up,
+                between,
+                relocation_s,
+                relocated,
+                sent,
+            )
+            table = rows_under(rows, rules.kinds[rules.relocation.placement[plans[0]]])
             current = _next_slot(order, members, BEFORE)
             following = _next_slot(order, members, current)
             again = not decided.by_slot and current < BEHIND and (following < BEHIND or rules.access == SEQUENTIAL)
@@ -201,8 +221,8 @@ def _worlds_walked_by(walk: Callable[..., tuple[float, float]]) -> Callable[...,
                 _leave_out_for_memory(
                     rules.memory, plans, worlds.absence[n], slot, walked.without_subchannel[n], walked.without_memory[n]
                 )
-                seconds, broadcast_bits = walk(rows, barrier, spectrum, cell, work, plans, slot)
-                _note_slot(walked, n, constants, rules, rows.kind, plans, spectrum, cell, slot, broadcast_bits)
+                seconds, broadcast_bits = walk(table, barrier, spectrum, cell, work, plans, slot)
+                _note_slot(walked, n, constants, rules, table, plans, spectrum, cell, slot, broadcast_bits)
                 walked.latency_s[n] += seconds
                 if following == BEHIND:
                     break
@@ -359,7 +379,7 @@ def _note_slot(
     n: int,
     constants: Constants,
     rules: Rules,
-    kinds: Ints,
+    table: Rows,
     plans: Ints,
     spectrum: Spectrum,
     cell: Cell,
@@ -374,12 +394,13 @@ def _note_slot(
     participants, timed_out, without_subchannel = walked.participants, walked.timed_out, walked.without_subchannel
     all_start, all_stop, clients_j = walked.start_s, walked.stop_s, walked.client_energy_j
     stage_s, all_stage_s, server_j, bits = slot.timeline.stage_s, walked.stage_s, 0.0, broadcast_bits
-    begin, moved_bits, backbone = walked.latency_s[n], 0.0, cell.backbone
-    _add_up_busy_seconds(kinds, start, stop, busy_s)
+    begin, moved_bits, backbone, kinds, anybody = walked.latency_s[n], 0.0, cell.backbone, table.kind, False
+    _add_up_busy_seconds(table, takes_part, start, stop, busy_s)
     for i in range(began.shape[0]):
         if not began[i]:
             continue
         participants[n, i], timed_out[n, i] = takes_part[i], not takes_part[i]
+        anybody |= takes_part[i]
         without_subchannel[n, i] = False
         computing, sending, receiving = busy_s[0, i], busy_s[1, i], busy_s[2, i]
         for row in range(all_start.shape[1]):
@@ -391,30 +412,44 @@ def _note_slot(
         moved_bits += move_down[i] + move_up[i] if takes_part[i] else 0.0
     for row in range(common_s.shape[0]):
         all_stage_s[n, row] += stage_s[row]
+        busy = common_s[row] * _times(table, row)
         if kinds[row] == SERVER:
-            server_j += constants.server_capacitance * cell.server_hz**3 * common_s[row]
+            server_j += constants.server_capacitance * cell.server_hz**3 * busy
         elif kinds[row] == BROADCAST:
-            server_j += constants.downlink_psd * _width_hz(spectrum.subchannel_hz) * common_s[row]
+            server_j += constants.downlink_psd * _width_hz(spectrum.subchannel_hz) * busy
         elif kinds[row] > BROADCAST and backbone.is_link[kinds[row]]:
-            bits += backbone.speed[kinds[row]] * common_s[row]
+            bits += backbone.speed[kinds[row]] * busy
         elif kinds[row] > BROADCAST:
-            server_j += backbone.capacitance[kinds[row]] * backbone.speed[kinds[row]] ** 3 * common_s[row]
+            server_j += backbone.capacitance[kinds[row]] * backbone.speed[kinds[row]] ** 3 * busy
+    if anybody:
+        moved_bits += cell.relocated_bits
+        bits += cell.relocation_traffic
     walked.migration_bits[n] += moved_bits + cell.move_between
     walked.server_energy_j[n] += server_j
     walked.traffic_bits[n] += bits
 
 
 @kernel(INLINED)
-def _add_up_busy_seconds(kinds: Ints, start: Floats, stop: Floats, busy_s: Floats) -> None:
-    """Fills [3, C] seconds of computing, sending and receiving; [R, C] of a timeline, of no meaning for others."""
+def _times(table: Rows, row: int) -> float:
+    """How often what stands in a row is done: once for each micro-batch."""
+    return table.micro_batches if table.passes[row] > 0 else 1.0
+
+
+@kernel(INLINED)
+def _add_up_busy_seconds(table: Rows, takes_part: Bools, start: Floats, stop: Floats, busy_s: Floats) -> None:
+    """Fills [3, C] seconds of computing, sending and receiving; [R, C] of a timeline, of no meaning for others.
+
+    Who was dropped at the timeout was busy until then with the first micro-batch.
+    """
+    kinds = table.kind
     for i in range(busy_s.shape[1]):
         busy_s[0, i] = busy_s[1, i] = busy_s[2, i] = 0.0
     for row in range(start.shape[0]):
         if kinds[row] < SERVER:
             busy = busy_s[0] if kinds[row] == CLIENT else busy_s[1] if kinds[row] == UPLINK else busy_s[2]
-            start_s, stop_s = start[row], stop[row]
+            start_s, stop_s, times = start[row], stop[row], _times(table, row)
             for i in range(busy.shape[0]):
-                busy[i] += stop_s[i] - start_s[i]
+                busy[i] += (stop_s[i] - start_s[i]) * (times if takes_part[i] else 1.0)
 
 
 @kernel(INLINED)

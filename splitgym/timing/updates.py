@@ -89,7 +89,7 @@ def _walk_worlds(
         )
         # Arrays of the slot that a step has no other use for.
         down, up, may_begin = slot.now, slot.amount, slot.takes_part
-        cell = Cell(hz, worlds.server_hz[n], constants.backbone, worlds.gain[n], hz, down, up, 0.0)
+        cell = Cell(hz, worlds.server_hz[n], constants.backbone, worlds.gain[n], hz, down, up, 0.0, 0.0, 0.0, 0.0)
         plans, clock = decided.plan[n], decided.clock
         for i in range(hz.shape[0]):
             plan = plan_of(plans, i)

@@ -13,7 +13,7 @@ from splitgym.types.legal import check_allowed_ratio, check_decision, check_stat
 from splitgym.types.plan import FACTORS, Plan
 from splitgym.types.state import RoundState
 
-UNDECIDED = {"codec": 0, "precision": 0, "batch_size": 0, "clock": 1.0, "averaging": 0}
+UNDECIDED = {"codec": 0, "precision": 0, "batch_size": 0, "clock": 1.0, "averaging": 0, "placement": 0}
 """Fields that say nothing with these values."""
 
 
@@ -59,6 +59,9 @@ class Decision:
     averaging: Any = 0
     """Whether the round ends with the mean of clients' parts, where a scenario lets it be decided: 1 without, 2 with,
     0 as the scenario says."""
+    placement: Any = 0
+    """Which nodes train the units behind the cut: index among the scenario's placements, where it lets that be
+    decided."""
 
     def __post_init__(self) -> None:
         for name in ("assignment", "power_w_per_hz", "selected"):
@@ -67,7 +70,7 @@ class Decision:
         if np.ndim(self.cluster) < 1:
             object.__setattr__(self, "cluster", _filled(self.selected.shape, self.cluster))
         if self.selected.ndim > 1:
-            for name in ("second_cut", "codec", "precision", "batch_size", "clock", "quorum", "averaging"):
+            for name in ("second_cut", "codec", "precision", "batch_size", "clock", "quorum", "averaging", "placement"):
                 value = getattr(self, name)
                 # What nobody decides stays one number for all worlds.
                 if np.ndim(value) == 0 and not (name in UNDECIDED and value == UNDECIDED[name]):
@@ -91,6 +94,7 @@ class Decision:
             clock,
             plan.batch_size,
             averaging=plan.averaging,
+            placement=plan.placement,
         )
 
     @property

@@ -58,6 +58,10 @@ def check_state(state: RoundState, one_world: bool = False) -> None:
     check_number("state.second_cut", state.second_cut, "iu", (0, system.units - 1), of_worlds)
     second = check_array("state.client_second_cut", state.client_second_cut, "iu", of_clients)
     check_range("state.client_second_cut", second, 0, system.units - 1)
+    placed = system.program.placed
+    if placed is not None:
+        nodes = check_array("state.unit_node", state.unit_node, "iu", (*of_worlds, placed.units))
+        check_range("state.unit_node", nodes, -1, len(placed.resources.names) - 1)
 
 
 def check_decision(decision: "Decision", state: RoundState) -> None:
@@ -124,6 +128,7 @@ def check_plan(state: RoundState, plan: Plan, prefix: str = "", *shapes: tuple[i
     check_number(f"{prefix}averaging", plan.averaging, "iu", (0, WITH_MEAN * state.system.averaging_decided), *choices)
     by_client = each[: grid.batch_by_client]
     _check_batch(f"{prefix}batch_size", plan.batch_size, grid, *choices, *by_client)
+    check_number(f"{prefix}placement", plan.placement, "iu", (0, grid.placements - 1), *choices)
     last = grid.second_values[-1] if grid.second_cuts > 1 else 0
     check_number(f"{prefix}second_cut", plan.second_cut, "iu", (0, last), *numbers)
     if grid.tails:

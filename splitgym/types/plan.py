@@ -35,6 +35,8 @@ class Plan:
     """Whether the round ends with the mean of clients' parts."""
     batch_size: Any = 0
     """Samples of a client's mini-batch, or [C]; 0: as the state prescribes it, or else that of the scenario."""
+    placement: Any = 0
+    """Index among the placements."""
 
     def indices(self, state: RoundState) -> Ints:
         """[1] index of the common plan in the system's grid, or [C] that of each client; of a batch [N, 1], [N, C]."""
@@ -53,6 +55,8 @@ class Plan:
         )
         if grid.ways > 1:
             plans += grid.first_in_way(state.way(self.averaging))
+        if grid.placements > 1:
+            plans += grid.first_under(self.placement)
         return plans if state.batched else plans[0]
 
     def sizes(self, state: RoundState) -> Any:

@@ -96,6 +96,11 @@ class RoundState:
     """[C] memory that each client has for training, bytes; inf: no limit."""
     energy_j: Any = 0.0
     """Energy that clients and servers have spent in this episode, J."""
+    placement: Any = -1
+    """Placement of the last round in which anybody took part, where placements are decided; -1: there was none."""
+    unit_node: Any = -1
+    """[L] row among the system's resources of the node that holds each unit behind the cut, with placements; -1: none
+    yet, or the clients do. [0] without placements."""
     rounds_since_mean: Any = 0
     """Rounds since clients' parts were averaged, or since the episode began, where that is not in every round."""
     flights: Flights | None = None
@@ -109,7 +114,11 @@ class RoundState:
                 object.__setattr__(self, name, np.full(self.available.shape, getattr(self, name)))
         if np.ndim(self.client_memory_bytes) == 0:
             object.__setattr__(self, "client_memory_bytes", np.full(self.available.shape, self.client_memory_bytes))
-        for name in ("prescribed_ratio", "second_cut", "rounds_since_mean", "energy_j") if self.batched else ():
+        if np.ndim(self.unit_node) == 0:
+            units = self.system.units if self.system.program.placed is not None else 0
+            object.__setattr__(self, "unit_node", np.full((*self.available.shape[:-1], units), self.unit_node))
+        numbers = ("prescribed_ratio", "second_cut", "rounds_since_mean", "energy_j", "placement")
+        for name in numbers if self.batched else ():
             if np.ndim(getattr(self, name)) == 0:
                 object.__setattr__(self, name, np.full(len(self.channel_gain), getattr(self, name)))
 
@@ -167,9 +176,9 @@ class RoundState:
         """
         return selected if self.flights is None else (selected | self.in_flight) & ~self.delivered
 
-    def holding(self, codec: int, precision: int, batch_size: int | None = 0) -> "RoundState":
+    def holding(self, codec: int, precision: int, batch_size: int | None = 0, placement: int = 0) -> "RoundState":
         """As `SystemParameters` does it, with the same arguments."""
-        system, flights = self.system.holding(codec, precision, batch_size), self.flights
+        system, flights = self.system.holding(codec, precision, batch_size, placement), self.flights
         if system is self.system or flights is None:
             return replace(self, system=system)
         # Asynchronous frameworks neither aggregate rows nor have a second cut.

@@ -121,7 +121,8 @@ class SystemParameters:
     def open_lists(self) -> tuple[str, ...]:
         """Fields of `Decision` for which a scenario lists several values."""
         lists = {"codec": self.codecs, "precision": self.precisions, "batch_size": self.batch_sizes}
-        return tuple(name for name, choices in lists.items() if len(choices) > 1)
+        placed = ("placement",) * (self.program.plans.placements > 1)
+        return (*(name for name, choices in lists.items() if len(choices) > 1), *placed)
 
     @property
     def cut_layers(self) -> int:
@@ -138,17 +139,18 @@ class SystemParameters:
         """L, units of the network."""
         return len(self.prefix_bits)
 
-    def holding(self, codec: int, precision: int, batch_size: int | None = 0) -> "SystemParameters":
-        """The system with one codec, one precision and one batch size alone; always the same object.
+    def holding(self, codec: int, precision: int, batch_size: int | None = 0, placement: int = 0) -> "SystemParameters":
+        """The system with one codec, one precision, one batch size and one placement alone; always the same object.
 
         Args:
             codec: Its index in the list.
             precision: Likewise.
             batch_size: 0: that of the scenario; None: they stay open.
+            placement: Its index among those there are.
         """
         if not self.open_lists:
             return self
-        return _holding(self, codec, precision, self.batch_size if batch_size == 0 else batch_size)
+        return _holding(self, codec, precision, self.batch_size if batch_size == 0 else batch_size, placement)
 
     def synchronous(self) -> "SystemParameters":
         """The system whose rounds wait for all, with the same phases; always the same object."""
@@ -160,9 +162,11 @@ def _synchronous(system: SystemParameters) -> SystemParameters:
     return replace(system, asynchrony=None)
 
 
-@lru_cache(maxsize=128)  # More than a scenario may have.
-def _holding(system: SystemParameters, codec: int, precision: int, batch_size: int | None) -> SystemParameters:
-    program = system.program.holding(codec, precision, batch_size)
+@lru_cache(maxsize=1024)  # As many as a scenario may have of one factor.
+def _holding(
+    system: SystemParameters, codec: int, precision: int, batch_size: int | None, placement: int
+) -> SystemParameters:
+    program, memory = system.program.holding(codec, precision, batch_size, placement), system.memory
     return replace(
         system,
         program=program,
@@ -172,5 +176,5 @@ def _holding(system: SystemParameters, codec: int, precision: int, batch_size: i
         batch_sizes=system.batch_sizes if batch_size is None else (batch_size,),
         energy_factors=(system.energy_factors[precision],),
         moved_bits=system.moved_bits[[precision]],
-        memory=None if system.memory is None else system.memory.holding(codec, precision, batch_size, program.plans),
+        memory=memory and memory.holding(codec, precision, batch_size, placement, program.plans),
     )

@@ -177,6 +177,7 @@ def _worlds(state: RoundState, able: Bools, slot: Ints, assignment: Ints | None,
         state.client_cut_layer,
         np.asarray(state.second_cut, np.int64),
         state.client_second_cut,
+        state.unit_node,
         able,
         state.client_memory_bytes,
         slot,
@@ -255,7 +256,7 @@ def _plans(state: RoundState, plan: Plan) -> tuple[Ints, bool]:
     rows = aggregated_rows(np.broadcast_to(plan.aggregation_ratio, worlds), sizes)
     codec, precision = np.broadcast_to(plan.codec, worlds), np.broadcast_to(plan.precision, worlds)
     if cut_layer is None and second_cut is None:
-        plans = grid.candidates(rows, codec, precision, sizes) + grid.first_in_way(state.way(plan.averaging))
+        plans = grid.candidates(rows, codec, precision, sizes) + _first(state, plan)
         return (_with_held_cuts(plans, state) if system.averages_later else plans), False
     cuts = np.arange(1, system.cut_layers + 1) if cut_layer is None else _by_world(cut_layer)
     second = grid.second_values if second_cut is None else _by_world(second_cut)
@@ -263,8 +264,14 @@ def _plans(state: RoundState, plan: Plan) -> tuple[Ints, bool]:
         # Behind the last of these the second cut could not be held.
         cuts = np.minimum(cuts, second - 1)
     plans = grid.index(cuts, rows[:, None], second, codec[:, None], precision[:, None], sizes[:, None])
-    plans = plans + grid.first_in_way(state.way(plan.averaging))
+    plans = plans + _first(state, plan)
     return np.array(np.broadcast_to(plans, (worlds, plans.shape[-1]))), False
+
+
+def _first(state: RoundState, plan: Plan) -> Ints:
+    """[N, 1] or [1, 1] index of the first plan in the round's way, under the placement that a plan says."""
+    grid = state.system.program.plans
+    return grid.first_in_way(state.way(plan.averaging)) + grid.first_under(plan.placement)
 
 
 def _with_held_cuts(plans: Ints, state: RoundState) -> Ints:

@@ -35,6 +35,8 @@ class Worlds(NamedTuple):
     """[N]."""
     client_second_cut: Ints
     """[N, C]."""
+    unit_node: Ints
+    """[N, L], or [N, 0]."""
     members: Bools
     """[N, C] clients that are selected and there, and have the memory for the plan if that is held."""
     memory_bytes: Floats
@@ -144,7 +146,7 @@ class Descender(NamedTuple):
 def descender(system: SystemParameters, thread: int, clients: int, slots: int, plans: int, sets: int) -> Any:
     """A handle of a `Descender` of a thread's own (by its identifier)."""
     radio, rules, subchannels = radio_of(system), round_of(system), system.subchannels
-    phases = len(rules.resource)
+    phases = rules.route.shape[1]
     at = UnderPlan(
         empty_links(clients, subchannels, radio),
         no_assignment(clients, subchannels),
@@ -198,4 +200,5 @@ def fill_load(workload: SegmentWorkload, rules: Round, of: Worlds, n: int, choic
         of.client_cut_layer[n],
         of.second_cut[n],
         of.client_second_cut[n],
+        of.unit_node[n],
     )

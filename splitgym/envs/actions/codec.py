@@ -32,6 +32,7 @@ UNSAID: Mapping[str, Callable[[RoundState], Any]] = {
     "precision": lambda state: np.zeros(len(state.available), np.int64),
     "averaging": lambda state: 0,
     "batch_size": lambda state: 0,
+    "placement": lambda state: 0,
 }
 """What is decided where no component says it, of N worlds."""
 

@@ -15,8 +15,8 @@ from splitgym.scenario.quantities import Factor, Fraction, NodeCount, Units
 
 FREE = ("dirichlet_alpha", "evaluation_samples", "evaluate_every")
 """Fields of `task` that a calibration does not depend on, or has a range of."""
-FREE_OF_TRAINING = ("aggregation_ratio", "quorum", "patience_s", "weight_exponent")
-"""Fields of `training` that it does not depend on."""
+FREE_OF_TRAINING = ("aggregation_ratio", "quorum", "patience_s", "weight_exponent", "micro_batches")
+"""Fields of `training` that it does not depend on; on micro-batches not without batch norm, see `Surrogate`."""
 
 Speed = Annotated[float, Field(ge=0.0, le=1e6)]
 Exponent = Annotated[float, Field(ge=0.0, le=50.0)]

@@ -16,7 +16,7 @@ from splitgym.learning.surrogate.parameters import Parameters
 from splitgym.learning.surrogate.reset import begin_episodes, draw_data
 from splitgym.learning.surrogate.worlds import Before, Scratch, Worlds
 from splitgym.random import Generators, Purpose, Streams, fill_normals_of_worlds, room_for
-from splitgym.scenario import Scenario
+from splitgym.scenario import Scenario, ScenarioError
 from splitgym.types import Decision, Flights, RoundOutcome
 
 LEARNING = int(Purpose.LEARNING)
@@ -45,6 +45,13 @@ class Surrogate:
     def __init__(self, scenario: Scenario, framework: Framework, worlds: int) -> None:
         self.calibration = calibration_for(scenario, framework.learns_as or framework.name)
         self.network_costs = self.calibration.network_costs
+        micro_batches = scenario.training.micro_batches
+        if micro_batches > 1 and (self.network_costs is None or self.network_costs.has_batch_norm):
+            # Batch norm sees fewer rows at a time.
+            raise ScenarioError(
+                f"training.micro_batches = {micro_batches} with learner = 'surrogate' and batch norm in the network, "
+                "allowed: 1, or learner = 'train'"
+            )
         self._task = scenario.task
         train, test, clients = self.calibration.train_samples, self.calibration.test_samples, scenario.clients.count
         self._evaluation_samples = min(scenario.task.evaluation_samples or int(test.sum()), int(test.sum()))

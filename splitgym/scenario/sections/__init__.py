@@ -4,6 +4,7 @@ from splitgym.scenario.sections.cell import Cell
 from splitgym.scenario.sections.episode import Budgets, Episode, Family
 from splitgym.scenario.sections.learning import Task, Training
 from splitgym.scenario.sections.nodes import Clients, Cloud, FedServer, Server
+from splitgym.scenario.sections.placement import PlacementRow, Placements
 from splitgym.scenario.sections.radio import Radio
 from splitgym.scenario.sections.scheduling import Actions, Knowledge, Plan
 
@@ -17,6 +18,8 @@ __all__ = [
     "Family",
     "FedServer",
     "Knowledge",
+    "PlacementRow",
+    "Placements",
     "Plan",
     "Radio",
     "Server",

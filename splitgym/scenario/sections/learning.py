@@ -46,6 +46,11 @@ class Training(Section):
     """How clients and server train."""
 
     batch_size: BatchSize = Field(64, description="Samples b of a client's mini-batch.")
+    micro_batches: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        1,
+        description="Framework 'multi-hop': parts xi into which all rows of a round are split, so that nodes and links "
+        "work at the same time; gradients are added up.",
+    )
     optimizer: Literal["sgd", "adam"] = Field("sgd", description="Optimiser of the clients and of the server.")
     client_learning_rate: LearningRate = Field(0.02, description="Learning rate of the clients' parts.")
     server_learning_rate: LearningRate = Field(0.02, description="Learning rate of the server's part.")

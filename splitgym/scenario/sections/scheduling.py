@@ -82,6 +82,12 @@ class Plan(Section):
         "fixed: in every `fed_server.interval_rounds`.",
     )
 
+    placement: Literal["fixed", "decided"] = Field(
+        "fixed",
+        description="decided: with framework 'multi-hop' it is decided in every round which nodes train the units "
+        "behind the cut; fixed: those of the first placement.",
+    )
+
     @property
     def levels(self) -> tuple[Level, ...]:
         """What `precisions` say."""

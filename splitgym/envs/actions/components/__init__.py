@@ -7,6 +7,7 @@ from splitgym.envs.actions.components.component import Component, Continuous, Di
 from splitgym.envs.actions.components.cut_layers import CutLevels, CutParts
 from splitgym.envs.actions.components.owners import OwnerLevels
 from splitgym.envs.actions.components.phi import PhiAboveZero, PhiFraction, PhiLevels
+from splitgym.envs.actions.components.placements import PlacementLevels
 from splitgym.envs.actions.components.power import ClientPower, PowerLevels
 from splitgym.envs.actions.components.quorum import QuorumLevels, QuorumParts
 from splitgym.envs.actions.components.selection import SelectionLevels, SelectionSigns
@@ -32,6 +33,7 @@ __all__ = [
     "PhiAboveZero",
     "PhiFraction",
     "PhiLevels",
+    "PlacementLevels",
     "PowerLevels",
     "QuorumLevels",
     "QuorumParts",

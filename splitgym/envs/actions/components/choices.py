@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from splitgym.arrays import Ints
 from splitgym.envs.actions.components.batch_sizes import BatchLevels
 from splitgym.envs.actions.components.component import Discrete, EqualParts, Said, indexed
+from splitgym.envs.actions.components.placements import PlacementLevels
 from splitgym.frameworks.exchange import WITH_MEAN, WITHOUT_MEAN, ends_with_mean
 from splitgym.types import Decision, RoundState, SystemParameters
 
@@ -64,13 +65,14 @@ class MeanLevels(Discrete):
 
 
 def choice_levels(system: SystemParameters, clients: int) -> tuple[Discrete, ...]:
-    """Of all factors that are chosen from a list: codec, precision, mean, batch size."""
+    """Of all factors that are chosen from a list: codec, precision, mean, batch size, placement."""
     grid = system.program.plans
     return (
         ChoiceLevels("codec", grid.codecs, grid.codec_by_client, clients),
         ChoiceLevels("precision", grid.precisions, grid.precision_by_client, clients),
         MeanLevels(system),
         BatchLevels(system, clients),
+        PlacementLevels(system),
     )
 
 

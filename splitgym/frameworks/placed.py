@@ -1,0 +1,99 @@
+"""Placements as tables: who holds which unit, and what a unit weighs that moves from one node to another."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from splitgym.arrays import Floats, Ints
+from splitgym.frameworks.placements import Placement
+from splitgym.frameworks.plans import AXES_BEHIND
+from splitgym.frameworks.resources import Resources
+from splitgym.scenario.nodes import SERVER
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """K placements of a network of L units on paths of up to H nodes. A node without units only passes data on."""
+
+    placements: tuple[Placement, ...]
+    unit_bits: Floats
+    """[L] weights, running statistics, and what the optimiser remembers of the weights: what moves with a unit."""
+    resources: Resources
+
+    @property
+    def units(self) -> int:
+        """L."""
+        return len(self.unit_bits)
+
+    @property
+    def hops(self) -> int:
+        """H."""
+        return max(len(each.nodes) for each in self.placements)
+
+    def bound(self, hop: int) -> Ints:
+        """[K, 1, ..., 1] last unit of node `hop` (from 1) or one before it; 0: of none, L: nothing follows.
+
+        It broadcasts against tables over all plans.
+        """
+        last = [(0, *each.bounds, *[self.units] * (self.hops - len(each.bounds)))[hop] for each in self.placements]
+        return _of_each(last)
+
+    def ends(self, hop: int) -> Ints:
+        """[K, 1, ..., 1] 1 where node `hop` (from 1) is the last one of the path, else 0."""
+        return _of_each([len(each.nodes) == hop for each in self.placements])
+
+    def goes_on(self, hop: int) -> Ints:
+        """[K, 1, ..., 1] 1 where another node follows node `hop` (from 1), else 0."""
+        return _of_each([len(each.nodes) > hop for each in self.placements])
+
+    def node(self, hop: int) -> tuple[str, ...]:
+        """[K] name of node `hop` (from 1); of shorter paths that of the first, which has nothing to do there."""
+        return tuple(each.nodes[hop - 1 if hop <= len(each.nodes) else 0] for each in self.placements)
+
+    def link(self, hop: int) -> tuple[str, ...]:
+        """[K] name of the link behind node `hop` (from 1); of shorter paths that of any link, which carries nothing."""
+        ends = [each.nodes[hop - 1 : hop + 1] for each in self.placements]
+        rows = [self.resources.link_between(*pair) if len(pair) == 2 else -1 for pair in ends]
+        names = [self.resources.names[row] for row in rows if row >= 0]
+        return tuple(self.resources.names[row] if row >= 0 else names[0] for row in rows)
+
+    def relative_cycles(self, hop: int) -> Any:
+        """[K, 1, ..., 1] cycles of node `hop` (from 1) for each of the edge server's."""
+        kappa = self.resources.cycles_per_flop
+        return _of_each([kappa[name] / kappa[SERVER] for name in self.node(hop)])
+
+    def held_by(self, node: str) -> tuple[Ints, Ints]:
+        """[K, 1, ..., 1] bounds in front of the units of a node and behind them; equal where it has none."""
+        first, last = [], []
+        for each in self.placements:
+            bounds = (0, *each.bounds, self.units)
+            place = each.nodes.index(node) if node in each.nodes else -1
+            first.append(bounds[place] if place >= 0 else self.units)
+            last.append(bounds[place + 1] if place >= 0 else self.units)
+        return _of_each(first), _of_each(last)
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Names of all nodes on any path."""
+        return tuple(dict.fromkeys(node for each in self.placements for node in each.nodes))
+
+    @cached_property
+    def holder(self) -> Ints:
+        """[K, L] the row among the resources of the node that holds each unit, if it lies behind the cut."""
+        table = np.empty((len(self.placements), self.units), np.int64)
+        for row, each in zip(table, self.placements, strict=True):
+            for name, first, last in zip(each.nodes, (0, *each.bounds), (*each.bounds, self.units), strict=True):
+                row[first:last] = self.resources.index(name)
+        return table
+
+    def holding(self, placement: int) -> "Placed":
+        """With one placement alone."""
+        return replace(self, placements=(self.placements[placement],))
+
+
+def _of_each(values: Sequence[float]) -> Any:
+    """[K, 1, ..., 1] what placements have, in front of the other factors of a plan."""
+    return np.array(values).reshape(-1, *[1] * AXES_BEHIND)

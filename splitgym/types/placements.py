@@ -1,0 +1,46 @@
+"""What each placement of the units behind the cut would take in a state, of one world or N.
+
+The cut layer is that of the last round, 1 before the first one; codec and batch size are the usual ones.
+"""
+
+import numpy as np
+
+from splitgym.arrays import Floats, Ints
+from splitgym.frameworks.resources import Resource
+from splitgym.types.plan import Plan
+from splitgym.types.state import RoundState
+
+
+def relocation_seconds(state: RoundState) -> Floats:
+    """[K] or [N, K] seconds in which units would move to the nodes of each placement, before the round."""
+    placed = state.system.program.placed
+    if placed is None:
+        return np.zeros((*np.shape(state.round), 1))
+    seconds, _ = placed.resources.ways
+    old, new = np.asarray(state.unit_node)[..., None, :], placed.holder
+    behind = np.arange(placed.units) >= _cut_layer(state)[..., None, None]
+    moves = (old >= 0) & (old != new) & behind
+    whole: Floats = np.where(moves, seconds[np.maximum(old, 0), new] * placed.unit_bits, 0.0).sum(-1)
+    return whole
+
+
+def seconds_behind_cut(state: RoundState) -> Floats:
+    """[K] or [N, K] seconds of a round on the nodes and links of each placement, with all clients that are there.
+
+    Micro-batches make it shorter than that.
+    """
+    program, grid = state.system.program, state.system.program.plans
+    first = Plan(_cut_layer(state)).indices(state)
+    plans = first[..., :1] + grid.first_under(np.arange(grid.placements))[:, 0]
+    clients = state.available.sum(-1)[..., None, None]
+    work = program.work[plans] + program.per_participant[plans] * clients
+    server_hz = np.asarray(state.server_hz, np.float64)[..., None, None]
+    speed = np.where(program.route == Resource.SERVER, server_hz, program.resources.speed[program.route])
+    behind = program.route >= Resource.SERVER
+    seconds: Floats = np.where(behind, work / np.where(behind, speed, 1.0), 0.0).sum(-1)
+    return seconds
+
+
+def _cut_layer(state: RoundState) -> Ints:
+    """The cut layer of the last round, 1 before the first one."""
+    return np.maximum(np.asarray(state.cut_layer), 1)
