@@ -32,6 +32,7 @@ def system_of(scenario: Scenario, framework: Framework, network_costs: NetworkCo
     check_balancing(scenario, framework)
     task = scenario.task
     costs = network_costs or models.measure(task.model, *data.dimensions(task.dataset), task.stem)
+    framework.check_micro_batches(scenario, costs.has_batch_norm)
     at_levels = [
         costs
         if level.width == 1.0
@@ -137,27 +138,12 @@ def _placed(scenario: Scenario, framework: Framework, costs: NetworkCosts) -> Pl
     """The placements to choose from; None: the framework has none.
 
     Raises:
-        ScenarioError: they are not possible in the scenario, or micro-batches are not.
+        ScenarioError: they are not possible in the scenario.
     """
-    micro_batches, training = scenario.training.micro_batches, scenario.training
-    most = min(scenario.plan.batch_sizes, default=training.batch_size)
-    if micro_batches > 1 and not framework.placed:
-        raise ScenarioError(
-            f"training.micro_batches = {micro_batches} with framework {framework.name!r}, allowed: 1, or framework "
-            "'multi-hop'"
-        )
-    if micro_batches > most:
-        raise ScenarioError(
-            f"training.micro_batches = {micro_batches}, allowed: up to {most}, the samples of the smallest mini-batch"
-        )
-    if micro_batches > 1 and scenario.radio.sharing == "on-demand":
-        raise ScenarioError(
-            f"training.micro_batches = {micro_batches} with radio.sharing = 'on-demand', allowed: 1, or 'static'"
-        )
     if not framework.placed:
         return None
     weight_bits = 8 * costs.memory.parameter_bytes
-    unit_bits = costs.profile.model_bits + optimizer_copies(training) * weight_bits
+    unit_bits = costs.profile.model_bits + optimizer_copies(scenario.training) * weight_bits
     return Placed(placements_of(scenario, len(costs.profile)), unit_bits, Resources.of(scenario))
 
 

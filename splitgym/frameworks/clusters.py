@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from splitgym.frameworks.crossing import Crossing
+from splitgym.frameworks.groups import Group, groups_of
 from splitgym.frameworks.nodes import Nodes, model_state
-from splitgym.frameworks.own_plans import Group, groups_of, server_parts
 from splitgym.frameworks.parallel import ClientPass, run_clients
+from splitgym.frameworks.path_pass import PathPass
 from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.frameworks.snapshots import MeanStatistics, Snapshot, WeightedMean, buffers_of, state_of
 
@@ -47,7 +48,8 @@ def _train_cluster(nodes: Nodes, cluster: RoundBatch) -> bool:
         client.begin()
     parts, passes = _run_members(nodes, cluster)
     crossings = [Crossing(cluster, each.smashed, part.members) for each, part in zip(passes, parts, strict=True)]
-    found = server_parts(nodes, parts, [crossing.received.detach().requires_grad_() for crossing in crossings], cluster)
+    received = [crossing.received.detach().requires_grad_() for crossing in crossings]
+    found = PathPass(nodes, parts, received, cluster).backward()
     at_cuts = [x / part.weights(cluster, x) for x, part in zip(found.at_cuts, parts, strict=True)]
     if not (torch.isfinite(cluster.losses).all() and torch.isfinite(torch.stack([x.sum() for x in at_cuts])).all()):
         return False
@@ -62,7 +64,7 @@ def _train_cluster(nodes: Nodes, cluster: RoundBatch) -> bool:
         mean.add(weight)
         cluster.traffic.model("uplink", model_state(units), client.bits)
     mean.finish()
-    nodes.server.step(found.of_server)
+    nodes.step_servers(found.of_servers)
     return True
 
 

@@ -152,6 +152,32 @@ class Framework:
         """Whether clients' parts are averaged by a server of its own, apart from the edge server."""
         return any(segment.averaged_at == FED_SERVER for segment in self.segments)
 
+    def check_micro_batches(self, scenario: Scenario, has_batch_norm: bool) -> None:
+        """Raises a ScenarioError if mini-batches cannot go through clients and servers in as many parts as asked.
+
+        Args:
+            scenario: Says how many.
+            has_batch_norm: Whether the network has batch norm, which may need two rows.
+        """
+        asked = scenario.training.micro_batches
+        if asked == 1:
+            return
+        if not self.placed:
+            raise ScenarioError(
+                f"training.micro_batches = {asked} with framework {self.name!r}, allowed: 1, or framework 'multi-hop'"
+            )
+        if scenario.radio.sharing == "on-demand":
+            raise ScenarioError(
+                f"training.micro_batches = {asked} with radio.sharing = 'on-demand', allowed: 1, or 'static'"
+            )
+        rows = min(scenario.plan.batch_sizes, default=scenario.training.batch_size)
+        each, most = ("two rows", rows // 2) if has_batch_norm else ("a row", rows)
+        if asked > most:
+            raise ScenarioError(
+                f"training.micro_batches = {asked}, allowed: 1..{max(most, 1)}, so that each has {each} of the "
+                f"smallest mini-batch, {rows}"
+            )
+
     def decides_averaging(self, scenario: Scenario) -> bool:
         """Whether decisions say which rounds end with the mean of clients' parts."""
         return self.has_fed_server and scenario.plan.averaging == "decided"

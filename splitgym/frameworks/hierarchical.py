@@ -39,7 +39,7 @@ def phases(w: Workload) -> tuple[Phase, ...]:
 FRAMEWORK = Framework(
     name="hierarchical",
     phases=phases,
-    train=TrainedBy("splitgym.frameworks.edge_and_cloud:train"),
+    train=TrainedBy("splitgym.frameworks.own_plans:train"),
     segments=(
         Segment("client", Bound.CUT, Weights.OWN),
         Segment("server", Bound.SECOND_CUT),

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from splitgym.arrays import Floats, Ints
-from splitgym.frameworks import epsl
-from splitgym.frameworks.framework import Framework
+from splitgym.frameworks.framework import Framework, TrainedBy
 from splitgym.frameworks.phases import Phase, Workload
 from splitgym.frameworks.resources import PIPELINE, RELOCATION, Resource
 
@@ -83,7 +82,7 @@ def _behind_pass(stage: str, number: int, w: Workload) -> list[Phase]:
 FRAMEWORK = Framework(
     name="multi-hop",
     phases=phases,
-    train=epsl.TRAIN,
+    train=TrainedBy("splitgym.frameworks.own_plans:train"),
     placed=True,
     joint_batch=True,
     batches_by_client=True,

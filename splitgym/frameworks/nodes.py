@@ -1,21 +1,23 @@
-"""The nodes of split learning: clients with the first units of a network, a server with those behind the cut.
+"""The nodes of split learning: clients with the first units of a network, servers with those behind the cut.
 
-Every node is resident and keeps its optimiser; units are trained in place, and only a cut that moves hands units on.
+Every node is resident and keeps its optimiser; units are trained in place, and only a cut or a placement that changes
+hands units on.
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from splitgym.arrays import Floats, Ints
 from splitgym.frameworks.codecs import Codec
 from splitgym.frameworks.codecs.floats import NONE
 from splitgym.frameworks.node import Node
+from splitgym.frameworks.own_units import move_own_units
+from splitgym.frameworks.placements import Placement
 from splitgym.frameworks.segments import (
     SPLIT,
     Segments,
@@ -25,6 +27,7 @@ from splitgym.frameworks.segments import (
     segment_at,
     units_on_clients,
 )
+from splitgym.frameworks.servers import Servers, Stage
 from splitgym.frameworks.snapshots import state_of, write, write_mean
 from splitgym.models import CuttableNetwork
 from splitgym.scenario import Training
@@ -32,12 +35,12 @@ from splitgym.scenario.nodes import CLIENT, SERVER
 
 
 class Nodes:
-    """All clients, the server and what is behind it, around one network.
+    """All clients and servers around one network.
 
     Before the first round everybody knows the initial weights of the whole network, so the first cut moves nothing.
 
     Args:
-        network: The network; the server trains it in place.
+        network: The network; the servers train it in place.
         clients: C.
         training: Optimisers and their rates.
         segments: Which node trains which units. Unless clients have weights of their own, or copies that they fetched,
@@ -45,13 +48,16 @@ class Nodes:
             second place.
         second_cut: Last unit in front of it, if there is one; `move_cut` may move it.
         codec: Of all clients before their first round.
+        placement: Of the servers; None: what the segments say.
 
     Attributes:
         clients: Who trains the first units.
         own_units: Whether each client's first units stay with it.
+        own_copies: Whether the server has a copy of its part for each client, and each is trained.
         fetches: Whether they are copies of the server's, see `splitgym.frameworks.fetched_units`.
         tails: Of each client, who trains its last units; empty unless the clients hold these.
         cut_layers: [C] last unit of each client, as decided; 0 before the first round.
+        second_cut: Units in front of it; all of them if there is none.
         codecs: [C] how the smashed data of each client are sent, as decided last.
     """
 
@@ -63,33 +69,48 @@ class Nodes:
         segments: Segments = SPLIT,
         second_cut: int | None = None,
         codec: Codec = NONE,
+        placement: Placement | None = None,
     ) -> None:
         self.training = training
         self.segments = segments
-        self.server = Node(list(network.units), training.server_learning_rate, training)
+        self.second_cut = len(network) if second_cut is None else second_cut
+        behind = nodes_behind(segments)
+        by_segments = Placement((SERVER, *behind), (self.second_cut,) * len(behind))
+        self._servers = Servers(list(network.units), placement or by_segments, training)
         self.clients = [Node([], training.client_learning_rate, training) for _ in range(clients)]
         self.tails = [Node([], training.client_learning_rate, training) for _ in range(clients * has_tail(segments))]
         at_client, at_server = segment_at(segments, CLIENT), segment_at(segments, SERVER)
         self.own_units = at_client is not None and at_client.weights is Weights.OWN
         self.fetches = at_client is not None and at_client.weights is Weights.FETCHED
         self.has_copies = at_server is not None and at_server.weights is not Weights.COMMON
-        self._own_copies = at_server is not None and at_server.weights is Weights.OWN
+        self.own_copies = at_server is not None and at_server.weights is Weights.OWN
         self._copies = [
             Node(
-                copy.deepcopy(self.server.units) if self._own_copies else self.server.units,
+                copy.deepcopy(self.server.units) if self.own_copies else self.server.units,
                 training.server_learning_rate,
                 training,
             )
             for _ in range(clients * self.has_copies)
         ]
         self._fetched = True
-        self._second_cut = len(network) if second_cut is None else second_cut
-        self._behind = [
-            Node(self.server.units, training.server_learning_rate, training) for _ in nodes_behind(segments)
-        ]
         self.cut_layers = np.zeros(clients, np.int64)
         self.codecs = [codec] * clients
-        self._train_behind_the_cut()
+        self._train_behind_the_cut(self.placement)
+
+    @property
+    def server(self) -> Node:
+        """The first server."""
+        return self._servers.stages[0].server
+
+    @property
+    def stages(self) -> Sequence[Stage]:
+        """All that train the units behind the cut, in the order of these."""
+        return self._servers.stages
+
+    @property
+    def placement(self) -> Placement:
+        """Which servers train which units behind the cut."""
+        return self._servers.placement
 
     @property
     def cut_layer(self) -> int:
@@ -143,16 +164,11 @@ class Nodes:
         return [*self.servers(), *self._copies, *self.clients, *self.tails]
 
     def servers(self) -> list[Node]:
-        """All that train the units behind the cut, in the order of these: the edge server, and the nodes behind it."""
-        return [self.server, *self._behind]
-
-    @property
-    def second_cut(self) -> int:
-        """Units in front of the second cut; all of them if there is none."""
-        return self._second_cut if self.tails else max(self._second_cut, self.cut_layer)
+        """All that train the units behind the cut, in the order of these."""
+        return [stage.server for stage in self.stages]
 
     def step_servers(self, gradients: Sequence[Tensor | None]) -> None:
-        """One step of all nodes behind the cut with gradients of all weights behind the cut."""
+        """One step of all servers with gradients of all weights behind the cut."""
         left = iter(gradients)
         for server in self.servers():
             server.step(list(islice(left, len(server.parameters))))
@@ -168,8 +184,9 @@ class Nodes:
         participants: Sequence[int],
         data_share: Floats,
         second_cut: int | None = None,
-    ) -> None:
-        """Moves the cuts to the given layers, with the clients that take part.
+        placement: Placement | None = None,
+    ) -> int:
+        """Moves the cuts to the given layers, with the clients that take part, and units behind them to other servers.
 
         Own units. Shallower: the server takes over the units behind the new cut, as the mean of those of the
         participants weighted by their data; everybody else's copies of these units are void. A unit that the server
@@ -180,32 +197,44 @@ class Nodes:
         Tails likewise, with the second cut. A unit that goes from one end of the clients to the other is averaged on
         its way, too. Otherwise the units stay where they are, and other nodes train them.
         What clients with few bits give up has these, and what they fetch is rounded to them when they begin to train.
+        Where servers have another placement, what is behind the cuts of before and of now goes from server to server,
+        with all that optimisers remember of it; see `splitgym.frameworks.migration`. What clients give up goes to its
+        new server, and what they fetch comes from its old one.
 
         Args:
             cut_layer: Of all clients, or [C]; of a client that takes no part what it may keep.
             participants: Which clients participate.
             data_share: [C] share of all training samples.
             second_cut: Last unit in front of it; None: as before.
+            placement: Of the servers; None: as before, but for the second cut.
+
+        Returns:
+            Bytes that servers hand over to each other.
         """
         units, clients = len(self.server.units), len(self.clients)
         if self.own_units:
             for node in (node for i in participants for node in self.at_client(i)):
                 node.begin()
-            second = self._second_cut if second_cut is None else second_cut
-            self._move_own_units(np.broadcast_to(cut_layer, clients), participants, data_share, second)
+            second = self.second_cut if second_cut is None else second_cut
+            move_own_units(self, np.broadcast_to(cut_layer, clients), participants, data_share, second)
             self._fetched = True
-        before = (self.cut_layers, self.second_cut)
+        before, held = (self.cut_layers, self.second_cut, self.placement), self.cut_layer
         self.cut_layers = np.array(
             [units_on_clients(self.segments, int(cut), units) for cut in np.broadcast_to(cut_layer, clients)]
         )
-        self._second_cut = self._second_cut if second_cut is None else second_cut
-        if np.array_equal(self.cut_layers, before[0]) and self.second_cut == before[1]:
-            return
-        self._train_behind_the_cut()
+        self.second_cut = self.second_cut if second_cut is None else second_cut
+        kept_from = None if placement is None or held == 0 else max(held, self.cut_layer)
+        if placement is None and nodes_behind(self.segments):
+            placement = self.placement._replace(bounds=(self.second_cut,) * len(self.placement.bounds))
+        placement = placement or self.placement
+        if np.array_equal(self.cut_layers, before[0]) and (self.second_cut, placement) == before[1:]:
+            return 0
+        sent = self._train_behind_the_cut(placement, kept_from)
         if not (self.own_units or self.fetches):
             for client, cut in zip(self.clients, self.cut_layers, strict=True):
                 client.units = self.server.units[:cut]
                 client.train_units(0)
+        return sent
 
     def average(self, participants: Sequence[int], weights: Tensor) -> None:
         """Gives all clients the mean of the parts, and of the server's copies, that participants have of their own.
@@ -216,7 +245,7 @@ class Nodes:
             participants: Indices of n clients, with the same cut layer.
             weights: [n], with the sum 1.
         """
-        models = [node.units for node in (self._copies if self._own_copies else self.clients)]
+        models = [node.units for node in (self._copies if self.own_copies else self.clients)]
         mean = state_of(self.server.units[: len(models[participants[0]])])
         write_mean([state_of(models[i]) for i in participants], weights, mean)
         for model in models:
@@ -228,10 +257,11 @@ class Nodes:
         """Everything that training changes, as tensors and plain values of its own."""
         state = {
             "cut_layers": self.cut_layers.tolist(),
-            "second_cut": self._second_cut,
+            "second_cut": self.second_cut,
+            "placement": [list(part) for part in self.placement],
             "held": [len(client.units) for client in self.clients],
             "fetched": self._fetched,
-            "copies": [[unit.state_dict() for unit in each.units] for each in self._copies if self._own_copies],
+            "copies": [[unit.state_dict() for unit in each.units] for each in self._copies if self.own_copies],
             "server": [unit.state_dict() for unit in self.server.units],
             "clients": [[u.state_dict() for u in client.units] for client in self.clients if self._copied],
             "held_by_tails": [len(tail.units) for tail in self.tails],
@@ -242,7 +272,7 @@ class Nodes:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes back to what `state_dict` gave."""
-        self.cut_layers, self._second_cut = np.array(state["cut_layers"], np.int64), state["second_cut"]
+        self.cut_layers, self.second_cut = np.array(state["cut_layers"], np.int64), state["second_cut"]
         for unit, saved in zip(self.server.units, state["server"], strict=True):
             unit.load_state_dict(saved)
         self._fetched = state["fetched"]
@@ -251,7 +281,7 @@ class Nodes:
                 unit.load_state_dict(saved)
         for i, (client, held) in enumerate(zip(self.clients, state["held"], strict=True)):
             units = self.server_of(i).units[:held]
-            copied = self._copied and not self._own_copies
+            copied = self._copied and not self.own_copies
             client.units = [copy.deepcopy(unit) for unit in units] if copied else units
         for client, saved_units in zip(self.clients, state["clients"], strict=False):
             for unit, saved in zip(client.units, saved_units, strict=True):
@@ -263,74 +293,19 @@ class Nodes:
                 unit.load_state_dict(saved)
         for node in (*self.clients, *self.tails):
             node.train_units(0)
-        self._train_behind_the_cut()
+        nodes, bounds = state["placement"]
+        self._train_behind_the_cut(Placement(tuple(nodes), tuple(bounds)))
         for node, saved in zip(self.everybody(), state["optimizers"], strict=True):
             # Optimisers keep the tensors that they are given.
             node.optimizer.load_state_dict(copy.deepcopy(saved))
 
-    def _train_behind_the_cut(self) -> None:
-        self.server.train_units(self.cut_layer, self.second_cut)
+    def _train_behind_the_cut(self, placement: Placement, kept_from: int | None = None) -> int:
+        """Servers, and the server's copies, train what they have to; see `Servers.place`."""
+        last = self.second_cut if self.tails else len(self.server.units)
+        sent = self._servers.place(placement, self.cut_layer, last, kept_from)
         for copy_of_server, cut in zip(self._copies, self.cut_layers, strict=False):
             copy_of_server.train_units(int(cut), self.second_cut)
-        for behind in self._behind:
-            behind.train_units(self.second_cut)
-
-    def _move_own_units(
-        self, cut_layers: Ints, participants: Sequence[int], data_share: Floats, second_cut: int
-    ) -> None:
-        """Hands units of the clients' own models over to the server and back, see `move_cut`."""
-        held = self.client_cut_layer
-        if not held.any():
-            participants = range(len(self.clients))
-        if self._own_copies:
-            for i in participants:
-                _hold(self.clients[i], self._copies[i].units[: cut_layers[i]], [])
-            return
-        for index in range(int(cut_layers.min()), int(held.max())):
-            givers = [i for i in participants if cut_layers[i] <= index < held[i]]
-            served = np.flatnonzero((held <= index) & (index >= self.cut_layer))
-            given = {i: self.clients[i].units[index] for i in givers}
-            self._take_over(index, given, float(data_share[served].sum()), data_share)
-        begins = [len(self.server.units) - len(tail.units) for tail in self.tails]
-        for index in range(min(begins, default=second_cut), second_cut):
-            given = {i: self.tails[i].units[index - begins[i]] for i in participants if begins[i] <= index}
-            self._take_over(index, given, 0.0, data_share)
-        # Only now does the server have all that goes from one end of the clients to the other.
-        for i, (client, cut) in enumerate(zip(self.clients, cut_layers, strict=True)):
-            fetched = self.server.units[len(client.units) : cut] if i in participants else []
-            _hold(client, client.units[:cut], [copy.deepcopy(unit) for unit in fetched])
-        for i, (tail, begin) in enumerate(zip(self.tails, begins, strict=True)):
-            fetched = self.server.units[second_cut:begin] if i in participants else []
-            _hold(tail, [copy.deepcopy(unit) for unit in fetched], tail.units[max(second_cut - begin, 0) :])
-
-    def _take_over(self, index: int, given: Mapping[int, nn.Module], served: float, data_share: Floats) -> None:
-        """Makes the server's unit the mean of those given up and, for the data that it served, of its own.
-
-        Args:
-            index: Of the unit.
-            given: The units of clients, by these.
-            served: Share of the data that the server's unit has served.
-            data_share: [C].
-        """
-        if not given:
-            return
-        total = data_share[list(given)].sum() + served
-        states = [unit.state_dict() for unit in given.values()]
-        weights = data_share[list(given)] / total
-        with torch.no_grad():
-            for name, value in self.server.units[index].state_dict().items():
-                if value.is_floating_point():
-                    parts = [float(w) * state[name] for w, state in zip(weights, states, strict=True)]
-                    if served > 0:
-                        parts.append(served / total * value)
-                    value.copy_(torch.stack(parts).sum(0))
-
-
-def _hold(node: Node, first: Sequence[nn.Module], last: Sequence[nn.Module]) -> None:
-    """From now on the node holds and trains these units; what its optimiser remembers of them stays."""
-    if len(node.units) != len(first) + len(last):
-        node.units = [*first, *last]
-        node.train_units(0)
+        return sent
 
 
 def model_state(units: Sequence[nn.Module]) -> list[Tensor]:

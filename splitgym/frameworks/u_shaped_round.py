@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from splitgym.frameworks.crossing import TO_CLIENTS, Crossing
+from splitgym.frameworks.groups import add_losses, groups_of
 from splitgym.frameworks.node import Node
 from splitgym.frameworks.nodes import Nodes
-from splitgym.frameworks.own_plans import fill_losses, groups_of
 from splitgym.frameworks.parallel import begin, run_clients
 from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.frameworks.server_pass import loss_gradients, run_parts
@@ -57,6 +57,7 @@ def train_with(protect: Protect, nodes: Nodes, round_batch: RoundBatch) -> bool:
     heads, tails = ([group.nodes(own, round_batch) for group in groups] for own in (nodes.clients, nodes.tails))
     everybody = [*chain(*heads), server, *chain(*tails)]
     statistics = begin(everybody)
+    round_batch.losses.zero_()
     forward = [run_clients(own, group.images(round_batch)) for own, group in zip(heads, groups, strict=True)]
     to_server = [Crossing(round_batch, each.smashed, k.members) for each, k in zip(forward, groups, strict=True)]
     rows = [crossing.received.detach().requires_grad_() for crossing in to_server]
@@ -67,7 +68,7 @@ def train_with(protect: Protect, nodes: Nodes, round_batch: RoundBatch) -> bool:
     for group, own_tails, crossing in zip(groups, tails, to_tails, strict=True):
         labels = group.labels(round_batch)
         passes.append(run_tails(own_tails, crossing.received, labels))
-        fill_losses(passes[-1].logits, group, round_batch)
+        add_losses(passes[-1].logits, group, round_batch)
         back = crossing.back(protect(passes[-1], labels))
         at_body.append(back * group.weights(round_batch, back))
     gradients = torch.autograd.grad(body, [*rows, *server.parameters], at_body)

@@ -76,6 +76,7 @@ class Learner:
         classes = len(dataset.classes)
         weights = torch.Generator().manual_seed(int(rng.integers(2**63)))
         network = models.build(scenario.task.model, dataset.input_shape, classes, weights, stem=scenario.task.stem)
+        self.framework.check_micro_batches(scenario, network.has_batch_norm)
         # Pooling of small images is several times faster in this format on a CPU.
         self._levels = self.framework.levels(scenario)
         shape = dataset.input_shape
