@@ -1,9 +1,11 @@
 """The learners to choose from, and what the worlds ask of them."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks import Framework
+from splitgym.frameworks.placements import Placement
 from splitgym.learning.surrogate import Surrogate
 from splitgym.models import NetworkCosts
 from splitgym.parts import suggest
@@ -46,7 +48,14 @@ class Learners(Protocol):
         """
         ...
 
-    def round(self, decision: Decision, participants: Bools, streams: Streams, flights: Flights | None = None) -> None:
+    def round(
+        self,
+        decision: Decision,
+        participants: Bools,
+        streams: Streams,
+        flights: Flights | None = None,
+        placements: Sequence[Placement] | None = None,
+    ) -> None:
         """Learns a round in every world.
 
         Args:
@@ -54,6 +63,7 @@ class Learners(Protocol):
             participants: [N, C] which clients really take part.
             streams: Of N worlds.
             flights: With an asynchronous framework what is in flight at the end of the step.
+            placements: [N] with a path of servers which of these train which units.
         """
         ...
 

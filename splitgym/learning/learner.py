@@ -18,6 +18,7 @@ from splitgym.frameworks.codecs.floats import NONE
 from splitgym.frameworks.exchange import IN_EVERY_ROUND, Exchange, ends_with_mean
 from splitgym.frameworks.narrow import Narrow
 from splitgym.frameworks.nodes import Nodes
+from splitgym.frameworks.placements import Placement
 from splitgym.frameworks.resources import Resources
 from splitgym.frameworks.round_batch import RoundBatch, Traffic
 from splitgym.learning.accuracy import Evaluator
@@ -47,6 +48,7 @@ class Learner:
         data_share: [C] share of all training samples; sums to 1.
         samples: [C] training samples of each client.
         outcome: What the last round taught.
+        moved_bits: Bits of units that servers handed over to each other before the last round.
         traffic_bits: Bits handed over in the last round, by the name of the resource that carried them; none in one
             that was not finite.
 
@@ -112,6 +114,7 @@ class Learner:
             self._compute_with(self._level_of)
         self.outcome = self._untrained(classes)
         self.traffic_bits: dict[str, int] = {}
+        self.moved_bits = 0
 
     def _load_data(self, scenario: Scenario, rng: np.random.Generator) -> data.Dataset:
         """Loads the data set, and gives each client its part and an order of mini-batches."""
@@ -137,13 +140,16 @@ class Learner:
         self._orders = [BatchOrder(part, own) for part, own in zip(parts, rng.spawn(len(parts)), strict=True)]
         return dataset
 
-    def round(self, decision: Decision, flights: Flights | None = None) -> RoundOutcome:
+    def round(
+        self, decision: Decision, flights: Flights | None = None, placement: Placement | None = None
+    ) -> RoundOutcome:
         """Trains one round with the clients that the decision selects.
 
         Args:
             decision: Of one world; its cut layer, selection, clusters and aggregation ratio matter here.
             flights: When clients were back and began in the step, with an asynchronous framework, of which a round is
                 the update at the step's end; None: all that take part begin the round, and are back at its end.
+            placement: Of the servers, with a path of them; None: as before.
 
         Returns:
             What the round taught; also kept as `outcome`.
@@ -156,7 +162,7 @@ class Learner:
         self._allowed.check(decision, len(self._orders), self.prescribed_ratio, held)
         # Without this a GPU may add up in another order every time.
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-            return self._round(decision, flights)
+            return self._round(decision, flights, placement)
 
     @property
     def samples_left(self) -> Ints:
@@ -208,12 +214,13 @@ class Learner:
         }
         self.outcome = replace(self.outcome, **arrays)
 
-    def _round(self, decision: Decision, flights: Flights | None) -> RoundOutcome:
+    def _round(self, decision: Decision, flights: Flights | None, placement: Placement | None) -> RoundOutcome:
         """Trains a round that has been checked; its outcome."""
         self._rounds += 1
         participants = tuple(int(i) for i in np.flatnonzero(decision.selected))
         taught: RoundBatch | None = None
         finite, traffic = True, Traffic()
+        self.moved_bits = 0
         if self._mixing is not None:
             began = self._mixing.begin(decision, flights, traffic)
             self._level_of = np.where(began, decision.precision, self._level_of)
@@ -221,7 +228,8 @@ class Learner:
             self._take_up(participants, decision)
             cut_layer = np.asarray(decision.cut_layer)
             exchange = self._exchange_of(decision)
-            self.nodes.move_cut(cut_layer, participants, self.data_share, self._allowed.second_cut(decision))
+            second_cut = self._allowed.second_cut(decision)
+            self.moved_bits = 8 * self.nodes.move_cut(cut_layer, participants, self.data_share, second_cut, placement)
             self.nodes.scale_rates(rate_factor(self._training, self._rounds))
             round_batch = replace(self._exercise(participants, decision, traffic), exchange=exchange)
             finite = self.framework.train(self.nodes, round_batch)

@@ -1,5 +1,6 @@
 """Real learners of N worlds at once."""
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from splitgym import data
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks import Framework
+from splitgym.frameworks.placements import Placement
 from splitgym.learning.device import training_device
 from splitgym.learning.learner import Learner
 from splitgym.models import NetworkCosts
@@ -91,7 +93,14 @@ class RealLearners:
         self.class_share[world, :clients] = learner.class_counts / learner.class_counts.sum(1, keepdims=True)
         self._put(world, learner.outcome)
 
-    def round(self, decision: Decision, participants: Bools, streams: Streams, flights: Flights | None = None) -> None:
+    def round(
+        self,
+        decision: Decision,
+        participants: Bools,
+        streams: Streams,
+        flights: Flights | None = None,
+        placements: Sequence[Placement] | None = None,
+    ) -> None:
         """Trains a round in every world.
 
         Args:
@@ -99,13 +108,15 @@ class RealLearners:
             participants: [N, C] which clients really take part.
             streams: Not used.
             flights: With an asynchronous framework what is in flight at the end of the step.
+            placements: [N] with a path of servers which of these train which units; None: as before.
         """
         self._remember(slice(None))
         for world, learner in enumerate(self.learners):
             assert learner is not None, "reset all worlds first"
             clients = len(learner.data_share)
             own = replace(decision.world(world), selected=participants[world]).of_first(clients)
-            self._put(world, learner.round(own, flights and flights.world(world, clients)))
+            placement = None if placements is None else placements[world]
+            self._put(world, learner.round(own, flights and flights.world(world, clients), placement))
 
     def _remember(self, which: Ints | slice) -> None:
         """Keeps the outcomes of some worlds as those of the round before."""

@@ -1,5 +1,6 @@
 """The surrogate learner: the calibrated dynamics in N worlds at once."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ from splitgym.arrays import Bools, Floats, Ints
 from splitgym.data import class_counts, least_samples
 from splitgym.data.dirichlet import Room
 from splitgym.frameworks import Framework
+from splitgym.frameworks.placements import Placement
 from splitgym.frameworks.rows import rows_of_ratio
 from splitgym.kernels import COMPILED, Handle, kernel
 from splitgym.learning.surrogate.calibration import calibration_for
@@ -112,7 +114,14 @@ class Surrogate:
             own[:count] = class_counts(sizes, count, task.partition, rng, shards_per_client=task.shards_per_client)
         return counts
 
-    def round(self, decision: Decision, participants: Bools, streams: Streams, flights: Flights | None = None) -> None:
+    def round(
+        self,
+        decision: Decision,
+        participants: Bools,
+        streams: Streams,
+        flights: Flights | None = None,
+        placements: Sequence[Placement] | None = None,
+    ) -> None:
         """Learns a round in all worlds.
 
         Args:
@@ -120,6 +129,7 @@ class Surrogate:
             participants: [N, C] participating clients; only those that are present.
             streams: Of N worlds.
             flights: Not used.
+            placements: Not used.
         """
         self._cut_layer[...] = np.reshape(decision.cut_layer, (len(participants), -1))
         _play(self._handle.of(self._learners), streams, self._cut_layer, participants, decision.aggregation_ratio)
