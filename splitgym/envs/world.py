@@ -176,7 +176,8 @@ class World:
             self._flights.follow(cost.flights)
         number, history = self._streams.round, self._history
         number += 1
-        learner.round(decision, cost.participants, self._streams, cost.flights)
+        placements = None if self._placed is None else self._placed.of(decision.placement, len(decision.selected))
+        learner.round(decision, cost.participants, self._streams, cost.flights, placements)
         if self._flights is not None:
             self._add_generated_rows(self._flights, decision)
         history.remember(number, cost, decision.aggregation_ratio, learner.outcome, self._limits)

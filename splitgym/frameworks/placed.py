@@ -28,6 +28,10 @@ class Placed:
         """L."""
         return len(self.unit_bits)
 
+    def of(self, decided: Any, worlds: int) -> tuple[Placement, ...]:
+        """[N] placements of so many worlds, from their indices, [N] or one for all."""
+        return tuple(self.placements[index] for index in np.broadcast_to(decided, worlds).tolist())
+
     @property
     def hops(self) -> int:
         """H."""
