@@ -5,6 +5,7 @@ from splitgym.scenario.loading import build, in_commands, load, presets
 from splitgym.scenario.names import check_files_differ, file_name
 from splitgym.scenario.nodes import LinkRow, NodeRow, links_of, nodes_of
 from splitgym.scenario.quantities import Range
+from splitgym.scenario.routes import HERE, Route, Routes
 from splitgym.scenario.scenario import Scenario
 from splitgym.scenario.section import Section
 from splitgym.scenario.sections import (
@@ -16,16 +17,20 @@ from splitgym.scenario.sections import (
     Episode,
     Family,
     FedServer,
+    Handover,
     Knowledge,
     PlacementRow,
     Placements,
     Radio,
+    Road,
     Server,
     Task,
     Training,
 )
+from splitgym.scenario.stations import StationRow
 
 __all__ = [
+    "HERE",
     "Actions",
     "Budgets",
     "Cell",
@@ -34,6 +39,7 @@ __all__ = [
     "Episode",
     "Family",
     "FedServer",
+    "Handover",
     "Knowledge",
     "LinkRow",
     "NodeRow",
@@ -41,10 +47,14 @@ __all__ = [
     "Placements",
     "Radio",
     "Range",
+    "Road",
+    "Route",
+    "Routes",
     "Scenario",
     "ScenarioError",
     "Section",
     "Server",
+    "StationRow",
     "Task",
     "Training",
     "build",

@@ -30,11 +30,12 @@ class NodeRow(Section):
 
 
 class LinkRow(Section):
-    """A row of `links`: a wired link between two nodes."""
+    """A row of `links`: a wired link between two nodes, or from a base station to a node."""
 
     name: Name = Field(description="By which phases of a framework name it.")
-    ends: tuple[Name, Name] = Field(description="The two nodes.")
+    ends: tuple[Name, Name] = Field(description="The two nodes or stations.")
     bits_per_s: BitsPerSecond = Field(description="Rate in each direction, bits/s.")
+    delay_s: float = Field(0.0, ge=0.0, le=1e6, description="What everything that is sent takes beside the rate, s.")
 
 
 def nodes_of(scenario: "Scenario") -> tuple[NodeRow, ...]:

@@ -16,14 +16,17 @@ from splitgym.scenario.sections import (
     Episode,
     Family,
     FedServer,
+    Handover,
     Knowledge,
     Placements,
     Plan,
     Radio,
+    Road,
     Server,
     Task,
     Training,
 )
+from splitgym.scenario.stations import StationRow, check_stations
 
 MOST_GAINS = 10_000_000
 """Channel gains or speeds that a world keeps, 80 MB."""
@@ -54,6 +57,11 @@ class Scenario(Section):
     placement: Placements = Field(
         Placements(), description="Paths of nodes behind the cut, with framework 'multi-hop'."
     )
+    stations: tuple[StationRow, ...] = Field(
+        (), max_length=100, description="Base stations; none: one in the origin, beside node 'server'."
+    )
+    handover: Handover = Field(Handover(), description="When a client changes its station.")
+    road: Road = Field(Road(), description="The road, with cell.mobility 'road'.")
     knowledge: Knowledge = Field(Knowledge(), description="What the scheduler believes.")
     plan: Plan = Field(Plan(), description="Factors of the plan that may be decided.")
     task: Task = Field(Task(), description="Data, network, partition.")
@@ -71,6 +79,12 @@ class Scenario(Section):
                 f"radio.carrier_hz = {self.radio.carrier_hz:g}: cell.path_loss 'mmwave-28ghz' was measured at 28 GHz "
                 "and is allowed from 24e9 to 30e9 Hz; use 'umi' elsewhere"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _stations_are_joined(self) -> "Scenario":
+        """Stations have names and places of their own, and wired ways to the edge server."""
+        check_stations(self)
         return self
 
     @model_validator(mode="after")

@@ -3,6 +3,7 @@
 from splitgym.scenario.sections.cell import Cell
 from splitgym.scenario.sections.episode import Budgets, Episode, Family
 from splitgym.scenario.sections.learning import Task, Training
+from splitgym.scenario.sections.mobility import Handover, Road
 from splitgym.scenario.sections.nodes import Clients, Cloud, FedServer, Server
 from splitgym.scenario.sections.placement import PlacementRow, Placements
 from splitgym.scenario.sections.radio import Radio
@@ -17,11 +18,13 @@ __all__ = [
     "Episode",
     "Family",
     "FedServer",
+    "Handover",
     "Knowledge",
     "PlacementRow",
     "Placements",
     "Plan",
     "Radio",
+    "Road",
     "Server",
     "Task",
     "Training",

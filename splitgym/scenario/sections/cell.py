@@ -17,6 +17,11 @@ class Cell(Section):
     base_station_height_m: Metres = Field(10.0, description="Antenna height of the base station, m.")
     client_height_m: Metres = Field(1.5, description="Antenna height of the clients, m.")
     speed_m_per_s: MetresPerSecond = Field(0.0, description="Speed of every client, m/s; 0: no client moves.")
+    mobility: Literal["bounce", "road"] = Field(
+        "bounce",
+        description="How clients move: bounce: straight on from anywhere in the cell, reflected at its borders; road: "
+        "on the section `road`, whose speeds count.",
+    )
     path_loss: Annotated[str, AfterValidator(known(PATH_LOSSES))] = Field(
         "umi",
         description="Path loss: umi: 3GPP TR 38.901 UMi street canyon; mmwave-28ghz: the measurements of Akdeniz et "
