@@ -175,8 +175,8 @@ def plot(rows: pd.DataFrame, figure: Figure) -> None:
     figure.colorbar(image, ax=panels, label="three tiers save (%)", extend="both", ticks=[-30, -20, -10, 0, 2, 4, 6, 8])
     which = ", ".join(_kappa(kappa) for kappa, there in zip(SHOWN, inside, strict=True) if there)
     figure.suptitle(
-        f"User-edge-cloud is the fastest in the blue band; the article's point (star) is inside at {which or 'none'}"
-        f"{' cycles per FLOP' if which else ' of these'}"
+        "User-edge-cloud is the fastest in the blue band (dotted: the others are equal); the article's point (star) is "
+        f"inside at {f'{which} cycles per FLOP' if which else 'none of these'}"
     )
 
 
