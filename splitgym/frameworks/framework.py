@@ -171,11 +171,14 @@ class Framework:
                 f"training.micro_batches = {asked} with radio.sharing = 'on-demand', allowed: 1, or 'static'"
             )
         rows = min(scenario.plan.batch_sizes, default=scenario.training.batch_size)
-        each, most = ("two rows", rows // 2) if has_batch_norm else ("a row", rows)
-        if asked > most:
+        if asked > rows:
             raise ScenarioError(
-                f"training.micro_batches = {asked}, allowed: 1..{max(most, 1)}, so that each has {each} of the "
-                f"smallest mini-batch, {rows}"
+                f"training.micro_batches = {asked}, allowed: up to {rows}, the samples of the smallest mini-batch"
+            )
+        if has_batch_norm and 2 * asked > rows:
+            raise ScenarioError(
+                f"training.micro_batches = {asked} with mini-batches of {rows} samples and batch norm, allowed: up to "
+                f"{max(rows // 2, 1)}, so that each has two samples"
             )
 
     def decides_averaging(self, scenario: Scenario) -> bool:

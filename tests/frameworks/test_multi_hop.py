@@ -28,8 +28,9 @@ from splitgym.frameworks.migration import Parcel, pack, unpack
 from splitgym.frameworks.node import Node
 from splitgym.frameworks.nodes import Nodes
 from splitgym.frameworks.path_pass import PathPass
-from splitgym.frameworks.placements import Placement, segments_of
+from splitgym.frameworks.placements import Placement
 from splitgym.frameworks.round_batch import RoundBatch
+from splitgym.frameworks.servers import segments_of
 from splitgym.models import build
 from splitgym.scenario import ScenarioError, Training
 from splitgym.scenario import build as scenario
@@ -366,9 +367,14 @@ def test_resnet_learns_the_same_on_every_path() -> None:
 @pytest.mark.parametrize(
     ("framework", "batch_size", "norm", "message"),
     [
-        ("psl", 8, False, "training.micro_batches = 4 with framework 'psl', allowed: 1"),
-        (MULTI_HOP, 3, False, "training.micro_batches = 4, allowed: 1..3, so that each has a row of the smallest"),
-        (MULTI_HOP, 7, True, "training.micro_batches = 4, allowed: 1..3, so that each has two rows of the smallest"),
+        ("psl", 8, False, "training.micro_batches = 4 with framework 'psl', allowed: 1, or framework 'multi-hop'"),
+        (MULTI_HOP, 3, False, "training.micro_batches = 4, allowed: up to 3, the samples of the smallest mini-batch"),
+        (
+            MULTI_HOP,
+            7,
+            True,
+            "training.micro_batches = 4 with mini-batches of 7 samples and batch norm, allowed: up",
+        ),
     ],
 )
 def test_micro_batches_that_are_not_possible_are_refused(

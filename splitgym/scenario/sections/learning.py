@@ -70,11 +70,6 @@ class Training(Section):
         description="Batch norm on the server of psl, epsl and their kin normalises the rows of all clients together "
         "or each client's by themselves; the other frameworks leave no choice.",
     )
-    micro_batches: BatchSize = Field(
-        1,
-        description="Framework 'multi-hop': parts of each mini-batch that follow one another through clients and "
-        "servers, as in a pipeline; gradients are added up over them. Batch norm normalises each by itself.",
-    )
     local_steps: BatchSize = Field(1, description="Mini-batches of each client in a round of framework 'fl'.")
     quorum: Annotated[int, Field(ge=0, le=100_000)] = Field(
         0,
