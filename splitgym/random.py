@@ -38,6 +38,9 @@ class Purpose(IntEnum):
     MOVED_DATA = 12
     SKEW = 13
     MEMORY = 14
+    STATION_SIGHT = 15
+    STATION_SHADOWING = 16
+    ROAD_SPEED = 17
 
 
 class Streams(NamedTuple):

@@ -40,7 +40,7 @@ def least_seconds_of(
 ) -> None:
     """Likewise of client i alone, which may have this bandwidth and power."""
     uplink = shannon_rate(spare_hz, power_w / (spare_hz * links.lowest_floor[i]))
-    downlink = min(links.band[i], spare_hz * links.best_downlink[i])
+    downlink = min(links.whole[i], spare_hz * links.best_downlink[i])
     for s in range(workload.segments[0]):
         uplink_s = duration(workload.uplink_bits[s, i], uplink)
         seconds[s, i] = workload.compute_s[s, i] + uplink_s + duration(workload.downlink_bits[s, i], downlink)
@@ -143,7 +143,7 @@ def can_end_by(
         for n in range(count):
             i = order[n]
             bits = workload.uplink_bits[s, i]
-            left = end - workload.compute_s[s, i] - duration(workload.downlink_bits[s, i], links.band[i])
+            left = end - workload.compute_s[s, i] - duration(workload.downlink_bits[s, i], links.whole[i])
             rate = 0.0 if bits == 0.0 else bits / left if left > 0.0 else inf
             rates[i] = rate if s == 0 else max(rates[i], rate)
     band_hz, narrowest_hz, widest_hz = 0.0, inf, 0.0

@@ -10,6 +10,7 @@ from splitgym.arrays import Bools, Floats
 from splitgym.kernels import INLINED, kernel
 from splitgym.kernels.functions import ln
 from splitgym.timing.rates import LN2, subchannel_rate
+from splitgym.timing.wires import through
 from splitgym.types import RoundState, SystemParameters
 
 
@@ -25,7 +26,9 @@ class Links(NamedTuple):
     downlink: Floats
     """[C, M] bits/s that the base station sends on each subchannel."""
     band: Floats
-    """[C] bits/s over the whole band."""
+    """[C] bits/s of a broadcast over wires and the whole band."""
+    whole: Floats
+    """[C] bits/s that the base station sends on the whole band."""
     lowest_floor: Floats
     """[C] of the client's best subchannel."""
     best_downlink: Floats
@@ -63,14 +66,24 @@ def empty_links(clients: int, subchannels: int, radio: Radio) -> Links:
         np.zeros(clients),
         np.zeros(clients),
         np.zeros(clients),
+        np.zeros(clients),
         radio.client_power_max_w,
         radio.total_power_max_w,
     )
 
 
 @kernel(INLINED)
-def fill_links(links: Links, radio: Radio, hz: Floats, gain: Floats, wanted: Bools) -> None:
-    """Fills in the links of the clients that are wanted ([C]), from bandwidths [M] and gains [C, M]."""
+def fill_links(links: Links, radio: Radio, hz: Floats, gain: Floats, s_per_bit: Floats, wanted: Bools) -> None:
+    """Fills in the links of the clients that are wanted ([C]).
+
+    Args:
+        links: Filled.
+        radio: Of the system.
+        hz: [M] bandwidths.
+        gain: [C, M].
+        s_per_bit: [C, F] seconds that a bit needs over wires, to the first server.
+        wanted: [C].
+    """
     floor, log_floor, downlink = links.floor, links.log_floor, links.downlink
     clients, subchannels = gain.shape
     for k in range(subchannels):
@@ -89,7 +102,8 @@ def fill_links(links: Links, radio: Radio, hz: Floats, gain: Floats, wanted: Boo
             band += downlink[i, k]
             lowest = min(lowest, floor[i, k])
             best_downlink = max(best_downlink, downlink[i, k] / hz[k])
-        links.band[i], links.lowest_floor[i], links.best_downlink[i] = band, lowest, best_downlink
+        links.band[i], links.whole[i] = through(band, s_per_bit[i, 0]), band
+        links.lowest_floor[i], links.best_downlink[i] = lowest, best_downlink
 
 
 def own_links(state: RoundState) -> Links:
@@ -97,5 +111,5 @@ def own_links(state: RoundState) -> Links:
     clients, subchannels = state.channel_gain.shape
     radio, everybody = radio_of(state.system), np.ones(clients, np.bool_)
     links = empty_links(clients, subchannels, radio)
-    fill_links(links, radio, state.subchannel_hz, state.channel_gain, everybody)
+    fill_links(links, radio, state.subchannel_hz, state.channel_gain, state.wired_s_per_bit, everybody)
     return links

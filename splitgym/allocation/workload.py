@@ -4,6 +4,9 @@ Clients work by themselves between the phases that are common to all. So a slot 
 
     T = common + sum over segments s of max over clients i of (compute_si + uplink_si / R_i^U + downlink_si / R_i^D)
 
+Seconds over wires behind the base stations do not depend on what is allocated and count as compute_si, and so does the
+interruption of a handover.
+
 where a segment is what lies between two common phases. That holds for every framework's program; EPSL has two segments,
 one with the uplink and one with the unicast, SFL a second uplink in the last one.
 """
@@ -19,6 +22,7 @@ from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.memory import EVERYBODY
 from splitgym.frameworks.program import Program
 from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
+from splitgym.network.wired import Ways
 from splitgym.timing.amounts import Work, bits_between, move_bits, once_amount, plan_of
 from splitgym.timing.barrier import (
     BROADCAST,
@@ -33,6 +37,7 @@ from splitgym.timing.cell import Backbone, backbone_of
 from splitgym.timing.power import even_power
 from splitgym.timing.rates import subchannel_rate
 from splitgym.timing.relocation import Relocation, relocate, relocation_of
+from splitgym.timing.wires import Attached, Wires, attached_of, broadcast_delay_s, fill_wires
 from splitgym.types import Plan, RoundState, SystemParameters, with_axis
 from splitgym.types.legal import check_plan
 
@@ -65,13 +70,14 @@ class Round(NamedTuple):
     relocation: Relocation
     relocation_phase: int
     """The phase in which units move between nodes, -1: there is none."""
+    ways: Ways
 
 
 class SegmentWorkload(NamedTuple):
     """Work of C clients in up to S segments, under one plan or one of each client's own; see `fill_workload`."""
 
     compute_s: Floats
-    """[S, C]."""
+    """[S, C] seconds that do not depend on what is allocated."""
     uplink_bits: Floats
     """[S, C]."""
     downlink_bits: Floats
@@ -85,6 +91,8 @@ class SegmentWorkload(NamedTuple):
     """[2, C] what each participant adds to the seconds of common phases, where plans differ."""
     differs: Bools
     """[1] whether plans differ: then `common_s` counts."""
+    wires: Wires
+    """Workspace."""
 
 
 @lru_cache(maxsize=32)
@@ -106,6 +114,7 @@ def round_of(system: SystemParameters) -> Round:
         np.full(len(program.work), EVERYBODY) if system.memory is None else system.memory.most_clients,
         relocation_of(program),
         program.relocation,
+        system.ways,
     )
 
 
@@ -120,6 +129,7 @@ def no_workload(phases: int, clients: int) -> SegmentWorkload:
         np.zeros((2, 3)),
         np.zeros((2, clients)),
         np.zeros(1, np.bool_),
+        Wires.none(clients),
     )
 
 
@@ -135,6 +145,8 @@ def fill_workload(
     second_cut: int,
     client_second_cut: Ints,
     unit_node: Ints,
+    attached: Attached,
+    n: int,
 ) -> None:
     """Fills in the workload under a plan or plans, moved parts of the network included.
 
@@ -151,25 +163,23 @@ def fill_workload(
         second_cut: Last unit at the edge server before the round, if another server has those behind it; 0: none yet.
         client_second_cut: [C] second cut behind which each client holds a tail, 0: none.
         unit_node: [L] row of the node that holds each unit behind the cut, -1: none yet; without placements [0].
+        attached: Stations of the clients of N worlds.
+        n: The world.
     """
-    resource = of.route[of.relocation.placement[plans[0]]]
-    second = of.second_cut[plans[0]]
-    between = bits_between(second_cut, second, of.prefix_bits)
+    placement = of.relocation.placement[plans[0]]
+    resource = of.route[placement]
+    fill_wires(workload.wires, of.ways, attached, n, placement)
+    between = bits_between(second_cut, of.second_cut[plans[0]], of.prefix_bits)
     workload.differs[0] = plans.shape[0] > 1
     for part in range(2):
-        for n in range(3):
-            workload.common[part, n] = 0.0
+        for what in range(3):
+            workload.common[part, what] = 0.0
         for i in range(client_hz.shape[0]):
             workload.common_s[part, i] = 0.0
     _no_own_work(workload, 0)
     barrier = deadline_barrier(resource)
-    segment, open_segment, timed = 0, False, -1
-    for i in range(client_hz.shape[0]):
-        plan = plan_of(plans, i)
-        unit_bits = of.moved_bits[of.precision[plan]]
-        down, up = move_bits(client_cut_layer[i], of.cut_layer[plan], client_second_cut[i], second, unit_bits)
-        workload.downlink_bits[0, i], workload.uplink_bits[0, i] = down, up
-        open_segment |= down + up > 0.0
+    segment, timed = 0, -1
+    open_segment = _begin(workload, of, plans, client_cut_layer, client_second_cut)
     for phase in range(resource.shape[0]):
         kind = resource[phase]
         if kind < SERVER:
@@ -185,15 +195,51 @@ def fill_workload(
         speed = common_speed(kind, server_hz, inf, of.backbone.speed)
         part = 0 if phase < barrier else 1
         _add_common(workload, of.work, plans, phase, kind, part, speed, members)
+        if kind >= BROADCAST and _has_work(of.work, plans, phase, members):
+            delay_s = broadcast_delay_s(of.ways) if kind == BROADCAST else of.backbone.delay_s[kind]
+            workload.common[part, 0] += delay_s
         if kind == of.moving_link:
             # What moves goes with the first of what is sent.
             workload.common[part, 0] += between / speed
+            if between > 0.0 and not _has_work(of.work, plans, phase, members):
+                workload.common[part, 0] += of.backbone.delay_s[kind]
             between = 0.0
         if phase == of.relocation_phase:
             workload.common[part, 0] += relocate(unit_node, plans[0], of.relocation)[0]
     if barrier == resource.shape[0]:
         timed = segment
     workload.segments[0], workload.segments[1] = segment + open_segment, timed
+
+
+@kernel(INLINED)
+def _begin(workload: SegmentWorkload, of: Round, plans: Ints, client_cut_layer: Ints, client_second_cut: Ints) -> bool:
+    """What clients do before the first phase: parts of the network move, handovers end. Whether there is any of it."""
+    wires, anything, second = workload.wires, False, of.second_cut[plans[0]]
+    for i in range(client_cut_layer.shape[0]):
+        plan = plan_of(plans, i)
+        unit_bits = of.moved_bits[of.precision[plan]]
+        down, up = move_bits(client_cut_layer[i], of.cut_layer[plan], client_second_cut[i], second, unit_bits)
+        workload.downlink_bits[0, i], workload.uplink_bits[0, i] = down, up
+        workload.compute_s[0, i] = wires.interruption_s[i] + _wired_s(wires, i, down) + _wired_s(wires, i, up)
+        anything |= down + up + wires.interruption_s[i] > 0.0
+    return anything
+
+
+@kernel(INLINED)
+def _wired_s(wires: Wires, i: int, bits: float) -> float:
+    """Seconds over wires of what client i sends or receives."""
+    return bits * wires.s_per_bit[i] + (wires.delay_s[i] if bits > 0.0 else 0.0)
+
+
+@kernel(INLINED)
+def _has_work(work: Work, plans: Ints, phase: int, members: Bools) -> bool:
+    """Whether there is anything to do for members in a common phase."""
+    if plans.shape[0] == 1:
+        return work.work[plans[0], phase] + work.per_participant[plans[0], phase] > 0.0
+    for i in range(members.shape[0]):
+        if members[i] and work.work[plans[i], phase] + work.per_participant[plans[i], phase] > 0.0:
+            return True
+    return False
 
 
 @kernel(INLINED)
@@ -216,8 +262,10 @@ def _add_own(
             workload.compute_s[segment, i] += amount / client_hz[i]
         elif kind == UPLINK:
             workload.uplink_bits[segment, i] += amount
+            workload.compute_s[segment, i] += _wired_s(workload.wires, i, amount)
         else:
             workload.downlink_bits[segment, i] += amount
+            workload.compute_s[segment, i] += _wired_s(workload.wires, i, amount)
 
 
 @kernel(INLINED)
@@ -279,6 +327,8 @@ def own_workload(state: RoundState, plan: Plan) -> SegmentWorkload:
         int(state.second_cut),
         state.client_second_cut,
         state.unit_node,
+        attached_of(state),
+        0,
     )
     return workload
 
@@ -303,6 +353,7 @@ def own_seconds(state: RoundState, plan: Plan, sharing: Any) -> Floats:
         np.atleast_1d(state.second_cut),
         np.atleast_2d(state.client_second_cut),
         np.atleast_2d(state.unit_node),
+        attached_of(state),
         gain,
         total_hz,
         np.array(np.broadcast_to(np.asarray(sharing, np.int64), total_hz.shape)),
@@ -324,6 +375,7 @@ def _own_seconds(
     second_cut: Ints,
     client_second_cut: Ints,
     unit_node: Ints,
+    attached: Attached,
     gain: Floats,
     total_hz: Floats,
     sharing: Ints,
@@ -344,6 +396,8 @@ def _own_seconds(
             second_cut[n],
             client_second_cut[n],
             unit_node[n],
+            attached,
+            n,
         )
         for i in range(gain.shape[1]):
             seconds[n, i] = seconds_alone(workload, radio, i, gain[n, i], total_hz[n], sharing[n])

@@ -30,6 +30,7 @@ def system_of(scenario: Scenario, framework: Framework, network_costs: NetworkCo
         network_costs: Of the scenario's network; None: it is built and measured, for which torch is imported.
     """
     check_balancing(scenario, framework)
+    _check_delays(scenario, framework)
     task = scenario.task
     costs = network_costs or models.measure(task.model, *data.dimensions(task.dataset), task.stem)
     framework.check_micro_batches(scenario, costs.has_batch_norm)
@@ -77,6 +78,16 @@ def check_calibrated(scenario: Scenario, framework: Framework) -> None:
                 f"{name} = {value!r} with learner = 'surrogate', which is calibrated for {usual!r}, "
                 "allowed: learner = 'train'"
             )
+
+
+def _check_delays(scenario: Scenario, framework: Framework) -> None:
+    """Raises a ScenarioError if what is in flight would have to wait on wires from one step to the next."""
+    slow = [link.name for link in scenario.links if link.delay_s > 0]
+    if framework.asynchronous and scenario.stations and slow:
+        raise ScenarioError(
+            f"links, row {slow[0]!r}: delay_s above 0 with rows of stations and framework {framework.name!r}, which is "
+            "asynchronous, allowed: 0"
+        )
 
 
 def _plans(

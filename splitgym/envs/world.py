@@ -88,7 +88,7 @@ class World:
         data.dimensions(scenario.task.dataset)
         self._learner = learners(learner, scenario, framework, worlds, device)
         self.system = system_of(scenario, framework, self._learner.network_costs)
-        self._network = Network(scenario, worlds)
+        self._network = Network(scenario, worlds, self.system.ways)
         self._clock = Clock(self.system, worlds, scenario.clients.count, timeline=False)
         self._streams = Streams.empty(worlds)
         self._server_hz = np.full(worlds, scenario.server.compute_hz)
@@ -245,6 +245,9 @@ class World:
             samples=self._learner.samples,
             samples_left=self._learner.samples_left,
             client_memory_bytes=self._network.client_memory_bytes,
+            station=self._network.station,
+            interruption_s=self._network.interruption_s,
+            wired_s_per_bit=self._network.wired_s_per_bit,
             flights=self._flights,
         )
 

@@ -33,6 +33,11 @@ class Placed:
         return tuple(self.placements[index] for index in np.broadcast_to(decided, worlds).tolist())
 
     @property
+    def first(self) -> tuple[str, ...]:
+        """[K] the first node of each."""
+        return tuple(each.nodes[0] for each in self.placements)
+
+    @property
     def hops(self) -> int:
         """H."""
         return max(len(each.nodes) for each in self.placements)

@@ -13,6 +13,7 @@ from splitgym.frameworks.plans import PlanGrid
 from splitgym.frameworks.resources import RELOCATION, Barrier, Resource, Resources, check_nodes
 from splitgym.frameworks.segments import SPLIT, Segments, around_second_cut
 from splitgym.scenario import ScenarioError
+from splitgym.scenario.nodes import SERVER
 
 MIGRATION_ROWS = 2
 """A timeline begins with two rows for parts of the network that move: down to the clients, up to the server."""
@@ -120,6 +121,11 @@ class Program:
             per_participant=self.per_participant[chosen],
             placed=self.placed and self.placed.holding(placement),
         )
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """[K] where the clients' data arrive under each placement; one without placements."""
+        return (SERVER,) if self.placed is None else self.placed.first
 
     @cached_property
     def uses_own_subchannels(self) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from splitgym.arrays import Bools, Floats
 from splitgym.parts import suggest
-from splitgym.scenario import LinkRow, Scenario, ScenarioError, links_of, nodes_of
+from splitgym.scenario import LinkRow, Routes, Scenario, ScenarioError, links_of, nodes_of
 from splitgym.scenario.nodes import CLIENT, SERVER
 
 
@@ -59,10 +59,14 @@ class Resources:
     """xi, J s^2/cycle^3; 0 for links, whose energy is not counted."""
     is_link: Bools
     """Whether it is a wired link."""
+    delay_s: Floats
+    """Seconds that whatever is sent over a link needs beside its bits."""
     cycles_per_flop: dict[str, float]
     """kappa of each node, clients and edge server included, cycles/FLOP."""
     links: tuple[LinkRow, ...]
     """The wired links."""
+    routes: Routes
+    """The wired ways over them."""
 
     @classmethod
     def of(cls, scenario: Scenario) -> "Resources":
@@ -75,17 +79,19 @@ class Resources:
         cell = tuple(resource.name.lower() for resource in Resource)
         names = (*cell, *(node.name for node in nodes), *(link.name for link in links), *WAITS)
         _check_rows(names, links, (CLIENT, SERVER, *(row.name for row in (*nodes, *scenario.stations))))
-        none, no_links, waits = [0.0] * len(cell), [0.0] * len(links), len(WAITS)
+        none, no_links, waits = [0.0] * len(cell), [0.0] * len(links), [0.0] * len(WAITS)
         kappa = {CLIENT: scenario.clients.cycles_per_flop, SERVER: scenario.server.cycles_per_flop}
         return cls(
             names=names,
             speed=np.array(
-                [*none, *(node.compute_hz for node in nodes), *(link.bits_per_s for link in links), *[1.0] * waits]
+                [*none, *(node.compute_hz for node in nodes), *(link.bits_per_s for link in links), *[1.0] * len(waits)]
             ),
-            capacitance=np.array([*none, *(node.switched_capacitance for node in nodes), *no_links, *[0.0] * waits]),
-            is_link=np.array([False] * (len(cell) + len(nodes)) + [True] * len(links) + [False] * waits),
+            capacitance=np.array([*none, *(node.switched_capacitance for node in nodes), *no_links, *waits]),
+            is_link=np.array([False] * (len(cell) + len(nodes)) + [True] * len(links) + [False] * len(waits)),
+            delay_s=np.array([*none, *[0.0] * len(nodes), *(link.delay_s for link in links), *waits]),
             cycles_per_flop=kappa | {node.name: node.cycles_per_flop for node in nodes},
             links=links,
+            routes=Routes.of(scenario),
         )
 
     def index(self, resource: "Resource | str") -> int:
@@ -108,25 +114,20 @@ class Resources:
         return -1
 
     @cached_property
-    def ways(self) -> tuple[Floats, Floats]:
-        """[Q, Q] seconds per bit from one node to another over the links of the quickest way, and how many these are.
+    def ways(self) -> tuple[Floats, Floats, Floats]:
+        """[Q, Q] from one node to another: seconds per bit, seconds of delay, and number of links.
 
-        inf and 0 where no links lead there, and for rows that are no nodes.
+        0 where no links lead there, and for rows that are no nodes.
         """
-        seconds, links = np.full((2, len(self.names), len(self.names)), np.inf)
-        for row in range(len(self.names)):
-            seconds[row, row] = links[row, row] = 0.0
-        for link in self.links:
-            one, other = (self.names.index(end) for end in link.ends)
-            of_link = 1.0 / link.bits_per_s
-            if of_link < seconds[one, other]:
-                seconds[one, other] = seconds[other, one] = of_link
-                links[one, other] = links[other, one] = 1.0
-        for over in range(len(self.names)):
-            around = seconds[:, over, None] + seconds[over]
-            links = np.where(around < seconds, links[:, over, None] + links[over], links)
-            seconds = np.minimum(seconds, around)
-        return seconds, np.where(np.isfinite(links), links, 0.0)
+        found, nodes = np.zeros((3, len(self.names), len(self.names))), [*self.cycles_per_flop]
+        rows = [self.names.index(name) for name in nodes]
+        for one, name in zip(rows, nodes, strict=True):
+            for other, end in zip(rows, nodes, strict=True):
+                if name != CLIENT != end and self.routes.joins(name, end):
+                    route = self.routes.between(name, end)
+                    found[:, one, other] = route.s_per_bit, route.delay_s, len(route.links)
+        s_per_bit, delay_s, links = found
+        return s_per_bit, delay_s, links
 
 
 def _check_rows(names: Sequence[str], links: Sequence[LinkRow], nodes: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Where the clients are: placed uniformly over the ring around the base station, walking straight and bouncing off.
+"""Where the clients are: uniformly over the ring around the base station, bouncing off, or on a road, turning back.
 
 A straight walk that is reflected at the borders keeps the uniform distribution for ever, where a random waypoint would
 draw the clients towards the middle. And it has a closed form, so that a long round costs what a short one does.
@@ -23,6 +23,32 @@ def place(min_distance_m: float, radius_m: float, chance: float, direction: floa
     distance_m = sqrt(inner + chance * (radius_m * radius_m - inner))
     cosine, sine = turn(direction - 0.5)
     return distance_m * cosine, distance_m * sine
+
+
+@kernel(INLINED)
+def place_on_road(length_m: float, lanes: int, lane_width_m: float, chance: float, lane: float) -> tuple[float, float]:
+    """A position, m, uniform over the lanes of a road along the x axis, by two uniform numbers in (0, 1)."""
+    return (chance - 0.5) * length_m, (min(int(lane * lanes), lanes - 1) - 0.5 * (lanes - 1)) * lane_width_m
+
+
+def drive(start_m: Floats, heading_rad: Floats, travelled_m: Floats, length_m: float) -> Floats:
+    """Where straight drives along the x axis lead that turn back at the ends of a road, on their lanes.
+
+    Turning back keeps the uniform distribution, and no position jumps.
+
+    Args:
+        start_m: [N, C, 2] positions at the start, m.
+        heading_rad: [N, C] 0 or pi: towards larger or smaller x.
+        travelled_m: [N, C] length of the way so far, m.
+        length_m: Of the road, whose middle is in the origin.
+
+    Returns:
+        [N, C, 2] positions, m.
+    """
+    position_m = start_m.copy()
+    way = start_m[..., 0] + length_m / 2 + np.where(heading_rad == 0.0, travelled_m, -travelled_m)
+    position_m[..., 0] = length_m / 2 - np.abs(np.mod(way, 2 * length_m) - length_m)
+    return position_m
 
 
 def ground_distance_m(position_m: Floats) -> Floats:

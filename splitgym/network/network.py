@@ -5,11 +5,12 @@ import numpy as np
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import Handle
 from splitgym.network.devices import fill_memory
-from splitgym.network.geometry import ground_distance_m, walk
+from splitgym.network.geometry import drive, ground_distance_m, walk
 from splitgym.network.path_loss import line_of_sight_probability, path_loss_db
 from splitgym.network.path_loss.compiled import OWN
 from splitgym.network.shadowing import next_shadow
 from splitgym.network.state import ALWAYS, PROBABILISTIC, Cells, NetworkState, parameters_of
+from splitgym.network.wired import Ways
 from splitgym.network.worlds import advance_worlds, begin_channels, begin_episodes, draw_cells, lose
 from splitgym.random import Purpose, Streams, fill_normals_of_worlds, room_for
 from splitgym.scenario import Scenario
@@ -24,6 +25,7 @@ class Network:
     Args:
         scenario: What world.
         worlds: Number of worlds N.
+        ways: From base stations to servers; None: to the edge server.
 
     Attributes:
         client_memory_bytes: [N, C] memory that each client has for training, bytes; inf: no limit.
@@ -33,14 +35,17 @@ class Network:
         RuntimeError: A world is used before the first `reset`.
     """
 
-    def __init__(self, scenario: Scenario, worlds: int = 1) -> None:
+    def __init__(self, scenario: Scenario, worlds: int = 1, ways: Ways | None = None) -> None:
         if worlds < 1:
             raise ValueError(f"worlds = {worlds} must be at least 1")
         self.scenario = scenario
         self.worlds = worlds
         clients = scenario.clients.count
-        numbers = np.zeros(room_for(max(4, 3 * clients, 2 * clients * scenario.radio.subchannels)))
-        self._cells = Cells(NetworkState.empty(scenario, worlds), parameters_of(scenario), numbers)
+        stations = max(len(scenario.stations), 1)
+        numbers = np.zeros(room_for(max(4, 3, stations - 1, 2 * scenario.radio.subchannels) * clients))
+        ways = Ways.of(scenario) if ways is None else ways
+        state = NetworkState.empty(scenario, worlds, ways.links.shape[1])
+        self._cells = Cells(state, parameters_of(scenario, ways), numbers)
         self._state, self._parameters, _ = self._cells
         self._handle = Handle()
         self._begun = False
@@ -83,7 +88,7 @@ class Network:
             raise RuntimeError("the network has no state yet: reset all worlds first")
         if self._parameters.moves:
             self._walk(streams, elapsed_s)
-        advance_worlds(self._handle.of(self._cells), streams)
+        advance_worlds(self._handle.of(self._cells), streams, np.asarray(elapsed_s, np.float64))
 
     @property
     def subchannel_hz(self) -> Floats:
@@ -112,7 +117,7 @@ class Network:
 
     @property
     def position_m(self) -> Floats:
-        """[N, C, 2] positions, m, with the base station in the origin."""
+        """[N, C, 2] positions, m; without rows of stations the base station is in the origin."""
         return self._state.position_m
 
     @property
@@ -122,8 +127,31 @@ class Network:
 
     @property
     def line_of_sight(self) -> Bools:
-        """[N, C] clients with line of sight; as drawn at the start of the episode, also while they move."""
+        """[N, C] clients with line of sight to their own station.
+
+        Without a road, and with one station, it stays as drawn at the start of the episode, also while they move.
+        """
         return self._state.line_of_sight
+
+    @property
+    def station(self) -> Ints:
+        """[N, C] index of the station that each client belongs to."""
+        return self._state.attachment.station
+
+    @property
+    def handed_over(self) -> Bools:
+        """[N, C] clients that begin the round with another station than the one before."""
+        return self._state.attachment.handed_over
+
+    @property
+    def interruption_s(self) -> Floats:
+        """[N, C] seconds by which they begin it later, s."""
+        return self._state.attachment.interruption_s
+
+    @property
+    def wired_s_per_bit(self) -> Floats:
+        """[N, C, F] seconds that a bit needs over wires between the client's station and each of F servers, s/bit."""
+        return self._state.wired_s_per_bit
 
     @property
     def believed_channel_gain(self) -> Floats:
@@ -143,34 +171,51 @@ class Network:
     def _walk(self, streams: Streams, elapsed_s: Floats) -> None:
         """Moves the clients, and what depends on where they are."""
         state, cell = self._state, self.scenario.cell
-        state.travelled_m[:] += cell.speed_m_per_s * elapsed_s
         before_m = state.position_m.copy()
-        state.position_m[:] = walk(
-            state.start_m, state.heading_rad, state.travelled_m, cell.min_distance_m, state.radius_m
-        )
+        if self._parameters.road.length_m > 0:
+            state.driven_s[:] += elapsed_s
+            travelled_m = state.speed_m_per_s * state.driven_s[:, None]
+            state.position_m[:] = drive(state.start_m, state.heading_rad, travelled_m, self._parameters.road.length_m)
+        else:
+            state.travelled_m[:] += cell.speed_m_per_s * elapsed_s
+            state.position_m[:] = walk(
+                state.start_m, state.heading_rad, state.travelled_m, cell.min_distance_m, state.radius_m
+            )
         if self._parameters.is_shadowed:
-            new, moved_m = np.empty_like(state.shadow), ground_distance_m(state.position_m - before_m)
-            fill_normals_of_worlds(streams, int(Purpose.SHADOWING), new, self._cells.numbers)
-            state.shadow[:] = next_shadow(state.shadow, new, moved_m, state.line_of_sight)
+            moved_m = ground_distance_m(state.position_m - before_m)[:, None]
+            state.shadow[:] = next_shadow(state.shadow, self._new_shadows(streams), moved_m, state.sees)
         every = np.arange(self.worlds)
         if self._parameters.path_loss == OWN:
             self._lose(every, at_first=False)
         else:
             lose(self._handle.of(self._cells), every)
 
+    def _new_shadows(self, streams: Streams) -> Floats:
+        """[N, S, C] standard normal numbers."""
+        worlds, stations, clients = self._state.shadow.shape
+        first = np.empty((worlds, clients))
+        fill_normals_of_worlds(streams, int(Purpose.SHADOWING), first, self._cells.numbers)
+        if stations == 1:
+            return first[:, None]
+        others = np.empty((worlds, (stations - 1) * clients))
+        fill_normals_of_worlds(streams, int(Purpose.STATION_SHADOWING), others, self._cells.numbers)
+        return np.concatenate([first, others], axis=1).reshape(worlds, stations, clients)
+
     def _lose(self, which: Ints, at_first: bool) -> None:
-        """Large-scale gains in some worlds, by a model of one's own for arrays; at first the sight, too."""
+        """Large-scale gains in some worlds, by a model of one's own for arrays; and the sight."""
         state, cell, radio = self._state, self.scenario.cell, self.scenario.radio
-        distance_m = ground_distance_m(state.position_m[which])
-        if at_first:
-            state.line_of_sight[which] = self._parameters.sight == ALWAYS
+        away_m = state.position_m[which][:, None] - self._parameters.stations_m[:, None]
+        distance_m = np.maximum(ground_distance_m(away_m), self._parameters.nearest_m)
+        if at_first or self._parameters.sight_follows:
+            state.sees[which] = self._parameters.sight == ALWAYS
             if self._parameters.sight == PROBABILISTIC:
                 chance = line_of_sight_probability(cell.path_loss, distance_m)
-                state.line_of_sight[which] = state.sight_chance[which] < chance
-        sees = state.line_of_sight[which]
+                state.sees[which] = state.sight_chance[which] < chance
+        sees = state.sees[which]
         shadow_db = np.where(sees, *self._parameters.deviation_db) * state.shadow[which]
         loss_db = path_loss_db(cell, radio.carrier_hz, distance_m, sees)
-        state.large_scale_gain[which] = radio.antenna_gain * 10 ** (-(loss_db + shadow_db) / 10)
+        antenna_gain = radio.antenna_gain * self._parameters.station_gain[:, None]
+        state.gain[which] = antenna_gain * 10 ** (-(loss_db + shadow_db) / 10)
 
     def _expect(self, name: str, length: int) -> None:
         if length != self.worlds:

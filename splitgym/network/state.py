@@ -5,9 +5,11 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from splitgym.arrays import Bools, Floats
+from splitgym.network.handover import Attachment, Rule
 from splitgym.network.path_loss import is_shadowed
 from splitgym.network.path_loss.compiled import number_of
 from splitgym.network.path_loss.model import Antennas, antennas_of, model_of
+from splitgym.network.wired import Ways
 from splitgym.scenario import Range, Scenario
 
 ALWAYS, NEVER, PROBABILISTIC = range(3)
@@ -16,7 +18,7 @@ SIGHTS = {"always": ALWAYS, "never": NEVER, "probabilistic": PROBABILISTIC}
 
 
 class NetworkState(NamedTuple):
-    """N cells with C clients and M subchannels at the start of a round."""
+    """N cells with C clients, S stations and M subchannels at the start of a round."""
 
     subchannel_hz: Floats
     """[N, M] bandwidths, Hz."""
@@ -28,16 +30,25 @@ class NetworkState(NamedTuple):
     """[N, C] directions at the start of the episode, rad."""
     travelled_m: Floats
     """[N] way that every client of the world has walked, m."""
+    driven_s: Floats
+    """[N] seconds for which the clients have driven on a road."""
+    speed_m_per_s: Floats
+    """[N, C] with which they do."""
     position_m: Floats
     """[N, C, 2] positions now, m."""
     sight_chance: Floats
-    """[N, C] uniform number: a client whose probability of line of sight is higher has it."""
-    line_of_sight: Bools
-    """[N, C]; stays as drawn at the start of the episode, also for clients that move."""
+    """[N, S, C] uniform number: a client whose probability of line of sight to a station is higher has it."""
+    sees: Bools
+    """[N, S, C] line of sight; stays as at the start of the episode, also for clients that move, unless
+    `Parameters.sight_follows`."""
     shadow: Floats
-    """[N, C] shadowing in standard deviations."""
+    """[N, S, C] shadowing in standard deviations."""
+    gain: Floats
+    """[N, S, C] antenna gains, path loss and shadowing, linear."""
+    line_of_sight: Bools
+    """[N, C] towards the client's own station, like all that follow."""
     large_scale_gain: Floats
-    """[N, C] antenna gains, path loss and shadowing, linear."""
+    """[N, C] linear."""
     scatter: Floats
     """[N, 2, C, M] scattered part of the fading coefficients; M = 0 without fading."""
     channel_gain: Floats
@@ -62,12 +73,17 @@ class NetworkState(NamedTuple):
     """[N, channel_delay_rounds, C, M] gains not yet reported, oldest first."""
     coming_hz: Floats
     """[N, compute_delay_rounds, C] speeds not yet reported, oldest first."""
+    attachment: Attachment
+    wired_s_per_bit: Floats
+    """[N, C, F] seconds that a bit needs over wires between the client's station and a server."""
 
     @classmethod
-    def empty(cls, scenario: Scenario, worlds: int) -> Self:
-        """Arrays for N cells that nobody has drawn yet."""
+    def empty(cls, scenario: Scenario, worlds: int, servers: int = 1) -> Self:
+        """Arrays for N cells, with ways to F servers, that nobody has drawn yet."""
         knowledge, clients, subchannels = scenario.knowledge, scenario.clients.count, scenario.radio.subchannels
         of_clients, of_links = (worlds, clients), (worlds, clients, subchannels)
+        stations = max(len(scenario.stations), 1)
+        towards = worlds, stations, clients
         gain, client_hz, available = np.zeros(of_links), np.zeros(of_clients), np.zeros(of_clients, bool)
         late_or_wrong = knowledge.channel_delay_rounds > 0 or knowledge.channel_error_db > 0
         return cls(
@@ -76,10 +92,14 @@ class NetworkState(NamedTuple):
             start_m=np.zeros((*of_clients, 2)),
             heading_rad=np.zeros(of_clients),
             travelled_m=np.zeros(worlds),
+            driven_s=np.zeros(worlds),
+            speed_m_per_s=np.zeros(of_clients),
             position_m=np.zeros((*of_clients, 2)),
-            sight_chance=np.zeros(of_clients),
+            sight_chance=np.zeros(towards),
+            sees=np.zeros(towards, bool),
+            shadow=np.zeros(towards),
+            gain=np.zeros(towards),
             line_of_sight=np.zeros(of_clients, bool),
-            shadow=np.zeros(of_clients),
             large_scale_gain=np.zeros(of_clients),
             scatter=np.zeros((worlds, 2, clients, 0 if scenario.radio.fading == "none" else subchannels)),
             channel_gain=gain,
@@ -93,7 +113,20 @@ class NetworkState(NamedTuple):
             believed_available=np.zeros(of_clients, bool) if scenario.clients.dropout_probability > 0 else available,
             coming_gain=np.zeros((worlds, knowledge.channel_delay_rounds, clients, subchannels)),
             coming_hz=np.zeros((worlds, knowledge.compute_delay_rounds, clients)),
+            attachment=Attachment.empty(worlds, stations, clients),
+            wired_s_per_bit=np.zeros((*of_clients, servers)),
         )
+
+
+class RoadParameters(NamedTuple):
+    """The road that clients drive on."""
+
+    length_m: float
+    """0: they walk in the cell."""
+    lanes: int
+    lane_width_m: float
+    speed_m_per_s: tuple[float, float]
+    """Slowest and fastest client."""
 
 
 class Parameters(NamedTuple):
@@ -103,8 +136,11 @@ class Parameters(NamedTuple):
     min_distance_m: float
     subchannel_hz: tuple[float, float]
     moves: bool
+    road: RoadParameters
     sight: int
     """A value of `SIGHTS`."""
+    sight_follows: bool
+    """Whether it begins and ends as clients move: on a road, or with several stations."""
     is_shadowed: bool
     path_loss: int
     """A number of `splitgym.network.path_loss.compiled`."""
@@ -128,6 +164,14 @@ class Parameters(NamedTuple):
     dropout_probability: float
     return_probability: float
     channel_error_db: float
+    stations_m: Floats
+    """[S, 2] positions of the stations, m."""
+    nearest_m: float
+    """Ground distance for which models of path loss hold, m; 0: nobody can be nearer than that."""
+    station_gain: Floats
+    """[S] what their antennas gain over `antenna_gain`, linear."""
+    handover: Rule
+    ways: Ways
 
 
 class Cells(NamedTuple):
@@ -139,15 +183,18 @@ class Cells(NamedTuple):
     """Workspace for random numbers."""
 
 
-def parameters_of(scenario: Scenario) -> Parameters:
+def parameters_of(scenario: Scenario, ways: Ways) -> Parameters:
     """The parameters of a scenario."""
     cell, radio, clients, family = scenario.cell, scenario.radio, scenario.clients, scenario.family
+    road, stations = _road_of(scenario), scenario.stations
     return Parameters(
         radius_m=_between(family.radius_m, cell.radius_m),
         min_distance_m=cell.min_distance_m,
         subchannel_hz=_between(family.subchannel_hz, radio.subchannel_hz),
-        moves=cell.speed_m_per_s > 0,
+        moves=(road.speed_m_per_s[1] if road.length_m > 0 else cell.speed_m_per_s) > 0,
+        road=road,
         sight=SIGHTS[cell.line_of_sight],
+        sight_follows=road.length_m > 0 or len(stations) > 1,
         is_shadowed=is_shadowed(cell),
         path_loss=number_of(cell.path_loss),
         antennas=antennas_of(cell, radio.carrier_hz),
@@ -164,7 +211,18 @@ def parameters_of(scenario: Scenario) -> Parameters:
         dropout_probability=clients.dropout_probability,
         return_probability=clients.return_probability,
         channel_error_db=scenario.knowledge.channel_error_db,
+        stations_m=np.array([row.position_m for row in stations] or [(0.0, 0.0)]),
+        nearest_m=cell.min_distance_m if stations or road.length_m > 0 else 0.0,
+        station_gain=np.array([10 ** (row.gain_db / 10) for row in stations] or [1.0]),
+        handover=Rule.of(scenario),
+        ways=ways,
     )
+
+
+def _road_of(scenario: Scenario) -> RoadParameters:
+    road = scenario.road
+    length_m = road.length_m if scenario.cell.mobility == "road" else 0.0
+    return RoadParameters(length_m, road.lanes, road.lane_width_m, (road.speed_min_m_per_s, road.speed_max_m_per_s))
 
 
 def latent_correlation(load_correlation: float) -> float:

@@ -5,18 +5,25 @@ from typing import Any
 
 import numpy as np
 
-from splitgym.arrays import Floats, Ints
+from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
 from splitgym.network.devices import fill_spare_hz, speed_hz, update_available
 from splitgym.network.fading import fill_gain, mix
 from splitgym.network.family import count_between, scale_between, value_between
-from splitgym.network.geometry import place
+from splitgym.network.geometry import place, place_on_road
+from splitgym.network.handover import attach, hand_over
 from splitgym.network.knowledge import disturb, fill_line, report
 from splitgym.network.path_loss.compiled import loss_gain, sight_probability
 from splitgym.network.state import ALWAYS, PROBABILISTIC, NetworkState, Parameters
+from splitgym.network.wired import fill_shared
 from splitgym.random import Purpose, Streams, fill_normals, fill_uniforms
 
 FAMILY, PLACE, SIGHT = int(Purpose.FAMILY), int(Purpose.PLACE), int(Purpose.SIGHT)
+STATION_SIGHT, STATION_SHADOWING, ROAD_SPEED = (
+    int(Purpose.STATION_SIGHT),
+    int(Purpose.STATION_SHADOWING),
+    int(Purpose.ROAD_SPEED),
+)
 SHADOWING, FADING, SPEED = int(Purpose.SHADOWING), int(Purpose.FADING), int(Purpose.SPEED)
 LOAD, AVAILABILITY, ESTIMATE = int(Purpose.LOAD), int(Purpose.AVAILABILITY), int(Purpose.ESTIMATE)
 
@@ -51,22 +58,42 @@ def _draw_cells(state: NetworkState, p: Parameters, numbers: Floats, streams: St
 @kernel(INLINED)
 def _draw_places(n: int, state: NetworkState, p: Parameters, streams: Streams, numbers: Floats) -> None:
     """Where the clients of world n are and where they go, whether they may have line of sight, and their shadowing."""
-    clients = state.present.shape[1]
-    state.travelled_m[n] = 0.0
+    clients, others, road = state.present.shape[1], state.gain.shape[1] - 1, p.road
+    state.travelled_m[n] = state.driven_s[n] = 0.0
     fill_uniforms(streams, n, PLACE, 3 * clients, numbers)
     for i in range(clients):
-        x, y = place(p.min_distance_m, state.radius_m[n], numbers[i], numbers[clients + i])
+        chance, across, heading = numbers[i], numbers[clients + i], numbers[2 * clients + i]
+        if road.length_m > 0.0:
+            x, y = place_on_road(road.length_m, road.lanes, road.lane_width_m, chance, across)
+            state.heading_rad[n, i] = 0.0 if heading < 0.5 else np.pi
+        else:
+            x, y = place(p.min_distance_m, state.radius_m[n], chance, across)
+            state.heading_rad[n, i] = 2.0 * np.pi * heading if p.moves else 0.0
         state.start_m[n, i, 0] = state.position_m[n, i, 0] = x
         state.start_m[n, i, 1] = state.position_m[n, i, 1] = y
-        state.heading_rad[n, i] = 2.0 * np.pi * numbers[2 * clients + i] if p.moves else 0.0
+    if road.length_m > 0.0:
+        fill_uniforms(streams, n, ROAD_SPEED, clients, numbers)
+        for i in range(clients):
+            state.speed_m_per_s[n, i] = value_between(road.speed_m_per_s, numbers[i])
     if p.sight == PROBABILISTIC:
         fill_uniforms(streams, n, SIGHT, clients, numbers)
-        for i in range(clients):
-            state.sight_chance[n, i] = numbers[i]
+        _keep(numbers, state.sight_chance[n, 0])
+        if others > 0:
+            fill_uniforms(streams, n, STATION_SIGHT, others * clients, numbers)
+            _keep(numbers, state.sight_chance[n, 1:].reshape(-1))
     if p.is_shadowed:
         fill_normals(streams, n, SHADOWING, clients, numbers)
-        for i in range(clients):
-            state.shadow[n, i] = numbers[i]
+        _keep(numbers, state.shadow[n, 0])
+        if others > 0:
+            fill_normals(streams, n, STATION_SHADOWING, others * clients, numbers)
+            _keep(numbers, state.shadow[n, 1:].reshape(-1))
+
+
+@kernel(INLINED)
+def _keep(numbers: Floats, kept: Floats) -> None:
+    """The first numbers fill an array, [n]."""
+    for k in range(kept.shape[0]):
+        kept[k] = numbers[k]
 
 
 @kernel(COMPILED)
@@ -86,19 +113,21 @@ def lose(cells: Any, which: Ints) -> None:
 
 @kernel(NO_REFCOUNT)
 def _lose(state: NetworkState, p: Parameters, which: Ints, at_first: bool) -> None:
-    """Large-scale gains, G 10^(-(PL + sigma x) / 10), x the shadowing in standard deviations; at first the sight."""
+    """Large-scale gains, G 10^(-(PL + sigma x) / 10), x the shadowing in standard deviations; and the sight."""
     for n in which:
-        for i in range(state.present.shape[1]):
-            distance_m = hypot(state.position_m[n, i, 0], state.position_m[n, i, 1])
-            if at_first:
-                sees = p.sight == ALWAYS
-                if p.sight == PROBABILISTIC:
-                    sees = state.sight_chance[n, i] < sight_probability(p.path_loss, distance_m)
-                state.line_of_sight[n, i] = sees
-            sees = state.line_of_sight[n, i]
-            shadow_db = p.deviation_db[0 if sees else 1] * state.shadow[n, i]
-            gain = loss_gain(p.path_loss, p.antennas, distance_m, sees, shadow_db)
-            state.large_scale_gain[n, i] = p.antenna_gain * gain
+        for s in range(state.gain.shape[1]):
+            for i in range(state.present.shape[1]):
+                x, y = state.position_m[n, i, 0] - p.stations_m[s, 0], state.position_m[n, i, 1] - p.stations_m[s, 1]
+                distance_m = max(hypot(x, y), p.nearest_m)
+                if at_first or p.sight_follows:
+                    sees = p.sight == ALWAYS
+                    if p.sight == PROBABILISTIC:
+                        sees = state.sight_chance[n, s, i] < sight_probability(p.path_loss, distance_m)
+                    state.sees[n, s, i] = sees
+                sees = state.sees[n, s, i]
+                shadow_db = p.deviation_db[0 if sees else 1] * state.shadow[n, s, i]
+                gain = loss_gain(p.path_loss, p.antennas, distance_m, sees, shadow_db)
+                state.gain[n, s, i] = p.antenna_gain * p.station_gain[s] * gain
 
 
 @kernel(COMPILED)
@@ -111,6 +140,10 @@ def begin_channels(cells: Any, streams: Streams, which: Ints) -> None:
 @kernel(NO_REFCOUNT)
 def _begin_channels(state: NetworkState, p: Parameters, numbers: Floats, streams: Streams, which: Ints) -> None:
     for n in which:
+        if state.gain.shape[1] > 1:
+            attach(state.attachment, state.gain[n], n)
+        _hear_own_station(n, state)
+        fill_shared(p.ways, state.attachment.station[n], state.present[n], state.wired_s_per_bit[n])
         scatter = state.scatter[n].reshape(-1)
         if scatter.shape[0] > 0:
             fill_normals(streams, n, FADING, scatter.shape[0], numbers)
@@ -126,21 +159,64 @@ def _begin_channels(state: NetworkState, p: Parameters, numbers: Floats, streams
         _believe(n, state, p, streams, numbers)
 
 
+@kernel(INLINED)
+def _hear_own_station(n: int, state: NetworkState) -> None:
+    """What clients of world n have towards their own stations."""
+    station = state.attachment.station[n]
+    for i in range(station.shape[0]):
+        state.line_of_sight[n, i] = state.sees[n, station[i], i]
+        state.large_scale_gain[n, i] = state.gain[n, station[i], i]
+
+
+@kernel(INLINED)
+def _change_stations(n: int, state: NetworkState, p: Parameters, elapsed_s: float) -> None:
+    """Handovers in world n. What was measured with the handover tells how much better old reports have become."""
+    attachment, reported = state.attachment, state.coming_gain
+    hand_over(attachment, p.handover, state.gain[n], elapsed_s, n)
+    for i in range(state.present.shape[1]):
+        if not attachment.handed_over[n, i]:
+            continue
+        ratio = state.gain[n, attachment.station[n, i], i] / state.gain[n, attachment.left[n, i], i]
+        for d in range(reported.shape[1]):
+            for k in range(reported.shape[3]):
+                reported[n, d, i, k] *= ratio
+    fill_shared(p.ways, attachment.station[n], state.present[n], state.wired_s_per_bit[n])
+
+
+@kernel(INLINED)
+def _scatter_anew(handed_over: Bools, numbers: Floats, scatter: Floats) -> None:
+    """Fading towards new stations ([C] clients that have one) has nothing to do with that before; [2, C, M]."""
+    clients, subchannels = scatter.shape[1:]
+    for part in range(2):
+        for i in range(clients):
+            for k in range(subchannels if handed_over[i] else 0):
+                scatter[part, i, k] = numbers[(part * clients + i) * subchannels + k]
+
+
 @kernel(COMPILED)
-def advance_worlds(cells: Any, streams: Streams) -> None:
-    """Takes all worlds, whose large-scale gains are known, to the next round; `cells`: a handle of `Cells`."""
+def advance_worlds(cells: Any, streams: Streams, elapsed_s: Floats) -> None:
+    """Takes all worlds, whose large-scale gains are known, to the next round, after rounds of [N] seconds.
+
+    `cells`: a handle of `Cells`.
+    """
     held = cells.held
-    _advance(held.state, held.parameters, held.numbers, streams)
+    _advance(held.state, held.parameters, held.numbers, streams, elapsed_s)
 
 
 @kernel(NO_REFCOUNT)
-def _advance(state: NetworkState, p: Parameters, numbers: Floats, streams: Streams) -> None:
-    clients = state.present.shape[1]
+def _advance(state: NetworkState, p: Parameters, numbers: Floats, streams: Streams, elapsed_s: Floats) -> None:
+    clients, may_change = state.present.shape[1], p.moves and state.gain.shape[1] > 1
     for n in range(state.present.shape[0]):
+        if may_change:
+            _change_stations(n, state, p, elapsed_s[n])
+        if p.moves:
+            _hear_own_station(n, state)
         scatter = state.scatter[n].reshape(-1)
         if scatter.shape[0] > 0:
             fill_normals(streams, n, FADING, scatter.shape[0], numbers)
             mix(scatter, numbers, p.fading_correlation)
+            if may_change:
+                _scatter_anew(state.attachment.handed_over[n], numbers, state.scatter[n])
         fill_gain(
             state.large_scale_gain[n], state.scatter[n], state.line_of_sight[n], p.rician_factor, state.channel_gain[n]
         )

@@ -37,6 +37,8 @@ def check_stations(scenario: "Scenario") -> None:
             raise ValueError(f"stations: name {row.name!r}, allowed: names that no other station and no node has")
         if row.node is not None and row.node not in nodes:
             raise ValueError(f"stations, row {row.name!r}: node = {row.node!r} is unknown, {suggest(row.node, nodes)}")
+    if stations and scenario.radio.sharing == "on-demand":
+        raise ValueError("radio.sharing = 'on-demand' with rows of stations, allowed: 'static'")
     routes = Routes.of(scenario) if stations else None
     for row in stations:
         if routes and not routes.joins(row.name, SERVER):

@@ -35,6 +35,14 @@ def common_speed(kind: int, server_hz: float, slowest_band: float, speed: Floats
     return speed[kind]
 
 
+@kernel(INLINED)
+def common_delay_s(kind: int, amount: float, cell: Cell) -> float:
+    """Seconds that a common phase needs beside its bits; nothing for no work."""
+    if kind < BROADCAST or amount == 0.0:
+        return 0.0
+    return cell.broadcast_delay_s if kind == BROADCAST else cell.backbone.delay_s[kind]
+
+
 @kernel(NO_REFCOUNT)
 def first_of(resource: Ints, kind: int) -> int:
     """Index of the first phase of a kind among the phases ([P] what is busy in each), -1: there is none."""
@@ -147,9 +155,10 @@ def walk(
 ) -> tuple[float, float]:
     """Runs one slot of one world with static shares.
 
-    Clients work side by side through per-client phases; before a common phase and at the end everybody waits for the
-    slowest. At the first such barrier after the first uplink clients that are later than the timeout are dropped, and
-    the server has then waited until the timeout.
+    A client begins after the interruption of its handover, which counts for the first row. Clients work side by side
+    through per-client phases; before a common phase and at the end everybody waits for the slowest. At the first
+    such barrier after the first uplink clients that are later than the timeout are dropped, and the server has then
+    waited until the timeout.
 
     Args:
         table: Of the framework and the scenario.
@@ -157,7 +166,7 @@ def walk(
         plans: [1] the common plan, or [C] that of each client.
         takes_part: [C]; clients that are dropped are set to False here.
         cell: Of the world.
-        links: Of the slot.
+        links: Of the slot, with rates over radio and wires together.
         now: [C] workspace for the clients' clocks.
         amount: [C] workspace for cycles or bits of a phase.
         timeline: Filled.
@@ -169,7 +178,7 @@ def walk(
     rows, clients = start.shape
     deadline = table.timeout_s if table.deadline_row <= rows else np.inf
     for i in range(clients):
-        now[i] = 0.0
+        now[i] = cell.wires.interruption_s[i] if takes_part[i] else 0.0
     for row in range(rows):
         stage_s[row] = 0.0
     participants, slowest_band = _participants(takes_part, cell.band)
@@ -179,8 +188,8 @@ def walk(
         kind = kinds[row]
         if kind < SERVER:
             speed = cell.client_hz if kind == CLIENT else links.uplink if kind == UPLINK else links.downlink
-            _find_amounts(row, table, work, plans, cell, amount)
-            _work_apart(amount, speed, takes_part, now, start[row], stop[row])
+            find_amounts(row, table, work, plans, cell, amount)
+            _work_apart(amount, speed, cell.wires.delay_s, kind != CLIENT, takes_part, now, start[row], stop[row])
             continue
         if row == table.deadline_row:
             _leave_out_late(now, takes_part, start, stop, row, table.timeout_s)
@@ -197,10 +206,12 @@ def walk(
             deadline = np.inf
         common = _amount_for_all(row, table, work, plans, takes_part, participants, cell, timeline)
         common_per_s = common_speed(kind, cell.server_hz, slowest_band, cell.backbone.speed)
-        seconds = duration(common, common_per_s)
+        delay_s = common_delay_s(kind, common, cell)
+        seconds = duration(common, common_per_s) + delay_s
         stage_s[row] = min(seconds, max(deadline - barrier, 0.0))
         if kind == BROADCAST:
-            broadcast_bits += common if stage_s[row] == seconds else common_per_s * stage_s[row]
+            cut_off_bits = common_per_s * max(stage_s[row] - delay_s, 0.0)
+            broadcast_bits += common if stage_s[row] == seconds else cut_off_bits
         _work_together(barrier, barrier + seconds, takes_part, now, start[row], stop[row])
         segment = row + 1
     for row in range(rows):
@@ -209,7 +220,7 @@ def walk(
 
 
 @kernel(INLINED)
-def _find_amounts(row: int, table: Rows, work: Work, plans: Ints, cell: Cell, amount: Floats) -> None:
+def find_amounts(row: int, table: Rows, work: Work, plans: Ints, cell: Cell, amount: Floats) -> None:
     """Fills [C] cycles or bits of a row in which every client works by itself."""
     if row < MIGRATION_ROWS:
         moved = cell.move_down if row == 0 else cell.move_up
@@ -262,10 +273,19 @@ def _longest_stage(passes: Ints, behind: int, takes_part: Bools, timeline: Timel
 
 
 @kernel(INLINED)
-def _work_apart(amount: Floats, speed: Floats, takes_part: Bools, now: Floats, start_s: Floats, stop_s: Floats) -> None:
-    """A row in which every client works by itself; clocks go on. All arrays are [C]."""
+def _work_apart(
+    amount: Floats,
+    speed: Floats,
+    delay_s: Floats,
+    sends: bool,
+    takes_part: Bools,
+    now: Floats,
+    start_s: Floats,
+    stop_s: Floats,
+) -> None:
+    """A row in which every client works by itself, or sends or receives; clocks go on. All arrays are [C]."""
     for i in range(now.shape[0]):
-        seconds = duration(amount[i], speed[i])
+        seconds = duration(amount[i], speed[i]) + (delay_s[i] if sends and amount[i] > 0.0 else 0.0)
         start_s[i] = now[i]
         stop_s[i] = now[i] = now[i] + (seconds if takes_part[i] else 0.0)
 
@@ -325,4 +345,6 @@ def _close_segment(
             slowest = i
     for row in range(first, last):
         stage_s[row] = min(stop[row, slowest], deadline) - min(start[row, slowest], deadline)
+    if first == 0:
+        stage_s[0] += min(start[0, slowest], deadline)
     return now[slowest]

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 from splitgym.arrays import Bools, Floats
 from splitgym.frameworks.resources import Resources
+from splitgym.network.wired import Ways
+from splitgym.timing.wires import Wires
 
 
 class Backbone(NamedTuple):
@@ -14,6 +16,8 @@ class Backbone(NamedTuple):
     capacitance: Floats
     """xi of each node, J s^2/cycle^3."""
     is_link: Bools
+    delay_s: Floats
+    """Seconds that whatever is sent over a link needs beside its bits."""
 
 
 class Constants(NamedTuple):
@@ -32,6 +36,7 @@ class Constants(NamedTuple):
     server_capacitance: float
     """xi of the server, J s^2/cycle^3."""
     backbone: Backbone
+    ways: Ways
 
 
 class Spectrum(NamedTuple):
@@ -60,7 +65,7 @@ class Cell(NamedTuple):
     gain: Floats
     """[C, M] linear, antenna gains included."""
     band: Floats
-    """[C] rate of a broadcast to the client alone, bits/s."""
+    """[C] rate of a broadcast to the client alone, over wires and radio, bits/s."""
     move_down: Floats
     """[C] model bits the client has to fetch."""
     move_up: Floats
@@ -73,6 +78,9 @@ class Cell(NamedTuple):
     """Bits that move then."""
     relocation_traffic: float
     """Bits sent then over all links together."""
+    wires: Wires
+    broadcast_delay_s: float
+    """Seconds that a broadcast needs beside its bits."""
 
 
 class Links(NamedTuple):
@@ -90,4 +98,4 @@ class Links(NamedTuple):
 
 def backbone_of(resources: Resources) -> Backbone:
     """The table of resources for kernels."""
-    return Backbone(resources.speed, resources.capacitance, resources.is_link)
+    return Backbone(resources.speed, resources.capacitance, resources.is_link, resources.delay_s)

@@ -18,6 +18,7 @@ from splitgym.timing.flight_board import Course, empty_board
 from splitgym.timing.relocation import relocation_of
 from splitgym.timing.slots import Decided, Memories, Rounds, Rules, Walked, Walker, Workspace, Worlds, walk_slots
 from splitgym.timing.updates import Updates, walk_updates
+from splitgym.timing.wires import attached_of
 from splitgym.types import Decision, Flights, RoundState, SystemParameters
 from splitgym.types.legal import check_decision
 
@@ -57,7 +58,8 @@ class RoundCost:
     """xi f_s^2 per cycle of computing, likewise at nodes behind the server, plus the base station's transmit
     energy; what wired links spend is not counted."""
     traffic_bits: Any
-    """All bits sent: up, down, broadcast (once), to the cloud and back, moved parts of the network."""
+    """All bits sent: up, down, broadcast (once), to the cloud and back, moved parts of the network; with several
+    stations again for each link between station and server."""
     migration_bits: Any
     """Model bits moved because the cut moved (part of traffic_bits)."""
     flights: Flights | None = None
@@ -160,8 +162,8 @@ class Clock:
             return Rounds(walker, worlds, walked)
         board = empty_board(state.client_hz.shape[1], state.system.subchannels)
         of_system = _course(state.system, walker.rows), walker.constants, walker.rules
-        slot, client_hz = walker.workspace.slot, walker.workspace.client_hz
-        return Updates(*of_system, worlds, state.flights, self._after, walked, slot, client_hz, board)
+        slot, client_hz, wires = walker.workspace.slot, walker.workspace.client_hz, walker.workspace.wires
+        return Updates(*of_system, worlds, state.flights, self._after, walked, slot, client_hz, wires, board)
 
 
 def _stages(system: SystemParameters) -> tuple[str, ...]:
@@ -183,6 +185,7 @@ def _worlds_of(state: RoundState) -> Worlds:
         state.client_memory_bytes,
         state.absence,
         state.unit_node,
+        attached_of(state),
     )
 
 
@@ -220,6 +223,7 @@ def _walker(system: SystemParameters, clients: int) -> Walker:
         system.client_capacitance,
         system.server_capacitance,
         backbone_of(program.resources),
+        system.ways,
     )
     rules = Rules(
         program.resource,

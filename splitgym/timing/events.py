@@ -9,7 +9,7 @@ from splitgym.frameworks.program import MIGRATION_ROWS
 from splitgym.frameworks.resources import Barrier
 from splitgym.kernels import COMPILED, kernel
 from splitgym.timing.amounts import Work, plan_of
-from splitgym.timing.barrier import BROADCAST, CLIENT, SERVER, Rows, Timeline, common_speed, duration
+from splitgym.timing.barrier import BROADCAST, CLIENT, SERVER, Rows, Timeline, common_delay_s, common_speed, duration
 from splitgym.timing.cell import Cell
 
 NONE = int(Barrier.NONE)
@@ -132,7 +132,8 @@ def work_for_all(
         amount += tasks.own[row, 0] * np.sum(takes_part)
     slowest_band = np.min(cell.band[takes_part]) if kind == BROADCAST else 0.0
     speed = common_speed(kind, cell.server_hz, slowest_band, cell.backbone.speed)
-    seconds = duration(amount, speed)
+    delay_s = common_delay_s(kind, amount, cell)
+    seconds = duration(amount, speed) + delay_s
     counted_s = min(seconds, max(horizon_s - now, 0.0))
     timeline.common_s[row] += counted_s
     for i in range(takes_part.shape[0]):
@@ -142,7 +143,7 @@ def work_for_all(
                 chains.end[i] = now + seconds
     sent = 0.0
     if kind == BROADCAST:
-        sent = amount if counted_s == seconds else speed * counted_s
+        sent = amount if counted_s == seconds else speed * max(counted_s - delay_s, 0.0)
     return now + seconds, sent
 
 

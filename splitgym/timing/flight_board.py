@@ -113,7 +113,7 @@ def go_on(course: Course, work: Work, plans: Ints, cell: Cell, now: float, board
         moved, row = True, chains.row[i]
         if row != IDLE:
             slot.timeline.stop[row, i] = now
-            _count_bits(course.kind[row], row, board.entered[i], board)
+            _count_bits(course.kind[row], row, board.entered[i], cell.wires.links[i], board)
         row += 1
         if row == rows:
             board.returned_s[i] = now
@@ -143,19 +143,19 @@ def _amount(work: Work, cell: Cell, row: int, i: int, plan: int) -> float:
 
 
 @kernel(INLINED)
-def _count_bits(kind: int, row: int, bits: float, board: Board) -> None:
-    """Adds what was sent in a row of a client."""
+def _count_bits(kind: int, row: int, bits: float, links: float, board: Board) -> None:
+    """Adds what was sent in a row of a client, by radio and over so many wired links."""
     if kind in (UPLINK, UNICAST):
-        board.bits[0] += bits
+        board.bits[0] += bits * (1.0 + links)
         board.bits[1] += bits if row < MIGRATION_ROWS else 0.0
 
 
 @kernel(INLINED)
-def find_who_is_on_air(course: Course, board: Board) -> None:
-    """Clients that send or receive now; without a subchannel they wait."""
+def find_who_is_on_air(course: Course, cell: Cell, now: float, board: Board) -> None:
+    """Clients that send or receive now; without a subchannel they wait, and so they do while they change stations."""
     for i in range(board.here.shape[0]):
         row = board.chains.row[i]
-        on_air = board.here[i] and board.owns[i] and row != IDLE
+        on_air = board.here[i] and board.owns[i] and row != IDLE and now >= cell.wires.interruption_s[i]
         board.sends[i] = on_air and course.kind[max(row, 0)] == UPLINK
         board.receives[i] = on_air and course.kind[max(row, 0)] == UNICAST
 
@@ -171,9 +171,9 @@ def set_ends(now: float, links: Links, board: Board) -> None:
 
 
 @kernel(COMPILED)
-def leave(course: Course, work: Work, cell: Cell, now: float, board: Board, slot: Slot) -> None:
-    """What is in flight at the end of the step: the amounts that are left of the rows."""
-    chains, links, rows = board.chains, slot.links, slot.timeline.start.shape[0]
+def leave(course: Course, work: Work, cell: Cell, links: Links, now: float, board: Board, slot: Slot) -> None:
+    """What is in flight at the end of the step: the amounts that are left of the rows; `links`: over all of the way."""
+    chains, rows = board.chains, slot.timeline.start.shape[0]
     for i in range(board.here.shape[0]):
         row = chains.row[i]
         if board.taken[i]:
@@ -188,7 +188,7 @@ def leave(course: Course, work: Work, cell: Cell, now: float, board: Board, slot
                 rate = cell.client_hz[i] if kind == CLIENT else on_demand if course.on_demand else _rate(kind, links, i)
                 chains.left[i] = max(chains.end[i] - now, 0.0) * rate
             slot.timeline.stop[row, i] = now
-            _count_bits(kind, row, board.entered[i] - chains.left[i], board)
+            _count_bits(kind, row, board.entered[i] - chains.left[i], cell.wires.links[i], board)
 
 
 @kernel(INLINED)

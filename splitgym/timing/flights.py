@@ -18,6 +18,7 @@ from splitgym.timing.flight_board import Board, Course, clear, find_who_is_on_ai
 from splitgym.timing.on_demand import note, share, take_means
 from splitgym.timing.rates import fill_own_links
 from splitgym.timing.slot import Slot
+from splitgym.timing.wires import fill_through
 
 
 @kernel(COMPILED)
@@ -52,6 +53,7 @@ def walk_flights(
         The latency of the step, s.
     """
     chains, timeline, links = board.chains, slot.timeline, slot.links
+    all_the_way = Links(links.hz, links.power_w, slot.joint[0], slot.joint[1])
     clear(timeline.start, timeline.stop, timeline.stage_s, timeline.common_s, board)
     band = _band(course, cell, spectrum, slot, board)
     now, server_free = 0.0, duration(server_left, cell.server_hz)
@@ -73,20 +75,20 @@ def walk_flights(
             server_free = _work_for_one(course, work, cell, client, now, board, slot)
         if closed_s < np.inf and server_free <= now and _all_served(board):
             break
-        find_who_is_on_air(course, board)
+        find_who_is_on_air(course, cell, now, board)
         if course.on_demand:
             share(band, board.sends, board.receives, now, spectrum, chains, board.loans)
         else:
-            set_ends(now, links, board)
-        then = _next_event(course, now, server_free, closed_s, board)
+            set_ends(now, all_the_way, board)
+        then = _next_event(course, cell, now, server_free, closed_s, board)
         if course.on_demand:
             hz, seconds = spectrum.subchannel_hz, board.seconds
             note(hz, board.sends, board.receives, then - now, board.loans, links, seconds[0], seconds[1])
         now = then
     if course.on_demand:
         take_means(board.here, links, board.seconds[0], board.seconds[1])
-    _trace_back(course, closed_s, now, board, slot)
-    leave(course, work, cell, now, board, slot)
+    _trace_back(course, cell, closed_s, now, board, slot)
+    leave(course, work, cell, all_the_way, now, board, slot)
     return now
 
 
@@ -99,6 +101,8 @@ def _band(course: Course, cell: Cell, spectrum: Spectrum, slot: Slot, board: Boa
             links.hz[i] = links.power_w[i] = links.uplink[i] = links.downlink[i] = 0.0
         return band_as_decided(cell.gain, slot.owner, slot.psd, board.owns, spectrum)
     fill_own_links(spectrum, cell.gain, slot.owner, slot.psd, links, slot.joint)
+    fill_through(links.uplink, cell.wires, slot.joint[0])
+    fill_through(links.downlink, cell.wires, slot.joint[1])
     return Band(cell.gain, np.zeros((0, 0), np.int64), slot.owner, slot.psd, links)
 
 
@@ -181,7 +185,7 @@ def _all_served(board: Board) -> bool:
 
 
 @kernel(INLINED)
-def _next_event(course: Course, now: float, server_free: float, closed_s: float, board: Board) -> float:
+def _next_event(course: Course, cell: Cell, now: float, server_free: float, closed_s: float, board: Board) -> float:
     """When somebody will be done with something, or the server waits no longer, s."""
     then = server_free if server_free > now else np.inf
     if closed_s == np.inf:
@@ -191,11 +195,13 @@ def _next_event(course: Course, now: float, server_free: float, closed_s: float,
     for i in range(board.here.shape[0]):
         if board.here[i]:
             then = min(then, board.chains.end[i])
+            if cell.wires.interruption_s[i] > now:
+                then = min(then, cell.wires.interruption_s[i])
     return then
 
 
 @kernel(COMPILED)
-def _trace_back(course: Course, closed_s: float, latency_s: float, board: Board, slot: Slot) -> None:
+def _trace_back(course: Course, cell: Cell, closed_s: float, latency_s: float, board: Board, slot: Slot) -> None:
     """Seconds of each row on the critical path: that of the client of the update that came last, then the server's."""
     start, stop, stage_s = slot.timeline.start, slot.timeline.stop, slot.timeline.stage_s
     last = -1
@@ -209,6 +215,9 @@ def _trace_back(course: Course, closed_s: float, latency_s: float, board: Board,
     for row in range(start.shape[0]):
         if row < course.server_row or row >= course.return_row:
             stage_s[row] = stop[row, last] - start[row, last]
+    if cell.wires.interruption_s[last] > 0.0:
+        # What is left is the time before it began.
+        stage_s[0] += max(now - np.sum(stage_s), 0.0)
     if not course.in_pieces:
         stage_s[course.waiting_row] += closed_s - now
         now = closed_s

@@ -22,6 +22,8 @@ class Relocation(NamedTuple):
     """[L]."""
     seconds_per_bit: Floats
     """[Q, Q] from one node to another."""
+    delay_s: Floats
+    """[Q, Q] that whatever is sent needs beside that."""
     links: Floats
     """[Q, Q] links on that way."""
 
@@ -31,7 +33,7 @@ def relocation_of(program: Program) -> Relocation:
     placed, plans = program.placed, program.plans
     if placed is None:
         return Relocation(
-            plans.placement, plans.cut_layer, np.zeros((1, 0), np.int64), np.zeros(0), *np.zeros((2, 1, 1))
+            plans.placement, plans.cut_layer, np.zeros((1, 0), np.int64), np.zeros(0), *np.zeros((3, 1, 1))
         )
     return Relocation(plans.placement, plans.cut_layer, placed.holder, placed.unit_bits, *program.resources.ways)
 
@@ -53,7 +55,7 @@ def relocate(unit_node: Ints, plan: int, of: Relocation) -> tuple[float, float, 
     for unit in range(of.cut_layer[plan], unit_node.shape[0]):
         old, new = unit_node[unit], holder[unit]
         if old >= 0 and old != new:
-            seconds += of.unit_bits[unit] * of.seconds_per_bit[old, new]
+            seconds += of.unit_bits[unit] * of.seconds_per_bit[old, new] + of.delay_s[old, new]
             bits += of.unit_bits[unit]
             sent += of.unit_bits[unit] * of.links[old, new]
     return seconds, bits, sent

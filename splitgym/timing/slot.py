@@ -13,6 +13,7 @@ from splitgym.timing.dynamic_sharing import band_as_decided
 from splitgym.timing.events import tasks_of
 from splitgym.timing.on_demand import walk_on_demand
 from splitgym.timing.rates import fill_own_links
+from splitgym.timing.wires import fill_through
 
 
 class Slot(NamedTuple):
@@ -33,9 +34,10 @@ class Slot(NamedTuple):
     busy_s: Floats
     """[3, C] seconds of computing, sending and receiving."""
     joint: Floats
-    """[3, C] workspace for links."""
+    """[3, C] workspace for links; then in the first two rates over radio and wires, up and down, bits/s."""
     timeline: Timeline
     links: Links
+    """By radio."""
 
     @classmethod
     def empty(cls, rows: int, clients: int, subchannels: int) -> Self:
@@ -65,8 +67,12 @@ def walk_statically(
     slot: Slot,
 ) -> tuple[float, float]:
     """Runs one slot of one world with static shares; arguments are as of `walk_as_needed`."""
-    fill_own_links(spectrum, cell.gain, slot.owner, slot.psd, slot.links, slot.joint)
-    return walk(table, work, plans, slot.takes_part, cell, slot.links, slot.now, slot.amount, slot.timeline)
+    links, up, down = slot.links, slot.joint[0], slot.joint[1]
+    fill_own_links(spectrum, cell.gain, slot.owner, slot.psd, links, slot.joint)
+    fill_through(links.uplink, cell.wires, up)
+    fill_through(links.downlink, cell.wires, down)
+    all_the_way = Links(links.hz, links.power_w, up, down)
+    return walk(table, work, plans, slot.takes_part, cell, all_the_way, slot.now, slot.amount, slot.timeline)
 
 
 @kernel(COMPILED)

@@ -8,13 +8,15 @@ import numpy as np
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access
 from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
+from splitgym.network.wired import Ways
 from splitgym.timing.amounts import Work, bits_between, move_bits, plan_of
-from splitgym.timing.barrier import BROADCAST, CLIENT, SERVER, UPLINK, Rows, rows_under
+from splitgym.timing.barrier import BROADCAST, CLIENT, SERVER, UNICAST, UPLINK, Rows, find_amounts, rows_under
 from splitgym.timing.cell import Cell, Constants, Spectrum
 from splitgym.timing.rates import fill_band_rates
 from splitgym.timing.relocation import Relocation, relocate
 from splitgym.timing.slot import Slot, walk_as_needed, walk_statically
 from splitgym.timing.slot_bandwidth import band_of_slot
+from splitgym.timing.wires import Attached, Wires, broadcast_delay_s, fill_through, fill_wires, radio_share
 
 CLUSTERED, SEQUENTIAL = int(Access.CLUSTERED), int(Access.SEQUENTIAL)
 BEFORE, BEHIND = np.iinfo(np.int64).min, np.iinfo(np.int64).max
@@ -90,6 +92,7 @@ class Worlds(NamedTuple):
     """[N, C] rounds since each took part."""
     unit_node: Ints
     """[N, L] row of the node that holds each unit behind the cut, -1: none yet; without placements [N, 0]."""
+    attached: Attached
 
 
 class Decided(NamedTuple):
@@ -146,16 +149,15 @@ class Workspace(NamedTuple):
     up: Floats
     client_hz: Floats
     """[C] cycles/s with which each client computes."""
+    wires: Wires
 
     @classmethod
     def empty(cls, rows: int, clients: int, subchannels: int) -> Self:
         """An empty one."""
-        return cls(
-            Slot.empty(rows, clients, subchannels),
-            np.zeros(clients, np.int64),
-            np.zeros(clients, bool),
-            *np.zeros((4, clients)),
-        )
+        order, members = np.zeros(clients, np.int64), np.zeros(clients, bool)
+        band, down, up, client_hz = np.zeros((4, clients))
+        slot, wires = Slot.empty(rows, clients, subchannels), Wires.none(clients)
+        return cls(slot, order, members, band, down, up, client_hz, wires)
 
 
 @kernel(INLINED)
@@ -180,7 +182,7 @@ def _worlds_walked_by(walk: Callable[..., tuple[float, float]]) -> Callable[...,
         work = Work(rules.work, rules.per_participant)
         slot, order, members, band = workspace.slot, workspace.order, workspace.members, workspace.band
         down, up, began, client_hz = workspace.down, workspace.up, slot.began, workspace.client_hz
-        clock = decided.clock
+        clock, wires, longest_delay_s = decided.clock, workspace.wires, broadcast_delay_s(constants.ways)
         for n in range(worlds.gain.shape[0]):
             spectrum = Spectrum(
                 worlds.hz[n], constants.noise, constants.downlink_psd, constants.client_max_w, constants.total_max_w
@@ -191,6 +193,9 @@ def _worlds_walked_by(walk: Callable[..., tuple[float, float]]) -> Callable[...,
             for i in range(client_hz.shape[0]):
                 client_hz[i] = worlds.client_hz[n, i] * clock[min(n, clock.shape[0] - 1), min(i, clock.shape[1] - 1)]
             fill_band_rates(spectrum, worlds.gain[n], members, band)
+            placement = rules.relocation.placement[plans[0]]
+            fill_wires(wires, constants.ways, worlds.attached, n, placement)
+            fill_through(band, wires, band)
             between = bits_between(worlds.second_cut[n], rules.second_cut[plans[0]], rules.prefix_bits)
             relocation_s, relocated, sent = relocate(worlds.unit_node[n], plans[0], rules.relocation)
             cell = Cell(
@@ -205,8 +210,10 @@ def _worlds_walked_by(walk: Callable[..., tuple[float, float]]) -> Callable[...,
                 relocation_s,
                 relocated,
                 sent,
+                wires,
+                longest_delay_s,
             )
-            table = rows_under(rows, rules.kinds[rules.relocation.placement[plans[0]]])
+            table = rows_under(rows, rules.kinds[placement])
             current = _next_slot(order, members, BEFORE)
             following = _next_slot(order, members, current)
             again = not decided.by_slot and current < BEHIND and (following < BEHIND or rules.access == SEQUENTIAL)
@@ -395,20 +402,25 @@ def _note_slot(
     all_start, all_stop, clients_j = walked.start_s, walked.stop_s, walked.client_energy_j
     stage_s, all_stage_s, server_j, bits = slot.timeline.stage_s, walked.stage_s, 0.0, broadcast_bits
     begin, moved_bits, backbone, kinds, anybody = walked.latency_s[n], 0.0, cell.backbone, table.kind, False
+    wired_s, hops = cell.wires.s_per_bit, cell.wires.links
     _add_up_busy_seconds(table, takes_part, start, stop, busy_s)
+    if cell.broadcast_delay_s > 0.0:
+        _leave_out_delays(table, rules, plans, cell, slot)
     for i in range(began.shape[0]):
         if not began[i]:
             continue
         participants[n, i], timed_out[n, i] = takes_part[i], not takes_part[i]
         anybody |= takes_part[i]
         without_subchannel[n, i] = False
-        computing, sending, receiving = busy_s[0, i], busy_s[1, i], busy_s[2, i]
+        computing = busy_s[0, i]
+        sending = busy_s[1, i] * radio_share(uplink[i], wired_s[i])
+        receiving = busy_s[2, i] * radio_share(downlink[i], wired_s[i])
         for row in range(all_start.shape[1]):
             all_start[n, row, i], all_stop[n, row, i] = begin + start[row, i], begin + stop[row, i]
         capacitance = constants.client_capacitance * rules.client_energy[plan_of(plans, i)]
         clients_j[n, i] = capacitance * client_hz[i] ** 3 * computing + power_w[i] * sending
         server_j += constants.downlink_psd * own_hz[i] * receiving
-        bits += uplink[i] * sending + downlink[i] * receiving
+        bits += (uplink[i] * sending + downlink[i] * receiving) * (1.0 + hops[i])
         moved_bits += move_down[i] + move_up[i] if takes_part[i] else 0.0
     for row in range(common_s.shape[0]):
         all_stage_s[n, row] += stage_s[row]
@@ -416,9 +428,13 @@ def _note_slot(
         if kinds[row] == SERVER:
             server_j += constants.server_capacitance * cell.server_hz**3 * busy
         elif kinds[row] == BROADCAST:
-            server_j += constants.downlink_psd * _width_hz(spectrum.subchannel_hz) * busy
+            hears, seconds = began if row < table.deadline_row else takes_part, common_s[row] - cell.broadcast_delay_s
+            on_air_s, wired_bits = _broadcast(constants.ways, cell, hears, max(seconds, 0.0))
+            server_j += constants.downlink_psd * _width_hz(spectrum.subchannel_hz) * on_air_s
+            bits += wired_bits
         elif kinds[row] > BROADCAST and backbone.is_link[kinds[row]]:
-            bits += backbone.speed[kinds[row]] * busy
+            sending_s = max(common_s[row] - backbone.delay_s[kinds[row]], 0.0)
+            bits += backbone.speed[kinds[row]] * sending_s * _times(table, row)
         elif kinds[row] > BROADCAST:
             server_j += backbone.capacitance[kinds[row]] * backbone.speed[kinds[row]] ** 3 * busy
     if anybody:
@@ -450,6 +466,40 @@ def _add_up_busy_seconds(table: Rows, takes_part: Bools, start: Floats, stop: Fl
             start_s, stop_s, times = start[row], stop[row], _times(table, row)
             for i in range(busy.shape[0]):
                 busy[i] += (stop_s[i] - start_s[i]) * (times if takes_part[i] else 1.0)
+
+
+@kernel(INLINED)
+def _leave_out_delays(table: Rows, rules: Rules, plans: Ints, cell: Cell, slot: Slot) -> None:
+    """Takes delays of wires out of the seconds of sending and receiving, in which clients or stations are on air."""
+    start, stop, kinds = slot.timeline.start, slot.timeline.stop, table.kind
+    for row in range(start.shape[0]):
+        if kinds[row] in (UPLINK, UNICAST):
+            find_amounts(row, table, Work(rules.work, rules.per_participant), plans, cell, slot.amount)
+            busy, times = slot.busy_s[1] if kinds[row] == UPLINK else slot.busy_s[2], _times(table, row)
+            for i in range(busy.shape[0]):
+                if slot.amount[i] > 0.0:
+                    delay_s = min(cell.wires.delay_s[i], stop[row, i] - start[row, i])
+                    busy[i] -= delay_s * (times if slot.takes_part[i] else 1.0)
+
+
+@kernel(INLINED)
+def _broadcast(ways: Ways, cell: Cell, hears: Bools, seconds: float) -> tuple[float, float]:
+    """Of a broadcast to some clients ([C]): seconds on air, and bits over links to their stations, each link once."""
+    if ways.s_per_bit.shape[0] == 0:
+        return seconds, 0.0
+    slowest, links = -1, 0.0
+    for i in range(hears.shape[0]):
+        if hears[i] and (slowest < 0 or cell.band[i] < cell.band[slowest]):
+            slowest = i
+    if slowest < 0:
+        return 0.0, 0.0
+    for e in range(ways.s_per_bit.shape[0]):
+        used = False
+        for i in range(hears.shape[0]):
+            used |= hears[i] and ways.uses[cell.wires.station[i], 0, e]
+        links += used
+    bits = cell.band[slowest] * seconds
+    return seconds - bits * cell.wires.s_per_bit[slowest], bits * links
 
 
 @kernel(INLINED)

@@ -14,6 +14,7 @@ from splitgym.timing.flights import walk_flights
 from splitgym.timing.slot import Slot
 from splitgym.timing.slot_bandwidth import band_of_slot
 from splitgym.timing.slots import Decided, Memories, Rules, Walked, Worlds
+from splitgym.timing.wires import Wires, fill_wires, radio_share
 from splitgym.types.flights import IDLE, Flights
 
 
@@ -34,6 +35,7 @@ class Updates(NamedTuple):
     """Workspace, like the next two."""
     client_hz: Floats
     """[C] cycles/s with which each client computes."""
+    wires: Wires
     board: Board
 
 
@@ -63,6 +65,7 @@ def _walk(updates: Any, decided: Decided, quorum: Ints) -> None:
         held.walked,
         held.slot,
         held.client_hz,
+        held.wires,
         held.board,
     )
 
@@ -80,6 +83,7 @@ def _walk_worlds(
     walked: Walked,
     slot: Slot,
     hz: Floats,
+    wires: Wires,
     board: Board,
 ) -> None:
     work = Work(rules.work, rules.per_participant)
@@ -89,7 +93,9 @@ def _walk_worlds(
         )
         # Arrays of the slot that a step has no other use for.
         down, up, may_begin = slot.now, slot.amount, slot.takes_part
-        cell = Cell(hz, worlds.server_hz[n], constants.backbone, worlds.gain[n], hz, down, up, 0.0, 0.0, 0.0, 0.0)
+        fill_wires(wires, constants.ways, worlds.attached, n, 0)
+        backbone, gain = constants.backbone, worlds.gain[n]
+        cell = Cell(hz, worlds.server_hz[n], backbone, gain, hz, down, up, 0.0, 0.0, 0.0, 0.0, wires, 0.0)
         plans, clock = decided.plan[n], decided.clock
         for i in range(hz.shape[0]):
             plan = plan_of(plans, i)
@@ -102,7 +108,7 @@ def _walk_worlds(
         owner, psd = decided.owner[n, 0], decided.psd[n, 0]
         band_of_slot(owner, psd, slot.began, False, spectrum, slot.joint[0], slot.owner, slot.psd)
         _find_owners(slot, board)
-        goal = _board_clients(course, worlds.available[n], may_begin, before, n, hz, board)
+        goal = _board_clients(course, worlds.available[n], may_begin, before, n, cell, board)
         goal = min(goal, quorum[n]) if quorum[n] > 0 else goal
         goal = min(goal, max(_most_at_once(rules.memory, course, plans, board), 1))
         left = before.server_left[n]
@@ -149,11 +155,12 @@ def _find_owners(slot: Slot, board: Board) -> None:
 
 @kernel(INLINED)
 def _board_clients(
-    course: Course, available: Bools, may_begin: Bools, before: Flights, n: int, client_hz: Any, board: Board
+    course: Course, available: Bools, may_begin: Bools, before: Flights, n: int, cell: Cell, board: Board
 ) -> int:
     """Where the clients of world n are at the start of the step; how many of them can deliver in it.
 
-    A client that is gone loses its mini-batch; one that is on its way back from an update waits until it returns.
+    A client that is gone loses its mini-batch; one that is on its way back from an update waits until it returns. One
+    that changes its station computes meanwhile, but neither sends nor receives nor begins a mini-batch.
     """
     chains, reachable = board.chains, 0
     for i in range(available.shape[0]):
@@ -166,10 +173,10 @@ def _board_clients(
         chains.row[i], chains.left[i], board.plan[i] = row, left, before.plan[n, i]
         board.entered[i], chains.came[i] = left, -before.waited_s[n, i]
         if row == IDLE:
-            chains.end[i] = 0.0 if board.starts[i] else np.inf
+            chains.end[i] = cell.wires.interruption_s[i] if board.starts[i] else np.inf
         else:
             computes = course.kind[row] == CLIENT
-            chains.end[i] = left / client_hz[i] if computes else np.inf
+            chains.end[i] = left / cell.client_hz[i] if computes else np.inf
         waits = row == course.server_row
         reachable += waits or (board.owns[i] and in_flight) or board.starts[i]
     return reachable
@@ -228,6 +235,8 @@ def _note_step(
         walked.without_memory[n, i] = lacks_memory
         without_subchannel = selected[i] and available and not board.owns[i] and not waits
         walked.without_subchannel[n, i] = without_subchannel and not lacks_memory
+        sending *= radio_share(links.uplink[i], cell.wires.s_per_bit[i])
+        receiving *= radio_share(links.downlink[i], cell.wires.s_per_bit[i])
         client_j = constants.client_capacitance * cell.client_hz[i] ** 3 * computing
         walked.client_energy_j[n, i] = client_j + links.power_w[i] * sending
         server_j += constants.downlink_psd * links.hz[i] * receiving

@@ -16,11 +16,12 @@ def relocation_seconds(state: RoundState) -> Floats:
     placed = state.system.program.placed
     if placed is None:
         return np.zeros((*np.shape(state.round), 1))
-    seconds, _ = placed.resources.ways
+    s_per_bit, delay_s, _ = placed.resources.ways
     old, new = np.asarray(state.unit_node)[..., None, :], placed.holder
     behind = np.arange(placed.units) >= _cut_layer(state)[..., None, None]
     moves = (old >= 0) & (old != new) & behind
-    whole: Floats = np.where(moves, seconds[np.maximum(old, 0), new] * placed.unit_bits, 0.0).sum(-1)
+    way = np.maximum(old, 0), new
+    whole: Floats = np.where(moves, s_per_bit[way] * placed.unit_bits + delay_s[way], 0.0).sum(-1)
     return whole
 
 
@@ -37,7 +38,8 @@ def seconds_behind_cut(state: RoundState) -> Floats:
     server_hz = np.asarray(state.server_hz, np.float64)[..., None, None]
     speed = np.where(program.route == Resource.SERVER, server_hz, program.resources.speed[program.route])
     behind = program.route >= Resource.SERVER
-    seconds: Floats = np.where(behind, work / np.where(behind, speed, 1.0), 0.0).sum(-1)
+    delay_s = np.where(work > 0, program.resources.delay_s[program.route], 0.0)
+    seconds: Floats = np.where(behind, work / np.where(behind, speed, 1.0) + delay_s, 0.0).sum(-1)
     return seconds
 
 

@@ -20,6 +20,8 @@ OF_CLIENTS = (
     "client_batch_size",
     "samples",
     "samples_left",
+    "station",
+    "interruption_s",
 )
 """Fields of `RoundState` of which a number stands for that of every client."""
 
@@ -103,6 +105,13 @@ class RoundState:
     yet, or the clients do. [0] without placements."""
     rounds_since_mean: Any = 0
     """Rounds since clients' parts were averaged, or since the episode began, where that is not in every round."""
+    station: Any = 0
+    """[C] index of the base station that each client belongs to, towards which `channel_gain` is."""
+    interruption_s: Any = 0.0
+    """[C] seconds by which each client begins the round later, because it has just changed its station."""
+    wired_s_per_bit: Any = 0.0
+    """[C, F] seconds that a bit needs over wires between the client's station and each of F servers, one behind the
+    other with the radio; links are shared evenly by all clients that are present and whose way they are on."""
     flights: Flights | None = None
     """What is in flight, with an asynchronous framework; None: nothing is."""
 
@@ -112,6 +121,8 @@ class RoundState:
         for name in OF_CLIENTS:
             if np.ndim(getattr(self, name)) == 0:
                 object.__setattr__(self, name, np.full(self.available.shape, getattr(self, name)))
+        if np.ndim(self.wired_s_per_bit) == 0:
+            object.__setattr__(self, "wired_s_per_bit", np.full((*self.available.shape, 1), self.wired_s_per_bit))
         if np.ndim(self.client_memory_bytes) == 0:
             object.__setattr__(self, "client_memory_bytes", np.full(self.available.shape, self.client_memory_bytes))
         if np.ndim(self.unit_node) == 0:

@@ -10,6 +10,7 @@ from splitgym.frameworks.asynchrony import Asynchrony
 from splitgym.frameworks.memory import MemoryNeeds
 from splitgym.frameworks.phases import Workload
 from splitgym.frameworks.program import Program
+from splitgym.network.wired import BESIDE_THE_SERVER, Ways
 from splitgym.scenario import Scenario
 from splitgym.scenario.levels import Level
 
@@ -70,6 +71,10 @@ class SystemParameters:
     """Whether decisions say which rounds end with it."""
     energy_budget_j: float | None = None
     """What clients and servers may spend in an episode, J; None: there is no limit."""
+    ways: Ways = BESIDE_THE_SERVER
+    """From base stations to the edge server."""
+    stations: tuple[str, ...] = ()
+    """Names of the base stations; none: one beside the edge server."""
 
     @classmethod
     def of(
@@ -115,6 +120,8 @@ class SystemParameters:
             averaging_interval=scenario.fed_server.interval_rounds,
             averaging_decided=averaging_decided,
             energy_budget_j=scenario.budgets.energy_j,
+            ways=Ways.of(scenario, program.servers),
+            stations=tuple(row.name for row in scenario.stations),
         )
 
     @cached_property

@@ -16,6 +16,7 @@ from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access
 from splitgym.frameworks.rows import aggregated_rows
 from splitgym.inputs import InputError
+from splitgym.timing.wires import attached_of
 from splitgym.types import Decision, Plan, RoundState, with_axis
 from splitgym.types.checks import shown
 from splitgym.types.legal import check_arguments, check_behind
@@ -183,7 +184,8 @@ def _worlds(state: RoundState, able: Bools, slot: Ints, assignment: Ints | None,
         slot,
         given,
     )
-    return Worlds._make([*(arrays if state.batched else [array[None] for array in arrays]), plans, hold])
+    each = arrays if state.batched else [array[None] for array in arrays]
+    return Worlds._make([*each, plans, hold, attached_of(state)])
 
 
 def _descent_of(

@@ -11,6 +11,7 @@ from splitgym.allocation.link_budget import Links, Radio, empty_links, radio_of
 from splitgym.allocation.workload import Round, SegmentWorkload, fill_workload, no_workload, round_of
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import INLINED, NO_REFCOUNT, Handle, kernel
+from splitgym.timing.wires import Attached
 from splitgym.types import SystemParameters
 
 BLOCKS = ("subchannels", "power", "cut", "exchange")
@@ -49,6 +50,7 @@ class Worlds(NamedTuple):
     """[N, K] plans to choose from; or to hold, [N, 1] the common one, [N, C] that of each client."""
     hold: bool
     """Whether plans are held."""
+    attached: Attached
 
 
 class Found(NamedTuple):
@@ -201,4 +203,6 @@ def fill_load(workload: SegmentWorkload, rules: Round, of: Worlds, n: int, choic
         of.second_cut[n],
         of.client_second_cut[n],
         of.unit_node[n],
+        of.attached,
+        n,
     )
