@@ -78,7 +78,8 @@ class Resources:
         nodes, links = nodes_of(scenario), links_of(scenario)
         cell = tuple(resource.name.lower() for resource in Resource)
         names = (*cell, *(node.name for node in nodes), *(link.name for link in links), *WAITS)
-        _check_rows(names, links, (CLIENT, SERVER, *(row.name for row in (*nodes, *scenario.stations))))
+        stations = (row.name for row in scenario.stations)
+        _check_rows(names, links, (CLIENT, SERVER, *(node.name for node in nodes), *stations))
         none, no_links, waits = [0.0] * len(cell), [0.0] * len(links), [0.0] * len(WAITS)
         kappa = {CLIENT: scenario.clients.cycles_per_flop, SERVER: scenario.server.cycles_per_flop}
         return cls(
