@@ -63,14 +63,18 @@ def every_placement(task: PlacementTask) -> Iterator[Placement]:
 
 
 def played_s(task: PlacementTask, placement: Placement) -> float:
-    """Both passes, micro-batch after micro-batch: each stage serves one at a time, as soon as it is there."""
+    """Both passes, micro-batch after micro-batch: each stage serves one at a time, as soon as it is there.
+
+    Without what the first one takes in front of the path.
+    """
     graph, p = task.graph, task.profile
     rows = task.rows / task.micro_batches
     nodes = [graph.index(name) for name in placement.nodes]
     parts = list(pairwise((task.cut_layer, *placement.bounds, len(p))))
     seconds = 0.0
-    for flops in (p.forward_flops, p.backward_flops):
-        stages = []
+    for flops, all_in_front_s in zip((p.forward_flops, p.backward_flops), task.in_front_s, strict=True):
+        in_front_s = all_in_front_s / task.micro_batches
+        stages = [(in_front_s, 0.0)]
         for place, (node, (first, last)) in enumerate(zip(nodes, parts, strict=True)):
             if place:
                 before = nodes[place - 1]
@@ -83,7 +87,7 @@ def played_s(task: PlacementTask, placement: Placement) -> float:
             for stage, (busy, delay) in enumerate(stages):
                 free[stage] = max(free[stage], there) + busy
                 there = free[stage] + delay
-        seconds += there
+        seconds += there - in_front_s
     return seconds
 
 
@@ -112,6 +116,7 @@ def tasks(draw: st.DrawFn, most_nodes: int = 6, memory: bool = True) -> Placemen
         first=tuple(draw(st.lists(st.sampled_from(NAMES[:count]), unique=True, max_size=2))),
         micro_batches=draw(st.sampled_from([1, 2, 4])),
         optimizer_copies=draw(st.sampled_from([0, 1])),
+        in_front_s=(draw(st.sampled_from([0.0, 3.0, 30.0])), draw(st.sampled_from([0.0, 5.0]))),
     )
 
 
@@ -241,6 +246,7 @@ def test_memory_makes_a_path_go_round_a_node():
         ({"hops": 0}, "hops = 0 of a placement, allowed: 1..3"),
         ({"rows": 0}, "rows = 0 of a placement, allowed: 1 or more"),
         ({"micro_batches": 3}, "micro_batches = 3 of a placement, allowed: 1..2"),
+        ({"in_front_s": (1.0, np.inf)}, "allowed: two finite numbers, 0 or more"),
         ({"micro_batches": True}, "micro_batches = True of a placement, allowed: 1..2"),
     ],
 )

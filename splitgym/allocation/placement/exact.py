@@ -81,7 +81,8 @@ def _limits(task: PlacementTask) -> Limits:
 def _best(task: PlacementTask, limits: Limits, starts: Ints, count: int) -> list[Placement]:
     """The best so many from these first nodes; fewer: there are no more."""
     others = float(task.micro_batches - 1)
-    bound = (limits.least[:, -1, 0, starts].min(1) + others * limits.below).min()
+    slowest = np.maximum(limits.below, task.stages.in_front_s.sum())
+    bound = (limits.least[:, -1, 0, starts].min(1) + others * slowest).min()
     if not np.isfinite(bound):
         return []
     slack, path = FIRST_SLACK, no_path(task.hops, len(task.graph.nodes))

@@ -52,7 +52,7 @@ class Path(NamedTuple):
     total: Floats
     """Seconds of all stages in front of it."""
     forward: Floats
-    """Seconds of the slowest of them in the forward pass."""
+    """Seconds of the slowest of them, or in front of the path, in the forward pass."""
     backward: Floats
     passed: Bools
     """[N] whether the path has a node."""
@@ -154,7 +154,7 @@ def search(
     hops, units = path.node.shape[0], stages.bits.shape[0] - 1
     last = found.seconds.shape[0] - 1
     for start in starts:
-        path.total[0], path.forward[0], path.backward[0] = 0.0, 0.0, 0.0
+        path.total[0], path.forward[0], path.backward[0] = 0.0, stages.in_front_s[0], stages.in_front_s[1]
         path.node[0], path.done[0], path.tried[0], path.passed[start] = start, 0, 0, True
         depth = 0
         _end_here(stages, others, longest_s, path, depth, found)

@@ -34,6 +34,8 @@ class Stages(NamedTuple):
     """[N, N]."""
     neighbours: Ints
     """[N, N] see `EdgeGraph`."""
+    in_front_s: Floats
+    """[2] of the slowest stage in front of a path, forward and backward."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +45,9 @@ class PlacementTask:
     A pass, forward or backward, takes the first micro-batch through all stages, and each of the other xi - 1 as long as
     the slowest stage. Stages are the nodes, with the cycles of their units, and the links, with the bits behind the
     units done so far. A link's delay is on the way of the first micro-batch alone, as others are sent meanwhile. What
-    clients and the radio take is not in it. All forward passes come before the first backward pass, so a node holds
-    what is saved of all rows, whatever xi.
+    the first micro-batch takes in front of the path, at clients and over the radio, is the same for all placements and
+    not counted; if the slowest stage is there, the others wait for it (`in_front_s`). All forward passes come before
+    the first backward pass, so a node holds what is saved of all rows, whatever xi.
 
     Raises:
         InputError: a setting is out of its range; the message names it.
@@ -66,6 +69,8 @@ class PlacementTask:
     """xi, 1..rows."""
     optimizer_copies: int = 0
     """Numbers that the optimiser keeps for each weight."""
+    in_front_s: tuple[float, float] = (0.0, 0.0)
+    """What the slowest stage in front of the path takes for all rows, forward and backward."""
 
     def __post_init__(self) -> None:
         ranges = {
@@ -79,6 +84,8 @@ class PlacementTask:
             if not is_whole(value) or value < least or (most is not None and value > most):
                 allowed = f"{least} or more" if most is None else f"{least}..{most}"
                 raise InputError(f"{name} = {value!r} of a placement, allowed: {allowed}")
+        if not all(0 <= seconds < np.inf for seconds in self.in_front_s):
+            raise InputError(f"in_front_s = {self.in_front_s!r} of a placement, allowed: two finite numbers, 0 or more")
         for name in self.first:
             self.graph.index(name)
 
@@ -114,6 +121,7 @@ class PlacementTask:
             seconds_per_bit=graph.seconds_per_bit,
             delay_s=graph.delay_s,
             neighbours=graph.neighbours,
+            in_front_s=np.array(self.in_front_s) / self.micro_batches,
         )
 
     def done(self, placement: Placement) -> tuple[int, ...]:
@@ -139,9 +147,9 @@ class PlacementTask:
                 raise InputError(f"nodes {ends} of a placement have no link, allowed: nodes that a link joins")
         links = [s.bits[at] * s.seconds_per_bit[ends] for ends, at in zip(pairwise(nodes), done[1:-1], strict=True)]
         total = 2 * sum(links) + 2 * sum(s.delay_s[ends] for ends in pairwise(nodes))
-        for flops in (s.forward_flops, s.backward_flops):
+        for flops, in_front_s in zip((s.forward_flops, s.backward_flops), s.in_front_s, strict=True):
             trained = s.seconds_per_flop[nodes] * np.diff(flops[list(done)])
-            total += trained.sum() + (self.micro_batches - 1) * max([*trained, *links])
+            total += trained.sum() + (self.micro_batches - 1) * max([in_front_s, *trained, *links])
         return float(total)
 
 
