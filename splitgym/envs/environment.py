@@ -49,6 +49,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     | `"epsl-pt"` | EPSL with phi = 1 first, then PSL; it prescribes phi |
     | `"cpsl"` | clusters one after the other (`training.clusters`); inside, client models averaged, one server model |
     | `"hierarchical"` | PSL in three parts: the units behind a second cut are trained in a cloud |
+    | `"multi-hop"` | PSL whose units behind the cut lie on a path of servers, see `placement` of the scenario |
     | `"u-shaped"` | PSL in three parts: clients train the units behind a second cut, too, and keep their labels |
     | `"async-psl"` | PSL of those who have delivered, while the others go on; see below |
     | `"async-sfl"` | likewise; clients fetch common first units and give them back, which are mixed in |
@@ -100,8 +101,8 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
 
     It is worst with phi near 1 (0.15 in `iot`, 0.20 in `bandwidth-limited`), with less than a third of the clients
     (0.11 in `iot`, too optimistic) and with cuts that move (0.09). Those of the last row have logs of 60 rounds only,
-    which end before the target, and reach it rarely or never: do not use their time to target. `"hierarchical"` trains
-    the weights of `"psl"`, and has its calibrations.
+    which end before the target, and reach it rarely or never: do not use their time to target. `"hierarchical"` and
+    `"multi-hop"` train the weights of `"psl"`, and have its calibrations.
     Cut layers of the clients' own, and smashed data of 8 or 4 bits, are covered in `iot`; other codecs and few bits at
     the clients are for real training only.
 
@@ -129,7 +130,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     the round's timeout passes and nothing is learnt. An action outside the space raises a ValueError.
     `env.unwrapped.action_masks()` serves MaskablePPO: unavailable clients cannot be selected and, where memory is
     limited, neither can clients without the memory for any cut layer, nor cut layers that no available client can hold,
-    nor batch sizes that need more memory than that.
+    nor batch sizes that need more memory than that, nor placements for which nodes lack it.
 
     An encoding of one's own is a class of `splitgym.envs.actions.ActionCodec`, named `module:NAME`: a list of
     components (those of the package in `splitgym.envs.actions.components`, or one's own) and a function from what they
@@ -170,6 +171,10 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     trains, an index of the list; `play` and rules may choose any number from the first to the last. With
     `"batch_size": "by-client"` there are C entries (where batch sizes differ, phi is 0), and a client's weight in the
     round is its share of the rows, see `training.weigh_by`. `training.batch_size` is what is not decided.
+
+    With `plan={"placement": "decided"}` `"multi-hop"` has one entry more, behind these: which servers train what is
+    behind the cut, an index of `env.unwrapped.system.program.placed.placements`, those of the scenario's `placement`.
+    Units that change their server move before they are needed, with what the optimiser remembers of them.
 
     With `plan={"clock": "decided"}` there are C entries more, behind those of cuts and lists: the fraction of the
     speed that it has to spare with which each client computes, a level of `actions.clock_levels`, or in a Box 0.1 to 1.
@@ -226,6 +231,9 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     until it has delivered or is back from an update, squashed at time budget / round budget; `bits_left[i]`, bits to
     send or receive until then over those of a whole mini-batch. With balanced labels behind them `server_left`, the
     seconds that the server still works on generated rows, squashed likewise.
+    Where placements are decided, K values each: `placement[k]`, 1 for that of the last round; `relocation[k]`, seconds
+    in which units would move to its servers, and `behind_cut[k]`, seconds of a round on its servers and links with all
+    clients that are there, both at the cut of the last round and squashed at time budget / round budget.
     With a fed server that does not average in every round `rounds_to_mean`, rounds until it does, this one included,
     over the interval, or where that is decided `rounds_since_mean`, rounds since it did or the episode began, squashed
     at 4; `client_cut_layer[i]` is 0 where clients have to fetch the mean.
@@ -298,6 +306,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     | `second_cut` | as decided, where it is; what was left open is the first that the cut layer allows |
     | `codec`, `precision` | as decided, where there are several: index in the list of `plan`; own ones are int [C] |
     | `averaging` | whether the round was to end with the mean of clients' parts, where that is decided |
+    | `placement` | as decided, where there are several: index of the placement |
     | `batch_size` | samples of a mini-batch, where they are decided; own ones are int [C] |
     | `clock` | as decided, where actions say clocks: float [C] |
     | `generated_rows` | rows with which the server balanced labels, where it does |
@@ -314,7 +323,9 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
 
     Stages: `migration` (parts of the network that move), `client_fp`, `uplink`, `server_fp`, `server_bp`, `broadcast`,
     `unicast`, `client_bp`; where models are handed on or averaged also `model_down`, `model_up`; with a cloud
-    `backhaul_up`, `cloud_fp`, `cloud_bp`, `backhaul_down`; with a fed server behind a link `fed_down`, `fed_up` and
+    `backhaul_up`, `cloud_fp`, `cloud_bp`, `backhaul_down`; in `"multi-hop"` `server_fp_h`, `link_fp_h`, `server_bp_h`,
+    `link_bp_h` of node h = 1, 2, ... and the link behind it, with several placements `relocation`, with micro-batches
+    `forward_pipeline` and `backward_pipeline`; with a fed server behind a link `fed_down`, `fed_up` and
     `averaging`; in `"u-shaped"` between the server's passes `tail_unicast`,
     `tail_fp`, `tail_bp`, `tail_uplink`. Waiting for uplinks that never come counts as the first uplink of the
     framework.

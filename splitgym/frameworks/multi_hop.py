@@ -12,6 +12,7 @@ import numpy as np
 from splitgym.arrays import Floats, Ints
 from splitgym.frameworks.framework import Framework, TrainedBy
 from splitgym.frameworks.phases import Phase, Workload
+from splitgym.frameworks.placed import Placed
 from splitgym.frameworks.resources import PIPELINE, RELOCATION, Resource
 
 FORWARD, BACKWARD = 1, 2
@@ -24,18 +25,18 @@ def phases(w: Workload) -> tuple[Phase, ...]:
     Units that move between nodes have moved before the first node needs them. Over a link the rows of all clients go
     together, one direction after the other.
     """
-    assert w.placed is not None
+    placed = w.placed or Placed.at_server(w.profile, w.resources)
     b, ahead, back = w.batch_size, list[Phase](), list[Phase]()
     first = w.cut_layer
-    for hop in range(1, w.placed.hops + 1):
-        last = np.maximum(w.cut_layer, w.placed.bound(hop))
-        forward, backward = _passes(w, hop, first, last)
-        ahead.append(Phase(f"server_fp_{hop}", w.placed.node(hop), per_participant=forward))
-        back.append(Phase(f"server_bp_{hop}", w.placed.node(hop), per_participant=backward))
-        if hop < w.placed.hops:
-            bits = b * w.placed.goes_on(hop) * w.cut_at(last).smashed_bits
-            ahead.append(Phase(f"link_fp_{hop}", w.placed.link(hop), per_participant=bits))
-            back.append(Phase(f"link_bp_{hop}", w.placed.link(hop), per_participant=bits))
+    for hop in range(1, placed.hops + 1):
+        last = np.maximum(w.cut_layer, placed.bound(hop))
+        forward, backward = _passes(w, placed, hop, first, last)
+        ahead.append(Phase(f"server_fp_{hop}", placed.node(hop), per_participant=forward))
+        back.append(Phase(f"server_bp_{hop}", placed.node(hop), per_participant=backward))
+        if hop < placed.hops:
+            bits = b * placed.goes_on(hop) * w.cut_at(last).smashed_bits
+            ahead.append(Phase(f"link_fp_{hop}", placed.link(hop), per_participant=bits))
+            back.append(Phase(f"link_bp_{hop}", placed.link(hop), per_participant=bits))
         first = last
     to_server = (
         Phase("client_fp", Resource.CLIENT, b * w.client_forward + w.encode(b)),
@@ -45,7 +46,7 @@ def phases(w: Workload) -> tuple[Phase, ...]:
         Phase("unicast", Resource.UNICAST, w.downlink_bits(b)),
         Phase("client_bp", Resource.CLIENT, b * w.client_backward + w.decode_gradient(b)),
     )
-    moves = (Phase("relocation", RELOCATION),) * (len(w.placed.placements) > 1)
+    moves = (Phase("relocation", RELOCATION),) * (len(placed.placements) > 1)
     return (
         *_in_pass(FORWARD, to_server, w),
         *moves,
@@ -56,12 +57,11 @@ def phases(w: Workload) -> tuple[Phase, ...]:
     )
 
 
-def _passes(w: Workload, hop: int, first: Ints, last: Ints) -> tuple[Floats, Floats]:
+def _passes(w: Workload, placed: Placed, hop: int, first: Ints, last: Ints) -> tuple[Floats, Floats]:
     """Cycles of node `hop` for each client, forward and backward, with the units behind `first` up to `last`."""
-    assert w.placed is not None
-    front, behind, ends = w.cut_at(first), w.cut_at(last), w.placed.ends(hop)
+    front, behind, ends = w.cut_at(first), w.cut_at(last), placed.ends(hop)
     # Where the last one is, nothing is behind; the last layer counts apart.
-    scale = w.batch_size * w.placed.relative_cycles(hop)
+    scale = w.batch_size * placed.relative_cycles(hop)
     forward = scale * (front.server_forward - behind.server_forward)
     backward = scale * (front.server_backward - behind.server_backward) + scale * ends * w.last_layer_backward
     if hop > 1:

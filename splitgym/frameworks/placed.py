@@ -11,6 +11,7 @@ from splitgym.arrays import Floats, Ints
 from splitgym.frameworks.placements import Placement
 from splitgym.frameworks.plans import AXES_BEHIND
 from splitgym.frameworks.resources import Resources
+from splitgym.models import Profile
 from splitgym.scenario.nodes import SERVER
 
 
@@ -22,6 +23,11 @@ class Placed:
     unit_bits: Floats
     """[L] weights, running statistics, and what the optimiser remembers of the weights: what moves with a unit."""
     resources: Resources
+
+    @classmethod
+    def at_server(cls, profile: Profile, resources: Resources) -> "Placed":
+        """All units behind the cut at the edge server."""
+        return cls((Placement((SERVER,)),), profile.model_bits, resources)
 
     @property
     def units(self) -> int:

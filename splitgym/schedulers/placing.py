@@ -9,7 +9,7 @@ from splitgym.timing.cost import RoundCost, round_cost_unchecked
 from splitgym.types import Decision, RoundState
 
 HOW = ("stays", "best", "threshold")
-"""The first round's placement for good; that of the shortest round; another one only if that is worth the move."""
+"""The first round's placement for good; that of the shortest round; another one only if that makes up for the move."""
 
 
 class _Option(NamedTuple):
@@ -68,10 +68,10 @@ class Placing:
             return under(held)
         options = [_option(state, under(k)) for k in range(self._placements)]
         if self._how == "threshold" and held >= 0:
-            return max(options, key=lambda option: self._worth(option, options[held])).decision
+            return max(options, key=lambda option: self._gain(option, options[held])).decision
         return min(options, key=lambda option: option.rank).decision
 
-    def _worth(self, option: _Option, held: _Option) -> tuple[int, float]:
+    def _gain(self, option: _Option, held: _Option) -> tuple[int, float]:
         """More clients that take part, and seconds saved in some rounds less those of the move; 0 of what is held."""
         more = int(option.cost.participants.sum() - held.cost.participants.sum())
         saved_s = float(held.cost.latency_s - option.cost.latency_s) + option.relocation_s

@@ -23,6 +23,7 @@ EXPECTED = {
     "epsl-pt": {"server": SPLIT_SERVER, "client": {MEAN_GRADIENTS}},
     "cpsl": {"server": {*SPLIT_SERVER, PARTS}, "client": {MEAN_PARTS}},
     "hierarchical": {"server": {SMASHED, CUT_GRADIENTS}, "cloud": SPLIT_SERVER},
+    "multi-hop": {"server": SPLIT_SERVER},
     "u-shaped": {"server": {SMASHED, CUT_GRADIENTS}},
     "async-psl": {"server": SPLIT_SERVER},
     "async-sfl": {"server": {*SPLIT_SERVER, PARTS}, "client": {MEAN_PARTS}},

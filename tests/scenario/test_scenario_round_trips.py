@@ -20,6 +20,7 @@ PRESETS = (
     "hospitals",
     "iot",
     "iot-family",
+    "mesh",
     "narrowband",
     "stragglers",
     "three-tier",
