@@ -2,6 +2,7 @@
 
 from splitgym.rendering.canvas import Box, Canvas, text_width
 from splitgym.rendering.palette import ALERT, BLUE, CARD, INK, MUTED, PALE_BLUE, SOFT_GREY
+from splitgym.rendering.path import Stop, path
 from splitgym.rendering.scene import Played, Scene
 from splitgym.rendering.words import batch_sizes, codecs, facts, tail_units, units_on_clients, warnings
 
@@ -42,16 +43,40 @@ def _draw_network(canvas: Canvas, box: Box, scene: Scene, played: Played | None)
         canvas.text((box.left, y), f"network of {units} units, not cut yet", 12, MUTED)
         return
     own = " and ".join([_range(1, most)] + [_range(behind + 1, units)] * (behind < units))
+    stops = path(scene, played)
     ends = f"on the clients: {own}", f"on the server: {_range(fewest + 1, behind)}"
+    if len(stops) > 1:
+        ends = f"on the clients: {own}", _draw_path(canvas, box._replace(top=y - 9, bottom=y + 9), stops)
     canvas.text((box.left, y), ends[0], 12, BLUE, bold=True)
     canvas.text((box.right - 3, y), ends[1], 12, MUTED, "rm", bold=True)
     left, right = box.left + text_width(ends[0], 12, True), box.right - 3 - text_width(ends[1], 12, True)
     names = codecs(scene, played) + [f"b = {sizes}" for sizes in (batch_sizes(scene, played),) if sizes]
     if names:
         canvas.text(((left + right) / 2, y), _chosen(names, right - left - 2 * GAP), 12, INK, "mm")
-    for cut in sorted({fewest, most, behind} - {0, units}):
+    for cut in sorted({fewest, most, behind, *(stop.last for stop in stops)} - {0, units}):
         x = box.left + step * cut - 1.5
         canvas.line([(x, box.top - 5), (x, box.top + 23)], INK, 2)
+
+
+def _draw_path(canvas: Canvas, box: Box, stops: list[Stop]) -> str:
+    """The nodes of a path as boxes with their units, in order, at the right edge; their number if there is no room.
+
+    Returns:
+        What is to be said there instead.
+    """
+    widths = [text_width(stop.words, 11) + 10 for stop in stops]
+    if sum(widths) + GAP * len(stops) > 0.66 * box.width:
+        return f"on {sum(stop.last >= stop.first for stop in stops)} servers"
+    right = box.right - 3
+    for stop, width in zip(reversed(stops), reversed(widths), strict=True):
+        left, holds = right - width, stop.last >= stop.first
+        canvas.rectangle(box._replace(left=left, right=right), SOFT_GREY if holds else CARD, MUTED, radius=3)
+        canvas.text(((left + right) / 2, (box.top + box.bottom) / 2), stop.words, 11, INK if holds else MUTED, "mm")
+        if stop is not stops[0]:
+            middle = (box.top + box.bottom) / 2
+            canvas.line([(left - GAP, middle), (left, middle)], MUTED)
+        right = left - GAP
+    return ""
 
 
 def _chosen(names: list[str], width: float) -> str:

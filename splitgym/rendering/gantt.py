@@ -7,6 +7,7 @@ import numpy as np
 from splitgym.frameworks.segments import Weights
 from splitgym.rendering.canvas import Box, Canvas, text_width
 from splitgym.rendering.palette import ALERT, BLUE, EMPTY, FAINT, GRID, INK, MUTED, PALE_BLUE, look
+from splitgym.rendering.path import busy_in
 from splitgym.rendering.scene import Role, Scene, owned
 from splitgym.rendering.timeline import SERVER, Bar, bars, stages_shown, straggler, waits
 from splitgym.rendering.units import quantity, ticks
@@ -77,7 +78,7 @@ def draw_gantt(canvas: Canvas, card: Box, scene: Scene) -> None:
         _draw_axis(canvas, chart)
         _draw_ready(canvas, chart, scene)
         for bar in (*_stages(scene), *bars(scene)):
-            _draw_bar(canvas, chart, bar)
+            _draw_bar(canvas, chart, scene, bar)
         _draw_last(canvas, chart, scene)
     _draw_who_is_out(canvas, chart, scene)
 
@@ -105,8 +106,8 @@ def _stages(scene: Scene) -> list[Bar]:
     return [Bar(STAGES, stage, start, stop) for stage, start, stop in spans if stop > start]
 
 
-def _draw_bar(canvas: Canvas, chart: _Chart, bar: Bar) -> None:
-    """A bar with the short name of its stage, if there is room."""
+def _draw_bar(canvas: Canvas, chart: _Chart, scene: Scene, bar: Bar) -> None:
+    """A bar with the name of the node of a path, or the short name of its stage, if there is room."""
     style, left, right = look(bar.stage), chart.x(bar.start_s), chart.x(bar.stop_s)
     box = chart.row(bar.row, chart.margin)._replace(left=left, right=right)
     canvas.rectangle(box, style.colour)
@@ -114,8 +115,10 @@ def _draw_bar(canvas: Canvas, chart: _Chart, bar: Bar) -> None:
         if is_open and right - left > 2 * BREAK:
             canvas.dashed((edge, box.top), (edge, box.bottom), INK, 2, 3)
     size = min(12.0, 0.62 * chart.height)
-    if size >= SMALLEST_TEXT and text_width(style.short, size) + 6 < right - left:
-        canvas.text(((left + right) / 2, chart.middle(bar.row)), style.short, size, style.text_colour, "mm")
+    for name in (busy_in(scene, bar.stage), style.short) if size >= SMALLEST_TEXT else ():
+        if name and text_width(name, size) + 6 < right - left:
+            canvas.text(((left + right) / 2, chart.middle(bar.row)), name, size, style.text_colour, "mm")
+            break
 
 
 def _draw_ready(canvas: Canvas, chart: _Chart, scene: Scene) -> None:

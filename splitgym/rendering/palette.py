@@ -37,12 +37,15 @@ _FORWARD = Look("forward pass", "FP", "F", BLUE, CARD)
 _BACKWARD = Look("backward pass", "BP", "B", PURPLE, INK)
 _BACKHAUL = Look("backhaul", "link", "h", SOFT_GREY, INK)
 _CLOUD = Look("cloud", "cloud", "k", SOFT_BLUE, INK)
+_LINK = Look("link", "link", "l", SOFT_GREY, INK)
+_MOVED = Look("moved layers", "move", "x", BLACK, CARD)
+_OTHERS = Look("micro-batches", "others", "o", SOFT_BLUE, INK)
 _UPLINK = Look("uplink", "up", "u", ORANGE, INK)
 _UNICAST = Look("unicast", "down", "d", GREEN, INK)
 _MODEL = Look("model", "model", "m", YELLOW, INK)
 
 _LOOKS = {
-    "migration": Look("moved layers", "move", "x", BLACK, CARD),
+    "migration": _MOVED,
     "client_fp": _FORWARD,
     "server_fp": _FORWARD,
     "client_bp": _BACKWARD,
@@ -65,9 +68,17 @@ _LOOKS = {
     "fed_down": _BACKHAUL,
     "fed_up": _BACKHAUL,
     "averaging": _MODEL,
+    "relocation": _MOVED,
+    "server_fp_": _FORWARD,
+    "server_bp_": _BACKWARD,
+    "link_fp_": _LINK,
+    "link_bp_": _LINK,
+    "forward_pipeline": _OTHERS,
+    "backward_pipeline": _OTHERS,
 }
+"""Of nodes of a path and links between them without their numbers."""
 
 
 def look(stage: str) -> Look:
     """How a stage is shown; one that is not known here is black, under its own name."""
-    return _LOOKS.get(stage) or Look(stage.replace("_", " "), stage[:4], stage[0], BLACK, CARD)
+    return _LOOKS.get(stage.rstrip("0123456789")) or Look(stage.replace("_", " "), stage[:4], stage[0], BLACK, CARD)

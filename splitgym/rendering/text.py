@@ -3,6 +3,7 @@
 import numpy as np
 
 from splitgym.rendering.palette import look
+from splitgym.rendering.path import path
 from splitgym.rendering.scene import Played, Scene, owned
 from splitgym.rendering.timeline import SERVER, bars, stages_shown, straggler
 from splitgym.rendering.units import percent, quantity
@@ -33,6 +34,7 @@ def _head(scene: Scene) -> list[str]:
     stages = {name: seconds for name, seconds in played.cost.seconds_by_stage().items() if seconds > 0}
     slow, coded = straggler(scene), codecs(scene, played)
     told = facts(scene, played) + ([("codec", ", ".join(coded))] if coded else [])
+    told += [("path", ", ".join(stop.words for stop in stops)) for stops in (path(scene, played),) if len(stops) > 1]
     told += [("batch size", sizes) for sizes in (batch_sizes(scene, played),) if sizes]
     return [
         *lines,

@@ -5,10 +5,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from paths import PATH, on_paths
 from scenes import everybody, scene_of
 
 from splitgym import frameworks
+from splitgym.rendering.path import busy_in, path
 from splitgym.rendering.scene import Role
+from splitgym.rendering.text import text
 from splitgym.rendering.timeline import SERVER, Bar, bars, stages_shown, straggler, waits
 from splitgym.types import Decision
 
@@ -176,3 +179,18 @@ def test_the_server_is_shown_to_work_on_generated_rows_before_it_goes_on():
     assert own[1].start_s == pytest.approx(left_s)
     assert stages_shown(second) == (*second.state.system.program.stages, "queue", "generated")
     assert "generated" not in stages_shown(scene_of("toy", "async-psl", toy_at_zero))
+
+
+def test_a_path_shows_its_nodes_in_order_with_their_units_and_who_is_busy_in_each_stage():
+    scenario = on_paths({"nodes": ["server"]}, PATH)
+    scene = scene_of(scenario, "multi-hop", lambda state: replace(toy_at_zero(state), placement=1))
+    stops = path(scene, scene.played)
+    assert [(stop.name, stop.words) for stop in stops] == [("server", "server"), ("near", "near 2"), ("far", "far 3")]
+    busy = {bar.stage: busy_in(scene, bar.stage) for bar in bars(scene) if bar.row == SERVER}
+    assert busy == {
+        "link_fp_1": "first", "server_fp_2": "near", "link_fp_2": "second", "server_fp_3": "far",
+        "server_bp_3": "far", "link_bp_2": "second", "server_bp_2": "near", "link_bp_1": "first",
+    }  # fmt: skip
+    assert busy_in(scene, "uplink") == ""
+    assert not path(scene_of("toy"), scene_of("toy").played)
+    assert "path: server, near 2, far 3" in text(scene)
