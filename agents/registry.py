@@ -9,8 +9,8 @@ from agents.algorithms import ALGORITHMS
 from splitgym.schedulers import Scheduler
 from splitgym.schedulers.registry import RULES, Registry
 
-_REGISTRY = Registry(
-    "agent", {**RULES, **{name: ("agents.learned:Learned", {"algorithm": name}) for name in ALGORITHMS}}
+_REGISTRY: Registry[Scheduler] = Registry(
+    "agent", Scheduler, {**RULES, **{name: ("agents.learned:Learned", {"algorithm": name}) for name in ALGORITHMS}}
 )
 
 

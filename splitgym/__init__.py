@@ -24,6 +24,7 @@ _ROOMS = (
     "rendering",
     "scenario",
     "schedulers",
+    "slices",
     "timing",
     "types",
     "views",
@@ -39,6 +40,8 @@ if "SplitLearning-v0" not in gymnasium.registry:
     )
 if "mo-SplitLearning-v0" not in gymnasium.registry:
     gymnasium.register("mo-SplitLearning-v0", entry_point="splitgym.views:MultiObjectiveEnv")
+if "SplitLearningSlices-v0" not in gymnasium.registry:
+    gymnasium.register("SplitLearningSlices-v0", entry_point="splitgym.slices:SplitLearningSlicesEnv")
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -6,7 +6,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.arrays import Bools
+from splitgym.arrays import Bools, Ints
 from splitgym.envs.actions import ActionCodec, codec
 from splitgym.envs.simulation import Simulation
 from splitgym.envs.world import World
@@ -86,6 +86,42 @@ class SchedulerView:
         """A copy of the world, in which an oracle can try what the future brings; `ResetNeeded` before a reset."""
         self._need_reset()
         return self._simulation.world.fork()
+
+    def restrict(self, subchannels: Ints, server_hz: float) -> None:
+        """Lets rounds run on some of the subchannels, and on so much of the server, from the next one on.
+
+        State and truth show these subchannels only, and decisions are of them; `whole_state` shows all. Budgets of
+        power stay. What an action of `"discrete"` says is for all subchannels, and does not fit a part: use `play`.
+
+        Args:
+            subchannels: [m] indices of the subchannels, increasing.
+            server_hz: Cycles/s, above 0.
+
+        Raises:
+            InputError: there are no such subchannels, or no such speed.
+        """
+        most = self.scenario.radio.subchannels
+        indices = np.asarray(subchannels)
+        whole = indices.ndim == 1 and np.issubdtype(indices.dtype, np.integer) and indices.size > 0
+        if not whole or not np.all(np.diff(indices) > 0) or indices[0] < 0 or indices[-1] >= most:
+            raise InputError(f"subchannels = {subchannels!r}, allowed: increasing indices 0..{most - 1}, at least one")
+        if not 0 < server_hz < np.inf:
+            raise InputError(f"server_hz = {server_hz!r}, allowed: above 0")
+        self._simulation.world.restrict(indices, float(server_hz))
+
+    def latency_s(self, decision: Decision) -> float:
+        """Latency of the coming round if this decision were played, s; for oracles, as it runs on the truth.
+
+        Raises:
+            InputError: a field of the decision does not fit; the message names it.
+        """
+        return float(self._simulation.world.latency_s(checked(decision, self.truth).batch())[0])
+
+    @property
+    def whole_state(self) -> RoundState:
+        """What may be believed of the whole band and the whole server, also after `restrict`; else as `state`."""
+        self._need_reset()
+        return self._simulation.world.whole_state.world(0).copy()
 
     @property
     def begun(self) -> bool:

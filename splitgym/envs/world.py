@@ -103,6 +103,30 @@ class World:
             shares, losses = self.state.class_share[..., :0], self.state.client_loss[..., :0]
             self.state = replace(self.state, class_share=shares, client_loss=losses)
         self.truth = self._seen(cell.channel_gain, cell.client_hz, cell.available)
+        self._whole = self.state, self.truth
+        self._part: tuple[Ints, float] | None = None
+        self._parts: dict[int, tuple[RoundState, RoundState, Clock]] = {}
+
+    def restrict(self, subchannels: Ints, server_hz: float) -> None:
+        """Lets rounds run on some of the subchannels, and on so much of the server, from the next one on.
+
+        Args:
+            subchannels: [m] indices of the subchannels, increasing.
+            server_hz: Cycles/s.
+        """
+        self._part = subchannels, server_hz
+        self._see()
+
+    def latency_s(self, decision: Decision) -> Floats:
+        """[N] what the coming round would take if decisions, known to fit, were played: nothing moves, s."""
+        legal, _ = legalise_unchecked(decision, self.truth)
+        latency_s: Floats = self._clock.cost(self.truth, legal).latency_s
+        return latency_s
+
+    @property
+    def whole_state(self) -> RoundState:
+        """What may be believed of the whole band and the whole server, also where rounds run on a part."""
+        return self._whole[0]
 
     def reset(self, rngs: Generators, which: Sequence[int] | Ints) -> None:
         """Starts episodes: new cells, new partitions of the data, new weights; those of world i drawn from `rngs[i]`.
@@ -123,6 +147,7 @@ class World:
         self._history.forget(which)
         if self._flights is not None:
             self._flights.forget(which)
+        self._see()
 
     @property
     def position_m(self) -> Floats:
@@ -204,10 +229,29 @@ class World:
     def advance(self) -> None:
         """Goes on from the end of a round to the start of the next one."""
         self._network.advance(self._streams, self._history.latency_s)
+        self._see()
 
     def fork(self) -> "World":
         """A copy that goes its own way: what is played in it would happen here too, to the bit."""
-        return deepcopy(self, {id(fixed): fixed for fixed in (self.scenario, self.framework, self.system)})
+        systems = (state.system for state, _, _ in self._parts.values())
+        fixed = self.scenario, self.framework, self.whole_state.system, *systems
+        return deepcopy(self, {id(each): each for each in fixed})
+
+    def _see(self) -> None:
+        """Shows what of the coming round is seen with the part of the cell that the worlds have."""
+        if self._part is None:
+            return
+        subchannels, server_hz = self._part
+        if len(subchannels) not in self._parts:
+            state, truth = (whole.part(subchannels, server_hz) for whole in self._whole)
+            clock = Clock(state.system, *state.available.shape, timeline=False)
+            self._parts[len(subchannels)] = state, truth, clock
+        self.state, self.truth, self._clock = self._parts[len(subchannels)]
+        self.system = self.state.system
+        for part, whole in zip((self.state, self.truth), self._whole, strict=True):
+            part.channel_gain[:] = whole.channel_gain[..., subchannels]
+            part.subchannel_hz[:] = whole.subchannel_hz[..., subchannels]
+            part.server_hz[:] = server_hz
 
     def _seen(self, channel_gain: Floats, client_hz: Floats, available: Bools) -> RoundState:
         """The state of N worlds, with what is believed or true of channels, speeds and availability."""

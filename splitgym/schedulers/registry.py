@@ -4,7 +4,7 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import gymnasium as gym
 
@@ -14,41 +14,42 @@ from splitgym.schedulers.allocations import ALLOCATIONS
 from splitgym.schedulers.rule import SELECTIONS
 from splitgym.schedulers.scheduler import Scheduler
 
-
-def is_scheduler(part: object) -> bool:
-    """Whether an object is a class of schedulers."""
-    return isinstance(part, type) and issubclass(part, Scheduler)
+Made = TypeVar("Made")
 
 
-class Registry:
-    """Schedulers by name.
+class Registry(Generic[Made]):
+    """Classes by name that decide in an environment, with options: schedulers.
 
     Args:
         kind: What a message calls one of them: "scheduler".
-        schedulers: By name: `module:CLASS`, imported when it is asked for, and the options that the name says.
+        base: What they are derived from; it says by a class method `options` which options there are.
+        shipped: By name: `module:CLASS`, imported when it is asked for, and the options that the name says.
     """
 
-    def __init__(self, kind: str, schedulers: Mapping[str, tuple[str, Mapping[str, str]]]) -> None:
+    def __init__(self, kind: str, base: type[Any], shipped: Mapping[str, tuple[str, Mapping[str, str]]]) -> None:
         self._kind = kind
-        self._classes: Parts[type[Scheduler]] = Parts(
-            "Scheduler", is_scheduler, {name: place for name, (place, _) in schedulers.items()}
+        self._classes: Parts[type[Any]] = Parts(
+            base.__name__,
+            partial(_is_derived, base),
+            {name: place for name, (place, _) in shipped.items()},
         )
-        self._said = {name: said for name, (_, said) in schedulers.items()}
+        self._said = {name: said for name, (_, said) in shipped.items()}
 
     def names(self) -> tuple[str, ...]:
         """All names."""
         return tuple(self._classes)
 
-    def make(self, name: str, env: gym.Env[Any, Any], **options: Any) -> Scheduler:
-        """The scheduler of a name or `module:NAME` for an environment; raises as the function `make`."""
-        scheduler_class, said = self._look_up(name)
+    def make(self, name: str, env: gym.Env[Any, Any], **options: Any) -> Made:
+        """The one of a name or `module:NAME` for an environment; raises as the function `make`."""
+        found, said = self._look_up(name)
         self._refuse_unknown(name, options)
         try:
-            inspect.signature(scheduler_class).bind(env, **said, **options)
+            inspect.signature(found).bind(env, **said, **options)
         except TypeError as error:
-            allowed = ", ".join(scheduler_class.options(**said, **options))
+            allowed = ", ".join(found.options(**said, **options))
             raise ValueError(f"{self._kind} {name!r}: {error}, options allowed: {allowed}") from error
-        return scheduler_class(env, **said, **options)
+        made: Made = found(env, **said, **options)
+        return made
 
     def parse(self, text: str) -> tuple[str, dict[str, Any]]:
         """Name and options that a text says; raises as the function `parse`."""
@@ -70,26 +71,31 @@ class Registry:
         self._refuse_unknown(name, options)
         return name, options
 
-    def factory(self, text: str, **defaults: Any) -> Callable[[gym.Env[Any, Any]], Scheduler]:
-        """What makes the scheduler that a text names; picklable."""
+    def factory(self, text: str, **defaults: Any) -> Callable[[gym.Env[Any, Any]], Made]:
+        """What makes the one that a text names; picklable."""
         name, options = self.parse(text)
         return partial(self.make, name, **{**defaults, **options})
 
-    def _look_up(self, name: str) -> tuple[type[Scheduler], Mapping[str, str]]:
-        """The scheduler's class, and the options of it that the name says."""
+    def _look_up(self, name: str) -> tuple[type[Any], Mapping[str, str]]:
+        """The class, and the options of it that the name says."""
         if not isinstance(name, str) or (name not in self._classes and ":" not in name):
             raise InputError(f"{self._kind} {name!r} is unknown, {suggest(name, self._classes)}")
         return self._classes.find(name, self._kind), self._said.get(name, {})
 
     def _refuse_unknown(self, name: str, options: Mapping[str, Any]) -> None:
-        """Raises a ValueError if an option is not one of the scheduler's, or said by its name already."""
-        scheduler_class, said = self._look_up(name)
-        allowed = [option for option in scheduler_class.options(**{**options, **said}) if option not in said]
+        """Raises a ValueError if an option is not one of the class, or said by its name already."""
+        found, said = self._look_up(name)
+        allowed = [option for option in found.options(**{**options, **said}) if option not in said]
         for option in options:
             if option not in allowed:
                 raise ValueError(
                     f"{self._kind} {name!r} has no option {option!r}, options allowed: {', '.join(allowed) or 'none'}"
                 )
+
+
+def _is_derived(base: type[Any], part: object) -> bool:
+    """Whether an object is a class that is derived from this one."""
+    return isinstance(part, type) and issubclass(part, base)
 
 
 def _value(text: str) -> Any:
@@ -118,7 +124,7 @@ RULES: Mapping[str, tuple[str, Mapping[str, str]]] = {
 }
 """The rules of the package, as `Registry` takes them."""
 
-_REGISTRY = Registry("scheduler", RULES)
+_REGISTRY: Registry[Scheduler] = Registry("scheduler", Scheduler, RULES)
 
 
 def names() -> tuple[str, ...]:

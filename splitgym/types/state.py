@@ -202,6 +202,21 @@ class RoundState:
         """The state of a round that waits for all, with nothing in flight: what allocations are worked out for."""
         return self if self.flights is None else replace(self, system=self.system.synchronous(), flights=None)
 
+    def part(self, subchannels: Ints, server_hz: float) -> "RoundState":
+        """The state of a round that has only some of the subchannels, and so much of the server.
+
+        Args:
+            subchannels: [m] their indices, increasing.
+            server_hz: Cycles/s, in all worlds.
+        """
+        return replace(
+            self,
+            channel_gain=np.ascontiguousarray(self.channel_gain[..., subchannels]),
+            subchannel_hz=np.ascontiguousarray(self.subchannel_hz[..., subchannels]),
+            server_hz=np.full(np.shape(self.server_hz), server_hz)[()],
+            system=self.system.with_subchannels(len(subchannels)),
+        )
+
     @property
     def batched(self) -> bool:
         """Whether the arrays have the leading axis of N worlds."""

@@ -159,9 +159,18 @@ class SystemParameters:
             return self
         return _holding(self, codec, precision, self.batch_size if batch_size == 0 else batch_size, placement)
 
+    def with_subchannels(self, subchannels: int) -> "SystemParameters":
+        """The system on a band of so many subchannels, with the same budgets; always the same object."""
+        return self if subchannels == self.subchannels else _with_subchannels(self, subchannels)
+
     def synchronous(self) -> "SystemParameters":
         """The system whose rounds wait for all, with the same phases; always the same object."""
         return self if self.asynchrony is None else _synchronous(self)
+
+
+@lru_cache(maxsize=128)  # As many as cells usually have, of some systems.
+def _with_subchannels(system: SystemParameters, subchannels: int) -> SystemParameters:
+    return replace(system, subchannels=subchannels)
 
 
 @lru_cache(maxsize=32)

@@ -144,7 +144,7 @@ class Descender(NamedTuple):
     at: UnderPlan
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=128)  # Every number of subchannels that a round may have is another system.
 def descender(system: SystemParameters, thread: int, clients: int, slots: int, plans: int, sets: int) -> Any:
     """A handle of a `Descender` of a thread's own (by its identifier)."""
     radio, rules, subchannels = radio_of(system), round_of(system), system.subchannels
