@@ -4,13 +4,13 @@ from math import prod
 from typing import Any
 
 from splitgym import data, frameworks, models
+from splitgym.allocation.placement.candidates import candidates
 from splitgym.frameworks import Access, Framework, PlanGrid, Program, Workload
 from splitgym.frameworks.asynchrony import Asynchrony, check_balancing
 from splitgym.frameworks.exchange import WAYS
 from splitgym.frameworks.memory import MemoryNeeds
 from splitgym.frameworks.payloads import Payloads
 from splitgym.frameworks.placed import Placed
-from splitgym.frameworks.placements import placements_of
 from splitgym.frameworks.resources import Resources
 from splitgym.models import NetworkCosts, optimizer_copies
 from splitgym.scenario import Scenario, ScenarioError
@@ -155,7 +155,7 @@ def _placed(scenario: Scenario, framework: Framework, costs: NetworkCosts) -> Pl
         return None
     weight_bits = 8 * costs.memory.parameter_bytes
     unit_bits = costs.profile.model_bits + optimizer_copies(scenario.training) * weight_bits
-    return Placed(placements_of(scenario, len(costs.profile)), unit_bits, Resources.of(scenario))
+    return Placed(candidates(scenario, costs), unit_bits, Resources.of(scenario))
 
 
 def _precision_by_client(scenario: Scenario, framework: Framework) -> bool:

@@ -1,50 +1,63 @@
 """Placements: which paths a scenario may list, and which are made where it lists none."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from paths import LINKS, NODES, on_paths
 
+from splitgym.allocation.placement import EdgeGraph, PlacementTask, exact
+from splitgym.data import dimensions
 from splitgym.envs.system import system_of
 from splitgym.frameworks import get
-from splitgym.frameworks.placements import Placement, placements_of
+from splitgym.frameworks.placements import Placement, listed_placements
+from splitgym.models import measure
 from splitgym.scenario import ScenarioError, build, load
 
 
-def made(units: int = 4, **placement: Any) -> list[Placement]:
-    sections = {"nodes": NODES, "links": LINKS, "placement": placement, "plan": {"placement": "decided"}}
-    return list(placements_of(build("toy", sections), units))
+def made(**placement: Any) -> list[Placement]:
+    plan = {"placement": "decided"}
+    scenario = build("toy", {"nodes": NODES, "links": LINKS, "placement": placement, "plan": plan})
+    return list(system_of(scenario, get("multi-hop")).program.placed.placements)
 
 
 def test_without_a_word_everything_is_at_the_edge_server() -> None:
-    assert placements_of(build("toy"), 3) == (Placement(("server",), ()),)
+    assert system_of(build("toy"), get("multi-hop")).program.placed.placements == (Placement(("server",), ()),)
 
 
-def test_units_are_spread_evenly_over_nodes_that_may_hold_some_and_pass_the_others() -> None:
-    assert made(nodes=["server", "near", "far"]) == [
-        Placement(("server",), ()),
-        Placement(("server", "near"), (2,)),
-        Placement(("server", "near", "far"), (1, 3)),
-    ]
-    assert made(nodes=["near", "far"]) == [
-        Placement(("server", "near"), (0,)),
-        Placement(("server", "near", "far"), (0, 2)),
-    ]
-    assert made(nodes=["far"]) == [Placement(("server", "near", "far"), (0, 0))]
+def test_units_lie_at_nodes_that_may_hold_some_and_pass_the_others() -> None:
+    found = made(nodes=["near", "far"], count=20)
+    assert len(found) == len(set(found)) > 2
+    for nodes, bounds in found:
+        assert nodes[0] == "server"
+        assert nodes[1] == "near"
+        assert bounds[0] == 0
+    assert all(nodes == ("server", "near", "far") for nodes, _ in made(nodes=["far"], count=20))
+
+
+def test_the_best_one_for_each_cut_layer_is_there() -> None:
+    scenario = build("toy", {"nodes": NODES, "links": LINKS, "placement": {"nodes": ["server", "near", "far"]}})
+    network = measure(scenario.task.model, *dimensions(scenario.task.dataset), scenario.task.stem)
+    found, graph = made(nodes=["server", "near", "far"], count=4), EdgeGraph.of(scenario)
+    graph = replace(graph, memory_bytes=np.where(np.array(graph.nodes) == "cloud", 0.0, np.inf))
+    for cut_layer in range(1, len(network.profile)):
+        rows = scenario.clients.count * scenario.training.batch_size
+        task = PlacementTask(graph, network.profile, network.memory, rows, cut_layer, hops=3, first=("server",))
+        assert task.seconds(exact(task)) in [pytest.approx(task.seconds(each)) for each in found]
 
 
 def test_paths_are_no_longer_and_no_more_than_asked_for() -> None:
     nodes = ["server", "near", "far", "cloud"]
-    assert len(made(nodes=nodes)) == 4
-    assert [len(each.nodes) for each in made(nodes=nodes, hops=2)] == [1, 2, 2]
-    assert [len(each.nodes) for each in made(nodes=nodes, count=2)] == [1, 2]
+    assert max(len(each.nodes) for each in made(nodes=nodes, hops=2, count=50)) == 2
+    assert len(made(nodes=nodes, count=2)) == 2
 
 
 def test_the_first_one_holds_where_nobody_decides() -> None:
     listed = [{"nodes": ["server", "near"], "bounds": [1]}, {"nodes": ["server"]}]
     scenario = build(on_paths(*listed), {"plan": {"placement": "fixed"}})
-    assert placements_of(scenario, 3) == (Placement(("server", "near"), (1,)),)
+    assert system_of(scenario, get("multi-hop")).program.placed.placements == (Placement(("server", "near"), (1,)),)
 
 
 @pytest.mark.parametrize(
@@ -62,14 +75,17 @@ def test_the_first_one_holds_where_nobody_decides() -> None:
 )
 def test_what_is_no_path_is_refused(row: dict[str, Any], message: str) -> None:
     with pytest.raises(ScenarioError, match=f"^placement.candidates, {message}"):
-        placements_of(on_paths({"nodes": ["server"]}, row), 3)
+        listed_placements(on_paths({"nodes": ["server"]}, row), 3)
 
 
 @pytest.mark.parametrize(
     ("placement", "message"),
     [
         ({"nodes": ["fra"]}, "placement.nodes: node 'fra' is unknown, did you mean 'far'"),
-        ({"nodes": ["far"], "hops": 2}, "placement.nodes = \\['far'\\], allowed: .* within placement.hops = 2 nodes"),
+        (
+            {"nodes": ["far"], "hops": 2},
+            "placement: unit . needs .* no paths of at most 2 nodes from 'server' lead there",
+        ),
     ],
 )
 def test_nodes_that_nothing_leads_to_are_refused(placement: dict[str, Any], message: str) -> None:

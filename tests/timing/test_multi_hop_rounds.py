@@ -196,7 +196,7 @@ def test_the_quickest_way_is_taken_round_a_slow_link() -> None:
     scenario = build(scenario, {"links": [slow, *(link.model_dump() for link in scenario.links)]})
     placed: Placed = state_of(scenario, "multi-hop").system.program.placed
     server, far = rows_of(scenario, "server", "far")
-    seconds, links = placed.resources.ways
+    seconds, _, links = placed.resources.ways
     assert seconds[server, far] == seconds[far, server] == pytest.approx(1.25e-6)
     assert links[server, far] == 2
 

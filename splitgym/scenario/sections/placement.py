@@ -13,7 +13,7 @@ class PlacementRow(Section):
     """A row of `placement.candidates`: a path of nodes, and where the units of each end."""
 
     nodes: Annotated[tuple[Name, ...], Field(min_length=1, max_length=100)] = Field(
-        description="The nodes in order, 'server' first; each one is joined to the next by a link."
+        description="The nodes in order, 'server' first unless there are `stations`; a link joins each one to the next."
     )
     bounds: Annotated[tuple[Units, ...], Field(max_length=99)] = Field(
         (),
@@ -32,7 +32,7 @@ class Placements(Section):
         3, description="Most nodes on a path H, where no candidates are listed."
     )
     candidates: Annotated[tuple[PlacementRow, ...], Field(max_length=1000)] = Field(
-        (), description="Placements to choose from; none: paths from 'server' over `links`, the units spread evenly."
+        (), description="Placements to choose from; none: those with the shortest rounds behind the cut."
     )
     count: Annotated[int, Field(ge=1, le=1000)] = Field(
         8, description="Most placements to choose from, where no candidates are listed."

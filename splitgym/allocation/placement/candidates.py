@@ -1,0 +1,93 @@
+"""The placements that a scenario offers a scheduler: those that it lists, or else the best ones."""
+
+from dataclasses import replace
+from itertools import zip_longest
+
+import numpy as np
+
+from splitgym.allocation.placement.exact import k_best
+from splitgym.allocation.placement.graph import EdgeGraph
+from splitgym.allocation.placement.task import PlacementTask
+from splitgym.frameworks.placements import Placement, listed_placements
+from splitgym.inputs import InputError
+from splitgym.models import NetworkCosts, optimizer_copies
+from splitgym.parts import suggest
+from splitgym.scenario import Scenario, ScenarioError
+from splitgym.scenario.nodes import SERVER
+
+
+def candidates(scenario: Scenario, costs: NetworkCosts) -> tuple[Placement, ...]:
+    """The placements to choose from; one, the first, where nobody decides it.
+
+    Where the scenario lists none these are the best ones for all clients with their largest mini-batch, by turns those
+    of each cut layer, with the best one from each node at which the clients' data may arrive: the edge server, or with
+    rows of stations all nodes that may hold units.
+
+    Args:
+        scenario: Its nodes, links and settings.
+        costs: Of its network.
+
+    Raises:
+        ScenarioError: the scenario lists what is no path, or nothing is possible; the message says why.
+    """
+    found = listed_placements(scenario, len(costs.profile)) or _best(scenario, costs)
+    return found if scenario.plan.placement == "decided" else found[:1]
+
+
+def _best(scenario: Scenario, costs: NetworkCosts) -> tuple[Placement, ...]:
+    section, graph = scenario.placement, _graph(scenario)
+    largest = max(scenario.plan.batch_sizes, default=scenario.training.batch_size)
+    first = section.nodes if scenario.stations else (SERVER,)
+    if section.count < len(first):
+        raise ScenarioError(
+            f"placement.count = {section.count}, allowed: {len(first)} or more, one for each node of placement.nodes"
+        )
+    of_cuts: list[list[Placement]] = []
+    refused: InputError | None = None
+    for cut_layer in range(1, len(costs.profile)):
+        task = PlacementTask(
+            graph,
+            costs.profile,
+            costs.memory,
+            rows=scenario.clients.count * largest,
+            cut_layer=cut_layer,
+            hops=min(section.hops, len(graph.nodes)),
+            first=first,
+            micro_batches=scenario.training.micro_batches,
+            optimizer_copies=optimizer_copies(scenario.training),
+        )
+        try:
+            of_cuts.append([_tight(each, cut_layer) for each in k_best(task, section.count)])
+        except InputError as error:
+            # At another cut layer there may be one.
+            refused = error
+    if not of_cuts:
+        raise ScenarioError(f"placement: {refused}") from refused
+    return _by_turns(of_cuts, section.count)
+
+
+def _graph(scenario: Scenario) -> EdgeGraph:
+    """The graph, in which only nodes that may hold units have memory for them."""
+    graph, holders = EdgeGraph.of(scenario), scenario.placement.nodes
+    for name in holders:
+        if name not in graph.nodes:
+            raise ScenarioError(f"placement.nodes: node {name!r} is unknown, {suggest(name, graph.nodes)}")
+    return replace(graph, memory_bytes=np.where(np.isin(graph.nodes, holders), graph.memory_bytes, 0.0))
+
+
+def _tight(placement: Placement, cut_layer: int) -> Placement:
+    """The placement whose nodes without units have none at shallower cut layers either."""
+    bounds: list[int] = []
+    for bound in placement.bounds:
+        before = bounds[-1] if bounds else 0
+        bounds.append(before if bound == max(before, cut_layer) else bound)
+    return Placement(placement.nodes, tuple(bounds))
+
+
+def _by_turns(of_cuts: list[list[Placement]], count: int) -> tuple[Placement, ...]:
+    """So many of them, by turns from each list, but none twice; the first from each first node among them."""
+    by_turns = (each for rank in zip_longest(*of_cuts) for each in rank if each is not None)
+    found = list(dict.fromkeys(by_turns))
+    of_firsts = {each.nodes[0]: each for each in reversed(found)}
+    chosen = [*of_firsts.values(), *(each for each in found if each not in of_firsts.values())][:count]
+    return tuple(sorted(chosen, key=found.index))
