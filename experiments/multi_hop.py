@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from experiments.running import Case, Experiment, Row
 from experiments.tables import markdown
 from splitgym import data, models
-from splitgym.allocation.placement import PLACEMENTS, EdgeGraph, PlacementTask
+from splitgym.allocation.placement import PLACEMENTS, PlacementTask
 from splitgym.evaluation.plots import COLOURS
 from splitgym.frameworks.placements import Placement
 from splitgym.inputs import InputError
@@ -70,17 +70,7 @@ def passes_s(task: PlacementTask, placement: Placement) -> float:
 def task_of(scenario: Scenario, hops: int, micro_batches: int) -> PlacementTask:
     """What is to be placed in a scenario."""
     costs = models.measure(scenario.task.model, *data.dimensions(scenario.task.dataset), scenario.task.stem)
-    return PlacementTask(
-        EdgeGraph.of(scenario),
-        costs.profile,
-        costs.memory,
-        rows=scenario.clients.count * scenario.training.batch_size,
-        cut_layer=CUT_LAYER,
-        hops=hops,
-        first=SERVERS[:1],
-        micro_batches=micro_batches,
-        optimizer_copies=models.optimizer_copies(scenario.training),
-    )
+    return PlacementTask.of(scenario, costs, CUT_LAYER, hops, micro_batches=micro_batches)
 
 
 def mesh(rng: np.random.Generator, limited: bool) -> Scenario:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from splitgym.allocation.placement import PLACEMENTS, EdgeGraph, PlacementTask, even_split, exact, greedy, k_best
 from splitgym.frameworks.placements import Placement
 from splitgym.inputs import InputError
-from splitgym.models import Memory, Profile
+from splitgym.models import Memory, Profile, measure
 from splitgym.scenario import build
 
 ONCE = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -291,3 +291,17 @@ def test_the_graph_of_a_scenario_has_its_nodes_and_links():
     assert 1 / graph.seconds_per_bit[2, 0] == pytest.approx(1e6)
     assert (1 / graph.seconds_per_bit[1, 2], graph.delay_s[2, 1]) == pytest.approx((4e6, 0.5))
     assert np.isinf(np.diagonal(graph.seconds_per_bit)).all()
+
+
+def test_the_task_of_a_scenario_has_all_rows_of_its_clients():
+    scenario = build("three-tier", {"clients": {"count": 3}, "training": {"batch_size": 5}})
+    costs = measure("resnet18", (3, 32, 32), 7, "7x7")
+    task = PlacementTask.of(scenario, costs, 2, 2)
+    assert (task.rows, task.first, task.micro_batches) == (15, ("server",), 1)
+    assert task.optimizer_copies == 2  # Adam.
+    # Units 3..8 at the edge server and the last two in the cloud, as in a round of framework hierarchical.
+    flops = costs.profile.forward_flops + costs.profile.backward_flops
+    by_hand = (
+        15 / 32 * (flops[2:8].sum() / 7e9 + flops[8:].sum() / 20e9) + 30 * costs.profile.activation_bits[7] / 27.6e6
+    )
+    assert task.seconds(Placement(("server", "cloud"), (8,))) == pytest.approx(by_hand)

@@ -18,6 +18,9 @@ FIRST_SLACK, SLACK_GROWTH, LARGEST_SLACK = 0.02, 4.0, 1.0
 def exact(task: PlacementTask) -> Placement:
     """The placement that takes the shortest time.
 
+    It is found in milliseconds for 20 servers, 20 units and six hops where servers have links to a few others. Where
+    each has a fast link to each, and all have the same speed, six hops take seconds.
+
     Raises:
         InputError: there is none; the message says what does not fit, or is not reached.
     """

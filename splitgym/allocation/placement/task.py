@@ -12,7 +12,9 @@ from splitgym.allocation.placement.graph import EdgeGraph
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.placements import Placement
 from splitgym.inputs import InputError, is_whole
-from splitgym.models import Memory, Profile
+from splitgym.models import Memory, NetworkCosts, Profile, optimizer_copies
+from splitgym.scenario import Scenario
+from splitgym.scenario.nodes import SERVER
 
 
 class Stages(NamedTuple):
@@ -88,6 +90,38 @@ class PlacementTask:
             raise InputError(f"in_front_s = {self.in_front_s!r} of a placement, allowed: two finite numbers, 0 or more")
         for name in self.first:
             self.graph.index(name)
+
+    @classmethod
+    def of(
+        cls,
+        scenario: Scenario,
+        costs: NetworkCosts,
+        cut_layer: int,
+        hops: int,
+        first: tuple[str, ...] = (SERVER,),
+        micro_batches: int = 1,
+    ) -> "PlacementTask":
+        """The task of a scenario in whose rounds all clients take part, with full mini-batches.
+
+        Args:
+            scenario: Its nodes, links, clients and optimiser.
+            costs: Of its network.
+            cut_layer: As of the record, like the next.
+            hops: H.
+            first: By default the edge server, where clients' data arrive.
+            micro_batches: xi.
+        """
+        return cls(
+            EdgeGraph.of(scenario),
+            costs.profile,
+            costs.memory,
+            rows=scenario.clients.count * scenario.training.batch_size,
+            cut_layer=cut_layer,
+            hops=hops,
+            first=first,
+            micro_batches=micro_batches,
+            optimizer_copies=optimizer_copies(scenario.training),
+        )
 
     @property
     def units(self) -> int:
