@@ -5,6 +5,10 @@ from typing import Any
 from sphinx.application import Sphinx
 
 from splitgym.envs import SplitLearningEnv
+from splitgym.slices import SplitLearningSlicesEnv
+
+MANUALS: dict[Any, str] = {SplitLearningEnv: "environment", SplitLearningSlicesEnv: "slices"}
+"""Environments whose docstring is a manual, and the page that shows it."""
 
 _as_written: dict[str, list[str]] = {}
 """Docstrings of values, which are prose: what stands before a colon is no type."""
@@ -18,8 +22,8 @@ def _keep(app: Sphinx, what: str, name: str, target: Any, options: Any, lines: l
 def _restore(app: Sphinx, what: str, name: str, target: Any, options: Any, lines: list[str]) -> None:
     if name in _as_written:
         lines[:] = _as_written.pop(name)
-    if target is SplitLearningEnv:
-        lines[:] = ["Its docstring is Markdown and has a page of its own: :doc:`environment`."]
+    if isinstance(target, type) and target in MANUALS:
+        lines[:] = [f"Its docstring is Markdown and has a page of its own: :doc:`{MANUALS[target]}`."]
 
 
 def _returned(

@@ -19,6 +19,7 @@ from splitgym.envs import SplitLearningEnv
 from splitgym.frameworks import ledger, names
 from splitgym.frameworks.segments import FED_SERVER
 from splitgym.scenario import Scenario, Section
+from splitgym.slices import SplitLearningSlicesEnv
 
 ROOT = Path(__file__).parents[1]
 TABLES = "results/tables/"
@@ -27,6 +28,11 @@ TABLES = "results/tables/"
 def manual() -> str:
     """The environment's manual."""
     return inspect.getdoc(SplitLearningEnv) or ""
+
+
+def slices() -> str:
+    """The manual of the environment of slices, its headings one level lower."""
+    return re.sub("^##", "###", inspect.getdoc(SplitLearningSlicesEnv) or "", flags=re.MULTILINE)
 
 
 def readme(title: str) -> str:
@@ -107,7 +113,15 @@ def _purpose(name: str) -> Iterator[str]:
             return
 
 
-TAKEN = {"manual": manual, "readme": readme, "fields": fields, "ledger": views, "errors": errors, "worst": worst}
+TAKEN = {
+    "manual": manual,
+    "slices": slices,
+    "readme": readme,
+    "fields": fields,
+    "ledger": views,
+    "errors": errors,
+    "worst": worst,
+}
 
 
 def _fill(app: Sphinx, docname: str, source: list[str]) -> None:

@@ -31,6 +31,7 @@ ROOMS = (
     "rendering",
     "scenario",
     "schedulers",
+    "slices",
     "timing",
 )
 

@@ -4,7 +4,7 @@
 
 On the preset `two-slices`, with the surrogate. A run trains policies with its seed and plays all methods on ten
 held-out seeds of its own. Learned: PPO on the reward minus a weight times the late rounds beyond the allowed share,
-where the weight rises while there are too many (Lagrangian), at equal speed of training on periods. Untrained: the
+where the weight rises while there are too many (Lagrangian). Untrained: the
 same policy before its first update. Not constrained: trained on the reward alone.
 """
 
@@ -23,7 +23,7 @@ EPISODES = 10
 class Cases:
     """The methods."""
 
-    training_periods: int = 12_288
+    training_periods: int = 4096
     """Periods on which a policy is trained."""
 
     def __call__(self, quick: bool) -> list[Case]:

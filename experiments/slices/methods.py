@@ -25,9 +25,9 @@ CRITICAL, BEST_EFFORT = "machines", "devices"
 """The slices of the preset."""
 HELD_OUT = 1_000_000
 """Seeds of episodes that nobody trains on count from here."""
-COPIES, PERIODS = 4, 256
+COPIES, PERIODS = 4, 128
 """Environments of a rollout, and periods of all of them together."""
-FIRST_WEIGHT, WEIGHT_RATE, LARGEST_WEIGHT = 0.5, 1.0, 10.0
+FIRST_WEIGHT, WEIGHT_RATE, LARGEST_WEIGHT = 0.5, 0.5, 10.0
 """Of late rounds against the reward: at first, its step for each excess round of a period, and its end."""
 
 Decide = Callable[[NDArray[np.float32]], NDArray[np.float32]]

@@ -51,7 +51,7 @@ def report(rows: pd.DataFrame) -> str:
     return (
         f"Means over {rows['episode'].nunique()} held-out episodes, with 95 % bootstrap intervals; {trainings} "
         f"trainings of each learned method on {periods} periods, each played on its own part of the episodes. An "
-        "episode ends when the best-effort slice reaches its target or its time budget of 300 s, with which it then "
+        "episode ends when the best-effort slice reaches its target or its time budget of 600 s, with which it then "
         f"counts. Allowed are {allowed:g} % late rounds.\n\n{table(rows)}"
     )
 

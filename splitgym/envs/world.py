@@ -244,7 +244,8 @@ class World:
         subchannels, server_hz = self._part
         if len(subchannels) not in self._parts:
             state, truth = (whole.part(subchannels, server_hz) for whole in self._whole)
-            clock = Clock(state.system, *state.available.shape, timeline=False)
+            worlds, clients = state.available.shape
+            clock = Clock(state.system, worlds, clients, timeline=False)
             self._parts[len(subchannels)] = state, truth, clock
         self.state, self.truth, self._clock = self._parts[len(subchannels)]
         self.system = self.state.system

@@ -14,9 +14,10 @@ from code_blocks import ROOT
 import splitgym
 from splitgym.envs import SplitLearningEnv
 from splitgym.scenario import Scenario, Section
+from splitgym.slices import SplitLearningSlicesEnv
 
 RESULTS = ROOT / "experiments/results"
-ROOMS = ("allocation", "data", "envs", "evaluation", "frameworks", "learning", "models", "network", "timing")
+ROOMS = ("allocation", "data", "envs", "evaluation", "frameworks", "learning", "models", "network", "slices", "timing")
 """Those with a list of public names; the fields of scenarios have a page of their own."""
 
 
@@ -91,6 +92,13 @@ def test_environment_page_is_the_manual(pages, site):
     headings = re.findall(r"^## (.*)$", inspect.getdoc(SplitLearningEnv), re.MULTILINE)
     assert [heading for heading in headings if heading not in said] == []
     assert "It is worst with phi near 1" in said
+
+
+def test_slices_page_has_the_manual(pages, site):
+    said = " ".join(pages[site / "slices.html"].text.split())
+    headings = re.findall(r"^## (.*)$", inspect.getdoc(SplitLearningSlicesEnv), re.MULTILINE)
+    assert [heading for heading in headings if heading not in said] == []
+    assert "What one slice does changes no number of another".lower() in said.lower()
 
 
 def test_scenario_page_has_every_field(pages, site):

@@ -10,7 +10,7 @@ from splitgym.allocation.placement.graph import EdgeGraph
 from splitgym.allocation.placement.task import PlacementTask
 from splitgym.frameworks.placements import Placement, listed_placements
 from splitgym.inputs import InputError
-from splitgym.models import NetworkCosts, optimizer_copies
+from splitgym.models import NetworkCosts
 from splitgym.parts import suggest
 from splitgym.scenario import Scenario, ScenarioError
 from splitgym.scenario.nodes import SERVER
@@ -45,17 +45,15 @@ def _best(scenario: Scenario, costs: NetworkCosts) -> tuple[Placement, ...]:
     of_cuts: list[list[Placement]] = []
     refused: InputError | None = None
     for cut_layer in range(1, len(costs.profile)):
-        task = PlacementTask(
-            graph,
-            costs.profile,
-            costs.memory,
-            rows=scenario.clients.count * largest,
-            cut_layer=cut_layer,
+        task = PlacementTask.of(
+            scenario,
+            costs,
+            cut_layer,
             hops=min(section.hops, len(graph.nodes)),
             first=first,
             micro_batches=scenario.training.micro_batches,
-            optimizer_copies=optimizer_copies(scenario.training),
         )
+        task = replace(task, graph=graph, rows=scenario.clients.count * largest)
         try:
             of_cuts.append([_tight(each, cut_layer) for each in k_best(task, section.count)])
         except InputError as error:
