@@ -239,7 +239,7 @@ def test_memory_makes_a_path_go_round_a_node():
     ("changes", "said"),
     [
         ({"memory": [19, 20, 21], "rows": 3}, "unit 2 needs 25 bytes, and node 'c' with the most of it has 21"),
-        ({"memory": [9, 9, 99], "first": ("a",), "hops": 2}, "unit 2 needs 20 bytes, which only 'c' has: no paths of"),
+        ({"memory": [9, 9, 99], "first": ("a",), "hops": 2}, "which fit only at 'c': no paths of"),
         ({"memory": [20, 20, 20], "hops": 2}, "units 2..4 need 60 bytes on one node"),
         ({"first": ("q",)}, "node 'q' of a placement is unknown, allowed: a, b, c"),
         ({"hops": 4}, "hops = 4 of a placement, allowed: 1..3"),

@@ -22,7 +22,7 @@ def nothing_fits(task: PlacementTask) -> InputError:
         if need > graph.memory_bytes[reached].max():
             fitting = [repr(name) for name, has in zip(graph.nodes, graph.memory_bytes, strict=True) if has >= need]
             return InputError(
-                f"unit {unit} needs {need:.0f} bytes, which only {', '.join(fitting)} has: no {ways} lead there"
+                f"unit {unit} needs {need:.0f} bytes, which fit only at {', '.join(fitting)}: no {ways} lead there"
             )
     return InputError(
         f"units {task.cut_layer + 1}..{len(task.profile)} need {task.need_bytes[0, -1]:.0f} bytes on one node and not "
