@@ -31,7 +31,7 @@ def test_methods_share_cell_and_initial_network() -> None:
 
 def test_every_framework_is_compared() -> None:
     """But those that train as PSL does, and the one that is compared with PSL by what it leaks."""
-    others = {"hierarchical", "async-psl", "async-sfl", "u-shaped"}
+    others = {"hierarchical", "multi-hop", "async-psl", "async-sfl", "u-shaped"}
     assert {method.framework for method in methods(10).values()} == set(names()) - others
 
 
