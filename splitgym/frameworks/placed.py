@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from splitgym.arrays import Floats, Ints
-from splitgym.frameworks.placements import Placement
+from splitgym.frameworks.placements import Placement, segments_of
 from splitgym.frameworks.plans import AXES_BEHIND
 from splitgym.frameworks.resources import Resources
 from splitgym.models import Profile
@@ -27,7 +27,7 @@ class Placed:
     @classmethod
     def at_server(cls, profile: Profile, resources: Resources) -> "Placed":
         """All units behind the cut at the edge server."""
-        return cls((Placement((SERVER,)),), profile.model_bits, resources)
+        return cls((Placement((SERVER,), ()),), profile.model_bits, resources)
 
     @property
     def units(self) -> int:
@@ -84,10 +84,10 @@ class Placed:
         """[K, 1, ..., 1] bounds in front of the units of a node and behind them; equal where it has none."""
         first, last = [], []
         for each in self.placements:
-            bounds = (0, *each.bounds, self.units)
-            place = each.nodes.index(node) if node in each.nodes else -1
-            first.append(bounds[place] if place >= 0 else self.units)
-            last.append(bounds[place + 1] if place >= 0 else self.units)
+            held = {name: bounds for name, *bounds in segments_of(each, 0, self.units)}
+            in_front, behind = held.get(node, (self.units, self.units))
+            first.append(in_front)
+            last.append(behind)
         return _of_each(first), _of_each(last)
 
     @property
@@ -100,7 +100,7 @@ class Placed:
         """[K, L] the row among the resources of the node that holds each unit, if it lies behind the cut."""
         table = np.empty((len(self.placements), self.units), np.int64)
         for row, each in zip(table, self.placements, strict=True):
-            for name, first, last in zip(each.nodes, (0, *each.bounds), (*each.bounds, self.units), strict=True):
+            for name, first, last in segments_of(each, 0, self.units):
                 row[first:last] = self.resources.index(name)
         return table
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from splitgym.frameworks.migration import hand_over
 from splitgym.frameworks.node import Node
-from splitgym.frameworks.placements import Placement
+from splitgym.frameworks.placements import Placement, segments_of
 from splitgym.scenario import Training
 from splitgym.scenario.nodes import BACKHAUL, CLOUD, SERVER
 
@@ -85,20 +85,6 @@ class Servers:
 
     def _new(self) -> Node:
         return Node(self._units, self._training.server_learning_rate, self._training)
-
-
-def segments_of(placement: Placement, cut_layer: int, units: int) -> tuple[tuple[str, int, int], ...]:
-    """Node, and cut layers in front of its units and behind them, of every server of a path.
-
-    A server whose cut layers are the same has no units: it passes on what it gets.
-
-    Args:
-        placement: The path.
-        cut_layer: Last unit of the clients.
-        units: Of the network, L.
-    """
-    ends = [cut_layer, *(max(bound, cut_layer) for bound in placement.bounds), units]
-    return tuple(zip(placement.nodes, ends, ends[1:], strict=False))
 
 
 def link_name(one: str, other: str) -> str:

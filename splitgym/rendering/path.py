@@ -3,6 +3,7 @@
 import re
 from typing import NamedTuple
 
+from splitgym.frameworks.placements import segments_of
 from splitgym.rendering.scene import Played, Scene
 
 NUMBERED = re.compile(r"(server|link)_[fb]p_(\d+)")
@@ -31,9 +32,9 @@ def path(scene: Scene, played: Played) -> list[Stop]:
     placed, decision = scene.state.system.program.placed, played.decision
     if placed is None:
         return []
-    placement, cut = placed.placements[int(decision.placement)], int(decision.cut_layer)
-    lasts = [max(bound, cut) for bound in (*placement.bounds, placed.units)]
-    return [Stop(*of) for of in zip(placement.nodes, [cut + 1, *(last + 1 for last in lasts[:-1])], lasts, strict=True)]
+    placement = placed.placements[int(decision.placement)]
+    segments = segments_of(placement, int(decision.cut_layer), placed.units)
+    return [Stop(name, in_front + 1, last) for name, in_front, last in segments]
 
 
 def busy_in(scene: Scene, stage: str) -> str:

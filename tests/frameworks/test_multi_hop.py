@@ -28,9 +28,8 @@ from splitgym.frameworks.migration import Parcel, pack, unpack
 from splitgym.frameworks.node import Node
 from splitgym.frameworks.nodes import Nodes
 from splitgym.frameworks.path_pass import PathPass
-from splitgym.frameworks.placements import Placement
+from splitgym.frameworks.placements import Placement, segments_of
 from splitgym.frameworks.round_batch import RoundBatch
-from splitgym.frameworks.servers import segments_of
 from splitgym.models import build
 from splitgym.scenario import ScenarioError, Training
 from splitgym.scenario import build as scenario

@@ -7,8 +7,9 @@ import numpy as np
 
 from splitgym.allocation.placement.exact import k_best
 from splitgym.allocation.placement.graph import EdgeGraph
+from splitgym.allocation.placement.listed import listed_placements
 from splitgym.allocation.placement.task import PlacementTask
-from splitgym.frameworks.placements import Placement, listed_placements
+from splitgym.frameworks.placements import Placement
 from splitgym.inputs import InputError
 from splitgym.models import NetworkCosts
 from splitgym.parts import suggest

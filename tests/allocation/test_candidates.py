@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from paths import LINKS, NODES, on_paths
 
+from splitgym import models
 from splitgym.allocation.placement import EdgeGraph, PlacementTask, exact
+from splitgym.allocation.placement.listed import listed_placements
 from splitgym.data import dimensions
 from splitgym.envs.system import system_of
 from splitgym.frameworks import get
-from splitgym.frameworks.placements import Placement, listed_placements
-from splitgym.models import measure
+from splitgym.frameworks.placements import Placement
+from splitgym.models import measure, memory_of
 from splitgym.scenario import ScenarioError, build, load
 
 
@@ -98,6 +100,26 @@ def test_a_server_without_the_memory_for_any_plan_is_named() -> None:
     scenario = build(on_paths({"nodes": ["server", "near"], "bounds": [1]}), {"nodes": nodes})
     with pytest.raises(ScenarioError, match="memory of node 'near' = 10 bytes, allowed: at least"):
         system_of(scenario, get("multi-hop"))
+
+
+@pytest.mark.parametrize("cut_layer", [1, 2])
+@pytest.mark.parametrize("placement", [0, 1, 2])
+def test_servers_need_the_memory_for_the_units_that_they_train(placement: int, cut_layer: int) -> None:
+    """Bytes of `splitgym.models.Memory` for the rows of one client and of two; nothing of what is not on the path."""
+    held = [{"server": (cut_layer, 3)}, {"server": (cut_layer, 2), "near": (2, 3)}, {"near": (1, 2), "far": (2, 3)}]
+    paths: list[Any] = [{"nodes": ["server"]}, {"nodes": ["server", "near"], "bounds": [2]}]
+    paths += [{"nodes": ["server", "near", "far"], "bounds": [1, 2]}]
+    nodes = [{**node, "memory_bytes": 1e9} for node in NODES]
+    scenario = build(on_paths(*paths), {"nodes": nodes, "server": {"memory_bytes": 1e9}})
+    system, memory = system_of(scenario, get("multi-hop")), memory_of(models.build("mlp", (1, 8, 8), 10), (1, 8, 8))
+    needs, plan = system.memory, int(system.program.plans.index(cut_layer, 0)) + placement * 2
+    assert needs is not None
+    assert set(needs.nodes) == {"server", "near", "far"}
+    for name, once, each in zip(needs.nodes, needs.once[:, plan], needs.per_participant[:, plan], strict=True):
+        for clients in (1, 2):
+            first, last = held[placement].get(name, (3, 3))
+            expected = memory.node_bytes(max(first, cut_layer), max(last, cut_layer), 8 * clients, 0)
+            assert once + clients * each == expected
 
 
 def test_candidates_survive_a_file(tmp_path: Path) -> None:
