@@ -237,7 +237,11 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     With a fed server that does not average in every round `rounds_to_mean`, rounds until it does, this one included,
     over the interval, or where that is decided `rounds_since_mean`, rounds since it did or the episode began, squashed
     at 4; `client_cut_layer[i]` is 0 where clients have to fetch the mean.
-    With `budgets={"energy_j": 50.0}` `energy_left`, the fraction of that budget that is left.
+    With several `stations` in the scenario, C values each: `station[i]`, the index of the client's base station over
+    that of the last one; `interruption[i]`, the seconds by which it begins later after a handover, squashed at time
+    budget / round budget; `wired[i]`, the seconds of a bit over wires between station and server, squashed at those of
+    one over the whole band at 4 bit/s/Hz. With `budgets={"energy_j": 50.0}` `energy_left`, the fraction of that budget
+    that is left.
     Where second cuts of `"u-shaped"` are decided, `client_second_cut[i]`, C values: that behind which the client's own
     part is valid, over L - 1.
 
@@ -273,6 +277,10 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     bandwidth and skew of the data: `family={"clients": (5, 8), "compute_factor": (0.5, 2.0)}`. Spaces are those of
     `clients.count` clients; an absent client is never available and holds no data.
 
+    With rows of `stations` several base stations serve the clients, each the one that it hears best, and over wired
+    `links` the one edge server. Clients that move, in the cell or with `cell={"mobility": "road"}` on a road, change
+    their station as `handover` says (presets `highway` and `campus`). Subchannels are those of all stations together.
+
     ## Episode End
     Termination: within the time budget the measured test accuracy (data-weighted mean over all clients) reaches
     `episode.target_accuracy`, unless `episode.stop_at_target` is false. Truncation: `episode.max_rounds` rounds are
@@ -296,7 +304,9 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     After `reset` and `step`: `round` (rounds done), `elapsed_s`, `accuracy`, `worst_accuracy` (of the worst client),
     `balanced_accuracy` (mean over the classes), `loss` (mean training loss of the last round that trained),
     `evaluated` (whether accuracy was measured now), `evaluation_samples`, `cost` (what the round spent beyond the
-    scenario's `budgets`, 0 at first) and `costs` (by name: `energy`, `deadline`, `leak`). After `step` also:
+    scenario's `budgets`, 0 at first) and `costs` (by name: `energy`, `deadline`, `leak`); with several stations in the
+    scenario `station` (int [C]: the base station of each client in the coming round) and `handovers` (clients that have
+    just changed theirs). After `step` also:
 
     | key | what |
     |---|---|
@@ -321,12 +331,12 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     | `trained` | false: no client took part, or not finite |
     | `reward_terms` | unweighted reward terms by name |
 
-    Stages: `migration` (parts of the network that move), `client_fp`, `uplink`, `server_fp`, `server_bp`, `broadcast`,
-    `unicast`, `client_bp`; where models are handed on or averaged also `model_down`, `model_up`; with a cloud
-    `backhaul_up`, `cloud_fp`, `cloud_bp`, `backhaul_down`; in `"multi-hop"` `server_fp_h`, `link_fp_h`, `server_bp_h`,
-    `link_bp_h` of node h = 1, 2, ... and the link behind it, with several placements `relocation`, with micro-batches
-    `forward_pipeline` and `backward_pipeline`; with a fed server behind a link `fed_down`, `fed_up` and
-    `averaging`; in `"u-shaped"` between the server's passes `tail_unicast`,
+    Stages: `migration` (parts of the network that move; and the interruption of a handover), `client_fp`, `uplink`,
+    `server_fp`, `server_bp`, `broadcast`, `unicast`, `client_bp`; where models are handed on or averaged also
+    `model_down`, `model_up`; with a cloud `backhaul_up`, `cloud_fp`, `cloud_bp`, `backhaul_down`; in `"multi-hop"`
+    `server_fp_h`, `link_fp_h`, `server_bp_h`, `link_bp_h` of node h = 1, 2, ... and the link behind it, with several
+    placements `relocation`, with micro-batches `forward_pipeline` and `backward_pipeline`; with a fed server behind a
+    link `fed_down`, `fed_up` and `averaging`; in `"u-shaped"` between the server's passes `tail_unicast`,
     `tail_fp`, `tail_bp`, `tail_uplink`. Waiting for uplinks that never come counts as the first uplink of the
     framework.
 

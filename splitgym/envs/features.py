@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium import spaces
 
 from splitgym.arrays import Floats
-from splitgym.envs import client_features, flight_features, placement_features
+from splitgym.envs import client_features, flight_features, placement_features, station_features
 from splitgym.parts import Parts
 from splitgym.scenario import Scenario, ScenarioError
 from splitgym.types import RoundState, SystemParameters
@@ -118,6 +118,22 @@ FLIGHTS = (
     ),
 )
 """With an asynchronous framework, before the last of the others."""
+STATIONS = (
+    Feature("station", "client", "index of the client's station over that of the last one", station_features.station),
+    Feature(
+        "interruption",
+        "client",
+        "seconds by which the client begins later after a handover, squashed at time budget / round budget",
+        station_features.interruption,
+    ),
+    Feature(
+        "wired",
+        "client",
+        "seconds of a bit over wires between station and server, squashed at those over the whole band at 4 bit/s/Hz",
+        station_features.wired,
+    ),
+)
+"""With several stations, likewise."""
 PLACEMENTS = (
     Feature("placement", "placement", "1 for the placement of the last round", placement_features.placement),
     Feature(
@@ -159,7 +175,10 @@ INDEX = {feature.name: index for index, feature in enumerate(SHIPPED)}
 FEATURES: Parts[Feature] = Parts(
     "Feature",
     lambda part: isinstance(part, Feature),
-    {feature.name: feature for feature in (*SHIPPED, *FLIGHTS, *PLACEMENTS, TO_MEAN, SINCE_MEAN, ENERGY_LEFT)},
+    {
+        feature.name: feature
+        for feature in (*SHIPPED, *FLIGHTS, *STATIONS, *PLACEMENTS, TO_MEAN, SINCE_MEAN, ENERGY_LEFT)
+    },
     ScenarioError,
 )
 """All features."""
@@ -202,23 +221,26 @@ def features_of(
         "subchannel": not subchannel_estimates,
         "server_left": system.asynchrony is None or system.asynchrony.row_cycles is None,
     }
-    flies = system.asynchrony is not None
+    flies, roams = system.asynchrony is not None, len(system.stations) > 1
     means = (SINCE_MEAN if system.averaging_decided else TO_MEAN,) if system.averages_later else ()
-    placed = PLACEMENTS if system.program.plans.placements > 1 else ()
-    budgets = () if system.energy_budget_j is None else (ENERGY_LEFT,)
-    of_all = (*SHIPPED[:-1], *(FLIGHTS if flies else ()), *placed, *means, *budgets, SHIPPED[-1])
+    groups = (
+        (FLIGHTS, flies, "with an asynchronous framework"),
+        (STATIONS, roams, "with several rows of stations"),
+        (PLACEMENTS, system.program.plans.placements > 1, "where placements are decided"),
+        (means, True, ""),
+        ((ENERGY_LEFT,), system.energy_budget_j is not None, "with budgets.energy_j"),
+    )
+    shown = (feature for group, is_there, _ in groups if is_there for feature in group)
+    of_all = (*SHIPPED[:-1], *shown, SHIPPED[-1])
     seen = [feature for feature in of_all if system.labels_known or not feature.from_labels]
     standard = tuple(feature for feature in seen if not hidden.get(feature.name, False))
     chosen: dict[str, Feature] = {}
     for each in (asked,) if isinstance(asked, str | Feature) else tuple(asked):
         found = standard if isinstance(each, str) and each == STANDARD else (FEATURES.find(each, "observation"),)
         for feature in found:
-            if feature in FLIGHTS and not flies:
-                raise ScenarioError(f"observation: feature {feature.name!r}, allowed: with an asynchronous framework")
-            if feature is ENERGY_LEFT and not budgets:
-                raise ScenarioError(f"observation: feature {feature.name!r}, allowed: with budgets.energy_j")
-            if feature in PLACEMENTS and not placed:
-                raise ScenarioError(f"observation: feature {feature.name!r}, allowed: where placements are decided")
+            for group, is_there, where in groups:
+                if feature in group and not is_there:
+                    raise ScenarioError(f"observation: feature {feature.name!r}, allowed: {where}")
             if feature.name in chosen or (feature.name in INDEX and feature is not SHIPPED[INDEX[feature.name]]):
                 raise ScenarioError(f"observation: feature {feature.name!r} is there twice, allowed: once")
             if feature.from_labels and not system.labels_known:

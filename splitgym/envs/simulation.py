@@ -158,6 +158,7 @@ class Simulation:
             "evaluation_samples": outcome.evaluation_samples,
             "cost": self._costs.total,
             "costs": self._costs.by_name,
+            **({"station": state.station, "handovers": self.world.handovers} if len(state.system.stations) > 1 else {}),
         }
 
     def progress_columns(self) -> Columns:

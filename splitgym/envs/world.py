@@ -151,8 +151,13 @@ class World:
 
     @property
     def position_m(self) -> Floats:
-        """[N, C, 2] where the clients are, m, with the base station in the origin."""
+        """[N, C, 2] where the clients are, m; without rows of stations the base station is in the origin."""
         return self._network.position_m
+
+    @property
+    def handovers(self) -> Ints:
+        """[N] clients that begin the round with another station than the one before."""
+        return np.asarray((self._network.handed_over & self._network.present).sum(1))
 
     @property
     def radius_m(self) -> Floats:

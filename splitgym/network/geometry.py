@@ -1,4 +1,4 @@
-"""Where the clients are: uniformly over the ring around the base station, bouncing off, or on a road, turning back.
+"""Where the clients are: uniformly over the ring around the base station, bouncing off, or on a road.
 
 A straight walk that is reflected at the borders keeps the uniform distribution for ever, where a random waypoint would
 draw the clients towards the middle. And it has a closed form, so that a long round costs what a short one does.
@@ -32,9 +32,9 @@ def place_on_road(length_m: float, lanes: int, lane_width_m: float, chance: floa
 
 
 def drive(start_m: Floats, heading_rad: Floats, travelled_m: Floats, length_m: float) -> Floats:
-    """Where straight drives along the x axis lead that turn back at the ends of a road, on their lanes.
+    """Where straight drives along the x axis lead that are reflected at the ends of a road, on their lanes.
 
-    Turning back keeps the uniform distribution, and no position jumps.
+    A reflection keeps the uniform distribution, and no position jumps.
 
     Args:
         start_m: [N, C, 2] positions at the start, m.

@@ -184,7 +184,7 @@ def _change_stations(n: int, state: NetworkState, p: Parameters, elapsed_s: floa
 
 
 @kernel(INLINED)
-def _scatter_anew(handed_over: Bools, numbers: Floats, scatter: Floats) -> None:
+def _scatter_again(handed_over: Bools, numbers: Floats, scatter: Floats) -> None:
     """Fading towards new stations ([C] clients that have one) has nothing to do with that before; [2, C, M]."""
     clients, subchannels = scatter.shape[1:]
     for part in range(2):
@@ -216,7 +216,7 @@ def _advance(state: NetworkState, p: Parameters, numbers: Floats, streams: Strea
             fill_normals(streams, n, FADING, scatter.shape[0], numbers)
             mix(scatter, numbers, p.fading_correlation)
             if may_change:
-                _scatter_anew(state.attachment.handed_over[n], numbers, state.scatter[n])
+                _scatter_again(state.attachment.handed_over[n], numbers, state.scatter[n])
         fill_gain(
             state.large_scale_gain[n], state.scatter[n], state.line_of_sight[n], p.rician_factor, state.channel_gain[n]
         )

@@ -29,7 +29,7 @@ WIDEST_LINK = 9.0
 def draw_cell(canvas: Canvas, box: Box, scene: Scene) -> None:
     """Draws the cell into a card, clients moved apart where their marks would overlap."""
     canvas.card(box, "Cell")
-    canvas.text((box.right - 14, box.top + 18), _band(scene), 12, MUTED, "rm")
+    canvas.text((box.right - 14, box.top + 18), band_of(scene), 12, MUTED, "rm")
     ground = box.within(14, 34, 14, 52)
     centre = ((ground.left + ground.right) / 2, (ground.top + ground.bottom) / 2)
     reach = min(ground.width, ground.height) / 2
@@ -40,11 +40,11 @@ def draw_cell(canvas: Canvas, box: Box, scene: Scene) -> None:
     places = dict(zip(clients, _at(centre, moved_apart(offset, 2 * radius + 2, radius + STATION)), strict=True))
     share = np.isfinite(owned(scene)).mean(1)
     for client in clients:
-        _draw_link(canvas, centre, places[client], scene.role(client), share[client], client == slow)
-    _draw_station(canvas, centre)
+        draw_link(canvas, centre, places[client], scene.role(client), share[client], client == slow)
+    draw_station(canvas, centre)
     for client in clients:
-        _draw_client(canvas, places[client], radius, scene.role(client), client, client == slow)
-    _draw_legend(canvas, box, scene, slow is not None and scene.role(slow) is Role.TOOK_PART)
+        draw_client(canvas, places[client], radius, scene.role(client), client, client == slow)
+    draw_legend(canvas, box, scene, slow is not None and scene.role(slow) is Role.TOOK_PART)
 
 
 def mark_radius(clients: int) -> float:
@@ -82,7 +82,8 @@ def _at(centre: Point, offset: Floats) -> list[Point]:
     return [(centre[0] + x, centre[1] + y) for x, y in offset.tolist()]
 
 
-def _band(scene: Scene) -> str:
+def band_of(scene: Scene) -> str:
+    """The subchannels, in words."""
     hz = scene.state.subchannel_hz
     width = hz[0] / 1e6 if hz[0] >= 1e6 else hz[0] / 1e3
     return f"{len(hz)} subchannels of {width:.3g} {'MHz' if hz[0] >= 1e6 else 'kHz'}"
@@ -103,7 +104,7 @@ def _draw_ground(canvas: Canvas, centre: Point, reach: float, radius_m: float) -
         canvas.text((x + at, y + at), label, 11, MUTED, "mm")
 
 
-def _draw_link(canvas: Canvas, centre: Point, place: Point, role: Role, share: float, slow: bool) -> None:
+def draw_link(canvas: Canvas, centre: Point, place: Point, role: Role, share: float, slow: bool) -> None:
     """As wide as the client's share of the band; dashed if it did not help."""
     width = 1.5 + (WIDEST_LINK - 1.5) * share
     if role is Role.TOOK_PART:
@@ -112,13 +113,14 @@ def _draw_link(canvas: Canvas, centre: Point, place: Point, role: Role, share: f
         canvas.dashed(centre, place, ALERT, width)
 
 
-def _draw_station(canvas: Canvas, centre: Point) -> None:
+def draw_station(canvas: Canvas, centre: Point) -> None:
+    """A base station."""
     x, y = centre
     canvas.circle(centre, STATION - 2, CARD, INK, 1.5)
     canvas.polygon([(x, y - 8), (x - 5.5, y + 7), (x + 5.5, y + 7)], INK)
 
 
-def _draw_client(canvas: Canvas, place: Point, radius: float, role: Role, client: int, slow: bool) -> None:
+def draw_client(canvas: Canvas, place: Point, radius: float, role: Role, client: int, slow: bool) -> None:
     """A client: filled if it participated, red if it was dropped or the last one, dashed if it is unavailable."""
     fill, outline, colour = CARD, MUTED, MUTED
     if role is Role.TOOK_PART:
@@ -136,7 +138,7 @@ def _draw_client(canvas: Canvas, place: Point, radius: float, role: Role, client
         canvas.text(place, f"{client}", 1.15 * radius if client < 100 else 0.85 * radius, colour, "mm", bold=True)
 
 
-def _draw_legend(canvas: Canvas, box: Box, scene: Scene, marked: bool) -> None:
+def draw_legend(canvas: Canvas, box: Box, scene: Scene, marked: bool) -> None:
     """What the marks say, of the roles that there are."""
     roles = {"dropped" if role in FAILED else role.value: role for role in map(scene.role, scene.clients)}
     shown = [(name, role, False) for name, role in roles.items()]
@@ -144,7 +146,7 @@ def _draw_legend(canvas: Canvas, box: Box, scene: Scene, marked: bool) -> None:
         shown.insert(0, ("straggler", Role.TOOK_PART, True))
     x, y = box.left + 22, box.bottom - 32
     for name, role, slow in shown:
-        _draw_client(canvas, (x, y), LEGEND_MARK, role, 0, slow)
+        draw_client(canvas, (x, y), LEGEND_MARK, role, 0, slow)
         canvas.text((x + 10, y), name, 11, MUTED)
         x += text_width(name, 11) + 30
     canvas.text((box.left + 16, box.bottom - 13), _about_links(scene), 12, MUTED)

@@ -8,6 +8,7 @@ from splitgym.rendering.gantt import draw_gantt
 from splitgym.rendering.palette import GREEN, INK, MUTED, PAGE
 from splitgym.rendering.pillow import Image
 from splitgym.rendering.scene import Scene
+from splitgym.rendering.stations import draw_stations
 from splitgym.rendering.units import percent, quantity
 
 WIDTH, HEIGHT = 1280, 720
@@ -22,7 +23,9 @@ def picture(scene: Scene) -> Image.Image:
     """Draws a scene."""
     canvas = Canvas(WIDTH, HEIGHT, PAGE)
     _draw_head(canvas, scene)
-    draw_cell(canvas, Box(LEFT.left, UPPER[0], LEFT.right, UPPER[1]), scene)
+    has_map = scene.scenario.stations or scene.scenario.cell.mobility == "road"
+    draw_ground = draw_stations if has_map else draw_cell
+    draw_ground(canvas, Box(LEFT.left, UPPER[0], LEFT.right, UPPER[1]), scene)
     draw_gantt(canvas, Box(RIGHT.left, UPPER[0], RIGHT.right, UPPER[1]), scene)
     draw_decision(canvas, Box(LEFT.left, LOWER[0], LEFT.right, LOWER[1]), scene)
     draw_accuracy(canvas, Box(RIGHT.left, LOWER[0], RIGHT.right, LOWER[1]), scene)

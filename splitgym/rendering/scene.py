@@ -51,7 +51,7 @@ class Scene:
     state: RoundState
     """What the round ran on; before the first one, what it will run on."""
     position_m: Floats
-    """[C, 2] where the clients were, m, with the base station in the origin."""
+    """[C, 2] where the clients were, m; without rows of stations the base station is in the origin."""
     radius_m: float
     """Of the cell, m."""
     elapsed_s: Floats
@@ -88,6 +88,12 @@ class Scene:
                 return reason
         gone = cost.unavailable[client] or not self.state.available[client]
         return Role.UNAVAILABLE if gone else Role.NOT_SELECTED
+
+    def distance_m(self, client: int) -> float:
+        """From the client's base station, m."""
+        stations = self.scenario.stations
+        x, y = stations[int(self.state.station[client])].position_m if stations else (0.0, 0.0)
+        return float(np.hypot(self.position_m[client, 0] - x, self.position_m[client, 1] - y))
 
     def gain_db(self, client: int) -> float:
         """Mean channel gain over the subchannels, dB."""

@@ -68,7 +68,7 @@ def _rows(scene: Scene) -> list[str]:
         own = np.isfinite(density[client])
         band = "".join("#" if has else "." for has in own) if shown else f"{own.sum()} of {len(own)}"
         name = f"{client}{' <' if client == slow else ''}"
-        distance = f"{np.hypot(*scene.position_m[client]):.0f} m"
+        distance = f"{scene.distance_m(client):.0f} m"
         speed = quantity(scene.state.client_hz[client], "Hz")
         line = f"{name:8} {speed:>9} {scene.gain_db(client):>4.0f} dB {distance:>8}"
         done = letters[client] if client in letters and letters[client].strip(" .") else ""

@@ -103,7 +103,8 @@ def test_info_keys_are_all_documented_and_no_others():
     means = make(framework="sfl-v2", plan={"averaging": "decided"})
     cuts = make(framework="hierarchical", plan={"second_cut": "decided"})
     hops = make("mesh", framework="multi-hop", training={"micro_batches": 2})
-    for env in (make(), opened, means, balanced, cuts, hops):
+    several = make("highway", action="schedule", learner="surrogate")
+    for env in (make(), opened, means, balanced, cuts, hops, several):
         after_reset |= env.reset(seed=0)[1]
         after_step |= env.step(env.action_space.sample())[-1]
     both, step_only = section("Info").split("After `step` also")

@@ -89,7 +89,7 @@ def test_stations_change_as_the_rule_says():
     assert changes > 50
 
 
-def test_drives_turn_back_at_the_ends():
+def test_drives_are_reflected_at_the_ends():
     start_m = np.array([[[-900.0, 1.0], [950.0, -1.0], [0.0, 0.0]]])
     heading = np.array([[np.pi, 0.0, 0.0]])
     x, direction, speed = start_m[0, :, 0].copy(), np.array([-1.0, 1.0, 1.0]), np.array([20.0, 30.0, 25.0])
@@ -165,7 +165,7 @@ def test_shadowing_of_stations_is_independent():
     np.testing.assert_allclose(shadow.std(1), 1.0, atol=0.06)
 
 
-def test_fading_begins_anew_with_a_station():
+def test_fading_begins_again_with_a_station():
     frozen = {**ROAD["radio"], "fading": "rayleigh", "fading_correlation": 1.0}
     cells = Cells(build({**ROAD, "radio": frozen}), worlds=2)
     changes = 0

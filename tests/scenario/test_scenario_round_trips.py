@@ -15,8 +15,10 @@ from splitgym.scenario import Clients, Scenario, build, load, presets
 
 PRESETS = (
     "bandwidth-limited",
+    "campus",
     "edge6g",
     "epsl",
+    "highway",
     "hospitals",
     "iot",
     "iot-family",

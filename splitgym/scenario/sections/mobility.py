@@ -29,7 +29,7 @@ class Handover(Section):
 class Road(Section):
     """A straight road along the x axis, its middle in the origin, with `cell.mobility = "road"`."""
 
-    length_m: Metres = Field(3000.0, description="Length of the road, m; vehicles turn back at its ends.")
+    length_m: Metres = Field(3000.0, description="Length of the road, m; vehicles drive back at its ends.")
     lanes: int = Field(2, ge=1, le=100, description="Lanes side by side; each vehicle keeps its own.")
     lane_width_m: Metres = Field(3.5, description="Width of a lane, m.")
     speed_min_m_per_s: MetresPerSecond = Field(20.0, description="Slowest vehicle, m/s.")
