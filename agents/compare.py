@@ -52,8 +52,8 @@ SEEDS = 10_000
 """Held-out seeds of one `--seed`; the next one has others."""
 LARGEST_SEED = 10**9
 
-EPISODES, REPORT = "episodes.jsonl", "report.html"
-"""Files with the episodes as they end, and with everything."""
+EPISODES, REPORT, ROUNDS = "episodes.jsonl", "report.html", "rounds"
+"""Files with the episodes as they end, and with everything; folder with all their rounds."""
 
 DEAR = "look-ahead"
 """What is not compared unless it is named: an oracle that tries every rule in every round."""
@@ -113,6 +113,8 @@ class Settings:
     """Held-out seeds on which every scheduler runs in every scenario."""
     seed: int = 0
     """Of the comparison: another one has other episodes and other bootstrap resamples."""
+    rounds: bool = False
+    """Also write every round of every episode, and every client in it, as packed CSV into the folder `rounds`."""
     workers: int = 2
     """Processes; the table does not depend on them."""
     device: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
@@ -171,7 +173,8 @@ def _command(arguments: list[str]) -> None:
     folder.save_settings(command, asdict(settings), files)
     console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
     try:
-        episodes = _play(settings, compared, [str(folder.path / file) for file in files], kept, console)
+        paths, log = [str(folder.path / file) for file in files], folder.path / ROUNDS if settings.rounds else None
+        episodes = _play(settings, compared, paths, kept, log, console)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(f"{len(kept.episodes)} episodes are kept; the same command goes on.") from stop
     _write(folder, settings, command, episodes, console)
@@ -236,10 +239,12 @@ def _play(
     compared: Mapping[str, AgentFactory],
     scenarios: Sequence[str],
     kept: KeptEpisodes,
+    log: Path | None,
     console: Console,
 ) -> list[Episode]:
     """Plays all episodes that are not kept yet, behind a progress bar."""
-    running = compare(compared, scenarios, settings.seeds, settings.environment, settings.until, settings.workers, kept)
+    how = settings.environment, settings.until, settings.workers, kept, log
+    running = compare(compared, scenarios, settings.seeds, *how)
     total = len(compared) * len(scenarios) * settings.episodes
     played = list(track(running, f"{settings.learner}, {total} episodes", total=total, console=console))
     # In a fixed order, as sums over episodes are rounded.

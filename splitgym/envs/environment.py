@@ -386,7 +386,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
         settings = Settings(scenario, framework, learner, action, reward, render_mode, device, observation)
         self.scenario = settings.build(overrides, RENDER_MODES)
         self.render_mode = render_mode
-        self._learner = learner
+        self.learner = learner
         self._recorder: Recorder | None = None
         self._simulation = Simulation(settings, self.scenario, worlds=1)
         self.framework = self._simulation.framework
@@ -411,10 +411,11 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
         super().reset(seed=seed_of(seed))
         # It stays so if the data cannot be read.
         self._begun = self._running = False
+        self._played = None
         self._simulation.reset([self.np_random], [0])
         self._begun = self._running = True
         if self.render_mode is not None:
-            self._recorder = Recorder(self._simulation.world, self._learner, self.render_mode)
+            self._recorder = Recorder(self._simulation.world, self.learner, self.render_mode)
         return self._simulation.observe()[0], of_one(self._simulation.progress())
 
     def step(self, action: NDArray[Any]) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
@@ -462,6 +463,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
         step = self._simulation.play(decision)
         terminated, truncated = bool(step.terminated[0]), bool(step.truncated[0])
         self._running = not (terminated or truncated)
+        self._played = step.played.decision
         if self._recorder is not None:
             self._recorder.follow(self._simulation.world, step.played)
         info = of_one({**self._simulation.progress(), **account(step)})

@@ -1,12 +1,13 @@
 """What schedulers, oracles and checks ask of the single environment, beside Gymnasium's methods."""
 
+from copy import deepcopy
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.arrays import Bools, Ints
+from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.actions import ActionCodec, codec
 from splitgym.envs.simulation import Simulation
 from splitgym.envs.world import World
@@ -22,12 +23,15 @@ class SchedulerView:
     Attributes:
         scenario: The environment's description.
         framework: Its learning framework.
+        learner: "train" or "surrogate".
     """
 
     scenario: Scenario
     framework: Framework
+    learner: str
     _simulation: Simulation
     _begun = _running = _closed = False
+    _played: Decision | None = None
 
     def decode(self, action: NDArray[Any]) -> Decision:
         """The decision that an action says in the present state.
@@ -81,6 +85,30 @@ class SchedulerView:
         """What the round will run on; for oracles and checks, never in the observation."""
         self._need_reset()
         return self._simulation.world.truth.world(0).copy()
+
+    @property
+    def played(self) -> Decision:
+        """What the last round carried out: the decision made legal, powers within their budgets.
+
+        Raises:
+            gymnasium.error.ResetNeeded: no round of the episode has been played.
+        """
+        self._need_reset()
+        if self._played is None:
+            raise gym.error.ResetNeeded("no round has been played yet: call step() first")
+        return deepcopy(self._played.world(0))
+
+    @property
+    def position_m(self) -> Floats:
+        """[C, 2] where the clients are, m, with the base station in the origin; for pictures and checks."""
+        self._need_reset()
+        return self._simulation.world.position_m[0].copy()
+
+    @property
+    def radius_m(self) -> float:
+        """Radius of the cell, m; `gymnasium.error.ResetNeeded` before a reset."""
+        self._need_reset()
+        return float(self._simulation.world.radius_m[0])
 
     def fork(self) -> World:
         """A copy of the world, in which an oracle can try what the future brings; `ResetNeeded` before a reset."""

@@ -9,7 +9,9 @@ except ModuleNotFoundError as error:
 
 from splitgym.evaluation.comparison import ALL, Comparison
 from splitgym.evaluation.episodes import Episode
+from splitgym.evaluation.frame import client_frame, round_frame, write_frames
 from splitgym.evaluation.kept import KeptEpisodes, OtherEpisodesError
+from splitgym.evaluation.log import EpisodeLog
 from splitgym.evaluation.plots import plot_accuracy, plot_profiles, plot_times
 from splitgym.evaluation.report import notes, write_report
 from splitgym.evaluation.runner import HELD_OUT, AgentFactory, Until, compare, run_episodes
@@ -21,9 +23,11 @@ __all__ = [
     "AgentFactory",
     "Comparison",
     "Episode",
+    "EpisodeLog",
     "KeptEpisodes",
     "OtherEpisodesError",
     "Until",
+    "client_frame",
     "compare",
     "episode_table",
     "markdown",
@@ -33,7 +37,9 @@ __all__ = [
     "plot_profiles",
     "plot_times",
     "readable",
+    "round_frame",
     "round_table",
     "run_episodes",
+    "write_frames",
     "write_report",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import lru_cache
 from itertools import product
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import gymnasium as gym
@@ -13,10 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.evaluation.episodes import Episode
+from splitgym.evaluation.frame import write_frames
 from splitgym.evaluation.kept import KeptEpisodes
+from splitgym.evaluation.log import EpisodeLog
 from splitgym.evaluation.processes import interrupts_ignored, worker_pool
 from splitgym.inputs import InputError
-from splitgym.scenario import build
+from splitgym.scenario import build, file_name
+from splitgym.scenario.names import LONGEST_NAME
 from splitgym.types import Decision, RoundState
 
 HELD_OUT = 1_000_000
@@ -49,6 +53,7 @@ def compare(
     until: Until = "target",
     workers: int = 1,
     kept: KeptEpisodes | None = None,
+    log: Path | None = None,
 ) -> Iterator[Episode]:
     """Runs every scheduler in every scenario on every seed, in several processes; yields episodes as they end.
 
@@ -63,6 +68,8 @@ def compare(
         workers: Number of processes.
         kept: Where episodes are kept as they end, so that a stopped comparison goes on; those that stand there are
             not played again. None: nowhere.
+        log: Folder for every round of every episode, see `log_stem` and `write_frames`; None: only what an `Episode`
+            has is noted.
 
     Raises:
         InputError: two scenarios have the same name.
@@ -72,11 +79,13 @@ def compare(
         raise InputError(f"scenarios are named {', '.join(map(repr, names))}, allowed: names that differ")
     before = {episode.key: episode for episode in (kept.episodes if kept else ())}
     made_with = [pickle.dumps(({**settings, "scenario": scenario}, until)) for scenario in scenarios]
-    left: deque[tuple[str, AgentFactory, int, bytes]] = deque()
+    left: deque[tuple[str, AgentFactory, int, bytes, Path | None]] = deque()
+    numbers = {agent: number for number, agent in enumerate(agents)}
     for scenario, seed, agent in product(range(len(names)), seeds, agents):
         episode = before.get((names[scenario], agent, int(seed)))
         if episode is None:
-            left.append((agent, agents[agent], int(seed), made_with[scenario]))
+            stem = log and log_stem(log, names[scenario], numbers[agent], agent, int(seed))
+            left.append((agent, agents[agent], int(seed), made_with[scenario], stem))
         else:
             yield episode
     if not left:
@@ -94,10 +103,30 @@ def compare(
                 yield job.result()
 
 
-def _play(name: str, agent_factory: AgentFactory, seed: int, made_with: bytes) -> Episode:
+def log_stem(folder: Path, scenario: str, number: int, agent: str, seed: int) -> Path:
+    """How the files begin that hold an episode's rounds: `SCENARIO/NUMBER-AGENT/SEED`, as far as names of files go.
+
+    Args:
+        folder: Of all logs.
+        scenario: Its name.
+        number: Of the agent, in the order of the comparison.
+        agent: Its name.
+        seed: Of the episode.
+    """
+    return folder / file_name(scenario) / f"{number:02d}-{file_name(agent)[:LONGEST_NAME]}" / str(seed)
+
+
+def _play(name: str, agent_factory: AgentFactory, seed: int, made_with: bytes, stem: Path | None) -> Episode:
     """An episode in a process of its own, which makes the environment once for all agents and seeds."""
     env = _environment(made_with)
-    return _run(name, agent_factory(env), seed, env)
+    agent = agent_factory(env)
+    if stem is None:
+        return _run(name, agent, seed, env, env.unwrapped)
+    log = EpisodeLog(env)
+    episode = _run(name, agent, seed, log, log)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    write_frames(stem, log, {"scenario": episode.scenario, "agent": name, "seed": seed})
+    return episode
 
 
 @lru_cache(maxsize=1)
@@ -120,7 +149,7 @@ def run_episodes(
         until: See `Until`.
     """
     env = _made(settings, until)
-    return [_run(name, agent_factory(env), seed, env) for seed in seeds]
+    return [_run(name, agent_factory(env), seed, env, env.unwrapped) for seed in seeds]
 
 
 def _made(settings: Mapping[str, Any], until: Until) -> gym.Env[Any, Any]:
@@ -129,8 +158,8 @@ def _made(settings: Mapping[str, Any], until: Until) -> gym.Env[Any, Any]:
     return gym.make("SplitLearning-v0", **{**settings, "episode": episode, "task": task})
 
 
-def _run(name: str, agent: Acts, seed: int, env: gym.Env[Any, Any]) -> Episode:
-    """Plays an episode with a seed to its end."""
+def _run(name: str, agent: Acts, seed: int, env: gym.Env[Any, Any], player: Any) -> Episode:
+    """Plays an episode with a seed to its end; `player`: has the method `play` for decisions."""
     env.action_space.seed(seed)
     observation, info = env.reset(seed=seed)
     initial_accuracy = info["accuracy"]
@@ -142,7 +171,7 @@ def _run(name: str, agent: Acts, seed: int, env: gym.Env[Any, Any]) -> Episode:
         if decide is None:
             observation, _, terminated, truncated, info = env.step(agent.act(observation, info))
         else:
-            observation, _, terminated, truncated, info = world.play(decide(world.state))
+            observation, _, terminated, truncated, info = player.play(decide(world.state))
         rounds.append((info["elapsed_s"], info["accuracy"], info["round_latency_s"], info["energy_j"]))
         done = terminated or truncated
     goal = world.scenario.episode

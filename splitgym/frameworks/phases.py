@@ -197,7 +197,13 @@ class Workload:
 
     def _cost(self, name: str, rows: Any) -> Floats:
         assert self.payloads is not None
-        return self.payloads.cost(name, rows, self.cut_layer)
+        if self.micro_batches == 1:
+            return self.payloads.cost(name, rows, self.cut_layer)
+        # Each micro-batch is encoded by itself; the first ones have a row more where they cannot all be equal.
+        fewer, more = np.divmod(rows, self.micro_batches)
+        small, large = (self.payloads.cost(name, each, self.cut_layer) for each in (fewer, fewer + 1))
+        cost: Floats = (self.micro_batches - more) * small + more * large
+        return cost
 
     def relative_cycles(self, node: str) -> float:
         """Cycles that a node needs for each of the edge server's."""

@@ -76,6 +76,18 @@ def test_what_every_scenario_has_is_compared(policies, tmp_path, monkeypatch, sh
 
 
 @pytest.mark.usefixtures("in_this_process")
+def test_rounds_of_all_episodes_are_written_if_asked_for(tmp_path):
+    folder = tmp_path / "run"
+    assert command.main([*TINY, *FEW, "--rounds", "--out", str(folder)]) == 0
+    rounds = pd.concat(pd.read_csv(path) for path in folder.glob("rounds/toy/*/*-rounds.csv.gz"))
+    episodes = pd.read_csv(folder / "episodes.csv")
+    assert len(episodes) == 9
+    played = rounds.groupby(["scenario", "agent", "seed"]).size().reset_index(name="rounds")
+    keys = ["agent", "seed", "rounds"]
+    assert sorted(map(tuple, played[keys].to_numpy())) == sorted(map(tuple, episodes[keys].to_numpy()))
+
+
+@pytest.mark.usefixtures("in_this_process")
 def test_policies_of_different_encodings_stand_in_one_table(policies, tmp_path):
     names = [f"{name}:policy={policies[name]}" for name in ("ppo", "ppo-equivariant", "tqc")]
     assert command.main([*TINY, "--agents", *names, "--out", str(tmp_path / "run")]) == 0

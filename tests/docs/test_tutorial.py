@@ -54,5 +54,12 @@ def test_own_data_set_is_learnt(folder, capsys):
     assert "('row', 'column', 'both')" in printed
 
 
+def test_tables_of_episodes_have_the_columns_that_their_page_names(folder, capsys):
+    run(ROOT / "docs/episodes.md", folder, "python")
+    printed = capsys.readouterr().out
+    assert "stages.uplink" in printed
+    assert "[40 rows x 8 columns]" in printed
+
+
 def test_no_page_is_forgotten():
     assert {page.stem for page in TUTORIAL.glob("*.md")} == {*PRINTED, "own-framework", "own-data-set"}
