@@ -261,6 +261,10 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     | `"time-to-target"` | 10 latency + 10 target_reached |
     | `"gain-latency-energy"` | 10 accuracy_gain + 10 latency + 0.1 energy |
 
+    What goes beyond the scenario's budgets is a cost, apart from all rewards: with `budgets={"energy_j": 50.0}` the
+    joules beyond that in an episode, over it (`energy`); with `{"deadline_s": 5.0}` 1 for a longer round (`deadline`);
+    with `leak_by_cut` and `leak_max` 1 if a client that took part had a cut layer that gives away more (`leak`).
+
     ## Starting State
     `reset(seed=)` draws everything again: places, shadowing, fading, device speeds, split and sizes of the data,
     initial weights. The same seed, a whole number from 0, gives the same episode, to the bit, on the same machine with
@@ -303,9 +307,8 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     ## Info
     After `reset` and `step`: `round` (rounds done), `elapsed_s`, `accuracy`, `worst_accuracy` (of the worst client),
     `balanced_accuracy` (mean over the classes), `loss` (mean training loss of the last round that trained),
-    `evaluated` (whether accuracy was measured now), `evaluation_samples`, `cost` (what the round spent beyond the
-    scenario's `budgets`, 0 at first) and `costs` (by name: `energy`, `deadline`, `leak`); with several stations in the
-    scenario `station` (int [C]: the base station of each client in the coming round) and `handovers` (clients that have
+    `evaluated` (whether accuracy was measured now), `evaluation_samples`, `cost` (how far the round went beyond the
+    scenario's budgets, see Rewards; 0 at first) and `costs` (by name); with several stations in the scenario `station` (int [C]: the base station of each client in the coming round) and `handovers` (clients that have
     just changed theirs). After `step` also:
 
     | key | what |
