@@ -41,6 +41,7 @@ class Purpose(IntEnum):
     STATION_SIGHT = 15
     STATION_SHADOWING = 16
     ROAD_SPEED = 17
+    PLATOON = 18
 
 
 class Streams(NamedTuple):

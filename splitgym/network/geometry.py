@@ -31,6 +31,12 @@ def place_on_road(length_m: float, lanes: int, lane_width_m: float, chance: floa
     return (chance - 0.5) * length_m, (min(int(lane * lanes), lanes - 1) - 0.5 * (lanes - 1)) * lane_width_m
 
 
+@kernel(INLINED)
+def within(begin: float, chance: float, part: float) -> float:
+    """A number in a part of (0, 1), by two uniform numbers: where the part begins, and where in it the number is."""
+    return begin * (1.0 - part) + chance * part
+
+
 def drive(start_m: Floats, heading_rad: Floats, travelled_m: Floats, length_m: float) -> Floats:
     """Where straight drives along the x axis lead that are reflected at the ends of a road, on their lanes.
 

@@ -127,6 +127,8 @@ class RoadParameters(NamedTuple):
     lane_width_m: float
     speed_m_per_s: tuple[float, float]
     """Slowest and fastest client."""
+    platoon_m: float
+    """On how much of it all start, to drive together; 0: each by itself."""
 
 
 class Parameters(NamedTuple):
@@ -222,7 +224,8 @@ def parameters_of(scenario: Scenario, ways: Ways) -> Parameters:
 def _road_of(scenario: Scenario) -> RoadParameters:
     road = scenario.road
     length_m = road.length_m if scenario.cell.mobility == "road" else 0.0
-    return RoadParameters(length_m, road.lanes, road.lane_width_m, (road.speed_min_m_per_s, road.speed_max_m_per_s))
+    speed_m_per_s = road.speed_min_m_per_s, road.speed_max_m_per_s
+    return RoadParameters(length_m, road.lanes, road.lane_width_m, speed_m_per_s, road.platoon_m or 0.0)
 
 
 def latent_correlation(load_correlation: float) -> float:

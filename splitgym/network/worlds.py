@@ -10,7 +10,7 @@ from splitgym.kernels import COMPILED, INLINED, NO_REFCOUNT, kernel
 from splitgym.network.devices import fill_spare_hz, speed_hz, update_available
 from splitgym.network.fading import fill_gain, mix
 from splitgym.network.family import count_between, scale_between, value_between
-from splitgym.network.geometry import place, place_on_road
+from splitgym.network.geometry import place, place_on_road, within
 from splitgym.network.handover import attach, hand_over
 from splitgym.network.knowledge import disturb, fill_line, report
 from splitgym.network.path_loss.compiled import loss_gain, sight_probability
@@ -19,10 +19,11 @@ from splitgym.network.wired import fill_shared
 from splitgym.random import Purpose, Streams, fill_normals, fill_uniforms
 
 FAMILY, PLACE, SIGHT = int(Purpose.FAMILY), int(Purpose.PLACE), int(Purpose.SIGHT)
-STATION_SIGHT, STATION_SHADOWING, ROAD_SPEED = (
+STATION_SIGHT, STATION_SHADOWING, ROAD_SPEED, PLATOON = (
     int(Purpose.STATION_SIGHT),
     int(Purpose.STATION_SHADOWING),
     int(Purpose.ROAD_SPEED),
+    int(Purpose.PLATOON),
 )
 SHADOWING, FADING, SPEED = int(Purpose.SHADOWING), int(Purpose.FADING), int(Purpose.SPEED)
 LOAD, AVAILABILITY, ESTIMATE = int(Purpose.LOAD), int(Purpose.AVAILABILITY), int(Purpose.ESTIMATE)
@@ -60,10 +61,16 @@ def _draw_places(n: int, state: NetworkState, p: Parameters, streams: Streams, n
     """Where the clients of world n are and where they go, whether they may have line of sight, and their shadowing."""
     clients, others, road = state.present.shape[1], state.gain.shape[1] - 1, p.road
     state.travelled_m[n] = state.driven_s[n] = 0.0
+    together, begin, same_way, speed = road.platoon_m > 0.0, 0.0, 0.0, 0.0
+    if together:
+        fill_uniforms(streams, n, PLATOON, 3, numbers)
+        begin, same_way, speed = numbers[0], numbers[1], value_between(road.speed_m_per_s, numbers[2])
     fill_uniforms(streams, n, PLACE, 3 * clients, numbers)
     for i in range(clients):
         chance, across, heading = numbers[i], numbers[clients + i], numbers[2 * clients + i]
         if road.length_m > 0.0:
+            if together:
+                chance, heading = within(begin, chance, road.platoon_m / road.length_m), same_way
             x, y = place_on_road(road.length_m, road.lanes, road.lane_width_m, chance, across)
             state.heading_rad[n, i] = 0.0 if heading < 0.5 else np.pi
         else:
@@ -74,7 +81,7 @@ def _draw_places(n: int, state: NetworkState, p: Parameters, streams: Streams, n
     if road.length_m > 0.0:
         fill_uniforms(streams, n, ROAD_SPEED, clients, numbers)
         for i in range(clients):
-            state.speed_m_per_s[n, i] = value_between(road.speed_m_per_s, numbers[i])
+            state.speed_m_per_s[n, i] = speed if together else value_between(road.speed_m_per_s, numbers[i])
     if p.sight == PROBABILISTIC:
         fill_uniforms(streams, n, SIGHT, clients, numbers)
         _keep(numbers, state.sight_chance[n, 0])

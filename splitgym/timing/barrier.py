@@ -251,7 +251,7 @@ def _amount_for_all(
 ) -> float:
     """Cycles, bits or seconds of a row that is common to all; of a stage of a pass those of one micro-batch."""
     if table.passes[row] < 0:
-        return (table.micro_batches - 1.0) * _longest_stage(table.passes, row, takes_part, timeline)
+        return (table.micro_batches - 1.0) * _longest_stage(table, row, takes_part, cell, timeline)
     amount = common_amount(work, plans, row - MIGRATION_ROWS, takes_part, participants)
     if row == table.moving_row:
         amount += cell.move_between
@@ -261,14 +261,21 @@ def _amount_for_all(
 
 
 @kernel(INLINED)
-def _longest_stage(passes: Ints, behind: int, takes_part: Bools, timeline: Timeline) -> float:
-    """Seconds of the longest stage of the pass that a row lies behind, over all that take part; `passes`: of `Rows`."""
+def _longest_stage(table: Rows, behind: int, takes_part: Bools, cell: Cell, timeline: Timeline) -> float:
+    """Seconds of the longest stage of the pass that a row lies behind, over all that take part.
+
+    Without delays of wires: the next micro-batch is sent while one is on its way.
+    """
     longest, start, stop = 0.0, timeline.start, timeline.stop
     for row in range(behind):
-        if passes[row] == -passes[behind]:
+        if table.passes[row] == -table.passes[behind]:
+            kind = table.kind[row]
             for i in range(takes_part.shape[0]):
+                delay_s = cell.backbone.delay_s[kind] if kind > BROADCAST else 0.0
+                if kind in (UPLINK, UNICAST):
+                    delay_s = cell.wires.delay_s[i]
                 if takes_part[i]:
-                    longest = max(longest, stop[row, i] - start[row, i])
+                    longest = max(longest, stop[row, i] - start[row, i] - delay_s)
     return longest
 
 

@@ -119,6 +119,25 @@ def test_vehicles_stay_on_their_lanes_and_keep_their_speeds():
     assert np.ptp(moved_m[inside]) > 5.0
 
 
+def test_a_platoon_begins_anywhere_and_stays_together():
+    scenario = build({**ROAD, "road": {"length_m": 2000.0, "platoon_m": 200.0}})
+    cells = Cells(scenario, worlds=200)
+    (before_m,) = cells.now("position_m")
+    x = before_m[..., 0]
+    assert np.ptp(x, axis=1).max() <= 200.0
+    assert np.ptp(x, axis=1).min() > 100.0
+    # Where it begins is uniform over the 1800 m that are left: mean 0, deviation 1800 / sqrt(12) m.
+    assert abs(x.mean()) < 3 * 1800 / np.sqrt(12 * 200)
+    assert x.mean(1).std() == pytest.approx(1800 / np.sqrt(12), rel=0.15)
+    cells.advance(1.0)
+    (after_m,) = cells.now("position_m")
+    moved_m = after_m[..., 0] - x
+    inside = (np.abs(x) < 960.0).all(1)
+    np.testing.assert_allclose(moved_m[inside], moved_m[inside, :1].repeat(x.shape[1], 1), atol=1e-9)
+    assert {20.0 <= abs(m) <= 30.0 for m in moved_m[inside, 0]} == {True}
+    assert 0.3 < (moved_m[inside, 0] > 0).mean() < 0.7
+
+
 @pytest.mark.parametrize("speed", [0.0, 2.0])
 def test_one_row_beside_the_server_is_no_row_to_the_bit(speed):
     world = {**EVERYTHING, "cell": {"speed_m_per_s": speed}, "stations": []}

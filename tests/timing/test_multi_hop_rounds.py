@@ -8,7 +8,7 @@ import pytest
 from equations_of_a_round import state_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from paths import ALONE, NEAR, PATH, on_paths
+from paths import ALONE, LINKS, NEAR, PATH, on_paths
 from test_framework_rounds import SCENARIOS, random_round
 
 from splitgym.frameworks.placed import Placed
@@ -110,6 +110,16 @@ def test_micro_batches_take_the_first_ones_way_and_the_longest_stage_of_the_othe
     assert cost.latency_s == pytest.approx(expected, rel=1e-12)
     for field in ("client_energy_j", "server_energy_j", "traffic_bits"):
         np.testing.assert_allclose(getattr(cost, field), getattr(whole, field), rtol=1e-12)
+
+
+def test_a_delay_is_on_the_way_of_the_first_micro_batch_alone() -> None:
+    """A second of delay on each link is waited for twice, whatever the number of micro-batches."""
+    links = [{**link, "delay_s": 1.0} for link in LINKS]
+    for micro_batches in (1, 4):
+        training = {"micro_batches": micro_batches}
+        late, soon = cost_of(PATH, training=training, links=links), cost_of(PATH, training=training)
+        assert late.latency_s - soon.latency_s == pytest.approx(4.0, rel=1e-12)
+        assert late.traffic_bits == pytest.approx(soon.traffic_bits, rel=1e-12)
 
 
 @given(seed=SEEDS, micro_batches=st.integers(1, 8))

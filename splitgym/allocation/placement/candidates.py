@@ -22,7 +22,7 @@ def candidates(scenario: Scenario, costs: NetworkCosts) -> tuple[Placement, ...]
 
     Where the scenario lists none these are the best ones for all clients with their largest mini-batch, by turns those
     of each cut layer, with the best one from each node at which the clients' data may arrive: the edge server, or with
-    rows of stations all nodes that may hold units.
+    rows of stations those at the same place as a station that may hold units.
 
     Args:
         scenario: Its nodes, links and settings.
@@ -38,10 +38,12 @@ def candidates(scenario: Scenario, costs: NetworkCosts) -> tuple[Placement, ...]
 def _best(scenario: Scenario, costs: NetworkCosts) -> tuple[Placement, ...]:
     section, graph = scenario.placement, _graph(scenario)
     largest = max(scenario.plan.batch_sizes, default=scenario.training.batch_size)
-    first = section.nodes if scenario.stations else (SERVER,)
+    at_stations = {row.node for row in scenario.stations}
+    first = tuple(name for name in section.nodes if name in at_stations) or (SERVER,)
     if section.count < len(first):
         raise ScenarioError(
-            f"placement.count = {section.count}, allowed: {len(first)} or more, one for each node of placement.nodes"
+            f"placement.count = {section.count}, allowed: {len(first)} or more, one for each node of placement.nodes "
+            "that has a station"
         )
     of_cuts: list[list[Placement]] = []
     refused: InputError | None = None

@@ -34,6 +34,18 @@ class Road(Section):
     lane_width_m: Metres = Field(3.5, description="Width of a lane, m.")
     speed_min_m_per_s: MetresPerSecond = Field(20.0, description="Slowest vehicle, m/s.")
     speed_max_m_per_s: MetresPerSecond = Field(30.0, description="Fastest vehicle, m/s.")
+    platoon_m: Metres | None = Field(
+        None,
+        description="All vehicles start on a stretch of so many metres, and drive the same way at the same speed; "
+        "absent: each by itself, anywhere on the road.",
+    )
+
+    @model_validator(mode="after")
+    def _platoon_has_room(self) -> "Road":
+        """A platoon is no longer than the road."""
+        if self.platoon_m is not None and self.platoon_m > self.length_m:
+            raise ValueError(f"platoon_m = {self.platoon_m:g} must not exceed length_m = {self.length_m:g}")
+        return self
 
     @model_validator(mode="after")
     def _speeds_are_ordered(self) -> "Road":
