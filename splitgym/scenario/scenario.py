@@ -88,6 +88,20 @@ class Scenario(Section):
         return self
 
     @model_validator(mode="after")
+    def _road_takes_the_place_of_the_ring(self) -> "Scenario":
+        """What is said of walks in the cell would not count on a road."""
+        if self.cell.mobility == "road" and self.cell.speed_m_per_s > 0:
+            raise ValueError(
+                f"cell.speed_m_per_s = {self.cell.speed_m_per_s:g} with cell.mobility = 'road', allowed: 0, and "
+                "road.speed_min_m_per_s and road.speed_max_m_per_s"
+            )
+        if self.cell.mobility == "road" and self.family.radius_m is not None:
+            raise ValueError(
+                f"family.radius_m = {list(self.family.radius_m)} with cell.mobility = 'road', allowed: none"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _fed_server_is_linked(self) -> "Scenario":
         """The fed server is beside the edge server, or a link leads there."""
         node = self.fed_server.node

@@ -1,5 +1,6 @@
 """Environments with several stations: what they show, that vector and single agree, that all frameworks play."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import gymnasium as gym
@@ -52,6 +53,24 @@ def test_handovers_are_told():
         stations = [seen[names.index(f"station[{i}]")] for i in range(10)]
         np.testing.assert_allclose(stations, info["station"] / 4, rtol=1e-6)
     assert counted > 5
+
+
+def test_a_copy_goes_the_same_way():
+    env = gym.make(
+        "SplitLearning-v0", scenario="highway", learner="surrogate", action="schedule", episode=LONG
+    ).unwrapped
+    env.reset(seed=4)
+    everybody = np.array([0, *[1] * 10, 0])
+    for _ in range(3):
+        env.step(everybody)
+    copy, changes = deepcopy(env), 0
+    for _ in range(10):
+        seen, _, _, _, info = env.step(everybody)
+        seen_by_copy, _, _, _, info_of_copy = copy.step(everybody)
+        np.testing.assert_array_equal(seen, seen_by_copy)
+        np.testing.assert_array_equal(info["station"], info_of_copy["station"])
+        changes += info["handovers"]
+    assert changes > 0
 
 
 @pytest.mark.parametrize("framework", frameworks.names())

@@ -89,6 +89,11 @@ def test_station_stands_at_its_node_or_a_link_leads_there():
         ({"stations": [{**STATIONS[0], "node": "sever"}]}, "row 'west': node = 'sever' is unknown, did you mean"),
         ({"stations": [{**STATIONS[0], "position_m": (1, 2, 3)}]}, "stations.0.position_m"),
         ({"road": {"speed_min_m_per_s": 31.0}}, "speed_min_m_per_s = 31 must not exceed speed_max_m_per_s = 30"),
+        ({"cell": {"mobility": "road", "speed_m_per_s": 2.0}}, "cell.speed_m_per_s = 2 with cell.mobility = 'road'"),
+        (
+            {"cell": {"mobility": "road"}, "family": {"radius_m": (100.0, 200.0)}},
+            "family.radius_m = \\[100.0, 200.0\\] with cell.mobility = 'road', allowed: none",
+        ),
         ({"handover": {"hysteresis_db": -1.0}}, "handover.hysteresis_db"),
     ],
 )
