@@ -238,7 +238,7 @@ def find_amounts(row: int, table: Rows, work: Work, plans: Ints, cell: Cell, amo
             amount[i] /= table.micro_batches
 
 
-@kernel(INLINED)
+@kernel(NO_REFCOUNT)
 def _amount_for_all(
     row: int,
     table: Rows,
