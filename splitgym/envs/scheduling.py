@@ -119,15 +119,22 @@ class SchedulerView:
         """Lets rounds run on some of the subchannels, and on so much of the server, from the next one on.
 
         State and truth show these subchannels only, and decisions are of them; `whole_state` shows all. Budgets of
-        power stay. What an action of `"discrete"` says is for all subchannels, and does not fit a part: use `play`.
+        power stay, and episodes that begin later have the same part.
 
         Args:
             subchannels: [m] indices of the subchannels, increasing.
             server_hz: Cycles/s, above 0.
 
         Raises:
-            InputError: there are no such subchannels, or no such speed.
+            InputError: there are no such subchannels, or no such speed; or actions or observations have entries for
+                every subchannel.
         """
+        observed = any(feature.per == "link" for feature in self._simulation.observations.features)
+        if observed or self._simulation.actions.decides_subchannels:
+            raise InputError(
+                "a part of the subchannels does not fit actions or observations with entries for every subchannel, "
+                "allowed: another encoding than action = 'discrete', and observations without 'subchannel'"
+            )
         most = self.scenario.radio.subchannels
         indices = np.asarray(subchannels)
         whole = indices.ndim == 1 and np.issubdtype(indices.dtype, np.integer) and indices.size > 0

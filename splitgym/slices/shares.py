@@ -100,8 +100,8 @@ def owners(counts: Ints, before: Ints, users: Ints) -> Ints:
 
     Args:
         counts: [S] how many each gets; they sum to M.
-        before: [M] who had them, NOBODY: nobody.
-        users: [M] whose rounds use them.
+        before: [M] slices that had them; NOBODY: none.
+        users: [M] slices whose rounds use them, likewise.
     """
     after = np.full(len(before), NOBODY)
     for index, count in enumerate(counts):

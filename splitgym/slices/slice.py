@@ -75,7 +75,8 @@ class Slice:
 
     def __init__(self, row: SliceRow, scenario: Scenario, learner: str, device: str | None = None) -> None:
         self.row = row
-        self.env = SplitLearningEnv(scenario, row.framework, learner, device=device)
+        # Nobody plays actions; those of "schedule" fit every number of subchannels.
+        self.env = SplitLearningEnv(scenario, row.framework, learner, action="schedule", device=device)
         self.grant = Grant(np.arange(scenario.radio.subchannels), 1.0)
         self.running: Running | None = None
         self.progress = Progress()

@@ -132,7 +132,7 @@ def test_load_in_one_slice_does_not_change_the_other():
 
 def test_part_of_a_fading_band_is_the_band_with_the_rest_unused():
     """Of frameworks that broadcast nothing: a broadcast uses all subchannels there are."""
-    env = gym.make("SplitLearning-v0", framework="psl", learner="surrogate").unwrapped
+    env = gym.make("SplitLearning-v0", framework="psl", learner="surrogate", action="schedule").unwrapped
     env.reset(seed=7)
     whole, kept = env.truth, np.array([1, 4, 5, 7])
     env.restrict(kept, 0.3e9)

@@ -236,10 +236,31 @@ def test_bad_actions_and_misuse_are_refused():
     ("subchannels", "server_hz"), [([0, 8], 1e9), ([1, 1], 1e9), ([], 1e9), ([0], 0.0), ([0.5], 1e9)]
 )
 def test_a_part_that_is_not_there_is_refused(subchannels, server_hz):
-    env = gym.make("SplitLearning-v0", learner="surrogate").unwrapped
+    env = gym.make("SplitLearning-v0", learner="surrogate", action="schedule").unwrapped
     env.reset(seed=0)
-    with pytest.raises(InputError, match="allowed"):
+    with pytest.raises(InputError, match=r"(subchannels|server_hz) = .*allowed"):
         env.restrict(subchannels, server_hz)
+
+
+@pytest.mark.parametrize("entries", [{"action": "discrete"}, {"action": "schedule", "observation": ["subchannel"]}])
+def test_a_part_needs_actions_and_observations_that_fit_it(entries):
+    env = gym.make("SplitLearning-v0", learner="surrogate", **entries).unwrapped
+    env.reset(seed=0)
+    with pytest.raises(InputError, match="allowed: another encoding than action = 'discrete'"):
+        env.restrict([0, 1], 1e9)
+
+
+def test_actions_and_episodes_of_a_part():
+    """A part that stays is a smaller cell, also where fading makes its subchannels other ones than those of a cell."""
+    env = gym.make("SplitLearning-v0", learner="surrogate", action="schedule").unwrapped
+    env.restrict([2, 5, 6], 0.5e9)
+    for seed in (0, 1):
+        env.reset(seed=seed)
+        assert env.state.channel_gain.shape == (8, 3)
+        assert env.state.server_hz == 0.5e9
+        np.testing.assert_array_equal(env.state.channel_gain, env.whole_state.channel_gain[:, [2, 5, 6]])
+        _, _, _, _, info = env.step(np.array([0, 1, 1, 1, 0, 0, 0, 0, 0, 0])[: env.action_space.shape[0]])
+        assert info["participants"].tolist() == [True] * 3 + [False] * 5
 
 
 def test_presets_are_found_and_files_are_read(tmp_path):
