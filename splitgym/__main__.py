@@ -1,4 +1,4 @@
-"""Looks at rounds of split learning, and compiles the simulator beforehand: `python -m splitgym render | warm-up`."""
+"""Looks at rounds of split learning, measures devices, and compiles the simulator: `python -m splitgym --help`."""
 
 import signal
 
@@ -17,6 +17,7 @@ from typing import Any, Literal
 import gymnasium as gym
 
 from splitgym import command_line
+from splitgym.commands.profile import Profile
 from splitgym.inputs import InputError, MissingExtraError
 from splitgym.warm_up import ACTIONS, SHARING, Action, Sharing, warm_up
 
@@ -147,6 +148,7 @@ def _command(arguments: list[str]) -> None:
     app = tyro.extras.SubcommandApp()
     app.command(name="render")(Render)
     app.command(name="warm-up")(WarmUp)
+    app.command(name="profile")(Profile)
     about = command_line.about(inspect.getdoc(sys.modules[__name__]))
     with command_line.parsing():
         command = app.cli(prog="python -m splitgym", description=about, args=arguments)

@@ -23,7 +23,7 @@ from splitgym.frameworks.memory import EVERYBODY
 from splitgym.frameworks.program import Program
 from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
 from splitgym.network.wired import Ways
-from splitgym.timing.amounts import Work, bits_between, move_bits, once_amount, plan_of
+from splitgym.timing.amounts import Work, bits_between, move_bits, once_amount, own_amount, plan_of, work_of
 from splitgym.timing.barrier import (
     BROADCAST,
     CLIENT,
@@ -101,7 +101,7 @@ def round_of(system: SystemParameters) -> Round:
     program: Program = system.program
     return Round(
         program.route,
-        Work(program.work, program.per_participant),
+        work_of(program),
         program.plans.cut_layer,
         program.plans.second_cut,
         system.prefix_bits,
@@ -254,10 +254,8 @@ def _add_own(
     workload: SegmentWorkload, work: Work, plans: Ints, phase: int, kind: int, segment: int, client_hz: Floats
 ) -> None:
     """Adds what clients do by themselves in a phase of a segment."""
-    differs, amount = plans.shape[0] > 1, work.work[plans[0], phase]
     for i in range(client_hz.shape[0]):
-        if differs:
-            amount = work.work[plans[i], phase]
+        amount = own_amount(work, plan_of(plans, i), phase, i)
         if kind == CLIENT:
             workload.compute_s[segment, i] += amount / client_hz[i]
         elif kind == UPLINK:

@@ -33,7 +33,7 @@ def _left(state: RoundState, resources: tuple[Resource, ...]) -> tuple[Floats, F
         row = MIGRATION_ROWS + phase
         if resource not in resources:
             continue
-        amount = program.work[flights.plan, phase]
+        amount = program.own_work[np.array(program.device), flights.plan, phase]
         same_leg = (flights.row < asynchrony.server_row) == (row < asynchrony.server_row)
         ahead = (flights.row >= 0) & (flights.row < row) & same_leg
         left += ahead * amount + (flights.row == row) * flights.left

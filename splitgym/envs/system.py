@@ -13,7 +13,9 @@ from splitgym.frameworks.payloads import Payloads
 from splitgym.frameworks.placed import Placed
 from splitgym.frameworks.resources import Resources
 from splitgym.models import NetworkCosts, optimizer_copies
+from splitgym.models.measured import on_device
 from splitgym.scenario import Scenario, ScenarioError
+from splitgym.scenario.devices import devices_of
 from splitgym.scenario.quantities import FULL_BITS
 from splitgym.types import SystemParameters
 
@@ -47,8 +49,19 @@ def system_of(scenario: Scenario, framework: Framework, network_costs: NetworkCo
     fed_server = framework.has_fed_server
     workload = Workload.of(costs.profile, scenario, plans, second_cut, payloads, profiles, fed_server, placed)
     one_batch = costs.has_batch_norm and framework.joint_batch and scenario.training.batch_statistics == "joint"
-    phases = framework.phases(workload)
-    program = Program.compile(phases, workload, framework.access, one_batch, framework.segments)
+
+    def compiled(of: Workload) -> Program:
+        return Program.compile(framework.phases(of), of, framework.access, one_batch, framework.segments)
+
+    program, devices = compiled(workload), devices_of(scenario.clients)
+    if devices.profiles:
+        at = [(device, devices.client_hz[devices.device.index(d)]) for d, device in enumerate(devices.profiles)]
+        measured = [on_device(costs.profile, *each, scenario.clients.cycles_per_flop) for each in at]
+        own = [
+            Workload.of(costs.profile, scenario, plans, second_cut, payloads, [each], fed_server, placed)
+            for each in measured
+        ]
+        program = program.on_devices([compiled(each) for each in own], devices.device)
     memory = MemoryNeeds.of(scenario, framework, [each.memory for each in (costs, *at_levels)], workload)
     asynchrony = None
     if framework.asynchronous:

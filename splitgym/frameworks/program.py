@@ -46,6 +46,10 @@ class Program:
     """[P] of each phase `Phase.of_pass`; none: there are no micro-batches."""
     micro_batches: int = 1
     """xi."""
+    measured_work: Floats | None = None
+    """[D, G, P] `work` on each of D measured devices, of which what clients compute counts; None: none was measured."""
+    device: tuple[int, ...] = (0,)
+    """Which of these each of C clients is; one: all are."""
 
     @classmethod
     def compile(
@@ -101,6 +105,20 @@ class Program:
         return of_first
 
     @property
+    def own_work(self) -> Floats:
+        """[D, G, P] what a client has to do by itself, on each device that clients may be."""
+        return self.work[None] if self.measured_work is None else self.measured_work
+
+    def on_devices(self, programs: Sequence["Program"], device: Sequence[int]) -> "Program":
+        """The program of clients that are measured devices.
+
+        Args:
+            programs: [D] with what the phases take on each.
+            device: [C] which of them each client is.
+        """
+        return replace(self, measured_work=np.stack([each.work for each in programs]), device=tuple(device))
+
+    @property
     def relocation(self) -> int:
         """The phase in which units move between nodes; -1: there is none."""
         found = np.flatnonzero(self.resource == self.resources.index(RELOCATION))
@@ -119,6 +137,7 @@ class Program:
             route=self.route[[placement]],
             work=self.work[chosen],
             per_participant=self.per_participant[chosen],
+            measured_work=None if self.measured_work is None else self.measured_work[:, chosen],
             placed=self.placed and self.placed.holding(placement),
         )
 

@@ -27,7 +27,8 @@ def build(
     """Builds a network on the CPU, in training mode.
 
     Args:
-        name: "resnet18" (L = 10), "cnn" (L = 4), "mlp" (L = 3), or `module:NAME` of one's own `Builder`.
+        name: "resnet18" (L = 10), "vgg19" (L = 25), "cnn" (L = 4), "mlp" (L = 3), or `module:NAME` of one's own
+            `Builder`.
         input_shape: (channels, height, width) of one image.
         classes: Number of classes, at least 2.
         generator: CPU generator of the initial weights; None: a new one with seed 0. The global one is never used.

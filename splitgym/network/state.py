@@ -11,6 +11,7 @@ from splitgym.network.path_loss.compiled import number_of
 from splitgym.network.path_loss.model import Antennas, antennas_of, model_of
 from splitgym.network.wired import Ways
 from splitgym.scenario import Range, Scenario
+from splitgym.scenario.devices import devices_of
 
 ALWAYS, NEVER, PROBABILISTIC = range(3)
 SIGHTS = {"always": ALWAYS, "never": NEVER, "probabilistic": PROBABILISTIC}
@@ -157,6 +158,8 @@ class Parameters(NamedTuple):
     clients: tuple[int, int]
     compute_hz: tuple[float, float]
     """Slowest and fastest client."""
+    measured_hz: Floats
+    """[C] speeds of clients that are measured devices; [0]: speeds are drawn."""
     log_uniform: bool
     """Whether speeds are log-uniform between them, or uniform."""
     compute_factor: tuple[float, float]
@@ -206,6 +209,7 @@ def parameters_of(scenario: Scenario, ways: Ways) -> Parameters:
         fading_correlation=radio.fading_correlation,
         clients=(clients.count, clients.count) if family.clients is None else family.clients,
         compute_hz=(clients.compute_min_hz, clients.compute_max_hz),
+        measured_hz=np.array(devices_of(clients).client_hz),
         log_uniform=clients.compute_spread == "log-uniform",
         compute_factor=_between(family.compute_factor, 1.0),
         load_max=clients.load_max,

@@ -48,7 +48,9 @@ def _draw_cells(state: NetworkState, p: Parameters, numbers: Floats, streams: St
         _draw_places(n, state, p, streams, numbers)
         fill_uniforms(streams, n, SPEED, clients, numbers)
         for i in range(clients):
-            state.nominal_hz[n, i] = factor * speed_hz(p.compute_hz, p.log_uniform, numbers[i])
+            measured = p.measured_hz.shape[0] > 0
+            hz = p.measured_hz[i] if measured else speed_hz(p.compute_hz, p.log_uniform, numbers[i])
+            state.nominal_hz[n, i] = factor * hz
             state.present[n, i] = state.available[n, i] = state.believed_available[n, i] = i < count
         fill_normals(streams, n, LOAD, clients, numbers)
         for i in range(clients):

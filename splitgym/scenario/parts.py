@@ -12,6 +12,7 @@ PATH_LOSSES: Mapping[str, str] = {
 NETWORKS: Mapping[str, str] = {
     "resnet18": "splitgym.models.resnet:resnet18",
     "cnn": "splitgym.models.cnn:cnn",
+    "vgg19": "splitgym.models.vgg:vgg19",
     "mlp": "splitgym.models.mlp:mlp",
 }
 CODECS: Mapping[str, str] = {

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 from splitgym.parts import suggest
 from splitgym.scenario.names import Name
 from splitgym.scenario.nodes import SERVER, LinkRow, NodeRow, links_of, nodes_of
+from splitgym.scenario.quantities import FULL_BITS
 from splitgym.scenario.section import Section
 from splitgym.scenario.sections import (
     Actions,
@@ -129,6 +130,16 @@ class Scenario(Section):
             raise ValueError(
                 f"training.batch_size = {usual}, that of schedulers that choose none, with plan.batch_sizes = "
                 f"{list(listed)}, allowed: {listed[0]}..{listed[-1]}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _profiles_are_of_full_precision(self) -> "Scenario":
+        """Devices were measured with 32 bits and all channels."""
+        if self.clients.profile and self.plan.precisions != (FULL_BITS,):
+            raise ValueError(
+                f"plan.precisions = {list(self.plan.precisions)} with clients.profile, which is of {FULL_BITS} bits, "
+                f"allowed: [{FULL_BITS}]"
             )
         return self
 

@@ -2,7 +2,10 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 from splitgym.arrays import Bools, Floats, Ints
+from splitgym.frameworks.program import Program
 from splitgym.kernels import INLINED, kernel
 
 
@@ -13,12 +16,28 @@ class Work(NamedTuple):
     """[G, P] cycles or bits."""
     per_participant: Floats
     """[G, P] cycles or bits more of a common phase for each client that takes part."""
+    own: Floats
+    """[D, G, P] cycles or bits of what a client does by itself, on each device that clients may be."""
+    device: Ints
+    """[C] which device each client is; [1]: all are the same."""
+
+
+def work_of(program: Program) -> Work:
+    """The tables of a program."""
+    return Work(program.work, program.per_participant, program.own_work, np.array(program.device, np.int64))
 
 
 @kernel(INLINED)
 def plan_of(plans: Ints, client: int) -> int:
     """The plan of a client: its own if there are [C], else the common one of [1]."""
     return plans[client] if plans.shape[0] > 1 else plans[0]
+
+
+@kernel(INLINED)
+def own_amount(work: Work, plan: int, phase: int, client: int) -> float:
+    """Cycles or bits of a phase that a client has by itself, under its plan."""
+    device = work.device[client] if work.device.shape[0] > 1 else 0
+    return work.own[device, plan, phase]
 
 
 @kernel(INLINED)

@@ -8,7 +8,7 @@ from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.program import MIGRATION_ROWS, Program
 from splitgym.frameworks.resources import Resource
 from splitgym.kernels import INLINED, NO_REFCOUNT, kernel
-from splitgym.timing.amounts import Work, common_amount
+from splitgym.timing.amounts import Work, common_amount, own_amount, plan_of
 from splitgym.timing.cell import Cell, Links
 
 CLIENT, UPLINK, UNICAST = int(Resource.CLIENT), int(Resource.UPLINK), int(Resource.UNICAST)
@@ -226,13 +226,9 @@ def find_amounts(row: int, table: Rows, work: Work, plans: Ints, cell: Cell, amo
         moved = cell.move_down if row == 0 else cell.move_up
         for i in range(amount.shape[0]):
             amount[i] = moved[i]
-    elif plans.shape[0] > 1:
-        for i in range(amount.shape[0]):
-            amount[i] = work.work[plans[i], row - MIGRATION_ROWS]
     else:
-        common = work.work[plans[0], row - MIGRATION_ROWS]
         for i in range(amount.shape[0]):
-            amount[i] = common
+            amount[i] = own_amount(work, plan_of(plans, i), row - MIGRATION_ROWS, i)
     if table.passes[row] > 0:
         for i in range(amount.shape[0]):
             amount[i] /= table.micro_batches

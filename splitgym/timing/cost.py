@@ -12,6 +12,7 @@ from splitgym.arrays import Bools, Floats
 from splitgym.frameworks.program import MIGRATION_ROWS
 from splitgym.frameworks.resources import Barrier, Resource
 from splitgym.kernels import Handle
+from splitgym.timing.amounts import work_of
 from splitgym.timing.barrier import Rows, kinds_of, rows_of
 from splitgym.timing.cell import Constants, backbone_of
 from splitgym.timing.flight_board import Course, empty_board
@@ -227,8 +228,7 @@ def _walker(system: SystemParameters, clients: int) -> Walker:
     )
     rules = Rules(
         program.resource,
-        program.work,
-        program.per_participant,
+        work_of(program),
         program.plans.cut_layer,
         program.plans.second_cut,
         np.array(system.energy_factors)[program.plans.precision],

@@ -8,7 +8,7 @@ from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.program import MIGRATION_ROWS
 from splitgym.frameworks.resources import Barrier
 from splitgym.kernels import COMPILED, kernel
-from splitgym.timing.amounts import Work, plan_of
+from splitgym.timing.amounts import Work, own_amount, plan_of
 from splitgym.timing.barrier import BROADCAST, CLIENT, SERVER, Rows, Timeline, common_delay_s, common_speed, duration
 from splitgym.timing.cell import Cell
 
@@ -60,7 +60,7 @@ def tasks_of(table: Rows, work: Work, plans: Ints, takes_part: Bools, barrier: I
         common, each = kind[row] >= SERVER, 0.0
         for i in range(own.shape[1]):
             plan = plan_of(plans, i)
-            own[row, i] = work.per_participant[plan, phase] if common else work.work[plan, phase]
+            own[row, i] = work.per_participant[plan, phase] if common else own_amount(work, plan, phase, i)
             if takes_part[i]:
                 once[row], each = max(once[row], work.work[plan, phase]), max(each, own[row, i])
         if row == table.moving_row:

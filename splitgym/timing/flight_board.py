@@ -7,7 +7,7 @@ import numpy as np
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.program import MIGRATION_ROWS
 from splitgym.kernels import COMPILED, INLINED, kernel
-from splitgym.timing.amounts import Work, plan_of
+from splitgym.timing.amounts import Work, own_amount, plan_of
 from splitgym.timing.barrier import CLIENT, UNICAST, UPLINK, duration
 from splitgym.timing.cell import Cell, Links
 from splitgym.timing.dynamic_sharing import Loans
@@ -139,7 +139,7 @@ def _amount(work: Work, cell: Cell, row: int, i: int, plan: int) -> float:
     """Cycles or bits of a row that client i has by itself."""
     if row < MIGRATION_ROWS:
         return cell.move_down[i] if row == 0 else cell.move_up[i]
-    return work.work[plan, row - MIGRATION_ROWS]
+    return own_amount(work, plan, row - MIGRATION_ROWS, i)
 
 
 @kernel(INLINED)

@@ -41,10 +41,8 @@ class Rules(NamedTuple):
 
     resource: Ints
     """[P] what is busy in each phase."""
-    work: Floats
-    """[G, P] cycles or bits under each plan."""
-    per_participant: Floats
-    """[G, P] cycles or bits more for each client that takes part in the slot."""
+    work: Work
+    """Of each phase under each plan."""
     cut_layer: Ints
     """[G] of each plan."""
     second_cut: Ints
@@ -179,7 +177,7 @@ def _worlds_walked_by(walk: Callable[..., tuple[float, float]]) -> Callable[...,
         walked: Walked,
         workspace: Workspace,
     ) -> None:
-        work = Work(rules.work, rules.per_participant)
+        work = rules.work
         slot, order, members, band = workspace.slot, workspace.order, workspace.members, workspace.band
         down, up, began, client_hz = workspace.down, workspace.up, slot.began, workspace.client_hz
         clock, wires, longest_delay_s = decided.clock, workspace.wires, broadcast_delay_s(constants.ways)
@@ -474,7 +472,7 @@ def _leave_out_delays(table: Rows, rules: Rules, plans: Ints, cell: Cell, slot: 
     start, stop, kinds = slot.timeline.start, slot.timeline.stop, table.kind
     for row in range(start.shape[0]):
         if kinds[row] in (UPLINK, UNICAST):
-            find_amounts(row, table, Work(rules.work, rules.per_participant), plans, cell, slot.amount)
+            find_amounts(row, table, rules.work, plans, cell, slot.amount)
             busy, times = slot.busy_s[1] if kinds[row] == UPLINK else slot.busy_s[2], _times(table, row)
             for i in range(busy.shape[0]):
                 if slot.amount[i] > 0.0:

@@ -6,7 +6,7 @@ import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.kernels import COMPILED, INLINED, kernel
-from splitgym.timing.amounts import Work, move_bits, plan_of
+from splitgym.timing.amounts import move_bits, plan_of
 from splitgym.timing.barrier import CLIENT, SERVER, UNICAST, UPLINK
 from splitgym.timing.cell import Cell, Constants, Spectrum
 from splitgym.timing.flight_board import Board, Course
@@ -86,7 +86,7 @@ def _walk_worlds(
     wires: Wires,
     board: Board,
 ) -> None:
-    work = Work(rules.work, rules.per_participant)
+    work = rules.work
     for n in range(worlds.gain.shape[0]):
         spectrum = Spectrum(
             worlds.hz[n], constants.noise, constants.downlink_psd, constants.client_max_w, constants.total_max_w

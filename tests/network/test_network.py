@@ -134,7 +134,7 @@ def test_toy_is_1e_10_for_ever() -> None:
         cells.advance(10.0)
 
 
-@pytest.mark.parametrize("preset", presets())
+@pytest.mark.parametrize("preset", sorted({*presets()} - {"boards"}))
 def test_presets_give_usable_rounds(preset: str) -> None:
     cells = Cells(load(preset), 4)
     for _ in range(2):

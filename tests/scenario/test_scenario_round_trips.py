@@ -15,6 +15,7 @@ from splitgym.scenario import Clients, Scenario, build, load, presets
 
 PRESETS = (
     "bandwidth-limited",
+    "boards",
     "campus",
     "edge6g",
     "epsl",

@@ -24,7 +24,7 @@ class Task(Section):
         "file, see `splitgym.data.load`; or module:NAME of a function that makes one's own `splitgym.data.Source`.",
     )
     model: Annotated[str, AfterValidator(known(NETWORKS))] = Field(
-        "cnn", description="Network that is cut in two: resnet18, cnn, mlp, or module:NAME of one's own."
+        "cnn", description="Network that is cut in two: resnet18, vgg19, cnn, mlp, or module:NAME of one's own."
     )
     stem: Literal["7x7", "3x3"] = Field("7x7", description="First convolution of resnet18; 3x3: stride 1, no pooling.")
     partition: Literal["iid", "dirichlet", "shards"] = Field("iid", description="How the clients share the data.")

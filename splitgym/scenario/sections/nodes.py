@@ -1,8 +1,8 @@
 """The devices: clients, edge server, cloud."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from splitgym.scenario.errors import ScenarioError
 from splitgym.scenario.names import Name
@@ -22,6 +22,13 @@ from splitgym.scenario.quantities import (
 )
 from splitgym.scenario.section import Section
 
+ProfileName = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+def _as_list(value: Any) -> Any:
+    """One name stands for a list of it."""
+    return (value,) if isinstance(value, str) else value
+
 
 class Clients(Section):
     """The devices that hold the data."""
@@ -33,6 +40,13 @@ class Clients(Section):
         "uniform", description="How the clients' speeds lie between slowest and fastest."
     )
     cycles_per_flop: CyclesPerFlop = Field(1.0 / 16, description="kappa_c, cycles/FLOP.")
+    profile: Annotated[tuple[ProfileName, ...], BeforeValidator(_as_list), Field(max_length=100_000)] = Field(
+        (),
+        description="Measured devices instead of FLOPs: the name of one, or a list of which clients are the first, the "
+        "second and so on, then again the first. A name is the path of a .toml file that `python -m splitgym profile` "
+        "wrote, or that of a published one, such as 'vgg19-cifar-laptop'. The fastest device has `compute_max_hz`, the "
+        "others are as much slower as measured.",
+    )
     switched_capacitance: Capacitance = Field(
         1e-28, description="Effective switched capacitance xi, J s^2/cycle^3 (energy xi f^2 per cycle)."
     )
