@@ -13,6 +13,7 @@ from splitgym.envs.simulation import Simulation
 from splitgym.envs.world import World
 from splitgym.frameworks import Framework
 from splitgym.inputs import InputError
+from splitgym.learning import Learners
 from splitgym.scenario import Scenario
 from splitgym.types import Decision, RoundState, SystemParameters
 
@@ -109,6 +110,12 @@ class SchedulerView:
         """Radius of the cell, m; `gymnasium.error.ResetNeeded` before a reset."""
         self._need_reset()
         return float(self._simulation.world.radius_m[0])
+
+    @property
+    def learners(self) -> Learners:
+        """What learns in the episode, a batch of one world; for checks. `ResetNeeded` before a reset."""
+        self._need_reset()
+        return self._simulation.world.learners
 
     def fork(self) -> World:
         """A copy of the world, in which an oracle can try what the future brings; `ResetNeeded` before a reset."""

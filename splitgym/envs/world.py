@@ -14,7 +14,7 @@ from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.history import History, Limits
 from splitgym.envs.system import check_calibrated, system_of
 from splitgym.frameworks import Framework
-from splitgym.learning import learners
+from splitgym.learning import Learners, learners
 from splitgym.network import Network
 from splitgym.network.family import fill_scales
 from splitgym.random import Generators, Purpose, Streams
@@ -163,6 +163,11 @@ class World:
     def radius_m(self) -> Floats:
         """[N] radius of the cell, m."""
         return self._network.radius_m
+
+    @property
+    def learners(self) -> Learners:
+        """What learns in the worlds."""
+        return self._learner
 
     @property
     def outcome(self) -> RoundOutcome:

@@ -24,11 +24,14 @@ class Node:
         bits: Of the numbers it computes with, see `splitgym.frameworks.low_precision`.
         chance: For how it rounds them.
         narrow: In which channels it computes; None: in all.
+        alone: Whether it computes by itself, as a device does, also where a group of nodes would be faster: a group
+            adds up in another order, so that last bits differ.
     """
 
     bits = FULL_BITS
     chance: torch.Generator | None = None
     narrow: Narrow | None = None
+    alone = False
 
     def __init__(self, units: Sequence[nn.Module], learning_rate: float, training: Training) -> None:
         self.units = list(units)

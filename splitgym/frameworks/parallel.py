@@ -43,9 +43,12 @@ def run_clients(clients: Sequence[Node], images: Tensor) -> ClientPass:
 
 
 def run_grouped(clients: Sequence[Node]) -> bool:
-    """Whether clients can run as groups: their units allow it, and all compute with full precision in all channels."""
-    full = all(client.bits == FULL_BITS and client.narrow is None for client in clients)
-    return full and groupable([client.units for client in clients])
+    """Whether clients can run as groups: their units allow it, and all compute with full precision in all channels.
+
+    None of them computes alone, either.
+    """
+    alike = all(client.bits == FULL_BITS and client.narrow is None and not client.alone for client in clients)
+    return alike and groupable([client.units for client in clients])
 
 
 class LoopedPass:

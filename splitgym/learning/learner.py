@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from splitgym import data, models
 from splitgym.arrays import Ints
 from splitgym.frameworks import Access, Framework, aggregated_rows, get
 from splitgym.frameworks.asynchrony import check_balancing
@@ -29,6 +28,7 @@ from splitgym.learning.device import check_precision, training_device
 from splitgym.learning.memory import keep_freed_memory
 from splitgym.learning.mixing import Mixing
 from splitgym.learning.rates import rate_factor
+from splitgym.learning.start import Start, start
 from splitgym.learning.weights import ClientWeights
 from splitgym.scenario import Scenario, ScenarioError, build
 from splitgym.types import Decision, Flights, RoundOutcome
@@ -44,6 +44,7 @@ class Learner:
         device: Where to train; default: cuda if there is one, else cpu.
 
     Attributes:
+        seed: As above.
         class_counts: [C, K] training samples of each client and class.
         data_share: [C] share of all training samples; sums to 1.
         samples: [C] training samples of each client.
@@ -73,19 +74,17 @@ class Learner:
         self._evaluate_every = scenario.task.evaluate_every
         self._rounds = 0
         self._losses: list[float] = []
-        rng = np.random.default_rng(seed)
-        dataset = self._load_data(scenario, rng)
-        classes = len(dataset.classes)
-        weights = torch.Generator().manual_seed(int(rng.integers(2**63)))
-        network = models.build(scenario.task.model, dataset.input_shape, classes, weights, stem=scenario.task.stem)
+        self.seed = seed
+        begun = start(scenario, seed)
+        self._keep_data(scenario, begun)
+        network, classes, shape = begun.network, len(begun.dataset.classes), begun.dataset.input_shape
         self.framework.check_micro_batches(scenario, network.has_batch_norm)
         # Pooling of small images is several times faster in this format on a CPU.
         self._levels = self.framework.levels(scenario)
-        shape = dataset.input_shape
         self._narrow = [Narrow.of(network, shape, width) if width < 1.0 else None for _, width in self._levels]
         network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._augments = scenario.task.augmentation == "symmetries"
-        self._chance = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        self._chance = begun.chance
         names = scenario.plan.codecs if self.framework.cuts else ("none",)
         self._codecs: list[list[Codec]] = [codecs_at(name, self._levels) for name in names]
         self._allowed = Allowed(self.framework, scenario, len(network), self._codecs)
@@ -116,29 +115,18 @@ class Learner:
         self.traffic_bits: dict[str, int] = {}
         self.moved_bits = 0
 
-    def _load_data(self, scenario: Scenario, rng: np.random.Generator) -> data.Dataset:
-        """Loads the data set, and gives each client its part and an order of mini-batches."""
-        task = scenario.task
-        dataset = data.load(task.dataset, rng, test_fraction=task.test_fraction, train_samples=task.train_samples)
+    def _keep_data(self, scenario: Scenario, begun: Start) -> None:
+        """Keeps the data set, each client's part of it, and an order of mini-batches."""
+        dataset, parts = begun.dataset, begun.parts
         self._images, self._labels = self._on_device(dataset.train_images, dataset.train_labels)
-        measured = slice(None, task.evaluation_samples)
+        measured, classes = slice(None, scenario.task.evaluation_samples), len(dataset.classes)
         self.evaluator = Evaluator(
-            *self._on_device(dataset.test_images[measured], dataset.test_labels[measured]), len(dataset.classes)
+            *self._on_device(dataset.test_images[measured], dataset.test_labels[measured]), classes
         )
-        parts = data.partition(
-            dataset.train_labels,
-            scenario.clients.count,
-            task.partition,
-            rng,
-            dirichlet_alpha=task.dirichlet_alpha,
-            shards_per_client=task.shards_per_client,
-        )
-        classes = len(dataset.classes)
         self.class_counts = np.array([np.bincount(dataset.train_labels[part], minlength=classes) for part in parts])
         self.samples = self.class_counts.sum(1)
         self.data_share = self.samples / self.samples.sum()
-        self._orders = [BatchOrder(part, own) for part, own in zip(parts, rng.spawn(len(parts)), strict=True)]
-        return dataset
+        self._orders = [BatchOrder(part, own) for part, own in zip(parts, begun.orders, strict=True)]
 
     def round(
         self, decision: Decision, flights: Flights | None = None, placement: Placement | None = None
