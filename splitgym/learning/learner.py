@@ -44,6 +44,7 @@ class Learner:
         device: Where to train; default: cuda if there is one, else cpu.
 
     Attributes:
+        scenario: Of the cell.
         seed: As above.
         class_counts: [C, K] training samples of each client and class.
         data_share: [C] share of all training samples; sums to 1.
@@ -64,7 +65,7 @@ class Learner:
         seed: int = 0,
         device: str | torch.device | None = None,
     ) -> None:
-        scenario = build(scenario)
+        self.scenario = scenario = build(scenario)
         self.framework = get(framework) if isinstance(framework, str) else framework
         self.device = training_device(device)
         self._training = scenario.training

@@ -1,0 +1,154 @@
+"""The client's process: it does what the rows of its plan say, at their pace, and stops when it is dropped."""
+
+import select
+import socket
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+
+import torch
+
+from splitgym.execution.client_training import ClientTraining
+from splitgym.execution.frames import Kind, ProtocolError, pack_json, read_json
+from splitgym.execution.link import SECONDS, DroppedError, Link, address_of
+from splitgym.execution.plans import ClientPlan, ClientRow
+from splitgym.execution.secret import prove_to_server, secret_of
+from splitgym.execution.supported import supported
+from splitgym.frameworks import Resource
+from splitgym.inputs import InputError
+from splitgym.scenario import build
+
+LONGEST_WAIT_S = 3600.0
+"""At a pace of 0 it looks so often whether it is dropped."""
+
+
+class ClientParty:
+    """A client that has proved that it knows the secret.
+
+    Args:
+        link: To the server.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def run(self) -> None:
+        """Plays rounds until the server ends.
+
+        Raises:
+            EOFError, OSError: the server has gone.
+            ProtocolError: it says what cannot be.
+        """
+        link = self._link
+        link.wait_at_most(None)
+        self._training = _training(read_json(link.expect(Kind.WELCOME)))
+        link.send(Kind.READY, body=pack_json({"samples": self._training.samples, "torch": torch.__version__}))
+        while (header := link.receive()).kind is not Kind.END:
+            body = link.body(header)
+            if header.kind is Kind.PLAN:
+                self._play(ClientPlan.from_json(read_json(body)))
+            elif header.kind is Kind.HOLD:
+                self._training.hold(_cut_of(body))
+            elif header.kind is Kind.REPORT:
+                link.send(Kind.DIGEST, body=self._training.digest())
+            elif header.kind is Kind.DROP:
+                self._go_back()
+            else:
+                raise ProtocolError(f"frame = {header}, allowed between rounds: PLAN, HOLD, REPORT, DROP or END")
+
+    def _play(self, plan: ClientPlan) -> None:
+        """A round, up to where it ends or goes on without this client."""
+        now_s = monotonic()
+        try:
+            self._training.take_up(plan)
+            for row in plan.todo:
+                now_s = self._do(row, now_s)
+        except DroppedError:
+            self._go_back()
+
+    def _go_back(self) -> None:
+        self._training.go_back()
+        self._link.send(Kind.DROPPED)
+
+    def _do(self, row: ClientRow, begin_s: float) -> float:
+        """Does what a row says; when the next one begins."""
+        link, training = self._link, self._training
+        if row.resource == Resource.CLIENT:
+            called_s = monotonic()
+            training.compute(row.stage)
+            needed_s = monotonic() - called_s
+            end_s = begin_s + (LONGEST_WAIT_S if row.pace is None else row.pace)
+            if self._something_comes(end_s - monotonic()):
+                self._be_dropped()
+            link.send(Kind.DONE, row.number, SECONDS.pack(needed_s))
+            return end_s
+        if row.resource == Resource.UPLINK:
+            if row.stage == "uplink":
+                link.send_uncharged(training.labels(), row.number)
+            values = training.to_send(row.stage)
+            if not link.send_paced(values, row.number, row.pace or 0.0, self._something_comes):
+                self._be_dropped()
+        else:
+            values, _ = link.expect_tensor(row.number, *training.expected(row.stage))
+            link.send(Kind.ARRIVED, row.number)
+            training.receive(row.stage, values)
+        return monotonic()
+
+    def _something_comes(self, seconds: float) -> bool:
+        """Waits for so long, or until the server says something."""
+        ready, _, _ = select.select([self._link.socket], [], [], max(0.0, min(seconds, LONGEST_WAIT_S)))
+        return bool(ready)
+
+    def _be_dropped(self) -> None:
+        """Reads why the server has spoken: the round goes on without this client.
+
+        Raises:
+            DroppedError: that is so.
+        """
+        self._link.expect(Kind.DROP)
+        raise DroppedError
+
+
+def join(server: str, secret_file: Path | None) -> None:
+    """Takes part in the rounds of a server, HOST:PORT, until it ends.
+
+    Raises:
+        InputError: there is no secret, or the server does not know it.
+        OSError: there is no server.
+    """
+    address, secret = address_of(server), secret_of(secret_file)
+    torch.set_num_threads(1)
+    link = Link(socket.create_connection(address))
+    try:
+        prove_to_server(link, secret)
+        ClientParty(link).run()
+    except (EOFError, ConnectionError) as error:
+        raise InputError(f"the server at {server} has gone ({type(error).__name__})") from error
+    finally:
+        link.close()
+
+
+def _training(welcome: dict[str, object]) -> ClientTraining:
+    """What a client trains, as the server says.
+
+    Raises:
+        ProtocolError: that is not possible.
+    """
+    try:
+        scenario, name = build(dict(welcome["scenario"])), str(welcome["framework"])  # type: ignore[call-overload]
+        seed, client = int(str(welcome["seed"])), int(str(welcome["client"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProtocolError(f"frame WELCOME: {error}") from error
+    framework = supported(scenario, name)
+    if not 0 <= client < scenario.clients.count:
+        raise ProtocolError(f"frame WELCOME: client = {client}, allowed: 0..{scenario.clients.count - 1}")
+    return ClientTraining(scenario, framework, seed, client)
+
+
+def _cut_of(body: bytearray) -> int:
+    """The cut layer of a HOLD frame."""
+    with suppress(KeyError, TypeError):
+        cut = read_json(body)["cut"]
+        if type(cut) is int and cut > 0:
+            return cut
+    raise ProtocolError("frame HOLD: no cut layer, allowed: a whole number from 1")

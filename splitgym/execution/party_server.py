@@ -1,0 +1,367 @@
+"""The server's process: it plays the rows of a round with the clients that are there, and notes when each is done."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from threading import Event
+from time import monotonic, sleep
+
+import numpy as np
+import torch
+
+from splitgym.arrays import Floats, Ints
+from splitgym.execution.frames import Kind, ProtocolError, pack_json, raw
+from splitgym.execution.link import SECONDS, DroppedError, Link
+from splitgym.execution.pacing import bucket, pieces
+from splitgym.execution.plans import ClientRow
+from splitgym.execution.schedule import MIGRATION, Row, Schedule, Slot
+from splitgym.execution.server_training import ServerTraining
+from splitgym.frameworks import Resource
+
+GRACE_S = 20.0
+"""Real seconds for which somebody is waited for beyond the time that all its work takes; who is later is lost."""
+
+MOST_TENSOR_BYTES = 2**31
+"""Of what a dropped client still sends."""
+
+FAULTS = (OSError, EOFError, ProtocolError)
+"""What a client that dies, or says what cannot be, makes of its link."""
+
+
+@dataclass
+class Party:
+    """A client as the server sees it."""
+
+    link: Link
+    lost_in: str | None = None
+    """The stage in which it was lost; None: it is there."""
+    busy: "Future[bool] | None" = None
+    """What its thread does."""
+    dropped: Event = field(default_factory=Event)
+    """Set while the round goes on without it."""
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it can be asked for anything."""
+        return self.lost_in is None
+
+    def lose(self, stage: str) -> None:
+        """Gives it up."""
+        if self.is_there:
+            self.lost_in = stage
+            self.link.close()
+
+
+@dataclass
+class Measured:
+    """A round that has been played, in simulated seconds since its start; [R, C], NaN where nothing was done."""
+
+    start_s: Floats
+    stop_s: Floats
+    latency_s: float = np.nan
+    took_part: tuple[int, ...] = ()
+    lost: dict[int, str] = field(default_factory=dict)
+    """Clients that died or were late against the simulator's word, and in which stage."""
+    slow: list[str] = field(default_factory=list)
+    """What was computed for longer than its phase lasts."""
+    payload_bytes: int = 0
+    """Numbers that phases are charged for; what is broadcast counts once."""
+    framing_bytes: int = 0
+    """All else that went over the sockets in the round."""
+    is_whole: bool = True
+    """Whether both together are what went over the sockets, with the copies of what is broadcast."""
+
+
+class ServerParty:
+    """The server, and its clients.
+
+    Args:
+        parties: [C] in the order of their indices.
+        training: Of the server's part.
+        scale: Real seconds for a simulated one.
+    """
+
+    def __init__(self, parties: Sequence[Party], training: ServerTraining, scale: float) -> None:
+        self.parties, self._training, self._scale = parties, training, scale
+        self._threads = ThreadPoolExecutor(2 * len(parties))
+
+    def play(self, schedule: Schedule, number: int) -> Measured:
+        """Plays a round, counted from 1, with all clients that are there.
+
+        Raises:
+            NotFiniteError: the models have diverged.
+        """
+        shape = len(schedule.cost.stages), len(self.parties)
+        self._measured = Measured(np.full(shape, np.nan), np.full(shape, np.nan))
+        before = [self._counted(party) for party in self.parties]
+        self._copies_bytes = 0
+        self._schedule, self._begin_s = schedule, monotonic()
+        self._training.begin(schedule, number)
+        took_part = [client for slot in schedule.slots for client in self._play_slot(slot)]
+        if not schedule.slots:
+            sleep(self._scale * schedule.system.round_timeout_s)
+        self._measured.latency_s = self._since_begin()
+        self._measured.took_part = tuple(took_part)
+        self._settle(took_part)
+        self._count(
+            [now - then for party, then in zip(self.parties, before, strict=True) for now in [self._counted(party)]]
+        )
+        return self._measured
+
+    def _counted(self, party: Party) -> Ints:
+        """[3] bytes that went over its link: all, payload, framing."""
+        return np.array([party.link.total_bytes, party.link.payload_bytes, party.link.framing_bytes])
+
+    def _count(self, differences: Sequence[Ints]) -> None:
+        """Notes what went over all links in the round."""
+        total, payload, framing = np.sum(differences, 0).tolist()
+        measured = self._measured
+        measured.payload_bytes, measured.framing_bytes = payload - self._copies_bytes, framing
+        measured.is_whole = total == payload + framing
+
+    def reports(self, clients: Sequence[int]) -> dict[int, bytes]:
+        """What these clients say of their weights; those that are lost say nothing."""
+        found = {}
+        for i in clients:
+            party = self.parties[i]
+            try:
+                if party.is_there:
+                    party.link.send(Kind.REPORT)
+                    found[i] = bytes(party.link.expect(Kind.DIGEST))
+            except FAULTS:
+                party.lose("report")
+        return found
+
+    def end(self) -> None:
+        """Tells all clients that it is over."""
+        for party in self.parties:
+            if party.is_there:
+                try:
+                    party.link.send(Kind.END)
+                except OSError:
+                    party.lose("end")
+                party.link.close()
+        self._threads.shutdown()
+
+    def _play_slot(self, slot: Slot) -> Sequence[int]:
+        """Plays all rows with the members of a slot; who has taken part."""
+        schedule = self._schedule
+        self._slot, self._slot_begin_s = slot, monotonic()
+        members = [i for i in slot.members if self.parties[i].is_there]
+        self._tell_plans(members)
+        served, settled = members, False
+        for rows in schedule.segments:
+            if rows[0].number >= schedule.deadline_row and not settled:
+                members = served = self._after_deadline(members)
+                settled = True
+            members = [i for i in members if self.parties[i].is_there]
+            if not members:
+                break
+            if rows[0].is_common:
+                self._do_together(rows, members)
+            else:
+                self._do_apart(rows, members, until_deadline=not settled)
+        if not settled:
+            members = served = self._after_deadline(members)
+        members = [i for i in members if self.parties[i].is_there]
+        self._training.finish(members)
+        return self._training.took_part(served, members)
+
+    def _tell_plans(self, members: Sequence[int]) -> None:
+        """Tells clients their parts of the round."""
+        for i in members:
+            party = self.parties[i]
+            party.link.wait_at_most(GRACE_S + self._scale * 2.0 * self._longest_s())
+            try:
+                plan = self._training.plan_for(i, self._todo(i))
+                party.link.send(Kind.PLAN, body=pack_json(plan.to_json()))
+            except FAULTS:
+                self._lose(i, "plan")
+
+    def _longest_s(self) -> float:
+        """Simulated seconds that the round may take, by what the simulator says."""
+        return float(self._schedule.cost.latency_s + self._schedule.system.round_timeout_s)
+
+    def _todo(self, client: int) -> tuple[ClientRow, ...]:
+        """The rows in which a client does something."""
+        rows = [row for row in self._schedule.rows if self._concerns(row, client)]
+        return tuple(ClientRow(row.number, row.stage, row.resource, self._pace(row, client)) for row in rows)
+
+    def _concerns(self, row: Row, client: int) -> bool:
+        if row.stage == MIGRATION:
+            return self._training.moving(client, down=row.resource == Resource.UNICAST) > 0
+        return not row.is_common or (row.resource == Resource.BROADCAST and self._schedule.moves_bits(row))
+
+    def _pace(self, row: Row, client: int) -> float | None:
+        """Real seconds of a computation, real bytes/s of what is sent, from whichever side."""
+        if row.resource == Resource.CLIENT:
+            seconds = self._scale * self._schedule.seconds(row, client)
+            return seconds if np.isfinite(seconds) else None
+        links = self._slot.uplink if row.resource == Resource.UPLINK else self._slot.downlink
+        return float(links[client]) / 8.0 / self._scale
+
+    def _do_apart(self, rows: Sequence[Row], members: Sequence[int], until_deadline: bool) -> None:
+        """Rows in which each client works by itself; up to the deadline, if that is still ahead."""
+        begin_s = monotonic()
+        for i in members:
+            self.parties[i].busy = self._threads.submit(self._serve, i, rows, begin_s)
+        jobs = [job for i in members if (job := self.parties[i].busy) is not None]
+        left_s = max(self._timeout_s() - monotonic(), 0.0) if until_deadline else None
+        for fault in (job.exception() for job in wait(jobs, left_s).done):
+            if fault is not None:
+                raise fault
+
+    def _serve(self, client: int, rows: Sequence[Row], begin_s: float) -> bool:
+        """The rows of one client one after the other; whether it has said that it stopped."""
+        party, needed_s, allowed_s = self.parties[client], 0.0, 0.0
+        for row in rows:
+            if not self._concerns(row, client):
+                continue
+            try:
+                if row.resource == Resource.CLIENT:
+                    (seconds,) = SECONDS.unpack(party.link.expect(Kind.DONE, row.number, SECONDS.size))
+                    needed_s, allowed_s = needed_s + seconds, allowed_s + (self._pace(row, client) or 0.0)
+                    self._note_if_slow(f"{row.stage} of client {client}", needed_s, allowed_s)
+                elif row.resource == Resource.UPLINK:
+                    begin_s = self._receive(row, client)
+                else:
+                    begin_s = monotonic()
+                    values, bytes_per_s = self._training.to_send(row.stage, client), self._pace(row, client)
+                    if not party.link.send_paced(values, row.number, bytes_per_s or 0.0, party.dropped.wait):
+                        return False
+                    party.link.expect(Kind.ARRIVED, row.number, 0)
+            except DroppedError:
+                return True
+            except FAULTS:
+                self._lose(client, row.stage)
+                return False
+            now_s = monotonic()
+            self._note(row, [client], begin_s, now_s)
+            begin_s = now_s
+        return False
+
+    def _receive(self, row: Row, client: int) -> float:
+        """Takes what a client sends in a row; when that began."""
+        link, training = self.parties[client].link, self._training
+        labels, begin_s = None, None
+        if row.stage == "uplink":
+            labels, begin_s = link.expect_tensor(row.number, torch.int64, training.rows, charged=False)
+        values, first_s = link.expect_tensor(row.number, *training.expected(row.stage, client))
+        training.receive(row.stage, client, values, labels)
+        return first_s if begin_s is None else begin_s
+
+    def _do_together(self, rows: Sequence[Row], members: Sequence[int]) -> None:
+        """Common rows: the server computes for all, or sends to all."""
+        schedule, end_s = self._schedule, monotonic()
+        computing = [row for row in rows if row.resource == Resource.SERVER]
+        allowed_s = self._scale * sum(schedule.common_seconds(row, len(members)) for row in computing)
+        for row in rows:
+            begin_s = monotonic()
+            if row.resource == Resource.BROADCAST:
+                if schedule.moves_bits(row):
+                    self._broadcast(row, members)
+                    self._note(row, members, begin_s, monotonic())
+                end_s = monotonic()
+                continue
+            if row is computing[0]:
+                self._training.compute(members)
+                self._note_if_slow(row.stage, monotonic() - begin_s, allowed_s)
+            end_s += self._scale * schedule.common_seconds(row, len(members))
+            sleep(max(end_s - monotonic(), 0.0))
+            self._note(row, members, begin_s, monotonic())
+
+    def _broadcast(self, row: Row, members: Sequence[int]) -> None:
+        """Sends the same to all, paced once, at the rate of the worst."""
+        values = self._training.to_all(row.stage)
+        bytes_per_s = self._schedule.broadcast_rate(members) / 8.0 / self._scale
+        self._each(row, members, lambda link: link.begin_payload(values, row.number))
+        tokens = bucket(bytes_per_s, monotonic())
+        for piece in pieces(raw(values), bytes_per_s):
+            sleep(tokens.take(len(piece), monotonic()))
+            self._each(row, members, lambda link, piece=piece: link.send_piece(piece))  # type: ignore[misc]
+        self._each(row, members, lambda link: link.expect(Kind.ARRIVED, row.number, 0))
+        self._copies_bytes += (len(members) - 1) * values.nbytes
+
+    def _each(self, row: Row, members: Sequence[int], do: Callable[[Link], object]) -> None:
+        """Does something with all clients that are there; those with which it fails are lost."""
+        for i in members:
+            if self.parties[i].is_there:
+                try:
+                    do(self.parties[i].link)
+                except FAULTS:
+                    self._lose(i, row.stage)
+
+    def _after_deadline(self, members: Sequence[int]) -> list[int]:
+        """Who goes on; late clients are dropped, and if nobody is left the server has waited until the timeout."""
+        left = []
+        for i in members:
+            party = self.parties[i]
+            if party.busy is not None and not party.busy.done():
+                self._drop(i)
+            elif party.is_there:
+                left.append(i)
+        if not left:
+            sleep(max(self._timeout_s() - monotonic(), 0.0))
+        return left
+
+    def _drop(self, client: int) -> None:
+        """The round goes on without a late client, which is heard out beside it."""
+        party = self.parties[client]
+        if client in self._schedule.participants:
+            self._measured.lost[client] = "too late"
+        party.dropped.set()
+        party.busy = self._threads.submit(self._hear_out, client, party.busy)
+
+    def _hear_out(self, client: int, serving: "Future[bool] | None") -> bool:
+        """Waits until a dropped client has stopped."""
+        party = self.parties[client]
+        try:
+            party.link.send(Kind.DROP)
+            stopped = serving is not None and serving.result()
+            while not stopped and party.is_there:
+                header = party.link.receive(MOST_TENSOR_BYTES)
+                party.link.body(header)
+                stopped = header.kind is Kind.DROPPED
+        except FAULTS:
+            self._lose(client, "drop")
+        return True
+
+    def _settle(self, took_part: Sequence[int]) -> None:
+        """Off the clock: late clients have stopped, and all others hear where the network is cut now."""
+        for i, party in enumerate(self.parties):
+            if party.busy is not None:
+                party.busy.result()
+            party.busy = None
+            party.dropped.clear()
+            if took_part and party.is_there and i not in took_part:
+                self._tell_cut(i)
+
+    def _tell_cut(self, client: int) -> None:
+        """Tells a client that took no part how many of its units are still valid."""
+        try:
+            self.parties[client].link.send(Kind.HOLD, body=pack_json({"cut": self._training.cut_layer}))
+        except FAULTS:
+            self._lose(client, "hold")
+
+    def _lose(self, client: int, stage: str) -> None:
+        """Gives a client up."""
+        if self.parties[client].is_there:
+            self.parties[client].lose(stage)
+            self._measured.lost[client] = stage
+
+    def _note(self, row: Row, clients: Sequence[int], begin_s: float, end_s: float) -> None:
+        """Notes when a row was done."""
+        for i in clients:
+            self._measured.start_s[row.number, i] = (begin_s - self._begin_s) / self._scale
+            self._measured.stop_s[row.number, i] = (end_s - self._begin_s) / self._scale
+
+    def _note_if_slow(self, what: str, needed_s: float, allowed_s: float) -> None:
+        if needed_s > allowed_s:
+            self._measured.slow.append(f"{what} was computed in {needed_s:.3f} s, longer than its {allowed_s:.3f} s")
+
+    def _since_begin(self) -> float:
+        return (monotonic() - self._begin_s) / self._scale
+
+    def _timeout_s(self) -> float:
+        """When the slot's timeout is over."""
+        return self._slot_begin_s + self._scale * self._schedule.system.round_timeout_s

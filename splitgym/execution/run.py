@@ -1,0 +1,169 @@
+"""Rounds of an episode on real processes, and the same rounds in the simulator: are times, bits and weights equal?"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from splitgym.arrays import Bools
+from splitgym.execution.models import digest
+from splitgym.execution.party_server import Measured, Party, ServerParty
+from splitgym.execution.schedule import Schedule
+from splitgym.execution.server_training import AveragedTraining, ServerTraining
+from splitgym.execution.supported import SIDE_BY_SIDE
+from splitgym.execution.timeline import Span, spans
+from splitgym.frameworks import Framework
+from splitgym.inputs import InputError
+from splitgym.learning import Learner
+from splitgym.scenario import Scenario
+from splitgym.types import Decision, RoundState
+
+SHORTEST_S, LONGEST_S = 0.05, 5.0
+"""Real seconds of phases, by which the scale is chosen."""
+
+Decide = Callable[[RoundState], Decision]
+
+
+@dataclass(frozen=True)
+class Played:
+    """A round that was executed and simulated."""
+
+    number: int
+    schedule: Schedule
+    measured: Measured
+    weights_equal: bool
+    """Whether server and clients have the weights that they have in the simulator, to the bit."""
+    charged_bytes: float | None
+    """What the simulator charges; None: that cannot be compared, as a client was dropped or lost in between."""
+    spans: list[Span]
+    ends_episode: bool
+
+    @property
+    def bytes_equal(self) -> bool:
+        """Whether the payload is what is charged, and nothing but framing went over the sockets beside it."""
+        payload = self.measured.payload_bytes
+        as_charged = self.charged_bytes is None or abs(payload - self.charged_bytes) < 0.5 + 1e-9 * payload
+        return as_charged and self.measured.is_whole
+
+
+def training_of(scenario: Scenario, framework: Framework, seed: int, samples: Any) -> ServerTraining:
+    """The server's side of a framework."""
+    kind = ServerTraining if framework.name in SIDE_BY_SIDE else AveragedTraining
+    return kind(scenario, framework, seed, samples)
+
+
+def scale_for(schedule: Schedule) -> float:
+    """Real seconds for a simulated one: the shortest phase lasts 50 ms, unless the longest would last 5 s then."""
+    cost = schedule.cost
+    lasts = (cost.stop_s - cost.start_s)[:, cost.participants]
+    lasts = lasts[np.isfinite(lasts) & (lasts > 0.0)]
+    if not len(lasts):
+        return 1.0
+    return float(min(SHORTEST_S / lasts.min(), LONGEST_S / lasts.max()))
+
+
+@dataclass
+class Execution:
+    """An episode that real parties play.
+
+    Args:
+        env: `SplitLearningEnv` with learner="train", whose episode has begun; it is the simulator.
+        decide: Of a scheduler.
+        parties: [C] clients that are ready.
+        samples: [C] of them.
+        scale: Real seconds for a simulated one; None: chosen by the first round.
+    """
+
+    env: Any
+    decide: Decide
+    parties: list[Party]
+    samples: Any
+    scale: float | None = None
+    rounds: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self._learner = simulated(self.env)
+        # A group of clients adds up in another order than a client by itself.
+        for node in self._learner.nodes.clients:
+            node.alone = True
+        learner = self._learner
+        self._training = training_of(learner.scenario, learner.framework, learner.seed, self.samples)
+        self._server: ServerParty | None = None
+
+    def play(self) -> Played:
+        """Plays the next round, on the processes and then in the simulator.
+
+        Raises:
+            InputError: no client is left, or the models have diverged.
+        """
+        schedule = self._decided()
+        server = self._server
+        if server is None:
+            self.scale = scale_for(schedule) if self.scale is None else self.scale
+            server = self._server = ServerParty(self.parties, self._training, self.scale)
+        self.rounds += 1
+        measured = server.play(schedule, self.rounds)
+        took_part = np.isin(np.arange(len(self.parties)), measured.took_part)
+        away = schedule.cost.participants & ~took_part
+        *_, terminated, truncated, info = self.env.play(schedule.without(away))
+        if not np.array_equal(info["participants"], took_part):
+            raise InputError(f"round {self.rounds}: the simulator plays it with others than {measured.took_part}")
+        complete = not measured.lost
+        charged = float(info["traffic_bits"]) / 8 if complete and not info["timed_out"].any() else None
+        return Played(
+            self.rounds,
+            schedule,
+            measured,
+            self._weights_are_equal(server, measured.took_part),
+            charged,
+            self._spans(schedule, measured, complete),
+            terminated or truncated,
+        )
+
+    def end(self) -> None:
+        """Tells all clients that it is over."""
+        if self._server is None:
+            self._server = ServerParty(self.parties, self._training, 1.0)
+        self._server.end()
+
+    @property
+    def _there(self) -> Bools:
+        """[C] clients that are not lost."""
+        return np.array([party.is_there for party in self.parties])
+
+    def _decided(self) -> Schedule:
+        """The round that the scheduler makes of what it knows; lost clients are unavailable to it."""
+        if not self._there.any():
+            raise InputError(f"round {self.rounds + 1}: no client is left")
+        state, truth, there = self.env.state, self.env.truth, self._there
+        decision = self.decide(replace(state, available=state.available & there))
+        decision = replace(decision, selected=decision.selected & there)
+        decision.check(truth)
+        return Schedule.of(truth, decision)
+
+    def _weights_are_equal(self, server: ServerParty, took_part: tuple[int, ...]) -> bool:
+        nodes = self._learner.nodes
+        if self._training.digest() != digest(nodes.server.units):
+            return False
+        if self._learner.framework.name not in SIDE_BY_SIDE:
+            return True
+        found = server.reports(took_part)
+        return all(found[i] == digest(nodes.clients[i].units) for i in found)
+
+    def _spans(self, schedule: Schedule, measured: Measured, complete: bool) -> list[Span]:
+        cost = schedule.cost
+        return spans(
+            self.rounds,
+            cost.stages,
+            (cost.start_s, cost.stop_s, float(cost.latency_s)),
+            (measured.start_s, measured.stop_s, measured.latency_s),
+            measured.took_part,
+            complete,
+        )
+
+
+def simulated(env: Any) -> Learner:
+    """The learner of an environment with one world."""
+    learner: Learner = env.learners.learners[0]
+    return learner

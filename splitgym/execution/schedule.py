@@ -1,0 +1,175 @@
+"""What a round asks of each party: work and speed of every row of the timeline, from decision and framework."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from splitgym.allocation.legalise import legalise_unchecked
+from splitgym.arrays import Bools, Floats, Ints
+from splitgym.frameworks import Program, Resource, aggregated_rows
+from splitgym.frameworks.phases import Access
+from splitgym.frameworks.program import MIGRATION_ROWS
+from splitgym.timing import RoundCost, round_cost
+from splitgym.timing.barrier import deadline_barrier
+from splitgym.timing.power import even_power
+from splitgym.timing.rates import shannon_rates
+from splitgym.types import Decision, RoundState, SystemParameters
+
+MIGRATION = "migration"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the timeline."""
+
+    number: int
+    stage: str
+    resource: int
+    """What is busy: a row of `splitgym.frameworks.Resources`."""
+
+    @property
+    def is_common(self) -> bool:
+        """Whether all wait for each other before it."""
+        return self.resource >= Resource.SERVER
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Clients that work at the same time, and their links, bits/s."""
+
+    members: tuple[int, ...]
+    uplink: Floats
+    """[C]."""
+    downlink: Floats
+    """[C]."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A round before it is played; all clients train by the same plan."""
+
+    decision: Decision
+    """As it is carried out."""
+    state: RoundState
+    """What the round runs on."""
+    cost: RoundCost
+    """What the simulator says of it."""
+
+    @classmethod
+    def of(cls, state: RoundState, decision: Decision) -> "Schedule":
+        """The round that a decision makes of a state."""
+        legal, _ = legalise_unchecked(decision, state)
+        return cls(legal, state, round_cost(state, legal))
+
+    def without(self, clients: Bools) -> Decision:
+        """The decision as if these clients had been unavailable."""
+        return replace(self.decision, selected=self.decision.selected & ~clients)
+
+    @property
+    def system(self) -> SystemParameters:
+        """What is the same in all rounds."""
+        return self.state.system
+
+    @property
+    def program(self) -> Program:
+        """Of the framework."""
+        return self.system.program
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """All rows with work; what moves is known to those who move it."""
+        moves = (Row(0, MIGRATION, Resource.UNICAST), Row(1, MIGRATION, Resource.UPLINK))
+        phases = enumerate(zip(self.program.stages, self.program.resource.tolist(), strict=True), MIGRATION_ROWS)
+        rows = (*moves, *(Row(number, *phase) for number, phase in phases))
+        return tuple(row for row in rows if row.resource == Resource.CLIENT or row.is_common or self.moves_bits(row))
+
+    def moves_bits(self, row: Row) -> bool:
+        """Whether clients send or receive something in it."""
+        return row.stage == MIGRATION or self.amount(row, 1) > 0.0
+
+    @cached_property
+    def segments(self) -> list[list[Row]]:
+        """Rows in which each client works by itself, then those that are common, and so on."""
+        return [list(rows) for _, rows in groupby(self.rows, lambda row: row.is_common)]
+
+    @property
+    def deadline_row(self) -> int:
+        """The row before which the timeout applies."""
+        return MIGRATION_ROWS + deadline_barrier(self.program.resource)
+
+    @property
+    def cut_layer(self) -> int:
+        """Of all clients."""
+        return int(np.max(self.decision.cut_layer))
+
+    @property
+    def batch_size(self) -> int:
+        """Of all clients."""
+        return int(np.max(self.decision.plan.sizes(self.state)))
+
+    @property
+    def aggregated_rows(self) -> int:
+        """Rows of a mini-batch whose gradients are averaged, m; with PSL on fewer rows those that are left out."""
+        return int(aggregated_rows(float(self.decision.aggregation_ratio), self.batch_size))
+
+    @property
+    def participants(self) -> tuple[int, ...]:
+        """Clients that take part if nothing goes wrong."""
+        return tuple(np.flatnonzero(self.cost.participants).tolist())
+
+    @property
+    def began(self) -> tuple[int, ...]:
+        """Likewise, and those that will be dropped at the timeout."""
+        return tuple(np.flatnonzero(self.cost.participants | self.cost.timed_out).tolist())
+
+    def amount(self, row: Row, members: int) -> float:
+        """Cycles or bits of a row in which units do not move: of each client, or in common for so many."""
+        plan, phase = int(self.decision.plan.indices(self.state)[0]), row.number - MIGRATION_ROWS
+        once = float(self.program.work[plan, phase])
+        return once + members * float(self.program.per_participant[plan, phase]) if row.is_common else once
+
+    def seconds(self, row: Row, client: int) -> float:
+        """Seconds in which a client computes a row."""
+        clock = np.broadcast_to(self.decision.clock, self.state.client_hz.shape)[client]
+        return self.amount(row, 1) / float(self.state.client_hz[client] * clock)
+
+    def common_seconds(self, row: Row, members: int) -> float:
+        """Seconds of a row that is common to so many."""
+        return self.amount(row, members) / float(self.state.server_hz)
+
+    def broadcast_rate(self, members: Iterable[int]) -> float:
+        """Bits/s over the whole band: of the worst of them."""
+        system = self.system
+        snr = self.state.channel_gain[list(members)] * (system.downlink_psd_w_per_hz / system.noise_psd_w_per_hz)
+        return float(shannon_rates(self.state.subchannel_hz, snr).sum(-1).min())
+
+    @cached_property
+    def slots(self) -> tuple[Slot, ...]:
+        """Slots one after the other; in one by one access each client has the whole band."""
+        if self.program.access is Access.PARALLEL:
+            return (self._slot(self.began, self.decision.assignment, self.decision.power_w_per_hz),)
+        return tuple(self._alone(client) for client in self.began)
+
+    def _alone(self, client: int) -> Slot:
+        """The slot of a client by itself."""
+        hz, system, decision = self.state.subchannel_hz, self.system, self.decision
+        if decision.by_slot:
+            return self._slot((client,), decision.assignment[client], decision.power_w_per_hz[client])
+        power_w = even_power(system.client_power_max_w, system.total_power_max_w, 1)
+        return self._slot((client,), np.full(len(hz), client), np.full(len(hz), power_w / hz.sum()))
+
+    def _slot(self, members: tuple[int, ...], owner: Ints, psd: Floats) -> Slot:
+        """A slot whose band is dealt so."""
+        state, system = self.state, self.system
+        mine = np.asarray(owner)[None] == np.arange(len(state.client_hz))[:, None]
+        per_noise = state.channel_gain / system.noise_psd_w_per_hz
+
+        def rates(psd_w_per_hz: Any) -> Floats:
+            found = np.where(mine, shannon_rates(state.subchannel_hz, psd_w_per_hz * per_noise), 0.0)
+            return np.asarray(found.sum(-1))
+
+        return Slot(members, rates(psd), rates(system.downlink_psd_w_per_hz))

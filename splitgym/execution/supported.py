@@ -1,0 +1,50 @@
+"""What is executed: rounds of some frameworks, in which all clients train by one plan with static shares."""
+
+from splitgym.frameworks import Framework, get
+from splitgym.frameworks.codecs import CODECS, codec
+from splitgym.frameworks.codecs.top_k import RandomTopK
+from splitgym.frameworks.codecs.uniform import Uniform
+from splitgym.scenario import Scenario, ScenarioError
+
+SIDE_BY_SIDE = ("psl", "epsl", "psl-drop", "epsl-pt")
+"""Frameworks in which clients keep their units."""
+AVERAGED = ("fl", "sl", "sfl-v1")
+"""Frameworks in which models come back from the clients."""
+SUPPORTED = (*SIDE_BY_SIDE, *AVERAGED)
+
+
+def supported(scenario: Scenario, name: str) -> Framework:
+    """The framework of that name; nothing of one's own is imported.
+
+    Raises:
+        ScenarioError: it, or something in the scenario, is not executed; the message says what is.
+    """
+    if name not in SUPPORTED:
+        raise ScenarioError(f"execute: framework = {name!r}, allowed: {', '.join(SUPPORTED)}")
+    plan, task, training = scenario.plan, scenario.task, scenario.training
+    for field, value, allowed in (
+        ("radio.sharing", scenario.radio.sharing, "static"),
+        ("plan.cut_layer", plan.cut_layer, "common"),
+        ("plan.codec", plan.codec, "common"),
+        ("plan.precisions", list(plan.precisions), [32]),
+        ("plan.batch_size", plan.batch_size, "common"),
+        ("plan.averaging", plan.averaging, "fixed"),
+        ("fed_server.interval_rounds", scenario.fed_server.interval_rounds, 1),
+        ("fed_server.node", scenario.fed_server.node, "server"),
+        ("family.clients", scenario.family.clients, None),
+        ("task.augmentation", task.augmentation, "none"),
+        ("training.precision", training.precision, "fp32"),
+    ):
+        if value != allowed:
+            raise ScenarioError(f"execute: {field} = {value!r}, allowed: {allowed!r}")
+    for field, value in (("task.model", task.model), ("task.dataset", task.dataset)):
+        if ":" in value:
+            raise ScenarioError(
+                f"execute: {field} = {value!r}, allowed: those of the package, as parties run no others"
+            )
+    for each in plan.codecs:
+        if each.partition(":")[0] not in CODECS or isinstance(codec(each), Uniform | RandomTopK):
+            raise ScenarioError(
+                f"execute: plan.codecs has {each!r}, allowed: the package's that draw nothing at random"
+            )
+    return get(name)
