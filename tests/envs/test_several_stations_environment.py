@@ -55,6 +55,25 @@ def test_handovers_are_told():
     assert counted > 5
 
 
+@pytest.mark.parametrize("action", ["discrete", "priority"])
+def test_one_row_beside_the_server_changes_no_bit(action):
+    row = {"name": "only", "position_m": (0.0, 0.0), "node": "server"}
+    settings = {"learner": "surrogate", "action": action, "cell": {"speed_m_per_s": 1.5}, "episode": LONG}
+    plain, with_row = (gym.make("SplitLearning-v0", scenario="iot", stations=rows, **settings) for rows in ((), (row,)))
+    assert with_row.observation_space == plain.observation_space
+    np.testing.assert_array_equal(with_row.reset(seed=2)[0], plain.reset(seed=2)[0])
+    plain.action_space.seed(0)
+    for _ in range(10):
+        drawn = plain.action_space.sample()
+        seen, reward, _, _, info = plain.step(drawn)
+        seen_with_row, reward_with_row, _, _, info_with_row = with_row.step(drawn)
+        np.testing.assert_array_equal(seen_with_row, seen)
+        assert reward_with_row == reward
+        assert info_with_row.keys() == info.keys()
+        for name in ("round_latency_s", "energy_j", "traffic_bits", "server_energy_j", "stages"):
+            assert info_with_row[name] == info[name]
+
+
 def test_a_copy_goes_the_same_way():
     env = gym.make(
         "SplitLearning-v0", scenario="highway", learner="surrogate", action="schedule", episode=LONG
