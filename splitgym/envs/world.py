@@ -92,9 +92,8 @@ class World:
         self._clock = Clock(self.system, worlds, scenario.clients.count, timeline=False)
         self._streams = Streams.empty(worlds)
         self._server_hz = np.full(worlds, scenario.server.compute_hz)
-        self._placed = self.system.program.placed
-        placed_units = 0 if self._placed is None else self._placed.units
-        self._history = History.empty(worlds, scenario.clients.count, placed_units)
+        placed = self.system.program.placed
+        self._history = History.empty(worlds, scenario.clients.count, 0 if placed is None else placed.units)
         self._flights = None if self.system.asynchrony is None else Flights.idle(worlds, scenario.clients.count)
         cell = self._network
         self.state = self._seen(cell.believed_channel_gain, cell.believed_client_hz, cell.believed_available)
@@ -211,7 +210,8 @@ class World:
             self._flights.follow(cost.flights)
         number, history = self._streams.round, self._history
         number += 1
-        placements = None if self._placed is None else self._placed.of(decision.placement, len(decision.selected))
+        placed = self.system.program.placed
+        placements = None if placed is None else placed.of(decision.placement, len(decision.selected))
         learner.round(decision, cost.participants, self._streams, cost.flights, placements)
         if self._flights is not None:
             self._add_generated_rows(self._flights, decision)
@@ -224,8 +224,8 @@ class World:
             history.remember_codecs(cost.participants, decision)
         if self.system.program.plans.smallest_batch:
             history.remember_batch_sizes(cost.participants, decision)
-        if self._placed is not None:
-            history.remember_placement(cost.participants, decision, self._placed.holder)
+        if placed is not None:
+            history.remember_placement(cost.participants, decision, placed.holder)
         ends = history.first_reached, history.terminated, history.truncated
         return Round(decision, projected, cost, learner.before, learner.outcome, truth, *ends)
 

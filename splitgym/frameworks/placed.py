@@ -69,11 +69,13 @@ class Placed:
         return tuple(each.nodes[hop - 1 if hop <= len(each.nodes) else 0] for each in self.placements)
 
     def link(self, hop: int) -> tuple[str, ...]:
-        """[K] name of the link behind node `hop` (from 1); of shorter paths that of any link, which carries nothing."""
+        """[K] name of the link behind node `hop` (from 1); where no node follows that of the first node, likewise."""
         ends = [each.nodes[hop - 1 : hop + 1] for each in self.placements]
         rows = [self.resources.link_between(*pair) if len(pair) == 2 else -1 for pair in ends]
-        names = [self.resources.names[row] for row in rows if row >= 0]
-        return tuple(self.resources.names[row] if row >= 0 else names[0] for row in rows)
+        return tuple(
+            each.nodes[0] if row < 0 else self.resources.names[row]
+            for each, row in zip(self.placements, rows, strict=True)
+        )
 
     def relative_cycles(self, hop: int) -> Any:
         """[K, 1, ..., 1] cycles of node `hop` (from 1) for each of the edge server's."""

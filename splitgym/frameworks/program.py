@@ -90,7 +90,7 @@ class Program:
             per_participant=table([phase.per_participant for phase in phases]),
             plans=plans,
             resources=resources,
-            barrier=np.array([_barrier(*each, rows_together) for each in zip(phases, route[0], strict=True)], np.int64),
+            barrier=np.array([_barrier(*each, rows_together) for each in zip(phases, route.T, strict=True)], np.int64),
             access=access,
             moving_link=resources.link_between(*around_second_cut(segments)),
             placed=workload.placed,
@@ -152,9 +152,9 @@ class Program:
         return bool(np.isin(self.resource, (Resource.UPLINK, Resource.UNICAST)).any())
 
 
-def _barrier(phase: Phase, resource: int, rows_together: bool) -> Barrier:
-    """What a phase waits for; `resource`: its row."""
-    if resource != Resource.SERVER:
+def _barrier(phase: Phase, route: Ints, rows_together: bool) -> Barrier:
+    """What a phase waits for; `route`: [K] its row under each placement."""
+    if np.any(route != Resource.SERVER):
         if phase.barrier is Barrier.NONE:
             raise ScenarioError(f"phase {phase.stage!r}: barrier = NONE, allowed: NONE at the edge server only")
         return Barrier.ALL
