@@ -40,17 +40,17 @@ def round_frame(log: EpisodeLog) -> pd.DataFrame:
 def client_frame(log: EpisodeLog) -> pd.DataFrame:
     """One row for each round and client of the episode.
 
-    | column | what |
-    |---|---|
-    | `round`, `client` | from 1, from 0 |
-    | `selected`, `participated` | whether it was meant to, and did |
-    | `reason` | why it did not: what `splitgym.rendering.scene.Role` says; empty if it did |
-    | `client_hz` | the speed that other work left to it, cycles/s |
-    | `cut_layer` | its last unit; `codec`, `precision`, `batch_size`, `clock` where the scenario opens them |
-    | `subchannels` | how many are its own, without those of others in its slot |
-    | `power_w` | what it sends with on these, W |
-    | `energy_j` | what it spent, J |
-    | `seconds.STAGE` | how long it was busy with that phase, or was served in it, s |
+    Columns:
+
+    - `round`, `client`: from 1, from 0
+    - `selected`, `participated`: whether it was meant to, and did
+    - `reason`: why it did not: what `splitgym.rendering.scene.Role` says; empty if it did
+    - `client_hz`: the speed that other work left to it, cycles/s
+    - `cut_layer`: its last unit; `codec`, `precision`, `batch_size`, `clock` where the scenario opens them
+    - `subchannels`: how many are its own, without those of others in its slot
+    - `power_w`: what it sends with on these, W
+    - `energy_j`: what it spent, J
+    - `seconds.STAGE`: how long it was busy with that phase, or was served in it, s
     """
     return pd.concat([_clients(log, number) for number in range(1, len(log.rounds) + 1)], ignore_index=True)
 
