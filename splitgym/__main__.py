@@ -17,7 +17,9 @@ from typing import Any, Literal
 import gymnasium as gym
 
 from splitgym import command_line
+from splitgym.commands.agents import named
 from splitgym.commands.profile import Profile
+from splitgym.commands.replay import Replay
 from splitgym.inputs import InputError, MissingExtraError
 from splitgym.warm_up import ACTIONS, SHARING, Action, Sharing, warm_up
 
@@ -85,7 +87,7 @@ class Render:
             action="schedule",
             render_mode=render_mode,
         )
-        agent = _agent(self.agent, env)
+        agent = named(self.agent, env)
         world: Any = env.unwrapped
         env.action_space.seed(self.seed)
         env.reset(seed=self.seed)
@@ -191,16 +193,6 @@ class WarmUp:
         print(f"done in {perf_counter() - begin_s:.1f} s; compiled kernels are in {cache_folder()}")
 
 
-def _agent(name: str, env: gym.Env[Any, Any]) -> Any:
-    """The scheduler of that name; where the learned ones are not installed, a rule."""
-    try:
-        from agents import factory  # noqa: PLC0415 - not part of the installed package
-    except ImportError:
-        from splitgym.schedulers import factory  # noqa: PLC0415 - help need not import environments
-    with command_line.checking_input():
-        return factory(name)(env)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
     return command_line.run(_command, arguments)
@@ -217,6 +209,7 @@ def _command(arguments: list[str]) -> None:
     app.command(name="execute")(Execute)
     app.command(name="warm-up")(WarmUp)
     app.command(name="profile")(Profile)
+    app.command(name="replay")(Replay)
     about = command_line.about(inspect.getdoc(sys.modules[__name__]))
     with command_line.parsing():
         command = app.cli(prog="python -m splitgym", description=about, args=arguments)
