@@ -1,1 +1,1 @@
-"""Commands of `python -m splitgym`, apart from those that it has itself."""
+"""Commands of `python -m splitgym`, one in each file."""

@@ -15,6 +15,7 @@ from agents.training import tune_rules
 from experiments import __main__ as experiments
 from experiments import calibrate
 from splitgym import __main__ as package
+from splitgym.commands import agents, execute, render, replay
 
 WORDS = (
     *("", " ", "x", "-", "--", "---", "-1", "0", "1", "2", "3", "1.5", "1e3", "nan", "inf", "-inf", "1e400", "9" * 30),
@@ -57,6 +58,9 @@ COMMANDS = {
     "agents.compare": (compare.main, ["--scenarios", "toy", "--agents", "greedy"], options_of(compare.Settings)),
     "agents.training.tune_rules": (tune_rules.main, [], options_of(tune_rules.Tuning)),
     "splitgym render": (package.main, ["render"], options_of(package.Render)),
+    "splitgym replay": (package.main, ["replay"], options_of(package.Replay)),
+    "splitgym execute": (package.main, ["execute"], options_of(package.Execute)),
+    "splitgym profile": (package.main, ["profile"], options_of(package.Profile)),
     "splitgym warm-up": (package.main, ["warm-up"], options_of(package.WarmUp)),
     "splitgym": (package.main, [], ["--help"]),
     "experiments calibrate": (experiments.main, ["calibrate"], options_of(calibrate.Options)),
@@ -91,8 +95,10 @@ def stopped(tmp_path_factory):
         patch.setattr(train_agent, "_run", begins)
         patch.setattr(compare, "_play", begins)
         patch.setattr(tune_rules.Tuning, "_best", begins)
-        patch.setattr(package, "_agent", lambda name, env, make=package._agent: begins(make(name, env)))
-        patch.setattr(package.WarmUp, "run", begins)
+        for command in (execute, render, replay):
+            patch.setattr(command, "named", lambda name, env: begins(agents.named(name, env)))
+        for command in (package.WarmUp, package.Profile):
+            patch.setattr(command, "run", begins)
         patch.setattr(calibrate, "finish", begins)
         patch.setattr("experiments.__main__.run", begins)
         patch.setattr(sys, "argv", sys.argv)

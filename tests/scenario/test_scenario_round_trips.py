@@ -30,8 +30,8 @@ PRESETS = (
     "toy",
     "wearables",
 )
-FREE = tuple(name for name in PRESETS if name != "iot-family")
-"""Presets without ranges that an override could contradict."""
+FREE = tuple(name for name in PRESETS if name not in ("iot-family", "highway"))
+"""Presets without ranges, or a road, that an override could contradict."""
 
 
 def share(low=0.0, high=1.0):

@@ -20,8 +20,8 @@ from splitgym.scenario.nodes import SERVER
 def candidates(scenario: Scenario, costs: NetworkCosts) -> tuple[Placement, ...]:
     """The placements to choose from; one, the first, where nobody decides it.
 
-    Where the scenario lists none these are the best ones for all clients with their largest mini-batch, by turns those
-    of each cut layer, with the best one from each node at which the clients' data may arrive: the edge server, or with
+    Where the scenario lists none these are the best ones for all clients with their largest mini-batch, the best of
+    each cut layer before the second best of any, with the best one from each node at which the clients' data may arrive: the edge server, or with
     rows of stations those at the same place as a station that may hold units.
 
     Args:
@@ -64,7 +64,7 @@ def _best(scenario: Scenario, costs: NetworkCosts) -> tuple[Placement, ...]:
             refused = error
     if not of_cuts:
         raise ScenarioError(f"placement: {refused}") from refused
-    return _by_turns(of_cuts, section.count)
+    return _first_of_all(of_cuts, section.count)
 
 
 def _graph(scenario: Scenario) -> EdgeGraph:
@@ -85,10 +85,10 @@ def _tight(placement: Placement, cut_layer: int) -> Placement:
     return Placement(placement.nodes, tuple(bounds))
 
 
-def _by_turns(of_cuts: list[list[Placement]], count: int) -> tuple[Placement, ...]:
-    """So many of them, by turns from each list, but none twice; the first from each first node among them."""
-    by_turns = (each for rank in zip_longest(*of_cuts) for each in rank if each is not None)
-    found = list(dict.fromkeys(by_turns))
+def _first_of_all(of_cuts: list[list[Placement]], count: int) -> tuple[Placement, ...]:
+    """So many of them, the first of each list, then the second, none twice; the first of each first node among them."""
+    in_order = (each for rank in zip_longest(*of_cuts) for each in rank if each is not None)
+    found = list(dict.fromkeys(in_order))
     of_firsts = {each.nodes[0]: each for each in reversed(found)}
     chosen = [*of_firsts.values(), *(each for each in found if each not in of_firsts.values())][:count]
     return tuple(sorted(chosen, key=found.index))

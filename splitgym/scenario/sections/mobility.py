@@ -36,7 +36,7 @@ class Road(Section):
     speed_max_m_per_s: MetresPerSecond = Field(30.0, description="Fastest vehicle, m/s.")
     platoon_m: Metres | None = Field(
         None,
-        description="All vehicles start on a stretch of so many metres, and drive the same way at the same speed; "
+        description="Length of the stretch on which all vehicles start, m, to drive the same way at the same speed; "
         "absent: each by itself, anywhere on the road.",
     )
 
