@@ -41,10 +41,11 @@ class Played:
 
     @property
     def bytes_equal(self) -> bool:
-        """Whether the payload is what is charged, and nothing but framing went over the sockets beside it."""
+        """Whether the payload is what is charged, and nothing but framing went over the sockets; true if unknown."""
         payload = self.measured.payload_bytes
-        as_charged = self.charged_bytes is None or abs(payload - self.charged_bytes) < 0.5 + 1e-9 * payload
-        return as_charged and self.measured.is_whole
+        if self.charged_bytes is None:
+            return True
+        return abs(payload - self.charged_bytes) < 0.5 + 1e-9 * payload and self.measured.is_whole
 
 
 def training_of(scenario: Scenario, framework: Framework, seed: int, samples: Any) -> ServerTraining:
