@@ -15,7 +15,8 @@ import torch
 from splitgym.arrays import Ints
 from splitgym.execution.frames import Kind, ProtocolError, pack_json, read_json
 from splitgym.execution.link import Link, address_of
-from splitgym.execution.party_server import FAULTS, Party
+from splitgym.execution.measured import Party
+from splitgym.execution.party_server import FAULTS
 from splitgym.execution.secret import VARIABLE, new_secret, prove_to_client, secret_of
 from splitgym.inputs import InputError
 from splitgym.scenario import Scenario

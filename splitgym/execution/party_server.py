@@ -1,17 +1,16 @@
 """The server's process: it plays the rows of a round with the clients that are there, and notes when each is done."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
-from threading import Event
 from time import monotonic, sleep
 
 import numpy as np
 import torch
 
-from splitgym.arrays import Floats, Ints
+from splitgym.arrays import Ints
 from splitgym.execution.frames import Kind, ProtocolError, pack_json, raw
 from splitgym.execution.link import SECONDS, DroppedError, Link
+from splitgym.execution.measured import Measured, Party
 from splitgym.execution.pacing import bucket, pieces
 from splitgym.execution.plans import ClientRow
 from splitgym.execution.schedule import MIGRATION, Row, Schedule, Slot
@@ -28,50 +27,6 @@ FAULTS = (OSError, EOFError, ProtocolError)
 """What a client that dies, or says what cannot be, makes of its link."""
 
 
-@dataclass
-class Party:
-    """A client as the server sees it."""
-
-    link: Link
-    lost_in: str | None = None
-    """The stage in which it was lost; None: it is there."""
-    busy: "Future[bool] | None" = None
-    """What its thread does."""
-    dropped: Event = field(default_factory=Event)
-    """Set while the round goes on without it."""
-
-    @property
-    def is_there(self) -> bool:
-        """Whether it can be asked for anything."""
-        return self.lost_in is None
-
-    def lose(self, stage: str) -> None:
-        """Gives it up."""
-        if self.is_there:
-            self.lost_in = stage
-            self.link.close()
-
-
-@dataclass
-class Measured:
-    """A round that has been played, in simulated seconds since its start; [R, C], NaN where nothing was done."""
-
-    start_s: Floats
-    stop_s: Floats
-    latency_s: float = np.nan
-    took_part: tuple[int, ...] = ()
-    lost: dict[int, str] = field(default_factory=dict)
-    """Clients that died or were late against the simulator's word, and in which stage."""
-    slow: list[str] = field(default_factory=list)
-    """What was computed for longer than its phase lasts."""
-    payload_bytes: int = 0
-    """Numbers that phases are charged for; what is broadcast counts once."""
-    framing_bytes: int = 0
-    """All else that went over the sockets in the round."""
-    is_whole: bool = True
-    """Whether both together are what went over the sockets, with the copies of what is broadcast."""
-
-
 class ServerParty:
     """The server, and its clients.
 
@@ -84,6 +39,7 @@ class ServerParty:
     def __init__(self, parties: Sequence[Party], training: ServerTraining, scale: float) -> None:
         self.parties, self._training, self._scale = parties, training, scale
         self._threads = ThreadPoolExecutor(2 * len(parties))
+        self._measured = Measured(np.zeros((0, 0)), np.zeros((0, 0)))
 
     def play(self, schedule: Schedule, number: int) -> Measured:
         """Plays a round, counted from 1, with all clients that are there.
@@ -93,62 +49,60 @@ class ServerParty:
         """
         shape = len(schedule.cost.stages), len(self.parties)
         self._measured = Measured(np.full(shape, np.nan), np.full(shape, np.nan))
+        self._schedule, self._copies_bytes = schedule, 0
         before = [self._counted(party) for party in self.parties]
-        self._copies_bytes = 0
-        self._schedule, self._begin_s = schedule, monotonic()
         self._training.begin(schedule, number)
-        took_part = [client for slot in schedule.slots for client in self._play_slot(slot)]
+        # What is said before the round is off the clock.
+        self._todo = {i: self._rows_of(slot, i) for slot in schedule.slots for i in slot.members}
+        self._pace = {(row.number, i): row.pace for i, rows in self._todo.items() for row in rows}
+        plans = {i: pack_json(self._training.plan_for(i, rows).to_json()) for i, rows in self._todo.items()}
+        self._begin_s = monotonic()
+        took_part = [client for slot in schedule.slots for client in self._play_slot(slot, plans)]
         if not schedule.slots:
             sleep(self._scale * schedule.system.round_timeout_s)
         self._measured.latency_s = self._since_begin()
         self._measured.took_part = tuple(took_part)
         self._settle(took_part)
-        self._count(
-            [now - then for party, then in zip(self.parties, before, strict=True) for now in [self._counted(party)]]
-        )
+        self._count(np.sum([self._counted(party) for party in self.parties], 0) - np.sum(before, 0))
         return self._measured
 
     def _counted(self, party: Party) -> Ints:
         """[3] bytes that went over its link: all, payload, framing."""
         return np.array([party.link.total_bytes, party.link.payload_bytes, party.link.framing_bytes])
 
-    def _count(self, differences: Sequence[Ints]) -> None:
+    def _count(self, difference: Ints) -> None:
         """Notes what went over all links in the round."""
-        total, payload, framing = np.sum(differences, 0).tolist()
+        total, payload, framing = difference.tolist()
         measured = self._measured
         measured.payload_bytes, measured.framing_bytes = payload - self._copies_bytes, framing
         measured.is_whole = total == payload + framing
 
     def reports(self, clients: Sequence[int]) -> dict[int, bytes]:
         """What these clients say of their weights; those that are lost say nothing."""
-        found = {}
-        for i in clients:
-            party = self.parties[i]
-            try:
-                if party.is_there:
-                    party.link.send(Kind.REPORT)
-                    found[i] = bytes(party.link.expect(Kind.DIGEST))
-            except FAULTS:
-                party.lose("report")
+        found: dict[int, bytes] = {}
+
+        def ask(link: Link) -> None:
+            link.send(Kind.REPORT)
+            found[client] = bytes(link.expect(Kind.DIGEST))
+
+        for client in clients:
+            self._try(client, "report", ask)
         return found
 
     def end(self) -> None:
         """Tells all clients that it is over."""
-        for party in self.parties:
-            if party.is_there:
-                try:
-                    party.link.send(Kind.END)
-                except OSError:
-                    party.lose("end")
-                party.link.close()
+        for i, party in enumerate(self.parties):
+            self._try(i, "end", lambda link: link.send(Kind.END))
+            party.link.close()
         self._threads.shutdown()
 
-    def _play_slot(self, slot: Slot) -> Sequence[int]:
-        """Plays all rows with the members of a slot; who has taken part."""
-        schedule = self._schedule
-        self._slot, self._slot_begin_s = slot, monotonic()
+    def _play_slot(self, slot: Slot, plans: Mapping[int, bytes]) -> Sequence[int]:
+        """Plays all rows with the members of a slot, who are told their plans; who has taken part."""
+        schedule, self._slot_begin_s = self._schedule, monotonic()
         members = [i for i in slot.members if self.parties[i].is_there]
-        self._tell_plans(members)
+        for i in members:
+            self.parties[i].link.wait_at_most(GRACE_S + 2.0 * self._scale * self._longest_s())
+            self._try(i, "plan", lambda link, i=i: link.send(Kind.PLAN, body=plans[i]))  # type: ignore[misc]
         served, settled = members, False
         for rows in schedule.segments:
             if rows[0].number >= schedule.deadline_row and not settled:
@@ -167,37 +121,26 @@ class ServerParty:
         self._training.finish(members)
         return self._training.took_part(served, members)
 
-    def _tell_plans(self, members: Sequence[int]) -> None:
-        """Tells clients their parts of the round."""
-        for i in members:
-            party = self.parties[i]
-            party.link.wait_at_most(GRACE_S + self._scale * 2.0 * self._longest_s())
-            try:
-                plan = self._training.plan_for(i, self._todo(i))
-                party.link.send(Kind.PLAN, body=pack_json(plan.to_json()))
-            except FAULTS:
-                self._lose(i, "plan")
-
     def _longest_s(self) -> float:
         """Simulated seconds that the round may take, by what the simulator says."""
         return float(self._schedule.cost.latency_s + self._schedule.system.round_timeout_s)
 
-    def _todo(self, client: int) -> tuple[ClientRow, ...]:
+    def _rows_of(self, slot: Slot, client: int) -> tuple[ClientRow, ...]:
         """The rows in which a client does something."""
         rows = [row for row in self._schedule.rows if self._concerns(row, client)]
-        return tuple(ClientRow(row.number, row.stage, row.resource, self._pace(row, client)) for row in rows)
+        return tuple(ClientRow(row.number, row.stage, row.resource, self._pace_of(row, client, slot)) for row in rows)
 
     def _concerns(self, row: Row, client: int) -> bool:
         if row.stage == MIGRATION:
             return self._training.moving(client, down=row.resource == Resource.UNICAST) > 0
         return not row.is_common or (row.resource == Resource.BROADCAST and self._schedule.moves_bits(row))
 
-    def _pace(self, row: Row, client: int) -> float | None:
+    def _pace_of(self, row: Row, client: int, slot: Slot) -> float | None:
         """Real seconds of a computation, real bytes/s of what is sent, from whichever side."""
         if row.resource == Resource.CLIENT:
             seconds = self._scale * self._schedule.seconds(row, client)
             return seconds if np.isfinite(seconds) else None
-        links = self._slot.uplink if row.resource == Resource.UPLINK else self._slot.downlink
+        links = slot.uplink if row.resource == Resource.UPLINK else slot.downlink
         return float(links[client]) / 8.0 / self._scale
 
     def _do_apart(self, rows: Sequence[Row], members: Sequence[int], until_deadline: bool) -> None:
@@ -215,19 +158,20 @@ class ServerParty:
         """The rows of one client one after the other; whether it has said that it stopped."""
         party, needed_s, allowed_s = self.parties[client], 0.0, 0.0
         for row in rows:
-            if not self._concerns(row, client):
+            if (row.number, client) not in self._pace:
                 continue
+            pace = self._pace[row.number, client] or 0.0
             try:
                 if row.resource == Resource.CLIENT:
                     (seconds,) = SECONDS.unpack(party.link.expect(Kind.DONE, row.number, SECONDS.size))
-                    needed_s, allowed_s = needed_s + seconds, allowed_s + (self._pace(row, client) or 0.0)
+                    needed_s, allowed_s = needed_s + seconds, allowed_s + pace
                     self._note_if_slow(f"{row.stage} of client {client}", needed_s, allowed_s)
                 elif row.resource == Resource.UPLINK:
                     begin_s = self._receive(row, client)
                 else:
                     begin_s = monotonic()
-                    values, bytes_per_s = self._training.to_send(row.stage, client), self._pace(row, client)
-                    if not party.link.send_paced(values, row.number, bytes_per_s or 0.0, party.dropped.wait):
+                    values = self._training.to_send(row.stage, client)
+                    if not party.link.send_paced(values, row.number, pace, party.dropped.wait):
                         return False
                     party.link.expect(Kind.ARRIVED, row.number, 0)
             except DroppedError:
@@ -283,13 +227,17 @@ class ServerParty:
         self._copies_bytes += (len(members) - 1) * values.nbytes
 
     def _each(self, row: Row, members: Sequence[int], do: Callable[[Link], object]) -> None:
-        """Does something with all clients that are there; those with which it fails are lost."""
+        """Does something with all clients that are there."""
         for i in members:
-            if self.parties[i].is_there:
-                try:
-                    do(self.parties[i].link)
-                except FAULTS:
-                    self._lose(i, row.stage)
+            self._try(i, row.stage, do)
+
+    def _try(self, client: int, stage: str, do: Callable[[Link], object]) -> None:
+        """Does something with a client; if it fails, the client is lost."""
+        if self.parties[client].is_there:
+            try:
+                do(self.parties[client].link)
+            except FAULTS:
+                self._lose(client, stage)
 
     def _after_deadline(self, members: Sequence[int]) -> list[int]:
         """Who goes on; late clients are dropped, and if nobody is left the server has waited until the timeout."""
@@ -333,15 +281,9 @@ class ServerParty:
                 party.busy.result()
             party.busy = None
             party.dropped.clear()
-            if took_part and party.is_there and i not in took_part:
-                self._tell_cut(i)
-
-    def _tell_cut(self, client: int) -> None:
-        """Tells a client that took no part how many of its units are still valid."""
-        try:
-            self.parties[client].link.send(Kind.HOLD, body=pack_json({"cut": self._training.cut_layer}))
-        except FAULTS:
-            self._lose(client, "hold")
+            if took_part and i not in took_part:
+                cut = pack_json({"cut": self._training.cut_layer})
+                self._try(i, "hold", lambda link, cut=cut: link.send(Kind.HOLD, body=cut))  # type: ignore[misc]
 
     def _lose(self, client: int, stage: str) -> None:
         """Gives a client up."""

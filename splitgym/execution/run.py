@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from splitgym.arrays import Bools
+from splitgym.execution.averaged_training import AveragedTraining
+from splitgym.execution.measured import Measured, Party
 from splitgym.execution.models import digest
-from splitgym.execution.party_server import Measured, Party, ServerParty
+from splitgym.execution.party_server import ServerParty
 from splitgym.execution.schedule import Schedule
-from splitgym.execution.server_training import AveragedTraining, ServerTraining
+from splitgym.execution.server_training import ServerTraining
 from splitgym.execution.supported import SIDE_BY_SIDE
 from splitgym.execution.timeline import Span, spans
 from splitgym.frameworks import Framework

@@ -126,9 +126,14 @@ class Schedule:
         """Likewise, and those that will be dropped at the timeout."""
         return tuple(np.flatnonzero(self.cost.participants | self.cost.timed_out).tolist())
 
+    @cached_property
+    def _plan(self) -> int:
+        """Its place in the framework's tables."""
+        return int(self.decision.plan.indices(self.state)[0])
+
     def amount(self, row: Row, members: int) -> float:
         """Cycles or bits of a row in which units do not move: of each client, or in common for so many."""
-        plan, phase = int(self.decision.plan.indices(self.state)[0]), row.number - MIGRATION_ROWS
+        plan, phase = self._plan, row.number - MIGRATION_ROWS
         once = float(self.program.work[plan, phase])
         return once + members * float(self.program.per_participant[plan, phase]) if row.is_common else once
 

@@ -1,12 +1,10 @@
 """What the server trains: the units behind the cut, on what clients send; it has no data of theirs."""
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from splitgym.arrays import Floats, Ints
@@ -14,14 +12,13 @@ from splitgym.execution.frames import ProtocolError
 from splitgym.execution.models import digest, numbers, pack_model, unpack_model
 from splitgym.execution.plans import ClientPlan, ClientRow
 from splitgym.execution.schedule import MIGRATION, Schedule
-from splitgym.frameworks import Access, Framework
+from splitgym.frameworks import Framework
 from splitgym.frameworks.codecs import Codec, Context, codec
 from splitgym.frameworks.crossing import joined
-from splitgym.frameworks.nodes import Nodes, model_state
+from splitgym.frameworks.nodes import Nodes
 from splitgym.frameworks.parallel import begin
 from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.frameworks.server_pass import CutGradients, server_pass
-from splitgym.frameworks.snapshots import write_mean
 from splitgym.inputs import InputError
 from splitgym.learning.rates import rate_factor
 from splitgym.learning.start import start
@@ -239,82 +236,3 @@ class ServerTraining:
             self._to_all = found.encode_gradient(gradients.common, first[0])
         for i, own in zip(members, gradients.own, strict=True):
             self._back[i] = found.encode_gradient(own, self._contexts[i][1])
-
-
-class AveragedTraining(ServerTraining):
-    """The server's side where models come back: FL and SFL (version 1), which average them, and SL, which hands one on.
-
-    A client that is lost before its model is back has not taken part: it counts neither here nor there.
-    """
-
-    def begin(self, schedule: Schedule, number: int) -> None:
-        """See `ServerTraining.begin`."""
-        super().begin(schedule, number)
-        self._copies: dict[int, list[Tensor]] = {}
-        self._moved, self._remembered = False, dict[Tensor, Any]()
-
-    def compute(self, members: Sequence[int]) -> None:
-        """Every member's rows with a copy of the server's part, all from the same start; of one member in SL."""
-        nodes, cut = self.nodes, self._schedule.cut_layer
-        self._take_up(members)
-        begun = model_state(nodes.server.units[cut:])
-        start_values = [tensor.clone() for tensor in begun]
-        for i in members:
-            _write(start_values, begun)
-            server = nodes.server_of(i)
-            server.set_mode(True)
-            self._remembered = {weight: copy.deepcopy(state) for weight, state in server.optimizer.state.items()}
-            at_cut = self._smashed[i].detach().requires_grad_()
-            loss = F.cross_entropy(server.logits(at_cut, cut), self._labels[i])
-            self._check(bool(torch.isfinite(loss)))
-            gradient, *of_server = torch.autograd.grad(loss, [at_cut, *server.parameters], allow_unused=True)
-            self._back[i] = self._codec.encode_gradient(gradient, self._contexts[i][1])
-            server.step(of_server)
-            self._copies[i] = [tensor.clone() for tensor in begun]
-        _write(start_values, begun)
-
-    def finish(self, members: Sequence[int]) -> None:
-        """Averages what members have made of the models; in SL the one that is back is handed on."""
-        if not members:
-            if self._hands_on:
-                self.nodes.server.optimizer.state.update(self._remembered)
-            return
-        self._take_up(members)
-        weights = torch.tensor(self._weights.of(members), dtype=torch.float32)
-        units = self.nodes.server.units
-        behind = model_state(units[len(self._prefix) :])
-        if self._copies:
-            self._put([self._copies[i] for i in members], weights, behind)
-        shapes = model_state(self._prefix)
-        self._put([_split(self._models[i], shapes) for i in members], weights, shapes)
-        self._weights.count(members)
-
-    def took_part(self, served: Sequence[int], members: Sequence[int]) -> Sequence[int]:
-        """Those whose models are back."""
-        return members
-
-    @property
-    def _hands_on(self) -> bool:
-        """Whether there is one model, of one client after the other."""
-        return self._framework.access is Access.SEQUENTIAL
-
-    def _put(self, models: list[list[Tensor]], weights: Tensor, targets: list[Tensor]) -> None:
-        if self._hands_on:
-            _write(models[0], targets)
-        else:
-            write_mean(models, weights, targets)
-
-    def _take_up(self, members: Sequence[int]) -> None:
-        if not self._moved:
-            self._move_cut(members)
-            self._moved = True
-
-
-def _write(values: Sequence[Tensor], tensors: Sequence[Tensor]) -> None:
-    for tensor, value in zip(tensors, values, strict=True):
-        tensor.copy_(value)
-
-
-def _split(values: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
-    parts = values.split([tensor.numel() for tensor in like])
-    return [part.view(tensor.shape) for part, tensor in zip(parts, like, strict=True)]

@@ -11,6 +11,8 @@ from splitgym.arrays import Floats
 
 ROUND = "round"
 """Stage under which whole rounds are listed."""
+MEASURABLE_S = 0.05
+"""Real seconds of a phase from which on its error says something: processes are woken milliseconds late."""
 
 
 @dataclass(frozen=True)
@@ -105,21 +107,28 @@ def errors(found: Iterable[Span]) -> dict[str, Floats]:
 
 def table(found: Sequence[Span], scale: float) -> str:
     """A line for each stage: how many, how long, median and largest error; real times by `scale`."""
-    by_stage = errors(found)
-    if not by_stage:
+    complete = [span for span in found if span.complete]
+    if not complete:
         return "no round was complete"
-    lines = [f"{'phase':12} {'count':>6} {'simulated':>11} {'real':>9} {'median error':>13} {'largest':>8}"]
-    phases = np.concatenate([each for stage, each in by_stage.items() if stage != ROUND] or [np.zeros(0)])
-    for stage, each in by_stage.items():
-        if stage == ROUND and len(phases):
-            lines.append(f"{'all phases':12} {len(phases):6} {'':11} {'':9} {_shares(phases)}")
-        seconds = np.median([span.simulated_s for span in found if span.stage == stage and span.complete])
-        lines.append(f"{stage:12} {len(each):6} {seconds:9.3f} s {scale * seconds:7.3f} s {_shares(each)}")
+    by_stage = errors(complete)
+    rounds = {ROUND: by_stage.pop(ROUND)}
+    phases = [span for span in complete if span.stage != ROUND]
+    measurable = [span for span in phases if scale * span.simulated_s >= MEASURABLE_S]
+    lines = [f"{'phase':16} {'count':>6} {'simulated':>11} {'real':>9} {'median error':>13} {'largest':>10}"]
+    for name, own in (("all", phases), ("50 ms or more", measurable)):
+        if own:
+            errors_of = np.array([span.error for span in own])
+            by_stage = {**by_stage, name: errors_of}
+    for stage, each in {**by_stage, **rounds}.items():
+        seconds = [span.simulated_s for span in complete if span.stage == stage]
+        middle = float(np.median(seconds)) if seconds else np.nan
+        lasts = f"{middle:9.3f} s {scale * middle:7.3f} s" if seconds else f"{'':11} {'':9}"
+        lines.append(f"{stage:16} {len(each):6} {lasts} {_shares(each)}")
     return "\n".join(lines)
 
 
 def _shares(each: Floats) -> str:
-    return f"{100 * np.median(each):11.2f} % {100 * each.max():6.1f} %"
+    return f"{100 * np.median(each):11.2f} % {100 * each.max():8.1f} %"
 
 
 def to_csv(found: Iterable[Span]) -> str:
