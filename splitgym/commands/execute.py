@@ -38,7 +38,7 @@ class Execute:
     join: str | None = None
     """HOST:PORT of a server: this process is a client of it, and all other settings are the server's."""
     secret_file: Path | None = None
-    """File with the secret that parties on several machines share; None: the environment variable SPLITGYM_SECRET."""
+    """File with the secret that several machines share; None: the environment variable SPLITGYM_SECRET."""
 
     def check(self) -> None:
         """Raises an InputError that names the first setting which is not allowed."""
@@ -54,7 +54,7 @@ class Execute:
     def run(self) -> None:
         """Plays rounds, or takes part in those of a server."""
         if self.join is not None:
-            from splitgym.execution.party_client import join  # noqa: PLC0415 - imports torch
+            from splitgym.execution.client_process import join  # noqa: PLC0415 - imports torch
 
             join(self.join, self.secret_file)
             return

@@ -1,4 +1,4 @@
-"""What parties say to each other: frames of a fixed binary form. Nothing that arrives is ever executed.
+"""What server and clients say to each other: frames of a fixed binary form. Nothing that arrives is ever executed.
 
 A frame is a header and a body. Header, 16 bytes, little-endian: magic "SPLT", version, kind, row of the timeline that
 it belongs to, length of the body. A body is raw bytes, one object of JSON, or a tensor: code of its type, number of

@@ -1,4 +1,4 @@
-"""How the clients of a run come together: processes that are started here, or parties that join from elsewhere."""
+"""How the clients of a run come together: processes that are started here, or those of other machines that join."""
 
 import os
 import socket
@@ -14,9 +14,8 @@ import torch
 
 from splitgym.arrays import Ints
 from splitgym.execution.frames import Kind, ProtocolError, pack_json, read_json
-from splitgym.execution.link import Link, address_of
-from splitgym.execution.measured import Party
-from splitgym.execution.party_server import FAULTS
+from splitgym.execution.link import FAULTS, Link, address_of
+from splitgym.execution.measured import RemoteClient
 from splitgym.execution.secret import VARIABLE, new_secret, prove_to_client, secret_of
 from splitgym.inputs import InputError
 from splitgym.scenario import Scenario
@@ -48,12 +47,12 @@ def started_here(count: int, port: int, secret: str) -> Iterator[list[subprocess
 
 @contextmanager
 def clients(count: int, listen: str | None, secret_file: Path | None, say: Say) -> Iterator[list[Link]]:
-    """Links to so many clients: processes of this machine, or parties that join.
+    """Links to so many clients: processes of this machine, or those that join.
 
     Args:
         count: C.
-        listen: HOST:PORT where parties join; None: processes are started here.
-        secret_file: With the secret of parties that join; None: the environment has it.
+        listen: HOST:PORT where clients join; None: they are started here.
+        secret_file: With the secret of those that join; None: the environment has it.
         say: Is told who comes.
 
     Raises:
@@ -106,7 +105,7 @@ def gather(
         try:
             prove_to_client(link, secret)
         except FAULTS as error:
-            say(f"refused a party from {where[0]}: {error or type(error).__name__}")
+            say(f"refused a connection from {where[0]}: {error or type(error).__name__}")
             link.close()
             continue
         links.append(link)
@@ -115,8 +114,10 @@ def gather(
     return links
 
 
-def welcome(links: Sequence[Link], scenario: Scenario, framework: str, seed: int, say: Say) -> tuple[list[Party], Ints]:
-    """Tells all clients what is trained, and waits until they are ready: the parties, and [C] samples of each.
+def welcome(
+    links: Sequence[Link], scenario: Scenario, framework: str, seed: int, say: Say
+) -> tuple[list[RemoteClient], Ints]:
+    """Tells all clients what is trained, and waits until they are ready: these, and [C] samples of each.
 
     Raises:
         InputError: a client is lost before the first round.
@@ -136,4 +137,4 @@ def welcome(links: Sequence[Link], scenario: Scenario, framework: str, seed: int
                 say(f"client {i} has torch {ready.get('torch')}, the server {torch.__version__}: last bits may differ")
     except FAULTS as error:
         raise InputError(f"client {i} is lost before the first round: {error or type(error).__name__}") from error
-    return [Party(link) for link in links], samples
+    return [RemoteClient(link) for link in links], samples

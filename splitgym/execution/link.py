@@ -1,4 +1,4 @@
-"""A connection between two parties: frames over a socket, paced and counted."""
+"""A connection between two processes: frames over a socket, paced and counted."""
 
 import socket
 import struct
@@ -28,6 +28,8 @@ from splitgym.execution.pacing import bucket, pieces
 from splitgym.inputs import InputError
 
 SECONDS = struct.Struct("<d")
+FAULTS = (OSError, EOFError, ProtocolError)
+"""What comes of a link whose other side dies, or says what cannot be."""
 Sleep = Callable[[float], bool]
 """Waits for so many seconds, or until something happens: whether it does."""
 
@@ -66,6 +68,7 @@ class Link:
         self.total_bytes = self.payload_bytes = self.framing_bytes = 0
         with suppress(OSError):  # Sockets that are no TCP have no such option.
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def wait_at_most(self, seconds: float | None) -> None:
         """From now on nothing waits for longer for the other side; None: for ever."""

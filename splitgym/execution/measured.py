@@ -11,7 +11,7 @@ from splitgym.execution.link import Link
 
 
 @dataclass
-class Party:
+class RemoteClient:
     """A client as the server sees it."""
 
     link: Link

@@ -8,10 +8,10 @@ import numpy as np
 
 from splitgym.arrays import Bools
 from splitgym.execution.averaged_training import AveragedTraining
-from splitgym.execution.measured import Measured, Party
+from splitgym.execution.measured import Measured, RemoteClient
 from splitgym.execution.models import digest
-from splitgym.execution.party_server import ServerParty
 from splitgym.execution.schedule import Schedule
+from splitgym.execution.server_process import ServerProcess
 from splitgym.execution.server_training import ServerTraining
 from splitgym.execution.supported import SIDE_BY_SIDE
 from splitgym.execution.timeline import Span, spans
@@ -68,19 +68,19 @@ def scale_for(schedule: Schedule) -> float:
 
 @dataclass
 class Execution:
-    """An episode that real parties play.
+    """An episode that real processes play.
 
     Args:
         env: `SplitLearningEnv` with learner="train", whose episode has begun; it is the simulator.
         decide: Of a scheduler.
-        parties: [C] clients that are ready.
+        remotes: [C] clients, which are ready.
         samples: [C] of them.
         scale: Real seconds for a simulated one; None: chosen by the first round.
     """
 
     env: Any
     decide: Decide
-    parties: list[Party]
+    remotes: list[RemoteClient]
     samples: Any
     scale: float | None = None
     rounds: int = field(default=0, init=False)
@@ -92,7 +92,7 @@ class Execution:
             node.alone = True
         learner = self._learner
         self._training = training_of(learner.scenario, learner.framework, learner.seed, self.samples)
-        self._server: ServerParty | None = None
+        self._server: ServerProcess | None = None
 
     def play(self) -> Played:
         """Plays the next round, on the processes and then in the simulator.
@@ -104,10 +104,10 @@ class Execution:
         server = self._server
         if server is None:
             self.scale = scale_for(schedule) if self.scale is None else self.scale
-            server = self._server = ServerParty(self.parties, self._training, self.scale)
+            server = self._server = ServerProcess(self.remotes, self._training, self.scale)
         self.rounds += 1
         measured = server.play(schedule, self.rounds)
-        took_part = np.isin(np.arange(len(self.parties)), measured.took_part)
+        took_part = np.isin(np.arange(len(self.remotes)), measured.took_part)
         away = schedule.cost.participants & ~took_part
         *_, terminated, truncated, info = self.env.play(schedule.without(away))
         if not np.array_equal(info["participants"], took_part):
@@ -127,13 +127,13 @@ class Execution:
     def end(self) -> None:
         """Tells all clients that it is over."""
         if self._server is None:
-            self._server = ServerParty(self.parties, self._training, 1.0)
+            self._server = ServerProcess(self.remotes, self._training, 1.0)
         self._server.end()
 
     @property
     def _there(self) -> Bools:
         """[C] clients that are not lost."""
-        return np.array([party.is_there for party in self.parties])
+        return np.array([remote.is_there for remote in self.remotes])
 
     def _decided(self) -> Schedule:
         """The round that the scheduler makes of what it knows; lost clients are unavailable to it."""
@@ -145,7 +145,7 @@ class Execution:
         decision.check(truth)
         return Schedule.of(truth, decision)
 
-    def _weights_are_equal(self, server: ServerParty, took_part: tuple[int, ...]) -> bool:
+    def _weights_are_equal(self, server: ServerProcess, took_part: tuple[int, ...]) -> bool:
         nodes = self._learner.nodes
         if self._training.digest() != digest(nodes.server.units):
             return False

@@ -1,4 +1,4 @@
-"""What a round asks of each party: work and speed of every row of the timeline, from decision and framework."""
+"""What a round asks of each process: work and speed of every row of the timeline, from decision and framework."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -168,7 +168,7 @@ class Schedule:
         return self._slot((client,), np.full(len(hz), client), np.full(len(hz), power_w / hz.sum()))
 
     def _slot(self, members: tuple[int, ...], owner: Ints, psd: Floats) -> Slot:
-        """A slot whose band is dealt so."""
+        """A slot with subchannels and powers."""
         state, system = self.state, self.system
         mine = np.asarray(owner)[None] == np.arange(len(state.client_hz))[:, None]
         per_noise = state.channel_gain / system.noise_psd_w_per_hz

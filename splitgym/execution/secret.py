@@ -1,4 +1,6 @@
-"""Whom a party talks to: both sides prove that they know the secret, without saying it (HMAC of each other's numbers).
+"""Which process may talk to which: both sides prove that they know the secret, without saying it.
+
+Each answers with the HMAC of numbers that both have drawn.
 
 What follows is neither encrypted nor signed: between machines use a network that you trust, or a tunnel.
 """
@@ -40,13 +42,13 @@ def secret_of(file: Path | None) -> bytes:
             found = read_bytes(file)
     if len(found.strip()) < SHORTEST:
         raise InputError(
-            f"secret in {where}: {len(found.strip())} bytes, allowed: {SHORTEST} or more, the same for all parties"
+            f"secret in {where}: {len(found.strip())} bytes, allowed: {SHORTEST} or more, the same everywhere"
         )
     return found.strip()
 
 
 def new_secret() -> str:
-    """A secret for parties that are started here."""
+    """A secret for processes that are started here."""
     return secrets.token_hex(32)
 
 
@@ -63,7 +65,7 @@ def prove_to_client(link: Link, secret: bytes) -> None:
     answer = bytes(link.expect(Kind.PROOF, exactly=NONCE_BYTES + MAC_BYTES))
     other, proof = answer[:NONCE_BYTES], answer[NONCE_BYTES:]
     if not hmac.compare_digest(proof, _mac(secret, b"client", own, other)):
-        raise RefusedError("a party with another secret was refused")
+        raise RefusedError("it has another secret")
     link.send(Kind.PROOF, body=_mac(secret, b"server", own, other))
 
 
@@ -81,7 +83,7 @@ def prove_to_server(link: Link, secret: bytes) -> None:
     try:
         proof = bytes(link.expect(Kind.PROOF, exactly=MAC_BYTES))
     except (EOFError, ConnectionError) as error:
-        raise RefusedError("the server has refused this party: it has another secret") from error
+        raise RefusedError("the server has refused this client: it has another secret") from error
     if not hmac.compare_digest(proof, _mac(secret, b"server", other, own)):
         raise RefusedError("the server has another secret")
 

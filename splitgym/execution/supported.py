@@ -39,9 +39,7 @@ def supported(scenario: Scenario, name: str) -> Framework:
             raise ScenarioError(f"execute: {field} = {value!r}, allowed: {allowed!r}")
     for field, value in (("task.model", task.model), ("task.dataset", task.dataset)):
         if ":" in value:
-            raise ScenarioError(
-                f"execute: {field} = {value!r}, allowed: those of the package, as parties run no others"
-            )
+            raise ScenarioError(f"execute: {field} = {value!r}, allowed: those of the package")
     for each in plan.codecs:
         if each.partition(":")[0] not in CODECS or isinstance(codec(each), Uniform | RandomTopK):
             raise ScenarioError(

@@ -28,7 +28,7 @@ class Span:
     measured_start_s: float
     measured_stop_s: float
     complete: bool
-    """False: a party was lost in the round, which is then another than the simulated one."""
+    """False: a client was lost in the round, which is then another than the simulated one."""
 
     @property
     def simulated_s(self) -> float:

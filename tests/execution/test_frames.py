@@ -1,3 +1,4 @@
+import contextlib
 import struct
 from io import BytesIO
 
@@ -106,10 +107,8 @@ def test_a_tensor_that_is_cut_off_or_of_another_shape_is_refused(data):
 
 @given(st.binary(max_size=80))
 def test_random_bytes_are_an_object_of_json_or_refused(data):
-    try:
+    with contextlib.suppress(ProtocolError):
         assert isinstance(read_json(data), dict)
-    except ProtocolError:
-        pass
 
 
 @pytest.mark.parametrize("body", [b"[1]", b"{", b'{"a": 1e', b"\xff", b'{"a":' * 10_000, b"1" * 5_000])

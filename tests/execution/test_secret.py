@@ -102,7 +102,7 @@ def test_strangers_are_refused_and_the_server_goes_on(said):
         (link,) = gather(listener, 1, SECRET, told.append, ())
         thread.join()
         link.close()
-    assert [line.split(" from ")[0] for line in told[:-1]] == ["refused a party"] * 2
+    assert [line.split(" from ")[0] for line in told[:-1]] == ["refused a connection"] * 2
     assert not any("\n" in line for line in told)
 
 

@@ -22,7 +22,7 @@ LONGEST_WAIT_S = 3600.0
 """At a pace of 0 it looks so often whether it is dropped."""
 
 
-class ClientParty:
+class ClientProcess:
     """A client that has proved that it knows the secret.
 
     Args:
@@ -121,7 +121,7 @@ def join(server: str, secret_file: Path | None) -> None:
     link = Link(socket.create_connection(address))
     try:
         prove_to_server(link, secret)
-        ClientParty(link).run()
+        ClientProcess(link).run()
     except (EOFError, ConnectionError) as error:
         raise InputError(f"the server at {server} has gone ({type(error).__name__})") from error
     finally:

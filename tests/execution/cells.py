@@ -2,16 +2,16 @@
 
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Thread
 from typing import Any
 
 import gymnasium as gym
 
 from splitgym import schedulers
+from splitgym.execution.client_process import ClientProcess
 from splitgym.execution.gathering import welcome
 from splitgym.execution.link import Link
-from splitgym.execution.party_client import ClientParty
 from splitgym.execution.run import Execution, Played, simulated
 
 SMALL = {
@@ -24,7 +24,7 @@ SMALL = {
 
 
 class Cell:
-    """An episode with real parties.
+    """An episode played over sockets.
 
     Args:
         framework: Its name.
@@ -61,8 +61,8 @@ class Cell:
         for thread in self.threads:
             thread.start()
         told = self.learner.scenario, self.learner.framework.name, self.learner.seed
-        parties, samples = welcome(self.links, *told, print)
-        self.execution = Execution(self.env, self.decide, parties, samples, 1.0)
+        remotes, samples = welcome(self.links, *told, print)
+        self.execution = Execution(self.env, self.decide, remotes, samples, 1.0)
         latency_s = float(self.execution._decided().cost.latency_s)
         self.execution.scale = self._real_s / latency_s
 
@@ -74,10 +74,8 @@ class Cell:
         self.ends[client].shutdown(socket.SHUT_RDWR)
 
     def _run(self, end: socket.socket) -> None:
-        try:
-            ClientParty(Link(end)).run()
-        except (EOFError, OSError):
-            pass  # The server has ended, or this client was killed.
+        with suppress(EOFError, OSError):  # The server has ended, or this client was killed.
+            ClientProcess(Link(end)).run()
 
 
 @contextmanager

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from splitgym.arrays import Ints
-from splitgym.execution.frames import Kind, ProtocolError, pack_json, raw
-from splitgym.execution.link import SECONDS, DroppedError, Link
-from splitgym.execution.measured import Measured, Party
+from splitgym.execution.frames import Kind, pack_json, raw
+from splitgym.execution.link import FAULTS, SECONDS, DroppedError, Link
+from splitgym.execution.measured import Measured, RemoteClient
 from splitgym.execution.pacing import bucket, pieces
 from splitgym.execution.plans import ClientRow
 from splitgym.execution.schedule import MIGRATION, Row, Schedule, Slot
@@ -23,22 +23,19 @@ GRACE_S = 20.0
 MOST_TENSOR_BYTES = 2**31
 """Of what a dropped client still sends."""
 
-FAULTS = (OSError, EOFError, ProtocolError)
-"""What a client that dies, or says what cannot be, makes of its link."""
 
-
-class ServerParty:
+class ServerProcess:
     """The server, and its clients.
 
     Args:
-        parties: [C] in the order of their indices.
+        remotes: [C] in the order of their indices.
         training: Of the server's part.
         scale: Real seconds for a simulated one.
     """
 
-    def __init__(self, parties: Sequence[Party], training: ServerTraining, scale: float) -> None:
-        self.parties, self._training, self._scale = parties, training, scale
-        self._threads = ThreadPoolExecutor(2 * len(parties))
+    def __init__(self, remotes: Sequence[RemoteClient], training: ServerTraining, scale: float) -> None:
+        self.remotes, self._training, self._scale = remotes, training, scale
+        self._threads = ThreadPoolExecutor(2 * len(remotes))
         self._measured = Measured(np.zeros((0, 0)), np.zeros((0, 0)))
 
     def play(self, schedule: Schedule, number: int) -> Measured:
@@ -47,10 +44,10 @@ class ServerParty:
         Raises:
             NotFiniteError: the models have diverged.
         """
-        shape = len(schedule.cost.stages), len(self.parties)
+        shape = len(schedule.cost.stages), len(self.remotes)
         self._measured = Measured(np.full(shape, np.nan), np.full(shape, np.nan))
         self._schedule, self._copies_bytes = schedule, 0
-        before = [self._counted(party) for party in self.parties]
+        before = [self._counted(remote) for remote in self.remotes]
         self._training.begin(schedule, number)
         # What is said before the round is off the clock.
         self._todo = {i: self._rows_of(slot, i) for slot in schedule.slots for i in slot.members}
@@ -63,12 +60,12 @@ class ServerParty:
         self._measured.latency_s = self._since_begin()
         self._measured.took_part = tuple(took_part)
         self._settle(took_part)
-        self._count(np.sum([self._counted(party) for party in self.parties], 0) - np.sum(before, 0))
+        self._count(np.sum([self._counted(remote) for remote in self.remotes], 0) - np.sum(before, 0))
         return self._measured
 
-    def _counted(self, party: Party) -> Ints:
+    def _counted(self, remote: RemoteClient) -> Ints:
         """[3] bytes that went over its link: all, payload, framing."""
-        return np.array([party.link.total_bytes, party.link.payload_bytes, party.link.framing_bytes])
+        return np.array([remote.link.total_bytes, remote.link.payload_bytes, remote.link.framing_bytes])
 
     def _count(self, difference: Ints) -> None:
         """Notes what went over all links in the round."""
@@ -91,24 +88,24 @@ class ServerParty:
 
     def end(self) -> None:
         """Tells all clients that it is over."""
-        for i, party in enumerate(self.parties):
+        for i, remote in enumerate(self.remotes):
             self._try(i, "end", lambda link: link.send(Kind.END))
-            party.link.close()
+            remote.link.close()
         self._threads.shutdown()
 
     def _play_slot(self, slot: Slot, plans: Mapping[int, bytes]) -> Sequence[int]:
         """Plays all rows with the members of a slot, who are told their plans; who has taken part."""
         schedule, self._slot_begin_s = self._schedule, monotonic()
-        members = [i for i in slot.members if self.parties[i].is_there]
+        members = [i for i in slot.members if self.remotes[i].is_there]
         for i in members:
-            self.parties[i].link.wait_at_most(GRACE_S + 2.0 * self._scale * self._longest_s())
+            self.remotes[i].link.wait_at_most(GRACE_S + 2.0 * self._scale * self._longest_s())
             self._try(i, "plan", lambda link, i=i: link.send(Kind.PLAN, body=plans[i]))  # type: ignore[misc]
         served, settled = members, False
         for rows in schedule.segments:
             if rows[0].number >= schedule.deadline_row and not settled:
                 members = served = self._after_deadline(members)
                 settled = True
-            members = [i for i in members if self.parties[i].is_there]
+            members = [i for i in members if self.remotes[i].is_there]
             if not members:
                 break
             if rows[0].is_common:
@@ -117,7 +114,7 @@ class ServerParty:
                 self._do_apart(rows, members, until_deadline=not settled)
         if not settled:
             members = served = self._after_deadline(members)
-        members = [i for i in members if self.parties[i].is_there]
+        members = [i for i in members if self.remotes[i].is_there]
         self._training.finish(members)
         return self._training.took_part(served, members)
 
@@ -147,8 +144,8 @@ class ServerParty:
         """Rows in which each client works by itself; up to the deadline, if that is still ahead."""
         begin_s = monotonic()
         for i in members:
-            self.parties[i].busy = self._threads.submit(self._serve, i, rows, begin_s)
-        jobs = [job for i in members if (job := self.parties[i].busy) is not None]
+            self.remotes[i].busy = self._threads.submit(self._serve, i, rows, begin_s)
+        jobs = [job for i in members if (job := self.remotes[i].busy) is not None]
         left_s = max(self._timeout_s() - monotonic(), 0.0) if until_deadline else None
         for fault in (job.exception() for job in wait(jobs, left_s).done):
             if fault is not None:
@@ -156,14 +153,14 @@ class ServerParty:
 
     def _serve(self, client: int, rows: Sequence[Row], begin_s: float) -> bool:
         """The rows of one client one after the other; whether it has said that it stopped."""
-        party, needed_s, allowed_s = self.parties[client], 0.0, 0.0
+        remote, needed_s, allowed_s = self.remotes[client], 0.0, 0.0
         for row in rows:
             if (row.number, client) not in self._pace:
                 continue
             pace = self._pace[row.number, client] or 0.0
             try:
                 if row.resource == Resource.CLIENT:
-                    (seconds,) = SECONDS.unpack(party.link.expect(Kind.DONE, row.number, SECONDS.size))
+                    (seconds,) = SECONDS.unpack(remote.link.expect(Kind.DONE, row.number, SECONDS.size))
                     needed_s, allowed_s = needed_s + seconds, allowed_s + pace
                     self._note_if_slow(f"{row.stage} of client {client}", needed_s, allowed_s)
                 elif row.resource == Resource.UPLINK:
@@ -171,9 +168,9 @@ class ServerParty:
                 else:
                     begin_s = monotonic()
                     values = self._training.to_send(row.stage, client)
-                    if not party.link.send_paced(values, row.number, pace, party.dropped.wait):
+                    if not remote.link.send_paced(values, row.number, pace, remote.dropped.wait):
                         return False
-                    party.link.expect(Kind.ARRIVED, row.number, 0)
+                    remote.link.expect(Kind.ARRIVED, row.number, 0)
             except DroppedError:
                 return True
             except FAULTS:
@@ -186,7 +183,7 @@ class ServerParty:
 
     def _receive(self, row: Row, client: int) -> float:
         """Takes what a client sends in a row; when that began."""
-        link, training = self.parties[client].link, self._training
+        link, training = self.remotes[client].link, self._training
         labels, begin_s = None, None
         if row.stage == "uplink":
             labels, begin_s = link.expect_tensor(row.number, torch.int64, training.rows, charged=False)
@@ -233,9 +230,9 @@ class ServerParty:
 
     def _try(self, client: int, stage: str, do: Callable[[Link], object]) -> None:
         """Does something with a client; if it fails, the client is lost."""
-        if self.parties[client].is_there:
+        if self.remotes[client].is_there:
             try:
-                do(self.parties[client].link)
+                do(self.remotes[client].link)
             except FAULTS:
                 self._lose(client, stage)
 
@@ -243,10 +240,10 @@ class ServerParty:
         """Who goes on; late clients are dropped, and if nobody is left the server has waited until the timeout."""
         left = []
         for i in members:
-            party = self.parties[i]
-            if party.busy is not None and not party.busy.done():
+            remote = self.remotes[i]
+            if remote.busy is not None and not remote.busy.done():
                 self._drop(i)
-            elif party.is_there:
+            elif remote.is_there:
                 left.append(i)
         if not left:
             sleep(max(self._timeout_s() - monotonic(), 0.0))
@@ -254,21 +251,21 @@ class ServerParty:
 
     def _drop(self, client: int) -> None:
         """The round goes on without a late client, which is heard out beside it."""
-        party = self.parties[client]
+        remote = self.remotes[client]
         if client in self._schedule.participants:
             self._measured.lost[client] = "too late"
-        party.dropped.set()
-        party.busy = self._threads.submit(self._hear_out, client, party.busy)
+        remote.dropped.set()
+        remote.busy = self._threads.submit(self._hear_out, client, remote.busy)
 
     def _hear_out(self, client: int, serving: "Future[bool] | None") -> bool:
         """Waits until a dropped client has stopped."""
-        party = self.parties[client]
+        remote = self.remotes[client]
         try:
-            party.link.send(Kind.DROP)
+            remote.link.send(Kind.DROP)
             stopped = serving is not None and serving.result()
-            while not stopped and party.is_there:
-                header = party.link.receive(MOST_TENSOR_BYTES)
-                party.link.body(header)
+            while not stopped and remote.is_there:
+                header = remote.link.receive(MOST_TENSOR_BYTES)
+                remote.link.body(header)
                 stopped = header.kind is Kind.DROPPED
         except FAULTS:
             self._lose(client, "drop")
@@ -276,19 +273,19 @@ class ServerParty:
 
     def _settle(self, took_part: Sequence[int]) -> None:
         """Off the clock: late clients have stopped, and all others hear where the network is cut now."""
-        for i, party in enumerate(self.parties):
-            if party.busy is not None:
-                party.busy.result()
-            party.busy = None
-            party.dropped.clear()
+        for i, remote in enumerate(self.remotes):
+            if remote.busy is not None:
+                remote.busy.result()
+            remote.busy = None
+            remote.dropped.clear()
             if took_part and i not in took_part:
                 cut = pack_json({"cut": self._training.cut_layer})
                 self._try(i, "hold", lambda link, cut=cut: link.send(Kind.HOLD, body=cut))  # type: ignore[misc]
 
     def _lose(self, client: int, stage: str) -> None:
         """Gives a client up."""
-        if self.parties[client].is_there:
-            self.parties[client].lose(stage)
+        if self.remotes[client].is_there:
+            self.remotes[client].lose(stage)
             self._measured.lost[client] = stage
 
     def _note(self, row: Row, clients: Sequence[int], begin_s: float, end_s: float) -> None:

@@ -1,0 +1,165 @@
+"""Rounds over sockets: weights to the bit, charged bytes, clients that are late, lost, or say what cannot be."""
+
+import itertools
+from threading import Timer
+
+import numpy as np
+import pytest
+from cells import SMALL, cell
+
+from splitgym.execution.frames import HEADER, MAGIC, VERSION, Kind, ProtocolError
+from splitgym.execution.gathering import welcome
+from splitgym.execution.link import Link
+from splitgym.execution.supported import SUPPORTED
+from splitgym.inputs import InputError
+
+CODECS = {"fl": ["none"], "epsl-pt": ["none", "bf16"]}
+"""To choose from, where it is not what most frameworks have."""
+
+
+def open_plan(framework):
+    """Small, with codecs to choose from."""
+    return {**SMALL, "plan": {"codecs": CODECS.get(framework, ["none", "fp16", "top-k:0.3"])}}
+
+
+@pytest.mark.parametrize("framework", SUPPORTED)
+def test_drawn_rounds_are_the_simulators_to_the_bit_and_as_charged(framework):
+    cuts = set()
+    with cell(framework, seed=2, real_s=0.03, sections=open_plan(framework), random=True) as own:
+        for _ in range(6):
+            played = own.play()
+            assert played.weights_equal
+            assert played.bytes_equal
+            assert played.measured.is_whole
+            cuts.add(played.schedule.cut_layer)
+    assert len(cuts) > 1
+
+
+@pytest.mark.parametrize("framework", ["psl", "epsl"])
+def test_greedy_rounds_of_a_convolutional_network_are_the_simulators_to_the_bit(framework):
+    sections = {"clients": {"count": 2}, "task": {"evaluation_samples": 20}}
+    with cell(framework, scenario="iot", real_s=0.3, sections=sections) as own:
+        rounds = [own.play() for _ in range(3)]
+    assert all(played.weights_equal and played.bytes_equal for played in rounds)
+    assert all(played.measured.took_part == (0, 1) for played in rounds)
+
+
+def test_bytes_are_those_counted_by_hand():
+    # mlp on digits behind unit 1: 32 numbers a row and so many back, 4 rows, 3 clients, 4 bytes each.
+    with cell("psl", real_s=0.1) as own:
+        played = own.play()
+    sent = {1: 32, 2: 16}[played.schedule.cut_layer]
+    assert played.measured.payload_bytes == 2 * 3 * 4 * 4 * sent
+    assert played.charged_bytes == pytest.approx(played.measured.payload_bytes)
+
+
+def test_nothing_is_faster_than_the_simulator_says_and_phases_follow_each_other():
+    with cell("epsl", real_s=0.5) as own:
+        played = own.play()
+    phases = [span for span in played.spans if span.client >= 0]
+    for client in played.measured.took_part:
+        own = [span for span in phases if span.client == client]
+        assert [span.stage for span in own] == [
+            "client_fp",
+            "uplink",
+            "server_fp",
+            "server_bp",
+            "broadcast",
+            "unicast",
+            "client_bp",
+        ]
+        assert all(span.measured_stop_s >= span.simulated_stop_s - 1e-6 for span in own)
+        assert all(one.measured_stop_s <= two.measured_start_s + 1e-9 for one, two in itertools.pairwise(own))
+
+
+@pytest.mark.parametrize("framework", ["psl", "fl"])
+def test_who_is_late_is_dropped_at_the_timeout_and_is_as_it_was(framework):
+    devices = {"count": 3, "compute_min_hz": 3e3, "compute_max_hz": 3e5, "compute_spread": "log-uniform"}
+    late = set()
+    with cell(framework, seed=6, real_s=0.3, sections={**SMALL, "clients": devices}, random=True) as own:
+        for _ in range(8):
+            played = own.play()
+            timed_out = np.flatnonzero(played.schedule.cost.timed_out).tolist()
+            assert played.weights_equal
+            assert not set(timed_out) & set(played.measured.took_part)
+            assert played.measured.latency_s >= played.schedule.cost.latency_s
+            late.update(timed_out)
+    assert late
+
+
+KILLS = [(framework, *draw) for framework in ("psl", "sfl-v1", "fl", "sl") for draw in ((0.15, 0), (0.55, 1), (0.9, 2))]
+
+
+@pytest.mark.parametrize(("framework", "share", "victim"), KILLS)
+def test_a_client_that_dies_leaves_a_round_of_the_simulator_behind(framework, share, victim):
+    real_s = 0.35
+    with cell(framework, seed=1, real_s=real_s) as own:
+        first = own.play()
+        Timer(share * real_s, own.kill, [victim]).start()
+        rounds = [own.play() for _ in range(2)]
+    assert first.measured.took_part == (0, 1, 2)
+    assert all(played.weights_equal for played in rounds)
+    assert [victim in played.measured.lost for played in rounds].count(True) == 1
+    assert rounds[-1].measured.took_part == tuple(i for i in range(3) if i != victim)
+
+
+HOSTILE = {
+    "no frame": b"GET / HTTP/1.1\r\n\r\n",
+    "a huge tensor": HEADER.pack(MAGIC, VERSION, Kind.TENSOR, 3, 2**60),
+    "an unknown kind": HEADER.pack(MAGIC, VERSION, 77, 0, 0),
+    "another version": HEADER.pack(MAGIC, VERSION + 1, Kind.DONE, 2, 8) + bytes(8),
+    "another row": HEADER.pack(MAGIC, VERSION, Kind.DONE, 9, 8) + bytes(8),
+    "half a header": MAGIC,
+}
+
+
+@pytest.mark.parametrize("said", HOSTILE.values(), ids=list(HOSTILE))
+def test_a_client_that_says_what_cannot_be_is_lost_and_the_round_goes_on(said):
+    with cell("psl", real_s=0.6) as own:
+
+        def speak():
+            own.ends[1].sendall(said)
+            own.kill(1)
+
+        Timer(0.1, speak).start()
+        played = own.play()
+        after = own.play()
+    assert list(played.measured.lost) == [1]
+    assert played.measured.took_part == after.measured.took_part == (0, 2)
+    assert played.weights_equal
+    assert after.weights_equal
+
+
+def test_when_nobody_is_left_that_is_said():
+    with cell("psl", real_s=0.1) as own:
+        for client in range(3):
+            own.kill(client)
+        own.play()
+        with pytest.raises(InputError, match="no client is left"):
+            own.play()
+
+
+@pytest.mark.parametrize("answer", [{"samples": 0}, {"samples": "7"}, {"samples": 1.5}, {}])
+def test_a_client_that_is_not_ready_ends_the_run_in_one_line(answer):
+    import json  # noqa: PLC0415 - of this test alone
+    import socket  # noqa: PLC0415
+
+    from splitgym.scenario import build  # noqa: PLC0415
+
+    server, client = map(Link, socket.socketpair())
+    client.send(Kind.READY, body=json.dumps(answer).encode())
+    with pytest.raises(InputError, match="client 0 is lost before the first round"):
+        welcome([server], build("toy"), "psl", 0, print)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("held", -1), ("cut", 1.5), ("todo", [{}]), ("todo", "x"), ("rate_factor", None), ("other", 1)],
+)
+def test_a_plan_that_is_none_is_refused(name, value):
+    from splitgym.execution.plans import ClientPlan  # noqa: PLC0415
+
+    plan = ClientPlan(0, 1, 4, 4, 0, 0, 1.0, ()).to_json()
+    assert ClientPlan.from_json(dict(plan)) == ClientPlan(0, 1, 4, 4, 0, 0, 1.0, ())
+    with pytest.raises(ProtocolError, match="PLAN"):
+        ClientPlan.from_json({**plan, name: value})
