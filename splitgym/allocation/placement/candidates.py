@@ -20,9 +20,9 @@ from splitgym.scenario.nodes import SERVER
 def candidates(scenario: Scenario, costs: NetworkCosts) -> tuple[Placement, ...]:
     """The placements to choose from; one, the first, where nobody decides it.
 
-    Where the scenario lists none these are the best ones for all clients with their largest mini-batch, the best of
-    each cut layer before the second best of any, with the best one from each node at which the clients' data may arrive: the edge server, or with
-    rows of stations those at the same place as a station that may hold units.
+    Where the scenario lists none these are the best ones for all clients with their largest mini-batch: the best of
+    each cut layer before the second best of any, and the best from each node at which the clients' data may arrive, the
+    edge server, or with rows of stations those at the same place as a station that may hold units.
 
     Args:
         scenario: Its nodes, links and settings.
