@@ -16,8 +16,9 @@ from splitgym.timing.amounts import work_of
 from splitgym.timing.barrier import Rows, kinds_of, rows_of
 from splitgym.timing.cell import Constants, backbone_of
 from splitgym.timing.flight_board import Course, empty_board
+from splitgym.timing.records import Decided, Memories, Rounds, Rules, Walked, Walker, Workspace, Worlds
 from splitgym.timing.relocation import relocation_of
-from splitgym.timing.slots import Decided, Memories, Rounds, Rules, Walked, Walker, Workspace, Worlds, walk_slots
+from splitgym.timing.slots import walk_slots
 from splitgym.timing.updates import Updates, walk_updates
 from splitgym.timing.wires import attached_of
 from splitgym.types import Decision, Flights, RoundState, SystemParameters

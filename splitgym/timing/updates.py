@@ -11,9 +11,9 @@ from splitgym.timing.barrier import CLIENT, SERVER, UNICAST, UPLINK
 from splitgym.timing.cell import Cell, Constants, Spectrum
 from splitgym.timing.flight_board import Board, Course
 from splitgym.timing.flights import walk_flights
+from splitgym.timing.records import Decided, Memories, Rules, Walked, Worlds
 from splitgym.timing.slot import Slot
 from splitgym.timing.slot_bandwidth import band_of_slot
-from splitgym.timing.slots import Decided, Memories, Rules, Walked, Worlds
 from splitgym.timing.wires import Wires, fill_wires, radio_share
 from splitgym.types.flights import IDLE, Flights
 
