@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium import spaces
 
 from splitgym.arrays import Floats
-from splitgym.envs import client_features, flight_features, placement_features, station_features
+from splitgym.envs import cell_features, client_features, flight_features, placement_features, station_features
 from splitgym.parts import Parts
 from splitgym.scenario import Scenario, ScenarioError
 from splitgym.types import RoundState, SystemParameters
@@ -154,21 +154,21 @@ TO_MEAN = Feature(
     "rounds_to_mean",
     "cell",
     "rounds until clients' parts are averaged, this one included, over the interval",
-    lambda state: 1 - state.round % state.system.averaging_interval / state.system.averaging_interval,
+    cell_features.rounds_to_mean,
 )
 """With a fed server that does not average in every round, likewise."""
 SINCE_MEAN = Feature(
     "rounds_since_mean",
     "cell",
     "rounds since clients' parts were averaged, or since the episode began, squashed at 4",
-    lambda state: state.rounds_since_mean / (state.rounds_since_mean + 4.0),
+    cell_features.rounds_since_mean,
 )
 """Where decisions say when it does, in its place."""
 ENERGY_LEFT = Feature(
     "energy_left",
     "cell",
     "fraction of the episode's energy budget that is left",
-    lambda state: np.maximum(1 - state.energy_j / state.system.energy_budget_j, 0.0),
+    cell_features.energy_left,
 )
 """Where the scenario has an energy budget, likewise."""
 INDEX = {feature.name: index for index, feature in enumerate(SHIPPED)}

@@ -132,7 +132,7 @@ class Resources:
 
 
 def _check_rows(names: Sequence[str], links: Sequence[LinkRow], nodes: Sequence[str]) -> None:
-    """Raises a ScenarioError if two rows have the same name, or a link ends at a node that is not there."""
+    """Raises a ScenarioError if two rows have the same name, or a link ends where it begins, or at no node."""
     for name in names:
         if names.count(name) > 1:
             raise ScenarioError(f"rows of nodes or links have the name {name!r}, allowed: names that nothing else has")
@@ -140,6 +140,8 @@ def _check_rows(names: Sequence[str], links: Sequence[LinkRow], nodes: Sequence[
         for end in link.ends:
             if end not in nodes:
                 raise ScenarioError(f"links, row {link.name!r}: no node {end!r}, {suggest(end, nodes)}")
+        if len(set(link.ends)) == 1:
+            raise ScenarioError(f"links, row {link.name!r}: ends = {list(link.ends)}, allowed: two that differ")
 
 
 def check_nodes(names: Sequence[str], resources: Resources) -> None:

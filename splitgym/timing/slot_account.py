@@ -83,9 +83,9 @@ def note_slot(
         elif kinds[row] > BROADCAST:
             server_j += backbone.capacitance[kinds[row]] * backbone.speed[kinds[row]] ** 3 * busy
     if anybody:
-        moved_bits += cell.relocated_bits
+        moved_bits += cell.relocated_bits + cell.move_between
         bits += cell.relocation_traffic
-    walked.migration_bits[n] += moved_bits + cell.move_between
+    walked.migration_bits[n] += moved_bits
     walked.server_energy_j[n] += server_j
     walked.traffic_bits[n] += bits
 

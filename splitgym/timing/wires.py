@@ -5,6 +5,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from splitgym.arrays import Floats, Ints
+from splitgym.inputs import InputError
 from splitgym.kernels import INLINED, kernel
 from splitgym.network.wired import Ways
 from splitgym.types import RoundState, with_axis
@@ -43,7 +44,14 @@ class Attached(NamedTuple):
 
 
 def attached_of(state: RoundState) -> Attached:
-    """The stations of the clients in a state of one world or N; who never sends by itself waits for no handover."""
+    """The stations of the clients in a state of one world or N; who never sends by itself waits for no handover.
+
+    Raises:
+        InputError: the state does not say how far it is to each of the servers that may be the first.
+    """
+    shape = (*state.available.shape, state.system.ways.delay_s.shape[1])
+    if state.wired_s_per_bit.shape != shape:
+        raise InputError(f"RoundState.wired_s_per_bit: shape {state.wired_s_per_bit.shape}, allowed: {shape}")
     interruption_s = state.interruption_s
     if not state.system.program.uses_own_subchannels:
         interruption_s = np.zeros_like(interruption_s)

@@ -122,7 +122,8 @@ class RoundState:
             if np.ndim(getattr(self, name)) == 0:
                 object.__setattr__(self, name, np.full(self.available.shape, getattr(self, name)))
         if np.ndim(self.wired_s_per_bit) == 0:
-            object.__setattr__(self, "wired_s_per_bit", np.full((*self.available.shape, 1), self.wired_s_per_bit))
+            shape = (*self.available.shape, self.system.ways.delay_s.shape[1])
+            object.__setattr__(self, "wired_s_per_bit", np.full(shape, self.wired_s_per_bit))
         if np.ndim(self.client_memory_bytes) == 0:
             object.__setattr__(self, "client_memory_bytes", np.full(self.available.shape, self.client_memory_bytes))
         if np.ndim(self.unit_node) == 0:

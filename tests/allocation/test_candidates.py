@@ -83,6 +83,7 @@ def test_what_is_no_path_is_refused(row: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("placement", "message"),
     [
+        ({"nodes": ["near", "near"]}, "placement.nodes: node 'near' is there twice, allowed: each one once"),
         ({"nodes": ["fra"]}, "placement.nodes: node 'fra' is unknown, did you mean 'far'"),
         (
             {"nodes": ["far"], "hops": 2},

@@ -83,6 +83,25 @@ def test_the_environment_of_stable_baselines(copied):
 
 
 @pytest.mark.parametrize("copied", COPIES)
+@pytest.mark.parametrize("plan", [{}, {"averaging": "decided"}])
+def test_environments_that_show_the_energy_that_is_left_and_when_parts_are_averaged(plan, copied):
+    env = make(
+        scenario="toy",
+        framework="sfl-v1",
+        budgets={"energy_j": 1.0},
+        fed_server={"interval_rounds": 3},
+        plan=plan,
+        episode={"max_rounds": 50, "stop_at_target": False},
+    )
+    names = env.observation_names
+    assert {"energy_left", "rounds_since_mean" if plan else "rounds_to_mean"} <= set(names)
+    env.reset(seed=4)
+    copy = COPIES[copied](env)
+    for action in actions_of(env, 4):
+        assert not differences(copy.step(action), env.step(action))
+
+
+@pytest.mark.parametrize("copied", COPIES)
 @pytest.mark.parametrize("learner", ["train", "surrogate"])
 @pytest.mark.parametrize("render_mode", [None, "ansi"])
 def test_the_single_environment_and_its_world(learner, copied, render_mode):

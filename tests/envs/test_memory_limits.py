@@ -343,6 +343,18 @@ def test_the_second_cut_divides_what_edge_and_cloud_have_to_hold():
     assert len(numbers) > 2
 
 
+@pytest.mark.parametrize("action", ["schedule", "priority"])
+def test_vector_environments_agree_with_second_cuts_and_limits(action):
+    settings = {
+        "framework": "hierarchical",
+        "clients": {"count": 5, **SMALL},
+        "server": {"memory_bytes": 1.0e6},
+        "plan": {"second_cut": "decided"},
+    }
+    names = ("round_latency_s", "traffic_bits", "migration_bits")
+    assert_vector_agrees(3, 8, names, learner="surrogate", action=action, episode=LASTING, **settings)
+
+
 def test_own_cuts_are_the_best_of_all_that_fit():
     env = made("toy", learner="train", clients={"count": 3}, radio={"subchannels": 3}, plan={"cut_layer": "by-client"})
     env.reset(seed=0)

@@ -93,6 +93,10 @@ def test_rows_of_nodes_and_links_are_to_a_framework_what_the_cloud_is(module, sh
         ({"nodes": [RELAY]}, "resource 'wire' of a phase is unknown"),
         ({"links": [{**WIRE, "ends": ("cloud", "server")}]}, "node 'relay' of a framework's segment is unknown"),
         ({"nodes": [RELAY], "links": [{**WIRE, "ends": ("relai", "server")}]}, "row 'wire': no node 'relai', did you"),
+        (
+            {"nodes": [RELAY], "links": [{**WIRE, "ends": ("relay", "relay")}]},
+            "row 'wire': ends = .*, allowed: two",
+        ),
         ({"nodes": [RELAY, RELAY], "links": [WIRE]}, "have the name 'relay', allowed: names that nothing else has"),
         ({"nodes": [{**RELAY, "name": "cloud"}]}, "have the name 'cloud', allowed"),
         ({"nodes": [{**RELAY, "speed": 3}]}, "nodes.*unknown field 'speed'"),

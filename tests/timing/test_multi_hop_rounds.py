@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from paths import ALONE, LINKS, NEAR, PATH, on_paths
 from test_framework_rounds import SCENARIOS, random_round
 
+from splitgym.allocation import descend
 from splitgym.frameworks.placed import Placed
+from splitgym.inputs import InputError
 from splitgym.scenario import ScenarioError, build
 from splitgym.timing import RoundCost, round_cost
 from splitgym.types import Decision
@@ -189,6 +191,15 @@ def test_units_that_stay_or_go_to_clients_do_not_move_between_servers(
     held = {"unit_node": np.array([-1, server, other]), "client_cut_layer": np.zeros(2, np.int64)}
     cost = round_cost(state_of(scenario, "multi-hop", **held), replace(BOTH, placement=placement, cut_layer=cut_layer))
     assert cost.migration_bits == bits
+
+
+def test_a_state_made_by_hand_says_how_far_it_is_to_the_first_server_of_every_placement() -> None:
+    state = state_of(on_paths(ALONE, NEAR, PATH), "multi-hop")
+    np.testing.assert_array_equal(state.wired_s_per_bit, np.zeros((2, 3)))
+    short = replace(state, wired_s_per_bit=np.zeros((2, 1)))
+    for each in (lambda: round_cost(short, BOTH), lambda: descend(short, BOTH.selected, 0.0)):
+        with pytest.raises(InputError, match=r"wired_s_per_bit: shape \(1?,? ?2, 1\), allowed: \(1?,? ?2, 3\)"):
+            each()
 
 
 def test_nothing_moves_in_a_round_of_nobody() -> None:

@@ -110,6 +110,21 @@ def test_a_round_of_the_toy_by_hand() -> None:
     assert cost.server_energy_j == pytest.approx(joules)
 
 
+def test_units_behind_the_edge_server_move_with_the_second_cut_unless_nobody_takes_part() -> None:
+    scenario = build("toy", {"cloud": CLOUD, "plan": {"second_cut": "decided"}})
+    state = replace(state_of(scenario, "hierarchical"), second_cut=1)
+    decision = replace(BOTH, second_cut=2)
+    cost, stayed, idle = (
+        round_cost(state, each)
+        for each in (decision, replace(BOTH, second_cut=1), replace(decision, selected=np.zeros(2, bool)))
+    )
+    # fc2: 32 x 16 weights and 16 biases of 32 bits.
+    assert cost.migration_bits == 32 * (32 * 16 + 16)
+    assert cost.traffic_bits - cost.migration_bits > 0
+    assert stayed.migration_bits == 0
+    assert idle.migration_bits == idle.traffic_bits == 0
+
+
 def test_behind_the_second_cut_the_edge_server_only_passes_data_on() -> None:
     """The same round with the second cut at the first one, or before it."""
     for cut_layer in (0, 1):

@@ -158,7 +158,7 @@ def _able(state: RoundState, plan: Plan, selected: Bools, plans: Ints, hold: boo
     """[C] or [N, C] clients that may take part, under what is held; for other plans the kernel asks for memory."""
     if state.system.memory is None or not hold:
         return selected & state.available
-    held = replace(plan, second_cut=plan.second_cut or 0)
+    held = replace(plan, second_cut=0 if plan.second_cut is None else plan.second_cut)
     # With plans of their own, who is served for want of memory is known before the search.
     return served_clients(state, held, selected) if plans.shape[1] > 1 else able_clients(state, held, selected)
 

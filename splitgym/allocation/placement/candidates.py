@@ -73,6 +73,8 @@ def _graph(scenario: Scenario) -> EdgeGraph:
     for name in holders:
         if name not in graph.nodes:
             raise ScenarioError(f"placement.nodes: node {name!r} is unknown, {suggest(name, graph.nodes)}")
+        if holders.count(name) > 1:
+            raise ScenarioError(f"placement.nodes: node {name!r} is there twice, allowed: each one once")
     return replace(graph, memory_bytes=np.where(np.isin(graph.nodes, holders), graph.memory_bytes, 0.0))
 
 
