@@ -3,24 +3,33 @@
     python -m experiments multi_hop
 
 Random meshes of six servers behind the clients of `three-tier`: ResNet-18, 320 rows in a round, cut behind the first
-unit. Data arrive at the edge server; each rule places the other units on a path of at most so many nodes. Clients and
-radio are the same for all placements and not counted. With limits each server has the memory for a part of the units.
+unit. Data arrive at the edge server; each rule places the other units on a path of at most so many nodes. The passes
+behind the cut are counted alone, and in whole rounds of `multi-hop` with the descent's allocation in a random cell,
+where the exact placement knows the slowest stage in front. With limits each server has the memory for some units.
 """
 
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from experiments.cells import ENDLESS_S, random_states
 from experiments.running import Case, Experiment, Row
 from experiments.tables import markdown
 from splitgym import data, models
+from splitgym.allocation import allocate
 from splitgym.allocation.placement import PLACEMENTS, PlacementTask
 from splitgym.evaluation.plots import COLOURS
+from splitgym.frameworks import get
 from splitgym.frameworks.placements import Placement
 from splitgym.inputs import InputError
 from splitgym.scenario import Scenario, build, load
+from splitgym.timing import round_cost
+from splitgym.types import Plan
 
 PRESET = load("three-tier")
 SERVERS = ("server", "cloud", "roof", "street", "cabinet", "exchange")
@@ -28,6 +37,7 @@ CUT_LAYER = 1
 HOPS = tuple(range(1, len(SERVERS) + 1))
 MICRO_BATCHES = (1, 2, 4, 8, 16)
 MEMORY = ("enough", "limited")
+COUNTED = ("behind the cut", "round")
 SPEEDS_HZ, RATES_BITS_PER_S, DELAY_S = (1e9, 1e10), (3e8, 3e9), 1e-3
 """Slowest and fastest server and link, log-uniform; what each link takes beside its rate."""
 NEIGHBOURS = 2
@@ -47,30 +57,70 @@ def cases(quick: bool) -> list[Case]:
 
 
 def measure(case: Case, seed: int) -> list[Row]:
-    """A row for each rule and number of hops, in the mesh of the seed; infinite: the rule has no placement."""
-    scenario, rows = mesh(np.random.default_rng(seed), case["memory"] == "limited"), []
-    for hops in HOPS:
-        task = task_of(scenario, hops, case["micro_batches"])
+    """A row for each rule and number of hops, in the mesh of the seed, of the passes behind the cut and of rounds."""
+    scenario = mesh(np.random.default_rng(seed), case["memory"] == "limited")
+    scenario = build(scenario, {"training": {"micro_batches": case["micro_batches"]}})
+    return [
+        *_rows("behind the cut", scenario, seed, (0.0, 0.0)),
+        *_rows("round", scenario, seed, in_front(scenario, seed)),
+    ]
+
+
+def _rows(counted: str, scenario: Scenario, seed: int, in_front_s: tuple[float, float]) -> list[Row]:
+    """Infinite: the rule has no placement."""
+    found: dict[tuple[int, str], Placement] = {}
+    tasks = {hops: replace(task_of(scenario, hops), in_front_s=in_front_s) for hops in HOPS}
+    for hops, task in tasks.items():
         for rule, place in PLACEMENTS.items():
-            try:
-                placement = place(task)
-            except InputError:
-                rows.append({"hops": hops, "rule": rule, "seconds": np.inf, "nodes": 0})
-                continue
-            seconds = float(f"{passes_s(task, placement):.6g}")
-            rows.append({"hops": hops, "rule": rule, "seconds": seconds, "nodes": len(placement.nodes)})
-    return rows
+            with suppress(InputError):
+                found[hops, rule] = place(task)
+    if counted == "round":
+        of_placement = rounds_s(scenario, seed, list(dict.fromkeys(found.values())))
+        seconds = {key: of_placement[placement] for key, placement in found.items()}
+    else:
+        seconds = {key: tasks[key[0]].seconds(placement) for key, placement in found.items()}
+    return [
+        {
+            "counted": counted,
+            "hops": hops,
+            "rule": rule,
+            "seconds": float(f"{seconds.get((hops, rule), np.inf):.6g}"),
+            "nodes": len(found[hops, rule].nodes) if (hops, rule) in found else 0,
+        }
+        for hops in HOPS
+        for rule in PLACEMENTS
+    ]
 
 
-def passes_s(task: PlacementTask, placement: Placement) -> float:
-    """Seconds of both passes behind the cut."""
-    return task.seconds(placement)
+def in_front(scenario: Scenario, seed: int) -> tuple[float, float]:
+    """Seconds of the slowest stage of clients and radio for all rows, forward and backward."""
+    # All units at the edge server, whose memory does not matter here.
+    (state,) = random_states(build(scenario, {"server": {"memory_bytes": None}}), get("multi-hop"), [seed])
+    cost = round_cost(state, allocate(state, Plan(CUT_LAYER), state.available))
+    took = dict(zip(cost.stages, (cost.stop_s - cost.start_s).max(1), strict=True))
+    xi = scenario.training.micro_batches
+    return (
+        xi * float(max(took["client_fp"], took["uplink"])),
+        xi * float(max(took["unicast"], took["client_bp"])),
+    )
 
 
-def task_of(scenario: Scenario, hops: int, micro_batches: int) -> PlacementTask:
+def rounds_s(scenario: Scenario, seed: int, placements: list[Placement]) -> dict[Placement, float]:
+    """Latency of a round with everybody under each of some placements, in the cell of the seed."""
+    rows = [{"nodes": list(nodes), "bounds": list(bounds)} for nodes, bounds in placements]
+    fields = {"placement": {"candidates": rows}, "plan": {"placement": "decided"}}
+    (state,) = random_states(build(scenario, fields), get("multi-hop"), [seed])
+    found = {}
+    for number, placement in enumerate(placements):
+        cost = round_cost(state, allocate(state, Plan(CUT_LAYER, placement=number), state.available))
+        found[placement] = float(cost.latency_s)
+    return found
+
+
+def task_of(scenario: Scenario, hops: int) -> PlacementTask:
     """What is to be placed in a scenario."""
     costs = models.measure(scenario.task.model, *data.dimensions(scenario.task.dataset), scenario.task.stem)
-    return PlacementTask.of(scenario, costs, CUT_LAYER, hops, micro_batches=micro_batches)
+    return PlacementTask.of(scenario, costs, CUT_LAYER, hops, micro_batches=scenario.training.micro_batches)
 
 
 def mesh(rng: np.random.Generator, limited: bool) -> Scenario:
@@ -93,10 +143,11 @@ def mesh(rng: np.random.Generator, limited: bool) -> Scenario:
             if ends != (0, 1)
         ],
     }
+    fields["episode"] = {"round_timeout_s": ENDLESS_S}
     fields["cloud"] |= {"link_bits_per_s": rates[0]}
     scenario = build("three-tier", fields)
     if limited:
-        most = task_of(scenario, 1, 1).need_bytes[0, -1] * parts
+        most = task_of(scenario, 1).need_bytes[0, -1] * parts
         settings = [{"compute_hz": s, "memory_bytes": m} for s, m in zip(speeds, most.tolist(), strict=True)]
         scenario = build(scenario, _servers(settings))
     return scenario
@@ -116,13 +167,14 @@ def _servers(settings: list[dict[str, float]]) -> dict[str, Any]:
 def report(rows: pd.DataFrame) -> str:
     """Seconds of the exact placement, and what the others lose, with what it says."""
     sections = [
-        "Forward and backward pass behind the cut; micro-batches follow each other through servers and links. Median "
-        f"of {rows['seed'].nunique()} random meshes of {len(SERVERS)} servers; a mesh in which a rule has no placement "
-        "counts as endless."
+        "Forward and backward pass behind the cut, and whole rounds with them; micro-batches follow each other through "
+        f"all stages. Median of {rows['seed'].nunique()} random meshes of {len(SERVERS)} servers; a mesh in which a "
+        "rule has no placement counts as endless."
     ]
-    for memory in MEMORY:
-        own = rows[rows["memory"] == memory]
-        sections += [f"## Memory: {memory}", *_tables(own), _sentences(own)]
+    for counted in COUNTED:
+        for memory in MEMORY:
+            own = rows[(rows["memory"] == memory) & (rows["counted"] == counted)]
+            sections += [f"## Counted: {counted}; memory: {memory}", *_tables(own), _sentences(own)]
     return "\n\n".join(sections)
 
 
@@ -193,8 +245,9 @@ def _sentences(own: pd.DataFrame) -> str:
     )
 
 
-def plot(rows: pd.DataFrame, figure: Figure) -> None:
+def plot(counted: str, rows: pd.DataFrame, figure: Figure) -> None:
     """Median seconds over hops, a panel for each number of micro-batches, a row for each kind of memory."""
+    rows = rows[rows["counted"] == counted]
     counts = sorted(rows["micro_batches"].unique())
     figure.set_size_inches(12.5, 5.8)
     panels = figure.subplots(len(MEMORY), len(counts), sharex=True, sharey="row", squeeze=False)
@@ -211,19 +264,19 @@ def plot(rows: pd.DataFrame, figure: Figure) -> None:
             axes.grid(alpha=0.3)
             if memory == MEMORY[0]:
                 axes.set_title(f"{xi} micro-batch{'es' if xi > 1 else ''}", fontsize=10)
-        line[0].set_ylabel(f"memory {memory}\npasses behind the cut (s)")
+        line[0].set_ylabel(f"memory {memory}\n{'round' if counted == 'round' else 'passes behind the cut'} (s)")
     for axes in panels[-1]:
         axes.set_xlabel("most servers of a path")
-    figure.suptitle(_title(rows))
+    figure.suptitle(_title(counted, rows))
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
 
 
-def _title(rows: pd.DataFrame) -> str:
+def _title(counted: str, rows: pd.DataFrame) -> str:
     exact = _medians(rows[rows["memory"] == MEMORY[0]], "exact")
     shorter = 100 * (1 - exact.iloc[-1, -1] / exact.iloc[0, -1])
     return (
-        f"More servers pay with micro-batches: {exact.index[-1]} take {shorter:.0f} % less than one at "
-        f"{exact.columns[-1]} of them (median of {rows['seed'].nunique()} meshes, band: quartiles)"
+        f"{counted.capitalize()}: with {exact.columns[-1]} micro-batches up to {exact.index[-1]} servers take "
+        f"{shorter:.0f} % less than one (median of {rows['seed'].nunique()} meshes, band: quartiles)"
     )
 
 
@@ -232,7 +285,7 @@ EXPERIMENT = Experiment(
     cases=cases,
     measure=measure,
     report=report,
-    plots={"multi_hop": plot},
+    plots={"multi_hop": partial(plot, COUNTED[0]), "rounds": partial(plot, COUNTED[1])},
     seeds=40,
     quick_seeds=3,
 )
