@@ -41,6 +41,11 @@ class Ways(NamedTuple):
             uses.sum(-1).astype(np.float64).reshape(len(stations), len(servers)),
         )
 
+    def to(self, server: int) -> Self:
+        """To one of the servers alone."""
+        uses, delay_s, links = (np.take(of, [server], axis=1) for of in (self.uses, self.delay_s, self.links))
+        return type(self)(self.s_per_bit, uses, delay_s, links)
+
 
 BESIDE_THE_SERVER = Ways(np.zeros(0), np.zeros((1, 1, 0), bool), np.zeros((1, 1)), np.zeros((1, 1)))
 """One station at the place of the one server."""

@@ -191,13 +191,16 @@ class RoundState:
     def holding(self, codec: int, precision: int, batch_size: int | None = 0, placement: int = 0) -> "RoundState":
         """As `SystemParameters` does it, with the same arguments."""
         system, flights = self.system.holding(codec, precision, batch_size, placement), self.flights
-        if system is self.system or flights is None:
-            return replace(self, system=system)
+        if system is self.system:
+            return self
+        wired_s_per_bit = np.take(self.wired_s_per_bit, [placement], axis=-1)
+        if flights is None:
+            return replace(self, system=system, wired_s_per_bit=wired_s_per_bit)
         # Asynchronous frameworks neither aggregate rows nor have a second cut.
         grid, held = self.system.program.plans, system.program.plans
         cut_layer, sizes = grid.cut_layer[flights.plan], grid.batch_size[flights.plan]
         plan = held.index(cut_layer, 0, batch_size=sizes if held.batches > 1 else held.smallest_batch)
-        return replace(self, system=system, flights=flights._replace(plan=plan))
+        return replace(self, system=system, flights=flights._replace(plan=plan), wired_s_per_bit=wired_s_per_bit)
 
     def synchronous(self) -> "RoundState":
         """The state of a round that waits for all, with nothing in flight: what allocations are worked out for."""

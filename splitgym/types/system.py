@@ -193,4 +193,5 @@ def _holding(
         energy_factors=(system.energy_factors[precision],),
         moved_bits=system.moved_bits[[precision]],
         memory=memory and memory.holding(codec, precision, batch_size, placement, program.plans),
+        ways=system.ways.to(placement),
     )

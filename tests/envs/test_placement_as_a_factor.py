@@ -144,6 +144,21 @@ def test_descents_allocate_under_the_placement_that_is_held() -> None:
         assert round_cost(env.state, decision).latency_s == pytest.approx(found.latency_s, rel=1e-9)
 
 
+def test_they_expect_the_wires_to_the_first_server_of_the_placement_that_is_held() -> None:
+    env = gym.make("SplitLearning-v0", scenario="highway", framework="multi-hop", learner="surrogate").unwrapped
+    env.reset(seed=0)
+    state, firsts, expected = env.state, env.system.program.servers, {}
+    assert len(set(firsts)) == 5
+    for k, first in enumerate(firsts):
+        held = state.holding(0, 0, 0, k)
+        found = descent(held, state.available, 0.0)
+        decision = replace(found.decision, placement=k)
+        assert round_cost(state, decision).latency_s == pytest.approx(found.latency_s, rel=1e-9)
+        assert round_cost(held, found.decision).latency_s == pytest.approx(found.latency_s, rel=1e-9)
+        expected.setdefault(first, found.latency_s)
+    assert len(set(expected.values())) == 5
+
+
 def latency_under(env: Any, placement: int) -> float:
     decision = schedulers.make("greedy", env, placement=placement).decide(env.state)
     return float(round_cost(env.state, decision).latency_s)
