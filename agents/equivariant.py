@@ -9,7 +9,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 
-from agents.tokens import OF_CELL, Layout, Tokens, tokens
+from agents.tokens import OF_CELL, PLACEMENT, Layout, Tokens, tokens
 
 DEVIATION = {"cut_layer": 0.4}
 """Standard deviation with which an untrained policy explores a component; others: `USUAL_DEVIATION`."""
@@ -17,6 +17,8 @@ USUAL_DEVIATION = 0.3
 FIRST = {"cut_layer": -0.6, "aggregation_ratio": -0.5, "quorum": -0.6, "clock": 0.8}
 """What an untrained policy expects of a component; others: 0. An early cut layer, clients per second, no aggregation,
 few mini-batches in an update, clocks near their full speed."""
+OF_NO_SECONDS, OF_A_SECOND = 0.5, -2.0
+"""Score of a placement that would take no time, and what it loses by each feature of seconds from 0 to 1."""
 
 
 class Pooling(nn.Module):
@@ -43,6 +45,31 @@ class Pooling(nn.Module):
         return each, torch.tanh(self.all(torch.cat([_pool(each, seen.available), seen.cell], 1)))
 
 
+class Score(nn.Module):
+    """How good each placement is, -1..1; untrained: the better, the fewer seconds it takes.
+
+    Args:
+        layout: Of the environment.
+        width: Numbers in the hidden layer.
+    """
+
+    def __init__(self, layout: Layout, width: int) -> None:
+        super().__init__()
+        self.each = nn.Linear(layout.of_placement + width, width)
+        self.direct = nn.Linear(layout.of_placement, 1)
+        self.hidden = nn.Linear(width, 1, bias=False)
+        nn.init.orthogonal_(self.hidden.weight, 0.01)
+        with torch.no_grad():
+            self.direct.bias.fill_(OF_NO_SECONDS)
+            self.direct.weight.zero_()[:, : len(layout.seconds)] = OF_A_SECOND
+
+    def forward(self, placements: Tensor, of_all: Tensor) -> Tensor:
+        """[B, K] scores, of [B, K, of_placement] and [B, width] of all clients."""
+        beside = of_all[:, None].expand(-1, placements.shape[1], -1)
+        each = torch.tanh(self.each(torch.cat([placements, beside], 2)))
+        return torch.tanh(self.direct(placements) + self.hidden(each))[:, :, 0]
+
+
 class EquivariantNetwork(nn.Module):
     """Actor and critic.
 
@@ -60,6 +87,8 @@ class EquivariantNetwork(nn.Module):
         self.cell = nn.Linear(width, len(layout.of_cell))
         own = {n: nn.Linear(2 * width, 1) for n in layout.components if n in layout.by_client - {"client_weight"}}
         self.own = nn.ModuleDict(own)
+        if layout.placements:
+            self.placement = Score(layout, width)
         heads = [(("client_weight",), self.worth), (layout.of_cell, self.cell), *(((n,), own[n]) for n in own)]
         for names, head in heads:
             nn.init.orthogonal_(head.weight, 0.01)
@@ -87,6 +116,8 @@ class EquivariantNetwork(nn.Module):
         means = dict(zip(self._layout.of_cell, self.cell(of_all).split(1, 1), strict=True))
         means["client_weight"] = self.worth(of_each)[:, :, 0]
         means |= {name: head(of_each)[:, :, 0] for name, head in self.own.items()}
+        if self._layout.placements:
+            means[PLACEMENT] = self.placement(seen.placements, of_all)
         return torch.cat([means[name] for name in self._layout.components], 1)
 
 
@@ -95,7 +126,8 @@ class EquivariantPolicy(ActorCriticPolicy):
 
     Renumbering the clients renumbers what is said of each and changes nothing else, so a network that is trained with
     some number of clients acts with any other: `load_state_dict` takes it. Open factors of the plan add outputs, one
-    for the cell or one that all clients share, and what is shown of them adds inputs.
+    for the cell or one that all clients share, and what is shown of them adds inputs. Placements are scored alike, each
+    by what is shown of it and of the cell: any number of them fits, too.
 
     Args:
         observation_space: Of the environment.
@@ -134,7 +166,7 @@ class EquivariantPolicy(ActorCriticPolicy):
 
     def _get_action_dist_from_latent(self, latent_pi: Tensor) -> Distribution:
         layout = self._layout
-        entries = [layout.clients if name in layout.by_client else 1 for name in layout.components]
+        entries = [layout.entries_of(name) for name in layout.components]
         log_std = torch.cat([own.expand(n) for own, n in zip(self.log_std.split(1), entries, strict=True)])
         assert isinstance(self.action_dist, DiagGaussianDistribution)
         return self.action_dist.proba_distribution(latent_pi, log_std)

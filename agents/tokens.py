@@ -1,4 +1,4 @@
-"""What the equivariant policy reads from an observation: a token for each client, and the state of the cell."""
+"""What the equivariant policy reads of an observation: a token for each client and each placement, and of the cell."""
 
 from typing import Any, NamedTuple
 
@@ -35,8 +35,16 @@ OF_FACTORS = (
     "delivered",
     "compute_left",
     "bits_left",
+    "station",
+    "interruption",
+    "wired",
 )
-"""Features of clients that it reads as they are, where they are shown."""
+"""Features of clients that it reads, where they are shown; as they are, but those of `SQUASHED`."""
+SQUASHED = ("interruption", "wired")
+PLACEMENT = "placement"
+"""Says of each placement whether it is held; of actions: its score."""
+OF_PLACEMENTS = ("relocation", "behind_cut", "way")
+"""Seconds of placements that it reads where they are shown."""
 SCALARS = ("accuracy", "cut_layer", "aggregation_ratio", "round_latency", "rounds_left", "time_left")
 """Features of the cell that it reads; `bandwidth` too, where that is shown."""
 NEEDED = tuple(name for name in (*PER_CLIENT, *SCALARS) if name not in FROM_LABELS)
@@ -58,6 +66,8 @@ class Layout(NamedTuple):
     """What an action says, in its order."""
     by_client: frozenset[str]
     """What it says of each client."""
+    placements: int
+    """How many it gives a score; 0: placements are not decided."""
 
     @classmethod
     def of(cls, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> "Layout":
@@ -79,7 +89,9 @@ class Layout(NamedTuple):
         first = {
             name.removesuffix("[0]"): index for index, name in enumerate(names) if "[" not in name or "[0]" in name
         }
-        if "client_weight[0]" not in said or not {*NEEDED} <= {*first}:
+        placements = sum(name.startswith(f"{PLACEMENT}[") for name in said)
+        needed = {*NEEDED, *(PLACEMENT,) * (placements > 0)}
+        if "client_weight[0]" not in said or not needed <= {*first}:
             raise ValueError(
                 f"action_space = {action_space} with observation_space = {observation_space}, allowed: those of"
                 " action='priority', observation='standard'"
@@ -88,19 +100,34 @@ class Layout(NamedTuple):
             sum(name.startswith("available[") for name in names),
             first,
             components_of(action_space),
-            frozenset(name.partition("[")[0] for name in said if "[" in name),
+            frozenset(name.partition("[")[0] for name in said if "[" in name) - {PLACEMENT},
+            placements,
         )
 
     @property
     def of_cell(self) -> tuple[str, ...]:
         """What an action says of the cell."""
-        return tuple(name for name in self.components if name not in self.by_client)
+        return tuple(name for name in self.components if name not in self.by_client | {PLACEMENT})
+
+    def entries_of(self, component: str) -> int:
+        """Numbers with which an action says it."""
+        return self.placements if component == PLACEMENT else self.clients if component in self.by_client else 1
 
     @property
     def features(self) -> int:
         """Numbers in a client's token."""
         shown = sum(name in self.first for name in (*PER_CLIENT, *OF_FACTORS))
         return shown + 3 * sum(name in self.first for name in COMPARED) - 1 + ("loss" in self.first)
+
+    @property
+    def of_placement(self) -> int:
+        """Numbers in a placement's token."""
+        return 1 + 5 * len(self.seconds)
+
+    @property
+    def seconds(self) -> tuple[str, ...]:
+        """What a placement takes, as far as it is shown."""
+        return tuple(name for name in OF_PLACEMENTS if name in self.first)
 
     def entries(self, observation: Tensor, feature: str) -> Tensor:
         """[B, C] of a feature of clients."""
@@ -120,6 +147,8 @@ class Tokens(NamedTuple):
     """[B, OF_CELL]."""
     available: Tensor
     """[B, C] 1 for clients that are available, else 0."""
+    placements: Tensor
+    """[B, K, of_placement]; of no placement where they are not decided."""
 
 
 def tokens(observation: Tensor, layout: Layout) -> Tokens:
@@ -152,11 +181,26 @@ def tokens(observation: Tensor, layout: Layout) -> Tokens:
     features += [of_clients[name] for name in ("took_part", "client_cut_layer", "diversity") if name in shown]
     features += [_log(of_clients[n]) / 2 for n in ("data_share", "absence", "experience", "novelty") if n in shown]
     features += [compared[name] * of_clients["took_part"] / 2 for name in ("loss",) if name in shown]
-    features += [of_clients[name] for name in OF_FACTORS if name in shown]
+    factors = {name: of_clients[name] for name in OF_FACTORS if name in shown}
+    features += [_log(value) / 2 if name in SQUASHED else value for name, value in factors.items()]
     latency = _log(layout.entry(observation, "round_latency")) / 2
     accuracy = _log(layout.entry(observation, "accuracy")) / 2
     cell = torch.cat([scalars, bandwidth, torch.log(count) - 2, accuracy, latency], 1)
-    return Tokens(torch.stack(features, 2), cell, available)
+    return Tokens(torch.stack(features, 2), cell, available, _placements(observation, layout))
+
+
+def _placements(observation: Tensor, layout: Layout) -> Tensor:
+    """[B, K, of_placement] the seconds of each, whether it is held, and the seconds compared with the others'."""
+
+    def of_each(feature: str) -> Tensor:
+        first = layout.first.get(feature, 0)
+        return observation[:, first : first + layout.placements]
+
+    seconds, all_of_them = [of_each(name) for name in layout.seconds], torch.ones(len(observation), layout.placements)
+    features = [*seconds, of_each(PLACEMENT)]
+    for value in seconds:
+        features += _compare(_log(value), all_of_them, all_of_them.sum(1, keepdim=True))
+    return torch.stack(features, 2)
 
 
 def _log(squashed: Tensor) -> Tensor:

@@ -174,7 +174,8 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
 
     With `plan={"placement": "decided"}` `"multi-hop"` has one entry more, behind these: which servers train what is
     behind the cut, an index of `env.unwrapped.system.program.placed.placements`, those of the scenario's `placement`.
-    Units that change their server move before they are needed, with what the optimiser remembers of them.
+    In a Box there are K entries, a score of each: the highest one is taken, of equal ones the first. Units that change
+    their server move before they are needed, with what the optimiser remembers of them.
 
     With `plan={"clock": "decided"}` there are C entries more, behind those of cuts and lists: the fraction of the
     speed that it has to spare with which each client computes, a level of `actions.clock_levels`, or in a Box 0.1 to 1.
@@ -233,7 +234,9 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     seconds that the server still works on generated rows, squashed likewise.
     Where placements are decided, K values each: `placement[k]`, 1 for that of the last round; `relocation[k]`, seconds
     in which units would move to its servers, and `behind_cut[k]`, seconds of a round on its servers and links with all
-    clients that are there, both at the cut of the last round and squashed at time budget / round budget.
+    clients that are there, both at the cut of the last round and squashed at time budget / round budget; with several
+    `stations` also `way[k]`, seconds in which what a client sends and gets for itself goes over wires to its first
+    server and back, mean over available clients, likewise.
     With a fed server that does not average in every round `rounds_to_mean`, rounds until it does, this one included,
     over the interval, or where that is decided `rounds_since_mean`, rounds since it did or the episode began, squashed
     at 4; `client_cut_layer[i]` is 0 where clients have to fetch the mean.

@@ -148,6 +148,12 @@ PLACEMENTS = (
         "seconds of a round on its nodes and links, squashed at time budget / round budget",
         placement_features.behind_cut,
     ),
+    Feature(
+        "way",
+        "placement",
+        "seconds of a client's rows over wires to its first node and back, mean over available clients, likewise",
+        placement_features.way,
+    ),
 )
 """Where placements are decided, likewise."""
 TO_MEAN = Feature(
@@ -210,6 +216,7 @@ def features_of(
     Raises:
         ScenarioError: there is none (the message suggests the nearest), or it comes from labels that are private.
     """
+    flies, roams = system.asynchrony is not None, len(system.stations) > 1
     hidden = {
         "present": scenario.family.clients is None,
         "bandwidth": scenario.family.subchannel_hz is None,
@@ -219,9 +226,9 @@ def features_of(
         "data_left": not system.program.plans.smallest_batch,
         "client_second_cut": not (system.program.plans.tails and system.program.plans.second_cuts > 1),
         "subchannel": not subchannel_estimates,
+        "way": not roams,
         "server_left": system.asynchrony is None or system.asynchrony.row_cycles is None,
     }
-    flies, roams = system.asynchrony is not None, len(system.stations) > 1
     means = (SINCE_MEAN if system.averaging_decided else TO_MEAN,) if system.averages_later else ()
     groups = (
         (FLIGHTS, flies, "with an asynchronous framework"),

@@ -4,7 +4,7 @@ import numpy as np
 
 from splitgym.arrays import Floats
 from splitgym.types import RoundState
-from splitgym.types.placements import relocation_seconds, seconds_behind_cut
+from splitgym.types.placements import relocation_seconds, seconds_behind_cut, wired_seconds
 
 
 def placement(state: RoundState) -> Floats:
@@ -20,6 +20,11 @@ def relocation(state: RoundState) -> Floats:
 def behind_cut(state: RoundState) -> Floats:
     """Seconds that a round would spend on the nodes and links of each placement, likewise."""
     return _squashed(seconds_behind_cut(state), state)
+
+
+def way(state: RoundState) -> Floats:
+    """Seconds in which a client's rows go over wires to the first node of each placement and back, likewise."""
+    return _squashed(wired_seconds(state), state)
 
 
 def _squashed(seconds: Floats, state: RoundState) -> Floats:

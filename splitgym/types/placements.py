@@ -30,9 +30,7 @@ def seconds_behind_cut(state: RoundState) -> Floats:
 
     Micro-batches make it shorter than that.
     """
-    program, grid = state.system.program, state.system.program.plans
-    first = Plan(_cut_layer(state)).indices(state)
-    plans = first[..., :1] + grid.first_under(np.arange(grid.placements))[:, 0]
+    program, plans = state.system.program, _plans(state)
     clients = state.available.sum(-1)[..., None, None]
     work = program.work[plans] + program.per_participant[plans] * clients
     server_hz = np.asarray(state.server_hz, np.float64)[..., None, None]
@@ -41,6 +39,27 @@ def seconds_behind_cut(state: RoundState) -> Floats:
     delay_s = np.where(work > 0, program.resources.delay_s[program.route], 0.0)
     seconds: Floats = np.where(behind, work / np.where(behind, speed, 1.0) + delay_s, 0.0).sum(-1)
     return seconds
+
+
+def wired_seconds(state: RoundState) -> Floats:
+    """[K] or [N, K] seconds in which what a client sends and gets for itself goes over wires behind its station.
+
+    Mean over available clients; to the first node of each placement and back.
+    """
+    program = state.system.program
+    bits = program.work[_plans(state)][..., np.isin(program.resource, (Resource.UPLINK, Resource.UNICAST))].sum(-1)
+    available = state.available[..., None]
+    s_per_bit = (state.wired_s_per_bit * available).sum(-2) / np.maximum(available.sum(-2), 1)
+    whole: Floats = bits * s_per_bit
+    return whole
+
+
+def _plans(state: RoundState) -> Ints:
+    """[K] or [N, K] the common plan under each placement."""
+    grid = state.system.program.plans
+    first = Plan(_cut_layer(state)).indices(state)
+    plans: Ints = first[..., :1] + grid.first_under(np.arange(grid.placements))[:, 0]
+    return plans
 
 
 def _cut_layer(state: RoundState) -> Ints:

@@ -319,6 +319,87 @@ def test_untrained_it_expects_early_cuts_and_few_mini_batches_and_full_clocks():
         assert float(mean[env.action_space.names.index(name)]) == pytest.approx(expected, abs=0.05)
 
 
+# Placements --------------------------------------------------------------------------------------------------------
+
+
+def with_placements(nodes, **sections):
+    """The chain of five stations, with the units behind the cut at one of these nodes each."""
+    candidates = {"candidates": [{"nodes": [name]} for name in nodes]}
+    given = {"scenario": "highway", "framework": "multi-hop", "action": "priority", "placement": candidates}
+    return gym.make("SplitLearning-v0", **given, **sections)
+
+
+THREE = ("server", "edge-west", "edge-east")
+
+
+def scores_of(policy, env, entries):
+    observation = torch.tensor([[entries[name] for name in env.observation_space.names]], dtype=torch.float32)
+    with torch.no_grad():
+        mean = policy.get_distribution(observation).distribution.mean[0].tolist()
+    said = dict(zip(env.action_space.names, mean, strict=True))
+    return [said.pop(f"placement[{k}]") for k in range(sum("placement[" in name for name in said))], said
+
+
+def entries_of(env, seed=0):
+    rng = np.random.default_rng(seed)
+    return {name: 1.0 if name.startswith("available") else rng.random() for name in env.observation_space.names}
+
+
+def test_renumbering_placements_renumbers_their_scores_and_nothing_else():
+    env, order = with_placements(THREE), [2, 0, 1]
+    policy, entries = policy_of(env), entries_of(env)
+    other = dict(entries)
+    for feature in ("placement", "relocation", "behind_cut", "way"):
+        other |= {f"{feature}[{k}]": entries[f"{feature}[{order[k]}]"] for k in range(3)}
+    (scores, rest), (renumbered, others) = scores_of(policy, env, entries), scores_of(policy, env, other)
+    assert renumbered == pytest.approx([scores[k] for k in order], abs=1e-6)
+    assert others == pytest.approx(rest, abs=1e-6)
+    assert np.ptp(scores) > 1e-3
+
+
+@pytest.mark.parametrize("feature", ["placement", "relocation", "behind_cut", "way"])
+def test_a_score_depends_on_what_is_shown_of_its_placement(feature):
+    env = with_placements(THREE)
+    policy, entries = policy_of(env), entries_of(env)
+    changed = entries | {f"{feature}[1]": 1 - entries[f"{feature}[1]"]}
+    assert abs(scores_of(policy, env, entries)[0][1] - scores_of(policy, env, changed)[0][1]) > 1e-4
+
+
+@pytest.mark.parametrize("feature", ["station", "interruption", "wired"])
+def test_scores_depend_on_what_is_shown_of_the_clients(feature):
+    env = with_placements(THREE)
+    policy, entries = policy_of(env), entries_of(env)
+    changed = entries | {f"{feature}[4]": 1 - entries[f"{feature}[4]"]}
+    one, other = (np.array(scores_of(policy, env, each)[0]) for each in (entries, changed))
+    assert np.abs(one - other).min() > 1e-6
+
+
+def test_untrained_it_takes_the_placement_of_the_fewest_seconds():
+    env = with_placements(THREE)
+    policy = EquivariantPolicy(env.observation_space, env.action_space, lambda _: 0.0)
+    shown = {"relocation[0]": 0.4, "relocation[1]": 0.0, "relocation[2]": 0.4, "way[0]": 0.1, "way[1]": 0.6}
+    shown |= {"way[2]": 0.3, **{f"behind_cut[{k}]": 0.1 for k in range(3)}}
+    scores, _ = scores_of(policy, env, entries_of(env) | shown)
+    assert scores == pytest.approx(np.tanh([-0.7, -0.9, -1.1]), abs=0.05)
+
+
+def test_the_same_weights_fit_any_number_of_placements():
+    few = with_placements(THREE)
+    many = with_placements((*THREE, "edge-far-east"), clients={"count": 7})
+    policy = policy_of(many, seed=1)
+    policy.load_state_dict(policy_of(few).state_dict())
+    many.reset(seed=0)
+    action, _ = policy.predict(many.unwrapped.observe())
+    assert many.action_space.contains(action)
+    many.step(action)
+
+
+def test_a_policy_that_scores_placements_has_to_see_them():
+    seen = [*PER_CLIENT, *SCALARS]
+    with pytest.raises(ValueError, match=r"action='priority', observation='standard'"):
+        PPO(EquivariantPolicy, with_placements(THREE, observation=seen))
+
+
 NORMALISING = {
     "NormalizeObservation": lambda env: DummyVecEnv([lambda: gym.wrappers.NormalizeObservation(env)]),
     "RescaleObservation": lambda env: DummyVecEnv(

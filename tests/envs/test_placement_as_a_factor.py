@@ -15,9 +15,10 @@ from rollouts import ACTIONS, LASTING, differences, play_on, sampled_actions
 import splitgym  # noqa: F401 - registers the environment
 from splitgym import schedulers
 from splitgym.allocation import descend, descent
+from splitgym.envs.placement_features import way
 from splitgym.timing import round_cost
 from splitgym.types import Plan
-from splitgym.types.placements import relocation_seconds, seconds_behind_cut
+from splitgym.types.placements import relocation_seconds, seconds_behind_cut, wired_seconds
 
 ALL = (ALONE, NEAR, PATH)
 EPISODE = {**LASTING, "round_timeout_s": 1e4}
@@ -37,10 +38,9 @@ def placed(action: str = "schedule", *candidates: Any, framework: str = "multi-h
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_actions_say_it_in_one_entry_and_decisions_come_back(action: str) -> None:
+def test_actions_say_it_and_decisions_come_back(action: str) -> None:
     env = placed(action)
-    assert env.action_space.names.count("placement") == 1
-    assert "placement" not in placed(action, ALONE).action_space.names
+    assert not any(name.startswith("placement") for name in placed(action, ALONE).action_space.names)
     env.reset(seed=0)
     seen = set()
     for sampled in sampled_actions(env, 20):
@@ -49,6 +49,19 @@ def test_actions_say_it_in_one_entry_and_decisions_come_back(action: str) -> Non
         assert env.decode(env.encode(decision)).placement == decision.placement
         assert env.step(sampled)[-1]["placement"] == decision.placement
     assert seen == {0, 1, 2}
+
+
+@pytest.mark.parametrize(("action", "said"), [("schedule", 1), ("discrete", 1), ("continuous", 3), ("priority", 3)])
+def test_in_whole_numbers_it_is_an_index_and_in_a_box_the_highest_score(action: str, said: int) -> None:
+    env = placed(action)
+    env.reset(seed=0)
+    at = [index for index, name in enumerate(env.action_space.names) if name.startswith("placement")]
+    assert len(at) == said
+    chosen = {(2,): 2} if said == 1 else {(-0.1, 0.3, 0.2): 1, (-1.0, -1.0, -0.9): 2, (1.0, 0.0, 1.0): 0}
+    for entries, placement in chosen.items():
+        sampled = env.action_space.sample()
+        sampled[at] = entries
+        assert env.decode(sampled).placement == placement
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -111,6 +124,31 @@ def test_policies_see_which_placement_holds_what_others_cost_and_what_rounds_tak
         stages = round_cost(state, decision).seconds_by_stage()
         behind = sum(s for stage, s in stages.items() if stage.startswith(("server_", "link_")))
         assert seconds == pytest.approx(behind, rel=1e-12)
+
+
+def test_policies_see_the_way_to_the_first_node_of_each_placement() -> None:
+    """As long as one client's round takes longer than with its station at that node; of several the mean."""
+    env = gym.make("SplitLearning-v0", scenario="highway", framework="multi-hop", learner="surrogate").unwrapped
+    env.reset(seed=0)
+    descents = schedulers.make("greedy", env, cut_layer=1)
+    alone = []
+    for i in (0, 1):
+        state = replace(env.state, available=np.arange(10) == i)
+        free = replace(state, wired_s_per_bit=np.zeros((10, env.system.program.plans.placements)))
+        decision = descents.decide(state)
+        latency = [
+            [float(round_cost(each, replace(decision, placement=k)).latency_s) for k in range(10)]
+            for each in (state, free)
+        ]
+        alone.append(np.subtract(*latency))
+        np.testing.assert_allclose(wired_seconds(state), alone[-1], rtol=1e-9, atol=1e-12)
+    assert np.ptp(alone[0] - alone[1]) > 0
+    both = replace(env.state, available=np.arange(10) < 2)
+    seconds = np.mean(alone, 0)
+    np.testing.assert_allclose(way(both.batch())[0], seconds / (seconds + 1.0), rtol=1e-9, atol=1e-12)
+    assert wired_seconds(replace(both, available=np.zeros(10, bool))).tolist() == [0.0] * 10
+    assert "way[0]" in env.observation_names
+    assert "way[0]" not in placed().observation_names
 
 
 def test_masks_leave_out_placements_for_which_a_server_lacks_the_memory() -> None:

@@ -7,7 +7,7 @@ from splitgym.envs.actions.components.component import Component, Continuous, Di
 from splitgym.envs.actions.components.cut_layers import CutLevels, CutParts
 from splitgym.envs.actions.components.owners import OwnerLevels
 from splitgym.envs.actions.components.phi import PhiAboveZero, PhiFraction, PhiLevels
-from splitgym.envs.actions.components.placements import PlacementLevels
+from splitgym.envs.actions.components.placements import PlacementLevels, PlacementScores
 from splitgym.envs.actions.components.power import ClientPower, PowerLevels
 from splitgym.envs.actions.components.quorum import QuorumLevels, QuorumParts
 from splitgym.envs.actions.components.selection import SelectionLevels, SelectionSigns
@@ -34,6 +34,7 @@ __all__ = [
     "PhiFraction",
     "PhiLevels",
     "PlacementLevels",
+    "PlacementScores",
     "PowerLevels",
     "QuorumLevels",
     "QuorumParts",

@@ -1,4 +1,4 @@
-"""Factors of the plan that are chosen from a list: one entry, or one for each client; none where nobody decides it."""
+"""Factors of the plan that are chosen from a list; no entries where nobody decides it."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from splitgym.arrays import Ints
 from splitgym.envs.actions.components.batch_sizes import BatchLevels
-from splitgym.envs.actions.components.component import Discrete, EqualParts, Said, indexed
-from splitgym.envs.actions.components.placements import PlacementLevels
+from splitgym.envs.actions.components.component import Continuous, Discrete, EqualParts, Said, indexed
+from splitgym.envs.actions.components.placements import PlacementLevels, PlacementScores
 from splitgym.frameworks.exchange import WITH_MEAN, WITHOUT_MEAN, ends_with_mean
 from splitgym.types import Decision, RoundState, SystemParameters
 
@@ -66,16 +66,20 @@ class MeanLevels(Discrete):
 
 def choice_levels(system: SystemParameters, clients: int) -> tuple[Discrete, ...]:
     """Of all factors that are chosen from a list: codec, precision, mean, batch size, placement."""
+    return (*_ordered_levels(system, clients), PlacementLevels(system))
+
+
+def choice_parts(system: SystemParameters, clients: int) -> tuple[Continuous, ...]:
+    """Likewise, in numbers -1..1."""
+    return (*map(EqualParts, _ordered_levels(system, clients)), PlacementScores(system))
+
+
+def _ordered_levels(system: SystemParameters, clients: int) -> tuple[Discrete, ...]:
+    """All but placements."""
     grid = system.program.plans
     return (
         ChoiceLevels("codec", grid.codecs, grid.codec_by_client, clients),
         ChoiceLevels("precision", grid.precisions, grid.precision_by_client, clients),
         MeanLevels(system),
         BatchLevels(system, clients),
-        PlacementLevels(system),
     )
-
-
-def choice_parts(system: SystemParameters, clients: int) -> tuple[EqualParts, ...]:
-    """Likewise, in numbers -1..1."""
-    return tuple(EqualParts(levels) for levels in choice_levels(system, clients))
