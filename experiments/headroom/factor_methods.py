@@ -68,6 +68,19 @@ def narrowband() -> Iterator[Method]:
     yield Method(KINDS[4], ALGORITHM, "", opened)
 
 
+def placements() -> Iterator[Method]:
+    """Which nodes train the units behind the cut."""
+    at_server = {"plan": {"placement": "fixed"}, "placement": {"candidates": ({"nodes": ("server",)},)}}
+    for rule in ("greedy", "unified"):
+        yield Method(FIXED, rule, "server", at_server)
+        yield Method(FIXED, f"{rule}:placement=stays")
+        yield Method(RULE, f"{rule}:placement=best")
+        yield Method(RULE, f"{rule}:placement=threshold")
+    yield Method(KINDS[3], ALGORITHM, "server", at_server)
+    yield Method(KINDS[2], ALGORITHM)
+    yield Method(KINDS[4], ALGORITHM)
+
+
 @dataclass(frozen=True)
 class Setting:
     """What is compared on a preset."""
@@ -78,11 +91,15 @@ class Setting:
     """Its section; rewards are told best apart where a budget is not far from what schedulers need."""
     learner: str = "surrogate"
     """What a policy learns on."""
+    by_default: bool = True
+    """Whether it is run unless others are asked for."""
 
 
 PRESETS: Mapping[str, Setting] = {
     "stragglers": Setting("async-psl", stragglers, {"time_budget_s": 300.0, "max_rounds": 600}),
     "wearables": Setting("psl", wearables),
     # No surrogate knows what its codecs cost in accuracy.
-    "narrowband": Setting("psl", narrowband, learner="train"),
+    "narrowband": Setting("psl", narrowband, learner="train", by_default=False),
+    "highway": Setting("multi-hop", placements, by_default=False),
+    "campus": Setting("multi-hop", placements, by_default=False),
 }

@@ -7,9 +7,7 @@ it, everything else alike, on the surrogate or, where there is none, on real rou
 episodes with real training.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
@@ -18,16 +16,13 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 import agents
-from agents import algorithms
-from agents.training.hyperparameters import Hyperparameters
-from agents.training.jobs import EXACT, derived_seed
+from agents.training.jobs import EXACT
 from experiments.headroom.factor_methods import ALGORITHM, FIXED, KINDS, PRESETS, RULE, UNTRAINED, Method
+from experiments.learning import Step, learned
 from experiments.running import Case, Experiment, Row
 from experiments.tables import markdown
-from splitgym.envs import SB3VecEnv
 from splitgym.evaluation import HELD_OUT
 from splitgym.evaluation.plots import COLOURS
 from splitgym.evaluation.statistics import Bootstrap, Estimate
@@ -36,9 +31,10 @@ STEPS, REAL_STEPS = 401_408, 10_240
 """Rounds that a policy learns from, of the surrogate and of real training."""
 EPISODES = 4
 """Held-out episodes for each seed; a policy of each seed plays those of its seed."""
-Step = Callable[[Any, Any], tuple[Any, ...]]
-"""Plays a round in an environment, from what was observed before."""
-PAIRS = ((RULE, FIXED), (KINDS[3], FIXED), (KINDS[4], FIXED), (KINDS[4], KINDS[3]), (KINDS[4], KINDS[2]))
+PAIRS = (
+    *((RULE, FIXED), (KINDS[3], FIXED), (KINDS[4], FIXED)),
+    *((KINDS[4], RULE), (KINDS[4], KINDS[3]), (KINDS[4], KINDS[2])),
+)
 """Whose best is compared with whose best."""
 
 
@@ -46,8 +42,10 @@ PAIRS = ((RULE, FIXED), (KINDS[3], FIXED), (KINDS[4], FIXED), (KINDS[4], KINDS[3
 class Cases:
     """Methods in presets."""
 
-    presets: tuple[str, ...] = tuple(name for name, setting in PRESETS.items() if setting.learner == "surrogate")
+    presets: tuple[str, ...] = tuple(name for name, setting in PRESETS.items() if setting.by_default)
     """Of `PRESETS`; in narrowband a policy learns on real rounds, which takes minutes."""
+    plays: str = "train"
+    """Learner of the held-out episodes; surrogate: those that take seconds."""
     steps: int = STEPS
     """Rounds of the surrogate that a policy learns from."""
     real_steps: int = REAL_STEPS
@@ -61,6 +59,7 @@ class Cases:
                 "kind": method.kind,
                 "method": method.name,
                 "steps": 0 if quick or UNTRAINED in method.kind else self._steps_of(preset),
+                "plays": self.plays,
                 "quick": quick,
             }
             for preset in self.presets
@@ -85,8 +84,11 @@ def measure(case: Case, seed: int) -> list[Row]:
         **EXACT,
         **method.sections,
     }
-    env: Any = gym.make("SplitLearning-v0", disable_env_checker=True, **environment).unwrapped
-    step = _learned(case, seed, setting.learner, environment) if method.agent == ALGORITHM else _rule(method, env)
+    env: Any = gym.make("SplitLearning-v0", disable_env_checker=True, learner=case["plays"], **environment).unwrapped
+    if method.agent == ALGORITHM:
+        step = learned(ALGORITHM, case["steps"], seed, setting.learner, environment)
+    else:
+        step = _rule(method, env)
     first = HELD_OUT + EPISODES * seed
     return [{"episode": episode, **play(env, step, episode)} for episode in range(first, first + EPISODES)]
 
@@ -115,25 +117,6 @@ def _rule(method: Method, env: Any) -> Step:
     return lambda env, observation: env.play(agent.decide(env.state))
 
 
-def _learned(case: Case, seed: int, learner: str, environment: Mapping[str, Any]) -> Step:
-    """The policy of that training seed after the last step."""
-    settings = Hyperparameters.read(algorithms.get(ALGORITHM), learner)
-    learning = replace(settings, least_steps=max(case["steps"], 1))
-    envs = _environments(learning.environments, learner, environment)
-    model = learning.model(envs, derived_seed(seed, 0))
-    if case["steps"]:
-        model.learn(learning.steps)
-    return lambda env, observation: env.step(model.predict(observation, deterministic=True)[0])
-
-
-def _environments(count: int, learner: str, environment: Mapping[str, Any]) -> VecEnv:
-    """Those that a policy learns in."""
-    if learner == "surrogate":
-        return SB3VecEnv(count, threads=1, learner=learner, **environment)
-    make = partial(gym.make, "SplitLearning-v0", disable_env_checker=True, learner=learner, **environment)
-    return DummyVecEnv([make] * count)
-
-
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
     """Of one preset: a row for each method, fastest first."""
     means = rows.groupby(["kind", "method"], sort=False).agg(
@@ -158,9 +141,10 @@ def gain(rows: pd.DataFrame, method: tuple[str, str], against: tuple[str, str]) 
 
 def report(rows: pd.DataFrame) -> str:
     """A table for each preset, and what the decision gains."""
+    played = "real training" if rows["plays"].eq("train").all() else "on the surrogate"
     parts = [
-        f"Means over {rows['seed'].nunique()} seeds of {EPISODES} held-out episodes each, real training, accuracy on "
-        "the whole test set; a policy is trained anew for each seed, on the surrogate (narrowband: on real rounds), "
+        f"Means over {rows['seed'].nunique()} seeds of {EPISODES} held-out episodes each, {played}, accuracy on the "
+        "whole test set; a policy is trained anew for each seed, on the surrogate (narrowband: on real rounds), "
         "and its last weights play. An episode that misses the target counts with the time budget. The best fixed "
         "value and the best rule are chosen on these same episodes, which favours them. Gains: 95 % interval over all "
         "episodes."

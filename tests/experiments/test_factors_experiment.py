@@ -14,7 +14,7 @@ from experiments.headroom import cuts, factors
 from experiments.headroom.factor_methods import ALGORITHM, FIXED, KINDS, PRESETS, RULE, Method
 from experiments.headroom.factors import Cases, gain, measure, summary
 
-SHORT = {"steps": 0, "quick": True}
+SHORT = {"steps": 0, "plays": "train", "quick": True}
 
 
 def case_of(preset: str, method: Method) -> dict[str, Any]:
@@ -71,6 +71,7 @@ def table(**seconds: list[float]) -> pd.DataFrame:
             "reached": one < 300,
             "rounds": 10,
             "accuracy": 0.8,
+            "plays": "train",
         }
         for name, values in seconds.items()
         for k, one in enumerate(values)
