@@ -43,8 +43,10 @@ class Ways(NamedTuple):
 
     def to(self, server: int) -> Self:
         """To one of the servers alone."""
-        uses, delay_s, links = (np.take(of, [server], axis=1) for of in (self.uses, self.delay_s, self.links))
-        return type(self)(self.s_per_bit, uses, delay_s, links)
+        one = slice(server, server + 1)
+        return type(self)(
+            self.s_per_bit, self.uses[:, one].copy(), self.delay_s[:, one].copy(), self.links[:, one].copy()
+        )
 
 
 BESIDE_THE_SERVER = Ways(np.zeros(0), np.zeros((1, 1, 0), bool), np.zeros((1, 1)), np.zeros((1, 1)))
