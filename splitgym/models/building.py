@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from splitgym.inputs import InputError
-from splitgym.models.network import CuttableNetwork
+from splitgym.models.network import CuttableNetwork, HeConvolution
 from splitgym.parts import Parts
 from splitgym.scenario.parts import NETWORKS
 
@@ -69,6 +69,10 @@ def _initialise(network: nn.Module, generator: torch.Generator) -> None:
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d | nn.BatchNorm1d):
             layer.reset_parameters()  # ones and zeros: no chance in it
+        elif isinstance(layer, HeConvolution):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
         elif isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is None:
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu", generator=generator)
         elif isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:

@@ -5,6 +5,13 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 
+class HeConvolution(nn.Conv2d):
+    """A convolution with a bias in front of a ReLU, in a network so deep without batch norm that its start matters.
+
+    Its weights are drawn as He et al. (2015) say, its biases are 0 at first.
+    """
+
+
 class CuttableNetwork(nn.Module):
     """Units run one after the other; cut layer j puts `units[:j]` on the client and `units[j:]` on the server.
 

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from splitgym.models.network import CuttableNetwork
+from splitgym.models.network import CuttableNetwork, HeConvolution
 
 _BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))
 """Convolutions of each block, and their channels."""
@@ -22,7 +22,7 @@ def vgg19(input_shape: tuple[int, int, int], classes: int) -> CuttableNetwork:
     before = input_shape[0]
     for block, (convolutions, channels) in enumerate(_BLOCKS, start=1):
         for number in range(1, convolutions + 1):
-            layer = nn.Conv2d(before, channels, kernel_size=3, padding=1)
+            layer = HeConvolution(before, channels, kernel_size=3, padding=1)
             units[f"conv{block}_{number}"] = nn.Sequential(layer, nn.ReLU(inplace=True))
             before = channels
         units[f"pool{block}"] = nn.MaxPool2d(kernel_size=2, stride=2, padding=1)

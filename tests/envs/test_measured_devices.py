@@ -114,6 +114,21 @@ def test_a_schedule_that_knows_the_seconds_is_no_worse_than_one_that_counts_flop
     assert best["round_latency_s"] == pytest.approx(min(others))
 
 
+def test_units_that_were_measured_together_share_their_seconds_by_flops(tmp_path):
+    """FLOPs of `mlp`: 2 and 2 times 64 x 32 in the first unit, which reads the image, 2 and 4 times 32 x 16 behind it."""
+    first, second = 4 * 64 * 32, 6 * 32 * 16
+    file = written(tmp_path / "grouped.toml", [0.0, 0.2, 0.1], [0.0, 0.4, 0.1])
+    rows, _ = played(1, clients={"profile": file})
+    assert rows["seconds.client_fp"].tolist() == pytest.approx([0.2 * first / (first + second)] * 2)
+    assert rows["seconds.client_bp"].tolist() == pytest.approx([0.4 * first / (first + second)] * 2)
+    rows, _ = played(2, clients={"profile": file})
+    assert rows["seconds.client_fp"].tolist() == pytest.approx([0.2, 0.2])
+    file = written(tmp_path / "last.toml", [0.2, 0.3, 0.0], [0.1, 0.6, 0.0])
+    rows, _ = played(2, clients={"profile": file})
+    third = 6 * 16 * 10
+    assert rows["seconds.client_fp"].tolist() == pytest.approx([0.2 + 0.3 * second / (second + third)] * 2)
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [

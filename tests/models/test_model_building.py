@@ -10,6 +10,7 @@ from torch import nn
 
 import splitgym.models
 from splitgym.models import build
+from splitgym.models.network import CuttableNetwork, HeConvolution
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -91,3 +92,16 @@ def test_a_profile_is_read_without_torch():
 def test_unknown_public_name():
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = splitgym.models.nothing
+
+
+def test_convolutions_in_front_of_relus_start_as_he_says():
+    """Variance 2 over the numbers that go into an output, so that depth alone does not end what is learnt."""
+
+    def deep(input_shape, classes):
+        return CuttableNetwork({"conv": HeConvolution(32, 64, 3), "head": nn.Flatten()})
+
+    first, again, other = (build(deep, (32, 8, 8), 2, seeded(seed)).units[0] for seed in (1, 1, 2))
+    assert float(first.weight.detach().var()) == pytest.approx(2 / (32 * 9), rel=0.05)
+    assert torch.equal(first.bias, torch.zeros(64))
+    assert torch.equal(first.weight, again.weight)
+    assert not torch.equal(first.weight, other.weight)
