@@ -1,5 +1,6 @@
 """What does not change during episodes: plans, work, memory and limits of a scenario under a framework."""
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -12,10 +13,10 @@ from splitgym.frameworks.memory import MemoryNeeds
 from splitgym.frameworks.payloads import Payloads
 from splitgym.frameworks.placed import Placed
 from splitgym.frameworks.resources import Resources
-from splitgym.models import NetworkCosts, optimizer_copies
+from splitgym.models import NetworkCosts, Profile, optimizer_copies
 from splitgym.models.measured import on_device
 from splitgym.scenario import Scenario, ScenarioError
-from splitgym.scenario.devices import devices_of
+from splitgym.scenario.devices import Devices, devices_of, read_profile
 from splitgym.scenario.quantities import FULL_BITS
 from splitgym.types import SystemParameters
 
@@ -45,23 +46,21 @@ def system_of(scenario: Scenario, framework: Framework, network_costs: NetworkCo
     payloads, placed = _payloads(scenario, framework, costs), _placed(scenario, framework, costs)
     second_cut = framework.second_cut(scenario, len(costs.profile))
     plans = _plans(scenario, framework, len(costs.profile) - 1, second_cut, payloads, placed)
-    profiles = [each.profile for each in at_levels]
-    fed_server = framework.has_fed_server
-    workload = Workload.of(costs.profile, scenario, plans, second_cut, payloads, profiles, fed_server, placed)
-    one_batch = costs.has_batch_norm and framework.joint_batch and scenario.training.batch_statistics == "joint"
+    on_server = _at_server(scenario, costs.profile)
+
+    def workload_of(profiles: Sequence[Profile]) -> Workload:
+        fed_server = framework.has_fed_server
+        return Workload.of(on_server, scenario, plans, second_cut, payloads, profiles, fed_server, placed)
 
     def compiled(of: Workload) -> Program:
         return Program.compile(framework.phases(of), of, framework.access, one_batch, framework.segments)
 
+    workload = workload_of([each.profile for each in at_levels])
+    one_batch = costs.has_batch_norm and framework.joint_batch and scenario.training.batch_statistics == "joint"
     program, devices = compiled(workload), devices_of(scenario.clients)
     if devices.profiles:
-        at = [(device, devices.client_hz[devices.device.index(d)]) for d, device in enumerate(devices.profiles)]
-        measured = [on_device(costs.profile, *each, scenario.clients.cycles_per_flop) for each in at]
-        own = [
-            Workload.of(costs.profile, scenario, plans, second_cut, payloads, [each], fed_server, placed)
-            for each in measured
-        ]
-        program = program.on_devices([compiled(each) for each in own], devices.device)
+        of_devices = [compiled(workload_of([each])) for each in _at_devices(scenario, devices, costs.profile)]
+        program = program.on_devices(of_devices, devices.device)
     memory = MemoryNeeds.of(scenario, framework, [each.memory for each in (costs, *at_levels)], workload)
     asynchrony = None
     if framework.asynchronous:
@@ -71,6 +70,22 @@ def system_of(scenario: Scenario, framework: Framework, network_costs: NetworkCo
     ratio, labels_known = framework.allowed_ratio(smallest), framework.knows_labels(scenario)
     decides_averaging = framework.decides_averaging(scenario)
     return SystemParameters.of(scenario, workload, program, ratio, labels_known, memory, asynchrony, decides_averaging)
+
+
+def _at_server(scenario: Scenario, profile: Profile) -> Profile:
+    """What the network costs the edge server: FLOPs, or as many as make the seconds that were measured."""
+    server = scenario.server
+    if server.profile is None:
+        return profile
+    device = read_profile(server.profile, "server.profile")
+    return on_device(profile, device, server.compute_hz, server.cycles_per_flop, "server.profile")
+
+
+def _at_devices(scenario: Scenario, devices: Devices, profile: Profile) -> list[Profile]:
+    """[D] what it costs measured clients."""
+    speeds = [devices.client_hz[devices.device.index(d)] for d in range(len(devices.profiles))]
+    kappa = scenario.clients.cycles_per_flop
+    return [on_device(profile, *each, kappa) for each in zip(devices.profiles, speeds, strict=True)]
 
 
 def check_calibrated(scenario: Scenario, framework: Framework) -> None:

@@ -13,7 +13,9 @@ MOST_APART_BYTES = 4096
 """Weights of a unit may differ by so much from the network's: files in which they were weighed have headers."""
 
 
-def on_device(profile: Profile, device: DeviceProfile, hz: float, cycles_per_flop: float) -> Profile:
+def on_device(
+    profile: Profile, device: DeviceProfile, hz: float, cycles_per_flop: float, field: str = "clients.profile"
+) -> Profile:
     """The network with as many FLOPs in each unit as make the seconds that the device took for it.
 
     What is sent stays as it is. FLOPs of a sample, at cycles/FLOP kappa and speed f: f s / kappa, for s seconds; of the
@@ -24,12 +26,13 @@ def on_device(profile: Profile, device: DeviceProfile, hz: float, cycles_per_flo
         profile: Of the network, [L].
         device: With as many units.
         hz: The device's speed f, cycles/s.
-        cycles_per_flop: kappa of the clients.
+        cycles_per_flop: kappa of clients or server.
+        field: What named the device, for messages.
 
     Raises:
         ScenarioError: the device was measured on another network.
     """
-    named = f"clients.profile: device {device.device!r} was measured on {device.network!r}"
+    named = f"{field}: device {device.device!r} was measured on {device.network!r}"
     if len(device.units) != len(profile):
         raise ScenarioError(f"{named} with {len(device.units)} units, allowed: the {len(profile)} of task.model")
     weighed = np.array([unit.weight_bytes for unit in device.units])

@@ -108,28 +108,29 @@ def devices_of(clients: "Clients") -> Devices:
     )
 
 
-def read_profile(name: str) -> DeviceProfile:
+def read_profile(name: str, field: str = "clients.profile") -> DeviceProfile:
     """A profile from a file that `python -m splitgym profile` wrote, or a published one by its name.
 
     Args:
         name: Path that ends in .toml, or `NETWORK-DATASET-DEVICE`, such as "vgg19-cifar-laptop".
+        field: What named it, for messages.
 
     Raises:
         ScenarioError: there is none; one line.
     """
     if name.endswith(".toml"):
-        with reading(f"clients.profile {name!r}", ScenarioError), in_one_line(ScenarioError):
+        with reading(f"{field} {name!r}", ScenarioError), in_one_line(ScenarioError):
             return DeviceProfile.model_validate(read_toml(Path(name)))
     folder = os.environ.get("SPLITGYM_DATA")
     if not folder or not (path := Path(folder) / PUBLISHED).is_file():
         where = f"{PUBLISHED} in the folder that SPLITGYM_DATA names ({ORIGIN})"
-        raise ScenarioError(f"clients.profile = {name!r} needs {where}; one's own: the path of a .toml file")
+        raise ScenarioError(f"{field} = {name!r} needs {where}; one's own: the path of a .toml file")
     with reading(str(path), ScenarioError):
         found: dict[str, list[dict[str, str]]] = {}
         for row in csv.DictReader(StringIO(read_text(path))):
             found.setdefault(f"{row['model']}-{row['dataset']}-{row['device']}", []).append(row)
         if name not in found:
-            raise ScenarioError(f"clients.profile = {name!r} is unknown, {suggest(name, found)}")
+            raise ScenarioError(f"{field} = {name!r} is unknown, {suggest(name, found)}")
         return _published(found[name])
 
 

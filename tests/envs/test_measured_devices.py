@@ -64,6 +64,24 @@ def test_the_fastest_device_has_the_highest_speed_and_the_others_their_part_of_i
     assert truth.client_hz.tolist() == pytest.approx([1.5e6, 3e6])
 
 
+@pytest.mark.parametrize("cut_layer", [1, 2])
+def test_the_server_may_be_a_measured_device(files, cut_layer):
+    """It works for the rows of both clients; what these compute stays as FLOPs say."""
+    rows, truth = played(cut_layer, server={"profile": files[1]})
+    plain, _ = played(cut_layer)
+    forward_s, backward_s = SLOW
+    assert rows["seconds.server_fp"].tolist() == pytest.approx([2 * sum(forward_s[cut_layer:])] * 2)
+    assert rows["seconds.server_bp"].tolist() == pytest.approx([2 * sum(backward_s[cut_layer:])] * 2)
+    for stage in ("client_fp", "uplink", "unicast", "client_bp"):
+        assert rows[f"seconds.{stage}"].tolist() == pytest.approx(plain[f"seconds.{stage}"].tolist())
+    assert truth.client_hz.tolist() == [1e6, 1e6]
+
+
+def test_a_server_that_is_not_of_the_network_is_refused_by_its_own_field(files):
+    with pytest.raises(ScenarioError, match=r"server\.profile: device 'fast' was measured on 'mlp' with 3 units"):
+        gym.make("SplitLearning-v0", scenario="iot", learner="surrogate", server={"profile": files[0]})
+
+
 def test_clients_are_the_devices_in_order_and_from_the_first_again(files):
     env = SplitLearningEnv(scenario="toy", learner="surrogate", clients={"count": 5, "profile": files})
     env.reset(seed=0)
@@ -115,7 +133,7 @@ def test_a_schedule_that_knows_the_seconds_is_no_worse_than_one_that_counts_flop
 
 
 def test_units_that_were_measured_together_share_their_seconds_by_flops(tmp_path):
-    """FLOPs of `mlp`: 2 and 2 times 64 x 32 in the first unit, which reads the image, 2 and 4 times 32 x 16 behind it."""
+    """FLOPs of `mlp`: 2 and 2 times 64 x 32 in the first unit, which reads the image, 2 and 4 times 32 x 16 then."""
     first, second = 4 * 64 * 32, 6 * 32 * 16
     file = written(tmp_path / "grouped.toml", [0.0, 0.2, 0.1], [0.0, 0.4, 0.1])
     rows, _ = played(1, clients={"profile": file})

@@ -138,6 +138,11 @@ class Server(Section):
     switched_capacitance: Capacitance = Field(
         1e-29, description="Effective switched capacitance xi, J s^2/cycle^3 (energy xi f^2 per cycle)."
     )
+    profile: ProfileName | None = Field(
+        None,
+        description="A measured device instead of FLOPs, as in `clients.profile`: units take it the seconds of the "
+        "file, whatever its speed, to which energy refers.",
+    )
     memory_bytes: Bytes | None = Field(None, description="Memory for training, bytes; absent: no limit.")
 
 
