@@ -125,7 +125,7 @@ def test_wheel_holds_the_package_with_its_presets_and_nothing_else(wheel):
     source = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "splitgym").rglob("*")
-        if path.suffix in {".py", ".toml", ".typed", ".jinja"} and "__pycache__" not in path.parts
+        if path.suffix in {".js", ".py", ".toml", ".typed", ".jinja"} and "__pycache__" not in path.parts
     }
     assert sum(name.endswith(".toml") for name in source) >= 5
     assert {name for name in names if not name.startswith(info)} == source

@@ -45,7 +45,8 @@ class LoggedRound:
 class EpisodeLog(gym.Wrapper[Any, Any, Any, Any]):
     """Notes every round of an environment's episode; `reset` begins again with none.
 
-    A round costs two copies of its state and decision; what tables show besides is worked out when they are made.
+    A round costs copies of its state and decision, about 0.2 ms; what tables show besides is worked out when they are
+    made.
 
     Args:
         env: A `SplitLearning-v0`, wrapped or not.
