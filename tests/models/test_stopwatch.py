@@ -1,6 +1,8 @@
 """Measuring a device: what is timed is what happens in a unit, and the file says of what network."""
 
+import os
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -104,3 +106,23 @@ def test_vgg19_has_the_published_number_of_weights_and_sizes():
         3,
         2,
     ]
+
+
+PUBLISHED = Path(os.environ.get("SPLITGYM_DATA", ".")) / "device_layer_profiles.csv"
+
+
+@pytest.mark.skipif(not PUBLISHED.is_file(), reason="needs device_layer_profiles.csv in SPLITGYM_DATA")
+def test_vgg19_is_the_network_that_was_published():
+    """Outputs of 128 rows and weights are as large as weighed, behind headers; but for the last two outputs."""
+    device = read_profile("vgg19-cifar-laptop")
+    with torch.device("meta"):
+        network, x, outputs = vgg19((3, 32, 32), 10), torch.zeros(128, 3, 32, 32), []
+        for unit in network.units:
+            x = unit(x)
+            outputs.append(4 * x.numel())
+    headers = {round(unit.activation_bytes) - own for unit, own in zip(device.units[:-2], outputs, strict=False)}
+    assert headers == {1606}
+    weights = [4 * sum(p.numel() for p in unit.parameters()) for unit in network.units]
+    headers = {(own > 0, unit.weight_bytes - own) for unit, own in zip(device.units, weights, strict=True)}
+    assert all(1900 < header < 4096 for _, header in headers)
+    assert {header for has_weights, header in headers if not has_weights} == {1926}
