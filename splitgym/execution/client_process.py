@@ -3,6 +3,7 @@
 import select
 import socket
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from time import monotonic
 
@@ -18,8 +19,8 @@ from splitgym.frameworks import Resource
 from splitgym.inputs import InputError
 from splitgym.scenario import build
 
-LONGEST_WAIT_S = 3600.0
-"""At a pace of 0 it looks so often whether it is dropped."""
+LONGEST_WAIT_S = 1e6
+"""Longer waits are without an end."""
 
 
 class ClientProcess:
@@ -77,7 +78,7 @@ class ClientProcess:
             called_s = monotonic()
             training.compute(row.stage)
             needed_s = monotonic() - called_s
-            end_s = begin_s + (LONGEST_WAIT_S if row.pace is None else row.pace)
+            end_s = begin_s + (inf if row.pace is None else row.pace)
             if self._something_comes(end_s - monotonic()):
                 self._be_dropped()
             link.send(Kind.DONE, row.number, SECONDS.pack(needed_s))
@@ -96,7 +97,8 @@ class ClientProcess:
 
     def _something_comes(self, seconds: float) -> bool:
         """Waits for so long, or until the server says something."""
-        ready, _, _ = select.select([self._link.socket], [], [], max(0.0, min(seconds, LONGEST_WAIT_S)))
+        most_s = None if seconds > LONGEST_WAIT_S else max(seconds, 0.0)
+        ready, _, _ = select.select([self._link.socket], [], [], most_s)
         return bool(ready)
 
     def _be_dropped(self) -> None:

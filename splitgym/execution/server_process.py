@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from time import monotonic, sleep
 
 import numpy as np
@@ -50,9 +51,9 @@ class ServerProcess:
         before = [self._counted(remote) for remote in self.remotes]
         self._training.begin(schedule, number)
         # What is said before the round is off the clock.
-        self._todo = {i: self._rows_of(slot, i) for slot in schedule.slots for i in slot.members}
-        self._pace = {(row.number, i): row.pace for i, rows in self._todo.items() for row in rows}
-        plans = {i: pack_json(self._training.plan_for(i, rows).to_json()) for i, rows in self._todo.items()}
+        todo = {i: self._rows_of(slot, i) for slot in schedule.slots for i in slot.members}
+        self._pace = {(row.number, i): row.pace for i, rows in todo.items() for row in rows}
+        plans = {i: pack_json(self._training.plan_for(i, rows).to_json()) for i, rows in todo.items()}
         self._begin_s = monotonic()
         took_part = [client for slot in schedule.slots for client in self._play_slot(slot, plans)]
         if not schedule.slots:
@@ -99,7 +100,7 @@ class ServerProcess:
         members = [i for i in slot.members if self.remotes[i].is_there]
         for i in members:
             self.remotes[i].link.wait_at_most(GRACE_S + 2.0 * self._scale * self._longest_s())
-            self._try(i, "plan", lambda link, i=i: link.send(Kind.PLAN, body=plans[i]))  # type: ignore[misc]
+            self._try(i, "plan", partial(Link.send, kind=Kind.PLAN, body=plans[i]))
         served, settled = members, False
         for rows in schedule.segments:
             if rows[0].number >= schedule.deadline_row and not settled:
@@ -153,7 +154,7 @@ class ServerProcess:
 
     def _serve(self, client: int, rows: Sequence[Row], begin_s: float) -> bool:
         """The rows of one client one after the other; whether it has said that it stopped."""
-        remote, needed_s, allowed_s = self.remotes[client], 0.0, 0.0
+        remote, needed_s, allowed_s, computed = self.remotes[client], 0.0, 0.0, ""
         for row in rows:
             if (row.number, client) not in self._pace:
                 continue
@@ -161,8 +162,7 @@ class ServerProcess:
             try:
                 if row.resource == Resource.CLIENT:
                     (seconds,) = SECONDS.unpack(remote.link.expect(Kind.DONE, row.number, SECONDS.size))
-                    needed_s, allowed_s = needed_s + seconds, allowed_s + pace
-                    self._note_if_slow(f"{row.stage} of client {client}", needed_s, allowed_s)
+                    needed_s, allowed_s, computed = needed_s + seconds, allowed_s + pace, row.stage
                 elif row.resource == Resource.UPLINK:
                     begin_s = self._receive(row, client)
                 else:
@@ -179,6 +179,7 @@ class ServerProcess:
             now_s = monotonic()
             self._note(row, [client], begin_s, now_s)
             begin_s = now_s
+        self._note_if_slow(f"{computed} of client {client}", needed_s, allowed_s)
         return False
 
     def _receive(self, row: Row, client: int) -> float:
@@ -219,7 +220,7 @@ class ServerProcess:
         tokens = bucket(bytes_per_s, monotonic())
         for piece in pieces(raw(values), bytes_per_s):
             sleep(tokens.take(len(piece), monotonic()))
-            self._each(row, members, lambda link, piece=piece: link.send_piece(piece))  # type: ignore[misc]
+            self._each(row, members, partial(Link.send_piece, piece=piece))
         self._each(row, members, lambda link: link.expect(Kind.ARRIVED, row.number, 0))
         self._copies_bytes += (len(members) - 1) * values.nbytes
 
@@ -280,7 +281,7 @@ class ServerProcess:
             remote.dropped.clear()
             if took_part and i not in took_part:
                 cut = pack_json({"cut": self._training.cut_layer})
-                self._try(i, "hold", lambda link, cut=cut: link.send(Kind.HOLD, body=cut))  # type: ignore[misc]
+                self._try(i, "hold", partial(Link.send, kind=Kind.HOLD, body=cut))
 
     def _lose(self, client: int, stage: str) -> None:
         """Gives a client up."""
