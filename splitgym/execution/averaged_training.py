@@ -27,7 +27,7 @@ class AveragedTraining(ServerTraining):
         self._copies: dict[int, list[Tensor]] = {}
         self._moved, self._remembered = False, dict[Tensor, Any]()
 
-    def compute(self, members: Sequence[int]) -> None:
+    def compute(self, stage: str, members: Sequence[int]) -> bool:
         """Every member's rows with a copy of the server's part, all from the same start; of one member in SL."""
         nodes, cut = self.nodes, self._schedule.cut_layer
         self._take_up(members)
@@ -46,6 +46,7 @@ class AveragedTraining(ServerTraining):
             server.step(of_server)
             self._copies[i] = [tensor.clone() for tensor in begun]
         write(start_values, begun)
+        return True
 
     def finish(self, members: Sequence[int]) -> None:
         """Averages what members have made of the models; in SL the one that is back is handed on."""

@@ -15,6 +15,7 @@ from splitgym.execution.link import SECONDS, DroppedError, Link, address_of
 from splitgym.execution.plans import ClientPlan, ClientRow
 from splitgym.execution.secret import prove_to_server, secret_of
 from splitgym.execution.supported import supported
+from splitgym.execution.u_shaped_client import UShapedClient
 from splitgym.frameworks import Resource
 from splitgym.inputs import InputError
 from splitgym.scenario import build
@@ -84,7 +85,7 @@ class ClientProcess:
             link.send(Kind.DONE, row.number, SECONDS.pack(needed_s))
             return end_s
         if row.resource == Resource.UPLINK:
-            if row.stage == "uplink":
+            if row.stage == "uplink" and training.sends_labels:
                 link.send_uncharged(training.labels(), row.number)
             values = training.to_send(row.stage)
             if not link.send_paced(values, row.number, row.pace or 0.0, self._something_comes):
@@ -144,7 +145,8 @@ def _training(welcome: dict[str, object]) -> ClientTraining:
     framework = supported(scenario, name)
     if not 0 <= client < scenario.clients.count:
         raise ProtocolError(f"frame WELCOME: client = {client}, allowed: 0..{scenario.clients.count - 1}")
-    return ClientTraining(scenario, framework, seed, client)
+    kind = UShapedClient if framework.has_tail else ClientTraining
+    return kind(scenario, framework, seed, client)
 
 
 def _cut_of(body: bytearray) -> int:

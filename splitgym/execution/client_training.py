@@ -13,7 +13,7 @@ from splitgym.execution.frames import ProtocolError
 from splitgym.execution.models import digest, numbers, pack_model, unpack_model
 from splitgym.execution.plans import ClientPlan
 from splitgym.frameworks import Framework
-from splitgym.frameworks.codecs import Context, codec
+from splitgym.frameworks.codecs import Codec, Context, codec
 from splitgym.frameworks.node import Node
 from splitgym.frameworks.segments import Weights, segment_at
 from splitgym.frameworks.snapshots import Snapshot, buffers_of
@@ -24,14 +24,20 @@ from splitgym.scenario.nodes import CLIENT
 
 
 class ClientTraining:
-    """The data and the units of one client, and what rounds do with them.
+    """The data and the first units of one client, and what rounds do with them.
 
     Args:
         scenario: Of the cell.
         framework: Says whether units stay with the client.
         seed: Of the learner that is played.
         client: Its index.
+
+    Attributes:
+        samples: How many it has.
+        sends_labels: Whether labels go with the smashed data.
     """
+
+    sends_labels = True
 
     def __init__(self, scenario: Scenario, framework: Framework, seed: int, client: int) -> None:
         begun = start(scenario, seed)
@@ -41,7 +47,8 @@ class ClientTraining:
         self._labels = torch.from_numpy(begun.dataset.train_labels[own])
         self._order = BatchOrder(np.arange(len(own)), begun.orders[client])
         # A mould for what it fetches, and the initial weights of what it holds first.
-        self._units = list(begun.network.to(memory_format=torch.channels_last).units)  # type: ignore[call-overload]
+        self._network = begun.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._units, self._input_shape = list(self._network.units), begun.dataset.input_shape
         first = segment_at(framework.segments, CLIENT)
         self._keeps_units = first is not None and first.weights is Weights.OWN
         self._holds_all = len(framework.segments) == 1
@@ -110,13 +117,12 @@ class ClientTraining:
 
     def expected(self, stage: str) -> tuple[torch.dtype, int]:
         """Type and length of what a row brings it."""
-        plan = self._planned
         if stage == "migration":
             return torch.float32, self.units_to_fetch()
         if stage == "model_down":
             return torch.float32, numbers(self._node.units)
         context = self._contexts[0 if stage == "broadcast" else -1]
-        costs = self._codecs[plan.codec].costs(context.shape[0], tuple(context.shape[1:]))
+        costs = self._codec.costs(context.shape[0], tuple(context.shape[1:]))
         return torch.uint8, int(costs.downlink_bits) // 8
 
     def receive(self, stage: str, values: Tensor) -> None:
@@ -137,6 +143,11 @@ class ClientTraining:
     def digest(self) -> bytes:
         """SHA-256 of its weights and running statistics."""
         return digest(self._node.units)
+
+    @property
+    def _codec(self) -> Codec:
+        """Of the round."""
+        return self._codecs[self._planned.codec]
 
     @property
     def _planned(self) -> ClientPlan:
@@ -160,7 +171,7 @@ class ClientTraining:
         images, self._own_labels = images[: plan.rows], labels[: plan.rows]
         self._node.set_mode(True)
         self._smashed = self._node.forward(images)
-        detached, found = self._smashed.detach(), self._codecs[plan.codec]
+        detached, found = self._smashed.detach(), self._codec
         pieces = (detached[: plan.aggregated_rows], detached[plan.aggregated_rows :])
         encoded = [found.encode(piece) for piece in pieces]
         self._payloads = [each.payload for each in encoded]
@@ -168,7 +179,7 @@ class ClientTraining:
 
     def _backward(self) -> None:
         """Backward with the gradients that came, and a step."""
-        found, parts = self._codecs[self._planned.codec], list[Tensor]()
+        found, parts = self._codec, list[Tensor]()
         for payload, context in zip((self._common, self._own), self._contexts, strict=True):
             if payload is not None:
                 parts.append(found.decode_gradient(payload, context))

@@ -13,8 +13,9 @@ from splitgym.execution.models import digest
 from splitgym.execution.schedule import Schedule
 from splitgym.execution.server_process import ServerProcess
 from splitgym.execution.server_training import ServerTraining
-from splitgym.execution.supported import SIDE_BY_SIDE
+from splitgym.execution.supported import AVERAGED
 from splitgym.execution.timeline import Span, spans
+from splitgym.execution.u_shaped_training import UShapedTraining
 from splitgym.frameworks import Framework
 from splitgym.inputs import InputError
 from splitgym.learning import Learner
@@ -52,7 +53,9 @@ class Played:
 
 def training_of(scenario: Scenario, framework: Framework, seed: int, samples: Any) -> ServerTraining:
     """The server's side of a framework."""
-    kind = ServerTraining if framework.name in SIDE_BY_SIDE else AveragedTraining
+    if framework.name in AVERAGED:
+        return AveragedTraining(scenario, framework, seed, samples)
+    kind = UShapedTraining if framework.has_tail else ServerTraining
     return kind(scenario, framework, seed, samples)
 
 
@@ -149,10 +152,10 @@ class Execution:
         nodes = self._learner.nodes
         if self._training.digest() != digest(nodes.server.units):
             return False
-        if self._learner.framework.name not in SIDE_BY_SIDE:
+        if self._learner.framework.name in AVERAGED:
             return True
         found = server.reports(took_part)
-        return all(found[i] == digest(nodes.clients[i].units) for i in found)
+        return all(found[i] == digest([u for node in nodes.at_client(i) for u in node.units]) for i in found)
 
     def _spans(self, schedule: Schedule, measured: Measured, complete: bool) -> list[Span]:
         cost = schedule.cost

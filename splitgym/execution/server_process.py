@@ -110,7 +110,11 @@ class ServerProcess:
             if not members:
                 break
             if rows[0].is_common:
-                self._do_together(rows, members)
+                if not self._do_together(rows, members):
+                    for i in members:
+                        self._drop(i, "void")
+                    members = served = []
+                    break
             else:
                 self._do_apart(rows, members, until_deadline=not settled)
         if not settled:
@@ -186,14 +190,14 @@ class ServerProcess:
         """Takes what a client sends in a row; when that began."""
         link, training = self.remotes[client].link, self._training
         labels, begin_s = None, None
-        if row.stage == "uplink":
+        if row.stage == "uplink" and training.needs_labels:
             labels, begin_s = link.expect_tensor(row.number, torch.int64, training.rows, charged=False)
         values, first_s = link.expect_tensor(row.number, *training.expected(row.stage, client))
         training.receive(row.stage, client, values, labels)
         return first_s if begin_s is None else begin_s
 
-    def _do_together(self, rows: Sequence[Row], members: Sequence[int]) -> None:
-        """Common rows: the server computes for all, or sends to all."""
+    def _do_together(self, rows: Sequence[Row], members: Sequence[int]) -> bool:
+        """Common rows: the server computes for all, or sends to all; whether the round can go on."""
         schedule, end_s = self._schedule, monotonic()
         computing = [row for row in rows if row.resource == Resource.SERVER]
         allowed_s = self._scale * sum(schedule.common_seconds(row, len(members)) for row in computing)
@@ -206,11 +210,13 @@ class ServerProcess:
                 end_s = monotonic()
                 continue
             if row is computing[0]:
-                self._training.compute(members)
+                if not self._training.compute(row.stage, members):
+                    return False
                 self._note_if_slow(row.stage, monotonic() - begin_s, allowed_s)
             end_s += self._scale * schedule.common_seconds(row, len(members))
             sleep(max(end_s - monotonic(), 0.0))
             self._note(row, members, begin_s, monotonic())
+        return True
 
     def _broadcast(self, row: Row, members: Sequence[int]) -> None:
         """Sends the same to all, paced once, at the rate of the worst."""
@@ -243,18 +249,18 @@ class ServerProcess:
         for i in members:
             remote = self.remotes[i]
             if remote.busy is not None and not remote.busy.done():
-                self._drop(i)
+                self._drop(i, "too late")
             elif remote.is_there:
                 left.append(i)
         if not left:
             sleep(max(self._timeout_s() - monotonic(), 0.0))
         return left
 
-    def _drop(self, client: int) -> None:
-        """The round goes on without a late client, which is heard out beside it."""
+    def _drop(self, client: int, why: str) -> None:
+        """The round goes on without a client, which is heard out beside it."""
         remote = self.remotes[client]
         if client in self._schedule.participants:
-            self._measured.lost[client] = "too late"
+            self._measured.lost[client] = why
         remote.dropped.set()
         remote.busy = self._threads.submit(self._hear_out, client, remote.busy)
 

@@ -41,8 +41,11 @@ class ServerTraining:
         samples: [C] training samples of each client, as these say.
 
     Attributes:
+        needs_labels: Whether labels come with the smashed data.
         nodes: The server; its clients only tell how many units each of them holds.
     """
+
+    needs_labels = True
 
     def __init__(self, scenario: Scenario, framework: Framework, seed: int, samples: Ints) -> None:
         begun = start(scenario, seed)
@@ -53,7 +56,8 @@ class ServerTraining:
         self._features = features(network, begun.dataset.input_shape)
         self.data_share: Floats = samples / samples.sum()
         self._weights = ClientWeights(self.data_share, scenario.training)
-        self.nodes = Nodes(network, len(samples), scenario.training, framework.segments, codec=self._codecs[0])
+        second = framework.second_cut(scenario, len(network))
+        self.nodes = Nodes(network, len(samples), scenario.training, framework.segments, second, self._codecs[0])
 
     def begin(self, schedule: Schedule, number: int) -> None:
         """Begins a round, counted from 1."""
@@ -133,17 +137,20 @@ class ServerTraining:
         elif stage == "model_up":
             self._models[client] = values
         else:
-            assert labels is not None, "they come with the smashed data"
-            if not bool(((labels >= 0) & (labels < self._classes)).all()):
-                raise ProtocolError(f"labels of client {client} have others than 0..{self._classes - 1}")
-            self._labels[client] = labels
+            if labels is not None:
+                if not bool(((labels >= 0) & (labels < self._classes)).all()):
+                    raise ProtocolError(f"labels of client {client} have others than 0..{self._classes - 1}")
+                self._labels[client] = labels
             try:
-                self._smashed[client] = self._decode(client, values)
+                self._take(stage, client, values)
             except (RuntimeError, ValueError, IndexError) as error:
-                raise ProtocolError(f"smashed data of client {client} cannot be decoded: {error}") from error
+                raise ProtocolError(f"{stage} of client {client} cannot be decoded: {error}") from error
 
-    def compute(self, members: Sequence[int]) -> None:
-        """All that the server does in the round before it answers, for clients whose smashed data are there.
+    def compute(self, stage: str, members: Sequence[int]) -> bool:
+        """All that the server does before it answers, from a stage on, for clients whose data are there.
+
+        Returns:
+            False: the round cannot go on, and counts for nobody.
 
         Raises:
             NotFiniteError: there is no answer.
@@ -158,6 +165,7 @@ class ServerTraining:
         nodes.step_servers(gradients.of_server)
         self._weights.count(members)
         self._answer(members, gradients)
+        return True
 
     def finish(self, members: Sequence[int]) -> None:
         """Ends the round with those that are still there."""
@@ -180,6 +188,10 @@ class ServerTraining:
         """Units that clients train."""
         units = self.nodes.server.units
         return units if len(self._framework.segments) == 1 else units[: self._schedule.cut_layer]
+
+    def _take(self, stage: str, client: int, values: Tensor) -> None:
+        """Takes what a codec has packed."""
+        self._smashed[client] = self._decode(client, values)
 
     def _check(self, finite: bool) -> None:
         if not finite:

@@ -8,9 +8,11 @@ from splitgym.scenario import Scenario, ScenarioError
 
 SIDE_BY_SIDE = ("psl", "epsl", "psl-drop", "epsl-pt")
 """Frameworks in which clients keep their units."""
+U_SHAPED = ("u-shaped",)
+"""Likewise, and the last units as well."""
 AVERAGED = ("fl", "sl", "sfl-v1")
 """Frameworks in which models come back from the clients."""
-SUPPORTED = (*SIDE_BY_SIDE, *AVERAGED)
+SUPPORTED = (*SIDE_BY_SIDE, *U_SHAPED, *AVERAGED)
 
 
 def supported(scenario: Scenario, name: str) -> Framework:
@@ -25,6 +27,7 @@ def supported(scenario: Scenario, name: str) -> Framework:
     for field, value, allowed in (
         ("radio.sharing", scenario.radio.sharing, "static"),
         ("plan.cut_layer", plan.cut_layer, "common"),
+        ("plan.second_cut", plan.second_cut, "fixed"),
         ("plan.codec", plan.codec, "common"),
         ("plan.precisions", list(plan.precisions), [32]),
         ("plan.batch_size", plan.batch_size, "common"),

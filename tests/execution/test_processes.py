@@ -51,7 +51,10 @@ def test_a_process_that_is_killed_leaves_the_round_to_the_others():
     [
         (["--rounds", "0"], "--rounds 0, allowed: 1 or more"),
         (["--scale", "-1"], "--scale -1, allowed: 1e-6 to 1e6"),
-        (["--framework", "u-shaped"], "framework = 'u-shaped', allowed: psl, epsl, psl-drop, epsl-pt, fl, sl, sfl-v1"),
+        (
+            ["--framework", "cpsl"],
+            "framework = 'cpsl', allowed: psl, epsl, psl-drop, epsl-pt, u-shaped, fl, sl, sfl-v1",
+        ),
         (["--listen", "a:1", "--join", "b:1"], "--listen a:1 and --join b:1, allowed: one of them"),
         (["--join", "nowhere"], "address = 'nowhere', allowed: HOST:PORT"),
         (["--join", "127.0.0.1:9", "--secret-file", "no-such-file"], "no-such-file"),

@@ -19,7 +19,12 @@ CODECS = {"fl": ["none"], "epsl-pt": ["none", "bf16"]}
 
 def open_plan(framework):
     """Small, with codecs to choose from."""
-    return {**SMALL, "plan": {"codecs": CODECS.get(framework, ["none", "fp16", "top-k:0.3"])}}
+    model = {"model": "cnn"} if framework == "u-shaped" else {}
+    return {
+        **SMALL,
+        "task": {**SMALL["task"], **model},
+        "plan": {"codecs": CODECS.get(framework, ["none", "fp16", "top-k:0.3"])},
+    }
 
 
 @pytest.mark.parametrize("framework", SUPPORTED)
@@ -87,7 +92,11 @@ def test_who_is_late_is_dropped_at_the_timeout_and_is_as_it_was(framework):
     assert late
 
 
-KILLS = [(framework, *draw) for framework in ("psl", "sfl-v1", "fl", "sl") for draw in ((0.15, 0), (0.55, 1), (0.9, 2))]
+KILLS = [
+    (framework, *draw)
+    for framework in ("psl", "u-shaped", "sfl-v1", "fl", "sl")
+    for draw in ((0.15, 0), (0.55, 1), (0.9, 2))
+]
 
 
 @pytest.mark.parametrize(("framework", "share", "victim"), KILLS)
@@ -101,6 +110,20 @@ def test_a_client_that_dies_leaves_a_round_of_the_simulator_behind(framework, sh
     assert all(played.weights_equal for played in rounds)
     assert [victim in played.measured.lost for played in rounds].count(True) == 1
     assert rounds[-1].measured.took_part == tuple(i for i in range(3) if i != victim)
+
+
+def test_without_a_client_between_the_servers_passes_the_round_counts_for_nobody():
+    with cell("u-shaped", seed=1, real_s=0.5) as own:
+        first = own.play()
+        cost, client = first.schedule.cost, 1
+        first_row, last_row = cost.stages.index("tail_unicast"), cost.stages.index("tail_uplink")
+        middle_s = (cost.start_s[first_row, client] + cost.stop_s[last_row, client]) / 2
+        Timer(own.execution.scale * middle_s, own.kill, [client]).start()
+        void, after = own.play(), own.play()
+    assert void.measured.took_part == ()
+    assert set(void.measured.lost) == {0, 1, 2}
+    assert after.measured.took_part == (0, 2)
+    assert all(played.weights_equal for played in (first, void, after))
 
 
 HOSTILE = {

@@ -21,6 +21,7 @@ def test_another_framework_is_refused_with_what_is_executed(name):
     [
         ({"radio": {"sharing": "on-demand"}}, "radio.sharing = 'on-demand', allowed: 'static'"),
         ({"plan": {"cut_layer": "by-client"}}, "plan.cut_layer = 'by-client', allowed: 'common'"),
+        ({"plan": {"second_cut": "decided"}}, "plan.second_cut = 'decided', allowed: 'fixed'"),
         ({"plan": {"precisions": [32, 8]}}, r"plan.precisions = \[32, 8\], allowed: \[32\]"),
         ({"plan": {"codecs": ["none", "uniform-8"]}}, "plan.codecs has 'uniform-8'"),
         ({"plan": {"codecs": ["random-top-k:0.1"]}}, "plan.codecs has 'random-top-k:0.1'"),
