@@ -36,7 +36,7 @@ def secret_of(file: Path | None) -> bytes:
     """
     where = f"${VARIABLE}" if file is None else str(file)
     if file is None:
-        found = os.environb.get(VARIABLE.encode(), b"")
+        found = os.environ.get(VARIABLE, "").encode()
     else:
         with reading(where):
             found = read_bytes(file)

@@ -90,6 +90,8 @@ class ServerProcess:
     def end(self) -> None:
         """Tells all clients that it is over."""
         for i, remote in enumerate(self.remotes):
+            # In the middle of a round something may still be on its way.
+            remote.dropped.set()
             self._try(i, "end", lambda link: link.send(Kind.END))
             remote.link.close()
         self._threads.shutdown()
