@@ -11,7 +11,7 @@ import torch
 
 from splitgym.execution.client_training import ClientTraining
 from splitgym.execution.frames import Kind, ProtocolError, pack_json, read_json
-from splitgym.execution.link import SECONDS, DroppedError, Link, address_of
+from splitgym.execution.link import SECONDS, DroppedError, EndedError, Link, address_of
 from splitgym.execution.plans import ClientPlan, ClientRow
 from splitgym.execution.secret import prove_to_server, secret_of
 from splitgym.execution.supported import supported
@@ -43,20 +43,33 @@ class ClientProcess:
         """
         link = self._link
         link.wait_at_most(None)
-        self._training = _training(read_json(link.expect(Kind.WELCOME)))
-        link.send(Kind.READY, body=pack_json({"samples": self._training.samples, "torch": torch.__version__}))
-        while (header := link.receive()).kind is not Kind.END:
-            body = link.body(header)
-            if header.kind is Kind.PLAN:
-                self._play(ClientPlan.from_json(read_json(body)))
-            elif header.kind is Kind.HOLD:
-                self._training.hold(_cut_of(body))
-            elif header.kind is Kind.REPORT:
-                link.send(Kind.DIGEST, body=self._training.digest())
-            elif header.kind is Kind.DROP:
-                self._go_back()
-            else:
-                raise ProtocolError(f"frame = {header}, allowed between rounds: PLAN, HOLD, REPORT, DROP or END")
+        with suppress(EndedError):
+            self._training = _training(read_json(link.expect(Kind.WELCOME)))
+            link.send(Kind.READY, body=pack_json({"samples": self._training.samples, "torch": torch.__version__}))
+            while True:
+                self._hear()
+
+    def _hear(self) -> None:
+        """Does what the server says next between rounds.
+
+        Raises:
+            EndedError: the run is over.
+        """
+        link, training = self._link, self._training
+        header = link.receive()
+        body = link.body(header)
+        if header.kind is Kind.PLAN:
+            self._play(ClientPlan.from_json(read_json(body)))
+        elif header.kind is Kind.HOLD:
+            training.hold(_cut_of(body))
+        elif header.kind is Kind.REPORT:
+            link.send(Kind.DIGEST, body=training.digest())
+        elif header.kind is Kind.DROP:
+            self._go_back()
+        elif header.kind is Kind.END:
+            raise EndedError
+        else:
+            raise ProtocolError(f"frame = {header}, allowed between rounds: PLAN, HOLD, REPORT, DROP or END")
 
     def _play(self, plan: ClientPlan) -> None:
         """A round, up to where it ends or goes on without this client."""

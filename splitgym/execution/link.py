@@ -50,6 +50,10 @@ def address_of(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+class EndedError(Exception):
+    """The server has ended the run."""
+
+
 class Link:
     """One side of a connection.
 
@@ -132,6 +136,7 @@ class Link:
 
         Raises:
             DroppedError: it is about being dropped.
+            EndedError: it says that the run is over.
             ProtocolError: it is another.
         """
         return self.body(self._expected(kind, row, exactly, 0))
@@ -152,6 +157,8 @@ class Link:
         if header.kind in (Kind.DROP, Kind.DROPPED) and kind is not header.kind:
             self.body(header)
             raise DroppedError
+        if header.kind is Kind.END:
+            raise EndedError
         if (header.kind, header.row) != (kind, row) or (exactly is not None and header.length != exactly):
             raise ProtocolError(f"frame = {header}, allowed: {kind.name} of row {row}, {exactly} bytes")
         return header
