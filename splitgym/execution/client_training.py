@@ -46,7 +46,7 @@ class ClientTraining:
         self._images = images.contiguous(memory_format=torch.channels_last)
         self._labels = torch.from_numpy(begun.dataset.train_labels[own])
         self._order = BatchOrder(np.arange(len(own)), begun.orders[client])
-        # A mould for what it fetches, and the initial weights of what it holds first.
+        # Initial weights of what it holds first; what it fetches later is written into units of the same kind.
         self._network = begun.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._units, self._input_shape = list(self._network.units), begun.dataset.input_shape
         first = segment_at(framework.segments, CLIENT)
@@ -90,11 +90,6 @@ class ClientTraining:
             self._node.optimizer.state.update(remembered)
             self._before = None
 
-    def units_to_fetch(self) -> int:
-        """How many numbers the units have that it fetches, as the cut has deepened."""
-        plan = self._planned
-        return numbers(self._units[plan.held : plan.cut])
-
     def compute(self, stage: str) -> None:
         """What a row that it computes does."""
         if stage == "client_fp":
@@ -117,8 +112,9 @@ class ClientTraining:
 
     def expected(self, stage: str) -> tuple[torch.dtype, int]:
         """Type and length of what a row brings it."""
+        plan = self._planned
         if stage == "migration":
-            return torch.float32, self.units_to_fetch()
+            return torch.float32, numbers(self._units[plan.held : plan.cut])
         if stage == "model_down":
             return torch.float32, numbers(self._node.units)
         context = self._contexts[0 if stage == "broadcast" else -1]
@@ -129,7 +125,7 @@ class ClientTraining:
         """Takes what a row brought it."""
         plan = self._planned
         if stage == "migration":
-            # The mould has other weights by now in no other place, as these units have been the server's.
+            # Whatever these hold is void: the units have been the server's.
             fetched = self._units[plan.held : plan.cut]
             unpack_model(values, fetched)
             self._hold([*self._node.units, *fetched])
