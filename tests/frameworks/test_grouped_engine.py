@@ -130,6 +130,15 @@ def test_small_networks_are_grouped(kind: str, cut: int) -> None:
     assert isinstance(run_clients(clients[:1], images[:1]), LoopedPass)
 
 
+def test_who_computes_alone_has_the_bits_that_it_has_by_itself() -> None:
+    clients = different_clients("cnn", 2, 3)
+    images = round_batch([1 / 3] * 3, 4, 0, 0).images
+    clients[1].alone = True
+    together = run_clients(clients, images).smashed
+    for client, own, smashed in zip(clients, images, together, strict=True):
+        assert torch.equal(run_clients([client], own[None]).smashed[0], smashed)
+
+
 @pytest.mark.parametrize("name", ["pooling first", "linear on maps", "linear on images", "flat twice"])
 def test_what_is_not_refused_is_right(name: str) -> None:
     """Arrangements that no network of the package has."""
