@@ -23,7 +23,7 @@ class Execute:
     scenario: str = "iot"
     """Preset name or path of a TOML file, with static sharing."""
     framework: str = "psl"
-    """Learning framework: psl, epsl, psl-drop, epsl-pt, sl, sfl-v1 or fl."""
+    """Learning framework: psl, epsl, psl-drop, epsl-pt, u-shaped, sl, sfl-v1 or fl."""
     rounds: int | None = 10
     """How many rounds at most; the episode ends sooner if it reaches its target or spends its budgets. None: all."""
     seed: int = 0
