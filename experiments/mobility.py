@@ -243,9 +243,9 @@ def plot(rows: pd.DataFrame, figure: Figure) -> None:
             ends = [[e.value - e.low for e in found.values()], [e.high - e.value for e in found.values()]]
             name = THRESHOLD if method.startswith(THRESHOLD) else method
             axes.errorbar([*found], means, ends, marker="o", markersize=4, capsize=2, color=colour, label=name)
-        axes.set(title=f"links of {rate / 1e6:g} Mbit/s", xlabel="speed (m/s)", ylim=(0, None))
+        axes.set(title=f"links of {rate / 1e6:g} Mbit/s", xlabel="speed (m/s)")
         axes.grid(alpha=0.3)
-    panels[0].set_ylabel("simulated time to 80 % (s)")
+    panels[0].set(ylabel="simulated time to 80 % (s)", ylim=(0, None))
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
 
 

@@ -84,3 +84,6 @@ def test_report_by_hand() -> None:
     (axes,) = figure.axes
     assert [np.asarray(c.lines[0].get_ydata()).tolist() for c in axes.containers][-1] == [40.0, 40.0]
     assert [c.get_label() for c in axes.containers] == [MIDDLE, STAYS, "threshold", LEARNED]
+    two = Figure()
+    plot(pd.concat([table(), table().assign(bits_per_s=1e6, target_s=250.0)]), two)
+    assert all(each.get_ylim()[0] == 0 and each.get_ylim()[1] > 250 for each in two.axes)
