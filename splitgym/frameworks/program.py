@@ -34,7 +34,7 @@ class Program:
     per_participant: Floats
     plans: PlanGrid
     resources: Resources
-    """What the entries of `resource` mean."""
+    """What the entries of `route` mean."""
     barrier: Ints
     """[P] what each phase waits for, a `Barrier`; of phases that each client has by itself it does not matter."""
     access: Access = Access.PARALLEL

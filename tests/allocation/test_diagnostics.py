@@ -187,7 +187,7 @@ def test_too_slow_over_all_that_comes_before_the_timeout():
     longer = replace(
         program,
         stages=stages,
-        resource=np.array(phases),
+        route=np.array([phases]),
         work=work,
         per_participant=np.zeros_like(work),
         barrier=barrier,

@@ -168,7 +168,7 @@ def test_two_uplinks_share_the_power_by_what_helps_both() -> None:
 def test_more_than_two_uplinks_are_one_clear_error() -> None:
     """As when a model that moves goes up before the broadcast with which SFL begins; or in a made-up program."""
     _, state = cell(0, 3, 4, framework="sfl-v1", client_cut_layer=np.full(3, 3))
-    kinds = np.array([Resource.UPLINK, Resource.SERVER] * 3, np.int64)
+    kinds = np.array([[Resource.UPLINK, Resource.SERVER] * 3], np.int64)
     plans = PlanGrid(3, 17)
     work = np.ones((3 * 17, 6))
     _, other = cell(0, 3, 4)

@@ -24,6 +24,8 @@ PROGRESS = {
     "loss": float,
     "evaluated": bool,
     "evaluation_samples": int,
+    "cost": float,
+    "costs": dict,
 }
 ACCOUNT = {
     "round_latency_s": float,

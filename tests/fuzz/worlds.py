@@ -86,6 +86,9 @@ def overrides(draw, clients):
     if cell.get("path_loss") == "mmwave-28ghz":
         radio["carrier_hz"] = draw(st.sampled_from([24e9, 30e9]))
     family = drawn["family"]
+    if cell.get("mobility") == "road":
+        cell["speed_m_per_s"] = 0.0
+        family.pop("radius_m", None)
     if "radius_m" in family:
         cell["min_distance_m"], cell["radius_m"] = 1e-3, 1e6
         if family["radius_m"][0] <= 1e-3:

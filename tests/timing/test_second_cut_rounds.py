@@ -22,7 +22,7 @@ ENDLESS = 1e30
 
 def in_the_cloud(scenario: Scenario, **fields: object) -> Scenario:
     """The scenario with a cloud like its edge server behind a link that takes no time, but for these fields."""
-    server = scenario.server.model_dump()
+    server = scenario.server.model_dump(exclude={"profile"})
     return build(scenario, {"cloud": {**server, "link_bits_per_s": ENDLESS, **fields}})
 
 
