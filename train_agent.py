@@ -72,8 +72,8 @@ class Settings:
     """What the policy learns on: the surrogate, or real training in a process for each environment."""
     framework: str = "epsl"
     """Learning framework: centralised, fl, sl, sfl-v1, sfl-v2, psl, epsl, psl-drop, epsl-pt, cpsl, hierarchical,
-    u-shaped, async-psl or async-sfl; or your own as module:NAME, for which that module is imported: whatever code it
-    holds is executed."""
+    multi-hop, u-shaped, async-psl or async-sfl; or your own as module:NAME, for which that module is imported: whatever
+    code it holds is executed."""
     action: str | None = None
     """Action encoding of the policy: schedule, priority, continuous or discrete; None: the algorithm's own."""
     reward: str = "gain-latency"

@@ -102,8 +102,8 @@ class Settings:
     (seconds an episode)."""
     framework: str = "epsl"
     """Learning framework: centralised, fl, sl, sfl-v1, sfl-v2, psl, epsl, psl-drop, epsl-pt, cpsl, hierarchical,
-    u-shaped, async-psl or async-sfl; or your own as module:NAME, for which that module is imported: whatever code it
-    holds is executed."""
+    multi-hop, u-shaped, async-psl or async-sfl; or your own as module:NAME, for which that module is imported: whatever
+    code it holds is executed."""
     action: str = "schedule"
     """Action encoding of the environment: all decisions are played exactly, whatever the encoding of a policy; but
     those that learnt with discrete see more and need it, and the others need another one."""

@@ -26,8 +26,8 @@ class Render:
     """Preset name or path of a TOML file."""
     framework: str = "epsl"
     """Learning framework: centralised, fl, sl, sfl-v1, sfl-v2, psl, epsl, psl-drop, epsl-pt, cpsl, hierarchical,
-    u-shaped, async-psl or async-sfl; or your own as module:NAME, for which that module is imported: whatever code it
-    holds is executed."""
+    multi-hop, u-shaped, async-psl or async-sfl; or your own as module:NAME, for which that module is imported: whatever
+    code it holds is executed."""
     learner: Literal["train", "surrogate"] = "train"
     """What a round teaches: train, real training, or surrogate, a model of it."""
     rounds: int = 40
