@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from splitgym.arrays import Floats, Ints
+from splitgym.arrays import Ints
 from splitgym.envs.world import Round
 from splitgym.scenario import Budgets, ScenarioError
 from splitgym.types import Decision
@@ -44,26 +44,24 @@ class Costs:
             )
         self._budgets = budgets
         self._leaks = np.array(budgets.leak_by_cut) > (np.inf if budgets.leak_max is None else budgets.leak_max)
+        self._beyond_j = np.zeros(worlds)
         self.total = np.zeros(worlds)
         self.by_name = {name: np.zeros(worlds) for name in COSTS}
 
     def forget(self, which: Sequence[int] | Ints) -> None:
         """No costs in the worlds with these indices."""
-        for cost in (self.total, *self.by_name.values()):
-            cost[np.asarray(which)] = 0.0
+        for values in (self._beyond_j, self.total, *self.by_name.values()):
+            values[np.asarray(which)] = 0.0
 
-    def charge(self, played: Round, energy_j: Floats) -> None:
-        """Works out what a round costs.
-
-        Args:
-            played: In N worlds.
-            energy_j: [N] spent in the episode before the round, J.
-        """
+    def charge(self, played: Round) -> None:
+        """Works out what a round, in N worlds, costs."""
         budgets, cost = self._budgets, played.cost
+        if not budgets.any:
+            return
         if budgets.energy_j is not None:
-            spent = cost.client_energy_j.sum(1) + cost.server_energy_j
-            left = np.maximum(budgets.energy_j - energy_j, 0.0)
-            self.by_name["energy"][:] = np.maximum(spent - left, 0.0) / budgets.energy_j
+            beyond_j = np.maximum(played.truth.energy_j - budgets.energy_j, 0.0)
+            self.by_name["energy"][:] = (beyond_j - self._beyond_j) / budgets.energy_j
+            self._beyond_j = beyond_j
         if budgets.deadline_s is not None:
             self.by_name["deadline"][:] = cost.latency_s > budgets.deadline_s
         if len(self._leaks):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.actions import ActionCodec, codec
+from splitgym.envs.episode_order import EpisodeOrder
 from splitgym.envs.simulation import Simulation
 from splitgym.envs.world import World
 from splitgym.frameworks import Framework
@@ -18,7 +19,7 @@ from splitgym.scenario import Scenario
 from splitgym.types import Decision, RoundState, SystemParameters
 
 
-class SchedulerView:
+class SchedulerView(EpisodeOrder):
     """State, decisions and encodings of the environment's episode.
 
     Attributes:
@@ -31,7 +32,6 @@ class SchedulerView:
     framework: Framework
     learner: str
     _simulation: Simulation
-    _begun = _running = _closed = False
     _played: Decision | None = None
 
     def decode(self, action: NDArray[Any]) -> Decision:
@@ -195,20 +195,6 @@ class SchedulerView:
         self._need_episode()
         actions = self._simulation.actions
         return actions.decode(actions.check(action)[None], self._simulation.world.state)
-
-    def _need_open(self) -> None:
-        if self._closed:
-            raise gym.error.ClosedEnvironmentError("the environment is closed: make another one")
-
-    def _need_reset(self) -> None:
-        self._need_open()
-        if not self._begun:
-            raise gym.error.ResetNeeded("no episode has begun: call reset() first")
-
-    def _need_episode(self) -> None:
-        self._need_open()
-        if not self._running:
-            raise gym.error.ResetNeeded("no episode is running: call reset() before step()")
 
 
 def checked(decision: Any, state: RoundState) -> Decision:

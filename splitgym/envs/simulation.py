@@ -51,11 +51,8 @@ class Settings(NamedTuple):
         Raises:
             ScenarioError: an argument has a value that is not allowed, or an override is no section of the scenario.
         """
-        if not isinstance(self.learner, str) or self.learner not in LEARNERS:
-            raise ScenarioError(f"learner = {self.learner!r} is unknown, {suggest(str(self.learner), LEARNERS)}")
-        if not isinstance(self.render_mode, str | None) or self.render_mode not in (None, *render_modes):
-            allowed = ", ".join(["None", *render_modes])
-            raise ScenarioError(f"render_mode = {self.render_mode!r}, allowed: {allowed}")
+        check_learner(self.learner)
+        check_render_mode(self.render_mode, render_modes)
         if "max_episode_steps" in overrides:
             steps = overrides["max_episode_steps"]
             raise ScenarioError(f'max_episode_steps = {steps!r} is no argument, allowed: episode={{"max_rounds": ...}}')
@@ -64,6 +61,18 @@ class Settings(NamedTuple):
             name = min(unknown)
             raise ScenarioError(f"unknown argument {name!r}, {suggest(name, (*self._fields, *Scenario.model_fields))}")
         return build(self.scenario, overrides)
+
+
+def check_learner(learner: Any) -> None:
+    """Raises a ScenarioError if there is no such learner."""
+    if not isinstance(learner, str) or learner not in LEARNERS:
+        raise ScenarioError(f"learner = {learner!r} is unknown, {suggest(str(learner), LEARNERS)}")
+
+
+def check_render_mode(render_mode: Any, modes: Sequence[str]) -> None:
+    """Raises a ScenarioError if an environment that can render in these modes cannot in this one; None: it need not."""
+    if not isinstance(render_mode, str | None) or render_mode not in (None, *modes):
+        raise ScenarioError(f"render_mode = {render_mode!r}, allowed: {', '.join(['None', *modes])}")
 
 
 class Step(NamedTuple):
@@ -119,10 +128,9 @@ class Simulation:
 
     def play(self, decision: Decision, idle: Bools | None = None) -> Step:
         """Plays the decisions of N worlds, which must fit; idle ones, [N], play none and are to be reset."""
-        spent_j = self.world.state.energy_j.copy()
         played = self.world.play_unchecked(decision, idle, self._timeline)
         reward, terms = self._reward.of(played)
-        self._costs.charge(played, spent_j)
+        self._costs.charge(played)
         # Episodes that start in the same step write into the arrays of the round.
         ends = played.terminated.copy(), played.truncated.copy()
         step = Step(played, reward, *ends, terms, self._costs.total.copy())

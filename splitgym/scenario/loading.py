@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,12 @@ _PRESETS = resources.files("splitgym.scenario") / "presets"
 
 def presets() -> tuple[str, ...]:
     """Names of the scenarios that come with the package, in alphabetical order."""
-    return tuple(sorted(Path(entry.name).stem for entry in _PRESETS.iterdir() if entry.name.endswith(".toml")))
+    return presets_in(_PRESETS)
+
+
+def presets_in(folder: Traversable) -> tuple[str, ...]:
+    """Names of the TOML files in a folder of the package, in alphabetical order."""
+    return tuple(sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".toml")))
 
 
 def load(name_or_path: str | Path) -> Scenario:
@@ -50,18 +56,27 @@ def build(source: str | Path | Mapping[str, Any] | Scenario, overrides: Mapping[
     return _validate(_merge(values, overrides or {}))
 
 
-def _read(name_or_path: str | Path) -> dict[str, Any]:
-    """What a preset or a file holds."""
-    if str(name_or_path) in presets():
-        return tomllib.loads((_PRESETS / f"{name_or_path}.toml").read_text(encoding="utf-8"))
+def read(name_or_path: str | Path, folder: Traversable, what: str) -> dict[str, Any]:
+    """What a preset or a file holds.
+
+    Args:
+        name_or_path: A preset in the folder, or the path of a TOML file.
+        folder: Of the presets.
+        what: What it describes, as messages name it.
+
+    Raises:
+        ScenarioError: there is no such preset or file, or it is no TOML; one line.
+    """
+    if str(name_or_path) in presets_in(folder):
+        return tomllib.loads((folder / f"{name_or_path}.toml").read_text(encoding="utf-8"))
     path = Path(name_or_path)
     if path.suffix != ".toml":
         raise ScenarioError(
-            f"scenario {str(name_or_path)!r} is neither a preset nor a .toml file: "
-            f"{suggest(str(name_or_path), presets())}"
+            f"{what} {str(name_or_path)!r} is neither a preset nor a .toml file: "
+            f"{suggest(str(name_or_path), presets_in(folder))}"
         )
-    with reading(f"scenario file {str(path)!r}", ScenarioError):
-        return read_toml(path)
+    with reading(f"{what} file {str(path)!r}", ScenarioError):
+        return dict(read_toml(path))
 
 
 def in_commands(name: str) -> str:
@@ -71,7 +86,7 @@ def in_commands(name: str) -> str:
 
 def _from_file(source: str | Path, overrides: Mapping[str, Any]) -> Scenario:
     """The scenario of a preset or a file, with overrides; a message names the file."""
-    values = _merge(_read(source), overrides)
+    values = _merge(read(source, _PRESETS, "scenario"), overrides)
     try:
         return _validate(values)
     except ScenarioError as error:

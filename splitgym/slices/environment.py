@@ -10,11 +10,12 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from splitgym.arrays import Bools
+from splitgym.envs.episode_order import EpisodeOrder
 from splitgym.envs.reset_arguments import check_options, seed_of
 from splitgym.envs.rewards import REWARDS
+from splitgym.envs.simulation import check_learner, check_render_mode
 from splitgym.envs.spec import JsonableSpec
 from splitgym.inputs import InputError
-from splitgym.learning import LEARNERS
 from splitgym.parts import suggest
 from splitgym.rendering import RENDER_MODES
 from splitgym.scenario import ScenarioError
@@ -29,7 +30,7 @@ WEIGHTS = REWARDS["gain-latency"]
 """Of the terms of the reward."""
 
 
-class SplitLearningSlicesEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[np.float32]]):
+class SplitLearningSlicesEnv(EpisodeOrder, JsonableSpec, gym.Env[NDArray[np.float32], NDArray[np.float32]]):
     """Shares a cell and an edge server among several split-learning tasks: the controller of a sliced network.
 
     ## Description
@@ -146,10 +147,9 @@ class SplitLearningSlicesEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[
                 raise ScenarioError(f"unknown argument {name!r}, {suggest(name, names)}")
             if not isinstance(value, Mapping):
                 raise ScenarioError(f"{name} = {value!r}, allowed: a mapping of fields")
-        if learner is not None and learner not in LEARNERS:
-            raise ScenarioError(f"learner = {learner!r} is unknown, {suggest(str(learner), LEARNERS)}")
-        if render_mode not in (None, *RENDER_MODES):
-            raise ScenarioError(f"render_mode = {render_mode!r}, allowed: None, {', '.join(RENDER_MODES)}")
+        if learner is not None:
+            check_learner(learner)
+        check_render_mode(render_mode, RENDER_MODES)
         self.setup = load(slices, {**common, **({} if period_s is None else {"period_s": period_s})})
         self.render_mode = render_mode
         rows = zip(self.setup.slices, self.setup.scenarios(), strict=True)
@@ -160,7 +160,6 @@ class SplitLearningSlicesEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[
         self.action_space: spaces.Space[Any] = spaces.Box(-1.0, 1.0, (2 * len(self.slices),), np.float32)
         self._generators: list[np.random.Generator] = []
         self._periods = 0
-        self._begun = self._running = self._closed = False
 
     @property
     def running(self) -> Bools:
@@ -292,20 +291,6 @@ class SplitLearningSlicesEnv(JsonableSpec, gym.Env[NDArray[np.float32], NDArray[
             "reward_terms": terms,
             "slices": {each.name: _account(each) for each in self.slices},
         }
-
-    def _need_open(self) -> None:
-        if self._closed:
-            raise gym.error.ClosedEnvironmentError("the environment is closed: make another one")
-
-    def _need_reset(self) -> None:
-        self._need_open()
-        if not self._begun:
-            raise gym.error.ResetNeeded("no episode has begun: call reset() first")
-
-    def _need_episode(self) -> None:
-        self._need_open()
-        if not self._running:
-            raise gym.error.ResetNeeded("no episode is running: call reset() before step()")
 
 
 def _account(each: Slice) -> dict[str, Any]:

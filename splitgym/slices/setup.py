@@ -1,6 +1,5 @@
 """Which slices share a cell: rows of tasks with their service, from a preset, a file or Python."""
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -8,11 +7,9 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from splitgym.files import read_toml
-from splitgym.inputs import reading
-from splitgym.parts import suggest
 from splitgym.scenario import Scenario, ScenarioError, Section, build
 from splitgym.scenario.errors import in_one_line
+from splitgym.scenario.loading import presets_in, read
 from splitgym.scenario.names import Name
 from splitgym.scenario.quantities import Fraction, Seconds
 
@@ -115,7 +112,7 @@ class SlicedCell(Section):
 
 def presets() -> tuple[str, ...]:
     """Names of the sliced cells that come with the package, in alphabetical order."""
-    return tuple(sorted(Path(entry.name).stem for entry in _PRESETS.iterdir() if entry.name.endswith(".toml")))
+    return presets_in(_PRESETS)
 
 
 def load(
@@ -137,7 +134,7 @@ def load(
     elif isinstance(source, list | tuple):
         values = {"slices": source}
     elif isinstance(source, str | Path):
-        values = _read(source)
+        values = read(source, _PRESETS, "slices")
     else:
         raise ScenarioError(
             f"slices = {source!r}, allowed: preset name, path of a TOML file, mapping, rows of slices or SlicedCell"
@@ -147,17 +144,3 @@ def load(
         values[name] = {**old, **value} if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     with in_one_line(ScenarioError):
         return SlicedCell.model_validate(values)
-
-
-def _read(name_or_path: str | Path) -> dict[str, Any]:
-    """What a preset or a file holds."""
-    if str(name_or_path) in presets():
-        return tomllib.loads((_PRESETS / f"{name_or_path}.toml").read_text(encoding="utf-8"))
-    path = Path(name_or_path)
-    if path.suffix != ".toml":
-        raise ScenarioError(
-            f"slices {str(name_or_path)!r} is neither a preset nor a .toml file: "
-            f"{suggest(str(name_or_path), presets())}"
-        )
-    with reading(f"slices file {str(path)!r}", ScenarioError):
-        return dict(read_toml(path))
