@@ -45,20 +45,15 @@ def _best(scenario: Scenario, costs: NetworkCosts) -> tuple[Placement, ...]:
             f"placement.count = {section.count}, allowed: {len(first)} or more, one for each node of placement.nodes "
             "that has a station"
         )
+    hops, micro_batches = min(section.hops, len(graph.nodes)), scenario.training.micro_batches
+    task = PlacementTask.of(scenario, costs, 1, hops, first, micro_batches)
+    task = replace(task, graph=graph, rows=scenario.clients.count * largest)
     of_cuts: list[list[Placement]] = []
     refused: InputError | None = None
     for cut_layer in range(1, len(costs.profile)):
-        task = PlacementTask.of(
-            scenario,
-            costs,
-            cut_layer,
-            hops=min(section.hops, len(graph.nodes)),
-            first=first,
-            micro_batches=scenario.training.micro_batches,
-        )
-        task = replace(task, graph=graph, rows=scenario.clients.count * largest)
         try:
-            of_cuts.append([_tight(each, cut_layer) for each in k_best(task, section.count)])
+            best = k_best(replace(task, cut_layer=cut_layer), section.count)
+            of_cuts.append([_tight(each, cut_layer) for each in best])
         except InputError as error:
             # At another cut layer there may be one.
             refused = error

@@ -60,6 +60,10 @@ class EdgeGraph:
             raise InputError(f"node {node!r} of a placement is unknown, {suggest(node, self.nodes)}")
         return self.nodes.index(node)
 
+    def joins(self, one: str, other: str) -> bool:
+        """Whether a link joins two nodes; raises as `index`."""
+        return bool(np.isfinite(self.seconds_per_bit[self.index(one), self.index(other)]))
+
     @cached_property
     def neighbours(self) -> Ints:
         """[N, N] the nodes that each has a link to, in their order; then -1."""

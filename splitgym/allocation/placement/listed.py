@@ -2,9 +2,10 @@
 
 from itertools import pairwise
 
+from splitgym.allocation.placement.graph import EdgeGraph
 from splitgym.frameworks.placements import Placement
 from splitgym.parts import suggest
-from splitgym.scenario import PlacementRow, Scenario, ScenarioError, links_of, nodes_of
+from splitgym.scenario import PlacementRow, Scenario, ScenarioError
 from splitgym.scenario.nodes import SERVER
 
 
@@ -14,29 +15,20 @@ def listed_placements(scenario: Scenario, units: int) -> tuple[Placement, ...]:
     Raises:
         ScenarioError: one is no path, ends nowhere, or is there twice.
     """
-    found = tuple(_checked(scenario, number, row, units) for number, row in enumerate(scenario.placement.candidates, 1))
+    graph, rows = EdgeGraph.of(scenario), enumerate(scenario.placement.candidates, 1)
+    found = tuple(_checked(scenario, graph, number, row, units) for number, row in rows)
     for number, one in enumerate(found, 1):
         if one in found[: number - 1]:
             raise ScenarioError(f"placement.candidates, row {number}: is there twice, allowed: each one once")
     return found
 
 
-def _neighbours(scenario: Scenario) -> dict[str, list[str]]:
-    """Nodes that are joined to each node by a link."""
-    joined: dict[str, list[str]] = {name: [] for name in (SERVER, *(row.name for row in nodes_of(scenario)))}
-    for link in links_of(scenario):
-        for one, other in (link.ends, link.ends[::-1]):
-            if one in joined and other in joined:
-                joined[one].append(other)
-    return joined
-
-
-def _checked(scenario: Scenario, number: int, row: PlacementRow, units: int) -> Placement:
+def _checked(scenario: Scenario, graph: EdgeGraph, number: int, row: PlacementRow, units: int) -> Placement:
     """A candidate as it is listed."""
-    joined, where, nodes, bounds = _neighbours(scenario), f"placement.candidates, row {number}", row.nodes, row.bounds
+    where, nodes, bounds = f"placement.candidates, row {number}", row.nodes, row.bounds
     for name in nodes:
-        if name not in joined:
-            raise ScenarioError(f"{where}: node {name!r} is unknown, {suggest(name, tuple(joined))}")
+        if name not in graph.nodes:
+            raise ScenarioError(f"{where}: node {name!r} is unknown, {suggest(name, graph.nodes)}")
     if nodes[0] != SERVER and not scenario.stations:
         raise ScenarioError(
             f"{where}: nodes = {list(nodes)}, allowed: {SERVER!r} first, where the clients' data arrive without rows "
@@ -45,7 +37,7 @@ def _checked(scenario: Scenario, number: int, row: PlacementRow, units: int) -> 
     if len(set(nodes)) < len(nodes):
         raise ScenarioError(f"{where}: nodes = {list(nodes)}, allowed: each one once")
     for one, other in pairwise(nodes):
-        if other not in joined[one]:
+        if not graph.joins(one, other):
             raise ScenarioError(f"{where}: no row of links has the ends {one!r} and {other!r}")
     if len(bounds) != len(nodes) - 1 or list(bounds) != sorted(bounds) or any(bound >= units for bound in bounds):
         raise ScenarioError(

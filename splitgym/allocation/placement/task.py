@@ -174,11 +174,12 @@ class PlacementTask:
         Raises:
             InputError: a node is unknown, or there is no link between two that follow each other.
         """
+        for ends in pairwise(placement.nodes):
+            if not self.graph.joins(*ends):
+                raise InputError(
+                    f"nodes {ends[0]!r} and {ends[1]!r} of a placement have no link, allowed: nodes that a link joins"
+                )
         nodes, done, s = [self.graph.index(name) for name in placement.nodes], self.done(placement), self.stages
-        for one, other in pairwise(nodes):
-            if not np.isfinite(s.seconds_per_bit[one, other]):
-                ends = f"{self.graph.nodes[one]!r} and {self.graph.nodes[other]!r}"
-                raise InputError(f"nodes {ends} of a placement have no link, allowed: nodes that a link joins")
         links = [s.bits[at] * s.seconds_per_bit[ends] for ends, at in zip(pairwise(nodes), done[1:-1], strict=True)]
         total = 2 * sum(links) + 2 * sum(s.delay_s[ends] for ends in pairwise(nodes))
         for flops, in_front_s in zip((s.forward_flops, s.backward_flops), s.in_front_s, strict=True):
