@@ -2,11 +2,14 @@
 
 import copy
 import pickle
+import struct
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from numba import typeof
 from numba.core import config
+from numba.core.errors import NumbaError
 
 from splitgym.kernels import COMPILED, NO_REFCOUNT, Handle, kernel
 
@@ -101,6 +104,33 @@ def test_handle_keeps_what_it_holds() -> None:
     assert handle.of(second) is not of_first
     for other in (copy.deepcopy(handle), pickle.loads(pickle.dumps(handle))):
         assert other.of(second) is not handle.of(second)
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="numbers have no numba types")
+def test_handle_has_the_types_of_what_it_holds() -> None:
+    square = np.arange(16.0).reshape(4, 4)
+    for_reading = square.copy()
+    for_reading.setflags(write=False)
+    arrays = [square, square.T, square[:, 1:3], square[0], square[:0], square.astype(np.float32), for_reading]
+    parts = [*arrays, square.view(np.int64), 1, 1.0, True, np.bool_(False), np.float64(0.5)]
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        some = tuple(parts[k] for k in rng.integers(len(parts), size=rng.integers(1, 4)))
+        held = some if rng.random() < 0.5 else (some, *some)
+        boxed = Handle().of(held)
+        assert boxed._numba_type_.held == typeof(held)
+        assert boxed._numba_type_ is Handle().of(held)._numba_type_
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is laid out in memory")
+@pytest.mark.parametrize("other", [None, np.float32(1.0), np.zeros(3, ">f8"), np.ma.zeros(3), 2**64])
+def test_what_a_handle_refuses_is_refused_also_beside_what_it_knows(other: Any) -> None:
+    known = np.zeros(3), 1.0, 1
+    Handle().of(known)
+    for place in range(3):
+        for _ in range(2):
+            with pytest.raises((TypeError, ValueError, NumbaError, struct.error)):
+                Handle().of((*known[:place], other, *known[place + 1 :]))
 
 
 @pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is laid out in memory")
