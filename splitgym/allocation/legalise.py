@@ -75,8 +75,7 @@ def plan_in_flight(plan: Plan, state: RoundState) -> Plan:
     flights, grid, in_flight = state.flights, state.system.program.plans, state.in_flight
     if flights is None or not in_flight.any():
         return plan
-    return replace(
-        plan,
+    return plan._replace(
         cut_layer=_held(plan.cut_layer, grid.cut_layer[flights.plan], in_flight, grid.cut_by_client),
         codec=_held(plan.codec, grid.codec[flights.plan], in_flight, grid.codec_by_client),
         precision=_held(plan.precision, grid.precision[flights.plan], in_flight, grid.precision_by_client),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,16 @@ from splitgym.types.legal import check_allowed_ratio, check_decision, check_stat
 from splitgym.types.plan import FACTORS, Plan
 from splitgym.types.state import RoundState
 
-UNDECIDED = {"codec": 0, "precision": 0, "batch_size": 0, "clock": 1.0, "averaging": 0, "placement": 0}
+UNDECIDED = {
+    "second_cut": 0,
+    "codec": 0,
+    "precision": 0,
+    "batch_size": 0,
+    "clock": 1.0,
+    "quorum": 0,
+    "averaging": 0,
+    "placement": 0,
+}
 """Fields that say nothing with these values."""
 
 
@@ -64,17 +74,17 @@ class Decision:
     decided."""
 
     def __post_init__(self) -> None:
+        own = self.__dict__
         for name in ("assignment", "power_w_per_hz", "selected"):
-            if type(getattr(self, name)) is not np.ndarray:
-                object.__setattr__(self, name, np.asarray(getattr(self, name)))
-        if np.ndim(self.cluster) < 1:
-            object.__setattr__(self, "cluster", _filled(self.selected.shape, self.cluster))
-        if self.selected.ndim > 1:
-            for name in ("second_cut", "codec", "precision", "batch_size", "clock", "quorum", "averaging", "placement"):
-                value = getattr(self, name)
-                # What nobody decides stays one number for all worlds.
-                if np.ndim(value) == 0 and not (name in UNDECIDED and value == UNDECIDED[name]):
-                    object.__setattr__(self, name, _filled((len(self.selected),), value))
+            if type(own[name]) is not np.ndarray:
+                own[name] = np.asarray(own[name])
+        if type(self.cluster) is int or np.ndim(self.cluster) < 1:
+            own["cluster"] = _filled(self.selected.shape, self.cluster)
+        for name, nothing in UNDECIDED.items() if self.selected.ndim > 1 else ():
+            value = own[name]
+            # What nobody decides stays one number for all worlds.
+            if not (type(value) is type(nothing) and value == nothing) and np.ndim(value) == 0:
+                own[name] = _filled((len(self.selected),), value)
 
     @classmethod
     def under(
@@ -100,7 +110,7 @@ class Decision:
     @property
     def plan(self) -> Plan:
         """How clients train."""
-        return Plan(**{name: getattr(self, name) for name in FACTORS})
+        return Plan(*_factors(self.__dict__))
 
     @property
     def cut_by_client(self) -> bool:
@@ -158,6 +168,9 @@ class Decision:
         check_state(state, one_world=True)
         check_decision(self, state)
         check_allowed_ratio(self.aggregation_ratio, state.system.highest_ratio, state.prescribed_ratio)
+
+
+_factors = itemgetter(*FACTORS)
 
 
 def _filled(shape: tuple[int, ...], value: Any) -> NDArray[Any]:

@@ -1,7 +1,7 @@
 """How clients train in a round."""
 
-from dataclasses import dataclass, fields
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,7 @@ from splitgym.types.state import RoundState
 from splitgym.types.system import SystemParameters
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """How clients train in a round. Shapes are those of one world; a batch has a leading axis N.
 
     Fields are as in `Decision`.
@@ -73,8 +72,7 @@ class Plan:
 
     def world(self, index: int) -> "Plan":
         """One world of a batch; a number without an axis is that of all worlds."""
-        factors = (getattr(self, name) for name in FACTORS)
-        return Plan(*(factor if np.ndim(factor) == 0 else factor[index] for factor in factors))
+        return Plan(*(factor if np.ndim(factor) == 0 else factor[index] for factor in self))
 
 
 def common_plans(system: SystemParameters, aggregation_ratio: float) -> list[Plan]:
@@ -85,14 +83,22 @@ def common_plans(system: SystemParameters, aggregation_ratio: float) -> list[Pla
     return [Plan(cut, aggregation_ratio, second) for cut, second in cuts]
 
 
-FACTORS = tuple(field.name for field in fields(Plan))
+FACTORS = Plan._fields
 """Names of the factors of a plan."""
 
 
 def _of_worlds(factor: Any, worlds: int, dtype: type[np.number]) -> NDArray[Any]:
     """[N, 1] a factor's value in each world, or [N, C] those of the clients; [1, 1] one for all."""
+    if type(factor) is int:
+        return _of_all(factor, dtype)
     values = np.ascontiguousarray(factor, dtype)
     return values.reshape(1 if values.size == 1 else worlds, -1)
+
+
+@cache
+def _of_all(factor: int, dtype: Any) -> NDArray[Any]:
+    """[1, 1]; not to be changed."""
+    return np.full((1, 1), factor, dtype)
 
 
 @kernel(INLINED)

@@ -110,7 +110,7 @@ def _allocation(state: RoundState, decision: Decision, block: str) -> Step:
     Exact powers are for the subchannels of the greedy, also where with even powers these were no better than before.
     """
     power = "control" if block == "power" else "even"
-    plan = replace(decision.plan, second_cut=None)
+    plan = decision.plan._replace(second_cut=None)
     allocated = descent_unchecked(state, decision.selected, plan, search=False, power=power).decision
     cost = synchronous_cost(state, allocated)
     return Step(block, allocated, int(cost.participants.sum()), float(cost.latency_s))

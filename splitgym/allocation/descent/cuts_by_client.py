@@ -93,7 +93,7 @@ def cut_costs(state: RoundState, decision: Decision, served: Ints) -> Costs:
     alone = np.zeros((2, len(served), len(cuts)))
     each, once = np.zeros((len(served), len(cuts))), np.zeros(len(cuts))
     for column, cut in enumerate(cuts):
-        at_cut = replace(decision.plan, cut_layer=cut)
+        at_cut = decision.plan._replace(cut_layer=cut)
         workload = own_workload(state, at_cut)
         segments = int(workload.segments[0])
         if segments > len(alone):
@@ -145,7 +145,7 @@ def _step(state: RoundState, decision: Decision) -> Descent | None:
     if state.system.memory is not None:
         # Nodes shall have the memory for these, not for others that would be left out all the same.
         selected = np.isin(np.arange(len(every)), served)
-    return descent_unchecked(state, selected, replace(decision.plan, cut_layer=every))
+    return descent_unchecked(state, selected, decision.plan._replace(cut_layer=every))
 
 
 def _best_alone(state: RoundState, decision: Decision, served: Ints) -> Ints:
@@ -154,6 +154,6 @@ def _best_alone(state: RoundState, decision: Decision, served: Ints) -> Ints:
     for cut in range(1, state.system.cut_layers + 1):
         cost = synchronous_cost(state, replace(decision, cut_layer=cut))
         busy = cost.stop_s - cost.start_s
-        able = able_clients(state, replace(decision.plan, cut_layer=cut), state.available)
+        able = able_clients(state, decision.plan._replace(cut_layer=cut), state.available)
         seconds.append(np.where(able, busy.sum(0), inf)[served])
     return 1 + np.argmin(seconds, axis=0)

@@ -111,7 +111,7 @@ def descent(
     if state.system.program.plans.tails and cut_layer is not None and second_cut is not None:
         check_behind(cut_layer, second_cut)
     plan = Plan(cut_layer, aggregation_ratio, second_cut, codec, precision, batch_size=batch_size)
-    plan = replace(plan, aggregation_ratio=common_ratio(plan, selected, state))
+    plan = plan._replace(aggregation_ratio=common_ratio(plan, selected, state))
     return descent_unchecked(state, selected, plan, assignment=assignment, power=power, search=search, cluster=cluster)
 
 
@@ -158,7 +158,7 @@ def _able(state: RoundState, plan: Plan, selected: Bools, plans: Ints, hold: boo
     """[C] or [N, C] clients that may take part, under what is held; for other plans the kernel asks for memory."""
     if state.system.memory is None or not hold:
         return selected & state.available
-    held = replace(plan, second_cut=0 if plan.second_cut is None else plan.second_cut)
+    held = plan._replace(second_cut=0 if plan.second_cut is None else plan.second_cut)
     # With plans of their own, who is served for want of memory is known before the search.
     return served_clients(state, held, selected) if plans.shape[1] > 1 else able_clients(state, held, selected)
 
@@ -198,11 +198,11 @@ def _descent_of(
     cut = grid.cut_layer[found.plan if by_client is None or np.ndim(plan.cut_layer) <= state.batched else by_client]
     if not state.batched:
         of_one: Any = int(cut[0]) if cut.ndim == 1 else cut[0]
-        chosen = replace(plan, cut_layer=of_one, second_cut=int(grid.second_cut[found.plan[0]]))
+        chosen = plan._replace(cut_layer=of_one, second_cut=int(grid.second_cut[found.plan[0]]))
         decision = Decision.under(chosen, owner[0], psd[0], selected.copy(), cluster)
         return Descent(decision, int(found.participants[0]), float(found.latency_s[0]), found.steps_s[0])
     ratio = np.full(len(found.plan), plan.aggregation_ratio, np.float64)
-    chosen = replace(plan, cut_layer=cut, aggregation_ratio=ratio, second_cut=grid.second_cut[found.plan])
+    chosen = plan._replace(cut_layer=cut, aggregation_ratio=ratio, second_cut=grid.second_cut[found.plan])
     decision = Decision.under(chosen, owner, psd, selected.copy(), cluster)
     return Descent(decision, found.participants, found.latency_s, found.steps_s)
 
@@ -218,7 +218,7 @@ def descent_under(state: RoundState, plan: Plan, selected: Bools, **given: Any) 
     Where the second cut may be decided, 0 leaves it open; of a batch, a 0 of any world leaves it open in all.
     """
     second = plan.second_cut if state.system.program.plans.second_cuts > 1 and holds_plan(state, plan) else None
-    return descent_unchecked(state, selected, replace(plan, second_cut=second), **given)
+    return descent_unchecked(state, selected, plan._replace(second_cut=second), **given)
 
 
 def allocate(state: RoundState, plan: Plan, selected: Bools) -> Decision:
@@ -234,7 +234,7 @@ def allocate(state: RoundState, plan: Plan, selected: Bools) -> Decision:
         InputError: an argument does not fit the state; the message names it.
     """
     check_arguments(state, one_world=False, plan=plan, selected=selected)
-    return allocate_unchecked(state, replace(plan, aggregation_ratio=common_ratio(plan, selected, state)), selected)
+    return allocate_unchecked(state, plan._replace(aggregation_ratio=common_ratio(plan, selected, state)), selected)
 
 
 def allocate_unchecked(state: RoundState, plan: Plan, selected: Bools) -> Decision:
@@ -252,7 +252,7 @@ def _plans(state: RoundState, plan: Plan) -> tuple[Ints, bool]:
     system, grid, worlds = state.system, state.system.program.plans, len(state.channel_gain) if state.batched else 1
     cut_layer, second_cut = plan.cut_layer, plan.second_cut
     if _holds_cuts(state, plan):
-        plans = replace(plan, second_cut=0 if second_cut is None else second_cut).indices(state)
+        plans = plan._replace(second_cut=0 if second_cut is None else second_cut).indices(state)
         return with_axis(plans, not state.batched), True
     sizes = np.broadcast_to(plan.sizes(state), worlds)
     rows = aggregated_rows(np.broadcast_to(plan.aggregation_ratio, worlds), sizes)
@@ -323,7 +323,7 @@ def _at_each_cut(state: RoundState, selected: Bools, plan: Plan, **given: Any) -
         if grid.second_cuts == 1 or second >= np.max(cut) + grid.tails
     ]
     options = [
-        descent_unchecked(state, selected, replace(plan, cut_layer=cut, second_cut=second), **given)
+        descent_unchecked(state, selected, plan._replace(cut_layer=cut, second_cut=second), **given)
         for cut, second in pairs
     ]
     return min(options, key=lambda option: rank(option.participants, option.latency_s))
@@ -339,7 +339,7 @@ def _with_clusters(state: RoundState, selected: Bools, plan: Plan, power: Any, s
     if not state.batched:
         options = []
         cuts = range(1, state.system.cut_layers + 1) if plan.cut_layer is None else (int(plan.cut_layer),)
-        for at_cut in (replace(plan, cut_layer=cut, second_cut=0) for cut in cuts):
+        for at_cut in (plan._replace(cut_layer=cut, second_cut=0) for cut in cuts):
             cluster = clusters_for_unchecked(state, at_cut, selected)
             options.append(descent_unchecked(state, selected, at_cut, power=power, search=search, cluster=cluster))
         return min(options, key=lambda option: rank(option.participants, option.latency_s))

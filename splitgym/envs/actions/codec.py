@@ -25,11 +25,11 @@ from splitgym.types.plan import FACTORS
 
 UNSAID: Mapping[str, Callable[[RoundState], Any]] = {
     "cut_layer": lambda state: np.ones(len(state.available), np.int64),
-    "second_cut": lambda state: np.zeros(len(state.available), np.int64),
+    "second_cut": lambda state: 0,
     "selected": lambda state: state.available,
     "aggregation_ratio": lambda state: np.zeros(len(state.available)),
-    "codec": lambda state: np.zeros(len(state.available), np.int64),
-    "precision": lambda state: np.zeros(len(state.available), np.int64),
+    "codec": lambda state: 0,
+    "precision": lambda state: 0,
     "averaging": lambda state: 0,
     "batch_size": lambda state: 0,
     "placement": lambda state: 0,

@@ -35,12 +35,13 @@ class CutLevels(Discrete):
         )
 
     def read(self, entries: NDArray[Any]) -> Said:
-        """`cut_layer`, [N] or [N, C], and `second_cut`, [N], behind the cut where there are tails; 0: not decided."""
+        """`cut_layer`, [N] or [N, C]; and `second_cut`, [N], if it is decided, behind the cut where there are tails."""
         cuts = entries.astype(np.int64) + 1
-        second = cuts[:, -1] if self._second else np.zeros(len(cuts), np.int64)
-        if self._second and self._grid.tails:
-            second = self._grid.second_of(cuts[:, 0], second + 1)
-        return {"cut_layer": cuts[:, : self._first] if self._by_client else cuts[:, 0], "second_cut": second}
+        said = {"cut_layer": cuts[:, : self._first] if self._by_client else cuts[:, 0]}
+        if self._second:
+            second = cuts[:, -1]
+            said["second_cut"] = self._grid.second_of(cuts[:, 0], second + 1) if self._grid.tails else second
+        return said
 
     def write(self, decision: Decision, state: RoundState) -> Ints:
         """A second cut that is not decided is the first that the cut layer allows."""
