@@ -50,6 +50,8 @@ class Costs:
 
     def forget(self, which: Sequence[int] | Ints) -> None:
         """No costs in the worlds with these indices."""
+        if not self._budgets.any:
+            return
         for values in (self._beyond_j, self.total, *self.by_name.values()):
             values[np.asarray(which)] = 0.0
 

@@ -5,10 +5,24 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.kernels import NO_REFCOUNT, kernel
+from splitgym.kernels import NO_REFCOUNT, Handle, kernel
 from splitgym.scenario import Episode
 from splitgym.timing import RoundCost
 from splitgym.types import Decision, RoundOutcome
+
+
+class Limits(NamedTuple):
+    """When episodes end."""
+
+    target_accuracy: float
+    stop_at_target: bool
+    max_rounds: int
+    time_budget_s: float
+
+    @classmethod
+    def of(cls, episode: Episode) -> Self:
+        """Of a scenario."""
+        return cls(episode.target_accuracy, episode.stop_at_target, episode.max_rounds, episode.time_budget_s)
 
 
 class History(NamedTuple):
@@ -48,9 +62,10 @@ class History(NamedTuple):
     """[N]"""
     truncated: Bools
     """[N]"""
+    limits: Limits
 
     @classmethod
-    def empty(cls, worlds: int, clients: int, placed_units: int = 0) -> Self:
+    def empty(cls, limits: Limits, worlds: int, clients: int, placed_units: int = 0) -> Self:
         """Before the first round; `placed_units`: L with placements."""
         return cls(
             participated=np.zeros((worlds, clients), bool),
@@ -70,6 +85,7 @@ class History(NamedTuple):
             first_reached=np.zeros(worlds, bool),
             terminated=np.zeros(worlds, bool),
             truncated=np.zeros(worlds, bool),
+            limits=limits,
         )
 
     def forget(self, which: Ints) -> None:
@@ -77,20 +93,28 @@ class History(NamedTuple):
         _forget(self, which)
 
     def remember(
-        self, number: Ints, cost: RoundCost, aggregation_ratio: Floats, outcome: RoundOutcome, limits: "Limits"
+        self, handle: Handle, number: Ints, cost: RoundCost, aggregation_ratio: Floats, outcome: RoundOutcome
     ) -> None:
         """Adds a round of every world, but for its second cut.
 
         Args:
+            handle: Of histories.
             number: [N] rounds of the episodes, this one included.
             cost: Of the round.
             aggregation_ratio: [N] phi.
             outcome: Of the round.
-            limits: Of the scenario.
         """
-        accuracy, evaluated = outcome.accuracy, outcome.evaluated
-        _remember(self, limits, number, cost.participants, cost.latency_s, aggregation_ratio, accuracy, evaluated)
-        _add_energy(self.energy_j, cost.client_energy_j, cost.server_energy_j)
+        _remember(
+            handle.of(self),
+            number,
+            cost.participants,
+            cost.latency_s,
+            cost.client_energy_j,
+            cost.server_energy_j,
+            aggregation_ratio,
+            outcome.accuracy,
+            outcome.evaluated,
+        )
 
     def remember_second_cut(self, participants: Bools, decision: Decision) -> None:
         """Adds the second cuts of a round, where they are decided."""
@@ -119,20 +143,6 @@ class History(NamedTuple):
         _keep(self.client_batch_size, participants, decision.batch_size)
 
 
-class Limits(NamedTuple):
-    """When episodes end."""
-
-    target_accuracy: float
-    stop_at_target: bool
-    max_rounds: int
-    time_budget_s: float
-
-    @classmethod
-    def of(cls, episode: Episode) -> Self:
-        """Of a scenario."""
-        return cls(episode.target_accuracy, episode.stop_at_target, episode.max_rounds, episode.time_budget_s)
-
-
 def _keep(last: Ints, participants: Bools, decided: Any) -> None:
     """Writes a factor of the plan ([N, C], [N] or a number) where clients took part."""
     factor = np.asarray(decided)
@@ -156,22 +166,31 @@ def _forget(history: History, which: Ints) -> None:
 
 @kernel(NO_REFCOUNT)
 def _remember(
-    history: History,
-    limits: Limits,
+    handle: Any,
     number: Ints,
     participants: Bools,
     latency_s: Floats,
+    client_energy_j: Floats,
+    server_energy_j: Floats,
     aggregation_ratio: Floats,
     accuracy: Floats,
     evaluated: Bools,
 ) -> None:
-    """An episode ends where the target is reached in time, or when its rounds or its time are spent."""
+    """An episode ends where the target is reached in time, or when its rounds or its time are spent.
+
+    `handle`: of a `History`.
+    """
+    history = handle.held
+    limits = history.limits
     for n in range(participants.shape[0]):
+        energy_j = history.energy_j[n] + server_energy_j[n]
         for i in range(participants.shape[1]):
             took_part = participants[n, i]
             history.participated[n, i] = took_part
             history.experience[n, i] += 1.0 if took_part else 0.0
             history.absence[n, i] = 0.0 if took_part else history.absence[n, i] + 1.0
+            energy_j += client_energy_j[n, i]
+        history.energy_j[n] = energy_j
         history.aggregation_ratio[n], history.latency_s[n] = aggregation_ratio[n], latency_s[n]
         history.elapsed_s[n] += latency_s[n]
         in_time = history.elapsed_s[n] <= limits.time_budget_s
@@ -181,12 +200,3 @@ def _remember(
         spent = number[n] >= limits.max_rounds or history.elapsed_s[n] >= limits.time_budget_s
         history.terminated[n] = reaches and limits.stop_at_target
         history.truncated[n] = spent and not history.terminated[n]
-
-
-@kernel(NO_REFCOUNT)
-def _add_energy(energy_j: Floats, client_energy_j: Floats, server_energy_j: Floats) -> None:
-    """Adds that of a round; client energies are [N, C], the others [N]."""
-    for n in range(energy_j.shape[0]):
-        energy_j[n] += server_energy_j[n]
-        for i in range(client_energy_j.shape[1]):
-            energy_j[n] += client_energy_j[n, i]

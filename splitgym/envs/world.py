@@ -14,6 +14,7 @@ from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.history import History, Limits
 from splitgym.envs.system import check_calibrated, system_of
 from splitgym.frameworks import Framework
+from splitgym.kernels import Handle
 from splitgym.learning import Learners, learners
 from splitgym.network import Network
 from splitgym.network.family import fill_scales
@@ -83,7 +84,6 @@ class World:
         _say_if_large(scenario, worlds)
         self.scenario = scenario
         self.framework = framework
-        self._limits = Limits.of(scenario.episode)
         # A data set that cannot be read is said before what else may be wrong with it.
         data.dimensions(scenario.task.dataset)
         self._learner = learners(learner, scenario, framework, worlds, device)
@@ -93,7 +93,9 @@ class World:
         self._streams = Streams.empty(worlds)
         self._server_hz = np.full(worlds, scenario.server.compute_hz)
         placed = self.system.program.placed
-        self._history = History.empty(worlds, scenario.clients.count, 0 if placed is None else placed.units)
+        placed_units = 0 if placed is None else placed.units
+        self._history = History.empty(Limits.of(scenario.episode), worlds, scenario.clients.count, placed_units)
+        self._history_handle = Handle()
         self._flights = None if self.system.asynchrony is None else Flights.idle(worlds, scenario.clients.count)
         cell = self._network
         self.state = self._seen(cell.believed_channel_gain, cell.believed_client_hz, cell.believed_available)
@@ -215,7 +217,7 @@ class World:
         learner.round(decision, cost.participants, self._streams, cost.flights, placements)
         if self._flights is not None:
             self._add_generated_rows(self._flights, decision)
-        history.remember(number, cost, decision.aggregation_ratio, learner.outcome, self._limits)
+        history.remember(self._history_handle, number, cost, decision.aggregation_ratio, learner.outcome)
         if self.system.program.plans.second_cuts > 1 and not self.framework.has_tail:
             history.remember_second_cut(cost.participants, decision)
         if self.system.averages_later:

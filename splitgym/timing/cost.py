@@ -23,6 +23,7 @@ from splitgym.timing.updates import Updates, walk_updates
 from splitgym.timing.wires import attached_of
 from splitgym.types import Decision, Flights, RoundState, SystemParameters
 from splitgym.types.legal import check_decision
+from splitgym.types.plan import of_worlds
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,6 @@ class Clock:
             self._state, self._rounds = state, self._of(state)
         by_slot = decision.by_slot
         owner, psd = np.asarray(decision.assignment, np.int64), np.asarray(decision.power_w_per_hz, np.float64)
-        clock = np.ascontiguousarray(decision.clock, np.float64)
         decided = Decided(
             decision.plan.indices(state),
             decision.selected,
@@ -148,7 +148,7 @@ class Clock:
             owner if by_slot else owner[:, None],
             psd if by_slot else psd[:, None],
             by_slot,
-            clock.reshape(1 if clock.size == 1 else len(owner), -1),
+            of_worlds(decision.clock, len(owner), np.float64),
         )
         rounds, asynchrony = self._handle.of(self._rounds), state.system.asynchrony
         if asynchrony is None:

@@ -40,16 +40,19 @@ class Plan(NamedTuple):
     def indices(self, state: RoundState) -> Ints:
         """[1] index of the common plan in the system's grid, or [C] that of each client; of a batch [N, 1], [N, C]."""
         worlds, grid = len(state.channel_gain) if state.batched else 1, state.system.program.plans
-        factors = (self.cut_layer, self.codec, self.precision, self.sizes(state))
-        own = [_of_worlds(factor, worlds, np.int64) for factor in factors]
-        plans = np.empty((worlds, max(factor.shape[1] for factor in own)), np.int64)
+        cut_layer, codec = of_worlds(self.cut_layer, worlds), of_worlds(self.codec, worlds)
+        precision, batch_size = of_worlds(self.precision, worlds), of_worlds(self.sizes(state), worlds)
+        clients = max(cut_layer.shape[1], codec.shape[1], precision.shape[1], batch_size.shape[1])
+        plans = np.empty((worlds, clients), np.int64)
         _fill_indices(
             grid.shape,
             grid.smallest_batch,
-            own[0],
-            _of_worlds(self.aggregation_ratio, worlds, np.float64),
-            _of_worlds(grid.place_of(self.second_cut), worlds, np.int64),
-            *own[1:],
+            cut_layer,
+            of_worlds(self.aggregation_ratio, worlds, np.float64),
+            of_worlds(grid.place_of(self.second_cut), worlds),
+            codec,
+            precision,
+            batch_size,
             plans,
         )
         if grid.ways > 1:
@@ -87,23 +90,23 @@ FACTORS = Plan._fields
 """Names of the factors of a plan."""
 
 
-def _of_worlds(factor: Any, worlds: int, dtype: type[np.number]) -> NDArray[Any]:
-    """[N, 1] a factor's value in each world, or [N, C] those of the clients; [1, 1] one for all."""
-    if type(factor) is int:
+def of_worlds(factor: Any, worlds: int, dtype: type[np.number] = np.int64) -> NDArray[Any]:
+    """[N, 1] what was decided in each world, or [N, C] for each client; [1, 1] for all, and then not to be changed."""
+    if type(factor) is int or type(factor) is float:
         return _of_all(factor, dtype)
     values = np.ascontiguousarray(factor, dtype)
     return values.reshape(1 if values.size == 1 else worlds, -1)
 
 
 @cache
-def _of_all(factor: int, dtype: Any) -> NDArray[Any]:
-    """[1, 1]; not to be changed."""
+def _of_all(factor: float, dtype: Any) -> NDArray[Any]:
+    """[1, 1] of one for all."""
     return np.full((1, 1), factor, dtype)
 
 
 @kernel(INLINED)
 def _at(factor: NDArray[Any], n: int, c: int) -> Any:
-    """What `_of_worlds` has of a client in a world."""
+    """What `of_worlds` has of a client in a world."""
     return factor[min(n, factor.shape[0] - 1), min(c, factor.shape[1] - 1)]
 
 
@@ -119,7 +122,7 @@ def _fill_indices(
     batch_size: Ints,
     plans: Ints,
 ) -> None:
-    """[N, 1] or [N, C] indices in a grid of that shape; factors as `_of_worlds` gives them, second cuts by place."""
+    """[N, 1] or [N, C] indices in a grid of that shape; factors as `of_worlds` gives them, second cuts by place."""
     for n in range(plans.shape[0]):
         ratio, second = _at(aggregation_ratio, n, 0), _at(second_cut, n, 0)
         for c in range(plans.shape[1]):

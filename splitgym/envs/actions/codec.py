@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from operator import itemgetter
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -39,7 +40,10 @@ UNSAID: Mapping[str, Callable[[RoundState], Any]] = {
 
 def plan_said(said: Said) -> Plan:
     """The plans that actions say in N worlds."""
-    return Plan(*(said[name] for name in FACTORS))
+    return Plan(*_factors(said))
+
+
+_factors = itemgetter(*FACTORS)
 
 
 class ActionLevels(spaces.MultiDiscrete):

@@ -49,17 +49,17 @@ class ContinuousCodec(BoxCodec):
         Clients that are selected and available choose in the order of their demand, one subchannel in each round of
         choices, always the one with the highest gain that is left. A client's power is spread evenly.
         """
-        worlds, clients, subchannels = state.channel_gain.shape
+        (worlds, clients, subchannels), plan = state.channel_gain.shape, plan_said(said)
         assignment, psd = np.empty((worlds, subchannels), np.int64), np.empty((worlds, subchannels))
         _assign(
             (assignment, psd),
-            (*np.empty((2, clients), np.int64), np.empty(subchannels, np.int64)),
+            (np.empty(clients, np.int64), np.empty(clients, np.int64), np.empty(subchannels, np.int64)),
             (said["selected"], said["spectrum_demand"], said["client_power_w"]),
-            served_clients(state, plan_said(said), said["selected"]),
+            served_clients(state, plan, said["selected"]),
             state.channel_gain,
             state.subchannel_hz,
         )
-        return Decision.under(plan_said(said), assignment, psd, said["selected"])
+        return Decision.under(plan, assignment, psd, said["selected"])
 
 
 @kernel(NO_REFCOUNT)

@@ -131,7 +131,7 @@ class Surrogate:
             flights: Not used.
             placements: Not used.
         """
-        self._cut_layer[...] = np.reshape(decision.cut_layer, (len(participants), -1))
+        self._cut_layer[...] = np.asarray(decision.cut_layer).reshape(len(participants), -1)
         _play(self._handle.of(self._learners), streams, self._cut_layer, participants, decision.aggregation_ratio)
 
 
