@@ -42,21 +42,21 @@ def project_power(decision: Decision, state: RoundState) -> tuple[Decision, Any]
 
 def project_power_unchecked(decision: Decision, state: RoundState) -> tuple[Decision, Any]:
     """`project_power` of a decision that is known to fit."""
-    system, one = state.system, not state.batched
+    system, one, by_slot = state.system, not state.batched, decision.by_slot
     owner = with_axis(np.asarray(decision.assignment, np.int64), one)
     psd = np.array(with_axis(decision.power_w_per_hz, one), np.float64)
     broken = np.zeros(len(psd), np.bool_)
     _keep_within(
         int(system.program.access),
-        decision.by_slot,
+        by_slot,
         system.client_power_max_w,
         system.total_power_max_w,
         np.empty(decision.selected.shape[-1]),
         with_axis(state.subchannel_hz, one),
         with_axis(decision.selected, one),
         with_axis(np.asarray(decision.cluster, np.int64), one),
-        owner if decision.by_slot else owner[:, None],
-        psd if decision.by_slot else psd[:, None],
+        owner if by_slot else owner[:, None],
+        psd if by_slot else psd[:, None],
         broken,
     )
     return decision.with_power(psd[0] if one else psd), bool(broken[0]) if one else broken

@@ -42,7 +42,7 @@ class Costs:
             raise ScenarioError(
                 f"budgets.leak_by_cut has {listed} values, allowed: {cut_layers}, one for each cut layer, or none"
             )
-        self._budgets = budgets
+        self._budgets, self._charges = budgets, budgets.any
         self._leaks = np.array(budgets.leak_by_cut) > (np.inf if budgets.leak_max is None else budgets.leak_max)
         self._beyond_j = np.zeros(worlds)
         self.total = np.zeros(worlds)
@@ -50,16 +50,16 @@ class Costs:
 
     def forget(self, which: Sequence[int] | Ints) -> None:
         """No costs in the worlds with these indices."""
-        if not self._budgets.any:
+        if not self._charges:
             return
         for values in (self._beyond_j, self.total, *self.by_name.values()):
             values[np.asarray(which)] = 0.0
 
     def charge(self, played: Round) -> None:
         """Works out what a round, in N worlds, costs."""
-        budgets, cost = self._budgets, played.cost
-        if not budgets.any:
+        if not self._charges:
             return
+        budgets, cost = self._budgets, played.cost
         if budgets.energy_j is not None:
             beyond_j = np.maximum(played.truth.energy_j - budgets.energy_j, 0.0)
             self.by_name["energy"][:] = (beyond_j - self._beyond_j) / budgets.energy_j

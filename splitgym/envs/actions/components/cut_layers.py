@@ -36,7 +36,7 @@ class CutLevels(Discrete):
 
     def read(self, entries: NDArray[Any]) -> Said:
         """`cut_layer`, [N] or [N, C]; and `second_cut`, [N], if it is decided, behind the cut where there are tails."""
-        cuts = entries.astype(np.int64) + 1
+        cuts = np.asarray(entries, np.int64) + 1
         said = {"cut_layer": cuts[:, : self._first] if self._by_client else cuts[:, 0]}
         if self._second:
             second = cuts[:, -1]
