@@ -1,6 +1,6 @@
-"""Text that is taken from where it stands: docstrings, fields of the scenario, sections of the README, results.
+"""Text that is taken from where it stands: docstrings, fields of the scenario, results.
 
-A page asks for it by a comment, `<!-- manual -->` for example or `<!-- readme: Title of a section -->`; see `TAKEN`.
+A page asks for it by a comment, `<!-- manual -->` for example; see `TAKEN`.
 The tables under experiments/results are pages themselves, by the link docs/results/tables.
 """
 
@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args, get_origin
 from calibration_errors import errors, worst
 from pydantic.fields import FieldInfo
 from sphinx.application import Sphinx
+from titles import TITLES
 
 from splitgym.envs import SplitLearningEnv
 from splitgym.frameworks import ledger, names
@@ -33,18 +34,6 @@ def manual() -> str:
 def slices() -> str:
     """The manual of the environment of slices, its headings one level lower."""
     return re.sub("^##", "###", inspect.getdoc(SplitLearningSlicesEnv) or "", flags=re.MULTILINE)
-
-
-def readme(title: str) -> str:
-    """A section of the README without its heading; links to results lead to their pages, others are only named."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
-    if found is None:
-        raise ValueError(f"README.md has no section {title!r}")
-    section = re.sub(r"\[([^]]+)\]\(experiments/results/([^)]+)\.md\)", rf"{{doc}}`\1 </{TABLES}\2>`", found[1])
-    section = section.replace("](experiments/results/", f"](/{TABLES}")
-    section = re.sub(r"\[`([^]]+)`\]\(\1\)", r"`\1`", section)
-    return re.sub(r"(?<!!)\[([^]]+)\]\(([\w-]+/[^):]*)\)", r"\1 (`\2`)", section)
 
 
 def fields() -> str:
@@ -101,7 +90,16 @@ def _result(docname: str, text: str) -> str:
     name = docname.removeprefix(TABLES)
     plot = Path(name).with_suffix(".png").name
     shown = (ROOT / "experiments/results" / f"{name}.png").is_file() and plot not in text
-    return "\n\n".join([f"# {name}", *_purpose(name), text, *([f"![{name}]({plot})"] if shown else [])])
+    own = re.match(r"# (.*)\n", text)
+    title = f"{own[1]}{_variant(name)}" if own else TITLES.get(name, name)
+    text = text[own.end() :] if own else text
+    return "\n\n".join([f"# {title}", *_purpose(name), text, *([f"![{name}]({plot})"] if shown else [])])
+
+
+def _variant(name: str) -> str:
+    """What tells a further run of an experiment from its first one: the folder inside that of the experiment."""
+    _, *inside, _ = name.split("/")
+    return f" ({', '.join(inside)})" if inside else ""
 
 
 def _purpose(name: str) -> Iterator[str]:
@@ -116,7 +114,6 @@ def _purpose(name: str) -> Iterator[str]:
 TAKEN = {
     "manual": manual,
     "slices": slices,
-    "readme": readme,
     "fields": fields,
     "ledger": views,
     "errors": errors,
@@ -127,8 +124,8 @@ TAKEN = {
 def _fill(app: Sphinx, docname: str, source: list[str]) -> None:
     if docname.startswith(TABLES):
         source[0] = _result(docname, source[0])
-    for comment, name, argument in re.findall(r"^(<!-- (\w+)(?:: (.*))? -->)$", source[0], re.MULTILINE):
-        source[0] = source[0].replace(comment, TAKEN[name](*([argument] if argument else [])))
+    for comment, name in re.findall(r"^(<!-- (\w+) -->)$", source[0], re.MULTILINE):
+        source[0] = source[0].replace(comment, TAKEN[name]())
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -26,6 +26,9 @@ def test_citation_is_complete_and_of_this_version():
     assert citation["version"] == splitgym.__version__ == PROJECT["version"]
     assert citation["license"] == PROJECT["license"]
     assert citation["authors"] == PROJECT["authors"]
+    bibtex = (ROOT / "README.md").read_text(encoding="utf-8").split("```bibtex")[1]
+    assert f"version = {{{citation['version']}}}" in bibtex
+    assert f"title = {{{citation['title']}}}" in bibtex
 
 
 def test_changelog_names_this_version_and_the_kinds_of_changes():

@@ -1,5 +1,6 @@
 """The tutorial, followed by copy and paste in an empty folder."""
 
+import json
 import sys
 
 import pytest
@@ -10,6 +11,7 @@ PRINTED = {
     "first-environment": ("8 clients", "the round took", "uplink", "owner of each subchannel", "the policy would play"),
     "own-scheduler": ("| hungry |", "| greedy |", "| unified |"),
     "own-parts": ("thrift -", "uplink", "backup", "speed_rank[7]", "rewards of two environments"),
+    "own-network": ("cut 3:", "accuracy"),
     "own-scenario": ("took part", "did you mean 'count'?", "kHz a subchannel"),
 }
 """What pages print, among other things."""
@@ -59,6 +61,21 @@ def test_tables_of_episodes_have_the_columns_that_their_page_names(folder, capsy
     printed = capsys.readouterr().out
     assert "stages.uplink" in printed
     assert "[40 rows x 8 columns]" in printed
+
+
+def test_environments_at_once_are_made_as_their_page_says(folder):
+    run(ROOT / "docs/vector.md", folder, "python")
+
+
+@pytest.mark.parametrize("notebook", sorted((ROOT / "examples/notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_notebook_runs_from_top_to_bottom(notebook, folder, capsys):
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    names: dict[str, object] = {}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), str(notebook), "exec"), names)
+            assert cell["outputs"] == []
+    assert "greedy" in capsys.readouterr().out
 
 
 def test_no_page_is_forgotten():

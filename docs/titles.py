@@ -1,0 +1,27 @@
+"""Titles of saved tables that have none of their own."""
+
+TITLES = {
+    "benchmarks/64px/rounds": "CPU time of a real round, images of 64 pixels",
+    "benchmarks/descent": "CPU time of the descent",
+    "benchmarks/rounds": "CPU time of a real round",
+    "benchmarks/throughput": "Environment steps a second",
+    "calibrate/bandwidth-limited-epsl": "The surrogate of `bandwidth-limited` against real runs",
+    "calibrate/epsl-epsl": "The surrogate of `epsl` against real runs",
+    "calibrate/iot-async-psl": "The surrogate of `iot` with asynchronous updates against real runs",
+    "calibrate/iot-epsl": "The surrogate of `iot` against real runs",
+    "calibrate/iot-epsl-variants": "The surrogate of `iot` against real runs: codecs, cut layers of each client's own",
+    "calibrate/toy-epsl": "The surrogate of `toy` against real runs",
+    "compare/bandwidth-limited-train/README": "Schedulers in `bandwidth-limited`, real training: how it was run",
+    "compare/bandwidth-limited-train/table": "Schedulers in `bandwidth-limited`, real training: the table",
+    "compare/iot-family-train/README": "Schedulers in `iot-family`, real training: how it was run",
+    "compare/iot-family-train/table": "Schedulers in `iot-family`, real training: the table",
+    "compare/iot-surrogate/README": "Schedulers in `iot`, surrogate: how it was run",
+    "compare/iot-surrogate/table": "Schedulers in `iot`, surrogate: the table",
+    "compare/iot-train/README": "Schedulers in `iot`, real training: how it was run",
+    "compare/iot-train/table": "Schedulers in `iot`, real training: the table",
+    "frameworks/digits": "All frameworks on digits",
+    "frameworks/ham10000": "All frameworks on HAM10000, 400 rounds",
+    "frameworks/ham10000-b32/ham10000": "All frameworks on HAM10000, mini-batches of 32",
+    "frameworks/ham10000-long/ham10000": "All frameworks on HAM10000, 600 rounds",
+    "train/table": "What `make train` compares",
+}
