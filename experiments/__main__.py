@@ -1,4 +1,4 @@
-"""`python -m experiments list` names the experiments, `NAME [options]` runs one, `report DIR` shows all results."""
+"""`python -m experiments list` names the experiments, `NAME [options]` runs one, `report` and `stale` tell of all."""
 
 import signal
 
@@ -19,9 +19,10 @@ import tyro
 
 import experiments
 from experiments.running.experiment import Experiment
-from experiments.running.options import parsed
+from experiments.running.options import RESULTS, parsed
 from experiments.running.page import write_page
 from experiments.running.run import JobsFailedError, run
+from experiments.running.stale import listing
 from splitgym import command_line
 from splitgym.inputs import InputError
 from splitgym.parts import suggest
@@ -29,6 +30,7 @@ from splitgym.parts import suggest
 USAGE = f"""usage: python -m experiments list
        python -m experiments NAME --help
        python -m experiments report DIR [--out FILE]
+       python -m experiments stale [DIR]
        python -m experiments NAME [--quick] [--seeds N] [--workers local:N | ray:auto | ray:ADDRESS] [--out DIR]
 
 {command_line.ABOUT_TRACEBACK}
@@ -59,6 +61,11 @@ def _command(arguments: list[str]) -> int:
             wanted = tyro.cli(Report, args=others, prog="python -m experiments report")
         wanted.write()
         return 0
+    if name == "stale":
+        with command_line.parsing():
+            asked = tyro.cli(Stale, args=others, prog="python -m experiments stale")
+        print(listing(asked.folder))
+        return 0
     try:
         _run(name, others)
     except JobsFailedError as error:
@@ -85,10 +92,23 @@ class Report:
         print(f"Saved {page}")
 
 
+@dataclass(frozen=True)
+class Stale:
+    """List the results that were made by other code or data than the project has now.
+
+    What counts is what a measurement reaches, and the presets, calibrations, tuned rules and policies that it names.
+    Reports, plots, command lines, frames, docstrings, comments, and texts of errors make no numbers. A result whose
+    provenance has no digest yet is compared with the project at its commit.
+    """
+
+    folder: Annotated[Path, tyro.conf.Positional] = RESULTS
+    """Where results are, at any depth."""
+
+
 def _run(name: str, arguments: list[str]) -> None:
     module = _module(name)
     if module is None:
-        raise InputError(f"experiment {name!r} is unknown, {suggest(name, ['list', 'report', *listed()])}")
+        raise InputError(f"experiment {name!r} is unknown, {suggest(name, ['list', 'report', 'stale', *listed()])}")
     experiment: Experiment | None = getattr(module, "EXPERIMENT", None)
     if experiment is None:
         sys.argv = [f"python -m experiments {name}", *arguments]

@@ -13,6 +13,7 @@ from experiments.running.experiment import Experiment, Job
 from experiments.running.finished import Finished
 from experiments.running.options import Options, command, settings
 from experiments.running.results import save_results
+from experiments.running.stale import code_digest
 from experiments.running.workers import Workers, workers
 from splitgym.command_line import checking_input
 from splitgym.evaluation.kept import differences
@@ -50,6 +51,7 @@ def run(name: str, experiment: Experiment, options: Options) -> str:
         "versions": provenance.versions(experiment.measure),
         "torch_threads": TORCH_THREADS,
         "commit": provenance.commit(),
+        "code": code_digest(name, settings(experiment, options)),
     }
     made_by = _agreed(folder, made_by, begins=not finished.rows, ends=not left)
     failed = _measure(experiment, left, perform, finished, len(jobs))
