@@ -108,7 +108,7 @@ class Resources:
         return self.names.index(resource)
 
     def link_between(self, one: str, other: str) -> int:
-        """The row of the first link between two nodes; -1: there is none."""
+        """The row of the link between two nodes; -1: there is none."""
         for link in self.links:
             if {one, other} == set(link.ends):
                 return self.names.index(link.name)

@@ -54,3 +54,15 @@ def nodes_of(scenario: "Scenario") -> tuple[NodeRow, ...]:
 def links_of(scenario: "Scenario") -> tuple[LinkRow, ...]:
     """All wired links: that between edge server and cloud, and the rows of `links`."""
     return (LinkRow(name=BACKHAUL, ends=(SERVER, CLOUD), bits_per_s=scenario.cloud.link_bits_per_s), *scenario.links)
+
+
+def check_links(scenario: "Scenario") -> None:
+    """Raises a ValueError if two links join the same pair: which of them bits take would be a rule of its own."""
+    joined: dict[frozenset[str], str] = {}
+    for link in links_of(scenario):
+        other = joined.setdefault(frozenset(link.ends), link.name)
+        if other != link.name:
+            raise ValueError(
+                f"links, row {link.name!r}: ends = {list(link.ends)} are those of link {other!r}, allowed: one link "
+                "between two places"
+            )

@@ -5,7 +5,7 @@ from pydantic import Field, model_validator
 
 from splitgym.parts import suggest
 from splitgym.scenario.names import Name
-from splitgym.scenario.nodes import SERVER, LinkRow, NodeRow, links_of, nodes_of
+from splitgym.scenario.nodes import SERVER, LinkRow, NodeRow, check_links, links_of, nodes_of
 from splitgym.scenario.quantities import FULL_BITS
 from splitgym.scenario.section import Section
 from splitgym.scenario.sections import (
@@ -54,7 +54,7 @@ class Scenario(Section):
     nodes: tuple[NodeRow, ...] = Field(
         (), max_length=100, description="Further processors, for frameworks that train there."
     )
-    links: tuple[LinkRow, ...] = Field((), max_length=100, description="Further wired links between nodes.")
+    links: tuple[LinkRow, ...] = Field((), max_length=100, description="Further wired links, one between two places.")
     placement: Placements = Field(
         Placements(), description="Paths of nodes behind the cut, with framework 'multi-hop'."
     )
@@ -80,6 +80,12 @@ class Scenario(Section):
                 f"radio.carrier_hz = {self.radio.carrier_hz:g}: cell.path_loss 'mmwave-28ghz' was measured at 28 GHz "
                 "and is allowed from 24e9 to 30e9 Hz; use 'umi' elsewhere"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _links_are_not_parallel(self) -> "Scenario":
+        """Placements, paths and units that move take the same link between two nodes."""
+        check_links(self)
         return self
 
     @model_validator(mode="after")

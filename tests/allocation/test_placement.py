@@ -278,7 +278,6 @@ def test_the_graph_of_a_scenario_has_its_nodes_and_links():
                 "nodes": [{"name": "x", "compute_hz": 1e9, "cycles_per_flop": 0.5, "switched_capacitance": 1e-28}],
                 "links": [
                     {"name": "one", "ends": ["x", "server"], "bits_per_s": 1e6},
-                    {"name": "two", "ends": ["server", "x"], "bits_per_s": 9e6},
                     {"name": "three", "ends": ["cloud", "x"], "bits_per_s": 4e6, "delay_s": 0.5},
                 ],
             },

@@ -84,6 +84,14 @@ def test_station_stands_at_its_node_or_a_link_leads_there():
             {"stations": STATIONS, "links": [{**WIRES[0], "ends": ("easd", "server")}]},
             "links, row 'fibre': no node or station 'easd', did you mean 'east'?",
         ),
+        (
+            {"links": [{**WIRES[0], "ends": ("cloud", "server")}]},
+            "row 'fibre': ends = \\['cloud', 'server'\\] are those of link 'backhaul', allowed: one link between two",
+        ),
+        (
+            {"stations": STATIONS, "links": [WIRES[0], {**WIRES[0], "name": "radio", "bits_per_s": 1e6}]},
+            "links, row 'radio': ends = .* are those of link 'fibre'",
+        ),
         ({"stations": [STATIONS[0]] * 2}, "stations: name 'west', allowed: names that no other station and no node"),
         ({"stations": [{**STATIONS[0], "name": "cloud"}]}, "stations: name 'cloud', allowed"),
         ({"stations": [{**STATIONS[0], "node": "sever"}]}, "row 'west': node = 'sever' is unknown, did you mean"),

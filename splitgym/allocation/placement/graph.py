@@ -29,11 +29,11 @@ class EdgeGraph:
 
     @classmethod
     def of(cls, scenario: Scenario) -> "EdgeGraph":
-        """Edge server, cloud, and the rows of `nodes`; of several links between two nodes the first counts."""
+        """Edge server, cloud, and the rows of `nodes`."""
         behind, server = nodes_of(scenario), scenario.server
         names = (SERVER, *(row.name for row in behind))
         per_bit, delay_s = np.full((len(names),) * 2, np.inf), np.zeros((len(names),) * 2)
-        for link in reversed(links_of(scenario)):
+        for link in links_of(scenario):
             # Links of base stations lead to the first node of a path, not along it.
             if len(set(link.ends) & set(names)) == 2:
                 one, other = (names.index(end) for end in link.ends)
