@@ -27,7 +27,7 @@ train: setup
 
 ## Compare all schedulers on a hundred held-out seeds of iot, with the surrogate; a minute.
 compare: setup
-	$(BIN)/python -m agents.compare
+	$(BIN)/splitgym compare
 
 ## The documentation, into docs/_build/html; a warning is an error.
 docs: setup

@@ -65,7 +65,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
         Algorithm(
             "ppo-equivariant",
             "stable_baselines3.PPO",
-            "agents.equivariant.EquivariantPolicy",
+            "splitgym.agents.equivariant.EquivariantPolicy",
             ("priority",),
             deterministic=True,
             any_clients=True,

@@ -9,7 +9,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 
-from agents.tokens import OF_CELL, PLACEMENT, Layout, Tokens, tokens
+from .tokens import OF_CELL, PLACEMENT, Layout, Tokens, tokens
 
 DEVIATION = {"cut_layer": 0.4}
 """Standard deviation with which an untrained policy explores a component; others: `USUAL_DEVIATION`."""

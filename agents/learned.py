@@ -7,16 +7,17 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from agents import algorithms, given
-from agents.algorithms import Algorithm
-from agents.inference import answer
-from agents.policy_file import Card, PolicyError, digest, load, read_card
 from splitgym.arrays import Bools
 from splitgym.envs import SplitLearningEnv
 from splitgym.envs.actions import ActionCodec, Masked
 from splitgym.scenario import in_commands
 from splitgym.schedulers.scheduler import Scheduler, expect_one
 from splitgym.types import Decision, RoundState
+
+from . import algorithms, given
+from .algorithms import Algorithm
+from .inference import answer
+from .policy_file import Card, PolicyError, digest, load, read_card
 
 TRAINED = Path(__file__).parent / "trained"
 """The shipped policies: `ALGORITHM/SCENARIO.safetensors`, and what they are in `ALGORITHM/SCENARIO.toml`."""
@@ -191,7 +192,7 @@ def _find(of: Algorithm, policy: str | Path | None, scenario: str) -> Path:
         for name in (scenario, GENERAL):
             if name in shipped:
                 return shipped[name]
-        command = f"python train_agent.py --algorithm {of.name} --scenario {in_commands(scenario)}"
+        command = f"splitgym train --algorithm {of.name} --scenario {in_commands(scenario)}"
         raise PolicyError(
             f"no policy {of.name!r} for scenario {scenario!r} is shipped (there are: {', '.join(shipped) or 'none'});"
             f" train one with: {command}"

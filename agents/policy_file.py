@@ -15,13 +15,14 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from stable_baselines3.common.policies import BasePolicy
 
-from agents import algorithms
-from agents.algorithms import Algorithm
-from agents.records import record
 from splitgym.envs.actions import components_of
 from splitgym.files import check_is_file, read_toml
 from splitgym.inputs import InputError, reading
 from splitgym.outputs import unfinished, write, write_together
+
+from . import algorithms
+from .algorithms import Algorithm
+from .records import record
 
 MOST_WEIGHTS_BYTES = 2**32
 """Of a file of weights."""

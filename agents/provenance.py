@@ -12,7 +12,6 @@ from typing import Any
 
 import gymnasium as gym
 
-import agents
 import splitgym
 from splitgym import data
 from splitgym.evaluation.runner import AgentFactory
@@ -35,7 +34,7 @@ def machine() -> str:
 def sources(*others: Path) -> str:
     """A digest of the simulator, the schedulers, and other files and folders."""
     digest = sha256()
-    for root in (Path(splitgym.__path__[0]), Path(agents.__path__[0]), *others):
+    for root in (Path(splitgym.__path__[0]), Path(__file__).parent, *others):
         for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
             if path.is_file() and "__pycache__" not in path.parts:
                 digest.update(f"{path.relative_to(root.parent).as_posix()}\n".encode() + path.read_bytes())

@@ -5,12 +5,15 @@ from typing import Any
 
 import gymnasium as gym
 
-from agents.algorithms import ALGORITHMS
 from splitgym.schedulers import Scheduler
 from splitgym.schedulers.registry import RULES, Registry
 
+from .algorithms import ALGORITHMS
+
 _REGISTRY: Registry[Scheduler] = Registry(
-    "agent", Scheduler, {**RULES, **{name: ("agents.learned:Learned", {"algorithm": name}) for name in ALGORITHMS}}
+    "agent",
+    Scheduler,
+    {**RULES, **{name: (f"{__package__}.learned:Learned", {"algorithm": name}) for name in ALGORITHMS}},
 )
 
 

@@ -6,8 +6,9 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from agents.given import AS_THEY_ARE
 from splitgym.envs.actions import components_of
+
+from .given import AS_THEY_ARE
 
 PER_CLIENT = (
     "channel",

@@ -1,12 +1,13 @@
 """Text that is taken from where it stands: docstrings, fields of the scenario, results.
 
 A page asks for it by a comment, `<!-- manual -->` for example; see `TAKEN`.
-The tables under experiments/results are pages themselves, by the link docs/results/tables.
+The tables under experiments/results are pages themselves: they are copied to docs/results/tables.
 """
 
 import ast
 import inspect
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -128,7 +129,15 @@ def _fill(app: Sphinx, docname: str, source: list[str]) -> None:
         source[0] = source[0].replace(comment, TAKEN[name]())
 
 
+def _copy_results(_: Sphinx) -> None:
+    """Puts the results among the pages."""
+    copies = Path(__file__).parent / TABLES
+    shutil.rmtree(copies, ignore_errors=True)
+    shutil.copytree(ROOT / "experiments/results", copies)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """As Sphinx asks of extensions."""
+    app.connect("builder-inited", _copy_results)
     app.connect("source-read", _fill)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

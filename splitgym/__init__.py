@@ -10,9 +10,10 @@ import gymnasium
 
 from splitgym.forks import use_one_torch_thread_in_forks
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _ROOMS = (
+    "agents",
     "allocation",
     "data",
     "envs",

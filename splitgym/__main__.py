@@ -1,4 +1,4 @@
-"""Plays, shows and executes rounds of split learning, measures devices: `python -m splitgym --help`."""
+"""Plays, shows and executes rounds of split learning, trains and compares schedulers: `splitgym --help`."""
 
 import signal
 
@@ -8,15 +8,25 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 
 import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
 
 from splitgym import command_line
-from splitgym.commands.execute import Execute
-from splitgym.commands.profile import Profile
-from splitgym.commands.render import Render
-from splitgym.commands.replay import Replay
-from splitgym.commands.warm_up import WarmUp
 from splitgym.inputs import MissingExtraError
+
+PROGRAM = "splitgym"
+COMMANDS: Mapping[str, str] = {
+    "render": "splitgym.commands.render:Render",
+    "replay": "splitgym.commands.replay:Replay",
+    "compare": "splitgym.agents.compare:Settings",
+    "train": "splitgym.agents.train:Settings",
+    "execute": "splitgym.commands.execute:Execute",
+    "profile": "splitgym.commands.profile:Profile",
+    "warm-up": "splitgym.commands.warm_up:WarmUp",
+    "experiments": "splitgym.commands.experiments:Experiments",
+}
+"""Options of every command, a dataclass with a method `run`; imported only where it is asked for."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,23 +34,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return command_line.run(_command, arguments)
 
 
-def _command(arguments: list[str]) -> None:
-    """Parses the command line and runs the command that it names."""
+def _command(arguments: list[str]) -> int | None:
+    """Runs the command that is named first, or shows the help of all."""
+    name, *others = arguments or ["--help"]
+    if name not in COMMANDS:
+        _all(arguments)
+        return None
+    options = _options(name)
+    if name == "experiments":
+        return int(options.run(others))
+    command_line.parsed(options, f"{PROGRAM} {name}", others).run()
+    return None
+
+
+def _all(arguments: list[str]) -> None:
+    """Help of all commands, their completion by a shell, or an error."""
     try:
         import tyro  # noqa: PLC0415 - of an extra
     except ImportError as error:
-        raise MissingExtraError("the command line needs tyro, pip install 'splitgym[render]'") from error
+        raise MissingExtraError("the command line needs: pip install 'splitgym[train]'") from error
     app = tyro.extras.SubcommandApp()
-    app.command(name="render")(Render)
-    app.command(name="execute")(Execute)
-    app.command(name="warm-up")(WarmUp)
-    app.command(name="profile")(Profile)
-    app.command(name="replay")(Replay)
+    for name in COMMANDS:
+        app.command(name=name)(_options(name))
     about = command_line.about(inspect.getdoc(sys.modules[__name__]))
     with command_line.parsing():
-        command = app.cli(prog="python -m splitgym", description=about, args=arguments)
-    command.check()
-    command.run()
+        app.cli(prog=PROGRAM, description=about, args=arguments)
+
+
+def _options(name: str) -> Any:
+    """The dataclass of a command's options."""
+    module, _, kind = COMMANDS[name].partition(":")
+    return getattr(import_module(module), kind)
 
 
 if __name__ == "__main__":

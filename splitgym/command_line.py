@@ -1,8 +1,10 @@
 """How every command line of the project ends: what a failure looks like, and signs that a console does not have."""
 
 import codecs
+import inspect
 import os
 import select
+import shlex
 import signal
 import sys
 import threading
@@ -10,11 +12,14 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager, redirect_stderr
+from dataclasses import fields
 from io import StringIO, TextIOWrapper
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO, TypeVar
 
-from splitgym.inputs import InputError, one_line
+from splitgym.inputs import InputError, MissingExtraError, one_line
+
+Options = TypeVar("Options")
 
 TRACEBACK = "--traceback"
 """Option of every command."""
@@ -60,6 +65,35 @@ def run(command: Callable[[list[str]], int | None], arguments: Sequence[str] | N
 def about(text: str | None) -> str:
     """What the help of a command begins with: its text, which `python -OO` leaves out, and what every command has."""
     return "\n\n".join(filter(None, (text, ABOUT_TRACEBACK)))
+
+
+def parsed(options: type[Options], program: str, arguments: Sequence[str]) -> Options:
+    """The options of a command line, a dataclass whose docstring begins the help.
+
+    Raises:
+        MissingExtraError: tyro is not installed.
+        InputError: an option is not allowed.
+    """
+    try:
+        import tyro  # noqa: PLC0415 - of an extra
+    except ImportError as error:
+        raise MissingExtraError("the command line needs: pip install 'splitgym[train]'") from error
+    with parsing():
+        return tyro.cli(options, prog=program, args=arguments, description=about(inspect.getdoc(options)))
+
+
+def spelt(program: str, options: Any) -> str:
+    """The command that asks for these options: those that are not the default."""
+    words = program.split()
+    for field in fields(options):
+        value, name = getattr(options, field.name), field.name.replace("_", "-")
+        if value == field.default:
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no-{name}")
+        else:
+            words += [f"--{name}", *map(str, value if isinstance(value, tuple) else [value])]
+    return shlex.join(words)
 
 
 @contextmanager

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import splitgym
-import train_agent
-from agents import compare
+from agents import compare, train
 from agents.training import tune_rules
 from experiments import __main__ as experiments
 from splitgym import __main__ as render
@@ -21,8 +20,8 @@ from splitgym.scenario import build
 
 ROOT = Path(splitgym.__file__).parents[1]
 MAINS = {
-    "train_agent.py": (train_agent, ["--scenario", "{}"]),
-    "agents.compare": (compare, ["--scenarios", "{}"]),
+    "splitgym train": (train, ["--scenario", "{}"]),
+    "splitgym compare": (compare, ["--scenarios", "{}"]),
     "agents.training.tune_rules": (tune_rules, ["--scenario", "{}"]),
     "splitgym render": (render, ["render", "--learner", "surrogate", "--scenario", "{}"]),
     "experiments calibrate": (experiments, ["calibrate", "--scenario", "{}"]),

@@ -1,7 +1,6 @@
 """`python -m splitgym`."""
 
 import re
-import sys
 
 import pytest
 from command_lines import error_line
@@ -63,13 +62,6 @@ def test_wrong_options_are_one_line(options, words, capsys):
     assert words in error_line(main, capsys, "render", "--scenario", "toy", *options)
 
 
-def test_an_installation_without_learned_schedulers_knows_the_rules(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "agents", None)
-    text = error_line(main, capsys, "render", "--scenario", "toy", "--agent", "ppo")
-    assert "scheduler 'ppo' is unknown" in text
-    assert main(["render", "--scenario", "toy", "--agent", "greedy", "--learner", "surrogate", "--rounds", "1"]) == 0
-
-
 def test_the_warm_up_says_what_it_compiles_where_it_is_and_how_long_it_took(capsys):
     assert main(["warm-up", "--actions", "discrete", "--sharing", "static"]) == 0
     said = capsys.readouterr()
@@ -81,7 +73,7 @@ def test_the_warm_up_says_what_it_compiles_where_it_is_and_how_long_it_took(caps
 
 def test_help_names_the_commands_and_their_options(capsys):
     for arguments, words in (
-        (["--help"], ("render", "GIF")),
+        (["--help"], ("render", "GIF", "compare", "train", "experiments")),
         (["render", "--help"], ("--agent", "--out", "--learner")),
         (["warm-up", "--help"], ("--actions", "--sharing", "SPLITGYM_CACHE")),
     ):

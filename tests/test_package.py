@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 from importlib.metadata import version
@@ -123,12 +124,34 @@ def test_wheel_holds_the_package_with_its_presets_and_nothing_else(wheel):
     info = f"splitgym-{splitgym.__version__}.dist-info/"
     assert {name.split("/")[0] + "/" for name in names} == {"splitgym/", info}
     source = {
-        str(path.relative_to(ROOT))
-        for path in (ROOT / "splitgym").rglob("*")
-        if path.suffix in {".js", ".py", ".toml", ".typed", ".jinja"} and "__pycache__" not in path.parts
+        str(path.relative_to(ROOT)) if folder == "splitgym" else f"splitgym/{path.relative_to(ROOT)}"
+        for folder in ("splitgym", "agents")
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and path != ROOT / "splitgym/agents.py"
     }
+    assert {"splitgym/agents/learned.py", "splitgym/agents/trained/ppo-equivariant/iot.safetensors"} <= source
     assert sum(name.endswith(".toml") for name in source) >= 5
     assert {name for name in names if not name.startswith(info)} == source
+
+
+def test_source_distribution_makes_the_same_wheel_and_has_no_links(wheel, tmp_path):
+    command = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    (path,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        assert [member.name for member in archive if member.issym() or member.islnk()] == []
+        archive.extractall(tmp_path, filter="data")
+    (unpacked,) = (folder for folder in tmp_path.iterdir() if folder.is_dir())
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(unpacked)]
+    subprocess.run(command, check=True, capture_output=True)
+    (again,) = tmp_path.glob("*.whl")
+    first, second = (zipfile.ZipFile(each) for each in (wheel, again))
+    assert sorted(first.namelist()) == sorted(second.namelist())
+    assert all(first.read(name) == second.read(name) for name in first.namelist())
+    tracked = subprocess.run(["git", "-C", ROOT, "ls-files"], capture_output=True, text=True, check=False)
+    unshipped = {".ci/run"}
+    missing = [name for name in tracked.stdout.split() if not (unpacked / name).is_file() and name not in unshipped]
+    assert missing == []
 
 
 def test_wheel_says_what_it_needs(wheel):
@@ -149,6 +172,7 @@ while not ended:
     *_, terminated, truncated, info = env.step(env.action_space.sample())
     ended = terminated or truncated
 assert "best-fixed" in splitgym.schedulers.names()
+splitgym.agents.make("ppo-equivariant", env.unwrapped.__class__("iot", learner="surrogate", action="priority"))
 splitgym.schedulers.make("best-fixed", env)
 places = [splitgym.__file__, splitgym.envs.__file__, str(splitgym.kernels.cache_folder())]
 print(json.dumps([places, numba.config.DISABLE_JIT, int(info["round"]), list(splitgym.scenario.presets())]))
@@ -171,14 +195,18 @@ def test_installed_wheel_plays_a_compiled_episode_away_from_the_checkout(wheel, 
     before = sorted(installed.rglob("*"))
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "NUMBA_DISABLE_JIT")}
     kept = tmp_path / "kernels"
-    done = subprocess.run(
-        [tmp_path / "venv/bin/python", "-B", "-c", EPISODE],
-        cwd=tmp_path,
-        env={**environment, "SPLITGYM_CACHE": str(kept), "NUMBA_OPT": "0"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+
+    def installed_python(*arguments):
+        return subprocess.run(
+            [tmp_path / "venv/bin/python", "-B", *arguments],
+            cwd=tmp_path,
+            env={**environment, "SPLITGYM_CACHE": str(kept), "NUMBA_OPT": "0"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = installed_python("-c", EPISODE)
     assert (done.returncode, done.stderr) == (0, f"{NOTICE}\n")
     (package, envs, cache), disabled, rounds, presets = json.loads(done.stdout)
     assert Path(package).parent == Path(envs).parents[1] == installed
@@ -187,4 +215,12 @@ def test_installed_wheel_plays_a_compiled_episode_away_from_the_checkout(wheel, 
     assert any(kept.rglob("*.bin"))
     assert 1 <= rounds <= 150
     assert {f"{name}.toml" for name in presets} == {path.name for path in installed.glob("scenario/presets/*.toml")}
+    program = str(site / "bin/splitgym")
+    compared = installed_python(program, "compare", "--agents", "ppo-equivariant", "--episodes", "2", "--workers", "1")
+    assert (compared.returncode, "ppo-equivariant" in compared.stdout) == (0, True), compared.stderr
+    rendered = installed_python(program, "render", "--scenario", "toy", "--learner", "surrogate", "--rounds", "1")
+    assert (rendered.returncode, "round 1 of 150" in rendered.stdout) == (0, True), rendered.stderr
+    refused = installed_python(program, "experiments", "list")
+    assert (refused.returncode, "experiments run from a checkout only" in refused.stderr) == (2, True)
+    assert "No module" not in "".join(done.stdout + done.stderr for done in (compared, rendered, refused))
     assert sorted(installed.rglob("*")) == before

@@ -21,10 +21,10 @@ from safetensors.torch import load_file, save_file
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 import agents
-import train_agent
-from agents import algorithms
+from agents import algorithms, train
 from agents.policy_file import Card, digest
 from agents.training import jobs
+from agents.training import run as training
 from agents.training.hyperparameters import Hyperparameters
 from agents.training.learner_file import steps_done
 from agents.training.messages import HARDLY_TRAINED, how_to_go_on
@@ -32,7 +32,7 @@ from agents.training.run_folder import PolicyFolder, RunFolder
 from splitgym.evaluation import runner
 from splitgym.scenario import build, load
 
-ROOT = Path(train_agent.__file__).parent
+ROOT = Path(train.__file__).parents[1]
 SMALL = ["--scenario", "toy", "--environments", "2", "--seeds", "1", "--episodes", "1", "--workers", "1"]
 TINY = [*SMALL, "--steps", "64"]
 
@@ -41,7 +41,7 @@ TINY = [*SMALL, "--steps", "64"]
 def run(tmp_path_factory):
     """A whole tiny run: one rollout of 128 rounds on the surrogate, one episode each."""
     folder = tmp_path_factory.mktemp("train") / "run"
-    assert train_agent.main([*TINY, "--compare", "greedy", "--out", str(folder)]) == 0
+    assert train.main([*TINY, "--compare", "greedy", "--out", str(folder)]) == 0
     return folder
 
 
@@ -60,7 +60,7 @@ def in_this_process(monkeypatch):
             jobs.train(job)
         yield [PolicyFolder(job.folder).progress().steps for job in asked]
 
-    monkeypatch.setattr(train_agent, "train_all", train_all)
+    monkeypatch.setattr(training, "train_all", train_all)
     compare_in_this_process(monkeypatch)
 
 
@@ -91,7 +91,7 @@ def test_run_folder_holds_what_is_needed_to_repeat_the_run(run):
     assert record["settings"]["compare"] == ["greedy"]
     assert {"python", "splitgym", "gymnasium", "numpy", "stable-baselines3", "torch"} <= set(record["versions"])
     assert record["torch_threads"] == 1
-    assert record["command"]
+    assert record["command"].startswith("splitgym train --scenario toy")
     assert load(run / "scenario.toml") == load("toy")
 
 
@@ -122,7 +122,7 @@ def test_plot_of_a_run_is_an_image(run):
 def test_agents_with_options_are_compared_and_stand_in_the_table_as_they_were_named(run, tmp_path):
     """The policy of another run plays as it did there; it is that of the same seed."""
     names = [f"ppo-equivariant:policy={run}", "deadline:deadline_s=1,allocation=equal-shares", "fastest-k:k=1"]
-    assert train_agent.main([*TINY, "--compare", *names, "--out", str(tmp_path / "run")]) == 0
+    assert train.main([*TINY, "--compare", *names, "--out", str(tmp_path / "run")]) == 0
     table = pd.read_csv(tmp_path / "run" / "table.csv").set_index("agent")
     assert sorted(table.index) == sorted([*names, "ppo-equivariant"])
     other = pd.read_csv(run / "table.csv").set_index("agent")
@@ -142,7 +142,7 @@ def test_steps_are_whole_rollouts_and_what_was_learnt_is_said(tmp_path, capsys, 
     settings = Hyperparameters.read(algorithms.get("ppo-equivariant"), "surrogate").changed(learning_rate=learning_rate)
     settings.write(tmp_path / "settings.yml", "surrogate")
     options = ["--settings", str(tmp_path / "settings.yml"), "--compare", "fixed", "--out", str(tmp_path / "run")]
-    assert train_agent.main([*TINY, *options]) == 0
+    assert train.main([*TINY, *options]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "128 rounds on the surrogate rounded up from 64 to whole rollouts, 1 x 128" in out
     assert words in out
@@ -162,10 +162,10 @@ def test_the_best_of_several_seeds_is_compared(tmp_path, monkeypatch):
         monkeypatch.setattr(PolicyFolder, "cost", lambda folder: costs[int(folder.path.name.removeprefix("seed-"))])
         yield [128, 128, 128]
 
-    monkeypatch.setattr(train_agent, "train_all", train_all)
+    monkeypatch.setattr(training, "train_all", train_all)
     folder = tmp_path / "run"
     arguments = [*TINY, "--seed", "3", "--seeds", "3", "--compare", "fixed", "--out", str(folder)]
-    assert train_agent.main(arguments) == 0
+    assert train.main(arguments) == 0
     assert Card.read(folder / "policy.toml").seed == 4
     for ending in ("toml", "safetensors"):
         kept, best = folder / f"policy.{ending}", folder / "seed-4" / f"policy.{ending}"
@@ -177,7 +177,7 @@ def test_default_folders_are_numbered_and_a_preset_may_be_a_file(here, capsys):
     scenario = here / "[b]small[x] :x: $.toml"
     scenario.write_text(build("toy", {"name": "small", "episode": {"max_rounds": 2}}).to_toml())
     arguments = [*TINY, "--scenario", str(scenario), "--compare", "fixed"]
-    assert [train_agent.main(arguments), train_agent.main(arguments)] == [0, 0]
+    assert [train.main(arguments), train.main(arguments)] == [0, 0]
     assert sorted(path.name for path in (here / "runs").iterdir()) == [f"ppo-equivariant-small-{n}" for n in (1, 2)]
     out = capsys.readouterr().out
     assert "runs/ppo-equivariant-small-2" in out
@@ -185,7 +185,7 @@ def test_default_folders_are_numbered_and_a_preset_may_be_a_file(here, capsys):
     assert f"training ppo-equivariant on {scenario}: 128 rounds" in out
     # The run does not need the file any more: it has its own copy of the scenario.
     scenario.unlink()
-    assert train_agent.main(["--resume", "runs/ppo-equivariant-small-2"]) == 0
+    assert train.main(["--resume", "runs/ppo-equivariant-small-2"]) == 0
 
 
 def copied(run, to):
@@ -205,7 +205,7 @@ def test_a_comparison_goes_on_with_the_episodes_that_are_missing(run, tmp_path, 
     tables = ("table.md", "rounds.csv", "accuracy.png")
     for name in tables:
         (folder / name).unlink()
-    assert train_agent.main(["--resume", str(folder)]) == 0
+    assert train.main(["--resume", str(folder)]) == 0
     assert played == [{"greedy": "ppo-equivariant", "ppo-equivariant": "greedy"}[agent]]
     assert [(folder / name).read_bytes() for name in tables] == [(run / name).read_bytes() for name in tables]
 
@@ -217,7 +217,7 @@ def test_episodes_of_another_policy_are_played_again(run, tmp_path, monkeypatch,
     save_file(weights, f"{stem}.safetensors")
     card = Path(f"{stem}.toml").read_text().replace(digest(run / "policy"), digest(stem))
     Path(f"{stem}.toml").write_text(card)
-    assert train_agent.main(["--resume", str(folder)]) == 0
+    assert train.main(["--resume", str(folder)]) == 0
     assert "all episodes are played again: " in capsys.readouterr().out
     assert len((folder / "episodes.jsonl").read_bytes().splitlines()) == 3
     assert (folder / "rounds.csv").read_bytes() != (run / "rounds.csv").read_bytes()
@@ -235,7 +235,7 @@ def test_nothing_is_loaded_of_a_learner_that_has_nothing_left_to_do(run, tmp_pat
 def test_a_search_writes_settings_that_can_be_trained_with_and_goes_on(tmp_path):
     """One trial; then one more is asked for."""
     folder = tmp_path / "what? 100 % {run}#1"
-    assert train_agent.main([*SMALL, "--steps", "192", "--tune", "1", "--out", str(folder)]) == 0
+    assert train.main([*SMALL, "--steps", "192", "--tune", "1", "--out", str(folder)]) == 0
     equivariant = algorithms.get("ppo-equivariant")
     shipped, tuned = (Hyperparameters.read(equivariant, "surrogate", path) for path in (None, folder / "tuned.yml"))
     assert tuned.steps == shipped.steps
@@ -244,7 +244,7 @@ def test_a_search_writes_settings_that_can_be_trained_with_and_goes_on(tmp_path)
     record = json.loads((folder / "run.json").read_text())
     record["settings"] |= {"tune": 2}
     (folder / "run.json").write_text(json.dumps(record))
-    assert train_agent.main(["--resume", str(folder)]) == 0
+    assert train.main(["--resume", str(folder)]) == 0
     assert {path.name for path in tmp_path.iterdir()} == {folder.name}
     (folder / "study.db").rename(tmp_path / "study.db")
     study = optuna.load_study(study_name="ppo-equivariant", storage=f"sqlite:///{tmp_path / 'study.db'}")
@@ -260,7 +260,7 @@ def tuned_gamma(folder):
 # What goes wrong ---------------------------------------------------------------------------------------------------
 
 
-fails = partial(error_line, train_agent.main)
+fails = partial(error_line, train.main)
 
 
 @pytest.mark.parametrize(
@@ -304,7 +304,7 @@ fails = partial(error_line, train_agent.main)
 )
 @pytest.mark.usefixtures("in_this_process")
 def test_wrong_option_is_one_error_line_and_leaves_no_folder(here, capsys, monkeypatch, arguments, words):
-    monkeypatch.setattr(train_agent, "train_all", lambda *_: pytest.fail("training began"))
+    monkeypatch.setattr(training, "train_all", lambda *_: pytest.fail("training began"))
     line = fails(capsys, *arguments)
     assert all(word in line for word in words), line
     assert not (here / "runs").exists()
@@ -405,7 +405,7 @@ def raises(error):
 
 @pytest.mark.parametrize("error", [EOFError(), BrokenPipeError(), ConnectionResetError(), BrokenProcessPool("ended")])
 def test_death_of_a_worker_is_one_error_line(tmp_path, capsys, monkeypatch, error):
-    monkeypatch.setattr(train_agent, "train_all", raises(error))
+    monkeypatch.setattr(training, "train_all", raises(error))
     assert "worker process died" in fails(capsys, *TINY, "--out", str(tmp_path / "run"))
 
 
@@ -422,7 +422,7 @@ def test_name_of_a_scenario_makes_no_nested_folders():
 
 def test_help_shows_defaults_and_units(capsys):
     with pytest.raises(SystemExit) as end:
-        train_agent.main(["--help"])
+        train.main(["--help"])
     assert end.value.code == 0
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert all(name in text for name in agents.names())
@@ -485,14 +485,14 @@ def test_ctrl_c_in_training_keeps_what_was_saved_last_and_resume_goes_on(tmp_pat
     record["settings"] |= {"steps": done + 1, "compare": ["fixed"], "episodes": 1}
     (folder / "run.json").write_text(json.dumps(record))
     monkeypatch.setattr(jobs, "SubprocVecEnv", lambda makers, **_: DummyVecEnv(makers))
-    assert train_agent.main(["--resume", str(folder)]) == 0
+    assert train.main(["--resume", str(folder)]) == 0
     assert steps_done(checkpoint) == done + 64
     assert (folder / "table.md").exists()
 
 
 def test_ctrl_c_before_there_is_a_folder_says_so(capsys, monkeypatch):
-    monkeypatch.setattr(train_agent, "build", raises(KeyboardInterrupt))
-    assert train_agent.main([]) == 130
+    monkeypatch.setattr(training, "build", raises(KeyboardInterrupt))
+    assert train.main([]) == 130
     assert capsys.readouterr().out.strip() == "Stopped."
 
 
@@ -501,7 +501,7 @@ def test_ctrl_c_while_workers_begin_is_heard_and_the_run_can_be_resumed(tmp_path
     folder = tmp_path / "run"
     interrupted(folder, (folder / "run.json").exists, *TINY, "--compare", "fixed")
     assert not (folder / "seed-0" / "last.safetensors").exists()
-    assert train_agent.main(["--resume", str(folder)]) == 0
+    assert train.main(["--resume", str(folder)]) == 0
     assert steps_done(folder / "seed-0" / "last.safetensors") == 128
 
 
@@ -513,6 +513,8 @@ def test_how_to_go_on_can_be_typed(here, monkeypatch, python, shown):
     monkeypatch.setattr(sys, "argv", ["train_agent.py", "--scenario", "toy"])
     text = how_to_go_on(Path("my runs/1"))
     assert text.endswith(f"\n  {shown} train_agent.py --resume 'my runs/1'")
+    monkeypatch.setattr(sys, "argv", ["/somewhere/bin/splitgym", "train", "--scenario", "toy"])
+    assert how_to_go_on(Path("run")).endswith(f"\n  {shown} -m splitgym train --resume run")
 
 
 def test_ctrl_c_in_the_comparison_ends_it_at_once_and_quietly(tmp_path):

@@ -11,11 +11,11 @@ import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
-from agents import policy_file
-from agents.policy_file import Card
-from agents.training.learner_file import save_learner
-from agents.training.run_folder import PolicyFolder, Progress
-from agents.training.validation import Score, Validation
+from .. import policy_file
+from ..policy_file import Card
+from .learner_file import save_learner
+from .run_folder import PolicyFolder, Progress
+from .validation import Score, Validation
 
 MINIMUM_EPISODES = 5
 """Episodes without which a mean return says little."""

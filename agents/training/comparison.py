@@ -9,10 +9,6 @@ import gymnasium as gym
 from rich.console import Console
 from rich.progress import track
 
-import agents
-from agents.provenance import made_by
-from agents.training.messages import say_part
-from agents.training.run_folder import RunFolder
 from splitgym.evaluation import (
     HELD_OUT,
     AgentFactory,
@@ -33,6 +29,11 @@ from splitgym.inputs import InputError
 from splitgym.outputs import write_text
 from splitgym.scenario import build
 
+from ..provenance import made_by
+from ..registry import factory, make
+from .messages import say_part
+from .run_folder import RunFolder
+
 
 @dataclass(frozen=True)
 class TrainedComparison:
@@ -43,7 +44,7 @@ class TrainedComparison:
     algorithm: str
     """That trained the policy."""
     others: tuple[str, ...]
-    """Schedulers, as `agents.factory` reads them."""
+    """Schedulers, as `splitgym.agents.factory` reads them."""
     environment: Mapping[str, Any]
     """Keyword arguments of the environment, but scenario and learner."""
     episodes: int
@@ -59,7 +60,7 @@ class TrainedComparison:
 
     def _play(self, workers: int, console: Console) -> list[Episode]:
         """The episodes, in the order of their keys."""
-        trained = partial(agents.make, self.algorithm, policy=self.folder.path)
+        trained = partial(make, self.algorithm, policy=self.folder.path)
         factories = {agent: scheduler(agent) for agent in self.others} | {self.algorithm: trained}
         seeds = range(HELD_OUT, HELD_OUT + self.episodes)
         scenarios = [str(self.folder.path / "scenario.toml")]
@@ -106,6 +107,6 @@ def scheduler(name: str) -> AgentFactory:
         InputError: there is no such scheduler, or it has no such option.
     """
     try:
-        return agents.factory(name)
+        return factory(name)
     except ValueError as error:
         raise InputError(f"--compare: {error}") from error

@@ -15,11 +15,12 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
-from agents.algorithms import Algorithm
 from splitgym.files import DEEPEST, check_plain, read_text
 from splitgym.inputs import InputError, reading
 from splitgym.outputs import write_text
 from splitgym.parts import suggest
+
+from ..algorithms import Algorithm
 
 KEYS: Mapping[str, str] = {"surrogate": "SplitLearning-v0", "train": "SplitLearning-v0/train"}
 """Under which key of a file the settings for a learner of the environment stand; RL Zoo reads the first."""

@@ -17,16 +17,17 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecMonitor
 
-from agents.policy_file import Card, described, largest_change, save_weights
-from agents.provenance import versions
-from agents.training.checkpoints import Checkpoints, KeepFastest, KeepHighestReturn, LogRounds
-from agents.training.hyperparameters import Hyperparameters
-from agents.training.learner_file import load_learner, steps_done
-from agents.training.run_folder import PolicyFolder, Progress
-from agents.training.validation import Score, Validation
 from splitgym.envs import SB3VecEnv
 from splitgym.evaluation.processes import START_METHOD, TORCH_THREADS, interrupts_ignored, worker_pool
 from splitgym.inputs import InputError
+
+from ..policy_file import Card, described, largest_change, save_weights
+from ..provenance import versions
+from .checkpoints import Checkpoints, KeepFastest, KeepHighestReturn, LogRounds
+from .hyperparameters import Hyperparameters
+from .learner_file import load_learner, steps_done
+from .run_folder import PolicyFolder, Progress
+from .validation import Score, Validation
 
 TRAINING_SEEDS = 900_000
 """Episodes of the training have seeds from below; environment i adds i."""

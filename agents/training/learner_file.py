@@ -13,9 +13,10 @@ from safetensors.torch import save
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.save_util import recursive_getattr
 
-from agents.policy_file import described
 from splitgym.inputs import InputError, reading
 from splitgym.outputs import write
+
+from ..policy_file import described
 
 COUNTERS = ("num_timesteps", "_n_updates", "_episode_num")
 """Attributes of a learner: environment steps, updates, episodes so far."""

@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from agents.policy_file import Card
-from agents.training.hyperparameters import Hyperparameters
+from ..policy_file import Card
+from .hyperparameters import Hyperparameters
 
 HARDLY_TRAINED = 0.01
 """Weights that have all changed by less are nearly those with which the training started."""
@@ -58,5 +58,6 @@ def how_to_go_on(folder: Path) -> str:
     """The command that continues the run in a folder."""
     below = Path(sys.executable).is_relative_to(Path.cwd())
     python = os.path.relpath(sys.executable) if below else sys.executable
-    command = shlex.join([python, sys.argv[0], "--resume", str(folder)])
+    program = [sys.argv[0]] if Path(sys.argv[0]).name == "train_agent.py" else ["-m", "splitgym", "train"]
+    command = shlex.join([python, *program, "--resume", str(folder)])
     return f"What was saved last stays; go on with\n  {command}"

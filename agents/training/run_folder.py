@@ -1,32 +1,26 @@
 """The folder of a training run or a comparison: everything needed to repeat it, and what it made."""
 
 import json
-import shlex
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
-from agents.policy_file import Card, card_file, weights_file
-from agents.provenance import versions
-from agents.records import record
 from splitgym.evaluation.processes import TORCH_THREADS
 from splitgym.files import read_json
 from splitgym.inputs import InputError, reading
 from splitgym.outputs import write_text
 from splitgym.scenario import file_name
 
+from ..policy_file import Card, card_file, weights_file
+from ..provenance import versions
+from ..records import record
+
 LONGEST = 150
 """Letters of a folder's name, before its number."""
 SETTINGS = "settings.yml"
 """The file of an algorithm's settings, which the folder of a training holds."""
-
-
-def command() -> str:
-    """The command that is running."""
-    return shlex.join(["python", *sys.argv])
 
 
 def _numbered(name: str, number: int) -> Path:

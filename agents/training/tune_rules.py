@@ -6,7 +6,6 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
     # Imports take seconds: until the command runs, Ctrl-C ends it without a trace.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import tomli_w
-import tyro
 
 from splitgym import command_line
 from splitgym.evaluation import run_episodes
@@ -58,7 +56,7 @@ class Tuning:
             print(f"{rule}: {time_s:.1f} s with {options}", flush=True)
             table = tuned_rule.table()
             table.setdefault(env.scenario.name, {})[rule] = {
-                "command": f"python -m agents.training.tune_rules --scenario {self.scenario} --rules {rule}",
+                "command": f"python -m splitgym.agents.training.tune_rules --scenario {self.scenario} --rules {rule}",
                 "time_to_target_s": round(time_s, 1),
                 "episodes": STAGES[-1][0],
                 "options": options,
@@ -119,10 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: list[str]) -> None:
-    about = command_line.about(inspect.getdoc(Tuning))
-    with command_line.parsing():
-        tuning = tyro.cli(Tuning, prog="python -m agents.training.tune_rules", args=arguments, description=about)
-    tuning.run()
+    command_line.parsed(Tuning, "python -m splitgym.agents.training.tune_rules", arguments).run()
 
 
 if __name__ == "__main__":

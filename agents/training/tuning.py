@@ -12,11 +12,12 @@ import optuna
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
-from agents.training.hyperparameters import LINEAR, Hyperparameters
-from agents.training.jobs import EXACT, POLL_S, VALIDATIONS, derived_seed
-from agents.training.validation import Validation
 from splitgym.envs import SB3VecEnv
 from splitgym.evaluation.processes import TORCH_THREADS, interrupts_ignored, worker_pool
+
+from .hyperparameters import LINEAR, Hyperparameters
+from .jobs import EXACT, POLL_S, VALIDATIONS, derived_seed
+from .validation import Validation
 
 STUDY = "study.db"
 LOCKED_S = 100

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.policies import BasePolicy
 
-from agents.algorithms import Algorithm
-from agents.inference import answer
 from splitgym.arrays import Floats
 from splitgym.envs import SB3VecEnv
+
+from ..algorithms import Algorithm
+from ..inference import answer
 
 SEEDS = 950_000
 """The first seed of a validation; training and comparisons have others."""

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -99,7 +98,7 @@ def _serve(connection: Connection, setting: Setting, subject: Subject, threads: 
     """Body of the process: builds the subject, then trains as many rounds as it is sent, until nobody listens."""
     try:
         torch.set_num_threads(threads)
-        _load_libraries(setting)
+        _load_libraries()
         start = _memory_mib("VmRSS")
         train = prepare(setting, subject)
         for _ in range(setting.warm_up):
@@ -121,10 +120,8 @@ def _timed(train: Callable[[], object]) -> float:
     return time.process_time() - before
 
 
-def _load_libraries(setting: Setting) -> None:
+def _load_libraries() -> None:
     """Loads what would be loaded on first use and count as memory of some subjects only."""
-    if setting.dataset == "digits":
-        import_module("sklearn.datasets")
     torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
 
 

@@ -16,7 +16,7 @@ from splitgym.files import read_json
 from splitgym.inputs import reading
 from splitgym.outputs import write_text
 
-PACKAGES = ("matplotlib", "numba", "pandas", "scikit-learn")
+PACKAGES = ("matplotlib", "numba", "pandas")
 """On which results depend, beside those of `agents`."""
 FILE = "provenance.json"
 FOLDER = Path(experiments.__path__[0])

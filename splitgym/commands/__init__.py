@@ -1,1 +1,1 @@
-"""Commands of `python -m splitgym`, one in each file."""
+"""Commands of `splitgym`, one in each file."""

@@ -1,4 +1,4 @@
-"""`python -m splitgym execute`."""
+"""`splitgym execute`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,7 @@ class Execute:
 
     def run(self) -> None:
         """Plays rounds, or takes part in those of a server."""
+        self.check()
         if self.join is not None:
             from splitgym.execution.client_process import join  # noqa: PLC0415 - imports torch
 

@@ -1,4 +1,4 @@
-"""`python -m splitgym profile`."""
+"""`splitgym profile`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +54,7 @@ class Profile:
 
     def run(self) -> None:
         """Measures and writes."""
+        self.check()
         import torch  # noqa: PLC0415 - help need not import it
 
         from splitgym import data, models  # noqa: PLC0415 - likewise

@@ -1,4 +1,4 @@
-"""`python -m splitgym render`."""
+"""`splitgym render`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Render:
 
     agent: str = "greedy"
     """The scheduler, as NAME or NAME:OPTION=VALUE,OPTION=VALUE, for example fastest-k:k=4; an unknown name is answered
-    with the nearest one. Learned schedulers are known in splitgym's repository only."""
+    with the nearest one."""
     scenario: str = "iot"
     """Preset name or path of a TOML file."""
     framework: str = "epsl"
@@ -54,6 +54,7 @@ class Render:
 
     def run(self) -> None:
         """Plays and writes."""
+        self.check()
         frames = self._frames("ansi" if self.out is None else "rgb_array")
         if self.out is None:
             for number, frame in enumerate(frames):

@@ -1,4 +1,4 @@
-"""`python -m splitgym replay`."""
+"""`splitgym replay`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +21,7 @@ class Replay:
     out: Path
     """The page to write, FILE.html."""
     agents: tuple[str, ...] = ("greedy", "unified")
-    """Schedulers, each as NAME or NAME:OPTION=VALUE,OPTION=VALUE. Learned schedulers are known in splitgym's repository
-    only."""
+    """Schedulers, each as NAME or NAME:OPTION=VALUE,OPTION=VALUE."""
     scenario: str = "iot"
     """Preset name or path of a TOML file."""
     framework: str = "epsl"
@@ -48,6 +47,7 @@ class Replay:
 
     def run(self) -> None:
         """Plays and writes."""
+        self.check()
         from splitgym.evaluation import replay  # noqa: PLC0415 - help need not import it
 
         script = replay.plotly()

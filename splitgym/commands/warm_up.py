@@ -1,4 +1,4 @@
-"""`python -m splitgym warm-up`."""
+"""`splitgym warm-up`."""
 
 from dataclasses import dataclass
 from time import perf_counter
@@ -18,9 +18,6 @@ class WarmUp:
     """Encodings of decisions, the `action` of an environment."""
     sharing: tuple[Sharing, ...] = SHARING
     """How clients share the band."""
-
-    def check(self) -> None:
-        """Every combination is allowed."""
 
     def run(self) -> None:
         """Compiles, and says what and how long it took."""

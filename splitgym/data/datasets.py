@@ -54,8 +54,8 @@ def load(
     more than 64 MiB are at most 100 times the size of the file; objects of Python are not read.
 
     Args:
-        name: "digits" (1,797 images of 8 x 8, inside scikit-learn), "mnist" or "ham10000" (files in SPLITGYM_DATA), or
-            the path of an .npz file.
+        name: "digits" (1,797 images of 8 x 8, in the package; UCI, CC BY 4.0), "mnist" or "ham10000" (files in
+            SPLITGYM_DATA), or the path of an .npz file.
         generator: Draws the split and the order.
         test_fraction: Share of the images kept for the test, between 0 and 1.
         train_samples: Use at most so many training samples, drawn at random; None: all.

@@ -20,6 +20,10 @@ from splitgym.parts import Parts, suggest
 
 PUBLISHED = {"digits": ((1, 8, 8), 10), "mnist": ((1, 28, 28), 10), "ham10000": ((3, 32, 32), 7)}
 """((channels, height, width), classes) of the data sets that have a name."""
+DIGITS = Path(__file__).parent / "digits.npz"
+"""1,797 images of 8 x 8, values 0 to 16: the test part of "Optical Recognition of Handwritten Digits" by E. Alpaydin
+and C. Kaynak, UCI Machine Learning Repository, doi:10.24432/C50P49, CC BY 4.0; the order is that of scikit-learn.
+"""
 MOST_CHANNELS = 4
 """Of images whose file does not name its layout: grey or colour, with or without transparency."""
 LONGEST_SIDE = 4096
@@ -60,7 +64,7 @@ class Source:
 
 
 def read(name: str | Path) -> Source:
-    """Reads a data set: "digits" from scikit-learn, "mnist" and "ham10000" from files in SPLITGYM_DATA, or one's own.
+    """Reads a data set: "digits" from the package, "mnist" and "ham10000" from files in SPLITGYM_DATA, or one's own.
 
     One's own is the path of an .npz file, or `module:NAME` of a function without arguments that makes a `Source`.
 
@@ -71,7 +75,7 @@ def read(name: str | Path) -> Source:
         raise DataError(f"dataset = {name!r}, allowed: {', '.join(PUBLISHED)}, or the path of an .npz file")
     name = str(name)
     if name == "digits":
-        return _digits()
+        return _newest(DIGITS, _own)
     if is_part(name):
         return _made(name)
     if name.endswith(".npz"):
@@ -154,20 +158,6 @@ MAKERS: Parts[Callable[[], Source]] = Parts("data set", callable, error=DataErro
 
 _kept: dict[Path, tuple[tuple[int, ...], Source]] = {}
 """By file: when it was written, its size and its number, and what it held."""
-
-
-@cache
-def _digits() -> Source:
-    """The 1797 digits of scikit-learn, 8 x 8."""
-    from sklearn.datasets import load_digits  # noqa: PLC0415 - slow to import, and only this data set needs it
-
-    bunch = load_digits()
-    return Source(
-        images=bunch.images[:, np.newaxis].astype(np.uint8),
-        labels=bunch.target.astype(np.int64),
-        groups=np.arange(len(bunch.target)),
-        classes=tuple(str(digit) for digit in bunch.target_names),
-    )
 
 
 def _mnist(path: Path) -> Source:

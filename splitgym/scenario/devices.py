@@ -109,7 +109,7 @@ def devices_of(clients: "Clients") -> Devices:
 
 
 def read_profile(name: str, field: str = "clients.profile") -> DeviceProfile:
-    """A profile from a file that `python -m splitgym profile` wrote, or a published one by its name.
+    """A profile from a file that `splitgym profile` wrote, or a published one by its name.
 
     Args:
         name: Path that ends in .toml, or `NETWORK-DATASET-DEVICE`, such as "vgg19-cifar-laptop".

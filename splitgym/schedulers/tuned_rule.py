@@ -1,7 +1,6 @@
 """Rules whose parameters were tuned to a scenario on training seeds of the surrogate: what has to be beaten.
 
-In the repository `python -m agents.training.tune_rules --scenario iot` tunes them and writes what it found to the
-table.
+`python -m splitgym.agents.training.tune_rules --scenario iot` tunes them and writes what it found to the table.
 """
 
 from pathlib import Path
@@ -46,7 +45,8 @@ class TunedRule(Heuristic):
         if name not in tuned:
             raise InputError(
                 f"{rule!r} is not tuned for scenario {name!r} in {str(TABLE)!r}, allowed: {', '.join(tuned) or 'none'};"
-                f" tune it with: python -m agents.training.tune_rules --scenario {in_commands(name)} --rules {rule}"
+                f" tune it with: python -m splitgym.agents.training.tune_rules --scenario {in_commands(name)}"
+                f" --rules {rule}"
             )
         with reading(f"rule {rule!r} of scenario {name!r} in {str(TABLE)!r}"):
             self._rule = Rule(self.env, **tuned[name][rule]["options"])

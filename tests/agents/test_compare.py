@@ -15,7 +15,7 @@ from in_process import compare_in_this_process
 
 import agents
 from agents import compare as command
-from agents import learned, provenance
+from agents import comparing, learned, provenance
 from agents.algorithms import ALGORITHMS
 from agents.learned import GENERAL
 from splitgym.evaluation import HELD_OUT, runner
@@ -67,8 +67,8 @@ def test_what_every_scenario_has_is_compared(policies, tmp_path, monkeypatch, sh
         content = (policies["ppo-equivariant"] / f"policy.{ending}").read_bytes()
         (tmp_path / "ppo-equivariant" / f"{scenario}.{ending}").write_bytes(content)
     monkeypatch.setattr(learned, "TRAINED", tmp_path)
-    monkeypatch.setattr(command, "compare", lambda makers, *_: made.update(makers) or [])
-    monkeypatch.setattr(command, "_write", lambda *_: None)
+    monkeypatch.setattr(comparing, "compare", lambda makers, *_: made.update(makers) or [])
+    monkeypatch.setattr(comparing, "_write", lambda *_: None)
     made = {}
     assert command.main(["--scenarios", *scenarios, "--out", str(tmp_path / "run")]) == 0
     assert {*made} & {"best-fixed", *ALGORITHMS} == compared
@@ -96,7 +96,7 @@ def test_policies_of_different_encodings_stand_in_one_table(policies, tmp_path):
 
 def test_folder_holds_what_is_needed_to_repeat_the_comparison(folder):
     record = json.loads((folder / "run.json").read_text())
-    assert record["command"].startswith("python -m agents.compare --scenarios toy")
+    assert record["command"].startswith("splitgym compare --scenarios toy")
     assert record["settings"]["episodes"] == 3
     assert {"python", "splitgym", "numpy", "scipy", "torch"} <= set(record["versions"])
     assert record["torch_threads"] == 1
@@ -106,7 +106,7 @@ def test_folder_holds_what_is_needed_to_repeat_the_comparison(folder):
 def test_report_says_how_it_was_made(folder):
     text = (folder / "report.html").read_text(encoding="utf-8")
     for words in (
-        "python -m agents.compare --scenarios toy --episodes 3",
+        "splitgym compare --scenarios toy --episodes 3",
         "surrogate, a model of the training",
         "episodes = 3",
         "torch ",
@@ -232,7 +232,7 @@ def test_the_same_command_goes_on_and_leaves_what_one_without_a_stop_leaves(tmp_
         assert one == other, path.name
     # What is finished is not begun again in its folder, unless this is asked for; then nothing is played again.
     stopping(monkeypatch, after=0)
-    monkeypatch.setattr(command, "_write", lambda *_: None)
+    monkeypatch.setattr(comparing, "_write", lambda *_: None)
     assert command.main([*arguments, "--out", "runs/compare-toy-1"]) == 0
     assert command.main(arguments) == 130
     assert {path.name for path in Path("runs").iterdir()} == {"compare-toy-1", "compare-toy-2"}
@@ -284,7 +284,7 @@ fails = partial(error_line, command.main)
         (["--agents", "gredy"], ("--agents gredy", "did you mean 'greedy'?")),
         (["--agents", "fastest-k:n=3"], ("--agents fastest-k:n=3", "'n'", "allowed: allocation, cut_layer, k")),
         (["--agents", "fixed:cut_layer=9"], ("--agents fixed:cut_layer=9", "1..2")),
-        (["--agents", "ppo"], ("--agents ppo", "train_agent.py --algorithm ppo --scenario toy")),
+        (["--agents", "ppo"], ("--agents ppo", "splitgym train --algorithm ppo --scenario toy")),
         (["--agents", "ppo:policy=nowhere"], ("policy = 'nowhere'", "path of a run folder")),
         (["--baseline", "gredy"], ("--baseline gredy", "did you mean 'greedy'?")),
         (["--reference", "look-ahed"], ("--reference look-ahed", "did you mean 'look-ahead'?")),
@@ -300,7 +300,7 @@ fails = partial(error_line, command.main)
 )
 def test_wrong_option_is_one_error_line_and_leaves_no_folder(tmp_path, monkeypatch, capsys, arguments, words):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "compare", lambda *_: pytest.fail("episodes began"))
+    monkeypatch.setattr(comparing, "compare", lambda *_: pytest.fail("episodes began"))
     base = [] if "--scenarios" in arguments else ["--scenarios", "toy"]
     line = fails(capsys, *base, *arguments)
     assert all(word in line for word in words), line
@@ -334,12 +334,12 @@ def raising(error):
 
 
 def test_death_of_a_worker_is_one_error_line(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(command, "compare", raising(BrokenProcessPool("ended")))
+    monkeypatch.setattr(comparing, "compare", raising(BrokenProcessPool("ended")))
     assert "worker process died" in fails(capsys, *TINY, *FEW, "--out", str(tmp_path / "run"))
 
 
 def test_ctrl_c_says_stopped(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(command, "compare", raising(KeyboardInterrupt))
+    monkeypatch.setattr(comparing, "compare", raising(KeyboardInterrupt))
     assert command.main([*TINY, *FEW, "--out", str(tmp_path / "run")]) == 130
     assert capsys.readouterr().out.strip().endswith("Stopped. 0 episodes are kept; the same command goes on.")
 
@@ -351,6 +351,6 @@ def test_help_shows_defaults_and_units(capsys, monkeypatch):
     assert end.value.code == 0
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert all(name in text for name in agents.names())
-    for words in ("usage: python -m agents.compare", "default: iot", "default: 100", "default: greedy", "processes"):
+    for words in ("usage: splitgym compare", "default: iot", "default: 100", "default: greedy", "processes"):
         assert words.lower() in text.lower(), words
     assert "Compare schedulers on common held-out seeds" in text

@@ -210,7 +210,7 @@ def test_shipped_policy_is_that_of_the_scenario_or_the_general_one(shipped):
 
 
 def test_where_no_policy_is_shipped_the_error_says_how_to_train_one(shipped):
-    with pytest.raises(PolicyError, match=r"python train_agent.py --algorithm ppo --scenario toy"):
+    with pytest.raises(PolicyError, match=r"splitgym train --algorithm ppo --scenario toy"):
         agents.make("ppo", toy("ppo"))
     with pytest.raises(PolicyError, match=r"policy = 'nowhere', allowed: iot-family, toy, path of a run folder"):
         agents.make("ppo-equivariant", toy("ppo-equivariant"), policy="nowhere")

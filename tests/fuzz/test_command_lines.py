@@ -9,13 +9,13 @@ from dataclasses import fields
 import pytest
 from watched import drawn, is_one_line, watched
 
-import train_agent
-from agents import compare
+from agents import compare, comparing, train
+from agents.training import run as training
 from agents.training import tune_rules
 from experiments import __main__ as experiments
 from experiments import calibrate
 from splitgym import __main__ as package
-from splitgym.commands import agents, execute, render, replay
+from splitgym.commands import agents, execute, profile, render, replay, warm_up
 
 WORDS = (
     *("", " ", "x", "-", "--", "---", "-1", "0", "1", "2", "3", "1.5", "1e3", "nan", "inf", "-inf", "1e400", "9" * 30),
@@ -54,14 +54,14 @@ def options_of(kind):
 
 
 COMMANDS = {
-    "train_agent.py": (train_agent.main, [], options_of(train_agent.Settings)),
-    "agents.compare": (compare.main, ["--scenarios", "toy", "--agents", "greedy"], options_of(compare.Settings)),
+    "splitgym train": (train.main, [], options_of(train.Settings)),
+    "splitgym compare": (compare.main, ["--scenarios", "toy", "--agents", "greedy"], options_of(compare.Settings)),
     "agents.training.tune_rules": (tune_rules.main, [], options_of(tune_rules.Tuning)),
-    "splitgym render": (package.main, ["render"], options_of(package.Render)),
-    "splitgym replay": (package.main, ["replay"], options_of(package.Replay)),
-    "splitgym execute": (package.main, ["execute"], options_of(package.Execute)),
-    "splitgym profile": (package.main, ["profile"], options_of(package.Profile)),
-    "splitgym warm-up": (package.main, ["warm-up"], options_of(package.WarmUp)),
+    "splitgym render": (package.main, ["render"], options_of(render.Render)),
+    "splitgym replay": (package.main, ["replay"], options_of(replay.Replay)),
+    "splitgym execute": (package.main, ["execute"], options_of(execute.Execute)),
+    "splitgym profile": (package.main, ["profile"], options_of(profile.Profile)),
+    "splitgym warm-up": (package.main, ["warm-up"], options_of(warm_up.WarmUp)),
     "splitgym": (package.main, [], ["--help"]),
     "experiments calibrate": (experiments.main, ["calibrate"], options_of(calibrate.Options)),
     "experiments report": (experiments.main, ["report"], ["--out"]),
@@ -92,12 +92,12 @@ def stopped(tmp_path_factory):
         for name, text in (("good.toml", build("toy").to_toml()), ("bad.toml", "[cell"), ("empty.npz", "")):
             with open(name, "w", encoding="utf-8") as file:  # noqa: PTH123
                 file.write(text)
-        patch.setattr(train_agent, "_run", begins)
-        patch.setattr(compare, "_play", begins)
+        patch.setattr(training, "_run", begins)
+        patch.setattr(comparing, "_play", begins)
         patch.setattr(tune_rules.Tuning, "_best", begins)
         for command in (execute, render, replay):
             patch.setattr(command, "named", lambda name, env: begins(agents.named(name, env)))
-        for command in (package.WarmUp, package.Profile):
+        for command in (warm_up.WarmUp, profile.Profile):
             patch.setattr(command, "run", begins)
         patch.setattr(calibrate, "finish", begins)
         patch.setattr("experiments.__main__.run", begins)

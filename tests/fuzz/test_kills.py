@@ -8,7 +8,6 @@ import json
 import os
 import random
 import signal
-import sys
 import time
 from contextlib import chdir
 from dataclasses import dataclass
@@ -18,10 +17,10 @@ from pathlib import Path
 import pytest
 from in_process import compare_in_this_process
 
-import train_agent
-from agents import compare
+from agents import compare, train
 from agents.policy_file import Card, card_file, digest
 from agents.training import jobs
+from agents.training import run as training
 from agents.training.learner_file import steps_done
 from agents.training.run_folder import PolicyFolder
 from experiments.running import Experiment
@@ -46,9 +45,9 @@ STEPS = 384
 
 def train_a_scheduler():
     if Path("run", "run.json").exists():
-        return train_agent.main(["--resume", "run"])
+        return train.main(["--resume", "run"])
     sizes = ["--steps", f"{STEPS}", "--environments", "2", "--seeds", "1", "--episodes", "2", "--workers", "1"]
-    return train_agent.main(["--scenario", "small.toml", *sizes, "--compare", "fixed", "--out", "run"])
+    return train.main(["--scenario", "small.toml", *sizes, "--compare", "fixed", "--out", "run"])
 
 
 def measure(case, seed):
@@ -87,10 +86,8 @@ def in_this_process(monkeypatch):
         return ((job, measure(job.case, job.seed)) for job in jobs)
 
     compare_in_this_process(monkeypatch)
-    monkeypatch.setattr(train_agent, "train_all", train_all)
+    monkeypatch.setattr(training, "train_all", train_all)
     monkeypatch.setattr(running, "workers", lambda text: perform)
-    # What stands in files as the command.
-    monkeypatch.setattr(sys, "argv", ["train_agent.py"])
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ class Task(Section):
 
     dataset: Annotated[str, AfterValidator(_known_dataset)] = Field(
         "digits",
-        description="digits: inside scikit-learn; mnist, ham10000: files under SPLITGYM_DATA; the path of an .npz "
+        description="digits: in the package; mnist, ham10000: files under SPLITGYM_DATA; the path of an .npz "
         "file, see `splitgym.data.load`; or module:NAME of a function that makes one's own `splitgym.data.Source`.",
     )
     model: Annotated[str, AfterValidator(known(NETWORKS))] = Field(

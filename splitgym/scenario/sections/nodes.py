@@ -43,7 +43,7 @@ class Clients(Section):
     profile: Annotated[tuple[ProfileName, ...], BeforeValidator(_as_list), Field(max_length=100_000)] = Field(
         (),
         description="Measured devices instead of FLOPs: the name of one, or a list of which clients are the first, the "
-        "second and so on, then again the first. A name is the path of a .toml file that `python -m splitgym profile` "
+        "second and so on, then again the first. A name is the path of a .toml file that `splitgym profile` "
         "wrote, or that of a published one, such as 'vgg19-cifar-laptop'. The fastest device has `compute_max_hz`, the "
         "others are as much slower as measured.",
     )

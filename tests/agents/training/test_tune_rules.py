@@ -41,7 +41,7 @@ def test_tuning_finds_the_best_candidate_and_notes_it(tmp_path, monkeypatch):
     found = noted["toy"]["best-fixed"]
     assert found["options"] == {"selection": "fastest-k", "k": 1, "cut_layer": 2, "aggregation_ratio": 0.25}
     assert found["time_to_target_s"] == 5.0
-    assert found["command"] == "python -m agents.training.tune_rules --scenario toy --rules best-fixed"
+    assert found["command"] == "python -m splitgym.agents.training.tune_rules --scenario toy --rules best-fixed"
 
 
 @pytest.mark.parametrize("rule", RULES)
