@@ -162,7 +162,7 @@ def fill_workload(
         client_cut_layer: [C] cut layer that each client holds, 0: none yet.
         second_cut: Last unit at the edge server before the round, if another server has those behind it; 0: none yet.
         client_second_cut: [C] second cut behind which each client holds a tail, 0: none.
-        unit_node: [L] row of the node that holds each unit behind the cut, -1: none yet; without placements [0].
+        unit_node: [L] row of the node that holds each unit, below 0: none does; without placements [0].
         attached: Stations of the clients of N worlds.
         n: The world.
     """

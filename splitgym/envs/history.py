@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from splitgym.arrays import Bools, Floats, Ints
+from splitgym.frameworks.placed import AT_CLIENTS, NONE_YET
 from splitgym.kernels import NO_REFCOUNT, Handle, kernel
 from splitgym.scenario import Episode
 from splitgym.timing import RoundCost
@@ -49,7 +50,7 @@ class History(NamedTuple):
     placement: Ints
     """[N] of the last round in which any client took part, where there are several; -1 before that."""
     unit_node: Ints
-    """[N, L] row of the node that holds each unit behind the cut, with placements, -1: none yet; else [N, 0]."""
+    """[N, L] row of the node that holds each unit, `AT_CLIENTS` or `NONE_YET`, with placements; else [N, 0]."""
     elapsed_s: Floats
     """[N]"""
     energy_j: Floats
@@ -78,7 +79,7 @@ class History(NamedTuple):
             rounds_since_mean=np.zeros(worlds, np.int64),
             client_batch_size=np.zeros((worlds, clients), np.int64),
             placement=np.full(worlds, -1),
-            unit_node=np.full((worlds, placed_units), -1),
+            unit_node=np.full((worlds, placed_units), NONE_YET),
             elapsed_s=np.zeros(worlds),
             energy_j=np.zeros(worlds),
             reached=np.zeros(worlds, bool),
@@ -136,7 +137,7 @@ class History(NamedTuple):
         placement = np.broadcast_to(decision.placement, trained.shape)
         behind = np.arange(holder.shape[1]) >= np.reshape(decision.cut_layer, (-1, 1))
         self.placement[trained] = placement[trained]
-        self.unit_node[trained] = np.where(behind, holder[placement], -1)[trained]
+        self.unit_node[trained] = np.where(behind, holder[placement], AT_CLIENTS)[trained]
 
     def remember_batch_sizes(self, participants: Bools, decision: Decision) -> None:
         """Adds the batch sizes of a round, where they are decided."""
@@ -160,7 +161,7 @@ def _forget(history: History, which: Ints) -> None:
         history.second_cut[n] = history.rounds_since_mean[n] = 0
         history.placement[n] = -1
         for unit in range(history.unit_node.shape[1]):
-            history.unit_node[n, unit] = -1
+            history.unit_node[n, unit] = NONE_YET
         history.reached[n] = history.first_reached[n] = history.terminated[n] = history.truncated[n] = False
 
 

@@ -13,6 +13,7 @@ from splitgym.frameworks.memory import MemoryNeeds
 from splitgym.frameworks.payloads import Payloads
 from splitgym.frameworks.placed import Placed
 from splitgym.frameworks.resources import Resources
+from splitgym.frameworks.stores import Stores
 from splitgym.models import NetworkCosts, Profile, optimizer_copies
 from splitgym.models.measured import on_device
 from splitgym.scenario import Scenario, ScenarioError
@@ -183,7 +184,8 @@ def _placed(scenario: Scenario, framework: Framework, costs: NetworkCosts) -> Pl
         return None
     weight_bits = 8 * costs.memory.parameter_bytes
     unit_bits = costs.profile.model_bits + optimizer_copies(scenario.training) * weight_bits
-    return Placed(candidates(scenario, costs), unit_bits, Resources.of(scenario))
+    stores = Stores.of(scenario, costs.profile)
+    return Placed(candidates(scenario, costs), unit_bits, Resources.of(scenario), stores)
 
 
 def _precision_by_client(scenario: Scenario, framework: Framework) -> bool:

@@ -1,4 +1,4 @@
-"""What the nodes of a round need of memory under every plan, and how much of it they have."""
+"""What the nodes of a round need of memory and of storage under every plan, and how much of it they have."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +11,7 @@ from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Workload, by_level
 from splitgym.frameworks.plans import PlanGrid
 from splitgym.frameworks.segments import Bound, Segment, Segments, Weights
+from splitgym.frameworks.stores import Stores
 from splitgym.models import Memory, optimizer_copies
 from splitgym.scenario import Scenario, ScenarioError
 from splitgym.scenario.nodes import CLIENT, SERVER, nodes_of
@@ -25,7 +26,7 @@ EVERYBODY = 2**31
 
 @dataclass(frozen=True, eq=False)
 class MemoryNeeds:
-    """Bytes under each of G plans: of a client, and of S nodes whose memory is limited.
+    """Bytes under each of G plans: of a client, and of S nodes whose memory, or storage, is limited.
 
     A node that serves n clients (of a slot) needs `once + per_participant * n`. Where clients have plans of their own,
     it needs the largest of their `once`, and the sum of their `per_participant`.
@@ -42,6 +43,8 @@ class MemoryNeeds:
     limit: Floats
     """[S] what each node has."""
     plans: PlanGrid
+    storage: tuple[bool, ...] = ()
+    """[S] whether it is of a node's storage, which no client needs more of, and not of its memory."""
 
     @classmethod
     def of(
@@ -60,7 +63,9 @@ class MemoryNeeds:
         """
         limits = {SERVER: scenario.server.memory_bytes} | {row.name: row.memory_bytes for row in nodes_of(scenario)}
         most = scenario.clients.memory_max_bytes
-        if most is None and all(limit is None for limit in limits.values()):
+        stores = None if workload.placed is None else workload.placed.stores
+        unlimited = all(limit is None for limit in limits.values())
+        if most is None and unlimited and (stores is None or np.isinf(stores.limit_bytes).all()):
             return None
         table = _Table(scenario, framework, memories, workload)
         client, of_nodes = np.zeros(workload.plans.table_shape), list[Any]()
@@ -69,6 +74,8 @@ class MemoryNeeds:
                 client = client + table.of_client(first, last)
             elif (limit := limits[node]) is not None:
                 of_nodes.append((node, limit, *table.of_server(first, last, copied)))
+        in_memory = len(of_nodes)
+        of_nodes += table.stored(stores)
         plans = workload.plans
         tables = np.array([of_node[2:] for of_node in of_nodes]).reshape(-1, 2, client.size)
         needs = cls(
@@ -78,6 +85,7 @@ class MemoryNeeds:
             per_participant=np.ascontiguousarray(tables[:, 1]),
             limit=np.array([limit for _, limit, *_ in of_nodes], np.float64),
             plans=plans,
+            storage=tuple(row >= in_memory for row in range(len(of_nodes))),
         )
         _check_possible(needs, most)
         return needs
@@ -94,6 +102,13 @@ class MemoryNeeds:
             per_participant=self.per_participant[:, chosen],
             plans=plans,
         )
+
+    def lacks_room(self, plan: int) -> str:
+        """Which node may not store its units under a plan, in words; empty: all may."""
+        for name, stores, once, limit in zip(self.nodes, self.storage, self.once, self.limit, strict=True):
+            if stores and once[plan] > limit:
+                return f"node {name} may store {limit:.0f} bytes, and its units take {once[plan]:.0f}"
+        return ""
 
     @cached_property
     def most_clients(self) -> Ints:
@@ -172,6 +187,20 @@ class _Table:
                 front, behind = placed.held_by(node)
                 yield node, False, np.maximum(cut, front), np.maximum(cut, behind)
 
+    def stored(self, stores: Stores | None) -> list[tuple[str, float, Floats, Floats]]:
+        """Nodes on any path whose storage is limited: name, limit, and bytes under each plan, whoever takes part."""
+        placed, cut = self._workload.placed, self._workload.cut_layer
+        found = list[tuple[str, float, Floats, Floats]]()
+        if placed is None or stores is None:
+            return found
+        for node in placed.nodes:
+            if np.isfinite(limit := stores.limit(node)):
+                front, behind = placed.held_by(node)
+                need = stores.needed_bytes(node, np.maximum(cut, front), np.maximum(cut, behind))
+                whole = np.broadcast_to(need, self._shape).ravel()
+                found.append((node, limit, whole, np.zeros_like(whole)))
+        return found
+
     def behind(self, segment: Segment) -> Any:
         """Cut layer behind a segment, as work of a `Phase` is given."""
         cut = self._workload.cut_layer
@@ -212,16 +241,19 @@ class _Table:
 
 def _check_possible(needs: MemoryNeeds, client_most: float | None) -> None:
     """Raises a ScenarioError if a limit leaves no plan."""
-    for name, once, each, limit in zip(needs.nodes, needs.once, needs.per_participant, needs.limit, strict=True):
+    rows = zip(needs.nodes, needs.storage, needs.once, needs.per_participant, needs.limit, strict=True)
+    for name, stores, once, each, limit in rows:
         least = (once + each).min()
         if least > limit:
+            what, who = ("storage", "its units take") if stores else ("memory", "one client's mini-batch needs")
             raise ScenarioError(
-                f"memory of node {name!r} = {limit:.0f} bytes, allowed: at least {least:.0f}, which one client's "
-                "mini-batch needs there"
+                f"{what} of node {name!r} = {limit:.0f} bytes, allowed: at least {least:.0f}, which {who} there"
             )
     possible = needs.most_clients > 0
     if not possible.any():
-        raise ScenarioError(f"memory of nodes {', '.join(needs.nodes)}: no plan fits into all of them, allowed: more")
+        what = " and storage" * any(needs.storage)
+        nodes = ", ".join(dict.fromkeys(needs.nodes))
+        raise ScenarioError(f"memory{what} of nodes {nodes}: no plan fits into all of them, allowed: more")
     least = needs.client[possible].min()
     if client_most is not None and least > client_most:
         raise ScenarioError(

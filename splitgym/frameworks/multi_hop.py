@@ -46,7 +46,7 @@ def phases(w: Workload) -> tuple[Phase, ...]:
         Phase("unicast", Resource.UNICAST, w.downlink_bits(b)),
         Phase("client_bp", Resource.CLIENT, b * w.client_backward + w.decode_gradient(b)),
     )
-    moves = (Phase("relocation", RELOCATION),) * (len(placed.placements) > 1)
+    moves = (Phase("relocation", RELOCATION),) * placed.moves
     return (
         *_in_pass(FORWARD, to_server, w),
         *moves,

@@ -11,8 +11,12 @@ from splitgym.arrays import Floats, Ints
 from splitgym.frameworks.placements import Placement, segments_of
 from splitgym.frameworks.plans import AXES_BEHIND
 from splitgym.frameworks.resources import Resources
+from splitgym.frameworks.stores import Fetches, Stores
 from splitgym.models import Profile
 from splitgym.scenario.nodes import SERVER
+
+AT_CLIENTS, NONE_YET = -1, -2
+"""In place of the node that holds a unit: clients do; or nobody has trained it yet, and nodes may have to fetch it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +27,8 @@ class Placed:
     unit_bits: Floats
     """[L] weights, running statistics, and what the optimiser remembers of the weights: what moves with a unit."""
     resources: Resources
+    stores: Stores | None = None
+    """What nodes may store; None: everything."""
 
     @classmethod
     def at_server(cls, profile: Profile, resources: Resources) -> "Placed":
@@ -105,6 +111,18 @@ class Placed:
             for name, first, last in segments_of(each, 0, self.units):
                 row[first:last] = self.resources.index(name)
         return table
+
+    @cached_property
+    def fetches(self) -> Fetches:
+        """What nodes fetch before they train units that nobody has trained yet."""
+        if self.stores is None:
+            return Fetches(*np.zeros((3, len(self.resources.names), self.units)))
+        return self.stores.fetches(self.resources)
+
+    @property
+    def moves(self) -> bool:
+        """Whether units may have to move before a round."""
+        return len(self.placements) > 1 or bool(self.fetches.bits.any())
 
     def holding(self, placement: int) -> "Placed":
         """With one placement alone."""

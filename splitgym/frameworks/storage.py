@@ -115,13 +115,17 @@ class Storage:
             stored: [N, U]; the origin stores all in any case.
             demand: [N, U] of `demand`.
         """
-        nearest = self._ways(stored).argmin(0)
+        nearest = self.nearest(stored)
         wanted, to = demand * self._bits, np.arange(len(self.nodes))[:, None]
         return Fetched(
             seconds=float((np.where(wanted > 0, self.seconds_per_bit[nearest, to], 0.0) * wanted).sum()),
             bits=float((wanted * (nearest != to)).sum()),
             sent_bits=float((wanted * self.links[nearest, to]).sum()),
         )
+
+    def nearest(self, stored: Bools) -> Ints:
+        """[N, U] the node from which each one gets each unit in the least time, where nodes store so much, [N, U]."""
+        return self._ways(stored).argmin(0)
 
     def fits(self, stored: Bools) -> bool:
         """Whether every node but the origin has room for what it stores, [N, U]."""

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from splitgym.scenario.names import Name
-from splitgym.scenario.quantities import BitsPerSecond, Bytes, Capacitance, CyclesPerFlop, Hertz
+from splitgym.scenario.quantities import BitsPerSecond, Bytes, Capacitance, CyclesPerFlop, Hertz, UnitNumbers
 from splitgym.scenario.section import Section
+from splitgym.scenario.stored import STORAGE, STORED
 
 if TYPE_CHECKING:
     from splitgym.scenario.scenario import Scenario
@@ -27,6 +28,8 @@ class NodeRow(Section):
         description="Effective switched capacitance xi, J s^2/cycle^3 (energy xi f^2 per cycle)."
     )
     memory_bytes: Bytes | None = Field(None, description="Memory for training, bytes; absent: no limit.")
+    storage_bytes: Bytes | None = STORAGE
+    stored_units: UnitNumbers = STORED
 
 
 class LinkRow(Section):
@@ -47,6 +50,8 @@ def nodes_of(scenario: "Scenario") -> tuple[NodeRow, ...]:
         cycles_per_flop=cloud.cycles_per_flop,
         switched_capacitance=cloud.switched_capacitance,
         memory_bytes=cloud.memory_bytes,
+        storage_bytes=cloud.storage_bytes,
+        stored_units=cloud.stored_units,
     )
     return (row, *scenario.nodes)
 

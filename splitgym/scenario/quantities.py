@@ -60,6 +60,8 @@ Delay = Annotated[int, Field(ge=0, le=1000)]
 """Rounds by which knowledge is old."""
 Units = Annotated[int, Field(ge=0, le=1000)]
 """Of a network."""
+UnitNumbers = Annotated[tuple[Annotated[int, Field(ge=1, le=1000)], ...], Field(max_length=1000)]
+"""Some of them."""
 FULL_BITS = 32
 """Of a number in float32."""
 MOST_BITS = 16

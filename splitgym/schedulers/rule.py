@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 from typing import Any, Literal
 
 import gymnasium as gym
+import numpy as np
 
 from splitgym.allocation.legalise import with_memory
 from splitgym.allocation.pooled_batches import pooled_batch_sizes
@@ -127,6 +128,8 @@ class Rule(Heuristic):
             raise ValueError(f"quorum = {quorum!r}, allowed: {f'1..{most}' if most else 'None, as nobody decides it'}")
         self._quorum = 0 if quorum is None else int(quorum)
         self._placing = Placing(placement, placement_rounds, self.env.system.program.plans.placements)
+        if cut_layer is not None and (placement is None or isinstance(placement, int)):
+            self._check_room(cut_layer, placement or 0)
 
     @classmethod
     def options(cls, **chosen: Any) -> tuple[str, ...]:
@@ -176,6 +179,13 @@ class Rule(Heuristic):
             return slack_clock(known, decision) if self._slack else decision
 
         return self._placing.choose(known, under)
+
+    def _check_room(self, cut_layer: int, placement: int) -> None:
+        """Raises a ValueError if a node may not store what it would always have to."""
+        memory, grid = self.env.system.memory, self.env.system.program.plans
+        at = np.flatnonzero((grid.cut_layer == cut_layer) & (grid.placement == placement))
+        if memory is not None and (room := memory.lacks_room(int(at[0]))):
+            raise ValueError(f"cut_layer = {cut_layer} with placement = {placement}, allowed: others, as {room}")
 
     def _holding(self, state: RoundState, placement: int) -> RoundState:
         """The state in which codec, precision, placement and, unless it is pooled, the batch size are settled."""

@@ -79,7 +79,7 @@ class Worlds(NamedTuple):
     absence: Floats
     """[N, C] rounds since each took part."""
     unit_node: Ints
-    """[N, L] row of the node that holds each unit behind the cut, -1: none yet; without placements [N, 0]."""
+    """[N, L] row of the node that holds each unit, below 0: none does; without placements [N, 0]."""
     attached: Attached
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from splitgym.arrays import Bools
 from splitgym.frameworks.exchange import WITH_MEAN
 from splitgym.frameworks.phases import Access
+from splitgym.frameworks.placed import NONE_YET
 from splitgym.frameworks.plans import PlanGrid
 from splitgym.inputs import InputError
 from splitgym.types.plan import Plan
@@ -61,7 +62,7 @@ def check_state(state: RoundState, one_world: bool = False) -> None:
     placed = system.program.placed
     if placed is not None:
         nodes = check_array("state.unit_node", state.unit_node, "iu", (*of_worlds, placed.units))
-        check_range("state.unit_node", nodes, -1, len(placed.resources.names) - 1)
+        check_range("state.unit_node", nodes, NONE_YET, len(placed.resources.names) - 1)
 
 
 def check_decision(decision: "Decision", state: RoundState) -> None:

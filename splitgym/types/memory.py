@@ -89,7 +89,10 @@ def why_without_memory(state: RoundState, plan: Plan, client: int) -> str:
     needed, has = memory.client[of_client], float(state.client_memory_bytes[client])
     if needed > has:
         return f"it needs {needed:.0f} bytes of memory at its cut layer, and has {has:.0f}"
+    if room := memory.lacks_room(of_client):
+        return str(room)
+    nodes = [name for name, stores in zip(memory.nodes, memory.storage, strict=True) if not stores]
     return (
-        f"node {' or '.join(memory.nodes)} has the memory for {memory.most_clients[of_client]} clients at a time, and "
+        f"node {' or '.join(nodes)} has the memory for {memory.most_clients[of_client]} clients at a time, and "
         "it is one of the last in line"
     )

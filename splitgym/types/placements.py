@@ -6,13 +6,14 @@ The cut layer is that of the last round, 1 before the first one; codec and batch
 import numpy as np
 
 from splitgym.arrays import Floats, Ints
+from splitgym.frameworks.placed import NONE_YET
 from splitgym.frameworks.resources import Resource
 from splitgym.types.plan import Plan
 from splitgym.types.state import RoundState
 
 
 def relocation_seconds(state: RoundState) -> Floats:
-    """[K] or [N, K] seconds in which units would move to the nodes of each placement, before the round."""
+    """[K] or [N, K] seconds in which units would move to the nodes of each placement, or be fetched, before a round."""
     placed = state.system.program.placed
     if placed is None:
         return np.zeros((*np.shape(state.round), 1))
@@ -21,7 +22,8 @@ def relocation_seconds(state: RoundState) -> Floats:
     behind = np.arange(placed.units) >= _cut_layer(state)[..., None, None]
     moves = (old >= 0) & (old != new) & behind
     way = np.maximum(old, 0), new
-    whole: Floats = np.where(moves, s_per_bit[way] * placed.unit_bits + delay_s[way], 0.0).sum(-1)
+    fetched = np.where((old == NONE_YET) & behind, placed.fetches.seconds[new, np.arange(placed.units)], 0.0)
+    whole: Floats = (np.where(moves, s_per_bit[way] * placed.unit_bits + delay_s[way], 0.0) + fetched).sum(-1)
     return whole
 
 

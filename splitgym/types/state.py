@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.exchange import ends_with_mean, way
+from splitgym.frameworks.placed import NONE_YET
 from splitgym.kernels import NO_REFCOUNT, kernel
 from splitgym.types.flights import Flights
 from splitgym.types.system import SystemParameters
@@ -100,9 +101,9 @@ class RoundState:
     """Energy that clients and servers have spent in this episode, J."""
     placement: Any = -1
     """Placement of the last round in which anybody took part, where placements are decided; -1: there was none."""
-    unit_node: Any = -1
-    """[L] row among the system's resources of the node that holds each unit behind the cut, with placements; -1: none
-    yet, or the clients do. [0] without placements."""
+    unit_node: Any = NONE_YET
+    """[L] row among the system's resources of the node that holds each unit, with placements; -1: the clients do, -2:
+    nobody has trained it yet. [0] without placements."""
     rounds_since_mean: Any = 0
     """Rounds since clients' parts were averaged, or since the episode began, where that is not in every round."""
     station: Any = 0

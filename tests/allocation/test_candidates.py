@@ -18,6 +18,8 @@ from splitgym.frameworks.placements import Placement
 from splitgym.models import measure, memory_of
 from splitgym.scenario import ScenarioError, build, load
 
+PROFILE = measure("mlp", (1, 8, 8), 10, "7x7").profile
+
 
 def made(**placement: Any) -> list[Placement]:
     plan = {"placement": "decided"}
@@ -77,7 +79,7 @@ def test_the_first_one_holds_where_nobody_decides() -> None:
 )
 def test_what_is_no_path_is_refused(row: dict[str, Any], message: str) -> None:
     with pytest.raises(ScenarioError, match=f"^placement.candidates, {message}"):
-        listed_placements(on_paths({"nodes": ["server"]}, row), 3)
+        listed_placements(on_paths({"nodes": ["server"]}, row), PROFILE)
 
 
 @pytest.mark.parametrize(

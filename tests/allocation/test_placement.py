@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from splitgym.allocation.placement import PLACEMENTS, EdgeGraph, PlacementTask, even_split, exact, greedy, k_best
 from splitgym.frameworks.placements import Placement
+from splitgym.frameworks.stores import Stores
 from splitgym.inputs import InputError
 from splitgym.models import Memory, Profile, measure
 from splitgym.scenario import build
@@ -58,8 +59,20 @@ def every_placement(task: PlacementTask) -> Iterator[Placement]:
                     + sum(task.memory.saved_bytes[first:last]) * task.rows
                     for first, last in parts
                 ]
-                if all(need <= graph.memory_bytes[graph.index(node)] for need, node in zip(needs, nodes, strict=True)):
+                memory = [graph.memory_bytes[graph.index(node)] for node in nodes]
+                if (np.array(needs) <= memory).all() and has_room(task, nodes, parts):
                     yield Placement(nodes, bounds)
+
+
+def has_room(task: PlacementTask, nodes: tuple[str, ...], parts: list[tuple[int, int]]) -> bool:
+    """Whether each node may store its units beside those that it stores anyway."""
+    stores = task.stores
+    for name, (first, last) in zip(nodes, parts, strict=True):
+        node = stores.nodes.index(name)
+        units = set(range(first, last)) | {u for u, stored in enumerate(stores.stored[node]) if stored}
+        if sum(stores.unit_bytes[unit] for unit in units) > stores.limit_bytes[node]:
+            return False
+    return True
 
 
 def played_s(task: PlacementTask, placement: Placement) -> float:
@@ -101,6 +114,9 @@ def tasks(draw: st.DrawFn, most_nodes: int = 6, memory: bool = True) -> Placemen
     limits = st.sampled_from([3.0, 12.0, 40.0, np.inf]) if memory else st.just(np.inf)
     costs = [[draw(cost) for _ in range(units)] for _ in range(4)]
     profile, needs = network(*costs)
+    stored = np.array([draw(st.lists(st.booleans(), min_size=units, max_size=units)) for _ in range(count)])
+    sizes = np.array([draw(cost) for _ in range(units)])
+    room = [float(stored[node] @ sizes) + draw(limits) - 3.0 for node in range(count)]
     return PlacementTask(
         graph_of(
             [draw(cost) for _ in range(count)],
@@ -117,6 +133,7 @@ def tasks(draw: st.DrawFn, most_nodes: int = 6, memory: bool = True) -> Placemen
         micro_batches=draw(st.sampled_from([1, 2, 4])),
         optimizer_copies=draw(st.sampled_from([0, 1])),
         in_front_s=(draw(st.sampled_from([0.0, 3.0, 30.0])), draw(st.sampled_from([0.0, 5.0]))),
+        stores=Stores(tuple(NAMES[:count]), np.array(room), stored, sizes, None),
     )
 
 

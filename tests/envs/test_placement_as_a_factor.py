@@ -93,7 +93,7 @@ def test_what_moved_is_remembered_until_the_next_episode() -> None:
     index = env.system.program.resources.index
     server, near, far = index("server"), index("near"), index("far")
     held = {0: [-1, server, server], 1: [-1, near, near], 2: [-1, near, far]}
-    assert env.state.unit_node.tolist() == [-1, -1, -1]
+    assert env.state.unit_node.tolist() == [-2, -2, -2]
     assert env.state.placement == -1
     for placement, bits in ((2, 0), (0, 16896 + 5440), (0, 0), (1, 16896 + 5440), (2, 5440)):
         info = env.play(replace(rule.decide(env.state), placement=placement))[-1]
@@ -104,7 +104,7 @@ def test_what_moved_is_remembered_until_the_next_episode() -> None:
     assert env.play(nobody)[-1]["migration_bits"] == 0
     assert env.state.unit_node.tolist() == held[2]
     env.reset(seed=1)
-    assert env.state.unit_node.tolist() == [-1, -1, -1]
+    assert env.state.unit_node.tolist() == [-2, -2, -2]
 
 
 def test_policies_see_which_placement_holds_what_others_cost_and_what_rounds_take_there() -> None:

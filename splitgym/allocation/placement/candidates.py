@@ -31,7 +31,7 @@ def candidates(scenario: Scenario, costs: NetworkCosts) -> tuple[Placement, ...]
     Raises:
         ScenarioError: the scenario lists what is no path, or nothing is possible; the message says why.
     """
-    found = listed_placements(scenario, len(costs.profile)) or _best(scenario, costs)
+    found = listed_placements(scenario, costs.profile) or _best(scenario, costs)
     return found if scenario.plan.placement == "decided" else found[:1]
 
 

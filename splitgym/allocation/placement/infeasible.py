@@ -24,7 +24,8 @@ def nothing_fits(task: PlacementTask) -> InputError:
             return InputError(
                 f"unit {unit} needs {need:.0f} bytes, which fit only at {', '.join(fitting)}: no {ways} lead there"
             )
+    lacks_room = "" if task.has_room.all() else ", or room in their storage,"
     return InputError(
         f"units {task.cut_layer + 1}..{len(task.profile)} need {task.need_bytes[0, -1]:.0f} bytes on one node and not "
-        f"less on several: no {ways} have the memory for them"
+        f"less on several: no {ways} have the memory{lacks_room} for them"
     )

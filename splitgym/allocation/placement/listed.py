@@ -3,24 +3,40 @@
 from itertools import pairwise
 
 from splitgym.allocation.placement.graph import EdgeGraph
-from splitgym.frameworks.placements import Placement
+from splitgym.frameworks.placements import Placement, segments_of
+from splitgym.frameworks.stores import Stores
+from splitgym.models import Profile
 from splitgym.parts import suggest
 from splitgym.scenario import PlacementRow, Scenario, ScenarioError
 from splitgym.scenario.nodes import SERVER
 
 
-def listed_placements(scenario: Scenario, units: int) -> tuple[Placement, ...]:
-    """The placements that a scenario lists, of a network of so many units.
+def listed_placements(scenario: Scenario, profile: Profile) -> tuple[Placement, ...]:
+    """The placements that a scenario lists, of a network.
 
     Raises:
-        ScenarioError: one is no path, ends nowhere, or is there twice.
+        ScenarioError: one is no path, ends nowhere, is there twice, or more than its nodes may store.
     """
     graph, rows = EdgeGraph.of(scenario), enumerate(scenario.placement.candidates, 1)
-    found = tuple(_checked(scenario, graph, number, row, units) for number, row in rows)
+    found = tuple(_checked(scenario, graph, number, row, len(profile)) for number, row in rows)
+    stores = Stores.of(scenario, profile)
+    for number, each in enumerate(found, 1):
+        _check_room(stores, number, each, len(profile))
     for number, one in enumerate(found, 1):
         if one in found[: number - 1]:
             raise ScenarioError(f"placement.candidates, row {number}: is there twice, allowed: each one once")
     return found
+
+
+def _check_room(stores: Stores, number: int, placement: Placement, units: int) -> None:
+    """Raises a ScenarioError if a node may not store what it trains at the deepest cut layer, where that is least."""
+    for node, first, last in segments_of(placement, units - 1, units):
+        need = float(stores.needed_bytes(node, first, last))
+        if need > stores.limit(node):
+            raise ScenarioError(
+                f"placement.candidates, row {number}: storage_bytes of node {node!r} = {stores.limit(node):.0f}, "
+                f"allowed: at least {need:.0f}, which its units take at cut layer {units - 1}"
+            )
 
 
 def _checked(scenario: Scenario, graph: EdgeGraph, number: int, row: PlacementRow, units: int) -> Placement:

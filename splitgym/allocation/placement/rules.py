@@ -28,7 +28,8 @@ def greedy(task: PlacementTask) -> Placement:
         if not seconds:
             where = f"node {task.graph.nodes[path[-1]]!r} or a node behind it" if path else "a first node"
             need = f"unit {task.cut_layer + unit + 1} needs {task.need_bytes[unit, unit + 1]:.0f} bytes"
-            raise InputError(f"placement 'greedy': {need}, which {where} does not have, allowed: more memory there")
+            what = "memory" if task.has_room.all() else "memory or storage"
+            raise InputError(f"placement 'greedy': {need}, which {where} does not have, allowed: more {what} there")
         soonest = min(seconds, key=lambda node: float(seconds[node]))
         if not path or soonest != path[-1]:
             path.append(soonest)
@@ -62,6 +63,11 @@ def even_split(task: PlacementTask) -> Placement:
     for node, first, part in zip(path, done, parts, strict=True):
         if not task.stages.fits[node, first, first + part]:
             units = f"units {task.cut_layer + first + 1}..{task.cut_layer + first + part}"
+            if not task.has_room[node, first, first + part]:
+                raise InputError(
+                    f"placement 'even-split': node {task.graph.nodes[node]!r} has no room to store {units}, allowed: "
+                    "more storage_bytes there"
+                )
             need = f"{units} need {task.need_bytes[first, first + part]:.0f} bytes"
             where = f"node {task.graph.nodes[node]!r} has {task.graph.memory_bytes[node]:.0f}"
             raise InputError(f"placement 'even-split': {need}, and {where}, allowed: as many as they need")

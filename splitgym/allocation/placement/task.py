@@ -11,6 +11,7 @@ import numpy as np
 from splitgym.allocation.placement.graph import EdgeGraph
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.placements import Placement
+from splitgym.frameworks.stores import Stores
 from splitgym.inputs import InputError, is_whole
 from splitgym.models import Memory, NetworkCosts, Profile, optimizer_copies
 from splitgym.scenario import Scenario
@@ -29,7 +30,7 @@ class Stages(NamedTuple):
     bits: Floats
     """[U + 1] that go over a link behind so many units, in each pass."""
     fits: Bools
-    """[N, U + 1, U + 1] whether a node has the memory for the units behind the first number up to the second."""
+    """[N, U + 1, U + 1] whether a node has memory and room for the units behind the first number up to the second."""
     seconds_per_bit: Floats
     """[N, N]."""
     delay_s: Floats
@@ -73,6 +74,8 @@ class PlacementTask:
     """Numbers that the optimiser keeps for each weight."""
     in_front_s: tuple[float, float] = (0.0, 0.0)
     """What the slowest stage in front of the path takes for all rows, forward and backward."""
+    stores: Stores | None = None
+    """What the graph's nodes may store; None: everything."""
 
     def __post_init__(self) -> None:
         ranges = {
@@ -121,6 +124,7 @@ class PlacementTask:
             first=first,
             micro_batches=micro_batches,
             optimizer_copies=optimizer_copies(scenario.training),
+            stores=Stores.of(scenario, costs.profile),
         )
 
     @property
@@ -141,6 +145,17 @@ class PlacementTask:
         return self.memory.node_bytes(first, last, self.rows, self.optimizer_copies) * (first < last)
 
     @cached_property
+    def has_room(self) -> Bools:
+        """[N, U + 1, U + 1] whether a node may store the units behind the first number up to the second."""
+        done = self.cut_layer + np.arange(self.units + 1)
+        room = np.ones((len(self.graph.nodes), len(done), len(done)), bool)
+        if self.stores is not None:
+            last = np.maximum(done[:, None], done)
+            for node, name in enumerate(self.graph.nodes):
+                room[node] = self.stores.needed_bytes(name, done[:, None], last) <= self.stores.limit(name)
+        return room
+
+    @cached_property
     def stages(self) -> Stages:
         """Of a micro-batch."""
         rows = self.rows / self.micro_batches
@@ -151,7 +166,7 @@ class PlacementTask:
             forward_flops=rows * _until(self.profile.forward_flops[done]),
             backward_flops=rows * _until(self.profile.backward_flops[done]),
             bits=rows * at_cuts[done],
-            fits=self.need_bytes <= graph.memory_bytes[:, None, None],
+            fits=(self.need_bytes <= graph.memory_bytes[:, None, None]) & self.has_room,
             seconds_per_bit=graph.seconds_per_bit,
             delay_s=graph.delay_s,
             neighbours=graph.neighbours,

@@ -18,9 +18,11 @@ from splitgym.scenario.quantities import (
     Hertz,
     NodeCount,
     Rounds,
+    UnitNumbers,
     Units,
 )
 from splitgym.scenario.section import Section
+from splitgym.scenario.stored import STORAGE, STORED
 
 ProfileName = Annotated[str, Field(min_length=1, max_length=1000)]
 
@@ -144,6 +146,8 @@ class Server(Section):
         "file, whatever its speed, to which energy refers.",
     )
     memory_bytes: Bytes | None = Field(None, description="Memory for training, bytes; absent: no limit.")
+    storage_bytes: Bytes | None = STORAGE
+    stored_units: UnitNumbers = STORED
 
 
 class Cloud(Section):
@@ -155,6 +159,8 @@ class Cloud(Section):
         1e-30, description="Effective switched capacitance xi, J s^2/cycle^3 (energy xi f^2 per cycle)."
     )
     memory_bytes: Bytes | None = Field(None, description="Memory for training, bytes; absent: no limit.")
+    storage_bytes: Bytes | None = STORAGE
+    stored_units: UnitNumbers = STORED
     link_bits_per_s: BitsPerSecond = Field(
         100e6, description="Rate of the link between edge server and cloud in each direction, bits/s."
     )

@@ -34,6 +34,11 @@ class Placements(Section):
     candidates: Annotated[tuple[PlacementRow, ...], Field(max_length=1000)] = Field(
         (), description="Placements to choose from; none: those with the shortest rounds behind the cut."
     )
+    origin: Name | None = Field(
+        None,
+        description="The node that stores all units when an episode begins: who is to train some that it does not "
+        "store fetches them first. Absent: everybody knows the initial weights.",
+    )
     count: Annotated[int, Field(ge=1, le=1000)] = Field(
         8, description="Most placements to choose from, where no candidates are listed."
     )
