@@ -90,7 +90,7 @@ FACTORS = Plan._fields
 """Names of the factors of a plan."""
 
 
-def of_worlds(factor: Any, worlds: int, dtype: type[np.number] = np.int64) -> NDArray[Any]:
+def of_worlds(factor: Any, worlds: int, dtype: Any = np.int64) -> NDArray[Any]:
     """[N, 1] what was decided in each world, or [N, C] for each client; [1, 1] for all, and then not to be changed."""
     if type(factor) is int or type(factor) is float:
         return _of_all(factor, dtype)
