@@ -26,6 +26,7 @@ from splitgym.evaluation import (
     plot_accuracy,
     plot_profiles,
     plot_times,
+    plot_trade_off,
     readable,
     write_report,
 )
@@ -50,7 +51,11 @@ PROFILES = (
     "Performance profile: fraction of the episodes that have reached the target by a simulated time. A curve that is "
     "higher everywhere is better on easy and hard episodes alike; where it ends below 100 % episodes missed the target."
 )
-ACCURACY = "Test accuracy over simulated time: mean of the episodes, and the range over them."
+TRADE_OFF = (
+    "Energy over time to target, interquartile means with 95 % intervals; the grey line joins those that none beats in "
+    "both."
+)
+ACCURACY = "Test accuracy over simulated time: mean of the episodes, with its 95 % interval."
 """What the plots of the report show."""
 
 
@@ -191,8 +196,10 @@ def _draw(
     for scenario in comparison.scenarios:
         images.append((folder.path / f"profiles-{file_name(scenario)}.png", PROFILES))
         plot_profiles(comparison, summary, scenario, images[-1][0])
+        images.append((folder.path / f"trade-off-{file_name(scenario)}.png", TRADE_OFF))
+        plot_trade_off(comparison, summary, scenario, images[-1][0])
         if until == "budget":
             own = [episode for episode in episodes if episode.scenario == scenario]
             images.append((folder.path / f"accuracy-{file_name(scenario)}.png", ACCURACY))
-            plot_accuracy(own, images[-1][0], title=f"{scenario}: mean accuracy by when")
+            plot_accuracy(own, images[-1][0], title=f"{scenario}: test accuracy over simulated time")
     return images

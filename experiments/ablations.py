@@ -27,7 +27,7 @@ from agents.training.validation import Validation
 from experiments.running import Experiment
 from experiments.tables import markdown
 from splitgym.envs import SB3VecEnv
-from splitgym.evaluation.plots import COLOURS
+from splitgym.evaluation.look import COLOURS
 
 SCENARIO = "iot"
 STEPS, QUICK_STEPS = 400_000, 8_192

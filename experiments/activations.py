@@ -25,7 +25,7 @@ from experiments.frameworks.methods import TASKS, methods
 from experiments.running import Case, Experiment, Row
 from experiments.tables import estimate, markdown
 from experiments.watched import of_server, watched
-from splitgym.evaluation.plots import COLOURS
+from splitgym.evaluation.look import COLOURS
 from splitgym.frameworks import get
 from splitgym.frameworks.nodes import Nodes
 from splitgym.frameworks.parallel import run_clients

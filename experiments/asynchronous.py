@@ -24,7 +24,7 @@ from experiments.tables import estimate, half_width, markdown
 from splitgym import schedulers
 from splitgym.arrays import Floats, Ints
 from splitgym.evaluation import HELD_OUT
-from splitgym.evaluation.plots import COLOURS
+from splitgym.evaluation.look import COLOURS
 from splitgym.learning.real import RealLearners
 from splitgym.scenario import build
 

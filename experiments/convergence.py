@@ -169,7 +169,7 @@ def plot_accuracy(rows: pd.DataFrame, figure: Figure) -> None:
     for line, world in zip(panels, worlds, strict=True):
         own = rows[rows["world"] == world]
         for axes, x in zip(line, ("round", "simulated_s"), strict=True):
-            draw_curves(axes, own, x, "percent", "method", {name: name for name in METHODS}, interval=False)
+            draw_curves(axes, own, x, "percent", "method", {name: name for name in METHODS})
             axes.axhline(100 * TARGET, color="0.4", linewidth=1)
             axes.set_title(world)
         line[0].set_ylabel("test accuracy (%)")
@@ -179,7 +179,7 @@ def plot_accuracy(rows: pd.DataFrame, figure: Figure) -> None:
     panels[-1, 1].set_xlabel(f"simulated time (s), fastest client / slowest {SPREADS['mixed']:g}")
     figure.suptitle("Digits, eight iot devices: accuracy with client models averaged (FL, SFL) and never averaged")
     seeds = rows["seed"].nunique()
-    legend_below(figure, f"mean over {seeds} seeds; grey line: {100 * TARGET:g} %", columns=3)
+    legend_below(figure, f"mean over {seeds} seeds, shaded: 95 % interval; grey line: {100 * TARGET:g} %", columns=3)
 
 
 def plot_drift(rows: pd.DataFrame, figure: Figure) -> None:

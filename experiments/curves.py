@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.tables import half_width
-from splitgym.evaluation.plots import COLOURS, STYLES
+from splitgym.evaluation.look import COLOURS, STYLES
 
 MARKERS = "osD^vPX*"
 

@@ -21,7 +21,7 @@ from experiments.running import Experiment
 from experiments.tables import markdown
 from splitgym.allocation.workload import own_seconds
 from splitgym.evaluation import HELD_OUT
-from splitgym.evaluation.plots import COLOURS
+from splitgym.evaluation.look import looks
 from splitgym.types import Decision, RoundState
 
 SCENARIO = "iot"
@@ -99,16 +99,16 @@ def report(rows: pd.DataFrame) -> str:
 def plot(rows: pd.DataFrame, figure: Figure) -> None:
     """Who is in by rank, and how many as the accuracy grows."""
     figure.set_size_inches(11, 3.8)
-    panels = figure.subplots(1, 3)
+    panels, colours = figure.subplots(1, 3), looks(rows["agent"])
     xlabels = {"fast": "rank by own seconds (1: fastest)", "loss": "rank by loss (1: highest)"}
     for axes, (name, xlabel) in zip(panels, xlabels.items(), strict=False):
         shares = _shares(rows, name)
-        for colour, (agent, own) in zip(COLOURS, shares.iterrows(), strict=False):
-            axes.plot(range(1, len(own) + 1), own, "o-", color=colour, label=agent)
+        for agent, own in shares.iterrows():
+            axes.plot(range(1, len(own) + 1), own, "o-", color=colours[agent].colour, label=agent)
         axes.set(xlabel=xlabel, ylabel="rounds with this client (%)", ylim=(0, 104))
-    for colour, (_, own) in zip(COLOURS, rows.groupby("agent", sort=False), strict=False):
+    for agent, own in rows.groupby("agent", sort=False):
         clients = own.groupby(_parts(own), observed=True)["clients"].mean()
-        panels[2].plot(range(len(clients)), clients, "o-", color=colour)
+        panels[2].plot(range(len(clients)), clients, "o-", color=colours[agent].colour)
         panels[2].set_xticks(range(len(clients)), clients.index)
     panels[2].set(xlabel="accuracy over target (%)", ylabel="clients in a round, mean", ylim=(0, None))
     for axes in panels:

@@ -21,7 +21,7 @@ from experiments.running import Case, Experiment, Row, at_least
 from splitgym.allocation import at_random, descend, paper_descend, strongest_signal
 from splitgym.allocation.bounds.optimum import exact, exhaustive
 from splitgym.allocation.bounds.relaxation import lower_bound
-from splitgym.evaluation.plots import COLOURS, STYLES
+from splitgym.evaluation.look import COLOURS, STYLES
 from splitgym.frameworks import get
 from splitgym.scenario import build
 from splitgym.timing import round_cost

@@ -19,7 +19,7 @@ from experiments.running import Case, Experiment, Row
 from experiments.tables import markdown
 from splitgym import data, models, schedulers
 from splitgym.evaluation import HELD_OUT
-from splitgym.evaluation.plots import COLOURS
+from splitgym.evaluation.look import COLOURS
 
 NETWORKS = {"cnn": "digits", "resnet18": "ham10000"}
 """Each with its data set."""

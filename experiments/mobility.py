@@ -24,7 +24,7 @@ from experiments.running import Case, Experiment, Row
 from experiments.running.experiment import at_least
 from experiments.tables import markdown
 from splitgym.evaluation import HELD_OUT
-from splitgym.evaluation.plots import COLOURS
+from splitgym.evaluation.look import COLOURS
 from splitgym.evaluation.statistics import Bootstrap, Estimate
 from splitgym.scenario import Scenario, build, load
 

@@ -23,7 +23,7 @@ from experiments.tables import markdown
 from splitgym import data, models
 from splitgym.allocation import allocate
 from splitgym.allocation.placement import PLACEMENTS, PlacementTask
-from splitgym.evaluation.plots import COLOURS
+from splitgym.evaluation.look import COLOURS
 from splitgym.frameworks import get
 from splitgym.frameworks.placements import Placement
 from splitgym.inputs import InputError

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from experiments.cells import ENDLESS_S, random_states
 from experiments.running import Case, Experiment, Row
 from splitgym.allocation import descend
-from splitgym.evaluation.plots import COLOURS
+from splitgym.evaluation.look import COLOURS
 from splitgym.frameworks import Barrier, Framework, Resource, get, names
 from splitgym.inputs import InputError
 from splitgym.scenario import build

@@ -21,7 +21,7 @@ from experiments.tables import estimate, markdown
 from splitgym import data, models
 from splitgym.allocation import descend, descend_cuts, paper_descend
 from splitgym.envs.system import system_of
-from splitgym.evaluation.plots import COLOURS
+from splitgym.evaluation.look import COLOURS
 from splitgym.frameworks import get
 from splitgym.models import Profile
 from splitgym.scenario import Scenario, build

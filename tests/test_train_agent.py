@@ -81,6 +81,7 @@ def test_run_leaves_everything_in_its_folder(run):
         "episodes.jsonl",
         "rounds.csv",
         "accuracy.png",
+        "accuracy.pdf",
         "seed-0",
     } == {path.name for path in run.iterdir()}
 

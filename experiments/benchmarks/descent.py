@@ -7,9 +7,7 @@ import inspect
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -22,10 +20,11 @@ from experiments.command_line import command_line
 from experiments.running.options import results_folder
 from splitgym.allocation import descend, descent, paper_descend
 from splitgym.command_line import about, parsing
-from splitgym.evaluation.plots import COLOURS
+from splitgym.evaluation.figures import save
+from splitgym.evaluation.look import COLOURS
 from splitgym.frameworks import get
 from splitgym.inputs import InputError
-from splitgym.outputs import write, write_text
+from splitgym.outputs import write_text
 from splitgym.scenario import build
 from splitgym.types import RoundState
 
@@ -111,7 +110,7 @@ def table(runs: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def plot(runs: pd.DataFrame, file: BinaryIO) -> None:
+def plot(runs: pd.DataFrame, path: Path) -> None:
     """Log-log: time of a descent over clients x subchannels."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
@@ -120,11 +119,12 @@ def plot(runs: pd.DataFrame, file: BinaryIO) -> None:
     for colour, (subject, label) in zip(COLOURS, labels.items(), strict=False):
         own = runs[runs["subject"] == subject].groupby("links")["microseconds"]
         axes.plot(own.median().index, own.median(), "o-", color=colour, label=label)
-        axes.fill_between(own.min().index, own.min(), own.max(), color=colour, alpha=0.15, linewidth=0)
+        ends = own.quantile([0.25, 0.75]).unstack()
+        axes.fill_between(ends.index, ends[0.25], ends[0.75], color=colour, alpha=0.15, linewidth=0)
     for clients, subchannels, limit_us in ((5, 20, 100.0), (100, 1000, 20_000.0)):
         axes.plot(clients * subchannels, limit_us, "kx", markersize=9)
         axes.annotate(
-            f"goal {clients} x {subchannels}",
+            f"limit for {clients} x {subchannels}",
             (clients * subchannels, limit_us),
             xytext=(-6, -12),
             ha="right",
@@ -136,12 +136,12 @@ def plot(runs: pd.DataFrame, file: BinaryIO) -> None:
         yscale="log",
         xlabel="clients x subchannels",
         ylabel="CPU time of one descent (µs)",
-        title="One descent over subchannels, powers and cut layer; median and range over cells of all presets",
+        title="One descent over subchannels, powers and cut layer; median and quartiles over cells of all presets",
     )
     axes.title.set_fontsize(10)
     axes.grid(alpha=0.3, which="both")
     axes.legend()
-    figure.savefig(file, dpi=130)
+    save(figure, path)
 
 
 def main() -> None:
@@ -160,7 +160,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "descent.csv", runs.to_csv(index=False, float_format="%.4g"))
     write_text(folder / "descent.md", text)
-    write(folder / "descent.png", partial(plot, runs))
+    plot(runs, folder / "descent.png")
     print(text)
 
 

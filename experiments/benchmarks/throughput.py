@@ -8,9 +8,8 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -28,9 +27,10 @@ from experiments.running.options import results_folder
 from splitgym.command_line import about, parsing
 from splitgym.envs import SB3VecEnv, SplitLearningVectorEnv
 from splitgym.envs.simulation import Settings, Simulation
-from splitgym.evaluation.plots import COLOURS
+from splitgym.evaluation.figures import save
+from splitgym.evaluation.look import COLOURS
 from splitgym.inputs import InputError
-from splitgym.outputs import write, write_text
+from splitgym.outputs import write_text
 
 SIZES = ((4, 4), (8, 8), (14, 14), (8, 32), (14, 50), (14, 100))
 """Clients, subchannels; as many clients as `iot` is calibrated for."""
@@ -269,7 +269,7 @@ def tables(runs: pd.DataFrame) -> str:
     return "\n".join(text)
 
 
-def plot(runs: pd.DataFrame, file: BinaryIO) -> None:
+def plot(runs: pd.DataFrame, path: Path) -> None:
     """Steps a second over environments at once, and over clients x subchannels."""
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     by_number, by_size = figure.subplots(1, 2)
@@ -278,14 +278,14 @@ def plot(runs: pd.DataFrame, file: BinaryIO) -> None:
         by_number.plot(many["environments"], many["value"], "o-", color=colour, label=action)
         links = sizes["clients"] * sizes["subchannels"]
         by_size.plot(links, sizes["value"], "o-", color=colour, label=action)
-    by_number.axhline(300_000, color="black", linestyle=":", label="goal")
+    by_number.axhline(300_000, color="black", linestyle=":", label="300,000")
     by_number.set(xlabel="environments at once", title="Steps a second with the surrogate")
     by_size.set(xlabel="clients x subchannels", title="256 environments of other sizes")
     for axes in (by_number, by_size):
         axes.set(xscale="log", yscale="log", ylabel="environment steps/s")
         axes.grid(alpha=0.3, which="both")
         axes.legend()
-    figure.savefig(file, dpi=130)
+    save(figure, path)
 
 
 def main() -> None:
@@ -303,6 +303,6 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "throughput.csv", runs.to_csv(index=False, float_format="%.6g"))
     write_text(folder / "throughput.md", text)
-    write(folder / "throughput.png", partial(plot, runs))
+    plot(runs, folder / "throughput.png")
     print(text)
     print(f"Saved throughput.csv, throughput.md and throughput.png in {folder}")

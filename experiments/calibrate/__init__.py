@@ -10,7 +10,6 @@ weights: such a twin shows how much of a run is chance, which no model can foret
 
 import inspect
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ from splitgym.inputs import InputError
 from splitgym.learning.surrogate.calibration import FOLDER_VARIABLE, FRAMEWORKS
 from splitgym.learning.surrogate.calibration_file import key
 from splitgym.learning.surrogate.parameters import Parameters
-from splitgym.outputs import write, write_text
+from splitgym.outputs import write_text
 from splitgym.scenario import Scenario, build, file_name
 
 HELD_OUT = ("held-out seeds", "held-out patterns")
@@ -204,7 +203,7 @@ class Report:
     def write(self, folder: Path) -> str:
         """Writes rows, plot and tables; returns the tables."""
         write_text(folder / f"{self.name}.csv", self.rows.to_csv(index=False, float_format="%.5g"))
-        write(folder / f"{self.name}.png", partial(plot, self.held_out))
+        plot(self.held_out, folder / f"{self.name}.png")
         text = "\n\n".join(
             [
                 f"`{command_line('calibrate')}`",

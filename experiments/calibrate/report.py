@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import BinaryIO
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,8 @@ from experiments.calibrate.jobs import group
 from experiments.calibrate.logs import Log
 from experiments.calibrate.replays import Replay
 from splitgym.arrays import Floats, Ints
+from splitgym.evaluation.figures import save
+from splitgym.evaluation.look import COLOURS
 from splitgym.learning.surrogate.parameters import Parameters
 
 MISSED = 1.2
@@ -161,7 +163,7 @@ def where(rows: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def plot(comparison: Comparison, file: BinaryIO) -> None:
+def plot(comparison: Comparison, path: Path) -> None:
     """Held-out runs: real, expected, and two draws."""
     step = max(len(comparison.logs) // SHOWN, 1)
     shown = range(0, len(comparison.logs), step)[:SHOWN]
@@ -171,16 +173,17 @@ def plot(comparison: Comparison, file: BinaryIO) -> None:
         log = comparison.logs[n]
         rounds = log.evaluated + 1
         for sample in comparison.samples[:2]:
-            axes.plot(rounds, sample[n], color="C0", alpha=0.35, linewidth=1)
-        axes.plot(rounds, comparison.expected[n], color="C0", label="surrogate, expected (thin: draws)")
-        axes.plot(rounds, comparison.real[n], color="black", label="real run")
+            axes.plot(rounds, 100 * sample[n], color=COLOURS[0], alpha=0.35, linewidth=1)
+        axes.plot(rounds, 100 * comparison.expected[n], color=COLOURS[0], label="surrogate, expected (thin: draws)")
+        axes.plot(rounds, 100 * comparison.real[n], color="black", label="real run")
         axes.set_title(
             f"{log.job['pattern']}, {log.job['clients']} clients, alpha {log.job['dirichlet_alpha']:.2f}", fontsize=9
         )
         axes.grid(alpha=0.3)
+    figure.axes[0].set_ylim(0, 100)
     for axes in figure.axes[-4:]:
         axes.set_xlabel("round")
     for axes in figure.axes[::4]:
-        axes.set_ylabel("accuracy")
+        axes.set_ylabel("test accuracy (%)")
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    figure.savefig(file, dpi=110)
+    save(figure, path)

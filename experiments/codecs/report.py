@@ -11,7 +11,7 @@ from experiments.codecs.runs import FACTORS, PRESET
 from experiments.curves import draw_curves, legend_below
 from experiments.fixed_length import at_target, best
 from experiments.tables import estimate, half_width, if_reached, markdown
-from splitgym.evaluation.plots import COLOURS
+from splitgym.evaluation.look import COLOURS
 from splitgym.scenario import load
 
 TARGETS = (load(PRESET).episode.target_accuracy, 0.93)

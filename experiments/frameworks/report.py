@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.frameworks.methods import TARGETS
-from splitgym.evaluation.plots import COLOURS, STYLES
+from experiments.curves import draw_curves
+from experiments.frameworks.methods import TARGETS, methods
+from splitgym.evaluation.look import MOST_CURVES
 
 
 def report(curves: pd.DataFrame) -> str:
@@ -76,29 +77,39 @@ def _time_to(curves: pd.DataFrame, target: float) -> str:
 
 
 def plot(curves: pd.DataFrame, figure: Figure) -> None:
-    """Mean test accuracy over rounds and over simulated time, a row of plots for each partition."""
-    partitions = list(dict.fromkeys(curves["partition"]))
-    names = list(dict.fromkeys(curves["method"]))
-    figure.set_size_inches(12, 4.6 * len(partitions))
+    """Mean test accuracy over rounds and over simulated time, with intervals; rows of plots for each partition.
+
+    Where there are more methods than a panel can show, those that aggregate have a row of their own, with PSL.
+    """
+    curves = curves.assign(
+        percent=100 * curves["accuracy"],
+        # Latencies differ a little between seeds, as cells do: curves are means over seeds at the same round.
+        simulated_s=curves.groupby(["partition", "method", "round"])["elapsed_s"].transform("mean"),
+    )
+    groups = _groups(curves)
+    rows = [(partition, group) for partition in dict.fromkeys(curves["partition"]) for group in groups]
+    figure.set_size_inches(12, 4.2 * len(rows))
     task = curves["task"].iloc[0]
-    for row, partition in zip(figure.subplots(len(partitions), 2, squeeze=False), partitions, strict=True):
-        own = curves[curves["partition"] == partition]
-        for number, name in enumerate(names):
-            mean = own[own["method"] == name].groupby("round")[["elapsed_s", "accuracy"]].mean()
-            look = {"color": COLOURS[number % len(COLOURS)], "linestyle": STYLES[number // len(COLOURS)]}
-            row[0].plot(mean.index, 100 * mean["accuracy"], linewidth=1.8, label=name, **look)
-            later = mean[mean["elapsed_s"] > 0]  # time zero is nowhere on a logarithmic axis
-            row[1].plot(later["elapsed_s"], 100 * later["accuracy"], linewidth=1.8, **look)
-        lowest = 100 * own[own["round"] > 0].groupby("method")["accuracy"].median().min() - 10
+    for row, (partition, group) in zip(figure.subplots(len(rows), 2, squeeze=False), rows, strict=True):
+        own = curves[(curves["partition"] == partition) & curves["method"].isin(list(group))]
+        draw_curves(row[0], own, "round", "percent", "method", group)
+        # Time zero is nowhere on a logarithmic axis.
+        draw_curves(row[1], own[own["elapsed_s"] > 0], "simulated_s", "percent", "method", group)
+        lowest = own[own["round"] > 0].groupby("method")["percent"].median().min() - 10
         for axes, label in zip(row, ("rounds", "simulated time (s)"), strict=True):
             axes.axhline(100 * TARGETS[task], color="0.4", linewidth=1)
-            axes.set(
-                xlabel=label, ylabel="test accuracy (%)", title=f"{task}, {partition}", ylim=(max(lowest, 0), None)
-            )
-            axes.grid(alpha=0.3)
+            axes.set(xlabel=label, ylabel="test accuracy (%)", title=f"{task}, {partition}", ylim=(max(lowest, 0), 100))
         row[1].set_xscale("log")
+        row[0].legend(fontsize="small", loc="lower right")
     seeds = curves["seed"].nunique()
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    runs = f"mean over {seeds} seeds" if seeds > 1 else "one seed"
-    title = f"{runs}; grey line: {100 * TARGETS[task]:g} %"
-    figure.legend(handles, labels, loc="outside lower center", ncols=6, title=title)
+    runs = f"mean over {seeds} seeds, shaded: 95 % interval" if seeds > 1 else "one seed"
+    figure.suptitle(f"{runs}; grey line: {100 * TARGETS[task]:g} %")
+
+
+def _groups(curves: pd.DataFrame) -> list[dict[str, str]]:
+    """Names of the methods of each row of plots; in the order of all methods, so that each has its own colour."""
+    names = list(dict.fromkeys([*methods(int(curves["rounds"].iloc[0])), *curves["method"]]))
+    if curves["method"].nunique() <= MOST_CURVES:
+        return [{name: name for name in names}]
+    plain = {name: name for name in names if not name.startswith("EPSL")}
+    return [plain, {name: name for name in names if name.startswith("EPSL") or name == "PSL"}]

@@ -15,7 +15,7 @@ from experiments.latency.sweeps import endless
 from experiments.running import Case, Experiment, Row
 from experiments.tables import estimate, markdown
 from splitgym.allocation import descent
-from splitgym.evaluation.plots import COLOURS
+from splitgym.evaluation.look import COLOURS
 from splitgym.frameworks import get
 from splitgym.scenario import build
 

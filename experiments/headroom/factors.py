@@ -24,7 +24,7 @@ from experiments.learning import Step, learned
 from experiments.running import Case, Experiment, Row
 from experiments.tables import markdown
 from splitgym.evaluation import HELD_OUT
-from splitgym.evaluation.plots import COLOURS
+from splitgym.evaluation.look import COLOURS
 from splitgym.evaluation.statistics import Bootstrap, Estimate
 
 STEPS, REAL_STEPS = 401_408, 10_240

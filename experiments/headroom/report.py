@@ -1,6 +1,7 @@
 """Tables and plot of the head-room in episodes."""
 
 from collections.abc import Sequence
+from functools import partial
 from math import ceil, sqrt
 
 import numpy as np
@@ -10,7 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from experiments.headroom.methods import ORACLE, SETTINGS
-from splitgym.evaluation.plots import COLOURS
+from splitgym.evaluation.look import COLOURS
+from splitgym.evaluation.statistics import Bootstrap
 
 ORACLE_COLOUR, RULE_COLOUR, PLAIN_COLOUR = COLOURS[1], COLOURS[0], "0.55"
 PLAIN = ("fixed", "random", "greedy", "two-timescale")
@@ -25,8 +27,8 @@ def summary(episodes: pd.DataFrame) -> pd.DataFrame:
         .agg(
             oracle=("oracle", "first"),
             target_s=("target_s", "mean"),
-            lowest_s=("target_s", "min"),
-            highest_s=("target_s", "max"),
+            low_s=("target_s", partial(_end, 0)),
+            high_s=("target_s", partial(_end, 1)),
             lasting_s=("lasting_s", "mean"),
             reached=("reached", "sum"),
             episodes=("seed", "count"),
@@ -39,6 +41,12 @@ def summary(episodes: pd.DataFrame) -> pd.DataFrame:
     means["headroom"] = 100 * (1 - best_s / means["target_s"])
     means["lasting_headroom"] = 100 * (1 - lasting_s / means["lasting_s"])
     return means.sort_values(["target_s", "accuracy"], ascending=[True, False])
+
+
+def _end(which: int, seconds: pd.Series) -> float:
+    """Low (0) or high (1) end of the 95 % interval of the mean."""
+    bootstrap = Bootstrap([len(seconds)], seed=0)
+    return float(bootstrap.interval(lambda sample: sample[0].mean(-1), [seconds.to_numpy()])[which])
 
 
 def best_of_each_seed(episodes: pd.DataFrame, measure: str) -> float:
@@ -104,7 +112,7 @@ def plot(episodes: pd.DataFrame, figure: Figure) -> None:
     for axes, preset, table in zip(figure.axes, presets, tables, strict=False):
         place = np.arange(len(table))
         colours = [_colour(str(name)) for name in table.index]
-        axes.hlines(place, table["lowest_s"], table["highest_s"], color=colours, alpha=0.35, linewidth=4)
+        axes.hlines(place, table["low_s"], table["high_s"], color=colours, alpha=0.35, linewidth=4)
         every = (table["reached"] == table["episodes"]).to_numpy()
         for marks, filled in ((every, True), (~every, False)):
             own = np.array(colours)[marks]
@@ -121,10 +129,12 @@ def plot(episodes: pd.DataFrame, figure: Figure) -> None:
     marks = [
         Line2D([], [], color=ORACLE_COLOUR, marker="o", label="look-ahead oracle; line: the best of them"),
         Line2D([], [], color=RULE_COLOUR, marker="o", linestyle="", label="selection rule with the descent"),
-        Line2D([], [], color=PLAIN_COLOUR, marker="o", linestyle="", label="everybody, or by chance"),
+        Line2D([], [], color=PLAIN_COLOUR, marker="o", linestyle="", label="everybody, or at random"),
         Line2D([], [], color="0.3", marker="o", markerfacecolor="white", linestyle="", label="not always reached"),
     ]
-    figure.legend(handles=marks, loc="outside lower center", ncols=columns, title="dot: mean; bar: range over seeds")
+    figure.legend(
+        handles=marks, loc="outside lower center", ncols=columns, title="dot: mean; bar: 95 % interval over seeds"
+    )
 
 
 def _colour(method: str) -> str:

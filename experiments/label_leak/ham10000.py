@@ -22,7 +22,7 @@ from experiments.running import Case, Experiment, Row
 from experiments.tables import estimate, half_width, markdown
 from splitgym.arrays import Floats, Ints
 from splitgym.data.sources import read
-from splitgym.evaluation.plots import COLOURS
+from splitgym.evaluation.look import COLOURS
 from splitgym.learning import Learner
 from splitgym.scenario import Scenario, build
 

@@ -9,7 +9,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from experiments.latency.comparisons import Comparison
 from experiments.latency.sweeps import SWEEPS, Sweep, endless
 from experiments.tables import half_width
-from splitgym.evaluation.plots import COLOURS, STYLES
+from splitgym.evaluation.look import COLOURS, STYLES
 
 MARKERS = "osD^vPX*<>"
 COLUMNS = 4

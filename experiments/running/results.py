@@ -2,17 +2,13 @@
 
 import gzip
 from collections.abc import Callable, Sequence
-from functools import partial
-from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 import pandas as pd
 from matplotlib.figure import Figure
-from PIL import Image
 
 from experiments.running.experiment import Experiment, Row
-from splitgym.evaluation.plots import number_log_axes, text_as_it_is
+from splitgym.evaluation.figures import number_log_axes, save, text_as_it_is
 from splitgym.outputs import write, write_text
 
 LARGEST_BYTES = 250_000
@@ -31,7 +27,7 @@ def save_results(folder: Path, name: str, experiment: Experiment, rows: Sequence
     """
     table = pd.DataFrame(rows)
     for stem, draw in experiment.plots.items():
-        write(folder / f"{stem}.png", partial(_draw, partial(draw, table)))
+        _draw(draw, table, folder / f"{stem}.png")
     text = "\n\n".join(
         [
             f"# {experiment.title}",
@@ -53,11 +49,9 @@ def save_results(folder: Path, name: str, experiment: Experiment, rows: Sequence
     return text
 
 
-def _draw(draw: Callable[[Figure], None], file: BinaryIO) -> None:
-    figure, drawn = Figure(layout="constrained"), BytesIO()
+def _draw(draw: Callable[[pd.DataFrame, Figure], None], table: pd.DataFrame, path: Path) -> None:
+    figure = Figure(layout="constrained")
     with text_as_it_is():
-        draw(figure)
+        draw(table, figure)
         number_log_axes(figure)
-        figure.savefig(drawn, dpi=130)
-    # 256 colours are enough, and a third of the size.
-    Image.open(drawn).convert("RGB").quantize().save(file, "PNG", optimize=True)
+        save(figure, path)

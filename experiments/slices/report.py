@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from splitgym.arrays import Floats
-from splitgym.evaluation.plots import COLOURS
+from splitgym.evaluation.look import COLOURS
 
 RESAMPLES = 2000
 FAMILIES = {"static": "s", "priority": "^", "alpha-fair": "D", "random": "x", "untrained": "P", "learned": "o"}

@@ -19,7 +19,7 @@ from experiments.three_tier.report import (
 )
 from experiments.three_tier.rounds import BUSY
 from experiments.three_tier.training import TARGET
-from splitgym.evaluation.plots import COLOURS
+from splitgym.evaluation.look import COLOURS
 
 LOOKS = {
     name: {"color": colour, "marker": marker, "linestyle": style}

@@ -12,7 +12,7 @@ from splitgym.evaluation.episodes import Episode
 from splitgym.evaluation.frame import client_frame, round_frame, write_frames
 from splitgym.evaluation.kept import KeptEpisodes, OtherEpisodesError
 from splitgym.evaluation.log import EpisodeLog
-from splitgym.evaluation.plots import plot_accuracy, plot_profiles, plot_times
+from splitgym.evaluation.plots import plot_accuracy, plot_profiles, plot_times, plot_trade_off
 from splitgym.evaluation.report import notes, write_report
 from splitgym.evaluation.runner import HELD_OUT, AgentFactory, Until, compare, run_episodes
 from splitgym.evaluation.tables import episode_table, markdown, on_screen, readable, round_table
@@ -36,6 +36,7 @@ __all__ = [
     "plot_accuracy",
     "plot_profiles",
     "plot_times",
+    "plot_trade_off",
     "readable",
     "round_frame",
     "round_table",

@@ -27,7 +27,8 @@ from splitgym.evaluation.statistics import (
 from splitgym.parts import suggest
 
 TIME = "time_to_target_s"
-MEASURES = (TIME, "energy_to_target_j", "round_latency_s", "final_accuracy")
+ENERGY = "energy_to_target_j"
+MEASURES = (TIME, ENERGY, "round_latency_s", "final_accuracy")
 """Columns of the episodes that are summarised by themselves, if they are there."""
 
 ALL = "all"
@@ -91,6 +92,16 @@ class Comparison:
         table = pd.DataFrame(rows)
         return table[table["agent"] != self.baseline]
 
+    def lead(self, scenario: str) -> Estimate:
+        """Fraction of the time of the second fastest agent that the fastest one saves, with its interval.
+
+        Args:
+            scenario: Name, or `ALL`.
+        """
+        block = self._gathered(self.scenarios if scenario == ALL else [scenario])
+        first, second = self._ranked(block)[:2]
+        return block.bootstrap.estimate(saving, block.times[first], block.times[second])
+
     def values(self, measure: str, scenario: str, agent: str) -> NDArray[Any]:
         """[n] a column of the episodes of an agent in a scenario, by seed."""
         return self._own(scenario, agent)[measure].to_numpy()
@@ -103,18 +114,24 @@ class Comparison:
         self, scenarios: list[str], row: Callable[["_Block", str], dict[str, object]]
     ) -> list[dict[str, object]]:
         """The rows of all agents, the most saving one first."""
+        block = self._gathered(scenarios)
+        name = scenarios[0] if len(scenarios) == 1 else ALL
+        return [{"scenario": name, "agent": agent, **row(block, agent)} for agent in self._ranked(block)]
+
+    def _gathered(self, scenarios: list[str]) -> "_Block":
         sizes = [len(self._own(scenario, self.baseline)) for scenario in scenarios]
-        block = _Block(
+        return _Block(
             scenarios,
             Bootstrap(sizes, self.seed),
             {agent: [self.values(TIME, each, agent) for each in scenarios] for agent in self.agents},
             {agent: [~self.values("reached", each, agent) for each in scenarios] for agent in self.agents},
             self.baseline,
         )
+
+    def _ranked(self, block: "_Block") -> list[str]:
+        """Agents, the most saving one first."""
         savings = {agent: float(saving(block.times[agent], block.times[self.baseline])) for agent in self.agents}
-        ranked = sorted(self.agents, key=lambda agent: -savings[agent])
-        name = scenarios[0] if len(scenarios) == 1 else ALL
-        return [{"scenario": name, "agent": agent, **row(block, agent)} for agent in ranked]
+        return sorted(self.agents, key=lambda agent: -savings[agent])
 
     def _summary_row(self, block: "_Block", agent: str) -> dict[str, object]:
         """Measures of an agent over the episodes of a block, with intervals."""

@@ -1,92 +1,60 @@
-"""Plots of a comparison: accuracy over simulated time, times to target, performance profiles."""
+"""Plots of a comparison: accuracy over simulated time, times and energy to target, performance profiles."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from splitgym.arrays import Floats
-from splitgym.evaluation.comparison import ALL, TIME, Comparison
+from splitgym.evaluation.comparison import ALL, ENERGY, TIME, Comparison
 from splitgym.evaluation.episodes import Episode
-from splitgym.evaluation.statistics import Bootstrap, profile
-from splitgym.outputs import write
+from splitgym.evaluation.figures import save, text_as_it_is
+from splitgym.evaluation.look import MOST_CURVES, STYLES, LineStyle, looks
+from splitgym.evaluation.statistics import Bootstrap, half_width, profile
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-# Okabe and Ito's colours, told apart by colour-blind readers; line styles tell them apart in print.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-STYLES = ("-", "--", "-.", ":")
-
-BASELINE, OTHERS = COLOURS[1], (COLOURS[0], *COLOURS[2:])
-"""Colour of the baseline, and those of what is compared with it."""
-
-IN_COLOUR = 5
-"""Number of agents, the fastest ones, that profiles colour beside the baseline: more are hard to tell apart."""
-
-
-@contextmanager
-def text_as_it_is() -> Iterator[None]:
-    """Names that are drawn inside are shown as they are: a $ in them begins no formula."""
-    from matplotlib import rc_context  # noqa: PLC0415 - slow to import, only needed here
-
-    with rc_context({"text.parse_math": False, "text.usetex": False}):
-        yield
-
-
-def number_log_axes(figure: "Figure") -> None:
-    """Writes the numbers of logarithmic axes as they are, 100 instead of a formula for it."""
-    from matplotlib.ticker import LogFormatter  # noqa: PLC0415 - as above
-
-    class Plain(LogFormatter):
-        def __call__(self, x: float, pos: int | None = None) -> str:
-            return f"{x:g}" if super().__call__(x, pos) else ""
-
-    for axes in figure.axes:
-        for axis in (axes.xaxis, axes.yaxis):
-            if isinstance(axis.get_major_formatter(), LogFormatter):
-                axis.set_major_formatter(Plain(labelOnlyBase=False))
-            if isinstance(axis.get_minor_formatter(), LogFormatter):
-                axis.set_minor_formatter(Plain(labelOnlyBase=False, minor_thresholds=(1, 0.4)))
+_MARKS: Mapping[LineStyle, str] = dict(zip(STYLES, "osD^v", strict=True))
+"""Of a point, by the line style of its agent."""
 
 
 @text_as_it_is()
 def plot_accuracy(episodes: Sequence[Episode], path: Path, title: str) -> None:
-    """Draws each agent's mean test accuracy over simulated time, with the range over its episodes, to an image file."""
-    # The object interface draws without a display and leaves the user's pyplot state alone.
-    from matplotlib.figure import Figure  # noqa: PLC0415 - as above
+    """Draws mean test accuracy over simulated time, with its 95 % interval over the episodes, to an image file.
 
-    names = list(dict.fromkeys(e.agent for e in episodes))
-    rows_of_legend = -(-len(names) // _side_by_side(names))
-    figure = Figure(figsize=(8, 4.8 + 0.2 * rows_of_legend), layout="constrained")
-    axes = figure.subplots()
+    Of more than eight agents those whose mean over the time is the highest are drawn.
+    """
+    # The object interface draws without a display and leaves the user's pyplot state alone.
+    from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import, only needed here
+
     end_s = min(episodes[0].time_budget_s, max(e.elapsed_s[-1] for e in episodes))
     time_s = np.linspace(0, end_s, 400)
-    for number, name in enumerate(sorted(names)):
-        curves = np.stack([_at(e, time_s) for e in episodes if e.agent == name])
-        colour, style = COLOURS[number % len(COLOURS)], STYLES[number % len(STYLES)]
-        axes.plot(time_s, 100 * curves.mean(0), style, color=colour, label=name, linewidth=2)
-        axes.fill_between(time_s, 100 * curves.min(0), 100 * curves.max(0), color=colour, alpha=0.12, linewidth=0)
+    names = sorted({e.agent for e in episodes})
+    curves = {name: 100 * np.stack([_at(e, time_s) for e in episodes if e.agent == name]) for name in names}
+    shown = sorted(sorted(names, key=lambda name: -float(curves[name].mean()))[:MOST_CURVES])
+    rows_of_legend = -(-len(shown) // _side_by_side(shown))
+    figure = Figure(figsize=(8, 4.8 + 0.2 * rows_of_legend), layout="constrained")
+    axes = figure.subplots()
+    for name, look in looks(shown).items():
+        mean, width = curves[name].mean(0), half_width(curves[name])
+        axes.plot(time_s, mean, linestyle=look.style, color=look.colour, label=name, linewidth=2)
+        axes.fill_between(time_s, mean - width, mean + width, color=look.colour, alpha=0.15, linewidth=0)
     target = 100 * episodes[0].target_accuracy
     axes.axhline(target, color="0.4", linewidth=1)
     axes.annotate(f"target {target:g} %", (0.01 * end_s, target), va="bottom", color="0.3")
     axes.set(xlabel="simulated time (s)", ylabel="test accuracy (%)", title=title, xlim=(0, end_s), ylim=(0, 100))
     axes.grid(alpha=0.3)
-    count = sum(e.agent == names[0] for e in episodes)
-    figure.legend(
-        loc="outside lower center", ncols=_side_by_side(names), title=f"mean, and range over {count} episodes"
-    )
-    _save(figure, path, dpi=150)
+    count = len(curves[names[0]])
+    said = f"mean of {count} episodes, 95 % intervals shaded" if count > 1 else "one episode"
+    said += _left_out(len(names) - len(shown))
+    figure.legend(loc="outside lower center", ncols=_side_by_side(shown), title=said)
+    save(figure, path, dpi=150)
 
 
 def _at(episode: Episode, time_s: np.ndarray) -> np.ndarray:
-    """Accuracy at given times; before the end of the first round its value stands."""
-    last_round = np.searchsorted(episode.elapsed_s, time_s, side="right") - 1
-    return episode.accuracy[np.maximum(last_round, 0)]
+    """Accuracy at given times: that of the last round that has ended, before the first one the initial one."""
+    accuracy = np.concatenate([[episode.initial_accuracy], episode.accuracy])
+    return accuracy[np.searchsorted(episode.elapsed_s, time_s, side="right")]
 
 
 @text_as_it_is()
@@ -112,56 +80,88 @@ def plot_times(comparison: Comparison, summary: pd.DataFrame, scenario: str, pat
     )
     panels = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
     place = np.arange(len(rows))
-    colours = np.where(rows["agent"] == comparison.baseline, BASELINE, OTHERS[0])
+    colours = np.array([look.colour for look in looks(rows["agent"]).values()])
     fill = np.where(rows["bound"].astype(bool), "white", colours)
+    (baseline,) = np.flatnonzero(rows["agent"] == comparison.baseline)
     for axes, (column, (unit, label)) in zip(panels, columns.items(), strict=True):
         value, low, high = (unit * rows[name].to_numpy() for name in (column, f"{column}_low", f"{column}_high"))
         axes.hlines(place, low, high, color=colours, linewidth=3, alpha=0.45)
         axes.scatter(value, place, s=36, color=fill, edgecolors=colours, zorder=3)
-        axes.axvline(value[colours == BASELINE][0], color=BASELINE, linewidth=1)
+        axes.axvline(value[baseline], color=colours[baseline], linewidth=1)
         axes.set_xlabel(label)
         axes.grid(axis="x", alpha=0.3)
     panels[0].set_yticks(place, list(rows["agent"]))
     panels[0].set_ylim(len(rows) - 0.4, -0.6)
-    figure.suptitle(_title(comparison.baseline, rows), fontsize="medium")
+    figure.suptitle(_title(comparison, rows), fontsize="medium")
     marks = [
-        Line2D([], [], color=OTHERS[0], marker="o", label="interquartile mean, 95 % interval"),
-        Line2D([], [], color=BASELINE, marker="o", label=comparison.baseline),
+        Line2D([], [], color="0.3", marker="o", label="interquartile mean, 95 % interval"),
+        Line2D([], [], color=colours[baseline], label=comparison.baseline),
     ]
     if rows["bound"].any():
         missed = "target missed too often: at least so long"
         marks.append(Line2D([], [], color="0.3", marker="o", markerfacecolor="white", linestyle="", label=missed))
     figure.legend(handles=marks, loc="outside lower center", ncols=len(columns) + 1, fontsize="small")
-    _save(figure, path, dpi=130)
+    save(figure, path)
+
+
+@text_as_it_is()
+def plot_trade_off(comparison: Comparison, summary: pd.DataFrame, scenario: str, path: Path) -> None:
+    """Draws energy over time to target, with intervals, to an image file; agents that none beats in both are joined.
+
+    Args:
+        comparison: Of the agents.
+        summary: Its summary.
+        scenario: Name.
+        path: Of the image.
+    """
+    from matplotlib.figure import Figure  # noqa: PLC0415 - as above
+
+    rows = summary[summary["scenario"] == scenario].sort_values([TIME, ENERGY])
+    figure = Figure(figsize=(7, 5.4), layout="constrained")
+    axes = figure.subplots()
+    for (name, look), row in zip(looks(rows["agent"]).items(), rows.to_dict("records"), strict=True):
+        ends = [[[row[c] - row[f"{c}_low"]], [row[f"{c}_high"] - row[c]]] for c in (TIME, ENERGY)]
+        axes.errorbar(row[TIME], row[ENERGY], ends[1], ends[0], color=look.colour, linestyle="", elinewidth=0.8)
+        fill = "white" if row["bound"] else look.colour
+        axes.plot(row[TIME], row[ENERGY], _MARKS[look.style], color=look.colour, markerfacecolor=fill, label=name)
+    best = rows[rows[ENERGY] <= rows[ENERGY].cummin()]
+    axes.step(best[TIME], best[ENERGY], where="post", color="0.6", linewidth=1, zorder=0)
+    axes.set(
+        xlabel="simulated time to target (s)",
+        ylabel="energy to target (J)",
+        title=f"{scenario}: time and energy to target, {rows['episodes'].iloc[0]} episodes",
+        xlim=(0, None),
+        ylim=(0, None),
+    )
+    axes.grid(alpha=0.3)
+    said = "interquartile means, 95 % intervals; grey line: those that none beats in both; hollow: at least so long"
+    figure.legend(
+        loc="outside lower center", ncols=_side_by_side(list(rows["agent"])), title=said, title_fontsize="small"
+    )
+    save(figure, path)
 
 
 @text_as_it_is()
 def plot_profiles(comparison: Comparison, summary: pd.DataFrame, scenario: str, path: Path) -> None:
-    """Draws each agent's share of episodes that reached the target by a time, to an image file.
+    """Draws each agent's share of episodes that reached the target by a time, with 95 % intervals, to an image file.
 
-    Baseline and fastest agents are in colours, with 95 % intervals; the others are grey.
+    Of more than eight agents the baseline and the fastest ones are drawn.
     """
     from matplotlib.figure import Figure  # noqa: PLC0415 - as above
 
     ranked = list(summary.loc[summary["scenario"] == scenario, "agent"])
-    shown = [agent for agent in ranked if agent == comparison.baseline or agent in ranked[:IN_COLOUR]]
+    fastest = [agent for agent in ranked if agent != comparison.baseline][: MOST_CURVES - 1]
+    shown = [agent for agent in ranked if agent in (comparison.baseline, *fastest)]
     budget_s = float(comparison.values("time_budget_s", scenario, comparison.baseline)[0])
     grid = np.linspace(0, budget_s, 300)
     figure = Figure(figsize=(8, 5.4), layout="constrained")
     axes = figure.subplots()
-    for agent in [each for each in ranked if each not in shown]:
-        axes.plot(grid, 100 * profile([_reached_at(comparison, scenario, agent)], grid), color="0.75", linewidth=1)
-    if len(shown) < len(ranked):
-        axes.plot([], [], color="0.75", linewidth=1, label=f"{len(ranked) - len(shown)} others")
-    for number, agent in enumerate(shown):
+    for agent, look in looks(shown).items():
         times = [_reached_at(comparison, scenario, agent)]
-        colour = BASELINE if agent == comparison.baseline else OTHERS[number]
-        style = STYLES[number % len(STYLES)]
         bootstrap = Bootstrap([len(times[0])], comparison.seed)
-        axes.fill_between(
-            grid, *(100 * bootstrap.interval(partial(profile, grid=grid), times)), color=colour, alpha=0.15, linewidth=0
-        )
-        axes.plot(grid, 100 * profile(times, grid), style, color=colour, linewidth=2, label=agent)
+        ends = 100 * bootstrap.interval(partial(profile, grid=grid), times)
+        axes.fill_between(grid, *ends, color=look.colour, alpha=0.15, linewidth=0)
+        axes.plot(grid, 100 * profile(times, grid), linestyle=look.style, color=look.colour, linewidth=2, label=agent)
     axes.set(
         xlabel="simulated time (s)",
         ylabel="episodes that reached the target (%)",
@@ -170,13 +170,13 @@ def plot_profiles(comparison: Comparison, summary: pd.DataFrame, scenario: str, 
         ylim=(0, 101),
     )
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=_side_by_side(shown), title="95 % intervals shaded")
-    _save(figure, path, dpi=130)
+    said = f"95 % intervals shaded{_left_out(len(ranked) - len(shown))}"
+    figure.legend(loc="outside lower center", ncols=_side_by_side(shown), title=said)
+    save(figure, path)
 
 
-def _save(figure: "Figure", path: Path, dpi: int) -> None:
-    """In the format that the path ends with, or as PNG."""
-    write(path, partial(figure.savefig, dpi=dpi, format=path.suffix.removeprefix(".") or "png"))
+def _left_out(others: int) -> str:
+    return f"; {others} others are left out" if others else ""
 
 
 def _side_by_side(names: Sequence[str]) -> int:
@@ -184,13 +184,18 @@ def _side_by_side(names: Sequence[str]) -> int:
     return max(1, min(len(names), 4, 90 // (max(map(len, names)) + 6)))
 
 
-def _title(baseline: str, rows: pd.DataFrame) -> str:
-    """What is seen: which agent is fastest, and by how much."""
-    best = rows.iloc[0]
-    where = "All scenarios" if best["scenario"] == ALL else best["scenario"]
-    if best["agent"] == baseline:
-        return f"{where}: nobody is faster to the target than {baseline}"
-    return f"{where}: {best['agent']} is fastest to the target, {100 * best['saving']:.0f} % less time than {baseline}"
+def _title(comparison: Comparison, rows: pd.DataFrame) -> str:
+    """What the intervals support: which agent is fastest, if the next one can be told from it, and by how much."""
+    scenario, best = rows["scenario"].iloc[0], rows.iloc[0]
+    where = "All scenarios" if scenario == ALL else scenario
+    if len(rows) == 1:
+        return f"{where}: {best['agent']}"
+    if not comparison.lead(scenario).low > 0:
+        return f"{where}: {best['agent']} needs the least time, but {rows.iloc[1]['agent']} cannot be told from it"
+    if best["agent"] == comparison.baseline:
+        return f"{where}: nobody is faster to the target than {comparison.baseline}"
+    less = f"{100 * best['saving']:.0f} % less time than {comparison.baseline}"
+    return f"{where}: {best['agent']} is fastest to the target, {less}"
 
 
 def _reached_at(comparison: Comparison, scenario: str, agent: str) -> Floats:

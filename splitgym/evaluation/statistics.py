@@ -28,6 +28,14 @@ class Estimate(NamedTuple):
     high: float
 
 
+def half_width(values: Floats) -> Floats:
+    """[...] half widths of the 95 % intervals (Student's t) of the means of values [n, ...]; not numbers for n = 1."""
+    n = len(values)
+    if n == 1:
+        return np.full(values.shape[1:], np.nan)
+    return stats.t.ppf(0.975, n - 1) * values.std(0, ddof=1) / np.sqrt(n)
+
+
 class Bootstrap:
     """Percentile intervals; resamples episodes with replacement within each stratum, all samples alike.
 

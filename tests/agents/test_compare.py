@@ -40,7 +40,8 @@ def folder(tmp_path_factory):
 
 
 def test_everything_is_in_the_folder(folder):
-    expected = {*FILES, "episodes.jsonl", "report.html", "run.json", "toy.toml", "times-toy.png", "profiles-toy.png"}
+    plots = {f"{kind}-toy.{suffix}" for kind in ("times", "profiles", "trade-off") for suffix in ("png", "pdf")}
+    expected = {*FILES, "episodes.jsonl", "report.html", "run.json", "toy.toml", *plots}
     assert {path.name for path in folder.iterdir()} == expected
 
 
@@ -116,7 +117,7 @@ def test_report_says_how_it_was_made(folder):
         "Performance profile",
     ):
         assert words in text, words
-    assert text.count("data:image/png;base64,") == 2
+    assert text.count("data:image/png;base64,") == 3
 
 
 def test_episodes_are_on_held_out_seeds_and_end_at_the_target(folder):
@@ -189,7 +190,7 @@ def test_several_scenarios_with_a_reference_and_curves_by_real_training(tmp_path
     names = {path.name for path in folder.glob("*.png")}
     assert names == {
         "times-all.png",
-        *(f"{plot}-{name}.png" for plot in ("times", "profiles", "accuracy") for name in ("one", "a-b")),
+        *(f"{plot}-{name}.png" for plot in ("times", "profiles", "trade-off", "accuracy") for name in ("one", "a-b")),
     }
 
 

@@ -2,12 +2,22 @@
 
 from functools import partial
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from played import EPISODES, episode
 
-from splitgym.evaluation import ALL, Comparison, episode_table, plot_accuracy, plot_profiles, plot_times
-from splitgym.evaluation.plots import number_log_axes, text_as_it_is
+from splitgym.evaluation import (
+    ALL,
+    Comparison,
+    episode_table,
+    plot_accuracy,
+    plot_profiles,
+    plot_times,
+    plot_trade_off,
+)
+from splitgym.evaluation.figures import number_log_axes, text_as_it_is
+from splitgym.evaluation.plots import _at
 
 COMPARISON = Comparison(episode_table(EPISODES), "slow")
 SUMMARY = COMPARISON.summary()
@@ -15,6 +25,7 @@ PLOTS = {
     "accuracy": partial(plot_accuracy, EPISODES, title="A title"),
     "times": partial(plot_times, COMPARISON, SUMMARY, "s"),
     "profiles": partial(plot_profiles, COMPARISON, SUMMARY, "s"),
+    "trade-off": partial(plot_trade_off, COMPARISON, SUMMARY, "s"),
 }
 
 
@@ -80,13 +91,47 @@ def test_times_plot_over_all_scenarios_has_savings_only(tmp_path):
     assert "simulated time" not in text
 
 
-def test_profiles_colour_the_fastest_and_the_baseline_and_count_the_others(tmp_path):
-    episodes = [episode(f"agent {n}", 0, [0.1] * n + [0.9]) for n in range(9)]
-    comparison = Comparison(episode_table(episodes), "agent 7")
+def test_profiles_draw_the_fastest_and_the_baseline_and_count_the_others(tmp_path):
+    episodes = [episode(f"agent-{n:02}", 0, [0.1] * n + [0.9], budget=100.0) for n in range(12)]
+    comparison = Comparison(episode_table(episodes), "agent-10")
     text = words_of(partial(plot_profiles, comparison, comparison.summary(), "s"), tmp_path / "plot.svg")
-    assert all(f"<!-- agent {n} -->" in text for n in (0, 1, 2, 3, 4, 7))
-    assert not any(f"<!-- agent {n} -->" in text for n in (5, 6, 8))
-    assert "<!-- 3 others -->" in text
+    assert all(f"<!-- agent-{n:02} -->" in text for n in (*range(7), 10))
+    assert not any(f"<!-- agent-{n:02} -->" in text for n in (7, 8, 9, 11))
+    assert "4 others are left out" in text
+
+
+def test_accuracy_draws_the_eight_best_and_counts_the_others(tmp_path):
+    episodes = [episode(f"agent-{n:02}", 0, [0.1] * n + [0.9], budget=100.0) for n in range(12)]
+    text = words_of(partial(plot_accuracy, episodes, title="Many"), tmp_path / "plot.svg")
+    drawn = [n for n in range(12) if f"<!-- agent-{n:02} -->" in text]
+    assert drawn == list(range(8))
+    assert "4 others are left out" in text
+
+
+def test_curves_start_at_the_initial_accuracy_and_step_when_rounds_end():
+    accuracy = _at(episode(accuracy=(0.2, 0.6)), np.array([0.0, 0.99, 1.0, 2.9, 3.0, 9.0]))
+    assert accuracy.tolist() == [0.1, 0.1, 0.2, 0.2, 0.6, 0.6]
+
+
+def test_times_plot_claims_no_lead_that_the_interval_does_not_support(tmp_path):
+    """Of two agents that are each faster once the better one is not called the fastest."""
+    played = [
+        episode("one", 0),
+        episode("one", 1, accuracy=(0.6,)),
+        episode("two", 0, accuracy=(0.1, 0.6)),
+        episode("two", 1),
+    ]
+    comparison = Comparison(episode_table(played), "two")
+    text = words_of(partial(plot_times, comparison, comparison.summary(), "s"), tmp_path / "plot.svg")
+    assert "is fastest" not in text
+    assert "<!-- s: one needs the least time, but two cannot be told from it -->" in text
+
+
+def test_png_has_a_pdf_beside_it_and_both_are_the_same_again(tmp_path):
+    plot_accuracy(EPISODES, tmp_path / "one.png", "A title")
+    plot_accuracy(EPISODES, tmp_path / "two.png", "A title")
+    for suffix in (".png", ".pdf"):
+        assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
 
 
 def test_plots_of_a_single_episode(tmp_path):
@@ -94,6 +139,7 @@ def test_plots_of_a_single_episode(tmp_path):
     plot_accuracy([episode()], tmp_path / "accuracy.png", "One")
     plot_times(one, one.summary(), "s", tmp_path / "times.png")
     plot_profiles(one, one.summary(), "s", tmp_path / "profiles.png")
+    plot_trade_off(one, one.summary(), "s", tmp_path / "trade-off.png")
     assert all((tmp_path / f"{name}.png").stat().st_size > 5000 for name in PLOTS)
 
 
