@@ -173,7 +173,7 @@ def plot_accuracy(rows: pd.DataFrame, figure: Figure) -> None:
         own = rows[rows["clients"] == count]
         draw_curves(axes, own, "aggregation_ratio", "percent", "method", {name: name for name in METHODS})
         axes.set(xlabel="aggregation ratio phi", title=f"{count} clients")
-    panels[0].set(ylabel="test accuracy (%)", ylim=(None, 101))
+    panels[0].set(ylabel="test accuracy (%)", ylim=(None, 100))
     rounds, seeds = rows["rounds"].iloc[0], rows["seed"].nunique()
     figure.suptitle(f"Digits: test accuracy after {rounds} rounds over the aggregation ratio, by number of clients")
     legend_below(figure, f"mean and 95 % interval over {seeds} seeds; PSL-drop leaves a share phi of the rows out")

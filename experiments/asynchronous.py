@@ -226,8 +226,8 @@ def plot(rows: pd.DataFrame, figure: Figure) -> None:
         error = 100 * widths[column].fillna(0.0)
         right.bar(place, 100 * means[column], 0.24, yerr=error, capsize=2, color=COLOURS[number], label=label)
     right.set_xticks(range(len(methods)), [method.replace(", ", ",\n") for method in methods], fontsize=7, rotation=30)
-    right.set(ylabel="test accuracy (%)", ylim=(0, 130), xlabel=f"K = {WEIGHED_QUORUM}")
-    right.legend(loc="upper center", ncols=3, fontsize=8)
+    right.set(ylabel="test accuracy (%)", ylim=(0, 100), xlabel=f"K = {WEIGHED_QUORUM}")
+    right.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=8)
     right.grid(axis="y", alpha=0.3)
 
 

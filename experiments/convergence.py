@@ -174,7 +174,7 @@ def plot_accuracy(rows: pd.DataFrame, figure: Figure) -> None:
             axes.set_title(world)
         line[0].set_ylabel("test accuracy (%)")
         line[1].set_xscale("log")
-    panels[0, 0].set_ylim(0, 101)
+    panels[0, 0].set_ylim(0, 100)
     panels[-1, 0].set_xlabel("rounds")
     panels[-1, 1].set_xlabel(f"simulated time (s), fastest client / slowest {SPREADS['mixed']:g}")
     figure.suptitle("Digits, eight iot devices: accuracy with client models averaged (FL, SFL) and never averaged")

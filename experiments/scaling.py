@@ -133,7 +133,7 @@ def plot_scaling(rows: pd.DataFrame, figure: Figure) -> None:
         axes.set(xscale="log", xlabel="number of clients", ylabel=label)
         axes.set_xticks(sorted(rows["clients"].unique()), sorted(rows["clients"].unique()))
         axes.xaxis.set_minor_formatter(NullFormatter())
-    panels[0].set_ylim(0, 101)
+    panels[0].set_ylim(0, 100)
     panels[1].set_yscale("log")
     panels[1].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     panels[1].yaxis.set_major_formatter("{x:g}")

@@ -1,5 +1,7 @@
 """Table and plots of the comparison."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -86,15 +88,17 @@ def plot(curves: pd.DataFrame, figure: Figure) -> None:
         # Latencies differ a little between seeds, as cells do: curves are means over seeds at the same round.
         simulated_s=curves.groupby(["partition", "method", "round"])["elapsed_s"].transform("mean"),
     )
-    groups = _groups(curves)
+    # In the order of all methods, so that each has its own colour.
+    names = {name: name for name in (*methods(int(curves["rounds"].iloc[0])), *curves["method"])}
+    groups = _groups(list(names), set(curves["method"]))
     rows = [(partition, group) for partition in dict.fromkeys(curves["partition"]) for group in groups]
     figure.set_size_inches(12, 4.2 * len(rows))
     task = curves["task"].iloc[0]
     for row, (partition, group) in zip(figure.subplots(len(rows), 2, squeeze=False), rows, strict=True):
-        own = curves[(curves["partition"] == partition) & curves["method"].isin(list(group))]
-        draw_curves(row[0], own, "round", "percent", "method", group)
+        own = curves[(curves["partition"] == partition) & curves["method"].isin(group)]
+        draw_curves(row[0], own, "round", "percent", "method", names)
         # Time zero is nowhere on a logarithmic axis.
-        draw_curves(row[1], own[own["elapsed_s"] > 0], "simulated_s", "percent", "method", group)
+        draw_curves(row[1], own[own["elapsed_s"] > 0], "simulated_s", "percent", "method", names)
         lowest = own[own["round"] > 0].groupby("method")["percent"].median().min() - 10
         for axes, label in zip(row, ("rounds", "simulated time (s)"), strict=True):
             axes.axhline(100 * TARGETS[task], color="0.4", linewidth=1)
@@ -106,10 +110,8 @@ def plot(curves: pd.DataFrame, figure: Figure) -> None:
     figure.suptitle(f"{runs}; grey line: {100 * TARGETS[task]:g} %")
 
 
-def _groups(curves: pd.DataFrame) -> list[dict[str, str]]:
-    """Names of the methods of each row of plots; in the order of all methods, so that each has its own colour."""
-    names = list(dict.fromkeys([*methods(int(curves["rounds"].iloc[0])), *curves["method"]]))
-    if curves["method"].nunique() <= MOST_CURVES:
-        return [{name: name for name in names}]
-    plain = {name: name for name in names if not name.startswith("EPSL")}
-    return [plain, {name: name for name in names if name.startswith("EPSL") or name == "PSL"}]
+def _groups(names: Sequence[str], run: set[str]) -> list[list[str]]:
+    """Methods of each row of plots."""
+    if len(run) <= MOST_CURVES:
+        return [list(names)]
+    return [[n for n in names if not n.startswith("EPSL")], [n for n in names if n.startswith("EPSL") or n == "PSL"]]

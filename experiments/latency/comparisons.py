@@ -27,6 +27,13 @@ class Comparison:
     """What stands in the column `by`, in the order of tables and plots, and how it is called there."""
     reference: str
     """The method that the others are related to."""
+    in_tables_only: tuple[str, ...] = ()
+    """Methods that plots leave out, as a panel shows no more than eight."""
+
+    @property
+    def drawn(self) -> list[str]:
+        """Methods that plots show."""
+        return [name for name in self.labels if name not in self.in_tables_only]
 
     def methods(self) -> list[dict[str, str]]:
         """Allocation ("method") and framework of each method."""
@@ -67,6 +74,7 @@ COMPARISONS = (
         same={"method": ALLOCATION},
         labels={name: name for name in FRAMEWORKS},
         reference="PSL",
+        in_tables_only=("centralised", "CPSL"),
     ),
 )
 """Allocations are called as in `splitgym.schedulers.allocations`, frameworks as in `experiments.frameworks.methods`."""

@@ -60,7 +60,7 @@ def plot(rounds: pd.DataFrame, comparison: Comparison, preset: str, figure: Figu
 
 def _panel(axes: Axes, rounds: pd.DataFrame, comparison: Comparison, sweep: Sweep) -> None:
     """One curve for each method; that of the reference is broad and lies below."""
-    for number, name in enumerate(comparison.labels):
+    for number, name in enumerate(comparison.drawn):
         by_value = rounds[rounds[comparison.by] == name].groupby("value")["latency_s"]
         mean, below = by_value.mean(), name == comparison.reference
         axes.errorbar(
@@ -77,7 +77,8 @@ def _panel(axes: Axes, rounds: pd.DataFrame, comparison: Comparison, sweep: Swee
             elinewidth=1,
             zorder=1 if below else 2,
         )
-    means = rounds.groupby([comparison.by, "value"])["latency_s"].mean()
+    shown = rounds[rounds[comparison.by].isin(comparison.drawn)]
+    means = shown.groupby([comparison.by, "value"])["latency_s"].mean()
     axes.set_yscale("log")
     if rounds["value"].min() > 0:
         axes.set_xscale("log")

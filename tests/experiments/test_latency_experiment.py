@@ -14,6 +14,7 @@ from experiments.latency.comparisons import COMPARISONS, Comparison
 from experiments.latency.report import table
 from experiments.latency.rounds import measure, points
 from experiments.latency.sweeps import SWEEPS, bandwidth_hz, endless, mean_client_hz, spread_gains
+from splitgym.evaluation.look import MOST_CURVES
 from splitgym.frameworks import get, names
 from splitgym.scenario import build, load
 
@@ -153,3 +154,7 @@ def test_command_writes_rounds_tables_and_figures(tmp_path: Path) -> None:
 def test_wrong_options_are_named(field: dict[str, object], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         replace(Cases(), **field)(quick=False)
+
+
+def test_plots_show_the_reference_and_no_more_methods_than_can_be_told_apart():
+    assert all(len(each.drawn) <= MOST_CURVES and each.reference in each.drawn for each in COMPARISONS)
