@@ -23,8 +23,8 @@ SEEDS = 10_000
 """Held-out seeds of one `--seed`; the next one has others."""
 LARGEST_SEED = 10**9
 
-DEAR = "look-ahead"
-"""What is not compared unless it is named: an oracle that tries every rule in every round."""
+DEAR = ("look-ahead", "rollout")
+"""What is not compared unless it is named: they try many rules, on a copy of the world or on the surrogate."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,9 @@ class Settings:
             metavar="AGENT [AGENT ...]",
             help="Schedulers to compare, each as NAME or NAME:OPTION=VALUE,OPTION=VALUE, for example "
             f"highest-loss-k:k=3,allocation=equal-shares. Names: {', '.join(names())}. "
-            f"None given: all that need no option in any of the scenarios, but {DEAR}; of trained policies those "
-            "that are shipped for each scenario or in general.",
+            f"None given: all that need no option in any of the scenarios, but {' and '.join(DEAR)}; of trained "
+            "policies those that are shipped for each scenario or in general; and the rules that are tuned to all "
+            "scenarios.",
         ),
     ] = ()
     baseline: Annotated[str, tyro.conf.arg(metavar="AGENT")] = "greedy"

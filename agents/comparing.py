@@ -34,6 +34,7 @@ from splitgym.evaluation.processes import TORCH_THREADS
 from splitgym.inputs import InputError
 from splitgym.outputs import write_text
 from splitgym.scenario import Scenario, build, check_files_differ, file_name
+from splitgym.schedulers.tuned_rule import FIXED, RULES, table
 
 from .compare import DEAR, Settings
 from .provenance import made_by, versions
@@ -133,7 +134,13 @@ def _without_options(envs: Sequence[gym.Env[Any, Any]]) -> list[str]:
         except ValueError:
             continue
         found.append(name)
-    return [name for name in found if name != DEAR]
+    tuned = [f"tuned:rule={rule}" for rule in RULES if rule != FIXED and _is_tuned(rule, envs)]
+    return [*(name for name in found if name not in DEAR), *tuned]
+
+
+def _is_tuned(rule: str, envs: Sequence[Any]) -> bool:
+    """Whether the rule was tuned to the scenarios of all environments."""
+    return all(rule in table().get(env.unwrapped.scenario.name, {}) for env in envs)
 
 
 def _play(

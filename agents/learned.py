@@ -6,6 +6,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
+from stable_baselines3.common.policies import BasePolicy
 
 from splitgym.arrays import Bools
 from splitgym.envs import SplitLearningEnv
@@ -17,7 +18,7 @@ from splitgym.types import Decision, RoundState
 from . import algorithms, given
 from .algorithms import Algorithm
 from .inference import answer
-from .policy_file import Card, PolicyError, digest, load, read_card
+from .policy_file import PolicyError, digest, load, read_card
 
 TRAINED = Path(__file__).parent / "trained"
 """The shipped policies: `ALGORITHM/SCENARIO.safetensors`, and what they are in `ALGORITHM/SCENARIO.toml`."""
@@ -67,8 +68,12 @@ class Learned(Scheduler):
         self._deterministic = self._algorithm.deterministic if deterministic is None else deterministic
         stem = _find(self._algorithm, policy, self.env.scenario.name)
         self.card, self.digest = read_card(stem, self._algorithm), digest(stem)
-        self._codec = _own_codec(self.env, self._algorithm, self.card)
-        self.policy = load(stem, self.card, self.env.observation_space, self._codec.space)
+        self._codec = own_codec(self.env, self._algorithm, self.card.action, self.card.scenario)
+        self._act_by(load(stem, self.card, self.env.observation_space, self._codec.space))
+
+    def _act_by(self, policy: BasePolicy) -> None:
+        """Acts by a policy from now on, in the encoding that was found for it."""
+        self.policy = policy
         self._own_encoding = type(self._codec) is type(self.env.codec())
         names = self.env.observation_names
         self._available = [names.index(f"available[{i}]") for i in range(self.env.scenario.clients.count)]
@@ -170,17 +175,23 @@ class Learned(Scheduler):
         return self._codec.decode(self._codec.check(action)[None], state.batch()).world(0)
 
 
-def _own_codec(env: SplitLearningEnv, algorithm: Algorithm, card: Card) -> ActionCodec:
-    """The encoding of the policy's actions, for this environment.
+def own_codec(env: SplitLearningEnv, algorithm: Algorithm, action: str, scenario: str) -> ActionCodec:
+    """The encoding of a policy's actions, for this environment.
+
+    Args:
+        env: The environment.
+        algorithm: Of the policy.
+        action: Its encoding.
+        scenario: Its scenario, for the message.
 
     Raises:
         PolicyError: the policy sees what this environment does not show.
     """
-    codec = env.codec(card.action)
+    codec = env.codec(action)
     if codec.decides_subchannels != env.codec().decides_subchannels:
         raise PolicyError(
-            f"policy {algorithm.name!r} of scenario {card.scenario!r} does not see what this environment shows,"
-            f" allowed: an environment with action={card.action!r}"
+            f"policy {algorithm.name!r} of scenario {scenario!r} does not see what this environment shows,"
+            f" allowed: an environment with action={action!r}"
         )
     return codec
 

@@ -10,11 +10,9 @@ from splitgym.schedulers.registry import RULES, Registry
 
 from .algorithms import ALGORITHMS
 
-_REGISTRY: Registry[Scheduler] = Registry(
-    "agent",
-    Scheduler,
-    {**RULES, **{name: (f"{__package__}.learned:Learned", {"algorithm": name}) for name in ALGORITHMS}},
-)
+_LEARNED = {name: (f"{__package__}.learned:Learned", {"algorithm": name}) for name in ALGORITHMS}
+_UNTRAINED: tuple[str, dict[str, str]] = (f"{__package__}.untrained:Untrained", {})
+_REGISTRY: Registry[Scheduler] = Registry("agent", Scheduler, {**RULES, **_LEARNED, "untrained": _UNTRAINED})
 
 
 def names() -> tuple[str, ...]:

@@ -24,7 +24,9 @@ from splitgym.inputs import InputError
 from splitgym.outputs import write_text
 from splitgym.schedulers import tuned_rule
 from splitgym.schedulers.rule import Rule
-from splitgym.schedulers.tuned_rule import FIXED, RULES
+from splitgym.schedulers.tuned_rule import FIXED, INDEX, NOVELTY, RULES
+
+from .cross_entropy import Search
 
 STAGES = ((2, 48), (8, 12), (24, 4), (64, 1))
 """Episodes that every candidate plays, and how many candidates are then left."""
@@ -52,7 +54,7 @@ class Tuning:
             tuned_rule.table()
             env: Any = gym.make("splitgym:SplitLearning-v0", scenario=self.scenario, learner="surrogate").unwrapped
         for rule in self.rules:
-            options, time_s = self._best(list(_candidates(rule, env)))
+            options, time_s = self._tuned(rule, env)
             print(f"{rule}: {time_s:.1f} s with {options}", flush=True)
             table = tuned_rule.table()
             table.setdefault(env.scenario.name, {})[rule] = {
@@ -63,6 +65,14 @@ class Tuning:
             }
             ordered = {name: dict(sorted(rules.items())) for name, rules in sorted(table.items())}
             write_text(tuned_rule.TABLE, tomli_w.dumps(ordered))
+
+    def _tuned(self, rule: str, env: Any) -> tuple[dict[str, Any], float]:
+        """Options of a rule and its mean time to target, s."""
+        if rule != INDEX:
+            return self._best(list(_candidates(rule, env)))
+        search = Search(self.scenario)
+        options = search.best()
+        return options, search.time_to_target_s(options, range(STAGES[-1][0]))
 
     def _best(self, candidates: list[dict[str, Any]]) -> tuple[dict[str, Any], float]:
         """Options of the best candidate and its mean time to target, s."""
@@ -85,13 +95,15 @@ def _candidates(rule: str, env: Any) -> Iterator[dict[str, Any]]:
         choices = {"selection": ("fastest-k", "round-robin-k"), "k": range(1, clients)}
         yield from _grid(**choices, cut_layer=held, aggregation_ratio=ratios)
         return
+    fixed = {"diversity": ("novelty",)} if rule == NOVELTY else {}
+    name = "unified" if rule == NOVELTY else rule
     parameters: Mapping[str, Mapping[str, Sequence[Any]]] = {
         "deadline": {"deadline_s": [_rounded(env.scenario.episode.round_timeout_s / 1.5**n) for n in range(16)]},
         "unified": {"w": [n / 10 for n in range(11)]},
     }
-    own = parameters.get(rule, {"k": range(1, clients + 1)})
-    yield from _grid(selection=(rule,), **own, aggregation_ratio=ratios)
-    yield from _grid(selection=(rule,), **own, cut_layer=held, aggregation_ratio=ratios)
+    own = {**fixed, **parameters.get(name, {"k": range(1, clients + 1)})}
+    yield from _grid(selection=(name,), **own, aggregation_ratio=ratios)
+    yield from _grid(selection=(name,), **own, cut_layer=held, aggregation_ratio=ratios)
 
 
 def _grid(**values: Sequence[Any]) -> Iterator[dict[str, Any]]:

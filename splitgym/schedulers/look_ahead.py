@@ -9,9 +9,11 @@ import numpy as np
 
 from splitgym.arrays import Floats
 from splitgym.envs import SplitLearningEnv
+from splitgym.schedulers.index import Index
 from splitgym.schedulers.registry import make, parse
 from splitgym.schedulers.rule import Rule
 from splitgym.schedulers.scheduler import Heuristic
+from splitgym.schedulers.tuned_rule import TunedRule
 from splitgym.types import Decision, RoundState
 
 FRACTIONS = (0.25, 0.5, 0.75)
@@ -24,7 +26,7 @@ WEIGHTS = (0.0, 0.5, 1.0)
 class Rollout:
     """What one rule did in n rounds of a copy of the world; followed in the world itself, the same happens."""
 
-    rule: Rule
+    rule: Heuristic
     aggregation_ratio: float
     """phi that the rule was given."""
     first_round: int
@@ -142,11 +144,11 @@ class LookAhead(Heuristic):
                     best = self._better(best, rule, ratio)
         return best
 
-    def _better(self, best: Rollout | None, rule: Rule, aggregation_ratio: float) -> Rollout:
+    def _better(self, best: Rollout | None, rule: Heuristic, aggregation_ratio: float) -> Rollout:
         tried = self._try(rule, aggregation_ratio, inf if best is None else best.target_s)
         return tried if best is None or tried.better_than(best) else best
 
-    def _try(self, rule: Rule, aggregation_ratio: float, until_s: float) -> Rollout:
+    def _try(self, rule: Heuristic, aggregation_ratio: float, until_s: float) -> Rollout:
         """Plays a rule on a copy of the world; not beyond a time at which the target is reached anyway."""
         world, goal = self.env.fork(), self.env.scenario.episode
         start = world.truth.world(0).copy()
@@ -167,12 +169,12 @@ class LookAhead(Heuristic):
         return Rollout(rule, aggregation_ratio, int(start.round), tuple(decisions), elapsed_s, accuracy, reaches_target)
 
 
-def _rule(name: str, env: SplitLearningEnv) -> Rule:
+def _rule(name: str, env: SplitLearningEnv) -> Heuristic:
     agent_name, options = parse(name)
     rule = make(agent_name, env, **options)
-    if isinstance(rule, Rule):
+    if isinstance(rule, Rule | Index | TunedRule):
         return rule
-    raise ValueError(f"candidates: {name!r} is no rule of selection and allocation, allowed: those that are")
+    raise ValueError(f"candidates: {name!r} is no rule that decides each round by itself, allowed: those that do")
 
 
 def _default(env: SplitLearningEnv) -> list[str]:
@@ -183,7 +185,7 @@ def _default(env: SplitLearningEnv) -> list[str]:
     return ["greedy", *(f"unified:w={w:g}" for w in WEIGHTS), *(f"{rule}:k={k}" for rule in rules for k in numbers)]
 
 
-def _decide(rule: Rule, truth: RoundState, aggregation_ratio: float) -> Decision:
+def _decide(rule: Heuristic, truth: RoundState, aggregation_ratio: float) -> Decision:
     """The rule's decision on the truth with this phi, unless the framework prescribes another."""
     return rule.decide(replace(truth, prescribed_ratio=truth.ratio(aggregation_ratio)))
 

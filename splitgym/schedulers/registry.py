@@ -112,8 +112,10 @@ _TUNED = "splitgym.schedulers.tuned_rule:TunedRule"
 
 RULES: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "best-fixed": (_TUNED, {"rule": "best-fixed"}),
+    "index": ("splitgym.schedulers.index:Index", {}),
     "look-ahead": ("splitgym.schedulers.look_ahead:LookAhead", {}),
     "random": ("splitgym.schedulers.random:Random", {}),
+    "rollout": ("splitgym.schedulers.rollout:Rollout", {}),
     "tuned": (_TUNED, {}),
     "two-timescale": ("splitgym.schedulers.two_timescale:TwoTimescale", {}),
     "greedy": (_RULE, {"allocation": "descent"}),

@@ -12,6 +12,7 @@ from splitgym.files import read_toml
 from splitgym.inputs import InputError, reading
 from splitgym.parts import suggest
 from splitgym.scenario import in_commands
+from splitgym.schedulers.index import Index
 from splitgym.schedulers.rule import Rule
 from splitgym.schedulers.scheduler import Heuristic
 from splitgym.types import Decision, RoundState
@@ -19,7 +20,11 @@ from splitgym.types import Decision, RoundState
 TABLE = Path(__file__).parent / "tuned" / "rules.toml"
 FIXED = "best-fixed"
 """The rule that holds the cut layer, too, and looks at no loss."""
-RULES = (FIXED, "fastest-k", "highest-loss-k", "loss-per-second-k", "deadline", "unified")
+INDEX = "index"
+"""The rule of `splitgym.schedulers.index`; the others are those of `splitgym.schedulers.rule`."""
+NOVELTY = "unified-novelty"
+"""`unified` with the novelty of classes as its measure."""
+RULES = (FIXED, "fastest-k", "highest-loss-k", "loss-per-second-k", "deadline", "unified", NOVELTY, INDEX)
 
 
 class TunedRule(Heuristic):
@@ -27,9 +32,9 @@ class TunedRule(Heuristic):
 
     Args:
         env: The environment.
-        rule: One of `RULES`. `best-fixed`: the same cut layer, phi and number of clients in every round, the fastest
-            or in round robin. The others select as their names say, at a cut layer that is held or searched.
-            Subchannels and powers are those of the descent.
+        rule: One of `RULES`. `index`: as `splitgym.schedulers.index.Index`. `best-fixed`: the same cut layer, phi and
+            number of clients in every round, the fastest or in round robin. The others select as their names say, at a
+            cut layer that is held or searched. Subchannels and powers are those of the descent.
         scenario: For which it was tuned; None: the environment's.
 
     Raises:
@@ -41,19 +46,36 @@ class TunedRule(Heuristic):
         super().__init__(env)
         check_rule(rule)
         name = scenario or self.env.scenario.name
-        tuned = {of: rules for of, rules in table().items() if rule in rules}
-        if name not in tuned:
-            raise InputError(
-                f"{rule!r} is not tuned for scenario {name!r} in {str(TABLE)!r}, allowed: {', '.join(tuned) or 'none'};"
-                f" tune it with: python -m splitgym.agents.training.tune_rules --scenario {in_commands(name)}"
-                f" --rules {rule}"
-            )
+        options = options_of(rule, name)
+        made: type[Heuristic] = Index if rule == INDEX else Rule
         with reading(f"rule {rule!r} of scenario {name!r} in {str(TABLE)!r}"):
-            self._rule = Rule(self.env, **tuned[name][rule]["options"])
+            self._rule = made(self.env, **options)
+
+    @property
+    def aggregation_ratio(self) -> float:
+        """That of the rule."""
+        return self._rule.aggregation_ratio
 
     def decide(self, state: RoundState) -> Decision:
         """What the rule says."""
         return self._rule.decide(state)
+
+
+def options_of(rule: str, scenario: str) -> dict[str, Any]:
+    """What was found for a rule in a scenario.
+
+    Raises:
+        InputError: it was not tuned for a scenario of that name, the message says how to; or the table is broken.
+    """
+    tuned = {of: rules for of, rules in table().items() if rule in rules}
+    if scenario not in tuned:
+        raise InputError(
+            f"{rule!r} is not tuned for scenario {scenario!r} in {str(TABLE)!r}, allowed: {', '.join(tuned) or 'none'};"
+            f" tune it with: python -m splitgym.agents.training.tune_rules --scenario {in_commands(scenario)}"
+            f" --rules {rule}"
+        )
+    with reading(f"rule {rule!r} of scenario {scenario!r} in {str(TABLE)!r}"):
+        return dict(tuned[scenario][rule]["options"])
 
 
 def check_rule(rule: str) -> None:

@@ -17,8 +17,8 @@ from splitgym.timing import round_cost
 
 ENCODINGS = ("discrete", "continuous", "schedule", "priority")
 LEARNED = tuple(algorithms.ALGORITHMS)
-NAMES = tuple(name for name in agents.names() if name != "gpsl")
-"""Without the rule that needs batch sizes of the clients' own."""
+NAMES = tuple(name for name in agents.names() if name not in ("gpsl", "rollout", "untrained"))
+"""Without the rule that needs batch sizes of the clients' own, the planner that needs a calibration, and controls."""
 HEURISTICS = tuple(name for name in NAMES if name not in (*LEARNED, "look-ahead", "tuned"))
 """Without the oracle, which does not decide from what may be believed, and other rules by their tuned parameters."""
 RULES = tuple(name for name in HEURISTICS if name not in ("random", "best-fixed"))
@@ -256,8 +256,8 @@ def test_options_that_a_learned_scheduler_does_not_have_are_refused():
 
 
 def test_rules_are_those_of_the_package_and_base_classes_are_the_same():
-    assert set(agents.names()) == {*schedulers.names(), *LEARNED}
-    assert len(agents.names()) == len(schedulers.names()) + len(LEARNED)
+    assert set(agents.names()) == {*schedulers.names(), *LEARNED, "untrained"}
+    assert len(agents.names()) == len(schedulers.names()) + len(LEARNED) + 1
     assert (agents.Agent, agents.Heuristic) == (schedulers.Scheduler, schedulers.Heuristic)
     assert {"make", "Heuristic"} <= {*dir(agents)} & {*dir(schedulers)}
     made = agents.make("fastest-k", make_env(), k=1)

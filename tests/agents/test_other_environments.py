@@ -18,9 +18,11 @@ from splitgym.envs import SB3VecEnv
 from splitgym.evaluation.processes import START_METHOD, worker_context
 
 LEARNED = tuple(algorithms.ALGORITHMS)
+WITH_OPTIONS = ("tuned", "best-fixed", "look-ahead", "rollout", "gpsl", "untrained")
 HEURISTICS = {
-    **{name: {} for name in agents.names() if name not in (*LEARNED, "tuned", "best-fixed", "look-ahead", "gpsl")},
+    **{name: {} for name in agents.names() if name not in (*LEARNED, *WITH_OPTIONS)},
     "look-ahead": {"horizon": 1, "candidates": "greedy"},
+    "rollout": {"samples": 1, "rounds": 2},
     "tuned": {"rule": "unified", "scenario": "iot"},
     "best-fixed": {"scenario": "iot"},
 }

@@ -1,6 +1,6 @@
 """The surrogate learner: the calibrated dynamics in N worlds at once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,11 +94,26 @@ class Surrogate:
             clients: [W] how many of the C clients there are; the last ones are absent.
             dirichlet_alpha: [W] concentrations of partition='dirichlet'.
         """
-        counts = self._class_counts(which, rngs, streams, clients, dirichlet_alpha)
+        self.begin(which, self._class_counts(which, rngs, streams, clients, dirichlet_alpha), streams, clients)
+
+    def begin(self, which: Ints, counts: Ints, streams: Streams, clients: Ints) -> None:
+        """Begins episodes with known data; the effects of the run are drawn.
+
+        Args:
+            which: [W] indices of the worlds; all of them at first.
+            counts: [W, C, K] samples of each class that clients have.
+            streams: Of N worlds.
+            clients: [W] how many of the C clients there are; the last ones are absent.
+        """
         own = self._learners
         begin_episodes(
             own.worlds, which, clients, counts, streams, own.parameters, self._evaluation_samples, own.numbers
         )
+
+    def follow(self, other: "Surrogate", which: Ints) -> None:
+        """Becomes a copy of worlds of another surrogate of the same scenario, or of its own; [N] their indices."""
+        for own, theirs in zip(_arrays(self._worlds), _arrays(other._worlds), strict=True):
+            own[...] = theirs[which]
 
     def _class_counts(
         self, which: Ints, rngs: Generators, streams: Streams, clients: Ints, dirichlet_alpha: Floats
@@ -133,6 +148,11 @@ class Surrogate:
         """
         self._cut_layer[...] = np.asarray(decision.cut_layer).reshape(len(participants), -1)
         _play(self._handle.of(self._learners), streams, self._cut_layer, participants, decision.aggregation_ratio)
+
+
+def _arrays(worlds: Worlds) -> Iterator[Any]:
+    for field in worlds:
+        yield from field if isinstance(field, Before) else (field,)
 
 
 class _Learners(NamedTuple):

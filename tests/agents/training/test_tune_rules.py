@@ -10,7 +10,7 @@ from agents.training import tune_rules
 from agents.training.tune_rules import Tuning
 from splitgym.schedulers import tuned_rule
 from splitgym.schedulers.rule import Rule
-from splitgym.schedulers.tuned_rule import RULES, TABLE
+from splitgym.schedulers.tuned_rule import INDEX, RULES, TABLE
 
 
 @pytest.mark.parametrize("scenario", ["iot", "toy"])
@@ -44,7 +44,7 @@ def test_tuning_finds_the_best_candidate_and_notes_it(tmp_path, monkeypatch):
     assert found["command"] == "python -m splitgym.agents.training.tune_rules --scenario toy --rules best-fixed"
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule != INDEX])
 def test_candidates_of_every_rule_can_be_made(rule):
     env = gym.make("SplitLearning-v0", scenario="toy", learner="surrogate").unwrapped
     candidates = list(tune_rules._candidates(rule, env))
