@@ -12,6 +12,7 @@ import numpy as np
 
 from splitgym.allocation.budget import project_power_unchecked
 from splitgym.allocation.clusters import clusters_for_unchecked
+from splitgym.allocation.own_station import at_own_station
 from splitgym.arrays import Bools, Ints
 from splitgym.frameworks.phases import Access
 from splitgym.types import Decision, Plan, RoundState
@@ -29,7 +30,7 @@ def legalise_unchecked(decision: Decision, state: RoundState) -> tuple[Decision,
     Returns:
         The legal decision, and whether a power budget had been broken: a bool, or [N] of them.
     """
-    held = with_held_cut(with_batch_sizes(with_flights(decision, state), state), state)
+    held = with_held_cut(with_batch_sizes(with_flights(at_own_station(decision, state), state), state), state)
     return project_power_unchecked(with_legal_ratio(held, state), state)
 
 

@@ -20,7 +20,7 @@ class Links(NamedTuple):
     hz: Floats
     """[M] B_k."""
     floor: Floats
-    """[C, M] N0 / (G g_ik), W/Hz: the power spectral density at which the SNR is 1."""
+    """[C, M] (N0 + I_k) / (G g_ik), W/Hz: the power spectral density at which the SNR is 1."""
     log_floor: Floats
     """[C, M] log2 of `floor`."""
     downlink: Floats
@@ -73,8 +73,17 @@ def empty_links(clients: int, subchannels: int, radio: Radio) -> Links:
 
 
 @kernel(INLINED)
-def fill_links(links: Links, radio: Radio, hz: Floats, gain: Floats, s_per_bit: Floats, wanted: Bools) -> None:
-    """Fills in the links of the clients that are wanted ([C]).
+def fill_links(
+    links: Links,
+    radio: Radio,
+    hz: Floats,
+    gain: Floats,
+    s_per_bit: Floats,
+    wanted: Bools,
+    uplink_interference: Floats,
+    downlink_interference: Floats,
+) -> None:
+    """Fills in the links of the clients that are wanted ([C]). Interference counts as noise, whatever is allocated.
 
     Args:
         links: Filled.
@@ -83,6 +92,8 @@ def fill_links(links: Links, radio: Radio, hz: Floats, gain: Floats, s_per_bit: 
         gain: [C, M].
         s_per_bit: [C, F] seconds that a bit needs over wires, to the first server.
         wanted: [C].
+        uplink_interference: [M] at each subchannel's station, W/Hz; [0]: there is none.
+        downlink_interference: [C, M] at each client; [C, 0]: there is none.
     """
     floor, log_floor, downlink = links.floor, links.log_floor, links.downlink
     clients, subchannels = gain.shape
@@ -99,7 +110,13 @@ def fill_links(links: Links, radio: Radio, hz: Floats, gain: Floats, s_per_bit: 
             downlink[i, k] = subchannel_rate(hz[k], downlink_psd, gain[i, k], noise)
         band, lowest, best_downlink = 0.0, inf, 0.0
         for k in range(wide):
+            # All stations broadcast the same.
             band += downlink[i, k]
+        for k in range(min(wide, uplink_interference.shape[0])):
+            floor[i, k] = (noise + uplink_interference[k]) / gain[i, k]
+            log_floor[i, k] = ln(floor[i, k]) / LN2
+            downlink[i, k] = subchannel_rate(hz[k], downlink_psd, gain[i, k], noise + downlink_interference[i, k])
+        for k in range(wide):
             lowest = min(lowest, floor[i, k])
             best_downlink = max(best_downlink, downlink[i, k] / hz[k])
         links.band[i], links.whole[i] = through(band, s_per_bit[i, 0]), band
@@ -111,5 +128,14 @@ def own_links(state: RoundState) -> Links:
     clients, subchannels = state.channel_gain.shape
     radio, everybody = radio_of(state.system), np.ones(clients, np.bool_)
     links = empty_links(clients, subchannels, radio)
-    fill_links(links, radio, state.subchannel_hz, state.channel_gain, state.wired_s_per_bit, everybody)
+    fill_links(
+        links,
+        radio,
+        state.subchannel_hz,
+        state.channel_gain,
+        state.wired_s_per_bit,
+        everybody,
+        state.uplink_interference,
+        state.downlink_interference,
+    )
     return links

@@ -243,8 +243,10 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     With several `stations` in the scenario, C values each: `station[i]`, the index of the client's base station over
     that of the last one; `interruption[i]`, the seconds by which it begins later after a handover, squashed at time
     budget / round budget; `wired[i]`, the seconds of a bit over wires between station and server, squashed at those of
-    one over the whole band at 4 bit/s/Hz. With `budgets={"energy_j": 50.0}` `energy_left`, the fraction of that budget
-    that is left.
+    one over the whole band at 4 bit/s/Hz. With `radio={"frequency_reuse": "universal"}` also `interference[i]`, its
+    part in interference and noise at the client's station, mean over subchannels, if all sent as in the last round;
+    subchannels are then those of the first station, of the second and so on. With `budgets={"energy_j": 50.0}`
+    `energy_left`, the fraction of that budget that is left.
     Where second cuts of `"u-shaped"` are decided, `client_second_cut[i]`, C values: that behind which the client's own
     part is valid, over L - 1.
 
@@ -286,7 +288,9 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
 
     With rows of `stations` several base stations serve the clients, each the one that it hears best, and over wired
     `links` the one edge server. Clients that move, in the cell or with `cell={"mobility": "road"}` on a road, change
-    their station as `handover` says (presets `highway` and `campus`). Subchannels are those of all stations together.
+    their station as `handover` says (presets `highway` and `campus`). Subchannels are those of all stations together;
+    with `radio={"frequency_reuse": "universal"}` every station has all of them, and what others send on one interferes.
+    Nobody uses subchannels of another station than its own: an action that says so leaves them unused.
 
     ## Episode End
     Termination: within the time budget the measured test accuracy (data-weighted mean over all clients) reaches

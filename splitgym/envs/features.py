@@ -134,6 +134,13 @@ STATIONS = (
     ),
 )
 """With several stations, likewise."""
+INTERFERENCE = Feature(
+    "interference",
+    "client",
+    "part of the interference in it and noise, uplink, at the client's station if all sent as in the last round",
+    station_features.interference,
+)
+"""Where all of them use all subchannels, likewise."""
 PLACEMENTS = (
     Feature("placement", "placement", "1 for the placement of the last round", placement_features.placement),
     Feature(
@@ -183,7 +190,7 @@ FEATURES: Parts[Feature] = Parts(
     lambda part: isinstance(part, Feature),
     {
         feature.name: feature
-        for feature in (*SHIPPED, *FLIGHTS, *STATIONS, *PLACEMENTS, TO_MEAN, SINCE_MEAN, ENERGY_LEFT)
+        for feature in (*SHIPPED, *FLIGHTS, *STATIONS, INTERFERENCE, *PLACEMENTS, TO_MEAN, SINCE_MEAN, ENERGY_LEFT)
     },
     ScenarioError,
 )
@@ -233,6 +240,7 @@ def features_of(
     groups = (
         (FLIGHTS, flies, "with an asynchronous framework"),
         (STATIONS, roams, "with several rows of stations"),
+        ((INTERFERENCE,), system.stations_on_a_subchannel > 1, "with radio.frequency_reuse = 'universal'"),
         (PLACEMENTS, system.program.plans.placements > 1, "where placements are decided"),
         (means, True, ""),
         ((ENERGY_LEFT,), system.energy_budget_j is not None, "with budgets.energy_j"),

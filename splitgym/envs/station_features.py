@@ -20,6 +20,13 @@ def interruption(state: RoundState) -> Floats:
     return np.asarray(state.present * state.interruption_s / (state.interruption_s + scale_s))
 
 
+def interference(state: RoundState) -> Floats:
+    """Part of the interference in it and noise, mean over the subchannels of the client's station, uplink."""
+    heard = state.uplink_interference / (state.uplink_interference + state.system.noise_psd_w_per_hz)
+    of_stations = heard.reshape(len(heard), state.system.stations_on_a_subchannel, -1).mean(-1)
+    return np.asarray(state.present * np.take_along_axis(of_stations, state.station, 1))
+
+
 def wired(state: RoundState) -> Floats:
     """Seconds of a bit over wires, squashed at those over the whole band at 4 bit/s/Hz."""
     s_per_bit = state.wired_s_per_bit[..., 0]

@@ -16,7 +16,7 @@ from splitgym.frameworks.resources import Resources
 from splitgym.frameworks.stores import Stores
 from splitgym.models import NetworkCosts, Profile, optimizer_copies
 from splitgym.models.measured import on_device
-from splitgym.scenario import Scenario, ScenarioError
+from splitgym.scenario import Scenario, ScenarioError, stations_on_a_subchannel
 from splitgym.scenario.devices import Devices, devices_of, read_profile
 from splitgym.scenario.quantities import FULL_BITS
 from splitgym.types import SystemParameters
@@ -35,6 +35,7 @@ def system_of(scenario: Scenario, framework: Framework, network_costs: NetworkCo
     """
     check_balancing(scenario, framework)
     _check_delays(scenario, framework)
+    _check_reuse(scenario, framework)
     task = scenario.task
     costs = network_costs or models.measure(task.model, *data.dimensions(task.dataset), task.stem)
     framework.check_micro_batches(scenario, costs.has_batch_norm)
@@ -116,6 +117,16 @@ def _check_delays(scenario: Scenario, framework: Framework) -> None:
         raise ScenarioError(
             f"links, row {slow[0]!r}: delay_s above 0 with rows of stations and framework {framework.name!r}, which is "
             "asynchronous, allowed: 0"
+        )
+
+
+def _check_reuse(scenario: Scenario, framework: Framework) -> None:
+    """Raises a ScenarioError if clients would not all send side by side where stations interfere."""
+    parallel = framework.access is Access.PARALLEL and not framework.asynchronous
+    if stations_on_a_subchannel(scenario) > 1 and not parallel:
+        raise ScenarioError(
+            f"radio.frequency_reuse = 'universal' with framework {framework.name!r}, whose clients do not send side by "
+            "side, allowed: 'coordinated'"
         )
 
 

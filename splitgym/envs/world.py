@@ -12,6 +12,7 @@ from splitgym import data
 from splitgym.allocation.legalise import legalise_unchecked
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.history import History, Limits
+from splitgym.envs.reused_band import INTERFERENCE, ReusedBand
 from splitgym.envs.system import check_calibrated, system_of
 from splitgym.frameworks import Framework
 from splitgym.kernels import Handle
@@ -19,7 +20,7 @@ from splitgym.learning import Learners, learners
 from splitgym.network import Network
 from splitgym.network.family import fill_scales
 from splitgym.random import Generators, Purpose, Streams
-from splitgym.scenario import Scenario
+from splitgym.scenario import Scenario, ScenarioError, stations_on_a_subchannel
 from splitgym.timing import RoundCost
 from splitgym.timing.cost import Clock, round_cost_unchecked
 from splitgym.types import Decision, Flights, RoundOutcome, RoundState
@@ -97,13 +98,15 @@ class World:
         self._history = History.empty(Limits.of(scenario.episode), worlds, scenario.clients.count, placed_units)
         self._history_handle = Handle()
         self._flights = None if self.system.asynchrony is None else Flights.idle(worlds, scenario.clients.count)
-        cell = self._network
-        self.state = self._seen(cell.believed_channel_gain, cell.believed_client_hz, cell.believed_available)
+        reuses = self.system.stations_on_a_subchannel > 1
+        self._reused = ReusedBand(scenario, self._network) if reuses else None
+        cell, band = self._network, self._reused or self._network
+        self.state = self._seen(band.believed_channel_gain, cell.believed_client_hz, cell.believed_available)
         if not self.system.labels_known:
             # The server has no labels, and clients do not report what comes from them: there are no entries to read.
             shares, losses = self.state.class_share[..., :0], self.state.client_loss[..., :0]
             self.state = replace(self.state, class_share=shares, client_loss=losses)
-        self.truth = self._seen(cell.channel_gain, cell.client_hz, cell.available)
+        self.truth = self._seen(band.channel_gain, cell.client_hz, cell.available)
         self._whole = self.state, self.truth
         self._part: tuple[Ints, float] | None = None
         self._parts: dict[int, tuple[RoundState, RoundState, Clock]] = {}
@@ -114,7 +117,12 @@ class World:
         Args:
             subchannels: [m] indices of the subchannels, increasing.
             server_hz: Cycles/s.
+
+        Raises:
+            ScenarioError: every station uses all subchannels.
         """
+        if self._reused is not None:
+            raise ScenarioError("radio.frequency_reuse = 'universal' in a part of a cell, allowed: 'coordinated'")
         self._part = subchannels, server_hz
         self._see()
 
@@ -146,6 +154,8 @@ class World:
         fill_scales(which, streams, int(Purpose.SKEW), between, alpha, np.zeros(4))
         self._learner.reset(which, own, streams, clients, alpha)
         self._history.forget(which)
+        if self._reused is not None:
+            self._reused.forget(which)
         if self._flights is not None:
             self._flights.forget(which)
         self._see()
@@ -226,6 +236,8 @@ class World:
             history.remember_codecs(cost.participants, decision)
         if self.system.program.plans.smallest_batch:
             history.remember_batch_sizes(cost.participants, decision)
+        if self._reused is not None:
+            self._reused.remember(decision, truth.available)
         if placed is not None:
             history.remember_placement(cost.participants, decision, placed.holder)
         ends = history.first_reached, history.terminated, history.truncated
@@ -251,6 +263,8 @@ class World:
 
     def _see(self) -> None:
         """Shows what of the coming round is seen with the part of the cell that the worlds have."""
+        if self._reused is not None:
+            self._reused.see(self._network)
         if self._part is None:
             return
         subchannels, server_hz = self._part
@@ -268,10 +282,11 @@ class World:
 
     def _seen(self, channel_gain: Floats, client_hz: Floats, available: Bools) -> RoundState:
         """The state of N worlds, with what is believed or true of channels, speeds and availability."""
-        outcome, history = self._learner.outcome, self._history
+        outcome, history, reused = self._learner.outcome, self._history, self._reused
+        interference = {} if reused is None else {name: getattr(reused, name) for name in INTERFERENCE}
         return RoundState(
             channel_gain=channel_gain,
-            subchannel_hz=self._network.subchannel_hz,
+            subchannel_hz=(self._reused or self._network).subchannel_hz,
             client_hz=client_hz,
             server_hz=self._server_hz,
             present=self._network.present,
@@ -305,6 +320,7 @@ class World:
             station=self._network.station,
             interruption_s=self._network.interruption_s,
             wired_s_per_bit=self._network.wired_s_per_bit,
+            **interference,
             flights=self._flights,
         )
 
@@ -312,7 +328,13 @@ class World:
 def _say_if_large(scenario: Scenario, worlds: int) -> None:
     """Warns before memory and time are spent on a size that may be a mistake."""
     clients, subchannels = scenario.clients.count, scenario.radio.subchannels
-    gains = worlds * clients * subchannels * (1 + scenario.knowledge.channel_delay_rounds)
+    gains = (
+        worlds
+        * clients
+        * subchannels
+        * stations_on_a_subchannel(scenario)
+        * (1 + scenario.knowledge.channel_delay_rounds)
+    )
     if gains > MANY_GAINS:
         warnings.warn(
             f"scenario {scenario.name!r} is large: clients.count = {clients} times radio.subchannels = {subchannels} "

@@ -26,6 +26,7 @@ def supported(scenario: Scenario, name: str) -> Framework:
     plan, task, training = scenario.plan, scenario.task, scenario.training
     for field, value, allowed in (
         ("radio.sharing", scenario.radio.sharing, "static"),
+        ("radio.frequency_reuse", scenario.radio.frequency_reuse, "coordinated"),
         ("plan.cut_layer", plan.cut_layer, "common"),
         ("plan.second_cut", plan.second_cut, "fixed"),
         ("plan.codec", plan.codec, "common"),

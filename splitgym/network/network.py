@@ -139,6 +139,11 @@ class Network:
         return self._state.attachment.station
 
     @property
+    def station_gain(self) -> Floats:
+        """[N, C, S] large-scale gain of each client towards each station, linear, antenna gains included."""
+        return self._state.gain.transpose(0, 2, 1)
+
+    @property
     def handed_over(self) -> Bools:
         """[N, C] clients that begin the round with another station than the one before."""
         return self._state.attachment.handed_over

@@ -27,7 +27,7 @@ from splitgym.scenario.sections import (
     Task,
     Training,
 )
-from splitgym.scenario.stations import StationRow
+from splitgym.scenario.stations import StationRow, stations_on_a_subchannel
 
 __all__ = [
     "HERE",
@@ -65,4 +65,5 @@ __all__ = [
     "load",
     "nodes_of",
     "presets",
+    "stations_on_a_subchannel",
 ]

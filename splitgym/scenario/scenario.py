@@ -27,7 +27,7 @@ from splitgym.scenario.sections import (
     Task,
     Training,
 )
-from splitgym.scenario.stations import StationRow, check_stations
+from splitgym.scenario.stations import StationRow, check_stations, stations_on_a_subchannel
 
 MOST_GAINS = 10_000_000
 """Channel gains or speeds that a world keeps, 80 MB."""
@@ -153,8 +153,8 @@ class Scenario(Section):
     def _gains_fit_into_memory(self) -> "Scenario":
         """Channel gains, with those of the past, are at most `MOST_GAINS`."""
         clients, subchannels = self.clients.count, self.radio.subchannels
-        delay = self.knowledge.channel_delay_rounds
-        gains = clients * subchannels * (1 + delay)
+        delay, stations = self.knowledge.channel_delay_rounds, stations_on_a_subchannel(self)
+        gains = clients * subchannels * stations * (1 + delay)
         if gains > MOST_GAINS:
             raise ValueError(
                 f"clients.count = {clients} times radio.subchannels = {subchannels}, now and in the last "

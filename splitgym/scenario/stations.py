@@ -27,6 +27,11 @@ class StationRow(Section):
     gain_db: RatioDb = Field(0.0, description="What its antennas gain over `radio.antenna_gain`, both ways, dB.")
 
 
+def stations_on_a_subchannel(scenario: "Scenario") -> int:
+    """How many stations use the same subchannel: all, or one."""
+    return max(len(scenario.stations), 1) if scenario.radio.frequency_reuse == "universal" else 1
+
+
 def check_stations(scenario: "Scenario") -> None:
     """Raises a ValueError if rows of stations contradict each other, or those of nodes and links."""
     stations = scenario.stations

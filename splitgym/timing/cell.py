@@ -81,6 +81,8 @@ class Cell(NamedTuple):
     wires: Wires
     broadcast_delay_s: float
     """Seconds that a broadcast needs beside its bits."""
+    station_gain: Floats
+    """[C, S] towards each station where all of them use all subchannels; else [C, 0]."""
 
 
 class Links(NamedTuple):

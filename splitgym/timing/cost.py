@@ -187,6 +187,7 @@ def _worlds_of(state: RoundState) -> Worlds:
         state.client_memory_bytes,
         state.absence,
         state.unit_node,
+        state.station_gain,
         attached_of(state),
     )
 

@@ -80,6 +80,8 @@ class Worlds(NamedTuple):
     """[N, C] rounds since each took part."""
     unit_node: Ints
     """[N, L] row of the node that holds each unit, below 0: none does; without placements [N, 0]."""
+    station_gain: Floats
+    """[N, C, S] towards each station where all of them use all subchannels; else [N, C, 0]."""
     attached: Attached
 
 

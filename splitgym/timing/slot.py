@@ -13,6 +13,7 @@ from splitgym.timing.dynamic_sharing import band_as_decided
 from splitgym.timing.events import tasks_of
 from splitgym.timing.on_demand import walk_on_demand
 from splitgym.timing.rates import fill_own_links
+from splitgym.timing.reuse import fill_links_with_interference
 from splitgym.timing.wires import fill_through
 
 
@@ -68,7 +69,10 @@ def walk_statically(
 ) -> tuple[float, float]:
     """Runs one slot of one world with static shares; arguments are as of `walk_as_needed`."""
     links, up, down = slot.links, slot.joint[0], slot.joint[1]
-    fill_own_links(spectrum, cell.gain, slot.owner, slot.psd, links, slot.joint)
+    if cell.station_gain.shape[1] > 0:
+        fill_links_with_interference(spectrum, cell.gain, cell.station_gain, slot.owner, slot.psd, links)
+    else:
+        fill_own_links(spectrum, cell.gain, slot.owner, slot.psd, links, slot.joint)
     fill_through(links.uplink, cell.wires, up)
     fill_through(links.downlink, cell.wires, down)
     all_the_way = Links(links.hz, links.power_w, up, down)

@@ -76,6 +76,7 @@ def _worlds_walked_by(walk: Callable[..., tuple[float, float]]) -> Callable[...,
                 sent,
                 wires,
                 longest_delay_s,
+                worlds.station_gain[n],
             )
             table = rows_under(rows, rules.kinds[placement])
             current = _next_slot(order, members, BEFORE)

@@ -95,7 +95,11 @@ def _walk_worlds(
         down, up, may_begin = slot.now, slot.amount, slot.takes_part
         fill_wires(wires, constants.ways, worlds.attached, n, 0)
         backbone, gain = constants.backbone, worlds.gain[n]
-        cell = Cell(hz, worlds.server_hz[n], backbone, gain, hz, down, up, 0.0, 0.0, 0.0, 0.0, wires, 0.0)
+        none = 0.0
+        of_stations = worlds.station_gain[n]
+        cell = Cell(
+            hz, worlds.server_hz[n], backbone, gain, hz, down, up, none, none, none, none, wires, none, of_stations
+        )
         plans, clock = decided.plan[n], decided.clock
         for i in range(hz.shape[0]):
             plan = plan_of(plans, i)

@@ -59,6 +59,11 @@ def check_state(state: RoundState, one_world: bool = False) -> None:
     check_number("state.second_cut", state.second_cut, "iu", (0, system.units - 1), of_worlds)
     second = check_array("state.client_second_cut", state.client_second_cut, "iu", of_clients)
     check_range("state.client_second_cut", second, 0, system.units - 1)
+    reuse = system.stations_on_a_subchannel
+    of_band = subchannels * (reuse > 1)
+    check_array("state.station_gain", state.station_gain, "f", (*of_clients, reuse * (reuse > 1)))
+    check_array("state.uplink_interference", state.uplink_interference, "f", (*of_worlds, of_band))
+    check_array("state.downlink_interference", state.downlink_interference, "f", (*of_clients, of_band))
     placed = system.program.placed
     if placed is not None:
         nodes = check_array("state.unit_node", state.unit_node, "iu", (*of_worlds, placed.units))

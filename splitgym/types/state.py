@@ -113,6 +113,14 @@ class RoundState:
     wired_s_per_bit: Any = 0.0
     """[C, F] seconds that a bit needs over wires between the client's station and each of F servers, one behind the
     other with the radio; links are shared evenly by all clients that are present and whose way they are on."""
+    station_gain: Any = None
+    """[C, S] gain of each client towards each station, mean over fading, where all stations use all subchannels; else
+    [C, 0]."""
+    uplink_interference: Any = None
+    """[M] interference at each subchannel's station if all who sent in the last round did so again, W/Hz, in the same
+    case; else [0]."""
+    downlink_interference: Any = None
+    """[C, M] interference at each client on each subchannel likewise, W/Hz; else [C, 0]."""
     flights: Flights | None = None
     """What is in flight, with an asynchronous framework; None: nothing is."""
 
@@ -130,10 +138,24 @@ class RoundState:
         if np.ndim(self.unit_node) == 0:
             units = self.system.units if self.system.program.placed is not None else 0
             object.__setattr__(self, "unit_node", np.full((*self.available.shape[:-1], units), self.unit_node))
+        self._without_interference()
         numbers = ("prescribed_ratio", "second_cut", "rounds_since_mean", "energy_j", "placement")
         for name in numbers if self.batched else ():
             if np.ndim(getattr(self, name)) == 0:
                 object.__setattr__(self, name, np.full(len(self.channel_gain), getattr(self, name)))
+
+    def _without_interference(self) -> None:
+        """Fills in that nobody has sent yet, or that stations do not interfere."""
+        reused = self.system.stations_on_a_subchannel > 1
+        of_clients, band = self.available.shape, self.channel_gain.shape[-1] * reused
+        usual = {
+            "station_gain": (*of_clients, 0),
+            "uplink_interference": (*of_clients[:-1], band),
+            "downlink_interference": (*of_clients, band),
+        }
+        for name, shape in usual.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, np.zeros(shape))
 
     def ratio(self, choice: Any) -> Any:
         """Aggregation ratio of this round (of a batch: [N]): what the framework prescribes, else the choice."""

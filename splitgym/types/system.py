@@ -11,7 +11,7 @@ from splitgym.frameworks.memory import MemoryNeeds
 from splitgym.frameworks.phases import Workload
 from splitgym.frameworks.program import Program
 from splitgym.network.wired import BESIDE_THE_SERVER, Ways
-from splitgym.scenario import Scenario
+from splitgym.scenario import Scenario, stations_on_a_subchannel
 from splitgym.scenario.levels import Level
 
 
@@ -20,7 +20,7 @@ class SystemParameters:
     """What stays the same over the rounds: spectrum, budgets, and the framework's program over the network's cuts."""
 
     subchannels: int
-    """Number of subchannels M."""
+    """Number of subchannels M, of all stations together."""
     noise_psd_w_per_hz: float
     downlink_psd_w_per_hz: float
     client_power_max_w: float
@@ -75,6 +75,9 @@ class SystemParameters:
     """From base stations to the edge server."""
     stations: tuple[str, ...] = ()
     """Names of the base stations; none: one beside the edge server."""
+    stations_on_a_subchannel: int = 1
+    """S where every station uses all subchannels: then `subchannels` counts those of the first station, of the second
+    and so on; 1: each is used once."""
 
     @classmethod
     def of(
@@ -91,7 +94,7 @@ class SystemParameters:
         """The system of a scenario, its network's workload, and what its framework says."""
         radio = scenario.radio
         return cls(
-            subchannels=radio.subchannels,
+            subchannels=radio.subchannels * (reuse := stations_on_a_subchannel(scenario)),
             noise_psd_w_per_hz=radio.noise_psd_w_per_hz,
             downlink_psd_w_per_hz=radio.downlink_psd_w_per_hz,
             client_power_max_w=radio.client_power_max_w,
@@ -122,6 +125,7 @@ class SystemParameters:
             energy_budget_j=scenario.budgets.energy_j,
             ways=Ways.of(scenario, program.servers),
             stations=tuple(row.name for row in scenario.stations),
+            stations_on_a_subchannel=reuse,
         )
 
     @cached_property

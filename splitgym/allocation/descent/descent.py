@@ -173,6 +173,8 @@ def _worlds(state: RoundState, able: Bools, slot: Ints, assignment: Ints | None,
     arrays: tuple[Any, ...] = (
         state.subchannel_hz,
         state.channel_gain,
+        state.uplink_interference,
+        state.downlink_interference,
         state.client_hz,
         np.asarray(state.server_hz, np.float64),
         state.client_cut_layer,

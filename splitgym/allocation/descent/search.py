@@ -54,7 +54,16 @@ def _descend_worlds(
         found.participants[n], found.latency_s[n], at.workspace.greedy.kept_for[0] = -1, inf, 0
         for block in range(4):
             found.steps_s[n, block] = 0.0
-        fill_links(at.links, radio, of.hz[n], of.gain[n], of.attached.s_per_bit[n], of.members[n])
+        fill_links(
+            at.links,
+            radio,
+            of.hz[n],
+            of.gain[n],
+            of.attached.s_per_bit[n],
+            of.members[n],
+            of.uplink_interference[n],
+            of.downlink_interference[n],
+        )
         if utility.sizes.shape[0] > 0:
             choose_members(at, radio, rules, of, utility, n)
         _search_plans(found, at, rules, of, n, even_power, trials)

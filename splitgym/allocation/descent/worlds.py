@@ -26,6 +26,10 @@ class Worlds(NamedTuple):
     """[N, M] bandwidths, Hz."""
     gain: Floats
     """[N, C, M]."""
+    uplink_interference: Floats
+    """[N, M] W/Hz; [N, 0]: there is none."""
+    downlink_interference: Floats
+    """[N, C, M] likewise."""
     client_hz: Floats
     """[N, C] cycles/s."""
     server_hz: Floats

@@ -36,6 +36,11 @@ class Radio(Section):
         description="on-demand: subchannels and power that are idle at a moment go to clients that send or receive "
         "then, and the server works for clients whose data has arrived, where it need not wait for all of them.",
     )
+    frequency_reuse: Literal["coordinated", "universal"] = Field(
+        "coordinated",
+        description="With several rows of `stations`. coordinated: each subchannel is used once in all cells together; "
+        "universal: every station uses all subchannels, and what others send on the same one interferes.",
+    )
 
     @property
     def noise_psd_w_per_hz(self) -> float:
