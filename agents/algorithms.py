@@ -56,7 +56,7 @@ class Algorithm:
         return SETTINGS / f"{self.name}.yml"
 
 
-ALL_ACTIONS = ("schedule", "discrete", "continuous", "priority")
+ALL_ACTIONS = ("schedule", "discrete", "continuous", "priority", "rule")
 
 ALGORITHMS: Mapping[str, Algorithm] = {
     algorithm.name: algorithm
@@ -74,7 +74,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
             "maskable-ppo",
             "sb3_contrib.MaskablePPO",
             "MlpPolicy",
-            ("schedule", "discrete"),
+            ("schedule", "discrete", "rule"),
             deterministic=True,
             masked=True,
         ),

@@ -56,7 +56,7 @@ class Settings:
     multi-hop, u-shaped, async-psl or async-sfl; or your own as module:NAME, for which that module is imported: whatever
     code it holds is executed."""
     action: str | None = None
-    """Action encoding of the policy: schedule, priority, continuous or discrete; None: the algorithm's own."""
+    """Action encoding of the policy: schedule, priority, continuous, discrete or rule; None: the algorithm's own."""
     reward: str = "gain-latency"
     """Reward of the policy: gain-latency, time-to-target or gain-latency-energy."""
     settings: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None

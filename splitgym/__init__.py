@@ -5,6 +5,7 @@ Importing the package registers its environments; everything heavy is loaded whe
 
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 import gymnasium
 
@@ -33,16 +34,31 @@ _ROOMS = (
 
 use_one_torch_thread_in_forks()
 
-if "SplitLearning-v0" not in gymnasium.registry:
-    gymnasium.register(
-        "SplitLearning-v0",
-        entry_point="splitgym.envs:SplitLearningEnv",
-        vector_entry_point="splitgym.envs:SplitLearningVectorEnv",
-    )
-if "mo-SplitLearning-v0" not in gymnasium.registry:
-    gymnasium.register("mo-SplitLearning-v0", entry_point="splitgym.views:MultiObjectiveEnv")
-if "SplitLearningSlices-v0" not in gymnasium.registry:
-    gymnasium.register("SplitLearningSlices-v0", entry_point="splitgym.slices:SplitLearningSlicesEnv")
+_ENTRY_POINTS = {
+    "entry_point": "splitgym.envs:SplitLearningEnv",
+    "vector_entry_point": "splitgym.envs:SplitLearningVectorEnv",
+}
+CALIBRATED = ("iot", "iot-family", "bandwidth-limited", "toy")
+"""Presets whose surrogate is calibrated on runs that reach their target."""
+ENCODINGS = ("discrete", "continuous", "schedule", "priority", "rule")
+"""Encodings of actions."""
+_IDS: dict[str, dict[str, Any]] = {
+    "SplitLearning-v0": _ENTRY_POINTS,
+    # For tools that take an id alone.
+    **{
+        f"SplitLearning-{preset}-surrogate-{action}-v0": {
+            **_ENTRY_POINTS,
+            "kwargs": {"scenario": preset, "learner": "surrogate", "action": action},
+        }
+        for preset in CALIBRATED
+        for action in ENCODINGS
+    },
+    "mo-SplitLearning-v0": {"entry_point": "splitgym.views:MultiObjectiveEnv"},
+    "SplitLearningSlices-v0": {"entry_point": "splitgym.slices:SplitLearningSlicesEnv"},
+}
+for _name, _how in _IDS.items():
+    if _name not in gymnasium.registry:
+        gymnasium.register(_name, **_how)
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -5,9 +5,9 @@ from typing import Literal
 
 import gymnasium as gym
 
-Action = Literal["discrete", "continuous", "schedule", "priority"]
+Action = Literal["discrete", "continuous", "schedule", "priority", "rule"]
 Sharing = Literal["static", "on-demand"]
-ACTIONS: tuple[Action, ...] = ("discrete", "continuous", "schedule", "priority")
+ACTIONS: tuple[Action, ...] = ("discrete", "continuous", "schedule", "priority", "rule")
 SHARING: tuple[Sharing, ...] = ("static", "on-demand")
 
 

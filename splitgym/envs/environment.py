@@ -107,7 +107,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     the clients are for real training only.
 
     ## Action Space
-    One decision, four encodings of it (`action=`); with L units in the network, C clients, M subchannels, phi levels
+    One decision, five encodings of it (`action=`); with L units in the network, C clients, M subchannels, phi levels
     and power levels of the scenario:
 
     | action | space | components in order |
@@ -116,9 +116,14 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     | `"continuous"` | Box(-1, 1), 3 C + 2 | cut; clients; spectrum demand of each; power of each; phi |
     | `"schedule"` | MultiDiscrete, C + 2 | cut - 1; clients; phi (subchannels and power: the paper's greedy) |
     | `"priority"` | Box(-1, 1), C + 3 | cut; weight of each client; latency exponent; phi (the rest is searched) |
+    | `"rule"` | Discrete, R C (L - 1) | ((rule) C + clients - 1) (L - 1) + cut - 1 (the rest as `"schedule"`) |
 
     Owner C means unused. A client is selected at 1, in the Box above 0. Demands become numbers of subchannels, at least
     one each.
+
+    With `"rule"` one of R rules selects so many clients: `round-robin-k`, `fastest-k`, `highest-loss-k` and
+    `loss-per-second-k` in this order, without the last two where labels are private. Phi is the scenario's
+    `training.aggregation_ratio`; of all that a scenario opens, nothing is decided but the common cut layer.
 
     With `"priority"` client i with entry a_i has weight w_i = 8^{a_i}, at -1 weight 0; the selected set S maximises
     sum w_i / T(S)^p, where T is the expected latency of its round and p = 1 + the exponent's entry. Phi is 0 up to 0.
@@ -299,12 +304,15 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     `gymnasium.error.ResetNeeded`, any use after `close` `gymnasium.error.ClosedEnvironmentError`.
 
     ## Arguments
+    For tools that take an id alone, `SplitLearning-{preset}-surrogate-{action}-v0` is registered for the presets `iot`,
+    `iot-family`, `bandwidth-limited`, `toy` and every action encoding; arguments may be given all the same.
+
     | argument | default | allowed |
     |---|---|---|
     | `scenario` | `"iot"` | preset name, path of a TOML file, mapping, or `Scenario` |
     | `framework` | `"epsl"` | see Description |
     | `learner` | `"train"` | `"train"`: real training; `"surrogate"`: a model of it, see Description |
-    | `action` | `"discrete"` | `"discrete"`, `"continuous"`, `"schedule"`, `"priority"`; or your own |
+    | `action` | `"discrete"` | `"discrete"`, `"continuous"`, `"schedule"`, `"priority"`, `"rule"`; or your own |
     | `reward` | `"gain-latency"` | see Rewards |
     | `render_mode` | `None` | `None`; `"rgb_array"`: pixels, needs the extra "render"; `"ansi"`: text |
     | `device` | `None` | torch device to train on; None: cuda if there is one, else cpu |

@@ -62,7 +62,7 @@ class SchedulerView(EpisodeOrder):
         return codec(action, self.scenario, self.system, self.framework)
 
     def action_masks(self) -> Bools:
-        """Flat bool mask over the values of the MultiDiscrete action, for MaskablePPO: see `ActionCodec`.
+        """Flat bool mask over the values of the action in whole numbers, for MaskablePPO: see `ActionCodec`.
 
         Raises:
             AttributeError: the encoding has no masks.

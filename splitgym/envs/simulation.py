@@ -24,7 +24,7 @@ from splitgym.frameworks.exchange import ends_with_mean
 from splitgym.learning import LEARNERS
 from splitgym.parts import suggest
 from splitgym.random import Generators
-from splitgym.scenario import Scenario, ScenarioError, build
+from splitgym.scenario import Scenario, ScenarioError, UnknownArgumentError, build
 from splitgym.types import Decision
 from splitgym.types.memory import deepest_cut
 
@@ -49,7 +49,8 @@ class Settings(NamedTuple):
             render_modes: What the environment can render.
 
         Raises:
-            ScenarioError: an argument has a value that is not allowed, or an override is no section of the scenario.
+            ScenarioError: an argument has a value that is not allowed.
+            UnknownArgumentError: an override is no section of the scenario.
         """
         check_learner(self.learner)
         check_render_mode(self.render_mode, render_modes)
@@ -59,7 +60,8 @@ class Settings(NamedTuple):
         unknown = set(overrides) - set(Scenario.model_fields)
         if unknown:
             name = min(unknown)
-            raise ScenarioError(f"unknown argument {name!r}, {suggest(name, (*self._fields, *Scenario.model_fields))}")
+            allowed = (*self._fields, *Scenario.model_fields)
+            raise UnknownArgumentError(f"got an unexpected keyword argument {name!r}, {suggest(name, allowed)}")
         return build(self.scenario, overrides)
 
 
@@ -142,7 +144,7 @@ class Simulation:
         return self.observations.encode(self.world.state, self._all if which is None else which)
 
     def masks(self) -> Bools:
-        """[N, values] flat masks over the values of the MultiDiscrete action; see `Masked`.
+        """[N, values] flat masks over the values of the action in whole numbers; see `Masked`.
 
         Raises:
             AttributeError: the encoding has no masks.
@@ -150,7 +152,9 @@ class Simulation:
         if isinstance(self.actions, Masked):
             state = self.world.state
             return self.actions.masks(state.available, deepest_cut(state))
-        raise AttributeError("the encoding of the actions has no masks, allowed: action='discrete' or 'schedule'")
+        raise AttributeError(
+            "the encoding of the actions has no masks, allowed: action='discrete', 'schedule', 'rule'"
+        )
 
     def progress(self) -> Info:
         """How far the episodes are, for `info`."""

@@ -161,7 +161,7 @@ class SB3VecEnv(VecEnv):
         return [wrapper_class is Monitor] * len(self._selected(indices))
 
     def _expect(self, name: str, known: Iterable[str]) -> None:
-        masked = isinstance(self.action_space, spaces.MultiDiscrete)
+        masked = not isinstance(self.action_space, spaces.Box)
         allowed = sorted(set(known) if masked else set(known) - {"action_masks"})
         if name not in allowed:
             raise AttributeError(f"an environment of SB3VecEnv has no {name!r}, allowed: {', '.join(allowed)}")

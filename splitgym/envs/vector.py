@@ -186,13 +186,13 @@ class SplitLearningVectorEnv(JsonableSpec, VectorEnv[NDArray[np.float32], NDArra
         return moved
 
     def action_masks(self) -> Bools:
-        """[N, values] flat masks over the values of the MultiDiscrete actions: unavailable clients cannot be selected.
+        """[N, values] flat masks over the values of actions in whole numbers: unavailable clients cannot be selected.
 
         Raises:
             AttributeError: the encoding is continuous and has no masks.
             gymnasium.error.ResetNeeded: before the first reset.
         """
-        if isinstance(self.single_action_space, gym.spaces.MultiDiscrete):
+        if not isinstance(self.single_action_space, gym.spaces.Box):
             self._need_begun()
         return np.concatenate([simulation.masks() for _, simulation in self._simulations])
 

@@ -1,6 +1,6 @@
 """What world: a validated, frozen description of the cell, its devices, the task and the episode."""
 
-from splitgym.scenario.errors import ScenarioError
+from splitgym.scenario.errors import ScenarioError, UnknownArgumentError
 from splitgym.scenario.loading import build, in_commands, load, presets
 from splitgym.scenario.names import check_files_differ, file_name
 from splitgym.scenario.nodes import LinkRow, NodeRow, links_of, nodes_of
@@ -57,6 +57,7 @@ __all__ = [
     "StationRow",
     "Task",
     "Training",
+    "UnknownArgumentError",
     "build",
     "check_files_differ",
     "file_name",

@@ -15,6 +15,10 @@ class ScenarioError(InputError):
     """A scenario, or a part of it, is not valid; the message names field, value and what is allowed."""
 
 
+class UnknownArgumentError(ScenarioError, TypeError):
+    """There is no such keyword argument; the message has Python's own phrase, by which other tools know it."""
+
+
 @contextmanager
 def in_one_line(error: type[ValueError] = ValueError) -> Iterator[None]:
     """Around the making of pydantic's models: what they refuse is raised as an error of one line."""

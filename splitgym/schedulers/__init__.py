@@ -1,7 +1,6 @@
 """Every rule by name: schedulers that decide without any training.
 
-`splitgym.schedulers.make("greedy", env)` makes one for an environment; `splitgym.agents.make` knows the learned ones,
-too.
+`splitgym.schedulers.make("greedy", env)` makes one for an environment; `splitgym.agents.make` knows learned ones, too.
 """
 
 from importlib import import_module

@@ -9,41 +9,13 @@ import numpy as np
 
 from splitgym.allocation.legalise import with_memory
 from splitgym.allocation.pooled_batches import pooled_batch_sizes
-from splitgym.allocation.selection.rules import (
-    Deadline,
-    Everybody,
-    FastestK,
-    HighestLossK,
-    LossPerSecondK,
-    Prospect,
-    RandomK,
-    RoundRobinK,
-    Selection,
-    Unified,
-)
+from splitgym.allocation.selection.rules import SELECTIONS, Prospect, Selection
 from splitgym.allocation.slack_clock import slack_clock
 from splitgym.arrays import Bools
-from splitgym.parts import Parts
 from splitgym.schedulers.allocations import ALLOCATIONS, Allocate, Allocation
 from splitgym.schedulers.placing import Placing
 from splitgym.schedulers.scheduler import Heuristic
 from splitgym.types import Decision, RoundState
-
-SELECTIONS: Parts[type[Selection]] = Parts(
-    "Selection",
-    lambda part: isinstance(part, type) and issubclass(part, Selection),
-    {
-        "everybody": Everybody,
-        "random-k": RandomK,
-        "round-robin-k": RoundRobinK,
-        "fastest-k": FastestK,
-        "highest-loss-k": HighestLossK,
-        "loss-per-second-k": LossPerSecondK,
-        "deadline": Deadline,
-        "unified": Unified,
-    },
-)
-"""Which clients participate, by name."""
 
 
 class Rule(Heuristic):

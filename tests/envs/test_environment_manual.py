@@ -63,7 +63,7 @@ def test_arguments_are_those_of_the_constructor_with_their_defaults():
     assert table("Arguments")[-1][0] == "anything else"
 
 
-@pytest.mark.parametrize(("argument", "allowed"), [("action", ACTIONS), ("learner", LEARNERS)])
+@pytest.mark.parametrize(("argument", "allowed"), [("action", (*ACTIONS, "rule")), ("learner", LEARNERS)])
 def test_allowed_values_are_all_listed_and_all_work(argument, allowed):
     text = next(row[2] for row in table("Arguments") if row[0] == f"`{argument}`")
     listed = tuple(value.strip('"') for value in quoted(text))

@@ -17,7 +17,7 @@ from splitgym.allocation.selection.novelty import novelty
 from splitgym.allocation.selection.utility import by_utility_per_second
 from splitgym.allocation.workload import own_seconds
 from splitgym.arrays import Bools, Floats, Ints
-from splitgym.parts import suggest
+from splitgym.parts import Parts, suggest
 from splitgym.timing import round_cost
 from splitgym.types import Decision, RoundState
 from splitgym.types.legal import check_arguments, check_plan
@@ -260,6 +260,23 @@ class Unified(Selection):
         in_time = latency_s <= (self.deadline_s or np.finfo(float).max)
         best = int(np.where(in_time, np.cumsum(weight[order]) / latency_s, -inf).argmax())
         return clients[order[: best + 1]]
+
+
+SELECTIONS: Parts[type[Selection]] = Parts(
+    "Selection",
+    lambda part: isinstance(part, type) and issubclass(part, Selection),
+    {
+        "everybody": Everybody,
+        "random-k": RandomK,
+        "round-robin-k": RoundRobinK,
+        "fastest-k": FastestK,
+        "highest-loss-k": HighestLossK,
+        "loss-per-second-k": LossPerSecondK,
+        "deadline": Deadline,
+        "unified": Unified,
+    },
+)
+"""Which clients participate, by name."""
 
 
 def _shortest_first(seconds: Floats) -> Ints:

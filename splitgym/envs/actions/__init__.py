@@ -7,6 +7,7 @@ from splitgym.envs.actions.codec import ActionCodec, BoxCodec, Masked, MultiDisc
 from splitgym.envs.actions.continuous import ContinuousCodec
 from splitgym.envs.actions.discrete import DiscreteCodec
 from splitgym.envs.actions.priority import PriorityCodec
+from splitgym.envs.actions.rule import RuleCodec
 from splitgym.envs.actions.schedule import ScheduleCodec
 from splitgym.frameworks import Framework
 from splitgym.parts import Parts
@@ -21,7 +22,13 @@ def _is_codec(part: Any) -> bool:
 CODECS: Parts[type[ActionCodec]] = Parts(
     "ActionCodec",
     _is_codec,
-    {"discrete": DiscreteCodec, "continuous": ContinuousCodec, "schedule": ScheduleCodec, "priority": PriorityCodec},
+    {
+        "discrete": DiscreteCodec,
+        "continuous": ContinuousCodec,
+        "schedule": ScheduleCodec,
+        "priority": PriorityCodec,
+        "rule": RuleCodec,
+    },
     ScenarioError,
 )
 """All encodings."""
@@ -54,6 +61,7 @@ __all__ = [
     "Masked",
     "MultiDiscreteCodec",
     "PriorityCodec",
+    "RuleCodec",
     "ScheduleCodec",
     "codec",
     "components_of",

@@ -10,6 +10,7 @@ from splitgym.envs.actions.components.phi import PhiAboveZero, PhiFraction, PhiL
 from splitgym.envs.actions.components.placements import PlacementLevels, PlacementScores
 from splitgym.envs.actions.components.power import ClientPower, PowerLevels
 from splitgym.envs.actions.components.quorum import QuorumLevels, QuorumParts
+from splitgym.envs.actions.components.rules import RuleNumber
 from splitgym.envs.actions.components.selection import SelectionLevels, SelectionSigns
 from splitgym.envs.actions.components.spectrum import SpectrumDemand
 from splitgym.envs.actions.components.utility import ClientWeights, LatencyExponent
@@ -38,6 +39,7 @@ __all__ = [
     "PowerLevels",
     "QuorumLevels",
     "QuorumParts",
+    "RuleNumber",
     "Said",
     "SelectionLevels",
     "SelectionSigns",
