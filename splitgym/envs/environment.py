@@ -116,13 +116,13 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     | `"continuous"` | Box(-1, 1), 3 C + 2 | cut; clients; spectrum demand of each; power of each; phi |
     | `"schedule"` | MultiDiscrete, C + 2 | cut - 1; clients; phi (subchannels and power: the paper's greedy) |
     | `"priority"` | Box(-1, 1), C + 3 | cut; weight of each client; latency exponent; phi (the rest is searched) |
-    | `"rule"` | Discrete, R C (L - 1) | ((rule) C + clients - 1) (L - 1) + cut - 1 (the rest as `"schedule"`) |
+    | `"rule"` | Discrete, 4 C (L - 1) | ((rule) C + clients - 1) (L - 1) + cut - 1 (the rest as `"schedule"`) |
 
     Owner C means unused. A client is selected at 1, in the Box above 0. Demands become numbers of subchannels, at least
     one each.
 
-    With `"rule"` one of R rules selects so many clients: `round-robin-k`, `fastest-k`, `highest-loss-k` and
-    `loss-per-second-k` in this order, without the last two where labels are private. Phi is the scenario's
+    With `"rule"` one of four rules selects so many clients: `round-robin-k`, `fastest-k`, `highest-loss-k` and
+    `loss-per-second-k` in this order, two without the last two where labels are private. Phi is the scenario's
     `training.aggregation_ratio`; of all that a scenario opens, nothing is decided but the common cut layer.
 
     With `"priority"` client i with entry a_i has weight w_i = 8^{a_i}, at -1 weight 0; the selected set S maximises

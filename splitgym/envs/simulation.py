@@ -152,9 +152,7 @@ class Simulation:
         if isinstance(self.actions, Masked):
             state = self.world.state
             return self.actions.masks(state.available, deepest_cut(state))
-        raise AttributeError(
-            "the encoding of the actions has no masks, allowed: action='discrete', 'schedule', 'rule'"
-        )
+        raise AttributeError("the encoding of the actions has no masks, allowed: action='discrete', 'schedule', 'rule'")
 
     def progress(self) -> Info:
         """How far the episodes are, for `info`."""

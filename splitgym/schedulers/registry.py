@@ -8,10 +8,10 @@ from typing import Any, Generic, TypeVar
 
 import gymnasium as gym
 
+from splitgym.allocation.selection.rules import SELECTIONS
 from splitgym.inputs import InputError
 from splitgym.parts import Parts, suggest
 from splitgym.schedulers.allocations import ALLOCATIONS
-from splitgym.schedulers.rule import SELECTIONS
 from splitgym.schedulers.scheduler import Scheduler
 
 Made = TypeVar("Made")

@@ -12,9 +12,9 @@ from small_cells import cell
 
 from splitgym import schedulers
 from splitgym.allocation import pooled_batch_sizes
+from splitgym.allocation.selection.rules import SELECTIONS
 from splitgym.frameworks import get
 from splitgym.schedulers.allocations import ALLOCATIONS
-from splitgym.schedulers.rule import SELECTIONS
 from splitgym.types import RoundState
 
 

@@ -174,16 +174,16 @@ def test_observation_table_says_what_stands_at_each_index(preset, action):
 def test_action_table_says_the_spaces():
     env = make("iot")
     scenario = env.scenario
-    sizes = {"M": scenario.radio.subchannels, "C": scenario.clients.count}
+    sizes = {"M": scenario.radio.subchannels, "C": scenario.clients.count, "L": env.cut_layers + 1}
     encodings = [row for row in table("Action Space") if len(row) == 3]
     for name, space, _ in encodings:
         action = ast.literal_eval(quoted(name)[0])
         kind, length = re.fullmatch(r"(\w+)(?:\(-1, 1\))?, (.*)", space).groups()
-        expected = eval(re.sub(r"(\d) ", r"\1*", length), sizes)
+        expected = eval(re.sub(r"([\dC]) (?=[\w(])", r"\1*", length), sizes)
         got = make("iot", action=action).action_space
         assert isinstance(got, getattr(spaces, kind))
-        assert got.shape == (expected,)
-    assert {ast.literal_eval(quoted(row[0])[0]) for row in encodings} == set(ACTIONS)
+        assert (got.n if kind == "Discrete" else got.shape) == (expected if kind == "Discrete" else (expected,))
+    assert {ast.literal_eval(quoted(row[0])[0]) for row in encodings} == {*ACTIONS, "rule"}
 
 
 def test_codecs_of_the_manual_are_those_that_there_are():

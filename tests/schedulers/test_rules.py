@@ -11,8 +11,9 @@ from drawn import drawn
 from splitgym import schedulers
 from splitgym.allocation.baselines.allocators import equal_shares, strongest_signal
 from splitgym.allocation.descent.descent import descend
+from splitgym.allocation.selection.rules import SELECTIONS
 from splitgym.schedulers.allocations import ALLOCATIONS
-from splitgym.schedulers.rule import SELECTIONS, Rule
+from splitgym.schedulers.rule import Rule
 from splitgym.timing import round_cost
 from splitgym.types import Plan
 
