@@ -44,7 +44,7 @@ class Settings:
         tyro.conf.arg(
             metavar="AGENT [AGENT ...]",
             help="Schedulers to compare, each as NAME or NAME:OPTION=VALUE,OPTION=VALUE, for example "
-            f"highest-loss-k:k=3,allocation=equal-shares. Names: {', '.join(names())}. "
+            f"highest-loss-k:k=3,allocation=equal-shares, or your own as module:CLASS. Names: {', '.join(names())}. "
             f"None given: all that need no option in any of the scenarios, but {' and '.join(DEAR)}; of trained "
             "policies those that are shipped for each scenario or in general; and the rules that are tuned to all "
             "scenarios.",

@@ -187,7 +187,7 @@ def _write(folder: RunFolder, settings: Settings, command: str, episodes: list[E
     title = f"Schedulers in {', '.join(comparison.scenarios)}"
     # Last, for it says that the comparison is finished.
     write_report(folder.path / REPORT, title, facts, comparison, summary, paired, images)
-    console.print(on_screen(readable(summary)))
+    console.print(on_screen(readable(summary), console.width))
     console.print("\n".join(notes(comparison)))
     console.print(f"everything is in {folder.path / REPORT}")
 

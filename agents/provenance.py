@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from hashlib import sha256
 from importlib import import_module
@@ -16,6 +16,8 @@ import splitgym
 from splitgym import data
 from splitgym.evaluation.runner import AgentFactory
 from splitgym.learning.surrogate.calibration import FOLDER_VARIABLE
+
+from .registry import parse
 
 PACKAGES = ("splitgym", "gymnasium", "numpy", "scipy", "stable-baselines3", "sb3-contrib", "torch")
 
@@ -51,7 +53,7 @@ def made_by(
         environments: One of each scenario, by its name.
         schedulers: By name.
     """
-    found = {**settings, **versions(), "machine": machine(), "sources": sources(*_own_sources(settings))}
+    found = {**settings, **versions(), "machine": machine(), "sources": sources(*_own_sources(settings, schedulers))}
     for name, env in environments.items():
         world: Any = env.unwrapped
         found[f"scenario {name}"] = sha256(world.scenario.to_toml().encode()).hexdigest()[:16]
@@ -62,10 +64,11 @@ def made_by(
     return found
 
 
-def _own_sources(settings: Mapping[str, Any]) -> Iterator[Path]:
-    """Files of the user's that decide results: the module of a framework, calibrations."""
-    module, colon, _ = settings["framework"].partition(":")
-    if colon and (file := import_module(module).__file__):
-        yield Path(file).absolute()
+def _own_sources(settings: Mapping[str, Any], schedulers: Iterable[str]) -> Iterator[Path]:
+    """Files of the user's that decide results: the modules of a framework and of schedulers, calibrations."""
+    for name in (settings["framework"], *(parse(text)[0] for text in schedulers)):
+        module, colon, _ = name.partition(":")
+        if colon and (file := import_module(module).__file__):
+            yield Path(file).absolute()
     if settings["learner"] == "surrogate" and (folder := os.environ.get(FOLDER_VARIABLE)):
         yield Path(folder).absolute()

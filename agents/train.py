@@ -77,7 +77,7 @@ class Settings:
         tyro.conf.arg(
             metavar="AGENT [AGENT ...]",
             help="Schedulers to compare with, each as NAME or NAME:OPTION=VALUE,OPTION=VALUE, for example "
-            f"highest-loss-k:k=3,allocation=equal-shares. Names: {', '.join(names())}.",
+            f"highest-loss-k:k=3,allocation=equal-shares, or your own as module:CLASS. Names: {', '.join(names())}.",
         ),
     ] = ("greedy", "best-fixed", "unified", "random")
     episodes: int = 5

@@ -10,6 +10,7 @@ import inspect
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from splitgym import command_line
@@ -30,7 +31,13 @@ COMMANDS: Mapping[str, str] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit status."""
+    """Runs the command line; returns the exit status.
+
+    Modules of the working directory can be named, as with `python -m`, but never stand in for others.
+    """
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
     return command_line.run(_command, arguments)
 
 

@@ -1,6 +1,7 @@
 """`python -m splitgym`."""
 
 import re
+import sys
 
 import pytest
 from command_lines import error_line
@@ -82,3 +83,41 @@ def test_help_names_the_commands_and_their_options(capsys):
         assert ended.value.code == 0
         shown = capsys.readouterr().out
         assert all(word in shown for word in words)
+
+
+OWN = """
+from splitgym.schedulers.rule import Rule
+
+
+class Two(Rule):
+    def __init__(self, env, k=2):
+        super().__init__(env, selection="fastest-k", k=k)
+
+    @classmethod
+    def options(cls, **chosen):
+        return ("k",)
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["render", "--agent", "{}", "--learner", "surrogate", "--rounds", "1"], "round 1 of 150"),
+        (["execute", "--agent", "{}", "--rounds", "1", "--scale", "1e-3"], "round"),
+        (
+            ["replay", "--agents", "{}", "greedy", "--learner", "surrogate", "--rounds", "1", "--out", "x.html"],
+            "x.html",
+        ),
+        (["compare", "--agents", "{}", "--episodes", "1", "--workers", "1", "--out", "run"], "{}"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_every_command_takes_a_scheduler_of_ones_own(tmp_path, monkeypatch, capsys, command, said):
+    """In the working directory, which the installed program does not have among its paths by itself."""
+    (tmp_path / "rule_of_ones_own.py").write_text(OWN, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    name = "rule_of_ones_own:Two:k=1"
+    scenario = "--scenarios" if command[0] == "compare" else "--scenario"
+    assert main([word.format(name) for word in command] + [scenario, "toy"]) == 0
+    assert said.format(name) in capsys.readouterr().out

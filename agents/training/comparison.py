@@ -95,7 +95,7 @@ class TrainedComparison:
         write_text(path / "table.md", markdown(summary) + "\n")
         title = f"Real split learning in scenario {build(path / 'scenario.toml').name}"
         plot_accuracy(episodes, path / "accuracy.png", title)
-        console.print(on_screen(readable(summary)))
+        console.print(on_screen(readable(summary), console.width))
         console.print("\n".join(notes(comparison)))
         console.print(f"policy, table, plot and TensorBoard log: {path}")
 

@@ -19,7 +19,7 @@ class Execute:
     """
 
     agent: str = "greedy"
-    """The scheduler, as NAME or NAME:OPTION=VALUE,OPTION=VALUE."""
+    """The scheduler, as NAME or NAME:OPTION=VALUE,OPTION=VALUE, or your own as module:CLASS."""
     scenario: str = "iot"
     """Preset name or path of a TOML file, with static sharing."""
     framework: str = "psl"

@@ -21,7 +21,8 @@ class Render:
 
     agent: str = "greedy"
     """The scheduler, as NAME or NAME:OPTION=VALUE,OPTION=VALUE, for example fastest-k:k=4; an unknown name is answered
-    with the nearest one."""
+    with the nearest one. Your own as module:CLASS, for which that module is imported: whatever code it holds is
+    executed."""
     scenario: str = "iot"
     """Preset name or path of a TOML file."""
     framework: str = "epsl"
@@ -29,7 +30,8 @@ class Render:
     multi-hop, u-shaped, async-psl or async-sfl; or your own as module:NAME, for which that module is imported: whatever
     code it holds is executed."""
     learner: Literal["train", "surrogate"] = "train"
-    """What a round teaches: train, real training, or surrogate, a model of it."""
+    """What a round teaches: train, real training, or surrogate, a model of it, the default of `splitgym compare` and
+    `splitgym train`."""
     rounds: int = 40
     """How many rounds at most; the episode ends sooner if it reaches its target or spends its budgets."""
     seed: int = 0

@@ -21,14 +21,15 @@ class Replay:
     out: Path
     """The page to write, FILE.html."""
     agents: tuple[str, ...] = ("greedy", "unified")
-    """Schedulers, each as NAME or NAME:OPTION=VALUE,OPTION=VALUE."""
+    """Schedulers, each as NAME or NAME:OPTION=VALUE,OPTION=VALUE, or your own as module:CLASS."""
     scenario: str = "iot"
     """Preset name or path of a TOML file."""
     framework: str = "epsl"
     """Learning framework, or your own as module:NAME, for which that module is imported: whatever code it holds is
     executed."""
     learner: Literal["train", "surrogate"] = "train"
-    """What a round teaches: train, real training, or surrogate, a model of it."""
+    """What a round teaches: train, real training, or surrogate, a model of it, the default of `splitgym compare` and
+    `splitgym train`."""
     rounds: int = 40
     """How many rounds at most; an episode ends sooner if it reaches its target or spends its budgets."""
     seed: int = 0

@@ -106,13 +106,22 @@ def markdown(table: pd.DataFrame) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in [list(text.columns), rule, *text.to_numpy().tolist()])
 
 
-def on_screen(text: pd.DataFrame) -> Table:
-    """A readable table for a terminal; columns keep their width, however narrow it is."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name, values in text.items():
-        left = name in NAMES
-        table.add_column(str(name), justify="left" if left else "right", min_width=values.str.len().max())
-    for row in text.itertuples(index=False):
+def on_screen(text: pd.DataFrame, columns: int) -> Table:
+    """A readable table for a terminal; columns keep their width, and those that do not fit are named below.
+
+    Args:
+        text: The table.
+        columns: Characters in a line of the terminal.
+    """
+    widths = [max([*map(len, str(name).split()), *text[name].str.len()]) for name in text]
+    # Between columns there are two spaces and a line of one; the names and two numbers are always shown.
+    shown = max(int(np.sum(np.cumsum(widths) + 3 * np.arange(1, len(widths) + 1) <= columns)), 3)
+    left = ", ".join(map(str, text.columns[shown:]))
+    caption = Text(f"in table.md, too: {left}", justify="left") if left else None
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=caption)
+    for name, width in zip(text.columns[:shown], widths, strict=False):
+        table.add_column(str(name), justify="left" if name in NAMES else "right", min_width=width)
+    for row in text.iloc[:, :shown].itertuples(index=False):
         # A plain text would be read as markup.
         table.add_row(*map(Text, row))
     return table

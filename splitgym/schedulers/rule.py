@@ -76,6 +76,10 @@ class Rule(Heuristic):
                 "that do not, or knowledge.labels = 'reported'"
             )
         self._select = chosen(**parameters)
+        clients = self.env.scenario.clients.count
+        for name in ("k", "candidates"):
+            if (getattr(self._select, name, None) or 0) > clients:
+                raise ValueError(f"{name} = {parameters[name]!r} of {clients} clients, allowed: 1..{clients}")
         self._allocation = ALLOCATIONS.find(allocation, "allocation")
         if cut_layer is not None:
             if isinstance(cut_layer, bool) or cut_layer not in range(1, self.env.cut_layers + 1):
@@ -94,7 +98,7 @@ class Rule(Heuristic):
         if clock not in ("full", "slack"):
             raise ValueError(f"clock = {clock!r}, allowed: 'full', 'slack'")
         self._slack = clock == "slack"
-        asynchrony, clients = self.env.system.asynchrony, self.env.scenario.clients.count
+        asynchrony = self.env.system.asynchrony
         most = clients if asynchrony is not None and asynchrony.decides_quorum else 0
         if quorum is not None and (isinstance(quorum, bool) or quorum not in range(1, most + 1)):
             raise ValueError(f"quorum = {quorum!r}, allowed: {f'1..{most}' if most else 'None, as nobody decides it'}")

@@ -218,7 +218,7 @@ def test_names_are_shown_as_they_are_in_markdown_and_on_screen(name):
     columns = len(readable(table).columns)
     assert cells(rendered)[first * columns] == name
     console = Console(file=StringIO(), width=500)
-    console.print(on_screen(readable(table)))
+    console.print(on_screen(readable(table), 200))
     assert any(line.strip().startswith(name) for line in console.file.getvalue().splitlines())
 
 
@@ -249,3 +249,17 @@ def test_accuracy_is_summarised_where_the_episodes_have_it():
     summary = Comparison(table, "slow").summary()
     assert row(summary, "fast")["final_accuracy"] == pytest.approx(0.85)
     assert "accuracy at the budget" in markdown(summary)
+
+
+def test_a_narrow_terminal_shows_columns_that_fit_and_names_the_others():
+    cells = {"agent": "greedy", "time (s)": "10.2 [7.4, 20.0]", "reached": "3 of 4", "energy (J)": "1" * 40}
+    text = pd.DataFrame([cells])
+    shown = {}
+    for columns in (40, 200):
+        console = Console(width=columns, file=StringIO(), soft_wrap=True)
+        console.print(on_screen(text, columns))
+        shown[columns] = console.file.getvalue()
+    assert max(map(len, shown[40].splitlines())) <= 40
+    assert "in table.md, too: energy (J)" in shown[40]
+    assert "1" * 40 in shown[200]
+    assert "table.md" not in shown[200]

@@ -257,3 +257,10 @@ def test_text_that_names_no_scheduler_is_one_clear_error(text, words):
     with pytest.raises(ValueError, match=r"^[^\n]+$") as caught:
         schedulers.parse(text)
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize("options", [{"k": 3}, {"k": 1, "candidates": 3}])
+def test_more_clients_than_there_are_is_refused(options):
+    env = gym.make("SplitLearning-v0", scenario="toy", learner="surrogate")
+    with pytest.raises(ValueError, match=r"= 3 of 2 clients, allowed: 1\.\.2"):
+        schedulers.make("highest-loss-k", env, **options)
