@@ -21,7 +21,7 @@ class Execute:
     agent: str = "greedy"
     """The scheduler, as NAME or NAME:OPTION=VALUE,OPTION=VALUE, or your own as module:CLASS."""
     scenario: str = "iot"
-    """Preset name or path of a TOML file, with static sharing."""
+    """Preset name or path of a TOML file."""
     framework: str = "psl"
     """Learning framework: psl, epsl, psl-drop, epsl-pt, u-shaped, sl, sfl-v1 or fl."""
     rounds: int | None = 10

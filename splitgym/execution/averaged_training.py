@@ -48,11 +48,16 @@ class AveragedTraining(ServerTraining):
         write(start_values, begun)
         return True
 
+    def answer(self, client: int) -> None:
+        """See `ServerTraining.answer`; with a copy of its own there is nothing to conclude."""
+        self.compute("server_fp", [client])
+
     def finish(self, members: Sequence[int]) -> None:
         """Averages what members have made of the models; in SL the one that is back is handed on."""
+        remembered, self._remembered = self._remembered, {}
         if not members:
             if self._hands_on:
-                self.nodes.server.optimizer.state.update(self._remembered)
+                self.nodes.server.optimizer.state.update(remembered)
             return
         self._take_up(members)
         weights = torch.tensor(self._weights.of(members), dtype=torch.float32)

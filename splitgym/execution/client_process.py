@@ -3,6 +3,7 @@
 import select
 import socket
 from contextlib import suppress
+from functools import partial
 from math import inf
 from pathlib import Path
 from time import monotonic
@@ -11,7 +12,8 @@ import torch
 
 from splitgym.execution.client_training import ClientTraining
 from splitgym.execution.frames import Kind, ProtocolError, pack_json, read_json
-from splitgym.execution.link import SECONDS, DroppedError, EndedError, Link, address_of
+from splitgym.execution.link import NUMBER, DroppedError, EndedError, Link, address_of
+from splitgym.execution.pacing import TokenBucket, bucket, depth_at
 from splitgym.execution.plans import ClientPlan, ClientRow
 from splitgym.execution.secret import prove_to_server, secret_of
 from splitgym.execution.supported import supported
@@ -68,6 +70,8 @@ class ClientProcess:
             self._go_back()
         elif header.kind is Kind.END:
             raise EndedError
+        elif header.kind is Kind.RATE:
+            pass  # Of a row that is over.
         else:
             raise ProtocolError(f"frame = {header}, allowed between rounds: PLAN, HOLD, REPORT, DROP or END")
 
@@ -93,36 +97,44 @@ class ClientProcess:
             training.compute(row.stage)
             needed_s = monotonic() - called_s
             end_s = begin_s + (inf if row.pace is None else row.pace)
-            if self._something_comes(end_s - monotonic()):
-                self._be_dropped()
-            link.send(Kind.DONE, row.number, SECONDS.pack(needed_s))
+            while (left_s := end_s - monotonic()) > 0.0:
+                if self._is_dropped_within(left_s, row):
+                    raise DroppedError
+            link.send(Kind.DONE, row.number, NUMBER.pack(needed_s))
             return end_s
         if row.resource == Resource.UPLINK:
             if row.stage == "uplink" and training.sends_labels:
                 link.send_uncharged(training.labels(), row.number)
-            values = training.to_send(row.stage)
-            if not link.send_paced(values, row.number, row.pace or 0.0, self._something_comes):
-                self._be_dropped()
+            tokens = bucket(row.pace or 0.0, monotonic())
+            asleep = partial(self._is_dropped_within, row=row, tokens=tokens)
+            if not link.send_paced(training.to_send(row.stage), row.number, tokens, asleep):
+                raise DroppedError
         else:
             values, _ = link.expect_tensor(row.number, *training.expected(row.stage))
             link.send(Kind.ARRIVED, row.number)
             training.receive(row.stage, values)
         return monotonic()
 
-    def _something_comes(self, seconds: float) -> bool:
-        """Waits for so long, or until the server says something."""
-        most_s = None if seconds > LONGEST_WAIT_S else max(seconds, 0.0)
-        ready, _, _ = select.select([self._link.socket], [], [], most_s)
-        return bool(ready)
+    def _is_dropped_within(self, seconds: float, row: ClientRow, tokens: TokenBucket | None = None) -> bool:
+        """Waits for so long, or until the server says something; whether the round goes on without this client.
 
-    def _be_dropped(self) -> None:
-        """Reads why the server has spoken: the round goes on without this client.
-
-        Raises:
-            DroppedError: that is so.
+        A rate that it says counts for the bucket of the row that it is meant for.
         """
-        self._link.expect(Kind.DROP)
-        raise DroppedError
+        most_s = None if seconds > LONGEST_WAIT_S else max(seconds, 0.0)
+        link = self._link
+        ready, _, _ = select.select([link.socket], [], [], most_s)
+        if not ready:
+            return False
+        header = link.receive()
+        body = link.body(header)
+        if header.kind is not Kind.RATE:
+            if header.kind is not Kind.DROP:
+                raise ProtocolError(f"frame = {header}, allowed within a row: DROP or RATE")
+            return True
+        if tokens is not None and header.row == row.number:
+            bytes_per_s = _rate_of(body)
+            tokens.set_rate(bytes_per_s, depth_at(bytes_per_s), monotonic())
+        return False
 
 
 def join(server: str, secret_file: Path | None) -> None:
@@ -134,7 +146,7 @@ def join(server: str, secret_file: Path | None) -> None:
     """
     address, secret = address_of(server), secret_of(secret_file)
     torch.set_num_threads(1)
-    link = Link(socket.create_connection(address))
+    link = Link(socket.create_connection(address), passes_over=(Kind.RATE,))
     try:
         prove_to_server(link, secret)
         ClientProcess(link).run()
@@ -160,6 +172,15 @@ def _training(welcome: dict[str, object]) -> ClientTraining:
         raise ProtocolError(f"frame WELCOME: client = {client}, allowed: 0..{scenario.clients.count - 1}")
     kind = UShapedClient if framework.has_tail else ClientTraining
     return kind(scenario, framework, seed, client)
+
+
+def _rate_of(body: bytearray) -> float:
+    """Bytes/s of a RATE frame."""
+    if len(body) == NUMBER.size:
+        (bytes_per_s,) = NUMBER.unpack(body)
+        if 0.0 <= bytes_per_s < inf:
+            return float(bytes_per_s)
+    raise ProtocolError("frame RATE: no rate, allowed: a number from 0, in 8 bytes")
 
 
 def _cut_of(body: bytearray) -> int:

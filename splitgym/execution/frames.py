@@ -63,6 +63,12 @@ class Kind(IntEnum):
     DIGEST = 13
     """From a client: the SHA-256 of its weights."""
     END = 14
+    RATE = 15
+    """To a client that sends a row on demand: its rate from now on, a float64, real bytes/s."""
+    WORK = 16
+    """To a node behind the server, JSON: what it does with the tensors that follow."""
+    FETCH = 17
+    """Likewise, JSON: the cut layer behind which it says what units it has."""
 
 
 class Header(NamedTuple):

@@ -2,8 +2,9 @@
 
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
+from dataclasses import dataclass
 from threading import Lock
 from time import monotonic
 
@@ -24,14 +25,15 @@ from splitgym.execution.frames import (
     tensor_bytes,
     tensor_head,
 )
-from splitgym.execution.pacing import bucket, pieces
+from splitgym.execution.pacing import TokenBucket, pieces
 from splitgym.inputs import InputError
 
-SECONDS = struct.Struct("<d")
+NUMBER = struct.Struct("<d")
+"""Seconds or bytes/s as a body."""
 FAULTS = (OSError, EOFError, ProtocolError)
 """What comes of a link whose other side dies, or says what cannot be."""
 Sleep = Callable[[float], bool]
-"""Waits for so many seconds, or until something happens: whether it does."""
+"""Waits for so many seconds, or until something happens: whether the round goes on without who waits."""
 
 
 class DroppedError(Exception):
@@ -54,22 +56,34 @@ class EndedError(Exception):
     """The server has ended the run."""
 
 
+@dataclass
+class Bytes:
+    """What went over a link in one direction."""
+
+    total: int = 0
+    payload: int = 0
+    """The numbers among them for which phases are charged."""
+    framing: int = 0
+    """All others."""
+
+
 class Link:
     """One side of a connection.
 
-    Only the holder of `sending` may send.
+    Only the holder of `sending` may send, and only one thread receives.
 
     Args:
         connection: A connected socket.
+        passes_over: Kinds of frames that may come at any time, and are of no use where another is expected.
 
     Attributes:
-        total_bytes: All that went over it, both ways.
-        payload_bytes: The numbers among them for which phases are charged.
+        sent: What this side sent.
+        received: What the other one sent.
     """
 
-    def __init__(self, connection: socket.socket) -> None:
-        self.socket, self.sending = connection, Lock()
-        self.total_bytes = self.payload_bytes = self.framing_bytes = 0
+    def __init__(self, connection: socket.socket, passes_over: Collection[Kind] = ()) -> None:
+        self.socket, self.sending, self._passes_over = connection, Lock(), passes_over
+        self.sent, self.received = Bytes(), Bytes()
         with suppress(OSError):  # Sockets that are no TCP have no such option.
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -94,20 +108,21 @@ class Link:
         with self.sending:
             self._send_framing(_head(tensor, row) + bytes(raw(tensor)))
 
-    def send_paced(self, tensor: Tensor, row: int, bytes_per_s: float, sleep: Sleep) -> bool:
-        """Sends a tensor at a rate; the numbers are charged.
+    def send_paced(self, tensor: Tensor, row: int, tokens: TokenBucket, sleep: Sleep) -> bool:
+        """Sends a tensor as fast as a bucket lets it through, whose rate may change meanwhile; it is charged.
 
         Returns:
-            False if something happened on the way: the rest has been sent at once.
+            False if the round went on without this side: the rest has been sent at once.
         """
         with self.sending:
             self.begin_payload(tensor, row)
-            tokens, happened = bucket(bytes_per_s, monotonic()), False
-            for piece in pieces(raw(tensor), bytes_per_s):
-                wait_s = 0.0 if happened else tokens.take(len(piece), monotonic())
-                happened = happened or (wait_s > 0.0 and sleep(wait_s))
+            stopped = False
+            for piece in pieces(raw(tensor), tokens):
+                tokens.take(len(piece), monotonic())
+                while not stopped and (wait_s := tokens.short_s(monotonic())) > 0.0:
+                    stopped = sleep(wait_s)
                 self.send_piece(piece)
-        return not happened
+        return not stopped
 
     def begin_payload(self, tensor: Tensor, row: int) -> None:
         """Sends what stands in front of the numbers of a tensor, which are to follow."""
@@ -116,19 +131,19 @@ class Link:
     def send_piece(self, piece: memoryview) -> None:
         """Sends some of the numbers of a tensor."""
         self.socket.sendall(piece)
-        self.total_bytes += len(piece)
-        self.payload_bytes += len(piece)
+        self.sent.total += len(piece)
+        self.sent.payload += len(piece)
 
     def receive(self, most_tensor_bytes: int = 0) -> Header:
         """The next header; see `frames.read_header`."""
         header = read_header(self._receive, most_tensor_bytes)
-        self.framing_bytes += HEADER.size
+        self.received.framing += HEADER.size
         return header
 
     def body(self, header: Header) -> bytearray:
         """The body behind a header, which is not charged."""
         body = read_exactly(self._receive, header.length)
-        self.framing_bytes += len(body)
+        self.received.framing += len(body)
         return body
 
     def expect(self, kind: Kind, row: int = 0, exactly: int | None = None) -> bytearray:
@@ -148,12 +163,15 @@ class Link:
         began_s = monotonic()
         tensor = read_tensor(self.body(header), dtype, *shape)
         if charged:
-            self.payload_bytes += tensor.nbytes
-            self.framing_bytes -= tensor.nbytes
+            self.received.payload += tensor.nbytes
+            self.received.framing -= tensor.nbytes
         return tensor, began_s
 
     def _expected(self, kind: Kind, row: int, exactly: int | None, most_tensor_bytes: int) -> Header:
         header = self.receive(most_tensor_bytes)
+        while header.kind in self._passes_over and kind is not header.kind:
+            self.body(header)
+            header = self.receive(most_tensor_bytes)
         if header.kind in (Kind.DROP, Kind.DROPPED) and kind is not header.kind:
             self.body(header)
             raise DroppedError
@@ -165,13 +183,13 @@ class Link:
 
     def _receive(self, most: int) -> bytes:
         found = self.socket.recv(min(most, PIECE_BYTES))
-        self.total_bytes += len(found)
+        self.received.total += len(found)
         return found
 
     def _send_framing(self, data: bytes) -> None:
         self.socket.sendall(data)
-        self.total_bytes += len(data)
-        self.framing_bytes += len(data)
+        self.sent.total += len(data)
+        self.sent.framing += len(data)
 
 
 def _head(tensor: Tensor, row: int) -> bytes:

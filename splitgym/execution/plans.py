@@ -20,7 +20,8 @@ class ClientRow:
     resource: int
     """CLIENT: it computes; UPLINK: it sends; UNICAST, BROADCAST: it receives."""
     pace: float | None
-    """Real seconds for which it computes at least, or real bytes/s at which it sends; None: without an end, at 0."""
+    """Real seconds for which it computes at least, or real bytes/s at which it sends; None: without an end, or at 0
+    until the server says a rate."""
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from splitgym.execution.models import digest
 from splitgym.execution.schedule import Schedule
 from splitgym.execution.server_process import ServerProcess
 from splitgym.execution.server_training import ServerTraining
-from splitgym.execution.supported import AVERAGED
+from splitgym.execution.supported import AVERAGED, check_answers
 from splitgym.execution.timeline import Span, spans
 from splitgym.execution.u_shaped_training import UShapedTraining
 from splitgym.frameworks import Framework
+from splitgym.frameworks.snapshots import buffers_of
 from splitgym.inputs import InputError
 from splitgym.learning import Learner
 from splitgym.scenario import Scenario
@@ -94,6 +95,10 @@ class Execution:
         for node in self._learner.nodes.clients:
             node.alone = True
         learner = self._learner
+        if self.env.state.system.on_demand:
+            network = learner.nodes.server.units
+            has_batch_norm = any(buffers_of([unit]) for unit in network)
+            check_answers(self.env.state.system.program, learner.framework.name, has_batch_norm)
         self._training = training_of(learner.scenario, learner.framework, learner.seed, self.samples)
         self._server: ServerProcess | None = None
 
@@ -111,7 +116,10 @@ class Execution:
         self.rounds += 1
         measured = server.play(schedule, self.rounds)
         took_part = np.isin(np.arange(len(self.remotes)), measured.took_part)
-        away = schedule.cost.participants & ~took_part
+        # On demand others would have what a lost client had, and who was late might not be so.
+        began = schedule.cost.participants | (schedule.cost.timed_out if measured.lost else False)
+        away = began & ~took_part
+        self._learner.nodes.one_by_one = schedule.answers_apart
         *_, terminated, truncated, info = self.env.play(schedule.without(away))
         if not np.array_equal(info["participants"], took_part):
             raise InputError(f"round {self.rounds}: the simulator plays it with others than {measured.took_part}")
@@ -123,7 +131,7 @@ class Execution:
             measured,
             self._weights_are_equal(server, measured.took_part),
             charged,
-            self._spans(schedule, measured, complete),
+            self._spans(schedule, measured, complete and not schedule.waits_for_units),
             terminated or truncated,
         )
 

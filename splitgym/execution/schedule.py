@@ -13,6 +13,7 @@ from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks import Program, Resource, aggregated_rows
 from splitgym.frameworks.phases import Access
 from splitgym.frameworks.program import MIGRATION_ROWS
+from splitgym.frameworks.resources import Barrier
 from splitgym.timing import RoundCost, round_cost
 from splitgym.timing.barrier import deadline_barrier
 from splitgym.timing.power import even_power
@@ -30,11 +31,10 @@ class Row:
     stage: str
     resource: int
     """What is busy: a row of `splitgym.frameworks.Resources`."""
-
-    @property
-    def is_common(self) -> bool:
-        """Whether all wait for each other before it."""
-        return self.resource >= Resource.SERVER
+    in_pieces: bool = False
+    """Whether the server works for one client after the other, as their data come."""
+    is_common: bool = False
+    """Whether all wait for each other before it."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,10 @@ class Slot:
     """[C]."""
     downlink: Floats
     """[C]."""
+    owner: Ints
+    """[M] of each subchannel, -1: nobody."""
+    psd: Floats
+    """[M] of the owners, W/Hz."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +88,38 @@ class Schedule:
         """All rows with work; what moves is known to those who move it."""
         moves = (Row(0, MIGRATION, Resource.UNICAST), Row(1, MIGRATION, Resource.UPLINK))
         phases = enumerate(zip(self.program.stages, self.program.resource.tolist(), strict=True), MIGRATION_ROWS)
-        rows = (*moves, *(Row(number, *phase) for number, phase in phases))
-        return tuple(row for row in rows if row.resource == Resource.CLIENT or row.is_common or self.moves_bits(row))
+        rows = (*moves, *(self._row(Row(number, *phase)) for number, phase in phases))
+        # With static shares all wait for each other also before a common row without work.
+        waits = not self.system.on_demand
+        return tuple(
+            row for row in rows if row.resource == Resource.CLIENT or (row.is_common and waits) or self.moves_bits(row)
+        )
+
+    def _row(self, row: Row) -> Row:
+        """A phase as the round's shares have it."""
+        if row.resource < Resource.SERVER:
+            return row
+        in_pieces = self._in_pieces(row.number) and not self.waits_for_units
+        return replace(row, in_pieces=in_pieces, is_common=not in_pieces or self._once(row.number) > 0.0)
+
+    def _in_pieces(self, number: int) -> bool:
+        """Whether the simulator's server works for one client after the other in a row."""
+        return self.system.on_demand and self.program.barrier[number - MIGRATION_ROWS] == Barrier.NONE
+
+    @cached_property
+    def waits_for_units(self) -> bool:
+        """Whether the server cannot answer a client before others have given up their units, as the simulator does."""
+        numbers = np.flatnonzero(self.program.resource == Resource.SERVER) + MIGRATION_ROWS
+        given = self.state.client_cut_layer[list(self.began)] > self.cut_layer
+        return bool(np.any(given)) and any(self._in_pieces(number) for number in numbers.tolist())
+
+    @cached_property
+    def answers_apart(self) -> bool:
+        """Whether the server answers each client before it has the data of all."""
+        return any(row.in_pieces and not row.is_common for rows in self.segments for row in rows[:-1])
 
     def moves_bits(self, row: Row) -> bool:
-        """Whether clients send or receive something in it."""
+        """Whether something is to be done in it, other than with units that move."""
         return row.stage == MIGRATION or self.amount(row, 1) > 0.0
 
     @cached_property
@@ -134,13 +165,21 @@ class Schedule:
     def amount(self, row: Row, members: int) -> float:
         """Cycles or bits of a row in which units do not move: of each client, or in common for so many."""
         plan, phase = self._plan, row.number - MIGRATION_ROWS
-        once = float(self.program.work[plan, phase])
-        return once + members * float(self.program.per_participant[plan, phase]) if row.is_common else once
+        once = self._once(row.number)
+        if row.resource < Resource.SERVER:
+            return once
+        return once + members * float(self.program.per_participant[plan, phase])
+
+    def _once(self, number: int) -> float:
+        """Cycles or bits of a row beside those for each client that takes part."""
+        return float(self.program.work[self._plan, number - MIGRATION_ROWS])
 
     def seconds(self, row: Row, client: int) -> float:
         """Seconds in which a client computes a row."""
         clock = np.broadcast_to(self.decision.clock, self.state.client_hz.shape)[client]
-        return self.amount(row, 1) / float(self.state.client_hz[client] * clock)
+        device = self.program.device[client % len(self.program.device)]
+        cycles = float(self.program.own_work[device, self._plan, row.number - MIGRATION_ROWS])
+        return cycles / float(self.state.client_hz[client] * clock)
 
     def common_seconds(self, row: Row, members: int) -> float:
         """Seconds of a row that is common to so many."""
@@ -177,4 +216,5 @@ class Schedule:
             found = np.where(mine, shannon_rates(state.subchannel_hz, psd_w_per_hz * per_noise), 0.0)
             return np.asarray(found.sum(-1))
 
-        return Slot(members, rates(psd), rates(system.downlink_psd_w_per_hz))
+        own = np.where(np.isin(owner, members), owner, -1)
+        return Slot(members, rates(psd), rates(system.downlink_psd_w_per_hz), own, np.asarray(psd, np.float64))

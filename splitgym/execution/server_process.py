@@ -2,27 +2,27 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from functools import partial
+from itertools import groupby
 from time import monotonic, sleep
 
 import numpy as np
-import torch
 
 from splitgym.arrays import Ints
 from splitgym.execution.frames import Kind, pack_json, raw
-from splitgym.execution.link import FAULTS, SECONDS, DroppedError, Link
+from splitgym.execution.link import FAULTS, Link
 from splitgym.execution.measured import Measured, RemoteClient
 from splitgym.execution.pacing import bucket, pieces
 from splitgym.execution.plans import ClientRow
 from splitgym.execution.schedule import MIGRATION, Row, Schedule, Slot
 from splitgym.execution.server_training import ServerTraining
+from splitgym.execution.serving import Paces, Serving
+from splitgym.execution.shared_band import SharedBand
 from splitgym.frameworks import Resource
 
 GRACE_S = 20.0
 """Real seconds for which somebody is waited for beyond the time that all its work takes; who is later is lost."""
-
-MOST_TENSOR_BYTES = 2**31
-"""Of what a dropped client still sends."""
 
 
 class ServerProcess:
@@ -36,8 +36,7 @@ class ServerProcess:
 
     def __init__(self, remotes: Sequence[RemoteClient], training: ServerTraining, scale: float) -> None:
         self.remotes, self._training, self._scale = remotes, training, scale
-        self._threads = ThreadPoolExecutor(2 * len(remotes))
-        self._measured = Measured(np.zeros((0, 0)), np.zeros((0, 0)))
+        self._threads, self._desk = ThreadPoolExecutor(2 * len(remotes)), ThreadPoolExecutor(1)
 
     def play(self, schedule: Schedule, number: int) -> Measured:
         """Plays a round, counted from 1, with all clients that are there.
@@ -45,35 +44,28 @@ class ServerProcess:
         Raises:
             NotFiniteError: the models have diverged.
         """
-        shape = len(schedule.cost.stages), len(self.remotes)
-        self._measured = Measured(np.full(shape, np.nan), np.full(shape, np.nan))
         self._schedule, self._copies_bytes = schedule, 0
-        before = [self._counted(remote) for remote in self.remotes]
+        before = self._counted()
         self._training.begin(schedule, number)
         # What is said before the round is off the clock.
         todo = {i: self._rows_of(slot, i) for slot in schedule.slots for i in slot.members}
-        self._pace = {(row.number, i): row.pace for i, rows in todo.items() for row in rows}
+        paces = {(row.number, i): row.pace for i, rows in todo.items() for row in rows}
         plans = {i: pack_json(self._training.plan_for(i, rows).to_json()) for i, rows in todo.items()}
-        self._begin_s = monotonic()
-        took_part = [client for slot in schedule.slots for client in self._play_slot(slot, plans)]
+        bands = [SharedBand(schedule, slot) if schedule.system.on_demand else None for slot in schedule.slots]
+        measured = self._measured = Measured.of(len(schedule.cost.stages), len(self.remotes), self._scale)
+        took_part: list[int] = []
+        for slot, band in zip(schedule.slots, bands, strict=True):
+            self._serving = self._serving_with(paces, band)
+            took_part += self._play_slot(slot, plans)
         if not schedule.slots:
             sleep(self._scale * schedule.system.round_timeout_s)
-        self._measured.latency_s = self._since_begin()
-        self._measured.took_part = tuple(took_part)
+        measured.latency_s = measured.now_s()
+        measured.took_part = tuple(took_part)
         self._settle(took_part)
-        self._count(np.sum([self._counted(remote) for remote in self.remotes], 0) - np.sum(before, 0))
-        return self._measured
-
-    def _counted(self, remote: RemoteClient) -> Ints:
-        """[3] bytes that went over its link: all, payload, framing."""
-        return np.array([remote.link.total_bytes, remote.link.payload_bytes, remote.link.framing_bytes])
-
-    def _count(self, difference: Ints) -> None:
-        """Notes what went over all links in the round."""
-        total, payload, framing = difference.tolist()
-        measured = self._measured
+        total, payload, framing = (self._counted() - before).tolist()
         measured.payload_bytes, measured.framing_bytes = payload - self._copies_bytes, framing
         measured.is_whole = total == payload + framing
+        return measured
 
     def reports(self, clients: Sequence[int]) -> dict[int, bytes]:
         """What these clients say of their weights; those that are lost say nothing."""
@@ -84,25 +76,37 @@ class ServerProcess:
             found[client] = bytes(link.expect(Kind.DIGEST))
 
         for client in clients:
-            self._try(client, "report", ask)
+            self._serving.attempt(client, "report", ask)
         return found
 
     def end(self) -> None:
         """Tells all clients that it is over."""
-        for i, remote in enumerate(self.remotes):
+        for remote in self.remotes:
             # In the middle of a round something may still be on its way.
             remote.dropped.set()
-            self._try(i, "end", lambda link: link.send(Kind.END))
+            remote.woken.set()
+            if remote.is_there:
+                with suppress(*FAULTS):
+                    remote.link.send(Kind.END)
             remote.link.close()
         self._threads.shutdown()
+        self._desk.shutdown()
+
+    def _counted(self) -> Ints:
+        """[3] bytes that went over all links: all, payload, framing."""
+        ways = [way for remote in self.remotes for way in (remote.link.sent, remote.link.received)]
+        return np.array([[way.total, way.payload, way.framing] for way in ways]).sum(0)
+
+    def _serving_with(self, paces: Paces, band: SharedBand | None) -> Serving:
+        return Serving(self.remotes, self._training, self._schedule, self._measured, self._desk, paces, band)
 
     def _play_slot(self, slot: Slot, plans: Mapping[int, bytes]) -> Sequence[int]:
         """Plays all rows with the members of a slot, who are told their plans; who has taken part."""
-        schedule, self._slot_begin_s = self._schedule, monotonic()
+        schedule, serving, self._slot_begin_s = self._schedule, self._serving, monotonic()
         members = [i for i in slot.members if self.remotes[i].is_there]
         for i in members:
             self.remotes[i].link.wait_at_most(GRACE_S + 2.0 * self._scale * self._longest_s())
-            self._try(i, "plan", partial(Link.send, kind=Kind.PLAN, body=plans[i]))
+            serving.attempt(i, "plan", partial(Link.send, kind=Kind.PLAN, body=plans[i]))
         served, settled = members, False
         for rows in schedule.segments:
             if rows[0].number >= schedule.deadline_row and not settled:
@@ -117,8 +121,16 @@ class ServerProcess:
                         self._drop(i, "void")
                     members = served = []
                     break
-            else:
-                self._do_apart(rows, members, until_deadline=not settled)
+                continue
+            self._begin_apart(rows, members)
+            if not settled:
+                self._wait_until_timeout(members)
+            if rows[-1].number >= schedule.deadline_row and not settled:
+                members = served = self._after_deadline(members)
+                settled = True
+            if settled:
+                self._wait_for(members)
+                self._training.conclude(served)
         if not settled:
             members = served = self._after_deadline(members)
         members = [i for i in members if self.remotes[i].is_there]
@@ -137,88 +149,81 @@ class ServerProcess:
     def _concerns(self, row: Row, client: int) -> bool:
         if row.stage == MIGRATION:
             return self._training.moving(client, down=row.resource == Resource.UNICAST) > 0
-        return not row.is_common or (row.resource == Resource.BROADCAST and self._schedule.moves_bits(row))
+        if row.resource == Resource.BROADCAST:
+            return self._schedule.moves_bits(row)
+        return row.resource < Resource.SERVER
 
     def _pace_of(self, row: Row, client: int, slot: Slot) -> float | None:
         """Real seconds of a computation, real bytes/s of what is sent, from whichever side."""
         if row.resource == Resource.CLIENT:
             seconds = self._scale * self._schedule.seconds(row, client)
             return seconds if np.isfinite(seconds) else None
+        if self._schedule.system.on_demand:
+            return None
         links = slot.uplink if row.resource == Resource.UPLINK else slot.downlink
         return float(links[client]) / 8.0 / self._scale
 
-    def _do_apart(self, rows: Sequence[Row], members: Sequence[int], until_deadline: bool) -> None:
-        """Rows in which each client works by itself; up to the deadline, if that is still ahead."""
+    def _begin_apart(self, rows: Sequence[Row], members: Sequence[int]) -> None:
+        """Begins rows in which each client works by itself."""
         begin_s = monotonic()
         for i in members:
-            self.remotes[i].busy = self._threads.submit(self._serve, i, rows, begin_s)
+            self.remotes[i].came.clear()
+            self.remotes[i].busy = self._threads.submit(self._serving.serve, i, rows, begin_s)
+
+    def _wait_until_timeout(self, members: Sequence[int]) -> None:
+        """Waits until all have come to the deadline's row, or to the end of what they do by themselves."""
+        for i in members:
+            self.remotes[i].came.wait(max(self._timeout_s() - monotonic(), 0.0))
+        self._raise_faults([job for i in members if (job := self.remotes[i].busy) is not None and job.done()])
+
+    def _wait_for(self, members: Sequence[int]) -> None:
+        """Waits until all are done with what they do by themselves."""
         jobs = [job for i in members if (job := self.remotes[i].busy) is not None]
-        left_s = max(self._timeout_s() - monotonic(), 0.0) if until_deadline else None
-        for fault in (job.exception() for job in wait(jobs, left_s).done):
+        wait(jobs)
+        self._raise_faults(jobs)
+
+    def _raise_faults(self, jobs: Sequence["Future[bool]"]) -> None:
+        for fault in (job.exception() for job in jobs):
             if fault is not None:
                 raise fault
 
-    def _serve(self, client: int, rows: Sequence[Row], begin_s: float) -> bool:
-        """The rows of one client one after the other; whether it has said that it stopped."""
-        remote, needed_s, allowed_s, computed = self.remotes[client], 0.0, 0.0, ""
-        for row in rows:
-            if (row.number, client) not in self._pace:
-                continue
-            pace = self._pace[row.number, client] or 0.0
-            try:
-                if row.resource == Resource.CLIENT:
-                    (seconds,) = SECONDS.unpack(remote.link.expect(Kind.DONE, row.number, SECONDS.size))
-                    needed_s, allowed_s, computed = needed_s + seconds, allowed_s + pace, row.stage
-                elif row.resource == Resource.UPLINK:
-                    begin_s = self._receive(row, client)
-                else:
-                    begin_s = monotonic()
-                    values = self._training.to_send(row.stage, client)
-                    if not remote.link.send_paced(values, row.number, pace, remote.dropped.wait):
-                        return False
-                    remote.link.expect(Kind.ARRIVED, row.number, 0)
-            except DroppedError:
-                return True
-            except FAULTS:
-                self._lose(client, row.stage)
-                return False
-            now_s = monotonic()
-            self._note(row, [client], begin_s, now_s)
-            begin_s = now_s
-        self._note_if_slow(f"{computed} of client {client}", needed_s, allowed_s)
-        return False
-
-    def _receive(self, row: Row, client: int) -> float:
-        """Takes what a client sends in a row; when that began."""
-        link, training = self.remotes[client].link, self._training
-        labels, begin_s = None, None
-        if row.stage == "uplink" and training.needs_labels:
-            labels, begin_s = link.expect_tensor(row.number, torch.int64, training.rows, charged=False)
-        values, first_s = link.expect_tensor(row.number, *training.expected(row.stage, client))
-        training.receive(row.stage, client, values, labels)
-        return first_s if begin_s is None else begin_s
-
     def _do_together(self, rows: Sequence[Row], members: Sequence[int]) -> bool:
         """Common rows: the server computes for all, or sends to all; whether the round can go on."""
-        schedule, end_s = self._schedule, monotonic()
-        computing = [row for row in rows if row.resource == Resource.SERVER]
-        allowed_s = self._scale * sum(schedule.common_seconds(row, len(members)) for row in computing)
-        for row in rows:
-            begin_s = monotonic()
-            if row.resource == Resource.BROADCAST:
-                if schedule.moves_bits(row):
-                    self._broadcast(row, members)
-                    self._note(row, members, begin_s, monotonic())
-                end_s = monotonic()
-                continue
-            if row is computing[0]:
-                if not self._training.compute(row.stage, members):
+        end_s = monotonic()
+        rows_before = self._schedule.rows[: self._schedule.rows.index(rows[0])]
+        if rows_before and rows_before[-1].in_pieces and rows[0].resource != Resource.SERVER:
+            # Time has passed for each client, but nobody could be answered before all were there.
+            self._training.compute(rows_before[-1].stage, members)
+        for resource, part in groupby(rows, lambda row: row.resource):
+            run = list(part)
+            if resource == Resource.SERVER:
+                allowed_s = self._scale * sum(self._schedule.common_seconds(row, len(members)) for row in run)
+                begin_s = monotonic()
+                if not self._training.compute(run[0].stage, members):
                     return False
-                self._note_if_slow(row.stage, monotonic() - begin_s, allowed_s)
-            end_s += self._scale * schedule.common_seconds(row, len(members))
-            sleep(max(end_s - monotonic(), 0.0))
-            self._note(row, members, begin_s, monotonic())
+                self._measured.note_if_slow(run[0].stage, monotonic() - begin_s, allowed_s)
+                end_s = self._pass_time(run, members, begin_s, end_s)
+                continue
+            for row in run if resource == Resource.BROADCAST else ():
+                begin_s = monotonic()
+                if self._schedule.moves_bits(row):
+                    self._broadcast(row, members)
+                    self._measured.note(row, members, begin_s, monotonic())
+            end_s = monotonic()
         return True
+
+    def _pass_time(self, rows: Sequence[Row], members: Sequence[int], begin_s: float, end_s: float) -> float:
+        """Waits for as long as the server works on rows, from `end_s` on; when that is over."""
+        for row in rows:
+            one_by_one = sorted(members, key=self._serving.arrived.index) if row.in_pieces else [members[-1]]
+            each_s = self._schedule.common_seconds(row, 1) - self._schedule.common_seconds(row, 0)
+            end_s += self._scale * self._schedule.common_seconds(row, 0 if row.in_pieces else len(members))
+            for i in one_by_one:
+                end_s += self._scale * each_s * row.in_pieces
+                sleep(max(end_s - monotonic(), 0.0))
+                self._measured.note(row, [i] if row.in_pieces else members, begin_s, monotonic())
+            begin_s = monotonic()
+        return end_s
 
     def _broadcast(self, row: Row, members: Sequence[int]) -> None:
         """Sends the same to all, paced once, at the rate of the worst."""
@@ -226,7 +231,7 @@ class ServerProcess:
         bytes_per_s = self._schedule.broadcast_rate(members) / 8.0 / self._scale
         self._each(row, members, lambda link: link.begin_payload(values, row.number))
         tokens = bucket(bytes_per_s, monotonic())
-        for piece in pieces(raw(values), bytes_per_s):
+        for piece in pieces(raw(values), tokens):
             sleep(tokens.take(len(piece), monotonic()))
             self._each(row, members, partial(Link.send_piece, piece=piece))
         self._each(row, members, lambda link: link.expect(Kind.ARRIVED, row.number, 0))
@@ -235,24 +240,15 @@ class ServerProcess:
     def _each(self, row: Row, members: Sequence[int], do: Callable[[Link], object]) -> None:
         """Does something with all clients that are there."""
         for i in members:
-            self._try(i, row.stage, do)
-
-    def _try(self, client: int, stage: str, do: Callable[[Link], object]) -> None:
-        """Does something with a client; if it fails, the client is lost."""
-        if self.remotes[client].is_there:
-            try:
-                do(self.remotes[client].link)
-            except FAULTS:
-                self._lose(client, stage)
+            self._serving.attempt(i, row.stage, do)
 
     def _after_deadline(self, members: Sequence[int]) -> list[int]:
         """Who goes on; late clients are dropped, and if nobody is left the server has waited until the timeout."""
         left = []
         for i in members:
-            remote = self.remotes[i]
-            if remote.busy is not None and not remote.busy.done():
+            if self.remotes[i].is_late():
                 self._drop(i, "too late")
-            elif remote.is_there:
+            elif self.remotes[i].is_there:
                 left.append(i)
         if not left:
             sleep(max(self._timeout_s() - monotonic(), 0.0))
@@ -264,21 +260,8 @@ class ServerProcess:
         if client in self._schedule.participants:
             self._measured.lost[client] = why
         remote.dropped.set()
-        remote.busy = self._threads.submit(self._hear_out, client, remote.busy)
-
-    def _hear_out(self, client: int, serving: "Future[bool] | None") -> bool:
-        """Waits until a dropped client has stopped."""
-        remote = self.remotes[client]
-        try:
-            remote.link.send(Kind.DROP)
-            stopped = serving is not None and serving.result()
-            while not stopped and remote.is_there:
-                header = remote.link.receive(MOST_TENSOR_BYTES)
-                remote.link.body(header)
-                stopped = header.kind is Kind.DROPPED
-        except FAULTS:
-            self._lose(client, "drop")
-        return True
+        remote.woken.set()
+        remote.busy = self._threads.submit(self._serving.hear_out, client, remote.busy)
 
     def _settle(self, took_part: Sequence[int]) -> None:
         """Off the clock: late clients have stopped, and all others hear where the network is cut now."""
@@ -287,28 +270,10 @@ class ServerProcess:
                 remote.busy.result()
             remote.busy = None
             remote.dropped.clear()
+            remote.woken.clear()
             if took_part and i not in took_part:
                 cut = pack_json({"cut": self._training.cut_layer})
-                self._try(i, "hold", partial(Link.send, kind=Kind.HOLD, body=cut))
-
-    def _lose(self, client: int, stage: str) -> None:
-        """Gives a client up."""
-        if self.remotes[client].is_there:
-            self.remotes[client].lose(stage)
-            self._measured.lost[client] = stage
-
-    def _note(self, row: Row, clients: Sequence[int], begin_s: float, end_s: float) -> None:
-        """Notes when a row was done."""
-        for i in clients:
-            self._measured.start_s[row.number, i] = (begin_s - self._begin_s) / self._scale
-            self._measured.stop_s[row.number, i] = (end_s - self._begin_s) / self._scale
-
-    def _note_if_slow(self, what: str, needed_s: float, allowed_s: float) -> None:
-        if needed_s > allowed_s:
-            self._measured.slow.append(f"{what} was computed in {needed_s:.3f} s, longer than its {allowed_s:.3f} s")
-
-    def _since_begin(self) -> float:
-        return (monotonic() - self._begin_s) / self._scale
+                self._serving.attempt(i, "hold", partial(Link.send, kind=Kind.HOLD, body=cut))
 
     def _timeout_s(self) -> float:
         """When the slot's timeout is over."""

@@ -16,6 +16,7 @@ from splitgym.frameworks import Framework
 from splitgym.frameworks.codecs import Codec, Context, codec
 from splitgym.frameworks.crossing import joined
 from splitgym.frameworks.nodes import Nodes
+from splitgym.frameworks.one_by_one import added_up, pass_of_one
 from splitgym.frameworks.parallel import begin
 from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.frameworks.server_pass import CutGradients, server_pass
@@ -68,6 +69,7 @@ class ServerTraining:
         self._given: dict[int, Tensor] = {}
         self._models: dict[int, Tensor] = {}
         self._back: dict[int, Tensor] = {}
+        self._of_one: dict[int, list[Tensor]] = {}
 
     @property
     def rows(self) -> int:
@@ -166,6 +168,28 @@ class ServerTraining:
         self._weights.count(members)
         self._answer(members, gradients)
         return True
+
+    def answer(self, client: int) -> None:
+        """Likewise for one client, whose data are there, before those of the others.
+
+        Raises:
+            NotFiniteError: there is no answer.
+        """
+        server, cut = self.nodes.server, self._schedule.cut_layer
+        server.set_mode(True)
+        loss, at_cut, of_server = pass_of_one(server, cut, self._smashed[client], self._labels[client])
+        self._check(bool(torch.isfinite(loss + at_cut.sum())))
+        self._of_one[client] = of_server
+        self._back[client] = self._codec.encode_gradient(at_cut, self._contexts[client][1])
+
+    def conclude(self, served: Sequence[int]) -> None:
+        """Learns from the clients that it has answered one by one."""
+        if self._of_one and served:
+            self._move_cut(served)
+            weights = torch.tensor(self._weights.of(served), dtype=torch.float32)
+            self.nodes.step_servers(added_up(weights, [self._of_one[i] for i in served]))
+            self._weights.count(served)
+        self._of_one = {}
 
     def finish(self, members: Sequence[int]) -> None:
         """Ends the round with those that are still there."""

@@ -95,6 +95,8 @@ def said(played: Played) -> str:
         f"{measured.latency_s:.3f} s measured; {weights}; {bits} + {measured.framing_bytes:,} of framing"
     ]
     lines += [f"  client {i} is out in {stage}; the round goes on" for i, stage in sorted(measured.lost.items())]
+    if played.schedule.waits_for_units:
+        lines.append("  units move up: the server waits for all of them; the round counts in no error")
     if measured.slow:
         lines.append(f"  {measured.slow[0]}; a larger --scale gives it more")
     return "\n".join(lines)

@@ -1,9 +1,12 @@
-"""What is executed: rounds of some frameworks, in which all clients train by one plan with static shares."""
+"""What is executed: rounds of some frameworks, in which all clients train by one plan."""
 
-from splitgym.frameworks import Framework, get
+import numpy as np
+
+from splitgym.frameworks import Framework, Program, Resource, get
 from splitgym.frameworks.codecs import CODECS, codec
 from splitgym.frameworks.codecs.top_k import RandomTopK
 from splitgym.frameworks.codecs.uniform import Uniform
+from splitgym.frameworks.resources import Barrier
 from splitgym.scenario import Scenario, ScenarioError
 
 SIDE_BY_SIDE = ("psl", "epsl", "psl-drop", "epsl-pt")
@@ -13,6 +16,25 @@ U_SHAPED = ("u-shaped",)
 AVERAGED = ("fl", "sl", "sfl-v1")
 """Frameworks in which models come back from the clients."""
 SUPPORTED = (*SIDE_BY_SIDE, *U_SHAPED, *AVERAGED)
+
+
+def check_answers(program: Program, name: str, has_batch_norm: bool) -> None:
+    """Refuses frameworks whose server cannot answer one client after the other and train as the simulator does.
+
+    Args:
+        program: Of a scenario that shares the band on demand.
+        name: Of the framework.
+        has_batch_norm: Whether the network has batch norm.
+
+    Raises:
+        ScenarioError: the framework is one of these.
+    """
+    in_pieces = bool(np.any(program.barrier[program.resource == Resource.SERVER] == Barrier.NONE))
+    if in_pieces and (name in U_SHAPED or (name in SIDE_BY_SIDE and has_batch_norm)):
+        raise ScenarioError(
+            f"execute: radio.sharing = 'on-demand' with framework = {name!r} and a server that answers clients one by "
+            "one, allowed: 'static', or batch norm over the rows of all clients (training.batch_statistics = 'joint')"
+        )
 
 
 def supported(scenario: Scenario, name: str) -> Framework:
@@ -25,8 +47,7 @@ def supported(scenario: Scenario, name: str) -> Framework:
         raise ScenarioError(f"execute: framework = {name!r}, allowed: {', '.join(SUPPORTED)}")
     plan, task, training = scenario.plan, scenario.task, scenario.training
     for field, value, allowed in (
-        ("radio.sharing", scenario.radio.sharing, "static"),
-        ("radio.frequency_reuse", scenario.radio.frequency_reuse, "coordinated"),
+        ("stations", list(scenario.stations), []),
         ("plan.cut_layer", plan.cut_layer, "common"),
         ("plan.second_cut", plan.second_cut, "fixed"),
         ("plan.codec", plan.codec, "common"),

@@ -59,7 +59,12 @@ class Nodes:
         cut_layers: [C] last unit of each client, as decided; 0 before the first round.
         second_cut: Units in front of it; all of them if there is none.
         codecs: [C] how the smashed data of each client are sent, as decided last.
+        one_by_one: Whether the server of a round in which clients have their own units, with m = 0, runs the rows of
+            one client after the other, as it does where it answers each before it has those of all: one batch of them
+            adds up in another order, so that last bits differ.
     """
+
+    one_by_one = False
 
     def __init__(
         self,

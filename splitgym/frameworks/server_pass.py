@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from splitgym.frameworks.mean_field import Clients, MeanField
 from splitgym.frameworks.nodes import Nodes
+from splitgym.frameworks.one_by_one import added_up, pass_of_one
 from splitgym.frameworks.round_batch import RoundBatch
 from splitgym.frameworks.snapshots import MeanStatistics, buffers_of
 from splitgym.scenario import Training
@@ -48,8 +49,19 @@ def server_pass(nodes: Nodes, smashed: Tensor, round_batch: RoundBatch) -> CutGr
         smashed: [n, b, ...] detached activations at the cut.
         round_batch: Labels, weights, m; `losses` is filled.
     """
+    if nodes.one_by_one and not round_batch.aggregated_rows:
+        return _one_by_one(nodes, smashed, round_batch)
     reading = inject if nodes.training.aggregation_reading == "inject" else virtual
     return reading(nodes, smashed, round_batch)
+
+
+def _one_by_one(nodes: Nodes, smashed: Tensor, round_batch: RoundBatch) -> CutGradients:
+    """The rows of one client after the other; see `splitgym.frameworks.one_by_one`."""
+    cut = nodes.cut_of(round_batch.participants)
+    each = [pass_of_one(nodes.server, cut, *own) for own in zip(smashed, round_batch.labels, strict=True)]
+    losses, at_cut, of_server = zip(*each, strict=True)
+    round_batch.losses.copy_(torch.stack(losses))
+    return CutGradients(smashed[0, :0], torch.stack(at_cut), added_up(round_batch.weights, of_server))
 
 
 def virtual(nodes: Nodes, smashed: Tensor, round_batch: RoundBatch) -> CutGradients:

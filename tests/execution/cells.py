@@ -10,6 +10,7 @@ import gymnasium as gym
 
 from splitgym import schedulers
 from splitgym.execution.client_process import ClientProcess
+from splitgym.execution.frames import Kind
 from splitgym.execution.gathering import welcome
 from splitgym.execution.link import Link
 from splitgym.execution.run import Execution, Played, simulated
@@ -55,7 +56,7 @@ class Cell:
         pairs = [socket.socketpair() for _ in self.learner.samples]
         self.links, self.ends = [Link(own) for own, _ in pairs], [other for _, other in pairs]
         self.threads = [Thread(target=self._run, args=(end,), daemon=True) for end in self.ends]
-        self._real_s = real_s
+        self.real_s = real_s
 
     def begin(self) -> None:
         for thread in self.threads:
@@ -64,7 +65,7 @@ class Cell:
         remotes, samples = welcome(self.links, *told, print)
         self.execution = Execution(self.env, self.decide, remotes, samples, 1.0)
         latency_s = float(self.execution._decided().cost.latency_s)
-        self.execution.scale = self._real_s / latency_s
+        self.execution.scale = self.real_s / latency_s
 
     def play(self) -> Played:
         return self.execution.play()
@@ -75,7 +76,7 @@ class Cell:
 
     def _run(self, end: socket.socket) -> None:
         with suppress(EOFError, OSError):  # The server has ended, or this client was killed.
-            ClientProcess(Link(end)).run()
+            ClientProcess(Link(end, passes_over=(Kind.RATE,))).run()
 
 
 @contextmanager

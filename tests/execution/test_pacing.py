@@ -38,12 +38,24 @@ def test_no_more_is_caught_up_than_the_depth():
     assert tokens.take(50, 1000.0) == pytest.approx(0.5)
 
 
+@given(st.lists(st.tuples(RATES, st.floats(0.0, 3.0)), min_size=1, max_size=20), RATES)
+def test_a_rate_that_changes_lets_through_what_all_of_them_add_up_to(changes, last):
+    tokens, now_s, allowed = TokenBucket(0.0, 0.0, 0.0), 0.0, 0.0
+    size = 1 + int(sum(rate * seconds for rate, seconds in changes))  # More than there are tokens for until the end.
+    tokens.take(size, now_s)
+    for rate, seconds in changes:
+        tokens.set_rate(rate, 1e12, now_s)
+        now_s, allowed = now_s + seconds, allowed + rate * seconds
+    tokens.set_rate(last, 1e12, now_s)
+    assert tokens.short_s(now_s) == pytest.approx((size - allowed) / last, rel=1e-6, abs=1e-6 * size / last)
+
+
 def test_at_a_rate_of_nothing_the_wait_has_no_end():
     assert TokenBucket(0.0, 10.0, 0.0).take(1, 5.0) == float("inf")
 
 
 @given(st.binary(max_size=300_000), st.floats(0.0, 1e9))
 def test_pieces_are_the_bytes_in_their_order(data, rate):
-    found = list(pieces(memoryview(data), rate))
+    found = list(pieces(memoryview(data), bucket(rate, 0.0)))
     assert b"".join(found) == data
     assert all(SMALLEST_PIECE <= len(piece) <= LARGEST_PIECE for piece in found[:-1])

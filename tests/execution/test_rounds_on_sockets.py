@@ -147,6 +147,15 @@ def test_without_a_client_between_the_servers_passes_the_round_counts_for_nobody
     assert all(played.weights_equal for played in (first, void, after))
 
 
+def test_a_client_of_sl_that_dies_before_its_data_come_leaves_what_the_server_learnt_from_others(monkeypatch):
+    with cell("sl", seed=1, real_s=0.2) as own:
+        # Two stages of computing in a round; in the second round it dies behind the first one.
+        in_round(own, monkeypatch, ClientTraining, 3, 2, lambda: own.kill(2))
+        rounds = [own.play() for _ in range(3)]
+    assert [played.measured.took_part for played in rounds] == [(0, 1, 2), (0, 1), (0, 1)]
+    assert all(played.weights_equal for played in rounds)
+
+
 HOSTILE = {
     "no frame": b"GET / HTTP/1.1\r\n\r\n",
     "a huge tensor": HEADER.pack(MAGIC, VERSION, Kind.TENSOR, 3, 2**60),
@@ -154,6 +163,7 @@ HOSTILE = {
     "another version": HEADER.pack(MAGIC, VERSION + 1, Kind.DONE, 2, 8) + bytes(8),
     "another row": HEADER.pack(MAGIC, VERSION, Kind.DONE, 9, 8) + bytes(8),
     "half a header": MAGIC,
+    "what only a server says": HEADER.pack(MAGIC, VERSION, Kind.RATE, 2, 8) + bytes(8),
 }
 
 

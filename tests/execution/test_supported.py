@@ -19,7 +19,6 @@ def test_another_framework_is_refused_with_what_is_executed(name):
 @pytest.mark.parametrize(
     ("sections", "words"),
     [
-        ({"radio": {"sharing": "on-demand"}}, "radio.sharing = 'on-demand', allowed: 'static'"),
         ({"plan": {"cut_layer": "by-client"}}, "plan.cut_layer = 'by-client', allowed: 'common'"),
         ({"plan": {"second_cut": "decided"}}, "plan.second_cut = 'decided', allowed: 'fixed'"),
         ({"plan": {"precisions": [32, 8]}}, r"plan.precisions = \[32, 8\], allowed: \[32\]"),
