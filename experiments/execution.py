@@ -21,7 +21,7 @@ from experiments.tables import markdown
 from splitgym import schedulers
 from splitgym.evaluation import HELD_OUT
 from splitgym.execution.figure import draw
-from splitgym.execution.gathering import clients, welcome
+from splitgym.execution.gathering import clients, parties, welcome
 from splitgym.execution.run import Execution, simulated
 from splitgym.execution.timeline import FIELDS, MEASURABLE_S, ROUND, Span
 
@@ -45,7 +45,8 @@ def measure(case: Case, seed: int) -> list[Row]:
     rule = schedulers.make("greedy", env)
     env.reset(seed=HELD_OUT + seed)
     learner, rows = simulated(env), list[Row]()
-    with clients(len(learner.samples), None, None, print) as links:
+    count = len(parties(learner.scenario, learner.framework.name))
+    with clients(count, None, None, print) as links:
         told = learner.scenario, learner.framework.name, learner.seed
         execution = Execution(env, rule.decide, *welcome(links, *told, print), case["scale"])
         try:

@@ -23,7 +23,7 @@ class Execute:
     scenario: str = "iot"
     """Preset name or path of a TOML file."""
     framework: str = "psl"
-    """Learning framework: psl, epsl, psl-drop, epsl-pt, u-shaped, sl, sfl-v1 or fl."""
+    """Learning framework: psl, epsl, psl-drop, epsl-pt, u-shaped, hierarchical, sl, sfl-v1 or fl."""
     rounds: int | None = 10
     """How many rounds at most; the episode ends sooner if it reaches its target or spends its budgets. None: all."""
     seed: int = 0
@@ -55,7 +55,7 @@ class Execute:
         """Plays rounds, or takes part in those of a server."""
         self.check()
         if self.join is not None:
-            from splitgym.execution.client_process import join  # noqa: PLC0415 - imports torch
+            from splitgym.execution.joining import join  # noqa: PLC0415 - imports torch
 
             join(self.join, self.secret_file)
             return

@@ -1,26 +1,19 @@
 """The client's process: it does what the rows of its plan say, at their pace, and stops when it is dropped."""
 
 import select
-import socket
 from contextlib import suppress
 from functools import partial
 from math import inf
-from pathlib import Path
 from time import monotonic
 
 import torch
 
 from splitgym.execution.client_training import ClientTraining
 from splitgym.execution.frames import Kind, ProtocolError, pack_json, read_json
-from splitgym.execution.link import NUMBER, DroppedError, EndedError, Link, address_of
+from splitgym.execution.link import NUMBER, DroppedError, EndedError, Link
 from splitgym.execution.pacing import TokenBucket, bucket, depth_at
 from splitgym.execution.plans import ClientPlan, ClientRow
-from splitgym.execution.secret import prove_to_server, secret_of
-from splitgym.execution.supported import supported
-from splitgym.execution.u_shaped_client import UShapedClient
 from splitgym.frameworks import Resource
-from splitgym.inputs import InputError
-from splitgym.scenario import build
 
 LONGEST_WAIT_S = 1e6
 """Longer waits are without an end."""
@@ -31,25 +24,24 @@ class ClientProcess:
 
     Args:
         link: To the server.
+        training: Of its data and units.
     """
 
-    def __init__(self, link: Link) -> None:
-        self._link = link
+    def __init__(self, link: Link, training: ClientTraining) -> None:
+        self._link, self._training = link, training
 
     def run(self) -> None:
-        """Plays rounds until the server ends.
+        """Plays rounds.
 
         Raises:
+            EndedError: the run is over.
             EOFError, OSError: the server has gone.
             ProtocolError: it says what cannot be.
         """
-        link = self._link
-        link.wait_at_most(None)
-        with suppress(EndedError):
-            self._training = _training(read_json(link.expect(Kind.WELCOME)))
-            link.send(Kind.READY, body=pack_json({"samples": self._training.samples, "torch": torch.__version__}))
-            while True:
-                self._hear()
+        ready = {"samples": self._training.samples, "torch": torch.__version__}
+        self._link.send(Kind.READY, body=pack_json(ready))
+        while True:
+            self._hear()
 
     def _hear(self) -> None:
         """Does what the server says next between rounds.
@@ -135,43 +127,6 @@ class ClientProcess:
             bytes_per_s = _rate_of(body)
             tokens.set_rate(bytes_per_s, depth_at(bytes_per_s), monotonic())
         return False
-
-
-def join(server: str, secret_file: Path | None) -> None:
-    """Takes part in the rounds of a server, HOST:PORT, until it ends.
-
-    Raises:
-        InputError: there is no secret, or the server does not know it.
-        OSError: there is no server.
-    """
-    address, secret = address_of(server), secret_of(secret_file)
-    torch.set_num_threads(1)
-    link = Link(socket.create_connection(address), passes_over=(Kind.RATE,))
-    try:
-        prove_to_server(link, secret)
-        ClientProcess(link).run()
-    except (EOFError, ConnectionError) as error:
-        raise InputError(f"the server at {server} has gone ({type(error).__name__})") from error
-    finally:
-        link.close()
-
-
-def _training(welcome: dict[str, object]) -> ClientTraining:
-    """What a client trains, as the server says.
-
-    Raises:
-        ProtocolError: that is not possible.
-    """
-    try:
-        scenario, name = build(dict(welcome["scenario"])), str(welcome["framework"])  # type: ignore[call-overload]
-        seed, client = int(str(welcome["seed"])), int(str(welcome["client"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ProtocolError(f"frame WELCOME: {error}") from error
-    framework = supported(scenario, name)
-    if not 0 <= client < scenario.clients.count:
-        raise ProtocolError(f"frame WELCOME: client = {client}, allowed: 0..{scenario.clients.count - 1}")
-    kind = UShapedClient if framework.has_tail else ClientTraining
-    return kind(scenario, framework, seed, client)
 
 
 def _rate_of(body: bytearray) -> float:

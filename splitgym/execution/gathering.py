@@ -17,6 +17,8 @@ from splitgym.execution.frames import Kind, ProtocolError, pack_json, read_json
 from splitgym.execution.link import FAULTS, Link, address_of
 from splitgym.execution.measured import RemoteClient
 from splitgym.execution.secret import VARIABLE, new_secret, prove_to_client, secret_of
+from splitgym.frameworks import get
+from splitgym.frameworks.segments import nodes_behind
 from splitgym.inputs import InputError
 from splitgym.scenario import Scenario
 
@@ -63,12 +65,12 @@ def clients(count: int, listen: str | None, secret_file: Path | None, say: Say) 
         secret = secret_of(secret_file)
         with socket.create_server(address_of(listen)) as listener:
             host, port = listener.getsockname()[:2]
-            say(f"waiting for {count} clients: python -m splitgym execute --join {host}:{port}, with the same secret")
+            say(f"waiting for {count} processes: python -m splitgym execute --join {host}:{port}, with the same secret")
             yield gather(listener, count, secret, say)
         return
     own = new_secret()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        say(f"starting {count} client processes")
+        say(f"starting {count} processes")
         with started_here(count, listener.getsockname()[1], own) as processes:
             yield gather(listener, count, own.encode(), say, processes)
 
@@ -110,31 +112,47 @@ def gather(
             continue
         links.append(link)
         if not processes:
-            say(f"client {len(links) - 1} of {count} has joined from {where[0]}")
+            say(f"process {len(links)} of {count} has joined from {where[0]}")
     return links
+
+
+def parties(scenario: Scenario, framework: str) -> list[int | str]:
+    """Who joins a server: the indices of the clients, then the names of the nodes behind it."""
+    return [*range(scenario.clients.count), *nodes_behind(get(framework).segments)]
 
 
 def welcome(
     links: Sequence[Link], scenario: Scenario, framework: str, seed: int, say: Say
-) -> tuple[list[RemoteClient], Ints]:
-    """Tells all clients what is trained, and waits until they are ready: these, and [C] samples of each.
+) -> tuple[list[RemoteClient], Ints, list[Link]]:
+    """Tells all processes who they are and what is trained, and waits until they are ready.
+
+    Returns:
+        Clients, [C] samples of each, and links to the nodes behind the server.
 
     Raises:
-        InputError: a client is lost before the first round.
+        InputError: one is lost before the first round.
     """
     told = {"scenario": scenario.model_dump(mode="json"), "framework": framework, "seed": seed}
-    samples, begin_s = np.zeros(len(links), np.int64), monotonic()
+    who, clients = parties(scenario, framework), scenario.clients.count
+    samples, begin_s = np.zeros(clients, np.int64), monotonic()
     try:
-        for i, link in enumerate(links):
-            link.send(Kind.WELCOME, body=pack_json({**told, "client": i}))
-        for i, link in enumerate(links):
+        for party, link in zip(who, links, strict=False):
+            link.send(Kind.WELCOME, body=pack_json({**told, "client": party}))
+        for party, link in zip(who, links, strict=False):
             link.wait_at_most(max(LONGEST_START_S + begin_s - monotonic(), 1.0))
             ready = read_json(link.expect(Kind.READY))
+            if ready.get("torch") != torch.__version__:
+                said = f"{ready.get('torch')}, the server {torch.__version__}"
+                say(f"{_named(party)} has torch {said}: last bits may differ")
+            if isinstance(party, str):
+                continue
             if type(ready.get("samples")) is not int or not 0 < ready["samples"] < 2**40:
                 raise ProtocolError(f"frame READY: samples = {ready.get('samples')!r}, allowed: a whole number from 1")
-            samples[i] = ready["samples"]
-            if ready.get("torch") != torch.__version__:
-                say(f"client {i} has torch {ready.get('torch')}, the server {torch.__version__}: last bits may differ")
+            samples[party] = ready["samples"]
     except FAULTS as error:
-        raise InputError(f"client {i} is lost before the first round: {error or type(error).__name__}") from error
-    return [RemoteClient(link) for link in links], samples
+        raise InputError(f"{_named(party)} is lost before the first round: {error or type(error).__name__}") from error
+    return [RemoteClient(link) for link in links[:clients]], samples, list(links[clients:])
+
+
+def _named(party: int | str) -> str:
+    return f"client {party}" if isinstance(party, int) else f"the {party}"

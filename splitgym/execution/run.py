@@ -1,6 +1,6 @@
 """Rounds of an episode on real processes, and the same rounds in the simulator: are times, bits and weights equal?"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,6 +8,8 @@ import numpy as np
 
 from splitgym.arrays import Bools
 from splitgym.execution.averaged_training import AveragedTraining
+from splitgym.execution.hierarchical_training import HierarchicalTraining
+from splitgym.execution.link import Link
 from splitgym.execution.measured import Measured, RemoteClient
 from splitgym.execution.models import digest
 from splitgym.execution.schedule import Schedule
@@ -52,8 +54,13 @@ class Played:
         return abs(payload - self.charged_bytes) < 0.5 + 1e-9 * payload and self.measured.is_whole
 
 
-def training_of(scenario: Scenario, framework: Framework, seed: int, samples: Any) -> ServerTraining:
-    """The server's side of a framework."""
+def training_of(
+    scenario: Scenario, framework: Framework, seed: int, samples: Any, behind: Sequence[Link]
+) -> ServerTraining:
+    """The server's side of a framework, with links to the nodes behind it."""
+    if behind:
+        (cloud,) = behind
+        return HierarchicalTraining(scenario, framework, seed, samples, cloud)
     if framework.name in AVERAGED:
         return AveragedTraining(scenario, framework, seed, samples)
     kind = UShapedTraining if framework.has_tail else ServerTraining
@@ -79,6 +86,7 @@ class Execution:
         decide: Of a scheduler.
         remotes: [C] clients, which are ready.
         samples: [C] of them.
+        behind: Links to the nodes behind the server.
         scale: Real seconds for a simulated one; None: chosen by the first round.
     """
 
@@ -86,6 +94,7 @@ class Execution:
     decide: Decide
     remotes: list[RemoteClient]
     samples: Any
+    behind: Sequence[Link] = ()
     scale: float | None = None
     rounds: int = field(default=0, init=False)
 
@@ -99,7 +108,7 @@ class Execution:
             network = learner.nodes.server.units
             has_batch_norm = any(buffers_of([unit]) for unit in network)
             check_answers(self.env.state.system.program, learner.framework.name, has_batch_norm)
-        self._training = training_of(learner.scenario, learner.framework, learner.seed, self.samples)
+        self._training = training_of(learner.scenario, learner.framework, learner.seed, self.samples, self.behind)
         self._server: ServerProcess | None = None
 
     def play(self) -> Played:

@@ -182,8 +182,15 @@ class Schedule:
         return cycles / float(self.state.client_hz[client] * clock)
 
     def common_seconds(self, row: Row, members: int) -> float:
-        """Seconds of a row that is common to so many."""
-        return self.amount(row, members) / float(self.state.server_hz)
+        """Seconds of a row that is common to so many: of the server, or of a node or a link behind it."""
+        if row.resource == Resource.SERVER:
+            return self.amount(row, members) / float(self.state.server_hz)
+        behind, amount = self.program.resources, self.amount(row, members)
+        return (amount / float(behind.speed[row.resource]) + float(behind.delay_s[row.resource])) if amount else 0.0
+
+    def wire_rate(self, row: Row) -> float:
+        """Bits/s of a link behind the server."""
+        return float(self.program.resources.speed[row.resource])
 
     def broadcast_rate(self, members: Iterable[int]) -> float:
         """Bits/s over the whole band: of the worst of them."""

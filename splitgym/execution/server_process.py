@@ -46,6 +46,8 @@ class ServerProcess:
         """
         self._schedule, self._copies_bytes = schedule, 0
         before = self._counted()
+        for link in self._training.links:
+            link.wait_at_most(GRACE_S + 2.0 * self._scale * self._longest_s())
         self._training.begin(schedule, number)
         # What is said before the round is off the clock.
         todo = {i: self._rows_of(slot, i) for slot in schedule.slots for i in slot.members}
@@ -89,12 +91,17 @@ class ServerProcess:
                 with suppress(*FAULTS):
                     remote.link.send(Kind.END)
             remote.link.close()
+        for link in self._training.links:
+            with suppress(*FAULTS):
+                link.send(Kind.END)
+            link.close()
         self._threads.shutdown()
         self._desk.shutdown()
 
     def _counted(self) -> Ints:
         """[3] bytes that went over all links: all, payload, framing."""
-        ways = [way for remote in self.remotes for way in (remote.link.sent, remote.link.received)]
+        links = (*(remote.link for remote in self.remotes), *self._training.links)
+        ways = [way for link in links for way in (link.sent, link.received)]
         return np.array([[way.total, way.payload, way.framing] for way in ways]).sum(0)
 
     def _serving_with(self, paces: Paces, band: SharedBand | None) -> Serving:
@@ -194,7 +201,7 @@ class ServerProcess:
         if rows_before and rows_before[-1].in_pieces and rows[0].resource != Resource.SERVER:
             # Time has passed for each client, but nobody could be answered before all were there.
             self._training.compute(rows_before[-1].stage, members)
-        for resource, part in groupby(rows, lambda row: row.resource):
+        for resource, part in groupby(rows, lambda row: min(row.resource, Resource.BROADCAST + 1)):
             run = list(part)
             if resource == Resource.SERVER:
                 allowed_s = self._scale * sum(self._schedule.common_seconds(row, len(members)) for row in run)
@@ -204,6 +211,8 @@ class ServerProcess:
                 self._measured.note_if_slow(run[0].stage, monotonic() - begin_s, allowed_s)
                 end_s = self._pass_time(run, members, begin_s, end_s)
                 continue
+            if resource > Resource.BROADCAST:
+                self._training.go_behind(run, members, self._measured)
             for row in run if resource == Resource.BROADCAST else ():
                 begin_s = monotonic()
                 if self._schedule.moves_bits(row):

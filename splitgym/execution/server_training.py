@@ -9,9 +9,11 @@ from torch import Tensor
 
 from splitgym.arrays import Floats, Ints
 from splitgym.execution.frames import ProtocolError
+from splitgym.execution.link import Link
+from splitgym.execution.measured import Measured
 from splitgym.execution.models import digest, numbers, pack_model, unpack_model
 from splitgym.execution.plans import ClientPlan, ClientRow
-from splitgym.execution.schedule import MIGRATION, Schedule
+from splitgym.execution.schedule import MIGRATION, Row, Schedule
 from splitgym.frameworks import Framework
 from splitgym.frameworks.codecs import Codec, Context, codec
 from splitgym.frameworks.crossing import joined
@@ -42,11 +44,13 @@ class ServerTraining:
         samples: [C] training samples of each client, as these say.
 
     Attributes:
+        links: To nodes behind the server.
         needs_labels: Whether labels come with the smashed data.
         nodes: The server; its clients only tell how many units each of them holds.
     """
 
     needs_labels = True
+    links: tuple[Link, ...] = ()
 
     def __init__(self, scenario: Scenario, framework: Framework, seed: int, samples: Ints) -> None:
         begun = start(scenario, seed)
@@ -168,6 +172,10 @@ class ServerTraining:
         self._weights.count(members)
         self._answer(members, gradients)
         return True
+
+    def go_behind(self, rows: Sequence[Row], members: Sequence[int], measured: Measured) -> None:
+        """Plays rows of nodes and links behind the server; there are none."""
+        raise NotImplementedError
 
     def answer(self, client: int) -> None:
         """Likewise for one client, whose data are there, before those of the others.

@@ -8,7 +8,7 @@ import torch
 
 from splitgym import outputs
 from splitgym.execution.figure import write_figure
-from splitgym.execution.gathering import clients, welcome
+from splitgym.execution.gathering import clients, parties, welcome
 from splitgym.execution.run import Decide, Execution, Played, simulated
 from splitgym.execution.timeline import Span, table, to_csv
 from splitgym.inputs import InputError
@@ -47,7 +47,8 @@ class Session:
         torch.set_num_threads(1)
         self.env.reset(seed=self.seed)
         learner = simulated(self.env)
-        with clients(len(learner.samples), listen, secret_file, _say) as links:
+        count = len(parties(learner.scenario, learner.framework.name))
+        with clients(count, listen, secret_file, _say) as links:
             told = learner.scenario, learner.framework.name, learner.seed
             execution = Execution(self.env, self.decide, *welcome(links, *told, _say), self.scale)
             try:

@@ -13,9 +13,11 @@ SIDE_BY_SIDE = ("psl", "epsl", "psl-drop", "epsl-pt")
 """Frameworks in which clients keep their units."""
 U_SHAPED = ("u-shaped",)
 """Likewise, and the last units as well."""
+HIERARCHICAL = ("hierarchical",)
+"""Likewise, with a cloud behind the server."""
 AVERAGED = ("fl", "sl", "sfl-v1")
 """Frameworks in which models come back from the clients."""
-SUPPORTED = (*SIDE_BY_SIDE, *U_SHAPED, *AVERAGED)
+SUPPORTED = (*SIDE_BY_SIDE, *U_SHAPED, *HIERARCHICAL, *AVERAGED)
 
 
 def check_answers(program: Program, name: str, has_batch_norm: bool) -> None:
@@ -30,7 +32,7 @@ def check_answers(program: Program, name: str, has_batch_norm: bool) -> None:
         ScenarioError: the framework is one of these.
     """
     in_pieces = bool(np.any(program.barrier[program.resource == Resource.SERVER] == Barrier.NONE))
-    if in_pieces and (name in U_SHAPED or (name in SIDE_BY_SIDE and has_batch_norm)):
+    if in_pieces and (name in (*U_SHAPED, *HIERARCHICAL) or (name in SIDE_BY_SIDE and has_batch_norm)):
         raise ScenarioError(
             f"execute: radio.sharing = 'on-demand' with framework = {name!r} and a server that answers clients one by "
             "one, allowed: 'static', or batch norm over the rows of all clients (training.batch_statistics = 'joint')"

@@ -31,14 +31,38 @@ class PartGradients(NamedTuple):
     """Of each weight that the servers train, in the order of the units; None: no row reaches it."""
 
 
-class _Passed(NamedTuple):
-    """What one server has done."""
+class StagePass:
+    """A forward pass through one server that waits for its way back.
 
-    stage: Stage
-    received: Sequence[Tensor]
-    """[n, rows, ...] of each group, leaves of a graph of the server's own."""
-    made: Sequence[Tensor]
-    """What its units made of them."""
+    Args:
+        stage: The server; its running statistics move, its weights do not.
+        groups: The shallowest cut first.
+        received: [n, rows, ...] of each group, leaves of a graph.
+        training: Says how batch norm works.
+        weights: Of all clients.
+
+    Attributes:
+        stage: As above.
+        made: [n, rows, ...] what its units made of them.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        groups: Sequence[Group],
+        received: Sequence[Tensor],
+        training: Training,
+        weights: Tensor,
+    ) -> None:
+        self.stage, self._received = stage, received
+        self.made = _run(stage, groups, received, training, weights)
+
+    def backward(self, back: Sequence[Tensor]) -> tuple[Sequence[Tensor], Sequence[Tensor | None]]:
+        """Gradients of what was received, and of each weight of the server; to be called once."""
+        # Units in front of the shallowest cut of those that take part learn nothing.
+        wanted = [*self._received, *self.stage.server.parameters]
+        gradients = torch.autograd.grad(self.made, wanted, back, allow_unused=True)
+        return gradients[: len(self._received)], gradients[len(self._received) :]
 
 
 class PathPass:
@@ -55,29 +79,25 @@ class PathPass:
         self, nodes: Nodes, groups: Sequence[Group], at_cuts: Sequence[Tensor], round_batch: RoundBatch
     ) -> None:
         self._traffic = round_batch.traffic
-        self._passed: list[_Passed] = []
+        self._passed: list[StagePass] = []
         parts = at_cuts
         for stage in nodes.stages:
             if stage.link is not None:
                 self._traffic.over(stage.link, parts)
                 parts = [part.detach().requires_grad_() for part in parts]
-            made = _run(stage, groups, parts, nodes.training, round_batch.weights)
-            self._passed.append(_Passed(stage, parts, made))
-            parts = made
+            self._passed.append(StagePass(stage, groups, parts, nodes.training, round_batch.weights))
+            parts = self._passed[-1].made
         self._z = [add_losses(logits, group, round_batch) for logits, group in zip(parts, groups, strict=True)]
 
     def backward(self) -> PartGradients:
         """Back through all servers; to be called once."""
         back: Sequence[Tensor] = self._z
         of_servers: list[Tensor | None] = []
-        for stage, received, made in reversed(self._passed):
-            # Units in front of the shallowest cut of those that take part learn nothing.
-            wanted = [*received, *stage.server.parameters]
-            gradients = torch.autograd.grad(made, wanted, back, allow_unused=True)
-            back, of_server = gradients[: len(received)], gradients[len(received) :]
+        for passed in reversed(self._passed):
+            back, of_server = passed.backward(back)
             of_servers = [*of_server, *of_servers]
-            if stage.link is not None:
-                self._traffic.over(stage.link, back)
+            if passed.stage.link is not None:
+                self._traffic.over(passed.stage.link, back)
         return PartGradients(back, of_servers)
 
 

@@ -9,9 +9,8 @@ from typing import Any
 import gymnasium as gym
 
 from splitgym import schedulers
-from splitgym.execution.client_process import ClientProcess
-from splitgym.execution.frames import Kind
-from splitgym.execution.gathering import welcome
+from splitgym.execution.gathering import parties, welcome
+from splitgym.execution.joining import PASSED_OVER, take_part
 from splitgym.execution.link import Link
 from splitgym.execution.run import Execution, Played, simulated
 
@@ -53,7 +52,8 @@ class Cell:
         greedy = schedulers.make("greedy", self.env)
         self.decide = (lambda state: self.env.decode(self.env.action_space.sample())) if random else greedy.decide
         self.learner = simulated(self.env)
-        pairs = [socket.socketpair() for _ in self.learner.samples]
+        who = parties(self.learner.scenario, framework)
+        pairs = [socket.socketpair() for _ in who]
         self.links, self.ends = [Link(own) for own, _ in pairs], [other for _, other in pairs]
         self.threads = [Thread(target=self._run, args=(end,), daemon=True) for end in self.ends]
         self.real_s = real_s
@@ -62,8 +62,7 @@ class Cell:
         for thread in self.threads:
             thread.start()
         told = self.learner.scenario, self.learner.framework.name, self.learner.seed
-        remotes, samples = welcome(self.links, *told, print)
-        self.execution = Execution(self.env, self.decide, remotes, samples, 1.0)
+        self.execution = Execution(self.env, self.decide, *welcome(self.links, *told, print), 1.0)
         latency_s = float(self.execution._decided().cost.latency_s)
         self.execution.scale = self.real_s / latency_s
 
@@ -76,7 +75,7 @@ class Cell:
 
     def _run(self, end: socket.socket) -> None:
         with suppress(EOFError, OSError):  # The server has ended, or this client was killed.
-            ClientProcess(Link(end, passes_over=(Kind.RATE,))).run()
+            take_part(Link(end, PASSED_OVER))
 
 
 @contextmanager

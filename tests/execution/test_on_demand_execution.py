@@ -92,7 +92,7 @@ def test_what_answers_one_by_one_otherwise_than_it_trains_is_refused():
 @pytest.mark.parametrize("said", [b"", bytes(7), bytes(9), *(struct.pack("<d", x) for x in (-1.0, nan, inf))])
 def test_a_rate_that_is_none_is_refused(said):
     server, client = map(Link, socket.socketpair())
-    process, tokens = ClientProcess(client), bucket(0.0, 0.0)
+    process, tokens = ClientProcess(client, None), bucket(0.0, 0.0)
     row = ClientRow(3, "uplink", Resource.UPLINK, None)
     server.send(Kind.RATE, 3, said)
     with pytest.raises(ProtocolError, match="RATE"):
@@ -101,7 +101,7 @@ def test_a_rate_that_is_none_is_refused(said):
 
 def test_a_rate_counts_for_the_row_that_it_is_meant_for():
     server, client = map(Link, socket.socketpair())
-    process, tokens = ClientProcess(client), bucket(0.0, 0.0)
+    process, tokens = ClientProcess(client, None), bucket(0.0, 0.0)
     row = ClientRow(3, "uplink", Resource.UPLINK, None)
     for number, rate in ((2, 5.0), (3, 7.0)):
         server.send(Kind.RATE, number, struct.pack("<d", rate))

@@ -53,7 +53,7 @@ def test_a_process_that_is_killed_leaves_the_round_to_the_others():
         (["--scale", "-1"], "--scale -1, allowed: 1e-6 to 1e6"),
         (
             ["--framework", "cpsl"],
-            "framework = 'cpsl', allowed: psl, epsl, psl-drop, epsl-pt, u-shaped, fl, sl, sfl-v1",
+            "framework = 'cpsl', allowed: psl, epsl, psl-drop, epsl-pt, u-shaped, hierarchical, fl, sl, sfl-v1",
         ),
         (["--listen", "a:1", "--join", "b:1"], "--listen a:1 and --join b:1, allowed: one of them"),
         (["--join", "nowhere"], "address = 'nowhere', allowed: HOST:PORT"),
