@@ -117,7 +117,7 @@ class Execution:
         Raises:
             InputError: no client is left, or the models have diverged.
         """
-        schedule = self._decided()
+        schedule = self.decided()
         server = self._server
         if server is None:
             self.scale = scale_for(schedule) if self.scale is None else self.scale
@@ -155,7 +155,7 @@ class Execution:
         """[C] clients that are not lost."""
         return np.array([remote.is_there for remote in self.remotes])
 
-    def _decided(self) -> Schedule:
+    def decided(self) -> Schedule:
         """The round that the scheduler makes of what it knows; lost clients are unavailable to it."""
         if not self._there.any():
             raise InputError(f"round {self.rounds + 1}: no client is left")

@@ -63,7 +63,7 @@ class Cell:
             thread.start()
         told = self.learner.scenario, self.learner.framework.name, self.learner.seed
         self.execution = Execution(self.env, self.decide, *welcome(self.links, *told, print), 1.0)
-        latency_s = float(self.execution._decided().cost.latency_s)
+        latency_s = float(self.execution.decided().cost.latency_s)
         self.execution.scale = self.real_s / latency_s
 
     def play(self) -> Played:

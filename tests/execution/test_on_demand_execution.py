@@ -45,7 +45,7 @@ def test_at_the_simulators_events_all_that_it_charges_has_been_sent(framework):
     with cell(framework, seed=1, sections=on_demand(framework), random=True) as own:
         compared = 0
         for _ in range(4):
-            schedule = own.execution._decided()
+            schedule = own.execution.decided()
             compared += replay(schedule)
             own.env.play(schedule.decision)
     assert compared > 10

@@ -3,6 +3,8 @@
 import itertools
 import json
 import socket
+from contextlib import suppress
+from random import Random
 from threading import Timer, current_thread
 
 import numpy as np
@@ -98,17 +100,21 @@ def test_who_is_late_is_dropped_at_the_timeout_and_is_as_it_was(framework):
     assert late
 
 
+CHANCE = Random(21)
 KILLS = [
-    (framework, *draw)
-    for framework in ("psl", "u-shaped", "sfl-v1", "fl", "sl")
-    for draw in ((0.15, 0), (0.55, 1), (0.9, 2))
+    (framework, sharing, round(CHANCE.uniform(0.05, 0.95), 2), CHANCE.randrange(3))
+    for framework, sharing in (
+        *((name, "static") for name in ("psl", "u-shaped", "hierarchical", "sfl-v1", "fl", "sl")),
+        *((name, "on-demand") for name in ("psl", "epsl", "sfl-v1")),
+    )
+    for _ in range(2)
 ]
 
 
-@pytest.mark.parametrize(("framework", "share", "victim"), KILLS)
-def test_a_client_that_dies_leaves_a_round_of_the_simulator_behind(framework, share, victim):
-    real_s = 0.35
-    with cell(framework, seed=1, real_s=real_s) as own:
+@pytest.mark.parametrize(("framework", "sharing", "share", "victim"), KILLS)
+def test_a_client_that_dies_leaves_a_round_of_the_simulator_behind(framework, sharing, share, victim):
+    real_s, radio = 0.35, {**SMALL["radio"], "sharing": sharing}
+    with cell(framework, seed=1, real_s=real_s, sections={**SMALL, "radio": radio}) as own:
         rounds = [own.play()]
         Timer(share * real_s, own.kill, [victim]).start()
         while victim not in rounds[-1].measured.lost and len(rounds) < 20:
@@ -181,6 +187,17 @@ def test_a_client_that_says_what_cannot_be_is_lost_and_the_round_goes_on(said, m
     assert played.measured.took_part == after.measured.took_part == (0, 2)
     assert played.weights_equal
     assert after.weights_equal
+
+
+@pytest.mark.parametrize("framework", ["psl", "hierarchical"])
+def test_without_the_server_all_others_end(framework):
+    with cell(framework, real_s=1.0, sections={**SMALL, "episode": {"round_timeout_s": 0.2}}) as own:
+        Timer(0.3, lambda: [link.close() for link in own.links]).start()
+        with suppress(InputError):  # Of the cloud, or as nobody is left.
+            own.play()
+        for thread in own.threads:
+            thread.join(20)
+        assert not any(thread.is_alive() for thread in own.threads)
 
 
 def test_when_nobody_is_left_that_is_said():
