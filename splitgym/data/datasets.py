@@ -18,11 +18,13 @@ class Dataset:
     """Images and labels in random order, so the first n samples are a fair sample of their set.
 
     Attributes:
-        train_images: float32 [n, channels, height, width]; every channel has mean 0 and variance 1.
-        train_labels: Index into `classes`, int64 [n].
+        train_images: float32 [n, channels, height, width]; every channel has mean 0 and variance 1. Of text codes of
+            characters, [n, 1, 1, T], as they are.
+        train_labels: Index into `classes`, int64 [n]; of text that of the character behind each one, [n, T].
         test_images: As train_images, scaled by the mean and variance of the training set.
         test_labels: As train_labels.
         classes: Names of the classes.
+        train_kinds: int64 [n] that in which the data of clients may differ: the class of an image, the book of a text.
     """
 
     train_images: NDArray[np.float32]
@@ -30,6 +32,7 @@ class Dataset:
     test_images: NDArray[np.float32]
     test_labels: Ints
     classes: tuple[str, ...]
+    train_kinds: Ints
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -55,7 +58,7 @@ def load(
 
     Args:
         name: "digits" (1,797 images of 8 x 8, in the package; UCI, CC BY 4.0), "mnist" or "ham10000" (files in
-            SPLITGYM_DATA), or the path of an .npz file.
+            SPLITGYM_DATA), "kjv" (text, see `splitgym.data.text`), or the path of an .npz file.
         generator: Draws the split and the order.
         test_fraction: Share of the images kept for the test, between 0 and 1.
         train_samples: Use at most so many training samples, drawn at random; None: all.
@@ -74,20 +77,24 @@ def load(
         raise DataError(f"{what}: leaves {in_test.sum()} of {len(in_test)} images for the test, not some of them")
     train = generator.permutation(np.flatnonzero(~in_test))[:train_samples]
     test = generator.permutation(np.flatnonzero(in_test))
-    train_images, test_images = _standardise(source.images[train], source.images[test])
-    return Dataset(train_images, source.labels[train], test_images, source.labels[test], source.classes)
+    scaled = _standardise if source.books is None else _unscaled
+    train_images, test_images = scaled(source.images[train], source.images[test])
+    return Dataset(
+        train_images, source.labels[train], test_images, source.labels[test], source.classes, source.kinds[train]
+    )
 
 
 def _split(source: Source, test_fraction: float, generator: Generator) -> Bools:
-    """Which images are for the test, bool [n]: of every class about the same share, and whole groups only.
+    """Which images are for the test, bool [n]: of every class (or book) about the same share, and whole groups only.
 
     A group counts, with all its images, for the class that is most frequent in it.
     """
-    images = np.zeros((source.groups.max(initial=-1) + 1, len(source.classes)), np.int64)
-    np.add.at(images, (source.groups, source.labels), 1)
+    kinds = len(source.classes) if source.books is None else int(source.books.max()) + 1
+    images = np.zeros((source.groups.max(initial=-1) + 1, kinds), np.int64)
+    np.add.at(images, (source.groups, source.kinds), 1)
     class_of_group, size = images.argmax(1), images.sum(1)
     in_test = np.zeros(len(images), dtype=bool)
-    for label in range(len(source.classes)):
+    for label in range(kinds):
         groups = np.flatnonzero(class_of_group == label)
         groups = groups[generator.permutation(len(groups))]
         # A group is in if at least half of it lies below the class's quota: the nearest number, not the next lower.
@@ -105,3 +112,8 @@ def _standardise(train: NDArray[np.uint8], test: NDArray[np.uint8]) -> tuple[NDA
     deviation[deviation == 0] = 1  # a channel without contrast carries nothing and stays 0
     scale = (1 / deviation).astype(np.float32)
     return centred * scale, (test - mean.astype(np.float32)) * scale
+
+
+def _unscaled(train: NDArray[np.uint8], test: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Codes of characters, which are no quantities."""
+    return train.astype(np.float32), test.astype(np.float32)

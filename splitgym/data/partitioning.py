@@ -33,7 +33,7 @@ def partition(
     """Gives every sample to exactly one client, and every client at least one sample.
 
     Args:
-        labels: Class of each sample, int [n].
+        labels: Class of each sample, or the book of each window, int [n].
         clients: As for `class_counts`.
         method: As for `class_counts`.
         generator: Draws the partition.

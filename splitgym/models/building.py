@@ -7,12 +7,14 @@ import torch
 from torch import nn
 
 from splitgym.inputs import InputError
+from splitgym.models.frozen import AdaptedLinear, Frozen
 from splitgym.models.network import CuttableNetwork, HeConvolution
 from splitgym.parts import Parts
 from splitgym.scenario.parts import NETWORKS
 
 Builder = Callable[..., CuttableNetwork]
-"""Makes a network for images (channels, height, width) and a number of classes; `resnet18` reads a stem, too."""
+"""Makes a network for images (channels, height, width) and a number of classes; `resnet18` reads a stem, too, and
+`transformer` a rank."""
 BUILDERS: Parts[Builder] = Parts("network", callable, NETWORKS)
 """All networks; what is asked for is imported."""
 
@@ -23,16 +25,18 @@ def build(
     classes: int,
     generator: torch.Generator | None = None,
     stem: str = "7x7",
+    rank: int = 4,
 ) -> CuttableNetwork:
     """Builds a network on the CPU, in training mode.
 
     Args:
-        name: "resnet18" (L = 10), "vgg19" (L = 25), "cnn" (L = 4), "mlp" (L = 3), or `module:NAME` of one's own
-            `Builder`.
+        name: "resnet18" (L = 10), "vgg19" (L = 25), "cnn" (L = 4), "mlp" (L = 3), "transformer" (L = 5), or
+            `module:NAME` of one's own `Builder`.
         input_shape: (channels, height, width) of one image.
         classes: Number of classes, at least 2.
         generator: CPU generator of the initial weights; None: a new one with seed 0. The global one is never used.
         stem: First unit of "resnet18", "7x7" or "3x3"; the other networks do not read it.
+        rank: Of the adapters of "transformer", likewise.
 
     Raises:
         InputError: unknown name or stem, or a shape or number of classes that the network cannot have.
@@ -43,8 +47,9 @@ def build(
     if classes < 2:
         raise InputError(f"classes = {classes}: at least 2")
     # Layers draw their own weights from the global generator when they are made; on the meta device they draw nothing.
+    own = {"resnet18": (stem,), "transformer": (rank,)}.get(name, ())
     with torch.device("meta"):
-        network = builder(input_shape, classes, stem) if name == "resnet18" else builder(input_shape, classes)
+        network = builder(input_shape, classes, *own)
     if not isinstance(network, CuttableNetwork):
         raise InputError(f"model = {name!r} gives {type(network).__name__}, allowed: CuttableNetwork")
     _refuse_what_cannot_be_drawn(name, network)
@@ -57,7 +62,7 @@ def _refuse_what_cannot_be_drawn(name: str, network: nn.Module) -> None:
     """Raises an InputError if a layer has weights whose initial values and costs nobody here knows."""
     for layer in network.modules():
         own = [*layer.parameters(recurse=False), *layer.buffers(recurse=False)]
-        if own and not isinstance(layer, nn.Conv2d | nn.Linear | nn.BatchNorm2d | nn.BatchNorm1d):
+        if own and not isinstance(layer, nn.Conv2d | nn.Linear | nn.BatchNorm2d | nn.BatchNorm1d | Frozen):
             raise InputError(
                 f"model = {name!r}: layer {type(layer).__name__} has weights, allowed: Conv2d, Linear, BatchNorm1d, "
                 "BatchNorm2d, and layers without weights"
@@ -65,10 +70,15 @@ def _refuse_what_cannot_be_drawn(name: str, network: nn.Module) -> None:
 
 
 def _initialise(network: nn.Module, generator: torch.Generator) -> None:
-    """Draws weights as PyTorch does by default, and as He et al. (2015) for convolutions that batch norm follows."""
+    """Draws weights as PyTorch does by default, and as He et al. (2015) for convolutions that batch norm follows.
+
+    Adapters begin with B = 0.
+    """
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d | nn.BatchNorm1d):
             layer.reset_parameters()  # ones and zeros: no chance in it
+        elif isinstance(layer, Frozen):
+            layer.draw(generator)
         elif isinstance(layer, HeConvolution):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
             assert layer.bias is not None
@@ -79,3 +89,7 @@ def _initialise(network: nn.Module, generator: torch.Generator) -> None:
             nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
             bound = 1 / math.sqrt(layer.weight[0].numel())
             nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+    for layer in network.modules():
+        if isinstance(layer, AdaptedLinear):
+            nn.init.kaiming_uniform_(layer.down.weight, a=math.sqrt(5), generator=generator)
+            nn.init.zeros_(layer.up.weight)

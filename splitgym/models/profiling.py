@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from splitgym.models.building import build
 from splitgym.models.costs import NetworkCosts, Profile
+from splitgym.models.frozen import Frozen
 from splitgym.models.narrowing import narrowed
 from splitgym.models.network import CuttableNetwork
 from splitgym.models.saved_tensors import memory_of
@@ -20,11 +21,12 @@ _BITS = 32  # of a weight and of an activation
 def profile(model: CuttableNetwork, input_shape: tuple[int, int, int]) -> Profile:
     """Counts FLOPs and bits per unit for one sample; the model, its mode and every random generator stay as they are.
 
-    A FLOP is a multiplication or an addition in a convolution or linear layer, so two per multiply-accumulate: the
-    convention of `torch.utils.flop_counter`. Biases, activations, norms and poolings are not counted. The backward pass
-    costs one forward pass for the gradient of the weights and one for the gradient of the input; a layer that reads the
-    raw image needs none for the latter. Bits are 32 per activation and per weight; the weights include the running
-    means and variances of batch norm, which a unit needs where it moves to.
+    A FLOP is a multiplication or an addition in a convolution, linear layer or attention, so two per
+    multiply-accumulate: the convention of `torch.utils.flop_counter`. Biases, activations, norms and poolings are not
+    counted. The backward pass costs one forward pass for the gradient of the weights and one for the gradient of the
+    input; a layer that reads the raw image needs none for the latter, frozen weights none for the former. Bits are 32
+    per activation and per weight; the weights include the running means and variances of batch norm, which a unit needs
+    where it moves to, and not those that are frozen, which everybody has.
 
     Args:
         model: The network.
@@ -45,9 +47,11 @@ def profile(model: CuttableNetwork, input_shape: tuple[int, int, int]) -> Profil
 
 
 @lru_cache(maxsize=32)
-def measure(model: str, input_shape: tuple[int, int, int], classes: int, stem: str, width: float = 1.0) -> NetworkCosts:
+def measure(
+    model: str, input_shape: tuple[int, int, int], classes: int, stem: str, width: float = 1.0, rank: int = 4
+) -> NetworkCosts:
     """What a network costs, by its name and what `build` makes it from; with a width below 1 as `narrowed`."""
-    network = build(model, input_shape, classes, stem=stem)
+    network = build(model, input_shape, classes, stem=stem, rank=rank)
     if width < 1.0:
         network = narrowed(network, input_shape, width)
     return NetworkCosts(
@@ -78,9 +82,14 @@ def _run(unit: nn.Module, x: Tensor) -> tuple[Tensor, int, int]:
         # Only what depends on weights requires a gradient here, so the raw image, reshaped or not, does not.
         counted.append((flops, 2 * flops if inputs[0].requires_grad else flops))
 
+    def count_frozen(layer: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        counted.append(layer.flops(inputs[0], output))
+
     for layer in unit.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             layer.register_forward_hook(count)
+        elif isinstance(layer, Frozen):
+            layer.register_forward_hook(count_frozen)
     output = unit(x)
     return output, sum(forward for forward, _ in counted), sum(backward for _, backward in counted)
 

@@ -82,7 +82,8 @@ def _forward(network: CuttableNetwork, images: Tensor) -> tuple[list[_Storages],
             inputs.append(_storages(x))
             saved.append({})
             x = unit(x)
-        F.cross_entropy(x, torch.zeros(len(images), dtype=torch.long))
+        logits = x.flatten(0, -2)
+        F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long))
     return inputs, saved
 
 

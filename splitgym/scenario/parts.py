@@ -14,6 +14,7 @@ NETWORKS: Mapping[str, str] = {
     "cnn": "splitgym.models.cnn:cnn",
     "vgg19": "splitgym.models.vgg:vgg19",
     "mlp": "splitgym.models.mlp:mlp",
+    "transformer": "splitgym.models.transformer:transformer",
 }
 CODECS: Mapping[str, str] = {
     "none": "splitgym.frameworks.codecs.floats:NONE",

@@ -28,6 +28,7 @@ from splitgym.scenario.sections import (
     Training,
 )
 from splitgym.scenario.stations import StationRow, check_stations, stations_on_a_subchannel
+from splitgym.scenario.text import check_text
 
 MOST_GAINS = 10_000_000
 """Channel gains or speeds that a world keeps, 80 MB."""
@@ -187,6 +188,12 @@ class Scenario(Section):
                 f"training.local_steps = {training.local_steps} are {rows} samples in a round, allowed: up to "
                 f"{MOST_ROWS}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _text_is_for_the_transformer(self) -> "Scenario":
+        """A text has one network, and not everything that images have."""
+        check_text(self)
         return self
 
     @model_validator(mode="after")

