@@ -70,7 +70,7 @@ def test_with_the_surrogate_nothing_of_real_training_is_loaded(tmp_path):
 import json, sys
 import gymnasium as gym
 import splitgym
-for preset in {*splitgym.scenario.presets()} - {"narrowband", "boards"}:
+for preset in {*splitgym.scenario.presets()} - {"narrowband", "boards", "lora"}:
     env = gym.make("SplitLearning-v0", scenario=preset, learner="surrogate")
     env.reset(seed=0)
     env.step(env.action_space.sample())

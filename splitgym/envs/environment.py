@@ -323,7 +323,8 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     After `reset` and `step`: `round` (rounds done), `elapsed_s`, `accuracy`, `worst_accuracy` (of the worst client),
     `balanced_accuracy` (mean over the classes), `loss` (mean training loss of the last round that trained),
     `evaluated` (whether accuracy was measured now), `evaluation_samples`, `cost` (how far the round went beyond the
-    scenario's budgets, see Rewards; 0 at first) and `costs` (by name); with several stations in the scenario `station`
+    scenario's budgets, see Rewards; 0 at first) and `costs` (by name); of text `bits_per_character` (mean cross-entropy
+    of a test character; accuracy is then that of the next character); with several stations in the scenario `station`
     (int [C]: the base station of each client in the coming round) and `handovers` (clients that have just changed
     theirs). After `step` also:
 

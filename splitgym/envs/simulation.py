@@ -166,6 +166,7 @@ class Simulation:
             "loss": outcome.loss,
             "evaluated": outcome.evaluated,
             "evaluation_samples": outcome.evaluation_samples,
+            **({"bits_per_character": outcome.bits_per_character} if self.scenario.task.is_text else {}),
             "cost": self._costs.total,
             "costs": self._costs.by_name,
             **({"station": state.station, "handovers": self.world.handovers} if len(state.system.stations) > 1 else {}),

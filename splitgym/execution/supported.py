@@ -65,8 +65,8 @@ def supported(scenario: Scenario, name: str) -> Framework:
         if value != allowed:
             raise ScenarioError(f"execute: {field} = {value!r}, allowed: {allowed!r}")
     for field, value in (("task.model", task.model), ("task.dataset", task.dataset)):
-        if ":" in value:
-            raise ScenarioError(f"execute: {field} = {value!r}, allowed: those of the package")
+        if ":" in value or value in ("transformer", "kjv"):
+            raise ScenarioError(f"execute: {field} = {value!r}, allowed: those of the package for images")
     for each in plan.codecs:
         if each.partition(":")[0] not in CODECS or isinstance(codec(each), Uniform | RandomTopK):
             raise ScenarioError(

@@ -57,7 +57,7 @@ def _train_cluster(nodes: Nodes, cluster: RoundBatch) -> bool:
     gradients: dict[int, Sequence[Tensor]] = {}
     for part, each, crossing, x in zip(parts, passes, crossings, at_cuts, strict=True):
         gradients.update(zip(part.members, each.backward(crossing.back(x)), strict=True))
-    mean = WeightedMean(parameter.detach() for parameter in clients[0].parameters)
+    mean = WeightedMean((parameter.detach() for parameter in clients[0].parameters), units)
     for k, (client, weight) in enumerate(zip(clients, cluster.weights, strict=True)):
         mean.begin()
         client.step(gradients[k])

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from splitgym.arrays import Floats, Ints
+from splitgym.frameworks.mean_of_adapters import MeanOfAdapters
 from splitgym.frameworks.nodes import Nodes, model_state
 from splitgym.frameworks.round_batch import Traffic
 from splitgym.frameworks.snapshots import state_of
@@ -105,7 +106,10 @@ def mix(common: Sequence[nn.Module], others: Sequence[Sequence[nn.Module]], rate
         others: [n] as many units each.
         rates: [n], above 0, with a sum of at most 1.
     """
-    rest = 1.0 - float(rates.sum())
+    rest, adapters = 1.0 - float(rates.sum()), MeanOfAdapters(common)
+    adapters.add(rest)
+    for other, rate in zip(others, rates.tolist(), strict=True):
+        adapters.add(rate, other)
     for values in zip(state_of(common), *map(state_of, others), strict=True):
         target, *own = values
         if not target.is_floating_point():
@@ -114,3 +118,4 @@ def mix(common: Sequence[nn.Module], others: Sequence[Sequence[nn.Module]], rate
         for value, rate in zip(own, rates.tolist(), strict=True):
             total.add_(value * rate)
         target.copy_(total)
+    adapters.finish()

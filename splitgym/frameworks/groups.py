@@ -61,7 +61,8 @@ def add_losses(logits: Tensor, group: Group, round_batch: RoundBatch) -> Tensor:
         [n, rows, classes] gradients of the servers' loss with respect to the logits.
     """
     labels = group.labels(round_batch)
-    rows = F.cross_entropy(logits.detach().flatten(0, 1), labels.flatten(), reduction="none").view_as(labels)
-    round_batch.losses[group.members] += rows.sum(1) / group.batch_size
+    rows = F.cross_entropy(logits.detach().flatten(0, -2), labels.flatten(), reduction="none").view(len(labels), -1)
+    count = group.batch_size * labels[0, 0].numel()
+    round_batch.losses[group.members] += rows.sum(1) / count
     z = loss_gradients(logits.detach(), labels)
-    return z * group.weights(round_batch, z) / group.batch_size
+    return z * group.weights(round_batch, z) / count

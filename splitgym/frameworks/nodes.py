@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from splitgym.arrays import Floats, Ints
 from splitgym.frameworks.codecs import Codec
 from splitgym.frameworks.codecs.floats import NONE
+from splitgym.frameworks.mean_of_adapters import MeanOfAdapters
 from splitgym.frameworks.node import Node
 from splitgym.frameworks.own_units import move_own_units
 from splitgym.frameworks.placements import Placement
@@ -251,8 +252,12 @@ class Nodes:
             weights: [n], with the sum 1.
         """
         models = [node.units for node in (self._copies if self.own_copies else self.clients)]
-        mean = state_of(self.server.units[: len(models[participants[0]])])
+        common = self.server.units[: len(models[participants[0]])]
+        mean, adapters = state_of(common), MeanOfAdapters(common)
         write_mean([state_of(models[i]) for i in participants], weights, mean)
+        for i, weight in zip(participants, weights, strict=True):
+            adapters.add(weight, models[i])
+        adapters.finish()
         for model in models:
             own = state_of(model)
             write(mean[: len(own)], own)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from splitgym.arrays import Floats, Ints
+from splitgym.frameworks.mean_of_adapters import MeanOfAdapters
 from splitgym.frameworks.node import Node
 
 if TYPE_CHECKING:
@@ -65,7 +66,10 @@ def _take_over(unit: nn.Module, given: Mapping[int, nn.Module], served: float, d
         return
     total = data_share[list(given)].sum() + served
     states = [unit.state_dict() for unit in given.values()]
-    weights = data_share[list(given)] / total
+    weights, adapters = data_share[list(given)] / total, MeanOfAdapters([unit])
+    for weight, own in zip(weights, given.values(), strict=True):
+        adapters.add(float(weight), [own])
+    adapters.add(served / total)
     with torch.no_grad():
         for name, value in unit.state_dict().items():
             if value.is_floating_point():
@@ -73,6 +77,7 @@ def _take_over(unit: nn.Module, given: Mapping[int, nn.Module], served: float, d
                 if served > 0:
                     parts.append(served / total * value)
                 value.copy_(torch.stack(parts).sum(0))
+    adapters.finish()
 
 
 def _hold(node: Node, first: Sequence[nn.Module], last: Sequence[nn.Module]) -> None:

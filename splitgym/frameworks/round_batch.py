@@ -61,7 +61,7 @@ class RoundBatch:
     images: Tensor
     """[n, b, ...]; a client that trains several steps has all of their mini-batches in it."""
     labels: Tensor
-    """[n, b] class indices, as many rows as in `images`."""
+    """[n, b] class indices, as many rows as in `images`; of text one at each place of a window, [n, b, window]."""
     aggregated_rows: int
     """m: the first m positions of the mini-batch have their last-layer gradients averaged over clients."""
     losses: Tensor

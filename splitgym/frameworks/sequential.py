@@ -45,8 +45,8 @@ def train_alone(nodes: Nodes, round_batch: RoundBatch, averaged: Sequence[int]) 
     taking_part = [node for i in round_batch.participants for node in (nodes.clients[i], nodes.server_of(i))]
     nodes.server.set_mode(True)
     fewest, most = min(averaged), max(averaged)
-    mean, handed_on = WeightedMean(state_of(units[:fewest])), Snapshot(state_of(units[fewest:]))
-    mixed = [MixedMean(state_of([unit])) for unit in units[fewest:most]]
+    mean, handed_on = WeightedMean(state_of(units[:fewest]), units[:fewest]), Snapshot(state_of(units[fewest:]))
+    mixed = [MixedMean(unit) for unit in units[fewest:most]]
     cuts = [int(nodes.cut_layers[i]) for i in round_batch.participants]
     # A model that is handed on goes down once for each client, one that is averaged once to all of them.
     for members in round_batch.slots or [range(len(cuts))]:
@@ -93,7 +93,9 @@ def train_joint(nodes: Nodes, round_batch: RoundBatch) -> bool:
         torch.cat([of_client[:count] for of_client, count in zip(own, rows, strict=True)])
         for own in (round_batch.images, round_batch.labels)
     )
-    each = F.cross_entropy(server.logits(images), labels, reduction="none").split(rows)
+    # Text has a label at each place of a window.
+    counts = [count * labels[0].numel() for count in rows]
+    each = F.cross_entropy(server.logits(images).flatten(0, -2), labels.flatten(), reduction="none").split(counts)
     losses = torch.stack([of_client.sum() / len(of_client) for of_client in each])
     round_batch.losses.copy_(losses.detach())
     if not torch.isfinite(round_batch.losses).all():
@@ -114,7 +116,7 @@ def train_step(
     # With all units at the client nothing is sent.
     crossing = Crossing(round_batch, smashed.detach()[None], [place]) if cut < len(server.units) else None
     at_cut = (smashed if crossing is None else crossing.received[0]).detach().requires_grad_()
-    loss = F.cross_entropy(server.logits(at_cut, cut), labels)
+    loss = F.cross_entropy(server.logits(at_cut, cut).flatten(0, -2), labels.flatten())
     if torch.isfinite(loss):
         # A server that also serves clients with shallower cuts trains units that this one does not reach.
         gradient, *server_gradients = torch.autograd.grad(loss, [at_cut, *server.parameters], allow_unused=True)

@@ -72,7 +72,7 @@ def virtual(nodes: Nodes, smashed: Tensor, round_batch: RoundBatch) -> CutGradie
     it is PSL, as is m = 0.
     """
     server, weights, m = nodes.server, round_batch.weights, round_batch.aggregated_rows
-    n, b = round_batch.labels.shape
+    n, b = round_batch.labels.shape[:2]
     if m == 0 or n == 1:
         return inject(nodes, smashed, round_batch)
     round_batch.losses.zero_()
@@ -102,14 +102,13 @@ def inject(nodes: Nodes, smashed: Tensor, round_batch: RoundBatch) -> CutGradien
     The reference reading: gradients of aggregated rows are averaged over clients at the cut.
     """
     m, weights = round_batch.aggregated_rows, round_batch.weights
-    n, b = round_batch.labels.shape
     round_batch.losses.zero_()
     rows = smashed.detach().requires_grad_()
     logits = _logits(nodes, rows, round_batch)
     add_losses(round_batch, logits.detach(), round_batch.labels)
     z = loss_gradients(logits.detach(), round_batch.labels)
     z[:, :m] = _mean_over_clients(z[:, :m], nodes, weights)
-    wanted, z = [rows, *nodes.server.parameters], z * weights.view(n, 1, 1) / b
+    wanted, z = [rows, *nodes.server.parameters], z * per_client(weights, z) / round_batch.labels[0].numel()
     weighted, *gradients = torch.autograd.grad(logits, wanted, z, allow_unused=True)
     return CutGradients(weighted[:, :m].sum(0), weighted[:, m:] / per_client(weights, weighted), gradients)
 
@@ -157,7 +156,10 @@ def _logits(nodes: Nodes, smashed: Tensor, round_batch: RoundBatch) -> Tensor:
 
 
 def loss_gradients(logits: Tensor, labels: Tensor) -> Tensor:
-    """z_ij, [n, rows, classes]: gradient of each row's cross-entropy with respect to its logits."""
+    """z_ij, [n, rows, classes]: gradient of each row's cross-entropy with respect to its logits.
+
+    Of text, which has a label at each place of a window, [n, rows, window, classes].
+    """
     return torch.softmax(logits, -1) - F.one_hot(labels, logits.shape[-1])
 
 
@@ -169,9 +171,8 @@ def _mean_over_clients(z: Tensor, nodes: Nodes, weights: Tensor) -> Tensor:
 
 def add_losses(round_batch: RoundBatch, logits: Tensor, labels: Tensor) -> None:
     """Adds the mean losses of some rows of the mini-batches, [n, rows, classes], to those of the round_batch."""
-    n, b = round_batch.labels.shape
-    rows = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(n, -1)
-    round_batch.losses.add_(rows.sum(1) / b)
+    rows = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction="none").view(len(labels), -1)
+    round_batch.losses.add_(rows.sum(1) / round_batch.labels[0].numel())
 
 
 def per_client(weights: Tensor, like: Tensor) -> Tensor:

@@ -6,16 +6,23 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from splitgym.frameworks.mean_of_adapters import MeanOfAdapters
+from splitgym.models.frozen import Frozen
+
 
 def state_of(units: Sequence[nn.Module]) -> list[Tensor]:
-    """Weights and running statistics of some units, detached: writing to them changes the units."""
-    tensors = (t for unit in units for t in (*unit.parameters(), *unit.buffers()))
+    """Weights and running statistics of some units, detached: writing to them changes the units.
+
+    What is frozen is not among them: it is the same everywhere, and nobody sends or averages it.
+    """
+    tensors = (t for unit in units for t in (*unit.parameters(), *buffers_of([unit])))
     return [tensor.detach() for tensor in tensors]
 
 
 def buffers_of(units: Sequence[nn.Module]) -> list[Tensor]:
     """What a forward pass moves in place: running statistics of batch norm."""
-    return [buffer for unit in units for buffer in unit.buffers()]
+    layers = (layer for unit in units for layer in unit.modules() if not isinstance(layer, Frozen))
+    return [buffer for layer in layers for buffer in layer.buffers(recurse=False)]
 
 
 class Snapshot:
@@ -35,10 +42,14 @@ class WeightedMean:
 
     Each node begins with the values that the tensors had when this was made: `begin`, change them, `add`; `finish`
     writes the mean. Counters of batches, which are whole numbers, end as the last node left them.
+
+    Args:
+        tensors: To be averaged.
+        units: That have these tensors, and whose adapters are averaged as products.
     """
 
-    def __init__(self, tensors: Iterable[Tensor]) -> None:
-        self._start = Snapshot(tensors)
+    def __init__(self, tensors: Iterable[Tensor], units: Sequence[nn.Module] = ()) -> None:
+        self._start, self._adapters = Snapshot(tensors), MeanOfAdapters(units)
         self._sums = [torch.zeros_like(tensor) for tensor in self._start.tensors]
 
     def begin(self) -> None:
@@ -48,14 +59,16 @@ class WeightedMean:
     def add(self, weight: Tensor | float) -> None:
         """Counts the present values with a weight; weights are to sum to 1."""
         _add_weighted(self._sums, self._start.tensors, weight)
+        self._adapters.add(weight)
 
     def finish(self) -> None:
         """Writes the mean."""
         write(self._sums, self._start.tensors)
+        self._adapters.finish()
 
 
 def write_mean(sources: Iterable[Sequence[Tensor]], weights: Iterable[Tensor], targets: Sequence[Tensor]) -> None:
-    """Writes what `WeightedMean` does of several nodes with tensors of their own."""
+    """Writes what `WeightedMean` does, without adapters, of several nodes with tensors of their own."""
     sums = [torch.zeros_like(target) for target in targets]
     for tensors, weight in zip(sources, weights, strict=True):
         _add_weighted(sums, tensors, weight)
@@ -63,14 +76,14 @@ def write_mean(sources: Iterable[Sequence[Tensor]], weights: Iterable[Tensor], t
 
 
 class MixedMean:
-    """Tensors that some nodes begin as they were and average, and that are handed on between the others.
+    """A unit that some nodes begin as it was and average, and that is handed on between the others.
 
     Each node: `begin`, change them, `add`. `finish` writes the mean of what the first made of them and of what the
     last of the others left, which counts for all of these.
     """
 
-    def __init__(self, tensors: Iterable[Tensor]) -> None:
-        self._tensors = list(tensors)
+    def __init__(self, unit: nn.Module) -> None:
+        self._tensors, self._adapters = state_of([unit]), MeanOfAdapters([unit])
         self._start = [tensor.clone() for tensor in self._tensors]
         self._handed_on = self._start
         self._sums = [torch.zeros_like(tensor) for tensor in self._tensors]
@@ -84,6 +97,7 @@ class MixedMean:
         """Counts the present values with a weight; weights are to sum to 1."""
         if averaged:
             _add_weighted(self._sums, self._tensors, weight)
+            self._adapters.add(weight)
         else:
             self._handed_on = [tensor.clone() for tensor in self._tensors]
             self._served = self._served + weight
@@ -91,7 +105,10 @@ class MixedMean:
     def finish(self) -> None:
         """Writes the mean."""
         _add_weighted(self._sums, self._handed_on, self._served)
+        write(self._handed_on, self._tensors)
+        self._adapters.add(self._served)
         write(self._sums, self._tensors)
+        self._adapters.finish()
 
 
 class MeanStatistics:

@@ -99,7 +99,7 @@ def run_tails(tails: Sequence[Node], received: Tensor, labels: Tensor) -> TailPa
     for tail, x, y in zip(tails, received, labels, strict=True):
         rows = x.detach().requires_grad_()
         logits = tail.logits(rows)
-        z = loss_gradients(logits.detach(), y) / len(y)
+        z = loss_gradients(logits.detach(), y) / y.numel()
         gradient, *of_tail = torch.autograd.grad(logits, [rows, *tail.parameters], z)
         all_logits.append(logits.detach())
         at_cut.append(gradient)

@@ -1,9 +1,12 @@
-"""Test accuracy of every client's composed network."""
+"""Test accuracy of every client's composed network, and of text bits per character."""
 
 from collections.abc import Iterator
+from math import log
+from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from splitgym.arrays import Floats, Ints
@@ -24,11 +27,20 @@ CODED_AT_ONCE = 128
 """Test samples that a client encodes together, as a mini-batch; `ROWS_AT_ONCE` are multiples of it."""
 
 
+class Measured(NamedTuple):
+    """What the clients' networks make of the test data."""
+
+    correct: Ints
+    """[C, classes] test samples of each class that each client's network classifies correctly; of text characters."""
+    bits: Floats
+    """[C] of text mean cross-entropy of a character, in bits; else NaN."""
+
+
 class Evaluator:
     """Measures accuracy on fixed test data.
 
     Attributes:
-        class_counts: [K] test samples of each class.
+        class_counts: [K] test samples of each class; of text characters.
     """
 
     def __init__(self, images: Tensor, labels: Tensor, classes: int) -> None:
@@ -36,10 +48,11 @@ class Evaluator:
         self._rows = ROWS_AT_ONCE.get(images.device.type, 512)
         pixels = PIXELS_AT_ONCE.get(images.device.type)
         self._rows_of_all = self._rows if pixels is None else pixels // images[0, 0].numel()
-        self.class_counts = torch.bincount(labels, minlength=classes).cpu().numpy()
+        self.class_counts = torch.bincount(labels.flatten(), minlength=classes).cpu().numpy()
+        self._is_text = labels.dim() > 1
 
     def __len__(self) -> int:
-        return len(self._labels)
+        return self._labels.numel()
 
     def client_accuracy(self, nodes: Nodes) -> Floats:
         """[C] test accuracy of (client's own units, then the server's, then the client's tail if it has one)."""
@@ -55,9 +68,13 @@ class Evaluator:
         shares: Floats = correct[:, there] / self.class_counts[there]
         return shares.mean(1)
 
-    @torch.no_grad()
     def correct(self, nodes: Nodes) -> Ints:
-        """[C, classes] test samples of each class that each client's network classifies correctly.
+        """[C, classes] of `measured`."""
+        return self.measured(nodes).correct
+
+    @torch.no_grad()
+    def measured(self, nodes: Nodes) -> Measured:
+        """What each client's network makes of the test data.
 
         That is the client's own units, the server's, and the client's tail if it has one. A client that has not
         followed a cut yet uses the server's copies of the units in between.
@@ -67,21 +84,25 @@ class Evaluator:
             # One network for all, in as many ways as there are codecs and precisions.
             ways = list(zip(nodes.codecs, (client.bits for client in nodes.clients), strict=True))
             found = {way: self._looped(nodes, ways.index(way)) for way in set(ways)}
-            return np.stack([found[way] for way in ways])
+            return _of_all([found[way] for way in ways])
         if not nodes.tails and not nodes.has_copies and run_grouped(nodes.clients):
-            return self._grouped(nodes)
-        return np.stack([self._looped(nodes, client) for client in range(len(nodes.clients))])
+            return Measured(self._grouped(nodes), np.full(len(nodes.clients), np.nan))
+        return _of_all([self._looped(nodes, client) for client in range(len(nodes.clients))])
 
-    def _looped(self, nodes: Nodes, client: int) -> Ints:
-        """[K] correct answers by class of one client's network, in passes of many test samples."""
+    def _looped(self, nodes: Nodes, client: int) -> tuple[Ints, float]:
+        """[K] correct answers by class of one client's network, and its bits, in passes of many test samples."""
         *parts, (last, first, _) = _parts_of(nodes, client)
-        counts, codec = self._zeros(), [nodes.codecs[client]]
+        counts, codec, bits = self._zeros(), [nodes.codecs[client]], 0.0 if self._is_text else np.nan
         for images, y in self._passes(self._rows):
             x = images
             for node, begin, end in parts:
                 x = as_received(codec, node.forward(x, begin, end)[None], CODED_AT_ONCE)[0]
-            _add_correct(counts, last.logits(x, first), y)
-        return counts.cpu().numpy()
+            logits = last.logits(x, first)
+            _add_correct(counts, logits.flatten(0, -2), y.flatten())
+            if self._is_text:
+                loss = F.cross_entropy(logits.flatten(0, -2), y.flatten(), reduction="sum")
+                bits += float(loss) / log(2) / len(self)
+        return counts.cpu().numpy(), bits
 
     def _grouped(self, nodes: Nodes) -> Ints:
         """All clients' small networks at once; they compute alike in training and evaluation mode."""
@@ -104,6 +125,11 @@ class Evaluator:
 
     def _zeros(self, *clients: int) -> Tensor:
         return torch.zeros(*clients, self._classes, dtype=torch.int64, device=self._labels.device)
+
+
+def _of_all(found: list[tuple[Ints, float]]) -> Measured:
+    """From what is found of each client."""
+    return Measured(np.stack([correct for correct, _ in found]), np.array([bits for _, bits in found]))
 
 
 def _parts_of(nodes: Nodes, client: int) -> list[tuple[Node, int, int | None]]:

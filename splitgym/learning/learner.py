@@ -46,7 +46,7 @@ class Learner:
     Attributes:
         scenario: Of the cell.
         seed: As above.
-        class_counts: [C, K] training samples of each client and class.
+        class_counts: [C, K] training samples of each client and class; of text characters.
         data_share: [C] share of all training samples; sums to 1.
         samples: [C] training samples of each client.
         outcome: What the last round taught.
@@ -124,8 +124,9 @@ class Learner:
         self.evaluator = Evaluator(
             *self._on_device(dataset.test_images[measured], dataset.test_labels[measured]), classes
         )
-        self.class_counts = np.array([np.bincount(dataset.train_labels[part], minlength=classes) for part in parts])
-        self.samples = self.class_counts.sum(1)
+        labels = [dataset.train_labels[part].ravel() for part in parts]
+        self.class_counts = np.array([np.bincount(own, minlength=classes) for own in labels])
+        self.samples = np.array([len(part) for part in parts])
         self.data_share = self.samples / self.samples.sum()
         self._orders = [BatchOrder(part, own) for part, own in zip(parts, begun.orders, strict=True)]
 
@@ -349,13 +350,14 @@ class Learner:
 
     def _measure(self) -> dict[str, Any]:
         """What a `RoundOutcome` says of accuracy, measured now."""
-        correct = self.evaluator.correct(self.nodes)
+        correct, bits = self.evaluator.measured(self.nodes)
         accuracy, balanced = self.evaluator.accuracy(correct), self.evaluator.balanced_accuracy(correct)
         return {
             "accuracy": float(np.average(accuracy, weights=self.samples)),
             "worst_accuracy": float(accuracy.min()),
             "balanced_accuracy": float(np.average(balanced, weights=self.samples)),
             "client_accuracy": accuracy,
+            "bits_per_character": float(np.average(bits, weights=self.samples)),
         }
 
 

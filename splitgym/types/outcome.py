@@ -42,13 +42,15 @@ class RoundOutcome:
     """phi that the framework prescribes for the next round; NaN: whoever decides may choose it."""
     generated_rows: Any
     """Rows with which the server balanced labels, which it works on after it has answered the clients."""
+    bits_per_character: Any
+    """Of text mean cross-entropy of a test character, in bits, weighted as accuracy; else NaN."""
 
     @classmethod
     def empty(cls, worlds: int, clients: int) -> "RoundOutcome":
         """Outcomes of N worlds, to be filled."""
         numbers, of_clients = ("accuracy", "worst_accuracy", "balanced_accuracy", "loss"), (worlds, clients)
         return cls(
-            **{name: np.zeros(worlds) for name in (*numbers, "prescribed_ratio")},
+            **{name: np.zeros(worlds) for name in (*numbers, "prescribed_ratio", "bits_per_character")},
             **{name: np.zeros(of_clients) for name in ("client_loss", "client_accuracy")},
             **{name: np.zeros(worlds, bool) for name in ("trained", "finite", "evaluated")},
             cut_layer=np.zeros(worlds, np.int64),

@@ -23,6 +23,7 @@ PRESETS = (
     "hospitals",
     "iot",
     "iot-family",
+    "lora",
     "mesh",
     "narrowband",
     "stragglers",

@@ -141,6 +141,8 @@ def _source(scenario: Scenario) -> str:
 
 def _why_not(scenario: Scenario, framework: str, command: str) -> str:
     """What differs from the nearest calibration, and what can be done."""
+    if scenario.task.is_text:
+        return ", nor can it be, as it learns a text, allowed: learner = 'train'"
     if framework not in FRAMEWORKS:
         return f", nor can it be, allowed: learner = 'train', or framework {', '.join(map(repr, FRAMEWORKS))}"
     near = [purpose.differences(scenario) for *_, purpose in _purposes([]) if framework in purpose.frameworks]

@@ -73,13 +73,14 @@ class Surrogate:
         )
         self._cut_layer = np.ones((worlds, clients), np.int64)
         self._handle, self._room = Handle(), Room.empty(clients, len(train))
-        # Frameworks that prescribe phi, leave tails to clients or generate rows are not calibrated.
+        # Frameworks that prescribe phi, leave tails to clients or generate rows, and text, are not calibrated.
         always: dict[str, Any] = {
             "finite": np.ones(worlds, bool),
             "client_second_cut": np.zeros((worlds, clients), np.int64),
             "evaluation_samples": np.full(worlds, self._evaluation_samples),
             "prescribed_ratio": np.full(worlds, np.nan),
             "generated_rows": np.zeros(worlds, np.int64),
+            "bits_per_character": np.full(worlds, np.nan),
         }
         self.outcome = RoundOutcome(**{name: getattr(self._worlds, name) for name in Before._fields}, **always)
         self.before = RoundOutcome(**self._worlds.before._asdict(), **always)
