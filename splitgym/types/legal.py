@@ -102,7 +102,7 @@ def check_decision(decision: "Decision", state: RoundState) -> None:
     _check_clock(decision.clock, (), worlds, decision.selected.shape)
     asynchrony = state.system.asynchrony
     most = clients if asynchrony is not None and asynchrony.decides_quorum else 0
-    check_number("Decision.quorum", decision.quorum, "iu", (0, most), worlds)
+    check_number("Decision.quorum", decision.quorum, "iu", (0, most), (), worlds)
     grid, selected, ratio = state.system.program.plans, decision.selected, decision.aggregation_ratio
     check_common("Decision.cut_layer", decision.cut_layer, selected, ratio, grid.cut_by_client)
     check_common("Decision.codec", decision.codec, selected, ratio, grid.codec_by_client)
@@ -136,7 +136,7 @@ def check_plan(state: RoundState, plan: Plan, prefix: str = "", *shapes: tuple[i
     _check_batch(f"{prefix}batch_size", plan.batch_size, grid, *choices, *by_client)
     check_number(f"{prefix}placement", plan.placement, "iu", (0, grid.placements - 1), *choices)
     last = grid.second_values[-1] if grid.second_cuts > 1 else 0
-    check_number(f"{prefix}second_cut", plan.second_cut, "iu", (0, last), *numbers)
+    check_number(f"{prefix}second_cut", plan.second_cut, "iu", (0, last), *choices)
     if grid.tails:
         check_behind(plan.cut_layer, plan.second_cut, f"{prefix}second_cut")
     check_number(f"{prefix}aggregation_ratio", plan.aggregation_ratio, "iuf", (0, 1), *numbers)
