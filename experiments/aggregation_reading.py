@@ -21,7 +21,7 @@ from torch import Tensor
 
 from experiments.curves import draw_curves, legend_below
 from experiments.everybody import everybody
-from experiments.frameworks.methods import TASKS, methods
+from experiments.frameworks.methods import MAJORITY, TASKS, methods
 from experiments.running import Case, Experiment, Row, at_least
 from experiments.tables import estimate, markdown
 from experiments.watched import of_server, watched
@@ -184,7 +184,10 @@ def plot(rows: pd.DataFrame, figure: Figure) -> None:
         for axes, (column, label) in zip(panels, columns.items(), strict=True):
             draw_curves(axes, own, "round", column, "method", {name: name for name in METHODS})
             axes.set(xlabel="rounds", ylabel=label, title=task)
-    legend_below(figure, f"mean and 95 % interval, seeds: {rows['seed'].nunique()}")
+        for axes, part in zip(panels, MAJORITY.get(task, ()), strict=False):
+            axes.axhline(100 * part, color="0.4", linewidth=1, linestyle=":")
+    title = f"mean and 95 % interval, seeds: {rows['seed'].nunique()}; dotted: always the majority class"
+    legend_below(figure, title)
 
 
 EXPERIMENT = Experiment(

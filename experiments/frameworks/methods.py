@@ -72,4 +72,7 @@ TASKS: dict[str, dict[str, Mapping[str, Any]]] = {
 """Network, data and optimiser of each task; all methods have the same, with a one-cycle learning rate."""
 
 TARGETS = {"ham10000": 0.755, "mnist": 0.98, "digits": 0.97}
-"""Test accuracy to which simulated time is counted; of HAM10000 the seeds' 75.5 %."""
+"""Test accuracy to which simulated time is counted."""
+
+MAJORITY = {"ham10000": (0.669, 1 / 7)}
+"""Accuracy and balanced accuracy of naming the most frequent class for every image, where there is one."""

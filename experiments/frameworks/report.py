@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.curves import draw_curves
-from experiments.frameworks.methods import TARGETS, methods
+from experiments.frameworks.methods import MAJORITY, TARGETS, methods
 from splitgym.evaluation.look import MOST_CURVES
 
 
@@ -48,6 +48,9 @@ def table(curves: pd.DataFrame, task: str) -> str:
                 *(_time_to(own[own["method"] == name], target) for target in (TARGETS[task], common)),
             ]
             lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        if task in MAJORITY:
+            accuracy, balanced = MAJORITY[task]
+            lines.append(f"| always the majority class | {100 * accuracy:.1f} | {100 * balanced:.1f} |" + " |" * 6)
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
@@ -102,12 +105,15 @@ def plot(curves: pd.DataFrame, figure: Figure) -> None:
         lowest = own[own["round"] > 0].groupby("method")["percent"].median().min() - 10
         for axes, label in zip(row, ("rounds", "simulated time (s)"), strict=True):
             axes.axhline(100 * TARGETS[task], color="0.4", linewidth=1)
+            if task in MAJORITY:
+                axes.axhline(100 * MAJORITY[task][0], color="0.4", linewidth=1, linestyle=":")
             axes.set(xlabel=label, ylabel="test accuracy (%)", title=f"{task}, {partition}", ylim=(max(lowest, 0), 100))
         row[1].set_xscale("log")
         row[0].legend(fontsize="small", loc="lower right")
     seeds = curves["seed"].nunique()
     runs = f"mean over {seeds} seeds, shaded: 95 % interval" if seeds > 1 else "one seed"
-    figure.suptitle(f"{runs}; grey line: {100 * TARGETS[task]:g} %")
+    majority = "; dotted: always the majority class" if task in MAJORITY else ""
+    figure.suptitle(f"{runs}; grey line: {100 * TARGETS[task]:g} %{majority}")
 
 
 def _groups(names: Sequence[str], run: set[str]) -> list[list[str]]:

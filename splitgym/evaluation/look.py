@@ -18,7 +18,7 @@ _NAMES = (
     *("ppo", "paper-greedy", "two-timescale", "highest-loss-k", "loss-per-second-k", "round-robin-k", "random-k"),
     *("maskable-ppo", "fixed", "proportional-fair", "equal-shares", "round-robin", "gpsl", "look-ahead"),
     *("recurrent-ppo", "ablation-a", "ablation-b", "ablation-c", "ablation-d", "tqc", "slack-clock"),
-    *("exact-cuts", "received-signal-strength", "ablation-c-random"),
+    *("untrained", "index", "rollout", "exact-cuts", "received-signal-strength", "ablation-c-random"),
 )
 """Schedulers in the order of colours, a row for each line style; those that are often compared differ in colour."""
 

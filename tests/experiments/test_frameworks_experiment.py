@@ -63,6 +63,11 @@ def test_table_has_differences_on_the_same_seeds_and_times_to_targets() -> None:
     assert rows["PSL"][7].rstrip(" |") == "20"
 
 
+def test_table_of_unbalanced_data_has_the_majority_class() -> None:
+    assert table(curves(), "ham10000").splitlines()[-1] == "| always the majority class | 66.9 | 14.3 | | | | | | |"
+    assert "majority" not in table(curves(), "digits")
+
+
 def test_plot_and_text_say_what_was_run() -> None:
     rows, figure = curves().assign(task="digits", rounds=2, cut_layer=1, precision="fp32"), Figure()
     plot(rows, figure)
