@@ -79,6 +79,7 @@ def test_run_leaves_everything_in_its_folder(run):
         "table.csv",
         "episodes.csv",
         "episodes.jsonl",
+        "rounds",
         "rounds.csv",
         "accuracy.png",
         "accuracy.pdf",
@@ -109,6 +110,9 @@ def test_tables_of_a_run_agree_with_each_other(run):
         # The last round may end after the budget of 20 s.
         assert own[own["elapsed_s"] <= 20]["accuracy"].iloc[-1] == row["final_accuracy"]
         assert own["round_latency_s"].mean() == pytest.approx(row["round_latency_s"])
+        assert {"cut_layer", "participants", "aggregation_ratio", "energy_j", "traffic_bits", "stages.uplink"} <= set(
+            own
+        )
         assert row["reached"] == (own["accuracy"] >= 0.8).any()
     lines = (run / "table.md").read_text().splitlines()
     assert len(lines) == 4

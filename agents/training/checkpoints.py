@@ -11,6 +11,8 @@ import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
+from splitgym.envs import SB3VecEnv
+
 from .. import policy_file
 from ..policy_file import Card
 from .learner_file import save_learner
@@ -24,10 +26,7 @@ PROGRESS_S = 0.5
 
 
 class LogRounds(BaseCallback):
-    """Logs means over each rollout: how episodes ended and, where an environment tells, what was decided in each round.
-
-    The batched environments of the surrogate tell of the end of an episode only.
-    """
+    """Logs means over each rollout: how episodes ended, and what was decided and spent in each round."""
 
     def _on_training_start(self) -> None:
         self._values: dict[str, list[float]] = defaultdict(list)
@@ -35,10 +34,13 @@ class LogRounds(BaseCallback):
     def _on_step(self) -> bool:
         """Keeps what the environments said of this step."""
         infos, dones = self.locals["infos"], self.locals["dones"]
-        every_round = all("reward_terms" in info for info in infos)
+        envs = self.training_env.unwrapped
+        if isinstance(envs, SB3VecEnv):
+            self._rounds(envs.last_round())
+        else:
+            for info in infos:
+                self._rounds(info)
         for info, done in zip(infos, dones, strict=True):
-            if every_round:
-                self._round(info)
             if done:
                 self._values["episode/elapsed_s"].append(info["elapsed_s"])
                 self._values["episode/rounds"].append(info["round"])
@@ -52,15 +54,20 @@ class LogRounds(BaseCallback):
             self.logger.record(name, float(np.mean(values)))
         self._values.clear()
 
-    def _round(self, info: Mapping[str, Any]) -> None:
-        """Keeps what was decided in a round, and what it cost."""
-        for name, value in info["reward_terms"].items():
-            self._values[f"reward/{name}"].append(value)
-        self._values["round/latency_s"].append(info["round_latency_s"])
-        self._values["round/participants"].append(float(info["participants"].sum()))
-        self._values["round/cut_layer"].append(info["cut_layer"])
-        self._values["round/aggregation_ratio"].append(info["aggregation_ratio"])
-        self._values["round/energy_j"].append(info["energy_j"])
+    def _rounds(self, info: Mapping[str, Any]) -> None:
+        """Keeps what was decided in a round, and what it cost; of one environment, or means over several."""
+        # An underscore begins the names of what says which environments have a value.
+        terms = {f"reward/{name}": value for name, value in info["reward_terms"].items() if not name.startswith("_")}
+        rounds = {
+            "round/latency_s": info["round_latency_s"],
+            "round/participants": info["participants"].sum(-1),
+            "round/cut_layer": info["cut_layer"],
+            "round/aggregation_ratio": info["aggregation_ratio"],
+            "round/energy_j": info["energy_j"],
+            "round/traffic_bits": info["traffic_bits"],
+        }
+        for name, value in (terms | rounds).items():
+            self._values[name].append(float(np.mean(value)))
 
 
 class Checkpoints(BaseCallback):

@@ -1,11 +1,12 @@
 """The comparison that ends a training run: the policy that was kept and other schedulers, with real training."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import gymnasium as gym
+import pandas as pd
 from rich.console import Console
 from rich.progress import track
 
@@ -23,8 +24,8 @@ from splitgym.evaluation import (
     on_screen,
     plot_accuracy,
     readable,
-    round_table,
 )
+from splitgym.evaluation.runner import log_stem
 from splitgym.inputs import InputError
 from splitgym.outputs import write_text
 from splitgym.scenario import build
@@ -33,6 +34,9 @@ from ..provenance import made_by
 from ..registry import factory, make
 from .messages import say_part
 from .run_folder import RunFolder
+
+ROUNDS = "rounds"
+"""Folder with every round of every episode, and every client in it."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +69,21 @@ class TrainedComparison:
         seeds = range(HELD_OUT, HELD_OUT + self.episodes)
         scenarios = [str(self.folder.path / "scenario.toml")]
         kept = self._kept(factories, console)
-        running = compare(factories, scenarios, seeds, self.environment, "budget", workers, kept)
+        running = compare(
+            factories, scenarios, seeds, self.environment, "budget", workers, kept, self.folder.path / ROUNDS
+        )
         total = len(factories) * self.episodes
         episodes = list(track(running, "      episodes", total=total, console=console))
         return sorted(episodes, key=lambda episode: episode.key)
+
+    def _rounds(self, episodes: Sequence[Episode]) -> pd.DataFrame:
+        """All rounds, as `round_frame` has them."""
+        agents = [*self.others, *({self.algorithm} - set(self.others))]
+        stems = [
+            log_stem(self.folder.path / ROUNDS, e.scenario, agents.index(e.agent), e.agent, e.seed) for e in episodes
+        ]
+        paths = [stem.with_name(f"{stem.name}-rounds.csv.gz") for stem in stems]
+        return pd.concat([pd.read_csv(path, float_precision="round_trip") for path in paths], ignore_index=True)
 
     def _kept(self, schedulers: Mapping[str, AgentFactory], console: Console) -> KeptEpisodes:
         """The finished episodes; none if they are of another policy, or by other versions."""
@@ -90,7 +105,7 @@ class TrainedComparison:
         comparison = Comparison(table, baseline, seed=self.seed)
         summary = comparison.summary()
         write_text(path / "episodes.csv", table.to_csv(index=False))
-        write_text(path / "rounds.csv", round_table(episodes).to_csv(index=False))
+        write_text(path / "rounds.csv", self._rounds(episodes).to_csv(index=False))
         write_text(path / "table.csv", summary.to_csv(index=False))
         write_text(path / "table.md", markdown(summary) + "\n")
         title = f"Real split learning in scenario {build(path / 'scenario.toml').name}"

@@ -15,6 +15,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
 from splitgym.arrays import Bools
+from splitgym.envs.info import Columns, Info
 from splitgym.envs.reset_arguments import check_options, seed_of
 from splitgym.envs.spec import jsonable
 from splitgym.envs.vector import SplitLearningVectorEnv
@@ -35,7 +36,8 @@ class SB3VecEnv(VecEnv):
     The information of a step is empty while an episode goes on, because a dictionary for each of thousands of
     environments would cost more than the step; where the scenario has budgets it holds the "cost". At the end of an
     episode it is that of the single environment, with "terminal_observation", "TimeLimit.truncated" and "episode", as
-    `Monitor` adds it: its return "r", its length "l" and the seconds "t" since this object was made.
+    `Monitor` adds it: its return "r", its length "l" and the seconds "t" since this object was made. `last_round()` has
+    the rounds of all as arrays.
 
     `get_attr` and `env_method` answer for each environment as if it stood alone: action and observation space,
     `framework`, `metadata`, `np_random`, `np_random_seed`, `render_mode`, `scenario`, `spec`; `action_masks()` for
@@ -64,6 +66,7 @@ class SB3VecEnv(VecEnv):
         self._begun_s = time.perf_counter()
         self._returns, self._lengths = np.zeros(num_envs), np.zeros(num_envs, np.int64)
         self._actions: NDArray[Any]
+        self._accounts: list[Columns]
         super().__init__(self.envs.num_envs, self.envs.single_observation_space, self.envs.single_action_space)
 
     def reset(self) -> NDArray[np.float32]:
@@ -91,6 +94,7 @@ class SB3VecEnv(VecEnv):
     def step_wait(self) -> tuple[NDArray[np.float32], NDArray[np.float32], Bools, list[dict[str, Any]]]:
         """Plays a round everywhere; rewards are float32, as Stable-Baselines3 keeps them."""
         moved = self.envs.move(self._actions)
+        self._accounts = [part.account for part in moved]
         reward = np.concatenate([part.step.reward for part in moved])
         done = np.concatenate([part.done for part in moved])
         self._returns += reward
@@ -117,6 +121,13 @@ class SB3VecEnv(VecEnv):
         self._returns[done], self._lengths[done] = 0.0, 0
         observation = np.concatenate([part.observation for part in moved])
         return observation, reward.astype(np.float32), done, infos
+
+    def last_round(self) -> Info:
+        """What `info` says of the last round, by name, as arrays with a leading axis over the environments.
+
+        Where an episode ended, it is that of its last round.
+        """
+        return Columns.joined(self._accounts).info(np.ones(self.num_envs, bool))
 
     def close(self) -> None:
         """Ends the threads."""

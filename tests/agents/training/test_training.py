@@ -197,6 +197,10 @@ def test_tensorboard_shows_reward_terms_and_rounds_of_real_training(tmp_path):
 def test_tensorboard_shows_episodes_and_validation_on_the_surrogate(tmp_path):
     log = logged(trained(tmp_path / "run", steps=512))
     assert {"rollout/ep_rew_mean", "validation/time_to_target_s", "validation/reached"} <= log.keys()
+    assert {f"round/{name}" for name in ("energy_j", "participants", "cut_layer", "aggregation_ratio")} <= log.keys()
+    # Of the toy's two clients and two cut layers.
+    assert all(0 < entry.value <= 2 for entry in log["round/participants"])
+    assert all(1 <= entry.value <= 2 for entry in log["round/cut_layer"])
     assert all(0 < entry.value <= 20 for entry in log["validation/time_to_target_s"])
 
 
