@@ -2,9 +2,10 @@
 
     python -m experiments execution
 
-A process for each client and one for the server play 20 rounds of `iot` and of `bandwidth-limited` with decisions of
-the greedy rule. Bits are paced by token buckets, computation is padded to its cycles. Published for another model
-against a testbed (arXiv:2505.04368): 3.14 and 3.86 %.
+A process for each client, one for the server, and one for the cloud if there is one, play 20 rounds of `iot` and of
+`bandwidth-limited` with decisions of the greedy rule; `iot` also with a band that is shared on demand, and in three
+tiers. Bits are paced by token buckets, computation is padded to its cycles. Published for another model against a
+testbed (arXiv:2505.04368): 3.14 and 3.86 %.
 """
 
 import os
@@ -25,22 +26,34 @@ from splitgym.execution.gathering import clients, parties, welcome
 from splitgym.execution.run import Execution, simulated
 from splitgym.execution.timeline import FIELDS, MEASURABLE_S, ROUND, Span
 
-SCALES: Mapping[str, float] = {"iot": 1.5, "bandwidth-limited": 60.0}
-"""Scenarios, with real seconds for a simulated one: a round takes a few real seconds."""
+PLAYED: Mapping[str, Case] = {
+    "iot": {"scenario": "iot", "framework": "epsl", "sharing": "static", "scale": 1.5},
+    "bandwidth-limited": {"scenario": "bandwidth-limited", "framework": "epsl", "sharing": "static", "scale": 60.0},
+    "iot, on demand": {"scenario": "iot", "framework": "epsl", "sharing": "on-demand", "scale": 3.0},
+    "iot, three tiers": {"scenario": "iot", "framework": "hierarchical", "sharing": "static", "scale": 1.5},
+}
+"""What is played, with real seconds for a simulated one: a round takes a few real seconds."""
+CLOUD = {"cut_layer": 2, "compute_hz": 1e9, "cycles_per_flop": 1.0, "link_bits_per_s": 2e6}
+"""Behind the edge server of `iot`, as far away as its clients: its phases last long enough to be measured."""
 ROUNDS, QUICK_ROUNDS = 20, 2
 
 
 def cases(quick: bool) -> list[Case]:
-    """The scenarios."""
+    """What is played."""
     rounds = QUICK_ROUNDS if quick else ROUNDS
-    return [{"scenario": name, "framework": "epsl", "rounds": rounds, "scale": s} for name, s in SCALES.items()]
+    return [{"played": name, **case, "rounds": rounds} for name, case in PLAYED.items()]
 
 
 def measure(case: Case, seed: int) -> list[Row]:
     """A row for each phase of each client, and for each round."""
     torch.set_num_threads(1)
     env = gym.make(
-        "splitgym:SplitLearning-v0", scenario=case["scenario"], framework=case["framework"], action="schedule"
+        "splitgym:SplitLearning-v0",
+        scenario=case["scenario"],
+        framework=case["framework"],
+        action="schedule",
+        radio={"sharing": case["sharing"]},
+        cloud=CLOUD,
     ).unwrapped
     rule = schedulers.make("greedy", env)
     env.reset(seed=HELD_OUT + seed)
@@ -61,12 +74,12 @@ def measure(case: Case, seed: int) -> list[Row]:
 
 
 def report(rows: pd.DataFrame) -> str:
-    """Errors by scenario and phase."""
+    """Errors by what is played and phase."""
     own = _with_errors(rows)
     lines = [
-        _line(scenario, stage, some)
-        for scenario, of_scenario in own.groupby("scenario", sort=False)
-        for stage, some in _parts(of_scenario)
+        _line(played, stage, some)
+        for played, of_case in own.groupby("played", sort=False)
+        for stage, some in _parts(of_case)
     ]
     rounds = own[own["stage"] == ROUND]
     equal = f"{rounds['weights_equal'].mean():.0%} of rounds, bytes those that are charged in "
@@ -83,13 +96,15 @@ def report(rows: pd.DataFrame) -> str:
 
 
 def plot(rows: pd.DataFrame, figure: Figure) -> None:
-    """Measured against simulated, a panel for each scenario."""
-    figure.set_size_inches(11, 5)
-    groups = list(rows.groupby("scenario", sort=False))
-    for axes, (scenario, own) in zip(np.ravel(figure.subplots(1, len(groups))), groups, strict=True):
+    """Measured against simulated, a panel for each case."""
+    groups = list(rows.groupby("played", sort=False))
+    columns = min(len(groups), 2)
+    lines = -(-len(groups) // columns)
+    figure.set_size_inches(5.5 * columns, 5 * lines)
+    for axes, (played, own) in zip(np.ravel(figure.subplots(lines, columns)), groups, strict=True):
         spans = [Span(**values) for values in own[list(FIELDS)].to_dict("records")]
         draw(axes, spans)
-        axes.set_title(scenario)
+        axes.set_title(played)
 
 
 def _with_errors(rows: pd.DataFrame) -> pd.DataFrame:
@@ -109,9 +124,9 @@ def _parts(own: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [*phases.groupby("stage", sort=False), ("all of 50 ms or more", measurable), (ROUND, rounds)]
 
 
-def _line(scenario: str, stage: str, some: pd.DataFrame) -> Row:
+def _line(played: str, stage: str, some: pd.DataFrame) -> Row:
     return {
-        "scenario": scenario,
+        "played": played,
         "phase": stage,
         "count": len(some),
         "simulated (s)": f"{some['simulated_s'].median():.4f}",

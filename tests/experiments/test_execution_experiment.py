@@ -4,17 +4,17 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from experiments.execution import EXPERIMENT, ROUNDS, SCALES, plot, report
+from experiments.execution import EXPERIMENT, PLAYED, ROUNDS, plot, report
 
 
 @pytest.fixture(scope="module")
 def rows() -> pd.DataFrame:
-    case = {"scenario": "toy", "framework": "psl", "rounds": 1, "scale": 5.0}
+    case = {"played": "toy", "scenario": "toy", "framework": "psl", "sharing": "static", "rounds": 1, "scale": 5.0}
     return pd.DataFrame([{**case, "seed": 0, **row} for row in EXPERIMENT.measure(case, 0)])
 
 
-def test_both_scenarios_play_twenty_rounds():
-    assert [case["scenario"] for case in EXPERIMENT.cases(False)] == list(SCALES)
+def test_all_play_twenty_rounds():
+    assert [case["played"] for case in EXPERIMENT.cases(False)] == list(PLAYED)
     assert {case["rounds"] for case in EXPERIMENT.cases(False)} == {ROUNDS} == {20}
 
 
