@@ -55,7 +55,8 @@ class Memory:
 
     Attributes:
         parameter_bytes: Weights, float64 [L], like all others.
-        buffer_bytes: Running statistics and counters of batch norm, which have neither gradient nor optimiser state.
+        buffer_bytes: Running statistics and counters of batch norm, and frozen weights: neither gradient nor optimiser
+            state.
         input_bytes: Its input, per row.
         saved_bytes: What it saves and no unit in front of it has saved, per row.
         shared_bytes: What units up to this one have saved and units behind it save again, per row: without a cut
