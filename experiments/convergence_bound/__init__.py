@@ -22,7 +22,7 @@ from scipy.stats import spearmanr
 from experiments.convergence_bound.runs import PROBLEMS, Setting, run
 from experiments.running import Case, Experiment, Row
 from experiments.tables import estimate, markdown
-from splitgym.evaluation.plots import COLOURS
+from splitgym.evaluation.look import COLOURS
 
 ROUNDS = (25, 100, 400)
 SETTING = ["problem", "clients", "batch", "ratio", "step", "same_rate"]

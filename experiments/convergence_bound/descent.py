@@ -6,6 +6,7 @@ is expected: products of two factors of a row (what goes into a layer, and what 
 means over clients, which keeps a share 1 / n of their covariance.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -90,13 +91,17 @@ def mini_batches(problem: Problem, runs: int, size: int, generator: torch.Genera
     return torch.randint(samples, (runs, n, size), generator=generator)
 
 
-def curvature(problem: Problem, weights: Weights, steps: int = 100) -> float:
-    """The largest absolute eigenvalue of the Hessian of F at one run's weights, by power iteration."""
+def curvature(problem: Problem, weights: Weights) -> float:
+    """The largest absolute eigenvalue of the Hessian of F at one run's weights."""
     parts = [each.clone().requires_grad_() for each in (weights.server, weights.clients)]
-    gradients = torch.autograd.grad(loss_of(problem, Weights(*parts)).sum(), parts, create_graph=True)
-    slope = torch.cat([each.flatten() for each in gradients])
+    return largest_curvature(loss_of(problem, Weights(*parts)).sum(), parts, steps=100)
+
+
+def largest_curvature(loss: Tensor, weights: Sequence[Tensor], steps: int) -> float:
+    """The largest absolute eigenvalue of a loss's Hessian, by power iteration."""
+    slope = torch.cat([each.flatten() for each in torch.autograd.grad(loss, weights, create_graph=True)])
     vector = torch.ones_like(slope) + torch.arange(len(slope)) / len(slope)
     for _ in range(steps):
-        found = torch.autograd.grad(slope @ (vector / vector.norm()).detach(), parts, retain_graph=True)
+        found = torch.autograd.grad(slope @ (vector / vector.norm()).detach(), weights, retain_graph=True)
         vector = torch.cat([each.flatten() for each in found])
     return float(vector.norm())
