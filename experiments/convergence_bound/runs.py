@@ -18,9 +18,11 @@ from experiments.convergence_bound.problems import Logistic, Problem, Quadratic,
 PROBLEMS: dict[str, type[Quadratic] | type[Logistic]] = {"quadratic": Quadratic, "logistic": Logistic}
 RUNS = 4
 """Independent runs of a seed, over whose mini-batches the bound's expectation is taken."""
-LOOKS = 20
-"""Rounds of a run at which variance and bias are measured; curvature, which costs most, in every fifth of them."""
-DRAWS = 16
+EVERY = 5
+"""Rounds from one look to the next, at which gradient and bias are measured."""
+VARIANCE_EVERY, CURVATURE_EVERY = 4, 20
+"""Looks from one measurement to the next; until then the last one stands."""
+DRAWS = 8
 """Mini-batches of which a variance is taken."""
 
 
@@ -41,7 +43,7 @@ class Setting:
 
 @dataclass
 class Curve:
-    """Sums over the rounds so far, by round; means over the runs."""
+    """What was measured at each look; means over the runs."""
 
     gradient: list[float]
     """|| grad F ||_P^2 / p, where p is the longest step."""
@@ -55,14 +57,14 @@ class Curve:
     first_gap: float
     """F_0 - F*"""
 
-    def measured(self, rounds: int) -> float:
-        """Mean of the squared gradient over the first rounds."""
-        return sum(self.gradient[:rounds]) / rounds
+    def measured(self, looks: int) -> float:
+        """Mean of the squared gradient over the first looks."""
+        return sum(self.gradient[:looks]) / looks
 
-    def bound(self, rounds: int) -> float:
-        """2 (F_0 - F*) / (p T), and variance and bias over the rounds."""
-        noise = self.beta * sum(self.variance[:rounds]) + sum(self.bias[:rounds])
-        return 2 * self.first_gap / (self.longest_step * rounds) + noise / rounds
+    def bound(self, looks: int) -> float:
+        """2 (F_0 - F*) / (p T), and variance and bias over the rounds until then."""
+        noise = self.beta * sum(self.variance[:looks]) + sum(self.bias[:looks])
+        return 2 * self.first_gap / (self.longest_step * EVERY * looks) + noise / looks
 
     @property
     def applies(self) -> bool:
@@ -79,26 +81,27 @@ def run(setting: Setting, rounds: int, seed: int) -> Curve:
     longest = setting.step / (2 * beta)
     p_s, p_c = (longest / setting.clients if setting.same_rate else longest), longest
     curve = Curve([], [], [], beta, longest, float(loss_of(problem, weights)[0]) - problem.least())
-    every = max(rounds // LOOKS, 1)
     for number in range(rounds):
-        if number % every == 0:
-            variance = (
-                _variance(problem, weights, setting.batch, m, generator).weighted(p_s**2, p_c**2).mean() / longest
-            )
-        if number % (5 * every) == 0:
-            curve.beta = max(curve.beta, curvature(problem, weights.of_run(0)))
-        right = exact(problem, weights)
-        bias = expected(problem, weights, m / setting.batch).less(right).weighted(p_s, p_c).mean() / longest
-        curve.gradient.append(float(right.weighted(p_s, p_c).mean() / longest))
-        curve.variance.append(float(variance))
-        curve.bias.append(float(bias))
+        look, between = divmod(number, EVERY)
+        if between == 0:
+            right = exact(problem, weights)
+            bias = expected(problem, weights, m / setting.batch).less(right)
+            if look % VARIANCE_EVERY == 0:
+                deviation = _deviation(problem, weights, setting.batch, m, generator)
+            if look % CURVATURE_EVERY == 0:
+                curve.beta = max(curve.beta, curvature(problem, weights.of_run(0)))
+            curve.gradient.append(float(right.weighted(p_s, p_c).mean() / longest))
+            curve.bias.append(float(bias.weighted(p_s, p_c).mean() / longest))
+            curve.variance.append(float(deviation.weighted(p_s**2, p_c**2).mean() / longest))
         found = step_gradients(problem, weights, mini_batches(problem, RUNS, setting.batch, generator), m)
         weights = Weights(weights.server - p_s * found.server, weights.clients - p_c * found.clients)
     return curve
 
 
-def _variance(problem: Problem, weights: Weights, batch: int, aggregated: int, generator: torch.Generator) -> Gradients:
-    """Square roots of the variances of all entries of the gradient, over mini-batches."""
+def _deviation(
+    problem: Problem, weights: Weights, batch: int, aggregated: int, generator: torch.Generator
+) -> Gradients:
+    """Standard deviations of all entries of the gradient, over mini-batches."""
     draws = [
         step_gradients(problem, weights, mini_batches(problem, RUNS, batch, generator), aggregated)
         for _ in range(DRAWS)

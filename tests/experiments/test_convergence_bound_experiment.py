@@ -122,9 +122,10 @@ def test_training_comes_near_the_least_loss_and_not_below(kind: type[Quadratic] 
 
 
 def test_the_bound_by_hand() -> None:
+    """Two looks, five rounds apart."""
     curve = Curve([3.0, 1.0], [0.5, 0.3], [0.2, 0.0], beta=2.0, longest_step=0.25, first_gap=4.0)
     assert curve.measured(2) == pytest.approx(2.0)
-    assert curve.bound(2) == pytest.approx(2 * 4 / (0.25 * 2) + (2 * 0.8 + 0.2) / 2)
+    assert curve.bound(2) == pytest.approx(2 * 4 / (0.25 * 10) + (2 * 0.8 + 0.2) / 2)
     assert curve.applies
 
 
