@@ -25,6 +25,8 @@ LARGEST_SEED = 10**9
 
 DEAR = ("look-ahead", "rollout")
 """What is not compared unless it is named: they try many rules, on a copy of the world or on the surrogate."""
+LOOK_AHEADS = ("look-ahead:horizon=1", "look-ahead:horizon=5", "look-ahead:horizon=20", "look-ahead:until=target")
+"""Of which the oracle is made, beside the rules."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class Settings:
     baseline: Annotated[str, tyro.conf.arg(metavar="AGENT")] = "greedy"
     """The scheduler with which the others are compared; it runs even if it is not among them."""
     reference: Annotated[str | None, tyro.conf.arg(metavar="AGENT")] = None
-    """The scheduler whose saving counts as the whole head-room, a look-ahead for example; it runs, too."""
+    """The scheduler whose saving counts as the whole head-room; it runs, too. `oracle`: of each episode the best of
+    look-aheads with several horizons, which run, and of all rules that are compared."""
     learner: Literal["surrogate", "train"] = "surrogate"
     """What a round teaches: surrogate, a model of the training (milliseconds an episode), or train, real training
     (seconds an episode)."""

@@ -10,9 +10,10 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import track
 
-from splitgym import command_line
+from splitgym import command_line, schedulers
 from splitgym.evaluation import (
     ALL,
+    ORACLE,
     AgentFactory,
     Comparison,
     Episode,
@@ -28,6 +29,7 @@ from splitgym.evaluation import (
     plot_times,
     plot_trade_off,
     readable,
+    with_oracle,
     write_report,
 )
 from splitgym.evaluation.processes import TORCH_THREADS
@@ -36,9 +38,9 @@ from splitgym.outputs import write_text
 from splitgym.scenario import Scenario, build, check_files_differ, file_name
 from splitgym.schedulers.tuned_rule import FIXED, RULES, table
 
-from .compare import DEAR, Settings
+from .compare import DEAR, LOOK_AHEADS, Settings
 from .provenance import made_by, versions
-from .registry import factory, make, names
+from .registry import factory, make, names, parse
 from .training.run_folder import RunFolder
 
 EPISODES, REPORT, ROUNDS = "episodes.jsonl", "report.html", "rounds"
@@ -113,7 +115,7 @@ def _agents(settings: Settings, envs: Sequence[gym.Env[Any, Any]]) -> dict[str, 
     """The agents to compare, after a look whether they can be made in every scenario."""
     named = {"--agents": settings.agents or _without_options(envs), "--baseline": [settings.baseline]}
     if settings.reference is not None:
-        named["--reference"] = [settings.reference]
+        named["--reference"] = list(LOOK_AHEADS) if settings.reference == ORACLE else [settings.reference]
     for option, texts in named.items():
         for text in texts:
             try:
@@ -163,6 +165,9 @@ def _play(
 def _write(folder: RunFolder, settings: Settings, command: str, episodes: list[Episode], console: Console) -> None:
     """Writes tables, plots and report, and prints the summary."""
     table = episode_table(episodes)
+    if settings.reference == ORACLE:
+        rules = [agent for agent in table["agent"].unique() if parse(agent)[0] in schedulers.names()]
+        table = with_oracle(table, rules)
     if settings.until == "target":
         # Where an episode ends at the target, its last accuracy says nothing new.
         table = table.drop(columns="final_accuracy")

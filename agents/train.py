@@ -34,6 +34,9 @@ ALLOWED = {
 }
 """Least and most of a number."""
 
+USUAL = ("greedy", "best-fixed", "unified", "tuned:rule=index", "random", "untrained")
+"""With whom a policy is compared: rules, one of them sees what it sees, and a policy without training."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -77,9 +80,11 @@ class Settings:
         tyro.conf.arg(
             metavar="AGENT [AGENT ...]",
             help="Schedulers to compare with, each as NAME or NAME:OPTION=VALUE,OPTION=VALUE, for example "
-            f"highest-loss-k:k=3,allocation=equal-shares, or your own as module:CLASS. Names: {', '.join(names())}.",
+            f"highest-loss-k:k=3,allocation=equal-shares, or your own as module:CLASS. Names: {', '.join(names())}. "
+            f"None given: {', '.join(USUAL)}, but those that are not tuned to the scenario or do not fit the "
+            "environment.",
         ),
-    ] = ("greedy", "best-fixed", "unified", "random")
+    ] = USUAL
     episodes: int = 5
     """Held-out seeds on which each of them runs."""
     workers: int = 2

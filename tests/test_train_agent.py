@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 
+import gymnasium as gym
 import optuna
 import pandas as pd
 import pytest
@@ -537,3 +538,13 @@ def test_ctrl_c_in_the_comparison_ends_it_at_once_and_quietly(tmp_path):
     options = ["--scenario", str(scenario), "--learner", "train", "--environments", "1", "--seeds", "1"]
     options += ["--steps", "64", "--episodes", "4", "--workers", "1"]
     interrupted(folder, comparing, *options, "--compare", "random", "fixed")
+
+
+def test_of_the_usual_schedulers_those_are_compared_that_can_be_made():
+    def made(scenario, **options):
+        env = gym.make("SplitLearning-v0", scenario=scenario, learner="surrogate", **options)
+        env.reset(seed=0)
+        return {agent for agent in train.USUAL if training._can_be_made(agent, env)}
+
+    assert made("iot", action="priority") == set(train.USUAL)
+    assert made("toy", action="discrete") == {"greedy", "best-fixed", "unified", "random"}

@@ -17,7 +17,7 @@ from splitgym.scenario.errors import in_one_line
 
 from .. import algorithms
 from ..policy_file import copy, read_card
-from ..train import Settings
+from ..train import USUAL, Settings
 from . import messages
 from .comparison import TrainedComparison, scheduler
 from .hyperparameters import Hyperparameters
@@ -44,6 +44,8 @@ def _started(settings: Settings) -> tuple[RunFolder, Settings]:
     _try(settings, scenario)
     env = gym.make("SplitLearning-v0", **settings.environment(), scenario=scenario)
     env.reset(seed=settings.seed)
+    if settings.compare == USUAL:
+        settings = replace(settings, compare=tuple(agent for agent in USUAL if _can_be_made(agent, env)))
     for agent in settings.compare:
         try:
             if agent != settings.algorithm:
@@ -55,6 +57,15 @@ def _started(settings: Settings) -> tuple[RunFolder, Settings]:
     hyperparameters.write(folder.path / SETTINGS, settings.learner)
     folder.save_settings(_command(settings), asdict(settings), {"scenario.toml": scenario.to_toml()})
     return folder, settings
+
+
+def _can_be_made(agent: str, env: gym.Env[Any, Any]) -> bool:
+    """Whether an agent is tuned to the scenario and fits the environment."""
+    try:
+        scheduler(agent)(env)
+    except ValueError:
+        return False
+    return True
 
 
 def _continued(settings: Settings) -> tuple[RunFolder, Settings]:

@@ -12,6 +12,7 @@ from splitgym.evaluation.episodes import Episode
 from splitgym.evaluation.frame import client_frame, round_frame, write_frames
 from splitgym.evaluation.kept import KeptEpisodes, OtherEpisodesError
 from splitgym.evaluation.log import EpisodeLog
+from splitgym.evaluation.oracle import ORACLE, with_oracle
 from splitgym.evaluation.plots import plot_accuracy, plot_profiles, plot_times, plot_trade_off
 from splitgym.evaluation.report import notes, write_report
 from splitgym.evaluation.runner import HELD_OUT, AgentFactory, Until, compare, run_episodes
@@ -20,6 +21,7 @@ from splitgym.evaluation.tables import episode_table, markdown, on_screen, reada
 __all__ = [
     "ALL",
     "HELD_OUT",
+    "ORACLE",
     "AgentFactory",
     "Comparison",
     "Episode",
@@ -41,6 +43,7 @@ __all__ = [
     "round_frame",
     "round_table",
     "run_episodes",
+    "with_oracle",
     "write_frames",
     "write_report",
 ]

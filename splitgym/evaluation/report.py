@@ -8,6 +8,7 @@ import pandas as pd
 
 from splitgym.evaluation.comparison import ALL, TIME, Comparison
 from splitgym.evaluation.html import embedded, render
+from splitgym.evaluation.oracle import ORACLE
 from splitgym.evaluation.statistics import RESAMPLES
 from splitgym.evaluation.tables import readable
 from splitgym.outputs import write_text
@@ -56,7 +57,8 @@ def findings(comparison: Comparison, summary: pd.DataFrame) -> list[str]:
 def _finding(baseline: str, scenario: str, rows: pd.DataFrame) -> str:
     """One sentence: which agent is fastest, by how much, and whether that may be chance."""
     where = "Over all scenarios" if scenario == ALL else f"In {scenario}"
-    best = rows.iloc[0]
+    # Nobody can be the oracle.
+    best = rows[rows["agent"] != ORACLE].iloc[0]
     if best["agent"] == baseline:
         return f"{where} nobody is faster than {baseline}."
     needs = f", {best[TIME]:.1f} s to the target" if scenario != ALL else ""
@@ -67,6 +69,13 @@ def _finding(baseline: str, scenario: str, rows: pd.DataFrame) -> str:
         f"{where} {best['agent']} is fastest{needs}: {100 * best['saving']:.0f} % less than {baseline} "
         f"(95 % interval {low:.0f} to {high:.0f} %){chance}.{caution}"
     )
+
+
+def _oracle(comparison: Comparison) -> str:
+    """What the oracle is, where it is the reference."""
+    if comparison.reference != ORACLE:
+        return ""
+    return " The oracle is in each episode the best of rules and look-aheads, which try rules on a copy of the world."
 
 
 def notes(comparison: Comparison) -> list[str]:
@@ -96,5 +105,5 @@ def notes(comparison: Comparison) -> list[str]:
             f"All scenarios: times in units of the interquartile mean of {comparison.baseline} in the scenario, pooled."
         )
     if comparison.reference is not None:
-        lines.append(f"Head-room closed: time saved over what {comparison.reference} saves.")
+        lines.append(f"Head-room closed: time saved over what {comparison.reference} saves.{_oracle(comparison)}")
     return lines

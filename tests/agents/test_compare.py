@@ -55,6 +55,19 @@ def test_all_agents_that_need_nothing_are_compared(folder):
     }
 
 
+def test_the_oracle_is_the_best_of_rules_and_look_aheads(tmp_path, monkeypatch, in_this_process):
+    ahead = "look-ahead:candidates=greedy,horizon=2"
+    monkeypatch.setattr(command, "LOOK_AHEADS", (ahead,))
+    named = ["--agents", "fixed", "random", "untrained", "--action", "priority", "--reference", "oracle"]
+    assert command.main([*TINY, *named, "--out", str(tmp_path / "run")]) == 0
+    kept = pd.read_csv(tmp_path / "run" / "episodes.csv")
+    times = kept.pivot_table(index="seed", columns="agent", values="time_to_target_s")
+    assert (times["oracle"] == times[["fixed", "random", "greedy", ahead]].min(axis=1)).all()
+    table = pd.read_csv(tmp_path / "run" / "table.csv").set_index("agent")
+    assert {"headroom", "headroom_low", "headroom_high"} <= set(table.columns)
+    assert "oracle is fastest" not in (tmp_path / "run" / "report.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("shipped", "scenarios", "compared"),
     [
