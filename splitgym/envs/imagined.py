@@ -103,7 +103,7 @@ class ImaginedWorlds(World):
                     getattr(shown, field.name)[...] = getattr(state, field.name)
 
     def show(self, channel_gain: Floats, client_hz: Floats, available: Bools) -> None:
-        """Sets what the next round finds: [N, C, M] gains, [N, C] cycles/s, [N, C] who is available."""
+        """Sets what the next round finds: [N, C, M] gains, [N, C] cycles/s, [N, C] whether each client is available."""
         for shown in (self.state, self.truth):
             shown.channel_gain[...], shown.client_hz[...], shown.available[...] = channel_gain, client_hz, available
 
