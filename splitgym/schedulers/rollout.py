@@ -99,7 +99,7 @@ class Rollout(Heuristic):
 
     @staticmethod
     def _best(time_s: Floats) -> int:
-        """The variant with the shortest mean time, if that is beyond its standard error; `time_s` is [variants, samples]."""
+        """The variant with the shortest mean time, if that is beyond the error; `time_s` is [variants, samples]."""
         saved = time_s[0] - time_s
         error = saved.std(1, ddof=min(1, saved.shape[1] - 1)) / np.sqrt(saved.shape[1])
         certain = saved.mean(1) - error
