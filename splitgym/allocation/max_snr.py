@@ -8,6 +8,9 @@ import numpy as np
 from splitgym.arrays import Floats, Ints
 from splitgym.kernels import NO_REFCOUNT, kernel
 
+NO_SIGNAL = 1e100
+"""In relation to a handicap, or to another floor: with a higher one nothing comes through."""
+
 
 class MaxSnr(NamedTuple):
     """Workspace of the assignment, of C clients over M subchannels."""
@@ -56,7 +59,7 @@ def assign_max_snr(floor: Floats, served: Ints, max_snr: MaxSnr) -> None:
     for i in range(number.shape[0]):
         number[i] = 0
     for k in range(floor.shape[1]):
-        owner[k], lowest[k] = -1, inf
+        owner[k], lowest[k] = -1, NO_SIGNAL
         for i in served:
             if floor[i, k] / handicap[i] < lowest[k]:
                 owner[k], lowest[k] = i, floor[i, k] / handicap[i]
@@ -88,11 +91,11 @@ def _assign_one_each(floor: Floats, served: Ints, max_snr: MaxSnr) -> None:
             loss[n] = inf
             left -= 1
             continue
-        best = inf
+        best = NO_SIGNAL
         for k in range(owner.shape[0]):
             if owner[k] >= 0 and number[owner[k]] > 1 and floor[i, k] / handicap[i] / lowest[k] < best:
                 best = floor[i, k] / handicap[i] / lowest[k]
                 offer[n] = k
-        if best == inf:
+        if best == NO_SIGNAL:
             return
         loss[n] = best

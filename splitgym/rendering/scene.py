@@ -96,8 +96,9 @@ class Scene:
         return float(np.hypot(self.position_m[client, 0] - x, self.position_m[client, 1] - y))
 
     def gain_db(self, client: int) -> float:
-        """Mean channel gain over the subchannels, dB."""
-        return float(10 * np.log10(self.state.channel_gain[client].mean()))
+        """Mean channel gain over the subchannels of the client's station, dB."""
+        mean = self.state.channel_gain[client].mean() * self.state.system.stations_on_a_subchannel
+        return float(10 * np.log10(mean))
 
 
 def owned(scene: Scene) -> Floats:

@@ -225,6 +225,26 @@ class RoundState:
         plan = held.index(cut_layer, 0, batch_size=sizes if held.batches > 1 else held.smallest_batch)
         return replace(self, system=system, flights=flights._replace(plan=plan), wired_s_per_bit=wired_s_per_bit)
 
+    def coordinated(self) -> "RoundState":
+        """The state of a round in which each subchannel is used once in all cells together, so that nobody interferes.
+
+        Its subchannels are those of one station.
+        """
+        stations = self.system.stations_on_a_subchannel
+        if stations == 1:
+            return self
+        of_stations = self.channel_gain.reshape(*self.channel_gain.shape[:-1], stations, -1)
+        own = np.take_along_axis(of_stations, self.station[..., None, None], -2)[..., 0, :]
+        return replace(
+            self,
+            channel_gain=np.ascontiguousarray(own),
+            subchannel_hz=np.ascontiguousarray(self.subchannel_hz[..., : own.shape[-1]]),
+            system=self.system.coordinated(),
+            station_gain=None,
+            uplink_interference=None,
+            downlink_interference=None,
+        )
+
     def synchronous(self) -> "RoundState":
         """The state of a round that waits for all, with nothing in flight: what allocations are worked out for."""
         return self if self.flights is None else replace(self, system=self.system.synchronous(), flights=None)

@@ -167,6 +167,10 @@ class SystemParameters:
         """The system on a band of so many subchannels, with the same budgets; always the same object."""
         return self if subchannels == self.subchannels else _with_subchannels(self, subchannels)
 
+    def coordinated(self) -> "SystemParameters":
+        """The system in which each subchannel is used once in all cells together; always the same object."""
+        return self if self.stations_on_a_subchannel == 1 else _coordinated(self)
+
     def synchronous(self) -> "SystemParameters":
         """The system whose rounds wait for all, with the same phases; always the same object."""
         return self if self.asynchrony is None else _synchronous(self)
@@ -175,6 +179,12 @@ class SystemParameters:
 @lru_cache(maxsize=128)  # As many as cells usually have, of some systems.
 def _with_subchannels(system: SystemParameters, subchannels: int) -> SystemParameters:
     return replace(system, subchannels=subchannels)
+
+
+@lru_cache(maxsize=32)
+def _coordinated(system: SystemParameters) -> SystemParameters:
+    subchannels = system.subchannels // system.stations_on_a_subchannel
+    return replace(system, subchannels=subchannels, stations_on_a_subchannel=1)
 
 
 @lru_cache(maxsize=32)

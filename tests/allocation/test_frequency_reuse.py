@@ -8,10 +8,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from agreement import assert_vector_agrees
-from small_cells import cell
+from small_cells import cell, check_budgets
 
 from splitgym import schedulers
 from splitgym.allocation import allocate, descent, exact
+from splitgym.allocation.descent.descent import descent_in_noise
 from splitgym.allocation.own_station import at_own_station
 from splitgym.envs.reused_band import NO_GAIN
 from splitgym.envs.system import system_of
@@ -167,7 +168,8 @@ def test_descents_take_interference_as_noise(seed: int) -> None:
     noisy = interfered(state, heard, np.tile(heard, (4, 1)))
     _, plain = cell(seed, 4, 6, framework="psl", timeout_s=1e9)
     weak = replace(plain, channel_gain=state.channel_gain * noise / (noise + heard))
-    found, expected = (descent(each, np.ones(4, bool), 0.0) for each in (noisy, weak))
+    open_plan = Plan(None, 0.0, None)
+    found, expected = (descent_in_noise(each, np.ones(4, bool), open_plan) for each in (noisy, weak))
     assert found.latency_s == pytest.approx(expected.latency_s, rel=1e-9)
     np.testing.assert_array_equal(found.decision.assignment, expected.decision.assignment)
 
@@ -181,11 +183,11 @@ def test_no_owners_at_their_own_stations_end_earlier_than_the_best(seed: int) ->
     everybody = np.ones(3, bool)
     choices = [np.flatnonzero(state.station == s).tolist() for s in (0, 0, 1, 1)]
     latencies = [
-        descent(state, everybody, 0.0, cut_layer=1, assignment=np.array(owner)).latency_s
+        descent_in_noise(state, everybody, Plan(1), assignment=np.array(owner)).latency_s
         for owner in product(*choices)
         if set(owner) == {0, 1, 2}
     ]
-    found = descent(state, everybody, 0.0, cut_layer=1)
+    found = descent_in_noise(state, everybody, Plan(1))
     assert found.latency_s >= min(latencies) * (1 - 1e-9)
     assert found.latency_s <= min(latencies) * 1.02
     assert (state.station[found.decision.assignment] == [0, 0, 1, 1]).all()
@@ -206,6 +208,67 @@ def test_with_the_interference_of_its_own_decision_a_descent_expects_what_the_ro
     found = descent(known, np.ones(4, bool), 0.0, cut_layer=1, assignment=owner, power="even")
     np.testing.assert_array_equal(found.decision.power_w_per_hz, decision.power_w_per_hz)
     assert found.latency_s == pytest.approx(round_cost(state, decision).latency_s, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_descent_expects_what_its_round_takes_and_is_no_worse_than_one_that_knows_of_no_interference(
+    seed: int,
+) -> None:
+    state = reused(seed, clients=6, subchannels=3, cross=1e-12)
+    found, blind = (
+        descent(state, np.ones(6, bool), 0.0),
+        descent_in_noise(state, np.ones(6, bool), Plan(None, 0.0, None)),
+    )
+    assert found.latency_s == round_cost(state, found.decision).latency_s
+    assert found.latency_s <= round_cost(state, blind.decision).latency_s
+    # Nor than in cells that are coordinated, where fewer clients may be served.
+    apart = descent(state.coordinated(), np.ones(6, bool), 0.0)
+    assert (-found.participants, found.latency_s) <= (-apart.participants, apart.latency_s * (1 + 1e-9))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_where_everybody_hears_everybody_each_subchannel_is_used_once(seed: int) -> None:
+    """What comes from others is then thousands of times as strong as what is one's own."""
+    state = reused(seed, clients=4, subchannels=4, cross=1e-6)
+    found, apart = (descent(each, np.ones(4, bool), 0.0) for each in (state, state.coordinated()))
+    owner = found.decision.assignment.reshape(2, 4)
+    assert ((owner >= 0).sum(0) <= 1).all()
+    assert found.latency_s == pytest.approx(apart.latency_s, rel=1e-9)
+
+
+def test_descents_of_several_worlds_are_those_of_each() -> None:
+    states = [reused(seed, clients=4, subchannels=2, cross=1e-12) for seed in range(4)]
+    arrays = {
+        name: np.stack([getattr(state, name) for state in states])
+        for name in vars(states[0])
+        if name not in ("system", "flights")
+    }
+    batch = RoundState(**arrays, system=states[0].system)
+    together = descent(batch, np.ones((4, 4), bool), 0.0)
+    for n in range(4):
+        alone = descent(replace(states[n], system=states[0].system), np.ones(4, bool), 0.0)
+        assert together.latency_s[n] == alone.latency_s
+        np.testing.assert_array_equal(together.decision.assignment[n], alone.decision.assignment)
+        np.testing.assert_array_equal(together.decision.power_w_per_hz[n], alone.decision.power_w_per_hz)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_with_more_clients_than_subchannels_at_a_station_the_others_are_left_out(seed: int) -> None:
+    """Seven clients at one station with two subchannels, one at the other, none at the third."""
+    state = replace(reused(seed, clients=8, subchannels=2, count=3, cross=1e-14), station=np.array([0] * 7 + [1]))
+    away = np.repeat(np.arange(3), 2) != state.station[:, None]
+    gain = 10 ** (-12 + np.random.default_rng(seed).uniform(-1, 1, (8, 6)))
+    state = replace(state, channel_gain=np.where(away, NO_GAIN, gain))
+    best = np.argsort(-gain[:7, :2].mean(1))[:2]
+    for given in ({}, {"cut_layer": 1}, {"cut_layer": 1, "power": "even"}):
+        found = descent(state, np.ones(8, bool), 0.0, **given)
+        owners = set(found.decision.assignment[found.decision.assignment >= 0].tolist())
+        assert owners == {*best.tolist(), 7}
+        assert found.participants == 3
+        assert found.decision.selected.all()
+        assert (found.decision.assignment[4:] == -1).all()
+        assert found.latency_s == round_cost(state, found.decision).latency_s
+        check_budgets(state, found.decision)
 
 
 def test_nobody_uses_subchannels_of_another_station() -> None:

@@ -9,8 +9,10 @@ import numpy as np
 
 from splitgym.allocation.clusters import clusters_for_unchecked
 from splitgym.allocation.descent.search import descend_worlds
+from splitgym.allocation.descent.settling import settled
 from splitgym.allocation.descent.worlds import MEMBERS_GIVEN, Found, Utility, Worlds, descender, nothing_found
 from splitgym.allocation.legalise import common_ratio
+from splitgym.allocation.own_station import owners_at_own_station, with_a_subchannel
 from splitgym.allocation.power import check_uplinks
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access
@@ -131,6 +133,33 @@ def descent_unchecked(
     With a utility, the clients that participate are chosen among those that are selected; the plan has to be held, and
     the round to be one without slots.
     """
+    given: dict[str, Any] = {"power": power, "search": search, "cluster": cluster, "utility": utility}
+    if state.system.stations_on_a_subchannel == 1:
+        return descent_in_noise(state, selected, plan, assignment=assignment, **given)
+    served = with_a_subchannel(selected, state)
+    own = None if assignment is None else owners_at_own_station(assignment, state)
+
+    def in_noise(state: RoundState) -> Descent:
+        found = descent_in_noise(state, served, plan, assignment=own, **given)
+        if len(utility.sizes) > 0:
+            return found
+        return found._replace(decision=replace(found.decision, selected=selected.copy()))
+
+    return settled(state, in_noise, assignment is None)
+
+
+def descent_in_noise(
+    state: RoundState,
+    selected: Bools,
+    plan: Plan,
+    *,
+    assignment: Ints | None = None,
+    power: str = "control",
+    search: bool = True,
+    cluster: Ints | None = None,
+    utility: Utility = MEMBERS_GIVEN,
+) -> Descent:
+    """`descent_unchecked` where interference that the state tells of is noise, whatever the decision itself makes."""
     system, access = state.system, state.system.program.access
     if access is Access.CLUSTERED and cluster is None:
         return _with_clusters(state, selected, plan, power, search)
@@ -302,7 +331,7 @@ def _at_each_cut(state: RoundState, selected: Bools, plan: Plan, **given: Any) -
         others = {name: value for name, value in given.items() if name not in arrays}
         return _stacked(
             [
-                descent_unchecked(
+                descent_in_noise(
                     state.world(n),
                     selected[n],
                     plan.world(n),
@@ -325,7 +354,7 @@ def _at_each_cut(state: RoundState, selected: Bools, plan: Plan, **given: Any) -
         if grid.second_cuts == 1 or second >= np.max(cut) + grid.tails
     ]
     options = [
-        descent_unchecked(state, selected, plan._replace(cut_layer=cut, second_cut=second), **given)
+        descent_in_noise(state, selected, plan._replace(cut_layer=cut, second_cut=second), **given)
         for cut, second in pairs
     ]
     return min(options, key=lambda option: rank(option.participants, option.latency_s))
@@ -343,7 +372,7 @@ def _with_clusters(state: RoundState, selected: Bools, plan: Plan, power: Any, s
         cuts = range(1, state.system.cut_layers + 1) if plan.cut_layer is None else (int(plan.cut_layer),)
         for at_cut in (plan._replace(cut_layer=cut, second_cut=0) for cut in cuts):
             cluster = clusters_for_unchecked(state, at_cut, selected)
-            options.append(descent_unchecked(state, selected, at_cut, power=power, search=search, cluster=cluster))
+            options.append(descent_in_noise(state, selected, at_cut, power=power, search=search, cluster=cluster))
         return min(options, key=lambda option: rank(option.participants, option.latency_s))
     worlds = range(len(selected))
     best = [_with_clusters(state.world(n), selected[n], plan.world(n), power, search) for n in worlds]
