@@ -58,6 +58,8 @@ def made_by(
         world: Any = env.unwrapped
         found[f"scenario {name}"] = sha256(world.scenario.to_toml().encode()).hexdigest()[:16]
         found[f"data of {name}"] = data.digest(world.scenario.task.dataset)
+        if trace := world.scenario.radio.trace:
+            found[f"trace of {name}"] = sha256(Path(trace).read_bytes()).hexdigest()[:16]
         for agent, make in schedulers.items():
             if policy := getattr(make(env), "digest", None):
                 found[f"policy of {agent} in {name}"] = policy[:16]

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "execute": "splitgym.commands.execute:Execute",
     "profile": "splitgym.commands.profile:Profile",
     "warm-up": "splitgym.commands.warm_up:WarmUp",
+    "ham10000": "splitgym.commands.ham10000:Ham10000",
     "experiments": "splitgym.commands.experiments:Experiments",
 }
 """Options of every command, a dataclass with a method `run`; imported only where it is asked for."""

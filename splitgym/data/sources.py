@@ -248,8 +248,8 @@ _FILES = {
     "ham10000": _File(
         "ham10000_32.npz",
         _ham10000,
-        "images uint8 [n, 32, 32, 3], labels, lesion, classes; made from HAM10000, Harvard Dataverse "
-        "doi:10.7910/DVN/DBW86T, not for commercial use",
+        "`splitgym ham10000 --folder DOWNLOAD` makes it from HAM10000, Harvard Dataverse doi:10.7910/DVN/DBW86T, not "
+        "for commercial use",
     ),
 }
 

@@ -10,6 +10,7 @@ from splitgym.network.path_loss import line_of_sight_probability, path_loss_db
 from splitgym.network.path_loss.compiled import OWN
 from splitgym.network.shadowing import next_shadow
 from splitgym.network.state import ALWAYS, PROBABILISTIC, Cells, NetworkState, parameters_of
+from splitgym.network.trace import Trace
 from splitgym.network.wired import Ways
 from splitgym.network.worlds import advance_worlds, begin_channels, begin_episodes, draw_cells, lose
 from splitgym.random import Purpose, Streams, fill_normals_of_worlds, room_for
@@ -49,6 +50,7 @@ class Network:
         self._state, self._parameters, _ = self._cells
         self._handle = Handle()
         self._begun = False
+        self._trace = Trace.of(scenario)
         least, most = scenario.clients.memory_min_bytes, scenario.clients.memory_max_bytes
         self._memory_bytes = None if least is None or most is None else (least, most)
         self.client_memory_bytes = np.full((worlds, clients), np.inf)
@@ -71,6 +73,7 @@ class Network:
             begin_channels(cells, streams, which)
         else:
             begin_episodes(cells, streams, which)
+        self._follow_trace(streams, which)
         if self._memory_bytes is not None:
             fill_memory(which, streams, self._memory_bytes, self.client_memory_bytes, self._cells.numbers)
         self._begun = True
@@ -89,6 +92,7 @@ class Network:
         if self._parameters.moves:
             self._walk(streams, elapsed_s)
         advance_worlds(self._handle.of(self._cells), streams, np.asarray(elapsed_s, np.float64))
+        self._follow_trace(streams, np.arange(self.worlds))
 
     @property
     def subchannel_hz(self) -> Floats:
@@ -172,6 +176,11 @@ class Network:
     def believed_available(self) -> Bools:
         """[N, C] clients that were there in the round before; everybody in the first."""
         return self._state.believed_available
+
+    def _follow_trace(self, streams: Streams, which: Ints) -> None:
+        """The gains of the trace, if there is one, in the place of those that were drawn."""
+        if self._trace is not None:
+            self._trace.fill(streams, which, self._state.channel_gain)
 
     def _walk(self, streams: Streams, elapsed_s: Floats) -> None:
         """Moves the clients, and what depends on where they are."""

@@ -159,7 +159,7 @@ class Parameters(NamedTuple):
     compute_hz: tuple[float, float]
     """Slowest and fastest client."""
     measured_hz: Floats
-    """[C] speeds of clients that are measured devices; [0]: speeds are drawn."""
+    """[C] speeds of clients that are measured devices or whose speeds the scenario says; [0]: speeds are drawn."""
     log_uniform: bool
     """Whether speeds are log-uniform between them, or uniform."""
     compute_factor: tuple[float, float]
@@ -209,7 +209,7 @@ def parameters_of(scenario: Scenario, ways: Ways) -> Parameters:
         fading_correlation=radio.fading_correlation,
         clients=(clients.count, clients.count) if family.clients is None else family.clients,
         compute_hz=(clients.compute_min_hz, clients.compute_max_hz),
-        measured_hz=np.array(devices_of(clients).client_hz),
+        measured_hz=np.array(clients.speeds_hz or devices_of(clients).client_hz),
         log_uniform=clients.compute_spread == "log-uniform",
         compute_factor=_between(family.compute_factor, 1.0),
         load_max=clients.load_max,

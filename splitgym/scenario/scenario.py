@@ -90,6 +90,19 @@ class Scenario(Section):
         return self
 
     @model_validator(mode="after")
+    def _trace_is_all_that_is_known_of_the_channel(self) -> "Scenario":
+        """A trace has the gains to one station, as they are."""
+        told = {
+            "knowledge.channel_delay_rounds": self.knowledge.channel_delay_rounds,
+            "knowledge.channel_error_db": self.knowledge.channel_error_db,
+            "number of stations": len(self.stations),
+        }
+        for name, value in told.items():
+            if self.radio.trace is not None and value:
+                raise ValueError(f"{name} = {value:g} with radio.trace, allowed: 0")
+        return self
+
+    @model_validator(mode="after")
     def _stations_are_joined(self) -> "Scenario":
         """Stations have names and places of their own, and wired ways to the edge server."""
         check_stations(self)

@@ -41,6 +41,10 @@ class Clients(Section):
     compute_spread: Literal["uniform", "log-uniform"] = Field(
         "uniform", description="How the clients' speeds lie between slowest and fastest."
     )
+    speeds_hz: Annotated[tuple[Hertz, ...], Field(max_length=100_000)] = Field(
+        (),
+        description="Speed of each client, cycles/s, between the two above; none: every episode draws them there.",
+    )
     cycles_per_flop: CyclesPerFlop = Field(1.0 / 16, description="kappa_c, cycles/FLOP.")
     profile: Annotated[tuple[ProfileName, ...], BeforeValidator(_as_list), Field(max_length=100_000)] = Field(
         (),
@@ -118,6 +122,22 @@ class Clients(Section):
             raise ValueError(
                 f"compute_min_hz = {self.compute_min_hz:g} must not exceed compute_max_hz = {self.compute_max_hz:g}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _own_speeds_fit(self) -> "Clients":
+        """There is one for each client, within the range, and no measured device beside it."""
+        speeds = self.speeds_hz
+        if speeds and len(speeds) != self.count:
+            raise ValueError(f"speeds_hz has {len(speeds)} numbers, allowed: {self.count}, as count says, or none")
+        if speeds and self.profile:
+            raise ValueError("speeds_hz and profile are both there, allowed: one of them")
+        for speed in speeds:
+            if not self.compute_min_hz <= speed <= self.compute_max_hz:
+                raise ValueError(
+                    f"speeds_hz has {speed:g}, allowed: compute_min_hz = {self.compute_min_hz:g} to compute_max_hz = "
+                    f"{self.compute_max_hz:g}"
+                )
         return self
 
     @model_validator(mode="after")

@@ -1,8 +1,9 @@
 """Spectrum and powers, in dBm and dB where the field's name says so; properties give the same in SI units."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from splitgym.scenario.quantities import Dbm, Fraction, Gain, Hertz, NoiseDbmPerHz, RatioDb, Subchannels
 from splitgym.scenario.section import Section
@@ -11,6 +12,13 @@ from splitgym.scenario.section import Section
 def watts(dbm: float) -> float:
     """Converts a power (dBm) or a power spectral density (dBm/Hz) to W or W/Hz."""
     return 10 ** ((dbm - 30) / 10)
+
+
+def _located(path: str) -> str:
+    """The same file in every folder."""
+    if not path.endswith(".npz"):
+        raise ValueError("allowed: the path of an .npz file")
+    return str(Path(path).resolve())
 
 
 class Radio(Section):
@@ -30,6 +38,11 @@ class Radio(Section):
     rician_factor_db: RatioDb = Field(9.0, description="Rician K factor, dB.")
     fading_correlation: Fraction = Field(
         0.9, description="Correlation of the complex fading coefficient from one round to the next."
+    )
+    trace: Annotated[str, AfterValidator(_located)] | None = Field(
+        None,
+        description="Path of an .npz file whose `gains` [rounds, C, M], or [episodes, rounds, C, M], are the linear "
+        "power gains of the rounds, antenna gains included, in the place of path loss, shadowing and fading.",
     )
     sharing: Literal["static", "on-demand"] = Field(
         "static",
