@@ -103,7 +103,7 @@ def plot(rows: pd.DataFrame, figure: Figure) -> None:
     figure.set_size_inches(5.5 * columns, 5 * lines)
     for axes, (played, own) in zip(np.ravel(figure.subplots(lines, columns)), groups, strict=True):
         spans = [Span(**values) for values in own[list(FIELDS)].to_dict("records")]
-        draw(axes, spans)
+        draw(axes, spans, float(own["scale"].iloc[0]))
         axes.set_title(played)
 
 

@@ -5,30 +5,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from splitgym import outputs
-from splitgym.execution.timeline import ROUND, Span
+from splitgym.execution.timeline import MEASURABLE_S, ROUND, Span
 from splitgym.inputs import MissingExtraError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def draw(axes: "Axes", found: Sequence[Span]) -> None:
-    """Draws phases and rounds on logarithmic axes, a colour for each stage; complete rounds only."""
-    complete = [span for span in found if span.complete and span.measured_s > 0.0]
+def draw(axes: "Axes", found: Sequence[Span], scale: float) -> None:
+    """Draws phases and rounds on logarithmic axes, a colour for each stage.
+
+    Complete rounds only, and of phases those that are long enough to be measured; `scale`: real seconds for a
+    simulated one.
+    """
+    complete = [span for span in found if span.complete and scale * span.simulated_s >= MEASURABLE_S]
+    # What has lasted for much less than all that is simulated stands at the edge.
+    least = 0.2 * min((span.simulated_s for span in complete), default=1.0)
     for stage in dict.fromkeys(span.stage for span in complete):
         own = [span for span in complete if span.stage == stage]
-        marker, size = ("D", 5.0) if stage == ROUND else ("o", 3.5)
-        x, y = [span.simulated_s for span in own], [span.measured_s for span in own]
-        axes.plot(x, y, marker, markersize=size, alpha=0.6, markeredgewidth=0, label=stage)
+        marker, size, color = ("D", 4.0, "0.15") if stage == ROUND else ("o", 3.5, None)
+        x, y = [span.simulated_s for span in own], [max(span.measured_s, least) for span in own]
+        axes.plot(x, y, marker, color=color, markersize=size, alpha=0.6, markeredgewidth=0, label=stage)
     if complete:
-        ends = [each for span in complete for each in (span.simulated_s, span.measured_s)]
-        axes.plot([min(ends), max(ends)], [min(ends), max(ends)], "-", color="0.3", linewidth=1, label="equal")
+        both = (least, 1.25 * max(max(span.simulated_s, span.measured_s) for span in complete))
+        axes.plot(both, both, "-", color="0.3", linewidth=1, label="equal")
+        axes.set(xlim=both, ylim=both)
     axes.set(xscale="log", yscale="log", xlabel="simulated (s)", ylabel="measured (simulated s)")
-    axes.legend(fontsize=8)
+    axes.set_aspect("equal")
+    axes.legend(fontsize=8, loc="lower right")
 
 
-def write_figure(path: Path, found: Sequence[Span]) -> None:
-    """Writes the picture.
+def write_figure(path: Path, found: Sequence[Span], scale: float) -> None:
+    """Writes the picture; see `draw`.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -38,5 +46,5 @@ def write_figure(path: Path, found: Sequence[Span]) -> None:
     except ImportError as error:
         raise MissingExtraError("the figure needs matplotlib, pip install 'splitgym[train]'") from error
     figure = Figure(figsize=(6, 6), layout="constrained")
-    draw(figure.subplots(), found)
+    draw(figure.subplots(), found, scale)
     outputs.write(path, lambda file: figure.savefig(file, format="png", dpi=150))

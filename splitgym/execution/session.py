@@ -55,7 +55,7 @@ class Session:
                 unequal = self._play_rounds(execution, rounds)
             finally:
                 execution.end()
-                self._write()
+                self._write(execution.scale or 1.0)
         _say(table(self.spans, execution.scale or 1.0))
         if unequal:
             raise InputError(f"weights or bytes of rounds {', '.join(map(str, unequal))} are not the simulator's")
@@ -76,13 +76,13 @@ class Session:
                 break
         return unequal
 
-    def _write(self) -> None:
-        """Writes the timeline of the rounds that were played."""
+    def _write(self, scale: float) -> None:
+        """Writes the timeline of the rounds that were played, with so many real seconds for a simulated one."""
         if self.out is None or not self.spans:
             return
         self.out.mkdir(parents=True, exist_ok=True)
         outputs.write_text(self.out / "timeline.csv", to_csv(self.spans))
-        write_figure(self.out / "timeline.png", self.spans)
+        write_figure(self.out / "timeline.png", self.spans, scale)
         _say(f"{self.out}: timeline.csv, timeline.png")
 
 

@@ -40,6 +40,22 @@ def test_drawn_rounds_are_the_simulators_to_the_bit_and_as_charged(framework):
             assert played.bytes_equal
 
 
+@pytest.mark.parametrize("framework", ["u-shaped", "hierarchical"])
+def test_with_batch_norm_over_all_rows_the_server_waits_for_all_and_weights_are_equal(framework):
+    sections = on_demand(
+        framework,
+        task={**SMALL["task"], "model": "resnet18"},
+        cloud={"cut_layer": 4, "link_bits_per_s": 1e7},
+        episode={"round_timeout_s": 1e4},
+    )
+    with cell(framework, seed=3, real_s=0.5, sections=sections) as own:
+        played = own.play()
+    assert played.measured.took_part == (0, 1, 2)
+    assert not played.schedule.answers_apart
+    assert played.weights_equal
+    assert played.bytes_equal
+
+
 @pytest.mark.parametrize("framework", ["psl", "epsl", "sfl-v1"])
 def test_at_the_simulators_events_all_that_it_charges_has_been_sent(framework):
     with cell(framework, seed=1, sections=on_demand(framework), random=True) as own:
