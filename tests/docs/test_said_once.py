@@ -78,3 +78,16 @@ def test_manual_states_where_the_reports_are_worst():
     assert moves == moves_elsewhere
     assert f"worst with phi near 1 ({phi} in `iot`, {phi_elsewhere} in `bandwidth-limited`), with less than" in MANUAL
     assert f"clients ({few} in `iot`, too optimistic) and with cuts that move ({moves})" in MANUAL
+
+
+@pytest.mark.parametrize(
+    ("page", "names"),
+    [
+        ("frameworks", splitgym.frameworks.names()),
+        ("scenario", splitgym.scenario.presets()),
+        ("schedulers", splitgym.agents.names()),
+    ],
+)
+def test_page_names_all_that_there_are(page, names):
+    text = (ROOT / f"docs/{page}.md").read_text(encoding="utf-8")
+    assert [name for name in names if f"`{name}`" not in text] == []
