@@ -63,8 +63,9 @@ def test_tables_of_episodes_have_the_columns_that_their_page_names(folder, capsy
     assert "[40 rows x 8 columns]" in printed
 
 
-def test_environments_at_once_are_made_as_their_page_says(folder):
-    run(ROOT / "docs/vector.md", folder, "python")
+@pytest.mark.parametrize("page", ["vector", "channel-traces"])
+def test_code_of_a_page_runs(page, folder):
+    run(ROOT / f"docs/{page}.md", folder, "python")
 
 
 @pytest.mark.parametrize("notebook", sorted((ROOT / "examples/notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
