@@ -83,7 +83,9 @@ class TrainedComparison:
             log_stem(self.folder.path / ROUNDS, e.scenario, agents.index(e.agent), e.agent, e.seed) for e in episodes
         ]
         paths = [stem.with_name(f"{stem.name}-rounds.csv.gz") for stem in stems]
-        return pd.concat([pd.read_csv(path, float_precision="round_trip") for path in paths], ignore_index=True)
+        # As text, so that numbers stay as they were written.
+        tables = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in paths]
+        return pd.concat(tables, ignore_index=True)
 
     def _kept(self, schedulers: Mapping[str, AgentFactory], console: Console) -> KeptEpisodes:
         """The finished episodes; none if they are of another policy, or by other versions."""
