@@ -111,7 +111,7 @@ def seconds_to_target(run: pd.DataFrame, target: float) -> float:
 
 def report(rows: pd.DataFrame) -> str:
     """Bits per character, what is sent, time to the target, and the distance from training in one place."""
-    before = rows[rows["round"] == 0]
+    before = rows[rows["round"] == 0].drop_duplicates("seed")
     rounds = int(rows["round"].max())
     lines = [_line(name, own, _central(rows)) for name, own in rows.groupby(_names(rows), sort=False)]
     return "\n\n".join(
