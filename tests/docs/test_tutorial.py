@@ -81,7 +81,3 @@ def test_notebook_runs_from_top_to_bottom(notebook, folder, capsys):
 
 def test_no_page_is_forgotten():
     assert {page.stem for page in TUTORIAL.glob("*.md")} == {*PRINTED, "own-framework", "own-data-set"}
-
-
-def test_the_page_about_own_channels_and_speeds_runs(folder):
-    run(ROOT / "docs/channel-traces.md", folder, "python")
