@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from books import books  # noqa: F401 - a fixture
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from rollouts import ACTIONS, make
@@ -14,7 +15,7 @@ from splitgym import frameworks
 from splitgym.envs import SplitLearningEnv, SplitLearningVectorEnv
 from splitgym.envs.rewards import REWARDS
 from splitgym.frameworks.codecs import CODECS, codec
-from splitgym.learning import LEARNERS
+from splitgym.learning import LEARNERS, start
 
 MANUAL = inspect.getdoc(SplitLearningEnv)
 SECTIONS = [
@@ -94,7 +95,7 @@ def test_rewards_table_is_the_weights():
     assert documented == {name: dict(weights) for name, weights in REWARDS.items()}
 
 
-def test_info_keys_are_all_documented_and_no_others():
+def test_info_keys_are_all_documented_and_no_others(books, monkeypatch):  # noqa: F811
     # With all that a scenario can open.
     plan = {"codecs": ["none", "fp16"], "precisions": [32, 8], "clock": "decided", "batch_sizes": [1, 64]}
     opened = make("toy", plan=plan, clients={"memory_min_bytes": 1e6, "memory_max_bytes": 1e6})
@@ -104,7 +105,9 @@ def test_info_keys_are_all_documented_and_no_others():
     cuts = make(framework="hierarchical", plan={"second_cut": "decided"})
     hops = make("mesh", framework="multi-hop", training={"micro_batches": 2})
     several = make("highway", action="schedule", learner="surrogate")
-    for env in (make(), opened, means, balanced, cuts, hops, several):
+    monkeypatch.setattr(start, "take_base_weights", lambda network: None)
+    of_text = make("lora", task={"train_samples": 40, "evaluation_samples": 4})
+    for env in (make(), opened, means, balanced, cuts, hops, several, of_text):
         after_reset |= env.reset(seed=0)[1]
         after_step |= env.step(env.action_space.sample())[-1]
     both, step_only = section("Info").split("After `step` also")
