@@ -18,10 +18,8 @@ from experiments.convergence_bound.problems import Logistic, Problem, Quadratic,
 PROBLEMS: dict[str, type[Quadratic] | type[Logistic]] = {"quadratic": Quadratic, "logistic": Logistic}
 RUNS = 4
 """Independent runs of a seed, over whose mini-batches the bound's expectation is taken."""
-EVERY = 5
-"""Rounds from one look to the next, at which gradient and bias are measured."""
-VARIANCE_EVERY, CURVATURE_EVERY = 4, 20
-"""Looks from one measurement to the next; until then the last one stands."""
+BIAS_EVERY, VARIANCE_EVERY, CURVATURE_EVERY = 5, 20, 100
+"""Rounds from one measurement to the next; until then the last one stands, which is larger as a rule."""
 DRAWS = 8
 """Mini-batches of which a variance is taken."""
 
@@ -43,7 +41,7 @@ class Setting:
 
 @dataclass
 class Curve:
-    """What was measured at each look; means over the runs."""
+    """What was measured by round; means over the runs."""
 
     gradient: list[float]
     """|| grad F ||_P^2 / p, where p is the longest step."""
@@ -57,14 +55,14 @@ class Curve:
     first_gap: float
     """F_0 - F*"""
 
-    def measured(self, looks: int) -> float:
-        """Mean of the squared gradient over the first looks."""
-        return sum(self.gradient[:looks]) / looks
+    def measured(self, rounds: int) -> float:
+        """Mean of the squared gradient over the first rounds."""
+        return sum(self.gradient[:rounds]) / rounds
 
-    def bound(self, looks: int) -> float:
-        """2 (F_0 - F*) / (p T), and variance and bias over the rounds until then."""
-        noise = self.beta * sum(self.variance[:looks]) + sum(self.bias[:looks])
-        return 2 * self.first_gap / (self.longest_step * EVERY * looks) + noise / looks
+    def bound(self, rounds: int) -> float:
+        """2 (F_0 - F*) / (p T), and variance and bias over the rounds."""
+        noise = self.beta * sum(self.variance[:rounds]) + sum(self.bias[:rounds])
+        return 2 * self.first_gap / (self.longest_step * rounds) + noise / rounds
 
     @property
     def applies(self) -> bool:
@@ -82,17 +80,16 @@ def run(setting: Setting, rounds: int, seed: int) -> Curve:
     p_s, p_c = (longest / setting.clients if setting.same_rate else longest), longest
     curve = Curve([], [], [], beta, longest, float(loss_of(problem, weights)[0]) - problem.least())
     for number in range(rounds):
-        look, between = divmod(number, EVERY)
-        if between == 0:
-            right = exact(problem, weights)
+        right = exact(problem, weights)
+        if number % BIAS_EVERY == 0:
             bias = expected(problem, weights, m / setting.batch).less(right)
-            if look % VARIANCE_EVERY == 0:
-                deviation = _deviation(problem, weights, setting.batch, m, generator)
-            if look % CURVATURE_EVERY == 0:
-                curve.beta = max(curve.beta, curvature(problem, weights.of_run(0)))
-            curve.gradient.append(float(right.weighted(p_s, p_c).mean() / longest))
-            curve.bias.append(float(bias.weighted(p_s, p_c).mean() / longest))
-            curve.variance.append(float(deviation.weighted(p_s**2, p_c**2).mean() / longest))
+        if number % VARIANCE_EVERY == 0:
+            deviation = _deviation(problem, weights, setting.batch, m, generator)
+        if number % CURVATURE_EVERY == 0:
+            curve.beta = max(curve.beta, curvature(problem, weights.of_run(0)))
+        curve.gradient.append(float(right.weighted(p_s, p_c).mean() / longest))
+        curve.bias.append(float(bias.weighted(p_s, p_c).mean() / longest))
+        curve.variance.append(float(deviation.weighted(p_s**2, p_c**2).mean() / longest))
         found = step_gradients(problem, weights, mini_batches(problem, RUNS, setting.batch, generator), m)
         weights = Weights(weights.server - p_s * found.server, weights.clients - p_c * found.clients)
     return curve
