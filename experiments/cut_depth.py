@@ -35,13 +35,14 @@ PARTITIONS: Mapping[str, Mapping[str, Any]] = {
     "IID": {"partition": "iid"},
     "Dirichlet 0.1": {"partition": "dirichlet", "dirichlet_alpha": 0.1},
 }
-CLIENTS = (10, 100)
+BATCH = {10: 32, 100: 8}
+"""Rows of a mini-batch by number of clients, of whom a hundred have 14 images each."""
 CUT_LAYERS = (1, 2, 3)
 
 
 def cases(quick: bool) -> list[Case]:
     """Methods by partition, number of clients and cut layer."""
-    rounds, clients = (20, CLIENTS[:1]) if quick else (100, CLIENTS)
+    rounds, clients = (20, [10]) if quick else (100, list(BATCH))
     return [
         {"partition": partition, "clients": count, "method": method, "cut_layer": cut_layer, "rounds": rounds}
         for count, partition, method, cut_layer in product(clients, PARTITIONS, METHODS, CUT_LAYERS)
@@ -57,7 +58,7 @@ def measure(case: Case, seed: int) -> list[Row]:
         "edge6g",
         {
             "task": {**task["task"], **of_task},
-            "training": dict(task["training"]),
+            "training": {**task["training"], "batch_size": BATCH[case["clients"]]},
             "clients": {"count": case["clients"]},
             "fed_server": {"interval_rounds": interval},
         },

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from experiments.cut_depth import EXPERIMENT, METHODS, measure, with_points
 
-CASE = {"partition": "Dirichlet 0.1", "clients": 3, "rounds": 10}
+CASE = {"partition": "Dirichlet 0.1", "clients": 10, "rounds": 10}
 
 
 @pytest.mark.parametrize("method", ["SFL-V1", "SFL-V1, averaged every 10"])
