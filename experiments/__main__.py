@@ -1,4 +1,4 @@
-"""`python -m experiments list` names the experiments, `NAME [options]` runs one, `report` and `stale` tell of all."""
+"""`python -m experiments list` names the experiments, `NAME` runs one; `report`, `redraw` and `stale` take all."""
 
 import signal
 
@@ -21,6 +21,7 @@ import experiments
 from experiments.running.experiment import Experiment
 from experiments.running.options import RESULTS, parsed
 from experiments.running.page import write_page
+from experiments.running.redraw import redraw
 from experiments.running.run import JobsFailedError, run
 from experiments.running.stale import listing
 from splitgym import command_line
@@ -30,6 +31,7 @@ from splitgym.parts import suggest
 USAGE = f"""usage: python -m experiments list
        python -m experiments NAME --help
        python -m experiments report DIR [--out FILE]
+       python -m experiments redraw [DIR]
        python -m experiments stale [DIR]
        python -m experiments NAME [--quick] [--seeds N] [--workers local:N | ray:auto | ray:ADDRESS] [--out DIR]
 
@@ -61,6 +63,12 @@ def _command(arguments: list[str]) -> int:
             wanted = tyro.cli(Report, args=others, prog="python -m experiments report")
         wanted.write()
         return 0
+    if name == "redraw":
+        with command_line.parsing():
+            drawn = tyro.cli(Redraw, args=others, prog="python -m experiments redraw")
+        for line in redraw(drawn.folder, _experiment):
+            print(line)
+        return 0
     if name == "stale":
         with command_line.parsing():
             asked = tyro.cli(Stale, args=others, prog="python -m experiments stale")
@@ -90,6 +98,17 @@ class Report:
         page = self.out or self.folder / "report.html"
         write_page(self.folder, page)
         print(f"Saved {page}")
+
+
+@dataclass(frozen=True)
+class Redraw:
+    """Draw the plots of finished experiments from their tables, as PNG and PDF, and write their texts.
+
+    Nothing is measured again. A text in which a number would become another, as tables are rounded, stays.
+    """
+
+    folder: Annotated[Path, tyro.conf.Positional] = RESULTS
+    """Where results are, at any depth."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +146,10 @@ def _module(name: str) -> ModuleType | None:
         found = False
     module = importlib.import_module(f"experiments.{name}") if found else None
     return module if module is not None and _runs(name, module) else None
+
+
+def _experiment(name: str) -> Experiment | None:
+    return getattr(_module(name), "EXPERIMENT", None)
 
 
 def _runs(name: str, module: ModuleType) -> bool:

@@ -26,16 +26,8 @@ def save_results(folder: Path, name: str, experiment: Experiment, rows: Sequence
         command: That repeats the run.
     """
     table = pd.DataFrame(rows)
-    for stem, draw in experiment.plots.items():
-        _draw(draw, table, folder / f"{stem}.png")
-    text = "\n\n".join(
-        [
-            f"# {experiment.title}",
-            f"`{command}`",
-            experiment.report(table).strip(),
-            *(f"![{stem}]({stem}.png)" for stem in experiment.plots),
-        ]
-    )
+    draw_plots(folder, experiment, table)
+    text = text_of(experiment, table, command)
     content = table.to_csv(index=False, float_format="%.9g").encode()
     packed = len(content) > LARGEST_BYTES
     if packed:
@@ -45,8 +37,20 @@ def save_results(folder: Path, name: str, experiment: Experiment, rows: Sequence
         write(folder / f"{name}.csv.gz", lambda file: file.write(gzip.compress(content, mtime=0)))
     else:
         write(folder / f"{name}.csv", lambda file: file.write(content))
-    write_text(folder / f"{name}.md", f"{text}\n")
-    return text
+    write_text(folder / f"{name}.md", text)
+    return text.rstrip()
+
+
+def draw_plots(folder: Path, experiment: Experiment, table: pd.DataFrame) -> None:
+    """Draws the plots of an experiment from its table, as PNG and as PDF."""
+    for stem, draw in experiment.plots.items():
+        _draw(draw, table, folder / f"{stem}.png")
+
+
+def text_of(experiment: Experiment, table: pd.DataFrame, command: str) -> str:
+    """Title, command, report and plots of an experiment, in Markdown."""
+    plots = [f"![{stem}]({stem}.png)" for stem in experiment.plots]
+    return "\n\n".join([f"# {experiment.title}", f"`{command}`", experiment.report(table).strip(), *plots]) + "\n"
 
 
 def _draw(draw: Callable[[pd.DataFrame, Figure], None], table: pd.DataFrame, path: Path) -> None:
