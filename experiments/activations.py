@@ -186,7 +186,7 @@ def plot_accuracy(rows: pd.DataFrame, figure: Figure) -> None:
             points = own[own["activation"] == name]["points"]
             height = place + (number - (len(shown) - 1) / 2) * 0.18
             label = method if place == 0 else None
-            axes.hlines(height, points.min(), points.max(), color=COLOURS[number], linewidth=3, alpha=0.45)
+            axes.plot(points, [height] * len(points), "osD^"[number], color=COLOURS[number], alpha=0.35, markersize=4)
             axes.plot(points.mean(), height, "osD^"[number], color=COLOURS[number], label=label)
     axes.axvline(0, color="0.4", linewidth=1)
     psl = ends[ends["method"] == "PSL"].groupby("activation")["percent"].mean()
@@ -195,7 +195,7 @@ def plot_accuracy(rows: pd.DataFrame, figure: Figure) -> None:
     axes.set(xlabel="test accuracy against PSL with the same activation function (points)")
     axes.grid(axis="x", alpha=0.3)
     figure.suptitle(f"Digits, five clients: what aggregation costs after {rows['round'].max()} rounds, by activation")
-    legend_below(figure, f"mean and range over {rows['seed'].nunique()} seeds")
+    legend_below(figure, f"mean of {rows['seed'].nunique()} seeds; small: each seed")
 
 
 def plot_gradients(rows: pd.DataFrame, figure: Figure) -> None:

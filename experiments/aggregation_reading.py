@@ -183,7 +183,7 @@ def plot(rows: pd.DataFrame, figure: Figure) -> None:
         own = own.assign(accuracy=100 * own["accuracy"], balanced_accuracy=100 * own["balanced_accuracy"])
         for axes, (column, label) in zip(panels, columns.items(), strict=True):
             draw_curves(axes, own, "round", column, "method", {name: name for name in METHODS})
-            axes.set(xlabel="rounds", ylabel=label, title=task)
+            axes.set(xlabel="rounds", ylabel=label, title=task, ylim=(0, None if column == "loss" else 100))
         for axes, part in zip(panels, MAJORITY.get(task, ()), strict=False):
             axes.axhline(100 * part, color="0.4", linewidth=1, linestyle=":")
     title = f"mean and 95 % interval, seeds: {rows['seed'].nunique()}; dotted: always the majority class"

@@ -203,18 +203,22 @@ def _saving(rows: pd.DataFrame) -> str:
 
 
 def plot(rows: pd.DataFrame, figure: Figure) -> None:
-    """Seconds to the target over K / n, and accuracy by weights."""
-    figure.set_size_inches(11, 4)
+    """Seconds to the target over K / n, of each seed and their median, and accuracy by weights."""
+    figure.set_size_inches(12, 4.4)
     left, right = figure.subplots(1, 2)
     until_target, fixed = _of_everybody(rows[rows["seconds"] == 0]), rows[rows["seconds"] > 0]
     shown = until_target[until_target["quorum"] != SYNCHRONOUS].assign(part=lambda own: own["quorum"] / QUORUMS[-1])
     spreads = sorted(until_target["spread"].unique())
-    draw_curves(left, shown, "part", "target_s", "spread", {spread: f"speeds 1:{spread}" for spread in spreads})
-    synchronous = until_target[until_target["quorum"] == SYNCHRONOUS].groupby("spread")["target_s"].mean()
+    medians = shown.groupby(["part", "spread"], as_index=False)["target_s"].median()
+    draw_curves(left, medians, "part", "target_s", "spread", {spread: f"speeds 1:{spread}" for spread in spreads})
+    synchronous = until_target[until_target["quorum"] == SYNCHRONOUS].groupby("spread")["target_s"].median()
     lines = list(left.lines)
     for line, spread in zip(lines, spreads, strict=True):
+        own = shown[shown["spread"] == spread]
+        left.scatter(own["part"], own["target_s"], s=9, color=line.get_color(), alpha=0.35, linewidths=0)
         left.plot([1.04], [synchronous[spread]], "*", color=line.get_color(), markersize=11)
-    left.set(xlabel="K / n (star: PSL)", ylabel="simulated seconds to the target", yscale="log")
+    left.set(xlabel="K / n (star: PSL)", ylabel="simulated time to target (s)", yscale="log")
+    left.set_title(f"median of {rows['seed'].nunique()} seeds; small: each seed", fontsize="medium")
     left.yaxis.set_major_formatter("{x:g}")
     left.legend()
     columns = {"accuracy": "all", "slow_classes": "classes of the slowest", "slow_clients": "networks of the slowest"}
@@ -225,8 +229,9 @@ def plot(rows: pd.DataFrame, figure: Figure) -> None:
         place = np.arange(len(methods)) + 0.25 * (number - 1)
         error = 100 * widths[column].fillna(0.0)
         right.bar(place, 100 * means[column], 0.24, yerr=error, capsize=2, color=COLOURS[number], label=label)
-    right.set_xticks(range(len(methods)), [method.replace(", ", ",\n") for method in methods], fontsize=7, rotation=30)
-    right.set(ylabel="test accuracy (%)", ylim=(0, 100), xlabel=f"K = {WEIGHED_QUORUM}")
+    names = [method.replace(", ", ",\n") for method in methods]
+    right.set_xticks(range(len(methods)), names, fontsize=8, rotation=30, ha="right", rotation_mode="anchor")
+    right.set(ylabel="test accuracy (%)", ylim=(0, 100), xlabel=f"K = {WEIGHED_QUORUM}; mean and 95 % interval")
     right.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=8)
     right.grid(axis="y", alpha=0.3)
 

@@ -178,21 +178,23 @@ def _meeting(fl: pd.Series, other: pd.Series) -> str:
 
 
 def plot(rows: pd.DataFrame, figure: Figure) -> None:
-    """Bits and seconds of a pass over the rows of each client, a column of panels for each network."""
+    """Megabits and seconds of a pass over the rows of each client, a column of panels for each network."""
     networks = list(dict.fromkeys(rows["network"]))
     figure.set_size_inches(3.4 * len(networks) + 0.6, 7)
     panels = figure.subplots(2, len(networks), sharex=True, squeeze=False)
     shown = {name: name for name in METHODS}
+    rows = rows.assign(megabits=rows["bits"] / 1e6)
     for column, network in zip(panels.T, networks, strict=True):
         own = rows[rows["network"] == network]
-        for axes, quantity in zip(column, ("bits", "seconds"), strict=True):
+        for axes, quantity in zip(column, ("megabits", "seconds"), strict=True):
             draw_curves(axes, own, "rows", quantity, "method", shown, interval=False)
             axes.set(xscale="log", yscale="log")
+            axes.tick_params(labelsize="small")
         column[0].axvline(own["meets_rows"].iloc[0], color="0.4", linewidth=1, label="FL = PSL, formula")
         column[0].set_title(network)
         column[1].set_xlabel("rows of each client")
-    panels[0, 0].set_ylabel("bits of a pass")
-    panels[1, 0].set_ylabel("seconds of a pass")
+    panels[0, 0].set_ylabel("traffic of a pass (Mbit)")
+    panels[1, 0].set_ylabel("time of a pass (s)")
     legend_below(figure, "mean over cells, each framework at its best cut layer")
 
 

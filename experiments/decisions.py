@@ -99,18 +99,19 @@ def report(rows: pd.DataFrame) -> str:
 def plot(rows: pd.DataFrame, figure: Figure) -> None:
     """Who is in by rank, and how many as the accuracy grows."""
     figure.set_size_inches(11, 3.8)
-    panels, colours = figure.subplots(1, 3), looks(rows["agent"])
+    panels = figure.subplots(1, 3)
+    styles = {agent: {"color": look.colour, "linestyle": look.style} for agent, look in looks(rows["agent"]).items()}
     xlabels = {"fast": "rank by own seconds (1: fastest)", "loss": "rank by loss (1: highest)"}
     for axes, (name, xlabel) in zip(panels, xlabels.items(), strict=False):
         shares = _shares(rows, name)
         for agent, own in shares.iterrows():
-            axes.plot(range(1, len(own) + 1), own, "o-", color=colours[agent].colour, label=agent)
+            axes.plot(range(1, len(own) + 1), own, marker="o", label=agent, **styles[agent])
         axes.set(xlabel=xlabel, ylabel="rounds with this client (%)", ylim=(0, 104))
     for agent, own in rows.groupby("agent", sort=False):
         clients = own.groupby(_parts(own), observed=True)["clients"].mean()
-        panels[2].plot(range(len(clients)), clients, "o-", color=colours[agent].colour)
+        panels[2].plot(range(len(clients)), clients, marker="o", **styles[agent])
         panels[2].set_xticks(range(len(clients)), clients.index)
-    panels[2].set(xlabel="accuracy over target (%)", ylabel="clients in a round, mean", ylim=(0, None))
+    panels[2].set(xlabel="accuracy / target (%)", ylabel="clients in a round, mean", ylim=(0, None))
     for axes in panels:
         axes.grid(alpha=0.3)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(AGENTS))

@@ -238,7 +238,7 @@ def report(table: pd.DataFrame) -> str:
 
 
 def plot(table: pd.DataFrame, figure: Figure) -> None:
-    """Share of cells in which a rule's gap is at most so much; on the left small cells, on the right larger ones."""
+    """Percentage of cells in which a rule's gap is at most so much; left: small cells, right: larger ones."""
     figure.set_size_inches(11, 4.6)
     halves = {
         f"{SMALL}, gap to the optimum (%)": table[table["size"] == SMALL],
@@ -248,11 +248,12 @@ def plot(table: pd.DataFrame, figure: Figure) -> None:
         for number, name in enumerate(RULES):
             gaps = np.maximum(gap_percent(own, name), LEAST_PERCENT)
             look = {"color": COLOURS[number % len(COLOURS)], "linestyle": STYLES[number % len(STYLES)]}
-            axes.ecdf(gaps, linewidth=1.8, label=name, **look)
-        axes.set(xscale="log", xlabel=label, xlim=(LEAST_PERCENT, None), ylim=(0, 1.01))
+            percent = 100 * np.arange(1, len(gaps) + 1) / len(gaps)
+            axes.step(np.sort(gaps), percent, where="post", linewidth=1.8, label=name, **look)
+        axes.set(xscale="log", xlabel=label, xlim=(LEAST_PERCENT, None), ylim=(0, 101))
         axes.grid(alpha=0.3)
-    figure.axes[0].set_ylabel("share of cells")
-    figure.suptitle("Share of random cells in which a round takes at most so much longer than the best one")
+    figure.axes[0].set_ylabel("cells (%)")
+    figure.suptitle("Random cells in which a round takes at most so much longer than the best one")
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
 
 

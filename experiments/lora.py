@@ -159,20 +159,25 @@ def _names(rows: pd.DataFrame) -> "pd.Series[str]":
 
 
 def plot(rows: pd.DataFrame, figure: Figure) -> None:
-    """Bits per character over rounds, and over what was sent."""
-    figure.set_size_inches(11, 4)
-    left, right = figure.subplots(1, 2)
+    """Bits per character over rounds, and over what was sent: by the frameworks, and by variants of one."""
+    figure.set_size_inches(14, 4.2)
+    left, *others = figure.subplots(1, 3, sharey=True)
     plain = rows[(rows["cut"] == PLAIN["cut"]) & (rows["rank"] == PLAIN["rank"]) & (rows["codec"] == PLAIN["codec"])]
     labels = {name: name for name in FRAMEWORKS}
-    draw_curves(left, plain, "round", "bits", "framework", labels)
+    draw_curves(left, plain, "round", "bits", "framework", labels, interval=False)
     left.set(xlabel="round", ylabel="bits per character, held-out text")
     left.legend()
     shown = rows[rows["round"] > 0].assign(case=_names, megabits=lambda own: own["sent_bits"] / 1e6)
     means = shown.groupby(["case", "round"], sort=False)[["megabits", "bits"]].mean().reset_index()
     sent = means[means["megabits"] > 0]
-    draw_curves(right, sent, "megabits", "bits", "case", {name: name for name in sent["case"].unique()})
-    right.set(xlabel="megabits sent by all", xscale="log")
-    right.legend(fontsize=8)
+    compared = shown[shown.index.isin(plain.index)]["case"].unique()
+    of_variants = shown[~shown["case"].isin(compared)]["framework"].unique()
+    varied = shown[shown["framework"].isin(of_variants)]["case"].unique()
+    for axes, cases_shown in zip(others, (compared, varied), strict=True):
+        draw_curves(axes, sent, "megabits", "bits", "case", {name: name for name in cases_shown})
+        axes.set(xlabel="traffic of all (Mbit)", xscale="log")
+        axes.legend(fontsize="small")
+    figure.suptitle(f"mean over {rows['seed'].nunique()} seeds")
 
 
 EXPERIMENT = Experiment(

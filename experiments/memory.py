@@ -13,6 +13,7 @@ import gymnasium as gym
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from experiments.running import Case, Experiment, Row
@@ -153,7 +154,8 @@ def plot(rows: pd.DataFrame, figure: Figure) -> None:
                 line["memory_bytes"] / 1e3,
                 line["batch"].replace(0, np.nan),
                 "--" if recompute else "-",
-                color=COLOURS[int(cut - 1) % len(COLOURS)],
+                # Cut layers have an order, and so have these colours.
+                color=colormaps["viridis"](0.9 * (cut - 1) / max(own["cut_layer"].max() - 1, 1)),
                 marker="." if not recompute else None,
                 label=None if recompute else f"cut {int(cut)}",
             )

@@ -246,6 +246,7 @@ def plot(rows: pd.DataFrame, figure: Figure) -> None:
         axes.set(title=f"links of {rate / 1e6:g} Mbit/s", xlabel="speed (m/s)")
         axes.grid(alpha=0.3)
     panels[0].set(ylabel="simulated time to 80 % (s)", ylim=(0, None))
+    figure.suptitle(f"Mean and 95 % interval over {rows['episode'].nunique()} episodes", fontsize="medium")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
 
 

@@ -20,7 +20,7 @@ from experiments.command_line import command_line
 from experiments.running.options import results_folder
 from splitgym.allocation import descend, descent, paper_descend
 from splitgym.command_line import about, parsing
-from splitgym.evaluation.figures import save
+from splitgym.evaluation.figures import number_log_axes, save
 from splitgym.evaluation.look import COLOURS
 from splitgym.frameworks import get
 from splitgym.inputs import InputError
@@ -141,6 +141,7 @@ def plot(runs: pd.DataFrame, path: Path) -> None:
     axes.title.set_fontsize(10)
     axes.grid(alpha=0.3, which="both")
     axes.legend()
+    number_log_axes(figure)
     save(figure, path)
 
 

@@ -27,7 +27,7 @@ from experiments.running.options import results_folder
 from splitgym.command_line import about, parsing
 from splitgym.envs import SB3VecEnv, SplitLearningVectorEnv
 from splitgym.envs.simulation import Settings, Simulation
-from splitgym.evaluation.figures import save
+from splitgym.evaluation.figures import number_log_axes, save
 from splitgym.evaluation.look import COLOURS
 from splitgym.inputs import InputError
 from splitgym.outputs import write_text
@@ -285,6 +285,7 @@ def plot(runs: pd.DataFrame, path: Path) -> None:
         axes.set(xscale="log", yscale="log", ylabel="environment steps/s")
         axes.grid(alpha=0.3, which="both")
         axes.legend()
+    number_log_axes(figure)
     save(figure, path)
 
 

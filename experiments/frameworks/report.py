@@ -82,7 +82,7 @@ def _time_to(curves: pd.DataFrame, target: float) -> str:
 
 
 def plot(curves: pd.DataFrame, figure: Figure) -> None:
-    """Mean test accuracy over rounds and over simulated time, with intervals; rows of plots for each partition.
+    """Mean test accuracy over rounds, with intervals, and over simulated time; rows of plots for each partition.
 
     Where there are more methods than a panel can show, those that aggregate have a row of their own, with PSL.
     """
@@ -96,12 +96,14 @@ def plot(curves: pd.DataFrame, figure: Figure) -> None:
     groups = _groups(list(names), set(curves["method"]))
     rows = [(partition, group) for partition in dict.fromkeys(curves["partition"]) for group in groups]
     figure.set_size_inches(12, 4.2 * len(rows))
-    task = curves["task"].iloc[0]
+    task, seeds = curves["task"].iloc[0], curves["seed"].nunique()
+    # The interval of two runs is as wide as the panel.
+    interval = seeds > 2
     for row, (partition, group) in zip(figure.subplots(len(rows), 2, squeeze=False), rows, strict=True):
         own = curves[(curves["partition"] == partition) & curves["method"].isin(group)]
-        draw_curves(row[0], own, "round", "percent", "method", names)
+        draw_curves(row[0], own, "round", "percent", "method", names, interval)
         # Time zero is nowhere on a logarithmic axis.
-        draw_curves(row[1], own[own["elapsed_s"] > 0], "simulated_s", "percent", "method", names)
+        draw_curves(row[1], own[own["elapsed_s"] > 0], "simulated_s", "percent", "method", names, interval=False)
         lowest = own[own["round"] > 0].groupby("method")["percent"].median().min() - 10
         for axes, label in zip(row, ("rounds", "simulated time (s)"), strict=True):
             axes.axhline(100 * TARGETS[task], color="0.4", linewidth=1)
@@ -109,11 +111,11 @@ def plot(curves: pd.DataFrame, figure: Figure) -> None:
                 axes.axhline(100 * MAJORITY[task][0], color="0.4", linewidth=1, linestyle=":")
             axes.set(xlabel=label, ylabel="test accuracy (%)", title=f"{task}, {partition}", ylim=(max(lowest, 0), 100))
         row[1].set_xscale("log")
-        row[0].legend(fontsize="small", loc="lower right")
-    seeds = curves["seed"].nunique()
-    runs = f"mean over {seeds} seeds, shaded: 95 % interval" if seeds > 1 else "one seed"
+        row[1].legend(fontsize="small", loc="center left", bbox_to_anchor=(1.02, 0.5))
+    runs = f"mean over {seeds} seeds" if seeds > 1 else "one seed"
+    shaded = ", shaded: 95 % interval" if interval else ""
     majority = "; dotted: always the majority class" if task in MAJORITY else ""
-    figure.suptitle(f"{runs}; grey line: {100 * TARGETS[task]:g} %{majority}")
+    figure.suptitle(f"{runs}{shaded}; grey line: {100 * TARGETS[task]:g} %{majority}")
 
 
 def _groups(names: Sequence[str], run: set[str]) -> list[list[str]]:

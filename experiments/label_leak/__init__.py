@@ -240,7 +240,7 @@ def plot_leak(rows: pd.DataFrame, figure: Figure) -> None:
             axes.axhline(guess, color="0.4", linewidth=1)
             axes.set(title=f"{task}: {title}", ylabel=what, ylim=(0, 1.05), xticks=TAILS)
         draw_curves(line[2], own, "tail", "to_target_s", "defence", labels)
-        line[2].set(title=f"{task}: simulated time to {100 * TARGET:g} %", ylabel="s", ylim=(0, None))
+        line[2].set(title=f"{task}: simulated time to {100 * TARGET:g} %", ylabel="time (s)", ylim=(0, None))
         line[2].set_xticks([AT_SERVER, *TAILS], ["PSL", *map(str, TAILS)])
         for axes in line:
             axes.set_xlabel("layers of the tail beside the loss")

@@ -55,18 +55,20 @@ def plot(rounds: pd.DataFrame, comparison: Comparison, preset: str, figure: Figu
     in_preset = rounds[(rounds["varied"] == names[0]) & (rounds["value"] == own[0])]
     _legend(panels[len(names)], panels[0], in_preset, comparison)
     cells = rounds["cell"].nunique()
-    figure.suptitle(f"Preset {preset}: {comparison.title} (mean and 95 % interval over {cells} random cells)")
+    figure.suptitle(f"Preset {preset}: {comparison.title} (median and quartiles over {cells} random cells)")
 
 
 def _panel(axes: Axes, rounds: pd.DataFrame, comparison: Comparison, sweep: Sweep) -> None:
     """One curve for each method; that of the reference is broad and lies below."""
     for number, name in enumerate(comparison.drawn):
         by_value = rounds[rounds[comparison.by] == name].groupby("value")["latency_s"]
-        mean, below = by_value.mean(), name == comparison.reference
+        # Some cells have a round many times the usual one, which a mean would show alone.
+        low, median, high = (by_value.quantile(part) for part in (0.25, 0.5, 0.75))
+        below = name == comparison.reference
         axes.errorbar(
-            mean.index / sweep.unit,
-            mean,
-            by_value.agg(half_width),
+            median.index / sweep.unit,
+            median,
+            (median - low, high - median),
             label=name,
             color=COLOURS[number % len(COLOURS)],
             linestyle="-" if below else STYLES[(number + 1) % 2],
@@ -78,7 +80,7 @@ def _panel(axes: Axes, rounds: pd.DataFrame, comparison: Comparison, sweep: Swee
             zorder=1 if below else 2,
         )
     shown = rounds[rounds[comparison.by].isin(comparison.drawn)]
-    means = shown.groupby([comparison.by, "value"])["latency_s"].mean()
+    medians = shown.groupby([comparison.by, "value"])["latency_s"].median()
     axes.set_yscale("log")
     if rounds["value"].min() > 0:
         axes.set_xscale("log")
@@ -87,7 +89,7 @@ def _panel(axes: Axes, rounds: pd.DataFrame, comparison: Comparison, sweep: Swee
             axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.set_major_formatter("{x:g}")
             axis.set_minor_formatter(NullFormatter())
-    axes.set(ylim=(0.8 * means.min(), 1.5 * means.max()), xlabel=sweep.label, ylabel="mean round latency (s)")
+    axes.set(ylim=(0.7 * medians.min(), 2 * medians.max()), xlabel=sweep.label, ylabel="round latency (s)")
     axes.grid(alpha=0.3)
 
 

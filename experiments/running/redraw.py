@@ -49,10 +49,10 @@ def _redrawn(place: Path, find: Callable[[str], Experiment | None]) -> str:
     with reading(str(path)):
         table = pd.read_csv(path)
     try:
-        text = text_of(experiment, table, made_by["command"])
         draw_plots(place, experiment, table)
+        text = text_of(experiment, table, made_by["command"])
     except KeyError as error:
-        return f"left as it is, for its table is of an earlier form and has no column {error}"
+        return f"drawn in part: its table is of an earlier form and has no column {error}"
     said = place / f"{stem}.md"
     if said.exists() and NUMBER.findall(read_text(said)) != NUMBER.findall(text):
         return "plots drawn, text kept: from the rounded numbers of the table another would come"

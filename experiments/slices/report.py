@@ -86,5 +86,6 @@ def plot(rows: pd.DataFrame, figure: Figure) -> None:
     axes.axvline(100 * rows["allowed"].iloc[0], color="0.4", linewidth=1, linestyle="--")
     axes.set_xlabel("late rounds of the latency-critical slice (%); dashed: allowed")
     axes.set_ylabel("time to target of the best-effort slice (s)")
+    axes.set_title(f"Mean and 95 % interval over {rows['episode'].nunique()} episodes", fontsize="medium")
     axes.grid(alpha=0.3)
     axes.legend()

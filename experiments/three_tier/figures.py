@@ -43,16 +43,11 @@ def training_set(rows: pd.DataFrame, figure: Figure) -> None:
     times = seconds_to_target(rows)
     for name in ARCHITECTURES:
         by_size = times[times["architecture"] == name].groupby("samples")["elapsed_s"]
-        right.errorbar(by_size.mean().index, by_size.mean(), by_size.sem(), capsize=3, **LOOKS[name])
+        right.errorbar(by_size.mean().index, by_size.mean(), by_size.agg(half_width), capsize=3, **LOOKS[name])
+    seeds = times["seed"].nunique()
     right.set(xlabel="training samples of digits", ylabel=f"simulated time to {100 * TARGET:g} % (s)", ylim=(0, None))
-    right.set_title("Real training to the target, small CNN: mean and standard error", fontsize="medium")
-    mean = own.groupby("architecture")["latency_s"].mean()
-    title = f"{mean.idxmin()} is the fastest, {mean.idxmax()} the slowest: edge-cloud link 1/20 of the user-edge link"
-    _finish(
-        figure,
-        [left, right],
-        title,
-    )
+    right.set_title(f"Real training, small CNN: mean and 95 % interval of {seeds} seeds", fontsize="medium")
+    _finish(figure, [left, right], "Edge-cloud link 1/20 of the user-edge link")
 
 
 def third_tier(rows: pd.DataFrame, figure: Figure) -> None:
@@ -72,11 +67,8 @@ def third_tier(rows: pd.DataFrame, figure: Figure) -> None:
             axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
             axis.set_major_formatter(FormatStrFormatter("%g"))
             axis.set_minor_formatter(NullFormatter())
-    _finish(
-        figure,
-        list(panels),
-        "User-edge wins at the preset (grey), a third tier in a narrow range (95 % intervals)",
-    )
+    cells = rows_of(rows, "round")["cell"].nunique()
+    _finish(figure, list(panels), f"Grey: the preset; mean and 95 % interval of {cells} cells")
 
 
 def busy(rows: pd.DataFrame, figure: Figure) -> None:
@@ -90,8 +82,9 @@ def busy(rows: pd.DataFrame, figure: Figure) -> None:
         axes.barh(ARCHITECTURES, seconds, left=left, color=colour, label=who, edgecolor="white")
         left += seconds
     axes.invert_yaxis()
-    axes.set_xlabel("seconds on the critical path of a round, mean")
-    _finish(figure, [axes], "Over a link of 1/20 of the user-edge link the way to the cloud costs more than it saves")
+    axes.set_xlabel("time on the critical path of a round (s)")
+    cells = own["cell"].nunique()
+    _finish(figure, [axes], f"Edge-cloud link 1/20 of the user-edge link; mean of {cells} cells")
 
 
 def accuracy(rows: pd.DataFrame, figure: Figure) -> None:
@@ -108,9 +101,7 @@ def accuracy(rows: pd.DataFrame, figure: Figure) -> None:
     axes.axhline(100 * TARGET, color="0.4", linewidth=1)
     axes.set(xlabel="simulated time (s)", ylabel="test accuracy (%)", ylim=(0, 100), xlim=(0, None))
     samples, seeds = training["samples"].iloc[0], training["seed"].nunique()
-    first = seconds_to_target(training).groupby("architecture")["elapsed_s"].mean().idxmin()
-    title = f"{first} is the first at the target (grey): digits, {samples:.0f} training samples, mean of {seeds} seeds"
-    _finish(figure, [axes], title)
+    _finish(figure, [axes], f"Digits, {samples:.0f} training samples, mean of {seeds} seeds; grey: the target")
 
 
 def _finish(figure: Figure, panels: list[Axes], title: str) -> None:

@@ -176,7 +176,7 @@ def plot_profiles(comparison: Comparison, summary: pd.DataFrame, scenario: str, 
 
 
 def _left_out(others: int) -> str:
-    return f"; {others} others are left out" if others else ""
+    return f"; {others} {'other is' if others == 1 else 'others are'} left out" if others else ""
 
 
 def _side_by_side(names: Sequence[str]) -> int:

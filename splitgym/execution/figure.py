@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from splitgym import outputs
 from splitgym.execution.timeline import MEASURABLE_S, ROUND, Span
 from splitgym.inputs import MissingExtraError
+from splitgym.rendering.palette import look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
 def draw(axes: "Axes", found: Sequence[Span], scale: float) -> None:
-    """Draws phases and rounds on logarithmic axes, a colour for each stage.
+    """Draws phases and rounds on logarithmic axes, kinds of stages in the colours of a rendered round.
 
     Complete rounds only, and of phases those that are long enough to be measured; `scale`: real seconds for a
     simulated one.
@@ -21,11 +22,12 @@ def draw(axes: "Axes", found: Sequence[Span], scale: float) -> None:
     complete = [span for span in found if span.complete and scale * span.simulated_s >= MEASURABLE_S]
     # What has lasted for much less than all that is simulated stands at the edge.
     least = 0.2 * min((span.simulated_s for span in complete), default=1.0)
-    for stage in dict.fromkeys(span.stage for span in complete):
-        own = [span for span in complete if span.stage == stage]
-        marker, size, color = ("D", 4.0, "0.15") if stage == ROUND else ("o", 3.5, None)
+    looks = {stage: look(stage) for stage in dict.fromkeys(span.stage for span in complete)}
+    for kind in dict.fromkeys(looks.values()):
+        own = [span for span in complete if looks[span.stage] == kind]
+        marker, size = ("D", 4.0) if own[0].stage == ROUND else ("o", 3.5)
         x, y = [span.simulated_s for span in own], [max(span.measured_s, least) for span in own]
-        axes.plot(x, y, marker, color=color, markersize=size, alpha=0.6, markeredgewidth=0, label=stage)
+        axes.plot(x, y, marker, color=kind.colour, markersize=size, alpha=0.6, markeredgewidth=0, label=kind.name)
     if complete:
         both = (least, 1.25 * max(max(span.simulated_s, span.measured_s) for span in complete))
         axes.plot(both, both, "-", color="0.3", linewidth=1, label="equal")

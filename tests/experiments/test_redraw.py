@@ -47,7 +47,7 @@ def test_a_text_whose_numbers_would_change_stays(results: Path) -> None:
 def test_what_cannot_be_drawn_is_left(results: Path) -> None:
     before = files(results)
     of_others = replace(squares.EXPERIMENT, report=lambda rows: str(rows["colour"].mean()))
-    assert redrawn(results, of_others)[0].endswith("its table is of an earlier form and has no column 'colour'")
+    assert redrawn(results, of_others)[0].endswith("of an earlier form and has no column 'colour'")
     assert files(results) == before
     (results / "squares.csv").unlink()
     assert redrawn(results) == [f"{results}: left as it is, for it is not finished"]
