@@ -14,7 +14,7 @@ from splitgym.inputs import InputError, reading
 from splitgym.outputs import write_text
 
 TABLES = (".csv", ".csv.gz")
-NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)*")
 
 
 def redraw(folder: Path, find: Callable[[str], Experiment | None]) -> Iterator[str]:
