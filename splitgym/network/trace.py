@@ -10,6 +10,9 @@ from splitgym.inputs import reading
 from splitgym.random import Streams
 from splitgym.scenario import Scenario, ScenarioError
 
+LEAST_GAIN, MOST_GAIN = 1e-60, 1e12
+"""Those of the cell's own models are between them, whatever the scenario; beyond, what a round takes is no number."""
+
 
 class Trace:
     """The gains of a file.
@@ -40,8 +43,12 @@ class Trace:
                 f"{name}: gains have shape {gains.shape}, allowed: [rounds, {clients}, {subchannels}] or [episodes, "
                 f"rounds, {clients}, {subchannels}], as clients.count and radio.subchannels say"
             )
-        if gains.dtype.kind != "f" or not (np.isfinite(gains) & (gains > 0)).all():
-            raise ScenarioError(f"{name}: gains are {gains.dtype}, allowed: finite floats above 0")
+        if gains.dtype.kind != "f":
+            raise ScenarioError(f"{name}: gains are {gains.dtype}, allowed: floats")
+        wrong = np.argwhere(~((gains >= LEAST_GAIN) & (gains <= MOST_GAIN)))
+        if wrong.size:
+            at = tuple(wrong[0].tolist())
+            raise ScenarioError(f"{name}: gains{list(at)} = {gains[at]:g}, allowed: {LEAST_GAIN:g} to {MOST_GAIN:g}")
         return cls(np.ascontiguousarray(gains.reshape(-1, *gains.shape[-3:]), np.float64))
 
     def fill(self, streams: Streams, which: Ints, channel_gain: Floats) -> None:

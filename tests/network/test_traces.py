@@ -10,6 +10,13 @@ GAINS = np.random.default_rng(0).uniform(1e-12, 1e-9, (3, 2, 2))
 """Of three rounds, the toy's two clients and two subchannels."""
 
 
+def replaced(gain):
+    """The gains with one that differs."""
+    gains = GAINS.copy()
+    gains[2, 1, 0] = gain
+    return gains
+
+
 def made(tmp_path, gains=GAINS, **options):
     np.savez(tmp_path / "trace.npz", gains=gains)
     options = {"learner": "surrogate", "action": "schedule", "radio": {"trace": str(tmp_path / "trace.npz")}, **options}
@@ -49,13 +56,29 @@ def test_episodes_take_traces_by_their_seed_and_a_vector_environment_the_same(tm
     [
         (GAINS[0], r"shape \(2, 2\), allowed: \[rounds, 2, 2\]"),
         (GAINS[:, :1], r"shape \(3, 1, 2\), allowed"),
-        (-GAINS, "finite floats above 0"),
-        (GAINS > 0, "gains are bool, allowed"),
+        (-GAINS, r"gains\[0, 0, 0\] = -\S+, allowed: 1e-60 to 1e\+12"),
+        (replaced(np.nan), r"gains\[2, 1, 0\] = nan, allowed: 1e-60"),
+        (replaced(0.0), r"gains\[2, 1, 0\] = 0, allowed: 1e-60"),
+        (replaced(np.inf), r"gains\[2, 1, 0\] = inf, allowed: 1e-60"),
+        (replaced(5e-324), r"gains\[2, 1, 0\] = 4.94066e-324, allowed: 1e-60"),
+        (GAINS > 0, "gains are bool, allowed: floats"),
     ],
 )
 def test_gains_that_do_not_fit_are_refused(tmp_path, gains, words):
     with pytest.raises(ScenarioError, match=words):
         made(tmp_path, gains)
+
+
+@pytest.mark.parametrize("gain", [1e-60, 1e12])
+def test_rounds_with_the_weakest_and_strongest_gains_are_numbers(tmp_path, gain):
+    env = made(tmp_path, np.full((1, 2, 2), gain), episode={"stop_at_target": False})
+    env.action_space.seed(0)
+    env.reset(seed=0)
+    for _ in range(5):
+        observation, reward, _, _, info = env.step(env.action_space.sample())
+        assert env.observation_space.contains(observation)
+        assert np.isfinite([reward, info["energy_j"], info["round_latency_s"]]).all()
+        assert info["traffic_bits"] >= 0
 
 
 def test_what_a_trace_cannot_have_beside_it_is_refused(tmp_path):
