@@ -36,7 +36,8 @@ def run(command: Callable[[list[str]], int | None], arguments: Sequence[str] | N
     """Runs a command line and returns its exit status.
 
     What a user can mend (wrong input, files, memory) is one line on the error stream and status 2, with `--traceback`
-    also the trace. Everything else is a fault of the program and keeps its trace. Ctrl-C is status 130.
+    also the trace, and so is a package that the project imports and that is not installed. Everything else is a fault
+    of the program and keeps its trace. Ctrl-C is status 130.
 
     Args:
         command: Is given the arguments without `--traceback`; its status is 0 if it returns none. A KeyboardInterrupt
@@ -48,7 +49,8 @@ def run(command: Callable[[list[str]], int | None], arguments: Sequence[str] | N
     _replace_closed_streams()
     with _only_signs_that_the_console_has():
         try:
-            status = command([argument for argument in given if argument != TRACEBACK])
+            with _naming_extras():
+                status = command([argument for argument in given if argument != TRACEBACK])
             print(end="", flush=True)
         except KeyboardInterrupt as stop:
             _say(f"\nStopped. {stop}".rstrip(), sys.stdout)
@@ -60,6 +62,19 @@ def run(command: Callable[[list[str]], int | None], arguments: Sequence[str] | N
             _say(f"{trace}error: {_said(error)}", sys.stderr)
             return 2
     return status or 0
+
+
+@contextmanager
+def _naming_extras() -> Iterator[None]:
+    """A package that a module of the project imports and that is missing is one of the extra that commands need."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        *_, (importer, _) = traceback.walk_tb(error.__traceback__)
+        ours = str(importer.f_globals.get("__name__")).startswith("splitgym.")
+        if isinstance(error, InputError) or not ours or str(error.name).startswith("splitgym"):
+            raise
+        raise MissingExtraError(f"package {error.name} is not installed: pip install 'splitgym[train]'") from error
 
 
 def about(text: str | None) -> str:

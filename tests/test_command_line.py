@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures.process import BrokenProcessPool
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,21 @@ def raises(error):
 
 def process(*arguments, **options):
     return subprocess.run([sys.executable, *arguments], capture_output=True, check=False, timeout=300, **options)
+
+
+@pytest.mark.parametrize("name", ["compare", "train"])
+def test_one_line_says_how_to_install_what_a_command_imports(name, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "tyro", None)
+    monkeypatch.delitem(sys.modules, f"splitgym.agents.{name}", raising=False)
+    assert render.main([name]) == 2
+    assert capsys.readouterr().err == "error: package tyro is not installed: pip install 'splitgym[train]'\n"
+
+
+def test_a_package_that_ones_own_module_lacks_keeps_its_trace(monkeypatch, tmp_path):
+    (tmp_path / "own_rule.py").write_text("import no_such_package\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="no_such_package"):
+        run(lambda _: import_module("own_rule"), [])
 
 
 @pytest.mark.parametrize(

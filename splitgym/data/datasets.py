@@ -74,7 +74,9 @@ def load(
     in_test = _split(source, test_fraction, generator) if source.published_test is None else source.published_test
     if in_test.all() or not in_test.any():
         what = f"test_fraction = {test_fraction}" if source.published_test is None else f"dataset {name!r}"
-        raise DataError(f"{what}: leaves {in_test.sum()} of {len(in_test)} images for the test, not some of them")
+        raise DataError(
+            f"{what}: leaves {in_test.sum()} of {len(in_test)} samples for the test, allowed: some, not all"
+        )
     train = generator.permutation(np.flatnonzero(~in_test))[:train_samples]
     test = generator.permutation(np.flatnonzero(in_test))
     scaled = _standardise if source.books is None else _unscaled

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from splitgym import outputs
 from splitgym.execution.timeline import MEASURABLE_S, ROUND, Span
@@ -37,8 +37,8 @@ def draw(axes: "Axes", found: Sequence[Span], scale: float) -> None:
     axes.legend(fontsize=8, loc="lower right")
 
 
-def write_figure(path: Path, found: Sequence[Span], scale: float) -> None:
-    """Writes the picture; see `draw`.
+def new_figure() -> Any:
+    """An empty picture.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -47,6 +47,11 @@ def write_figure(path: Path, found: Sequence[Span], scale: float) -> None:
         from matplotlib.figure import Figure  # noqa: PLC0415 - of an extra
     except ImportError as error:
         raise MissingExtraError("the figure needs matplotlib, pip install 'splitgym[train]'") from error
-    figure = Figure(figsize=(6, 6), layout="constrained")
+    return Figure(figsize=(6, 6), layout="constrained")
+
+
+def write_figure(path: Path, found: Sequence[Span], scale: float) -> None:
+    """Writes the picture; see `draw` and `new_figure`."""
+    figure = new_figure()
     draw(figure.subplots(), found, scale)
     outputs.write(path, lambda file: figure.savefig(file, format="png", dpi=150))

@@ -103,11 +103,8 @@ class Execution:
         # A group of clients adds up in another order than a client by itself.
         for node in self._learner.nodes.clients:
             node.alone = True
+        check_sharing(self.env)
         learner = self._learner
-        if self.env.state.system.on_demand:
-            network = learner.nodes.server.units
-            has_batch_norm = any(buffers_of([unit]) for unit in network)
-            check_answers(self.env.state.system.program, learner.framework.name, has_batch_norm)
         self._training = training_of(learner.scenario, learner.framework, learner.seed, self.samples, self.behind)
         self._server: ServerProcess | None = None
 
@@ -184,6 +181,14 @@ class Execution:
             measured.took_part,
             complete,
         )
+
+
+def check_sharing(env: Any) -> None:
+    """Raises a ScenarioError if the server could not answer as clients share the band; see `check_answers`."""
+    learner, system = simulated(env), env.state.system
+    if system.on_demand:
+        has_batch_norm = any(buffers_of([unit]) for unit in learner.nodes.server.units)
+        check_answers(system.program, learner.framework.name, has_batch_norm)
 
 
 def simulated(env: Any) -> Learner:

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from splitgym import outputs
-from splitgym.execution.figure import write_figure
+from splitgym.execution.figure import new_figure, write_figure
 from splitgym.execution.gathering import clients, parties, welcome
-from splitgym.execution.run import Decide, Execution, Played, simulated
+from splitgym.execution.run import Decide, Execution, Played, check_sharing, simulated
 from splitgym.execution.timeline import Span, table, to_csv
 from splitgym.inputs import InputError
 
@@ -42,10 +42,16 @@ class Session:
             secret_file: With the secret of those that join.
 
         Raises:
-            InputError: weights or bytes are not those of the simulator, or no client is left.
+            InputError: weights or bytes are not those of the simulator, or no client is left; before anything starts:
+                the scenario is not executed.
+            OSError: before anything starts: the folder cannot be made.
         """
+        if self.out is not None:
+            new_figure()
+            self.out.mkdir(parents=True, exist_ok=True)
         torch.set_num_threads(1)
         self.env.reset(seed=self.seed)
+        check_sharing(self.env)
         learner = simulated(self.env)
         count = len(parties(learner.scenario, learner.framework.name))
         with clients(count, listen, secret_file, _say) as links:
@@ -80,7 +86,6 @@ class Session:
         """Writes the timeline of the rounds that were played, with so many real seconds for a simulated one."""
         if self.out is None or not self.spans:
             return
-        self.out.mkdir(parents=True, exist_ok=True)
         outputs.write_text(self.out / "timeline.csv", to_csv(self.spans))
         write_figure(self.out / "timeline.png", self.spans, scale)
         _say(f"{self.out}: timeline.csv, timeline.png")

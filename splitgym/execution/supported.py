@@ -49,7 +49,7 @@ def supported(scenario: Scenario, name: str) -> Framework:
         raise ScenarioError(f"execute: framework = {name!r}, allowed: {', '.join(SUPPORTED)}")
     plan, task, training = scenario.plan, scenario.task, scenario.training
     for field, value, allowed in (
-        ("stations", list(scenario.stations), []),
+        ("number of stations", len(scenario.stations), 0),
         ("plan.cut_layer", plan.cut_layer, "common"),
         ("plan.second_cut", plan.second_cut, "fixed"),
         ("plan.codec", plan.codec, "common"),

@@ -10,9 +10,11 @@ from command_lines import error_line
 
 from splitgym import schedulers
 from splitgym.__main__ import main
+from splitgym.execution import session
 from splitgym.execution.gathering import gather, started_here, welcome
 from splitgym.execution.run import Execution, simulated
 from splitgym.execution.secret import new_secret
+from splitgym.scenario import build
 
 
 def test_the_command_plays_rounds_and_writes_what_it_measured(tmp_path, capsys):
@@ -25,6 +27,22 @@ def test_the_command_plays_rounds_and_writes_what_it_measured(tmp_path, capsys):
     lines = (out / "timeline.csv").read_text().splitlines()
     assert len(lines) == 1 + 2 * (2 * 6 + 1)  # Six phases of two clients, and the round.
     assert (out / "timeline.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("sharing", "out", "words"),
+    [
+        ("on-demand", "executed", "radio.sharing = 'on-demand' with framework = 'u-shaped'"),
+        ("static", "file/executed", "Not a directory"),
+    ],
+)
+def test_what_cannot_end_well_is_refused_before_processes_start(sharing, out, words, tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").touch()
+    own = tmp_path / "own.toml"
+    own.write_text(build("toy", {"radio": {"sharing": sharing}}).to_toml())
+    monkeypatch.setattr(session, "clients", None)
+    options = ["--scenario", str(own), "--framework", "u-shaped", "--out", str(tmp_path / out)]
+    assert words in error_line(main, capsys, "execute", *options)
 
 
 def test_a_process_that_is_killed_leaves_the_round_to_the_others():

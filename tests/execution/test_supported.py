@@ -26,6 +26,10 @@ def test_another_framework_is_refused_with_what_is_executed(name):
         ({"plan": {"codecs": ["random-top-k:0.1"]}}, "plan.codecs has 'random-top-k:0.1'"),
         ({"task": {"augmentation": "symmetries"}}, "task.augmentation = 'symmetries', allowed: 'none'"),
         ({"family": {"clients": (4, 8)}}, "family.clients"),
+        (
+            {"stations": [{"name": "west", "position_m": (0, 0), "node": "server"}]},
+            "number of stations = 1, allowed: 0",
+        ),
     ],
 )
 def test_what_a_scenario_has_that_is_not_executed_is_named(sections, words):
