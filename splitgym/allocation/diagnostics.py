@@ -6,7 +6,9 @@ import numpy as np
 
 from splitgym.allocation.admission import least_seconds
 from splitgym.allocation.link_budget import own_links
+from splitgym.allocation.own_station import bands
 from splitgym.allocation.workload import common_seconds, own_workload
+from splitgym.arrays import Bools
 from splitgym.timing import round_cost
 from splitgym.types import Decision, RoundState
 from splitgym.types.legal import check_state
@@ -39,7 +41,8 @@ def unserved(state: RoundState, decision: Decision) -> dict[int, str]:
     slot, timeout_s = system.program.access.slot_of_clients(decision.cluster), system.round_timeout_s
     reasons = {}
     for i in np.flatnonzero(decision.selected & ~cost.participants):
-        wanted = int((able & (slot == slot[i])).sum())
+        rivals, subchannels = _rivals(state, int(i))
+        wanted = int((able & rivals & (slot == slot[i])).sum())
         if cost.unavailable[i]:
             reason = "it is unavailable"
         elif cost.without_memory[i] or not able[i]:
@@ -50,9 +53,14 @@ def unserved(state: RoundState, decision: Decision) -> dict[int, str]:
             )
         elif cost.timed_out[i]:
             reason = f"beside the others its uplink does not end before the timeout of {timeout_s:g} s"
-        elif wanted > system.subchannels:
-            reason = f"{wanted} clients share {system.subchannels} subchannels, and it is one of the last in line"
+        elif wanted > subchannels:
+            reason = f"{wanted} clients share {subchannels} subchannels, and it is one of the last in line"
         else:
             reason = f"with it somebody would miss the timeout of {timeout_s:g} s, and it is one of the last in line"
         reasons[int(i)] = reason
     return reasons
+
+
+def _rivals(state: RoundState, i: int) -> tuple[Bools, int]:
+    """[C] the clients that may own the same subchannels as client i, and how many these are."""
+    return next((members, len(state.subchannel_hz[band])) for band, members in bands(state) if members[i])

@@ -46,13 +46,18 @@ class Radio(NamedTuple):
     downlink_psd_w_per_hz: float
     client_power_max_w: float
     total_power_max_w: float
+    stations_on_a_subchannel: int
 
 
 @lru_cache(maxsize=32)
 def radio_of(system: SystemParameters) -> Radio:
     """The radio of a system."""
     return Radio(
-        system.noise_psd_w_per_hz, system.downlink_psd_w_per_hz, system.client_power_max_w, system.total_power_max_w
+        system.noise_psd_w_per_hz,
+        system.downlink_psd_w_per_hz,
+        system.client_power_max_w,
+        system.total_power_max_w,
+        system.stations_on_a_subchannel,
     )
 
 

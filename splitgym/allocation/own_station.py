@@ -8,6 +8,41 @@ from splitgym.arrays import Bools, Ints
 from splitgym.types import Decision, RoundState
 
 
+def bands(state: RoundState) -> list[tuple[slice, Bools]]:
+    """Who may own which subchannels: those of each band, and the [C] or [N, C] clients that share it.
+
+    Where every station uses all subchannels each has a band, for the clients that belong to it; else there is one.
+    """
+    stations = state.system.stations_on_a_subchannel
+    if stations == 1:
+        return [(slice(None), np.ones(state.available.shape, bool))]
+    each = state.system.subchannels // stations
+    return [(slice(s * each, (s + 1) * each), state.station == s) for s in range(stations)]
+
+
+def owners_named(named: Ints, state: RoundState) -> Ints:
+    """[N, M] owners, each client standing for the next one where it may not own the subchannel itself.
+
+    That is the first after it, around the end, that belongs to the subchannel's station and is available; so every
+    index means somebody at every station that has clients. Where stations share the band owners stay as they are.
+
+    Args:
+        named: [N, M] clients, -1: the subchannel is unused.
+        state: Of N worlds.
+    """
+    if state.system.stations_on_a_subchannel == 1:
+        return named
+    clients = np.arange(state.available.shape[-1])
+    ahead = (clients - clients[:, None]) % len(clients)
+    owner = np.full(named.shape, -1)
+    for band, members in bands(state):
+        may = members & state.available
+        first = np.where(may[:, None, :], ahead, len(clients)).argmin(-1)
+        stands_for = np.take_along_axis(first, np.maximum(named[:, band], 0), -1)
+        owner[:, band] = np.where((named[:, band] >= 0) & may.any(-1, keepdims=True), stands_for, -1)
+    return owner
+
+
 def at_own_station(decision: Decision, state: RoundState) -> Decision:
     """The decision in which nobody uses subchannels of another station than its own; those are unused.
 
@@ -35,12 +70,10 @@ def with_a_subchannel(selected: Bools, state: RoundState) -> Bools:
 
     At a station with more of them than subchannels those with the best channels, of equals the first.
     """
-    stations = state.system.stations_on_a_subchannel
-    wanted, gain = selected & state.available, state.channel_gain.mean(-1)
+    wanted, gain = selected & state.available, state.mean_gain
     kept: Bools = np.zeros(wanted.shape, bool)
-    for s in range(stations):
-        here = wanted & (state.station == s)
+    for band, members in bands(state):
+        here = wanted & members
         order = np.argsort(np.where(here, -gain, np.inf), axis=-1, kind="stable")
-        first = np.argsort(order, axis=-1) < state.system.subchannels // stations
-        kept |= here & first
+        kept |= here & (np.argsort(order, axis=-1) < state.subchannel_hz[..., band].shape[-1])
     return kept

@@ -339,7 +339,7 @@ def own_seconds(state: RoundState, plan: Plan, sharing: Any) -> Floats:
         plan: Of one world or N.
         sharing: Number of clients, or [N].
     """
-    gain, total_hz = np.atleast_2d(state.channel_gain.mean(-1)), np.atleast_1d(state.subchannel_hz.sum(-1))
+    gain, total_hz = np.atleast_2d(state.mean_gain), np.atleast_1d(state.subchannel_hz.sum(-1))
     of, seconds = round_of(state.system), np.empty(gain.shape)
     _own_seconds(
         of,

@@ -295,7 +295,8 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     `links` the one edge server. Clients that move, in the cell or with `cell={"mobility": "road"}` on a road, change
     their station as `handover` says (presets `highway` and `campus`). Subchannels are those of all stations together;
     with `radio={"frequency_reuse": "universal"}` every station has all of them, and what others send on one interferes.
-    Nobody uses subchannels of another station than its own: an action that says so leaves them unused.
+    Nobody uses subchannels of another station than its own: with `"discrete"` a client that belongs elsewhere stands
+    for the next one of that station, in the order of their indices and around the end, that is available.
 
     ## Episode End
     Termination: within the time budget the measured test accuracy (data-weighted mean over all clients) reaches

@@ -72,6 +72,8 @@ class Scales(NamedTuple):
     """L - 1."""
     last_codec: int
     """Index of the last codec, at least 1."""
+    stations: int
+    """On a subchannel."""
 
 
 class Believed(NamedTuple):
@@ -143,6 +145,7 @@ class ObservationCodec:
             noise_psd_w_per_hz=system.noise_psd_w_per_hz,
             cut_layers=system.units - 1,
             last_codec=max(len(system.codecs) - 1, 1),
+            stations=system.stations_on_a_subchannel,
         )
         self._room = np.zeros(classes), np.zeros(system.subchannels)
         self._handle = Handle()
@@ -240,20 +243,22 @@ def _fill(
         band_hz = 0.0
         for k in range(state.subchannel_hz.shape[1]):
             band_hz += state.subchannel_hz[n, k]
-        snr = scales.client_power_max_w / band_hz / scales.noise_psd_w_per_hz
+        snr = scales.client_power_max_w / (band_hz / scales.stations) / scales.noise_psd_w_per_hz
         count = 0
         for i in range(state.present.shape[1]):
             count += state.present[n, i]
         fill_rarity(rarity, state.class_share[n], state.data_share[n], state.experience[n])
         for i in range(state.present.shape[1]):
             if state.present[n, i]:
-                _show_channel(observed[index], first, state.channel_gain[n, i], efficiency, snr, i)
+                _show_channel(observed[index], first, state.channel_gain[n, i], efficiency, snr, scales.stations, i)
                 _show_client(observed[index], rarity, first, scales, state, n, i, count)
         _show_cell(observed[index], first, scales, state, n)
 
 
 @kernel(INLINED, fastmath=True)
-def _show_channel(row: NDArray[np.float32], first: Ints, gain: Floats, efficiency: Floats, snr: float, i: int) -> None:
+def _show_channel(
+    row: NDArray[np.float32], first: Ints, gain: Floats, efficiency: Floats, snr: float, stations: int, i: int
+) -> None:
     """Client i's spectral efficiency, [M] gains times the SNR of the power budget spread over the whole band.
 
     Args:
@@ -262,6 +267,7 @@ def _show_channel(row: NDArray[np.float32], first: Ints, gain: Floats, efficienc
         gain: [M].
         efficiency: [M] workspace.
         snr: By which gains are multiplied.
+        stations: On a subchannel; nothing comes through but at the client's own.
         i: The client.
     """
     subchannels, total = len(gain), 0.0
@@ -273,7 +279,7 @@ def _show_channel(row: NDArray[np.float32], first: Ints, gain: Floats, efficienc
         shown = row[first[SUBCHANNEL] + i * subchannels : first[SUBCHANNEL] + (i + 1) * subchannels]
         for k in range(subchannels):
             shown[k] = efficiency[k]
-    _show(row, first, CHANNEL, i, total / subchannels)
+    _show(row, first, CHANNEL, i, total * stations / subchannels)
 
 
 @kernel(INLINED)

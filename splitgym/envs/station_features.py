@@ -30,5 +30,6 @@ def interference(state: RoundState) -> Floats:
 def wired(state: RoundState) -> Floats:
     """Seconds of a bit over wires, squashed at those over the whole band at 4 bit/s/Hz."""
     s_per_bit = state.wired_s_per_bit[..., 0]
-    radio_s_per_bit = 1.0 / (EFFICIENCY * state.subchannel_hz.sum(-1, keepdims=True))
+    band_hz = state.subchannel_hz.sum(-1, keepdims=True) / state.system.stations_on_a_subchannel
+    radio_s_per_bit = 1.0 / (EFFICIENCY * band_hz)
     return np.asarray(state.present * s_per_bit / (s_per_bit + radio_s_per_bit))

@@ -97,8 +97,7 @@ class Scene:
 
     def gain_db(self, client: int) -> float:
         """Mean channel gain over the subchannels of the client's station, dB."""
-        mean = self.state.channel_gain[client].mean() * self.state.system.stations_on_a_subchannel
-        return float(10 * np.log10(mean))
+        return float(10 * np.log10(self.state.mean_gain[client]))
 
 
 def owned(scene: Scene) -> Floats:

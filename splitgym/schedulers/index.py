@@ -28,7 +28,7 @@ def _speed(state: RoundState, plan: Plan) -> Floats:
 
 FEATURES: Mapping[str, Callable[[RoundState, Plan], Floats]] = {
     "speed": _speed,
-    "channel": lambda state, plan: _log(state.channel_gain.mean(-1)),
+    "channel": lambda state, plan: _log(state.mean_gain),
     "compute": lambda state, plan: _log(state.client_hz),
     "data": lambda state, plan: _log(state.data_share),
     "took_part": lambda state, plan: state.participated.astype(float),

@@ -245,6 +245,11 @@ class RoundState:
             downlink_interference=None,
         )
 
+    @property
+    def mean_gain(self) -> Any:
+        """[C] mean of a client's gains over the subchannels that it may own: where all stations use all, its own's."""
+        return self.channel_gain.mean(-1) * self.system.stations_on_a_subchannel
+
     def synchronous(self) -> "RoundState":
         """The state of a round that waits for all, with nothing in flight: what allocations are worked out for."""
         return self if self.flights is None else replace(self, system=self.system.synchronous(), flights=None)

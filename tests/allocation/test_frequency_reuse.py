@@ -12,8 +12,16 @@ from small_cells import cell, check_budgets
 
 from splitgym import schedulers
 from splitgym.allocation import allocate, descent, exact
+from splitgym.allocation.baselines.allocators import (
+    assign_evenly,
+    at_random,
+    in_index_order,
+    proportional_fair,
+    round_robin,
+    strongest_signal,
+)
 from splitgym.allocation.descent.descent import descent_in_noise
-from splitgym.allocation.own_station import at_own_station
+from splitgym.allocation.own_station import at_own_station, owners_named
 from splitgym.envs.reused_band import NO_GAIN
 from splitgym.envs.system import system_of
 from splitgym.frameworks import get
@@ -54,6 +62,14 @@ def reused(
         uplink_interference=np.zeros(subchannels * count),
         downlink_interference=np.zeros((clients, subchannels * count)),
     )
+
+
+def moved(state: RoundState, *station: int) -> RoundState:
+    """The state with clients at these stations, with other gains."""
+    band, at = state.system.subchannels, np.array(station)
+    of_band = np.arange(band) // (band // state.system.stations_on_a_subchannel)
+    gain = 10 ** (-12 + np.random.default_rng(7).uniform(-1, 1, (len(at), band)))
+    return replace(state, station=at, channel_gain=np.where(of_band != at[:, None], NO_GAIN, gain))
 
 
 def drawn_decision(seed: int, state: RoundState) -> Decision:
@@ -255,11 +271,8 @@ def test_descents_of_several_worlds_are_those_of_each() -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_with_more_clients_than_subchannels_at_a_station_the_others_are_left_out(seed: int) -> None:
     """Seven clients at one station with two subchannels, one at the other, none at the third."""
-    state = replace(reused(seed, clients=8, subchannels=2, count=3, cross=1e-14), station=np.array([0] * 7 + [1]))
-    away = np.repeat(np.arange(3), 2) != state.station[:, None]
-    gain = 10 ** (-12 + np.random.default_rng(seed).uniform(-1, 1, (8, 6)))
-    state = replace(state, channel_gain=np.where(away, NO_GAIN, gain))
-    best = np.argsort(-gain[:7, :2].mean(1))[:2]
+    state = moved(reused(seed, clients=8, subchannels=2, count=3, cross=1e-14), *[0] * 7, 1)
+    best = np.argsort(-state.channel_gain[:7, :2].mean(1))[:2]
     for given in ({}, {"cut_layer": 1}, {"cut_layer": 1, "power": "even"}):
         found = descent(state, np.ones(8, bool), 0.0, **given)
         owners = set(found.decision.assignment[found.decision.assignment >= 0].tolist())
@@ -278,6 +291,61 @@ def test_nobody_uses_subchannels_of_another_station() -> None:
     assert legal.assignment.tolist() == [0, -1, -1, 1]
     assert legal.power_w_per_hz.tolist() == [1e-8, 0, 0, 1e-8]
     assert at_own_station(legal, state) is legal
+
+
+DEALERS = {
+    "in turn": in_index_order,
+    "round robin": round_robin,
+    "signal": strongest_signal,
+    "fair": proportional_fair,
+    "random": lambda state, selected: at_random(state, selected, np.random.default_rng(0)),
+}
+
+
+@pytest.mark.parametrize("rule", DEALERS)
+@pytest.mark.parametrize("seed", range(3))
+def test_simple_rules_deal_the_band_of_each_station_among_its_clients(seed: int, rule: str) -> None:
+    state = moved(reused(seed, clients=7, subchannels=4, count=3), 0, 0, 0, 1, 1, 0, 1)
+    selected = np.array([True, True, False, True, True, True, False])
+    owner = DEALERS[rule](state, selected).reshape(3, 4)
+    assert [set(row.tolist()) for row in owner] == [{0, 1, 5}, {3, 4}, {-1}]
+    decision = assign_evenly(state, Plan(1), selected, DEALERS[rule])
+    assert at_own_station(decision, state) is decision
+    check_budgets(state, decision)
+
+
+@pytest.mark.parametrize("rule", ["in turn", "round robin", "signal", "fair"])
+def test_simple_rules_do_at_a_station_what_they_do_in_a_cell_of_its_clients(rule: str) -> None:
+    """Budgets of all together do not bind, so what is elsewhere says nothing of a station."""
+    state = reused(3, clients=6, subchannels=4)
+    state = replace(state, system=replace(state.system, total_power_max_w=1e9), round=np.array(5))
+    _, cell_alone = cell(3, 6, 4, framework="psl", timeout_s=1e9)
+    owner = DEALERS[rule](state, np.ones(6, bool)).reshape(2, 4)
+    for s in range(2):
+        own = slice(4 * s, 4 * s + 4)
+        alone = replace(
+            cell_alone,
+            system=replace(cell_alone.system, total_power_max_w=1e9),
+            channel_gain=np.ascontiguousarray(state.channel_gain[:, own]),
+            subchannel_hz=state.subchannel_hz[own],
+            round=np.array(5),
+        )
+        np.testing.assert_array_equal(owner[s], DEALERS[rule](alone, state.station == s))
+
+
+def test_an_owner_that_is_elsewhere_stands_for_the_next_client_of_the_station() -> None:
+    """Clients 1 and 4 are at the first station, 0, 2 and 3 at the second, of which 2 is away; nobody at the third."""
+    state = replace(reused(0, clients=5, subchannels=4, count=3), station=np.array([1, 0, 1, 1, 0]))
+    state = replace(state, available=np.array([True, True, False, True, True])).batch()
+    named = np.array([[0, 1, 2, -1, 0, 1, 2, 4, 0, 1, 2, 3]])
+    assert owners_named(named, state).tolist() == [[1, 1, 4, -1, 0, 3, 3, 0, -1, -1, -1, -1]]
+    np.testing.assert_array_equal(owners_named(named[:, :4], state.coordinated()), named[:, :4])
+
+
+def test_gains_are_means_over_the_own_band() -> None:
+    state = reused(0, clients=4, subchannels=3)
+    own = [state.channel_gain[i].reshape(2, 3)[state.station[i]].mean() for i in range(4)]
+    assert state.mean_gain == pytest.approx(own, rel=1e-12)
 
 
 # The environment ---------------------------------------------------------------------------------------------------
@@ -330,8 +398,46 @@ def test_rounds_are_played_with_what_interferes_and_leave_it_for_the_next(action
     assert interference
 
 
-def test_vector_environments_agree_to_the_bit_where_stations_interfere() -> None:
-    given = {"scenario": "iot", "framework": "psl", "learner": "surrogate", "action": "schedule"}
+@pytest.mark.parametrize("action", ["discrete", "continuous"])
+def test_encodings_give_every_station_with_selected_clients_its_band(action: str) -> None:
+    """Everybody is selected, and no owner is C, unused."""
+    env, used = made(action), 0
+    env.reset(seed=4)
+    env.action_space.seed(4)
+    for _ in range(4):
+        said = env.action_space.sample()
+        for place, name in enumerate(env.action_space.names):
+            if name.startswith("selected"):
+                said[place] = 1
+            if name.startswith("assignment"):
+                said[place] %= env.scenario.clients.count
+        before = env.state
+        if env.step(said)[2]:
+            break
+        owner = env.played.assignment
+        assert (before.station[owner[owner >= 0]] == np.arange(18)[owner >= 0] // 6).all()
+        with_clients = np.isin(np.arange(18) // 6, before.station[before.available])
+        assert ((owner >= 0) == with_clients).all()
+        used += with_clients.sum()
+    assert used
+
+
+def test_channels_and_wires_look_as_with_coordinated_stations() -> None:
+    """The band of a station is that of all of them otherwise; so an agent sees the same of both."""
+    shown = []
+    for radio in (UNIVERSAL, {}):
+        env = made(radio=radio)
+        seen, _ = env.reset(seed=2)
+        shown.append(
+            [seen[k] for k, name in enumerate(env.observation_names) if name.split("[")[0] in ("channel", "wired")]
+        )
+    assert len(shown[0]) == 2 * env.scenario.clients.count
+    np.testing.assert_allclose(shown[0], shown[1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("action", ["schedule", "discrete", "continuous"])
+def test_vector_environments_agree_to_the_bit_where_stations_interfere(action: str) -> None:
+    given = {"scenario": "iot", "framework": "psl", "learner": "surrogate", "action": action}
     sections = {"stations": STATIONS, "links": WIRES, "radio": {"subchannels": 6, **UNIVERSAL}}
     sections |= {"episode": {"stop_at_target": False, "max_rounds": 100, "time_budget_s": 1e8}}
     assert_vector_agrees(3, 6, ("round_latency_s", "traffic_bits", "server_energy_j"), **given, **sections)

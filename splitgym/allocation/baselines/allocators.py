@@ -1,7 +1,8 @@
 """Simple rules that assign subchannels: round robin, max-SNR, proportionally fair, at random.
 
 Each gives every client that is selected and available at least one subchannel, and every subchannel an owner. With
-fewer subchannels than clients every client that the rule serves gets one; which these are, the rule says.
+fewer subchannels than clients every client that the rule serves gets one; which these are, the rule says. Where every
+station uses all subchannels, that holds at each of them, for the clients that belong to it.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from splitgym.allocation.budget import even_power_w
 from splitgym.allocation.clusters import clusters_for_unchecked
 from splitgym.allocation.even_split import even_psd
 from splitgym.allocation.max_snr import assign_max_snr, max_snr_workspace
+from splitgym.allocation.own_station import bands
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access
 from splitgym.kernels import NO_REFCOUNT, kernel
@@ -23,6 +25,16 @@ from splitgym.types.memory import served_clients
 
 SubchannelRule = Callable[[RoundState, Bools], Ints]
 """Assigns the subchannels to the selected [C] clients that are available: [M] owners, -1: unused."""
+
+
+def _share_out(state: RoundState, selected: Bools, rule: Callable[[Ints, slice], Ints]) -> Ints:
+    """[M] owners, of each band by a rule for the clients that may own it, if any, and the band; else -1."""
+    owner = np.full(state.system.subchannels, -1)
+    for band, members in bands(state):
+        clients = np.flatnonzero(selected & state.available & members)
+        if len(clients):
+            owner[band] = rule(clients, band)
+    return owner
 
 
 def in_index_order(state: RoundState, selected: Bools, first: int = 0) -> Ints:
@@ -40,9 +52,11 @@ def in_index_order(state: RoundState, selected: Bools, first: int = 0) -> Ints:
         InputError: an argument does not fit the state; the message names it.
     """
     check_arguments(state, selected=selected)
-    clients = np.flatnonzero(selected & state.available)
-    slots = first + np.arange(state.system.subchannels)
-    return clients[slots % len(clients)] if len(clients) else np.full(len(slots), -1)
+
+    def in_turn(clients: Ints, band: slice) -> Ints:
+        return clients[(first + np.arange(len(state.subchannel_hz[band]))) % len(clients)]
+
+    return _share_out(state, selected, in_turn)
 
 
 def round_robin(state: RoundState, selected: Bools) -> Ints:
@@ -70,10 +84,14 @@ def strongest_signal(state: RoundState, selected: Bools) -> Ints:
         InputError: an argument does not fit the state; the message names it.
     """
     check_arguments(state, selected=selected)
-    clients = np.flatnonzero(selected & state.available)
-    max_snr = max_snr_workspace(*state.channel_gain.shape)
-    assign_max_snr(1.0 / state.channel_gain, clients, max_snr)
-    return max_snr.owner
+
+    def by_gain(clients: Ints, band: slice) -> Ints:
+        floor = np.ascontiguousarray(1.0 / state.channel_gain[:, band])
+        max_snr = max_snr_workspace(*floor.shape)
+        assign_max_snr(floor, clients, max_snr)
+        return max_snr.owner
+
+    return _share_out(state, selected, by_gain)
 
 
 def proportional_fair(state: RoundState, selected: Bools) -> Ints:
@@ -95,14 +113,17 @@ def proportional_fair(state: RoundState, selected: Bools) -> Ints:
         InputError: an argument does not fit the state; the message names it.
     """
     check_arguments(state, selected=selected)
-    system, clients = state.system, np.flatnonzero(selected & state.available)
-    if len(clients) == 0:
-        return np.full(system.subchannels, -1)
-    hz = state.subchannel_hz
-    psd = even_power_w(state, len(clients)) * len(clients) / float(hz.sum())
-    owner, served, assigned = np.zeros(len(hz), np.int64), np.zeros(len(clients), bool), np.zeros(len(clients))
-    _assign_fairly(state.channel_gain[clients], hz, psd, system.noise_psd_w_per_hz, owner, served, assigned)
-    return clients[owner]
+    noise, everybody = state.system.noise_psd_w_per_hz, int((selected & state.available).sum())
+
+    def fairly(clients: Ints, band: slice) -> Ints:
+        hz = state.subchannel_hz[band]
+        psd = even_power_w(state, everybody) * len(clients) / float(hz.sum())
+        owner, served, assigned = np.zeros(len(hz), np.int64), np.zeros(len(clients), bool), np.zeros(len(clients))
+        gain = np.ascontiguousarray(state.channel_gain[clients, band])
+        _assign_fairly(gain, hz, psd, noise, owner, served, assigned)
+        return clients[owner]
+
+    return _share_out(state, selected, fairly)
 
 
 @kernel(NO_REFCOUNT)
@@ -144,12 +165,14 @@ def at_random(state: RoundState, selected: Bools, rng: np.random.Generator) -> I
         InputError: an argument does not fit the state; the message names it.
     """
     check_arguments(state, selected=selected)
-    clients, subchannels = np.flatnonzero(selected & state.available), state.system.subchannels
-    if len(clients) == 0:
-        return np.full(subchannels, -1)
-    owner = rng.choice(clients, subchannels)
-    owner[: len(clients)] = rng.permutation(clients)[:subchannels]
-    return rng.permutation(owner)
+
+    def drawn(clients: Ints, band: slice) -> Ints:
+        subchannels = len(state.subchannel_hz[band])
+        owner = rng.choice(clients, subchannels)
+        owner[: len(clients)] = rng.permutation(clients)[:subchannels]
+        return rng.permutation(owner)
+
+    return _share_out(state, selected, drawn)
 
 
 def assign_evenly(state: RoundState, plan: Plan, selected: Bools, rule: SubchannelRule) -> Decision:

@@ -93,7 +93,7 @@ def _order_clients(at: UnderPlan, radio: Radio, of: Worlds, utility: Utility, n:
         mean = 0.0
         for k in range(gain.shape[1]):
             mean += gain[i, k]
-        mean /= gain.shape[1]
+        mean = mean * radio.stations_on_a_subchannel / gain.shape[1]
         seconds = seconds_alone(at.workload, radio, i, mean, band_hz, clients) ** utility.latency_exponent[n]
         per_second[i] = weight[i] / seconds if seconds > 0.0 else inf
         place = count

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from splitgym.allocation.even_split import spread_power
+from splitgym.allocation.own_station import bands
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.actions.codec import BoxCodec, plan_said
 from splitgym.envs.actions.components import (
@@ -47,19 +48,30 @@ class ContinuousCodec(BoxCodec):
         """Demands into numbers of subchannels (at least one each), and the best of them for each client.
 
         Clients that are selected and available choose in the order of their demand, one subchannel in each round of
-        choices, always the one with the highest gain that is left. A client's power is spread evenly.
+        choices, always the one with the highest gain that is left. A client's power is spread evenly. Where every
+        station uses all subchannels, the clients of each station share those of its band.
         """
-        (worlds, clients, subchannels), plan = state.channel_gain.shape, plan_said(said)
-        assignment, psd = np.empty((worlds, subchannels), np.int64), np.empty((worlds, subchannels))
-        _assign(
-            (assignment, psd),
-            (np.empty(clients, np.int64), np.empty(clients, np.int64), np.empty(subchannels, np.int64)),
-            (said["selected"], said["spectrum_demand"], said["client_power_w"]),
-            served_clients(state, plan, said["selected"]),
-            state.channel_gain,
-            state.subchannel_hz,
-        )
+        plan = plan_said(said)
+        served = served_clients(state, plan, said["selected"])
+        shared = [_shared(said, served & members, band, state) for band, members in bands(state)]
+        assignment, psd = (np.concatenate(each, axis=1) for each in zip(*shared, strict=True))
         return Decision.under(plan, assignment, psd, said["selected"])
+
+
+def _shared(said: Said, served: Bools, band: slice, state: RoundState) -> tuple[Ints, Floats]:
+    """Owners and W/Hz of the subchannels of a band, among the clients that are served there, [N, C]."""
+    gain = np.ascontiguousarray(state.channel_gain[..., band])
+    worlds, clients, subchannels = gain.shape
+    assignment, psd = np.empty((worlds, subchannels), np.int64), np.empty((worlds, subchannels))
+    _assign(
+        (assignment, psd),
+        (np.empty(clients, np.int64), np.empty(clients, np.int64), np.empty(subchannels, np.int64)),
+        (said["selected"], said["spectrum_demand"].copy(), said["client_power_w"]),
+        served,
+        gain,
+        np.ascontiguousarray(state.subchannel_hz[:, band]),
+    )
+    return assignment, psd
 
 
 @kernel(NO_REFCOUNT)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from splitgym.allocation.own_station import owners_named
 from splitgym.envs.actions.codec import MultiDiscreteCodec, plan_said
 from splitgym.envs.actions.components import (
     ClockLevels,
@@ -42,6 +43,6 @@ class DiscreteCodec(MultiDiscreteCodec):
         )
 
     def decide(self, said: Said, state: RoundState) -> Decision:
-        """Every component as it stands."""
+        """Every component as it stands; of owners see `owners_named`."""
         psd = said["subchannel_power_w"] / state.subchannel_hz
-        return Decision.under(plan_said(said), said["assignment"], psd, said["selected"])
+        return Decision.under(plan_said(said), owners_named(said["assignment"], state), psd, said["selected"])
