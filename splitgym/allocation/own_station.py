@@ -65,6 +65,12 @@ def owners_at_own_station(owner: Ints, state: RoundState) -> Ints:
     return np.where(station == np.arange(owner.shape[-1]) // subchannels, owner, -1)
 
 
+def are_at_one_station(selected: Bools, state: RoundState) -> bool:
+    """Whether all that are selected, [C] or [N, C], belong to the same station, in each world."""
+    first = np.take_along_axis(state.station, selected.argmax(-1)[..., None], -1)
+    return not (selected & (state.station != first)).any()
+
+
 def with_a_subchannel(selected: Bools, state: RoundState) -> Bools:
     """[C] or [N, C] those of some clients for whom their stations have a subchannel, likewise.
 

@@ -102,9 +102,14 @@ def round_cost_unchecked(state: RoundState, decision: Decision) -> RoundCost:
     """`round_cost` of a decision that is known to fit."""
     if not state.batched:
         return round_cost_unchecked(state.batch(), decision.batch()).world(0)
+    return clock_of_thread(state, timeline=True).cost(state, decision)
+
+
+def clock_of_thread(state: RoundState, timeline: bool = False) -> "Clock":
+    """A clock for a state of N worlds, whose workspace is that of the thread."""
     worlds, clients = state.client_hz.shape
     walker = _walker_of_thread(state.system, clients, get_ident())
-    return Clock(state.system, worlds, clients, timeline=True, walker=walker).cost(state, decision)
+    return Clock(state.system, worlds, clients, timeline, walker)
 
 
 def synchronous_cost(state: RoundState, decision: Decision) -> RoundCost:

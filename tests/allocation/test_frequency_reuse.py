@@ -284,6 +284,18 @@ def test_with_more_clients_than_subchannels_at_a_station_the_others_are_left_out
         check_budgets(state, found.decision)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_where_one_station_has_all_clients_it_is_a_cell_of_its_own(seed: int) -> None:
+    """Whatever was sent before: nobody else sends now."""
+    state = moved(reused(seed, clients=3, subchannels=3), 1, 1, 1)
+    state = interfered(state, np.full(6, 1e-15), np.full((3, 6), 1e-15))
+    found, alone = (descent(each, np.ones(3, bool), 0.0) for each in (state, state.coordinated()))
+    assert (found.decision.assignment[:3] == -1).all()
+    np.testing.assert_array_equal(found.decision.assignment[3:], alone.decision.assignment)
+    assert found.latency_s == pytest.approx(alone.latency_s, rel=1e-9)
+    assert found.latency_s == round_cost(state, found.decision).latency_s
+
+
 def test_nobody_uses_subchannels_of_another_station() -> None:
     state = replace(reused(0, clients=2, subchannels=2), station=np.array([0, 1]))
     decision = Decision(1, np.array([0, 1, 0, 1]), np.full(4, 1e-8), np.ones(2, bool), 0.0)

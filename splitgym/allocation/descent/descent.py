@@ -9,10 +9,10 @@ import numpy as np
 
 from splitgym.allocation.clusters import clusters_for_unchecked
 from splitgym.allocation.descent.search import descend_worlds
-from splitgym.allocation.descent.settling import settled
+from splitgym.allocation.descent.settling import coordinated, settled
 from splitgym.allocation.descent.worlds import MEMBERS_GIVEN, Found, Utility, Worlds, descender, nothing_found
 from splitgym.allocation.legalise import common_ratio
-from splitgym.allocation.own_station import owners_at_own_station, with_a_subchannel
+from splitgym.allocation.own_station import are_at_one_station, owners_at_own_station, with_a_subchannel
 from splitgym.allocation.power import check_uplinks
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.phases import Access
@@ -139,13 +139,15 @@ def descent_unchecked(
     served = with_a_subchannel(selected, state)
     own = None if assignment is None else owners_at_own_station(assignment, state)
 
-    def in_noise(state: RoundState) -> Descent:
-        found = descent_in_noise(state, served, plan, assignment=own, **given)
-        if len(utility.sizes) > 0:
-            return found
-        return found._replace(decision=replace(found.decision, selected=selected.copy()))
+    chooses_clients = len(utility.sizes) > 0
 
-    return settled(state, in_noise, assignment is None)
+    def in_noise(state: RoundState, owner: Ints | None) -> Descent:
+        found = descent_in_noise(state, served, plan, assignment=owner, **given)
+        return found if chooses_clients else found._replace(decision=replace(found.decision, selected=selected.copy()))
+
+    if own is None and are_at_one_station(served, state):
+        return coordinated(state, in_noise)
+    return settled(state, in_noise, own, keeps_owners=not chooses_clients)
 
 
 def descent_in_noise(

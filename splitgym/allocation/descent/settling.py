@@ -1,6 +1,7 @@
 """Descents where stations interfere: each takes what the one before it would send as noise, and the best one counts.
 
-One more uses each subchannel once in all cells together, so what is found is expected to be no worse than that.
+One more uses each subchannel once in all cells together, so what is found is expected to be no worse than that. It is
+the only one where clients of one station alone are served.
 """
 
 from collections.abc import Callable
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from splitgym.allocation.own_station import at_own_station
-from splitgym.arrays import Bools
-from splitgym.timing.cost import round_cost_unchecked
+from splitgym.arrays import Bools, Ints
+from splitgym.timing.cost import clock_of_thread
 from splitgym.timing.reuse import fill_interference
 from splitgym.types import Decision, RoundState
 
@@ -19,37 +20,68 @@ if TYPE_CHECKING:
     from splitgym.allocation.descent.descent import Descent
 
 DESCENTS = 3
-"""As many, the first one with the interference of the last round. More of them gain less than a percent."""
+"""As many, the first one with the interference of the last round. More of them gain a percent."""
+
+Descend = Callable[[RoundState, Ints | None], "Descent"]
+"""The descent in a state, with interference as noise, for given owners or for any at their own stations."""
 
 
-def settled(state: RoundState, descend: "Callable[[RoundState], Descent]", may_coordinate: bool) -> "Descent":
+def settled(state: RoundState, descend: Descend, owner: Ints | None, keeps_owners: bool) -> "Descent":
     """The best of some descents; what it expects is with the interference of its own decision.
 
     Args:
         state: Of one world or N, in which stations interfere.
-        descend: The descent in a state, with interference as noise; owners at their own stations, or nobody.
-        may_coordinate: Whether subchannels may be used once only; not where owners are given.
+        descend: The descent.
+        owner: Given owners; None: they are to be found, and subchannels may be used once only.
+        keeps_owners: Whether the last descent may be given the owners that the one before found: so powers settle.
     """
-    best = _expected(state, descend(state))
-    found = best
-    for _ in range(DESCENTS - 1):
-        state = _interfered(state, found.decision)
-        found = _expected(state, descend(state))
+    expected = _Expected(state)
+    best = found = expected.of(descend(state, owner))
+    for number in range(1, DESCENTS):
+        before, state = state, _interfered(state, found.decision)
+        if _interfere_alike(before, state):
+            # It would find the same again.
+            break
+        keeps = owner is None and keeps_owners and number == DESCENTS - 1
+        found = expected.of(descend(state, found.decision.assignment if keeps else owner))
         best = _better(best, found)
-    return _better(best, _expected(state, _coordinated(state, descend))) if may_coordinate else best
+    return best if owner is not None else _better(best, coordinated(state, descend))
 
 
-def _expected(state: RoundState, found: "Descent") -> "Descent":
-    """A descent with what a round of its decision takes, with the interference of that."""
-    decision = at_own_station(found.decision, state)
-    cost = round_cost_unchecked(state, decision)
-    participants, latency_s = cost.participants.sum(-1), np.asarray(cost.latency_s)[()]
-    return found._replace(decision=decision, participants=participants, latency_s=latency_s)
+def coordinated(state: RoundState, descend: Descend) -> "Descent":
+    """The descent that uses each subchannel once, at the station of its owner; arguments likewise."""
+    return _Expected(state).of(_at_stations(descend(state.coordinated(), None), state))
 
 
-def _coordinated(state: RoundState, descend: "Callable[[RoundState], Descent]") -> "Descent":
-    """The descent that uses each subchannel once, at the station of its owner."""
-    found = descend(state.coordinated())
+class _Expected:
+    """What rounds take with the interference of their own decisions.
+
+    Args:
+        state: As the scheduler believes it; what was sent before does not matter.
+    """
+
+    def __init__(self, state: RoundState) -> None:
+        self._state, self._worlds = state, state if state.batched else state.batch()
+        self._clock = clock_of_thread(self._worlds)
+
+    def of(self, found: "Descent") -> "Descent":
+        """A descent with what a round of its decision takes."""
+        decision = at_own_station(found.decision, self._state)
+        cost = self._clock.cost(self._worlds, decision if self._state.batched else decision.batch())
+        participants, latency_s = cost.participants.sum(-1), cost.latency_s.copy()
+        if not self._state.batched:
+            participants, latency_s = int(participants[0]), float(latency_s[0])
+        return found._replace(decision=decision, participants=participants, latency_s=latency_s)
+
+
+def _interfere_alike(one: RoundState, other: RoundState) -> bool:
+    """Whether the same interferes in both states."""
+    names = ("uplink_interference", "downlink_interference")
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names)
+
+
+def _at_stations(found: "Descent", state: RoundState) -> "Descent":
+    """What was found for coordinated stations, as a decision where every station uses all subchannels."""
     owner, psd = found.decision.assignment, found.decision.power_w_per_hz
     at_station = np.take_along_axis(state.station, np.maximum(owner, 0), -1)
     stations = state.system.stations_on_a_subchannel
