@@ -57,7 +57,7 @@ def test_all_agents_that_need_nothing_are_compared(folder):
 
 def test_the_oracle_is_the_best_of_rules_and_look_aheads(tmp_path, monkeypatch, in_this_process):
     ahead = "look-ahead:candidates=greedy,horizon=2"
-    monkeypatch.setattr(command, "LOOK_AHEADS", (ahead,))
+    monkeypatch.setattr(comparing, "LOOK_AHEADS", (ahead,))
     named = ["--agents", "fixed", "random", "untrained", "--action", "priority", "--reference", "oracle"]
     assert command.main([*TINY, *named, "--out", str(tmp_path / "run")]) == 0
     kept = pd.read_csv(tmp_path / "run" / "episodes.csv")

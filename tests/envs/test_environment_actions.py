@@ -475,7 +475,7 @@ def test_who_is_away_is_masked_and_yet_legal(action):
 @pytest.mark.parametrize("action", BOXES)
 def test_boxes_have_no_masks(action):
     env = started(action=action)
-    with pytest.raises(AttributeError, match="no masks, allowed: action='discrete' or 'schedule'"):
+    with pytest.raises(AttributeError, match="no masks, allowed: action='discrete', 'schedule', 'rule'"):
         env.action_masks()
 
 

@@ -44,7 +44,7 @@ def message(error, call, *arguments, **options):
         ),
         ({"learner": "trian"}, ("learner = 'trian'", "did you mean 'train'?")),
         ({"action": "discreet"}, ("action = 'discreet'", "did you mean 'discrete'?")),
-        ({"action": None}, ("action = None", "allowed: continuous, discrete, priority, schedule")),
+        ({"action": None}, ("action = None", "allowed: continuous, discrete, priority, rule, schedule")),
         ({"reward": "gain-latenci"}, ("reward = 'gain-latenci'", "did you mean 'gain-latency'?")),
         ({"reward": None}, ("reward = None", "gain-latency")),
         ({"render_mode": "human"}, ("render_mode = 'human'", "allowed: None, rgb_array, ansi")),

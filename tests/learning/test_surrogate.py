@@ -16,7 +16,7 @@ from splitgym.types import Decision, RoundOutcome
 def surrogate(worlds: int = 3, clients: int | None = None, scenario: Scenario | str = "iot", framework: str = "epsl"):
     scenario = build(scenario)
     made = Played(scenario, framework, worlds)
-    made.begin(range(worlds), [clients or scenario.clients.count] * worlds)
+    made.next_episodes(range(worlds), [clients or scenario.clients.count] * worlds)
     return made
 
 
@@ -28,7 +28,7 @@ class Played(Surrogate):
         self.alpha, self.streams = build(scenario).task.dirichlet_alpha, Streams.empty(worlds)
         self.generators = [np.random.default_rng(first_seed + i) for i in range(worlds)]
 
-    def begin(self, which, clients) -> None:
+    def next_episodes(self, which, clients) -> None:
         """Next episodes in these worlds, with so many clients each."""
         which = np.array(which)
         own = [self.generators[i] for i in which]
@@ -114,7 +114,7 @@ def test_the_outcome_of_the_round_before_is_kept():
         assert_same(contents(made.before), last)
         assert not np.array_equal(made.outcome.evaluated, made.before.evaluated)
     last = contents(made.before), contents(made.outcome)
-    made.begin([2], [8])
+    made.next_episodes([2], [8])
     assert_same(contents(made.before), contents(made.outcome), [2], [2])
     others = [0, 1, 3]
     assert_same(contents(made.before), last[0], others, others)
@@ -129,12 +129,12 @@ def test_a_reset_world_begins_anew_and_leaves_the_others_alone():
     for _ in range(5):
         made.play(np.ones(8))
     before, lasting = contents(made.outcome), made.class_share.copy()
-    made.begin([0], [6])
+    made.next_episodes([0], [6])
     assert_same(contents(made.outcome), before, [1, 2], [1, 2])
     np.testing.assert_array_equal(made.class_share[1:], lasting[1:])
     fresh = Played("iot", "epsl", 1)
     fresh.generators[0].bit_generator.random_raw()
-    fresh.begin([0], [6])
+    fresh.next_episodes([0], [6])
     for _ in range(3):
         assert_same(contents(made.outcome), contents(fresh.outcome), [0])
         np.testing.assert_array_equal(made.data_share[0], fresh.data_share[0])
@@ -147,9 +147,9 @@ def test_a_reset_world_begins_anew_and_leaves_the_others_alone():
 def test_worlds_are_those_of_a_single_learner_to_the_bit():
     many, ones = Played("iot", "epsl", 7), [Played("iot", "epsl", 1, first_seed=key) for key in range(7)]
     clients = np.array([8, 4, 5, 8, 6, 7, 4])
-    many.begin(range(7), clients)
+    many.next_episodes(range(7), clients)
     for one, count in zip(ones, clients, strict=True):
-        one.begin([0], [count])
+        one.next_episodes([0], [count])
     for number in range(12):
         selected = np.random.default_rng(number).random((7, 8)) < 0.6
         selected &= np.arange(8) < clients[:, None]
@@ -168,7 +168,7 @@ def test_data_are_drawn_anew_in_every_episode(scenario):
     # All samples together are those of the task.
     everything = (made.data_share[..., None] * first).sum(1)
     np.testing.assert_allclose(everything, np.tile(sizes / sizes.sum(), (2, 1)), atol=1e-12)
-    made.begin([1], [made.class_share.shape[1]])
+    made.next_episodes([1], [made.class_share.shape[1]])
     np.testing.assert_array_equal(made.class_share[0], first[0])
     assert not np.array_equal(made.class_share[1], first[1])
     assert not np.array_equal(first[0], first[1])
