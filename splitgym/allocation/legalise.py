@@ -51,7 +51,8 @@ def with_flights(decision: Decision, state: RoundState) -> Decision:
     asynchrony = state.system.asynchrony
     if asynchrony is None:
         return decision
-    plan, quorum = plan_in_flight(decision.plan, state), asynchrony.quorum_of(decision.quorum)
+    plan, worlds = plan_in_flight(decision.plan, state), len(decision.selected) if state.batched else 1
+    quorum = asynchrony.quorum_of(decision.quorum, worlds)
     return replace(
         decision,
         cut_layer=plan.cut_layer,

@@ -29,7 +29,7 @@ def allocate_update_unchecked(state: RoundState, plan: Plan, selected: Bools, qu
     asynchrony = state.system.asynchrony
     if asynchrony is None:
         return allocate_unchecked(state, plan, selected)
-    wanted = asynchrony.quorum_of(quorum)
+    wanted = asynchrony.quorum_of(quorum, len(selected))
     coming = (selected & state.available).sum(1) + (state.delivered & state.available).sum(1)
     waits = ((wanted == 0) | (wanted >= coming)) & (_most_at_once(state, plan) >= coming)
     decision = allocate_unchecked(state, plan, selected & waits[:, None])

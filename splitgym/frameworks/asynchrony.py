@@ -72,10 +72,10 @@ class Asynchrony:
             row_cycles=_row_cycles(workload) if training.label_balancing == "generated" else None,
         )
 
-    def quorum_of(self, decided: Any) -> Ints:
+    def quorum_of(self, decided: Any, worlds: int) -> Ints:
         """[N] K of a step, from what decisions say, [N] or one number; 0: of all clients that can deliver."""
-        decided = np.atleast_1d(np.asarray(decided, np.int64))
-        return np.where(decided > 0, decided, self.quorum)
+        wanted = np.full(worlds, decided, np.int64)
+        return np.where(wanted > 0, wanted, self.quorum)
 
 
 def check_balancing(scenario: Scenario, framework: "Framework") -> None:

@@ -159,7 +159,7 @@ class Clock:
         if asynchrony is None:
             walk_slots(rounds, state.system.on_demand, decided)
         else:
-            walk_updates(rounds, decided, asynchrony.quorum_of(decision.quorum))
+            walk_updates(rounds, decided, asynchrony.quorum_of(decision.quorum, len(owner)))
         return self._cost
 
     def _of(self, state: RoundState) -> Rounds | Updates:

@@ -137,10 +137,8 @@ class Decision:
         return used
 
     def world(self, index: int) -> "Decision":
-        """One world of a batch; what nobody decides stands once for all of them."""
-        return replace(
-            self, **{name: value[min(index, len(value) - 1)] for name, value in _arrays(self) if np.ndim(value)}
-        )
+        """One world of a batch."""
+        return replace(self, **{name: value[index] for name, value in _arrays(self) if np.ndim(value)})
 
     def with_power(self, power_w_per_hz: Floats) -> "Decision":
         """The decision with other powers, of the same shape."""

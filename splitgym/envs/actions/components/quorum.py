@@ -35,7 +35,7 @@ class QuorumLevels(Discrete):
         asynchrony = state.system.asynchrony
         if not self.entries or asynchrony is None:
             return np.zeros(0, np.int64)
-        quorum = asynchrony.quorum_of(decision.quorum)
+        quorum = asynchrony.quorum_of(decision.quorum, worlds=1)
         return np.where(quorum > 0, quorum, self.values[0]) - 1
 
 
