@@ -8,6 +8,7 @@ from itertools import groupby
 from time import monotonic, sleep
 
 import numpy as np
+import torch
 
 from splitgym.arrays import Ints
 from splitgym.execution.frames import Kind, pack_json, raw
@@ -36,7 +37,9 @@ class ServerProcess:
 
     def __init__(self, remotes: Sequence[RemoteClient], training: ServerTraining, scale: float) -> None:
         self.remotes, self._training, self._scale = remotes, training, scale
-        self._threads, self._desk = ThreadPoolExecutor(2 * len(remotes)), ThreadPoolExecutor(1)
+        # A thread of its own would compute with all cores, and add up in another order than the simulator.
+        self._threads = ThreadPoolExecutor(2 * len(remotes), initializer=torch.set_num_threads, initargs=(1,))
+        self._desk = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
 
     def play(self, schedule: Schedule, number: int) -> Measured:
         """Plays a round, counted from 1, with all clients that are there.

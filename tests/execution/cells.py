@@ -7,6 +7,7 @@ from threading import Thread
 from typing import Any
 
 import gymnasium as gym
+import torch
 
 from splitgym import schedulers
 from splitgym.execution.gathering import parties, welcome
@@ -74,6 +75,7 @@ class Cell:
         self.ends[client].shutdown(socket.SHUT_RDWR)
 
     def _run(self, end: socket.socket) -> None:
+        torch.set_num_threads(1)
         with suppress(EOFError, OSError):  # The server has ended, or this client was killed.
             take_part(Link(end, PASSED_OVER))
 
