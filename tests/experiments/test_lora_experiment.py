@@ -44,7 +44,7 @@ def test_rows_of_two_frameworks_become_a_report_and_a_plot(books, monkeypatch) -
     assert "| psl, codec uniform-4 | 16,892 |" in text
     figure = Figure()
     plot(rows, figure)
-    assert [axes.get_xlabel() for axes in figure.axes] == ["round", "megabits sent by all"]
+    assert [axes.get_xlabel() for axes in figure.axes] == ["round", *["traffic of all (Mbit)"] * 2]
 
 
 def _small(settings: dict) -> dict:
