@@ -38,7 +38,7 @@ def open_plan(framework):
 @pytest.mark.parametrize("framework", SUPPORTED)
 def test_drawn_rounds_are_the_simulators_to_the_bit_and_as_charged(framework):
     cuts = set()
-    with cell(framework, seed=2, real_s=0.03, sections=open_plan(framework), random=True) as own:
+    with cell(framework, seed=2, real_s=0.2, sections=open_plan(framework), random=True) as own:
         for _ in range(6):
             played = own.play()
             assert played.weights_equal
