@@ -114,12 +114,7 @@ class CloudProcess:
             end_s += seconds
             sleep(max(end_s - monotonic(), 0.0))
             link.send(Kind.DONE, int(row), NUMBER.pack(needed_s))
-        link.send_paced(gradients, work.down, bucket(work.bytes_per_s, monotonic()), _sleep)
-
-
-def _sleep(seconds: float) -> bool:
-    sleep(seconds)
-    return False
+        link.send_paced(gradients, work.down, bucket(work.bytes_per_s, monotonic()))
 
 
 def _cut_of(body: bytearray) -> int:

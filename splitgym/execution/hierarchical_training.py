@@ -1,7 +1,7 @@
 """What the edge server trains between clients and cloud, and what goes to the cloud and comes back over the wire."""
 
 from collections.abc import Sequence
-from time import monotonic, sleep
+from time import monotonic
 
 import torch
 
@@ -126,7 +126,7 @@ class HierarchicalTraining(ServerTraining):
             first = max(work.cut, self.nodes.second_cut)
             cloud.send_uncharged(pack_model(self.nodes.server.units[first : work.given]), up.number)
         tokens = bucket(schedule.wire_rate(up) / 8.0 / scale, monotonic())
-        cloud.send_paced(images.flatten(), up.number, tokens, _sleep)
+        cloud.send_paced(images.flatten(), up.number, tokens)
         cloud.expect(Kind.ARRIVED, up.number, 0)
         begin_s = _noted(measured, up, members, begin_s)
         for row in computing:
@@ -143,8 +143,3 @@ def _noted(measured: Measured, row: Row, members: Sequence[int], begin_s: float)
     now_s = monotonic()
     measured.note(row, members, begin_s, now_s)
     return now_s
-
-
-def _sleep(seconds: float) -> bool:
-    sleep(seconds)
-    return False

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
 from time import monotonic
+from time import sleep as pause
 
 import torch
 from torch import Tensor
@@ -34,6 +35,12 @@ FAULTS = (OSError, EOFError, ProtocolError)
 """What comes of a link whose other side dies, or says what cannot be."""
 Sleep = Callable[[float], bool]
 """Waits for so many seconds, or until something happens: whether the round goes on without who waits."""
+
+
+def undisturbed(seconds: float) -> bool:
+    """The `Sleep` of who waits for nothing else."""
+    pause(seconds)
+    return False
 
 
 class DroppedError(Exception):
@@ -108,7 +115,7 @@ class Link:
         with self.sending:
             self._send_framing(_head(tensor, row) + bytes(raw(tensor)))
 
-    def send_paced(self, tensor: Tensor, row: int, tokens: TokenBucket, sleep: Sleep) -> bool:
+    def send_paced(self, tensor: Tensor, row: int, tokens: TokenBucket, sleep: Sleep = undisturbed) -> bool:
         """Sends a tensor as fast as a bucket lets it through, whose rate may change meanwhile; it is charged.
 
         Returns:
