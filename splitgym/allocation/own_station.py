@@ -65,6 +65,13 @@ def owners_at_own_station(owner: Ints, state: RoundState) -> Ints:
     return np.where(station == np.arange(owner.shape[-1]) // subchannels, owner, -1)
 
 
+def owners_that_send(decision: Decision, available: Bools) -> Ints:
+    """[S M] or [N, S M] owners of a decision without those that are not selected or, [C] or [N, C], have gone."""
+    owner = decision.assignment
+    sends = np.take_along_axis(decision.selected & available, np.maximum(owner, 0), -1) & (owner >= 0)
+    return np.where(sends, owner, -1)
+
+
 def are_at_one_station(selected: Bools, state: RoundState) -> bool:
     """Whether all that are selected, [C] or [N, C], belong to the same station, in each world."""
     first = np.take_along_axis(state.station, selected.argmax(-1)[..., None], -1)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from splitgym.allocation.own_station import owners_that_send
 from splitgym.arrays import Bools, Ints
 from splitgym.network import Network
 from splitgym.scenario import Scenario, stations_on_a_subchannel
@@ -53,9 +54,7 @@ class ReusedBand:
 
     def remember(self, decision: Decision, available: Bools) -> None:
         """Keeps who sent in a round, of the clients that were there, [N, C]."""
-        owner = decision.assignment
-        sends = np.take_along_axis(decision.selected & available, np.maximum(owner, 0), 1) & (owner >= 0)
-        self._owner[:] = np.where(sends, owner, -1)
+        self._owner[:] = owners_that_send(decision, available)
         self._psd[:] = decision.power_w_per_hz
 
     def see(self, network: Network) -> None:

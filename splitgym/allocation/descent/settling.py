@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from splitgym.allocation.own_station import at_own_station
+from splitgym.allocation.own_station import at_own_station, owners_that_send
 from splitgym.arrays import Bools, Ints
 from splitgym.timing.cost import clock_of_thread
 from splitgym.timing.reuse import fill_interference
@@ -99,9 +99,7 @@ def _interfered(state: RoundState, decision: Decision) -> RoundState:
     """The state with the interference of what a decision would send in it."""
     one = not state.batched
     gain, station_gain = state.channel_gain, state.station_gain
-    owner, psd = np.asarray(decision.assignment), decision.power_w_per_hz
-    sends = np.take_along_axis(decision.selected & state.available, np.maximum(owner, 0), -1) & (owner >= 0)
-    owner = np.where(sends, owner, -1)
+    owner, psd = owners_that_send(decision, state.available), decision.power_w_per_hz
     if one:
         gain, station_gain, owner, psd = gain[None], station_gain[None], owner[None], psd[None]
     uplink, downlink = np.empty(owner.shape), np.empty(gain.shape)
