@@ -1,8 +1,6 @@
 """What the server trains where models come back from the clients: FL, SFL and SL."""
 
-import copy
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +9,7 @@ from torch import Tensor
 from splitgym.execution.schedule import Schedule
 from splitgym.execution.server_training import ServerTraining
 from splitgym.frameworks import Access
+from splitgym.frameworks.node import Remembered
 from splitgym.frameworks.nodes import model_state
 from splitgym.frameworks.snapshots import write, write_mean
 
@@ -25,7 +24,8 @@ class AveragedTraining(ServerTraining):
         """See `ServerTraining.begin`."""
         super().begin(schedule, number)
         self._copies: dict[int, list[Tensor]] = {}
-        self._moved, self._remembered = False, dict[Tensor, Any]()
+        self._moved = False
+        self._remembered: Remembered | None = None
 
     def compute(self, stage: str, members: Sequence[int]) -> bool:
         """Every member's rows with a copy of the server's part, all from the same start; of one member in SL."""
@@ -37,7 +37,7 @@ class AveragedTraining(ServerTraining):
             write(start_values, begun)
             server = nodes.server_of(i)
             server.set_mode(True)
-            self._remembered = {weight: copy.deepcopy(state) for weight, state in server.optimizer.state.items()}
+            self._remembered = server.remembered()
             at_cut = self._smashed[i].detach().requires_grad_()
             loss = F.cross_entropy(server.logits(at_cut, cut), self._labels[i])
             self._check(bool(torch.isfinite(loss)))
@@ -54,10 +54,10 @@ class AveragedTraining(ServerTraining):
 
     def finish(self, members: Sequence[int]) -> None:
         """Averages what members have made of the models; in SL the one that is back is handed on."""
-        remembered, self._remembered = self._remembered, {}
+        remembered, self._remembered = self._remembered, None
         if not members:
-            if self._hands_on:
-                self.nodes.server.optimizer.state.update(remembered)
+            if self._hands_on and remembered is not None:
+                self.nodes.server.remember(remembered)
             return
         self._take_up(members)
         weights = torch.tensor(self._weights.of(members), dtype=torch.float32)

@@ -1,6 +1,5 @@
 """What a client trains: its own data and its own units, and nothing of the others."""
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from splitgym.execution.models import digest, numbers, pack_model, unpack_model
 from splitgym.execution.plans import ClientPlan
 from splitgym.frameworks import Framework
 from splitgym.frameworks.codecs import Codec, Context, codec
-from splitgym.frameworks.node import Node
+from splitgym.frameworks.node import Node, Remembered
 from splitgym.frameworks.segments import Weights, segment_at
 from splitgym.frameworks.snapshots import Snapshot, buffers_of
 from splitgym.learning.batches import BatchOrder
@@ -56,7 +55,7 @@ class ClientTraining:
         self._node = Node([], scenario.training.client_learning_rate, scenario.training)
         self._codecs = [codec(name) for name in scenario.plan.codecs]
         self._plan: ClientPlan | None = None
-        self._before: tuple[Any, Snapshot, list[Any], dict[Any, Any]] | None = None
+        self._before: tuple[Any, Snapshot, list[Any], Remembered] | None = None
         self.samples = len(own)
 
     def take_up(self, plan: ClientPlan) -> None:
@@ -64,8 +63,7 @@ class ClientTraining:
         if self._keeps_units and len(self._node.units) != plan.held:
             raise ProtocolError(f"held = {plan.held}, allowed: {len(self._node.units)}, the units that are here")
         units = list(self._node.units)
-        remembered = {weight: copy.deepcopy(state) for weight, state in self._node.optimizer.state.items()}
-        self._before = self._order.state_dict(), Snapshot(buffers_of(self._units)), units, remembered
+        self._before = self._order.state_dict(), Snapshot(buffers_of(self._units)), units, self._node.remembered()
         self._plan, self._given = plan, units[plan.cut :] if plan.held else []
         if not (self._keeps_units and 0 < plan.held < plan.cut):
             self.hold(plan.cut)
@@ -87,7 +85,7 @@ class ClientTraining:
             self._order.load_state_dict(order)
             statistics.restore()
             self._hold(units)
-            self._node.optimizer.state.update(remembered)
+            self._node.remember(remembered)
             self._before = None
 
     def compute(self, stage: str) -> None:

@@ -119,9 +119,11 @@ class Link:
         """Sends a tensor as fast as a bucket lets it through, whose rate may change meanwhile; it is charged.
 
         Returns:
-            False if the round went on without this side: the rest has been sent at once.
+            False if the round went on without this side: before the start nothing has been sent, later all at once.
         """
         with self.sending:
+            if sleep(0.0):
+                return False
             self.begin_payload(tensor, row)
             stopped = False
             for piece in pieces(raw(tensor), tokens):

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from math import inf
 from threading import Event, Lock
 from time import monotonic
 
@@ -29,6 +30,8 @@ class RemoteClient:
     """Set while the round goes on without it."""
     came: Event = field(default_factory=Event)
     """Set when it has come to the deadline's row, or to where all wait."""
+    due_s: float = inf
+    """Until when it has to come, by `time.monotonic`."""
     woken: Event = field(default_factory=Event)
     """Set when who sends to it has to look at rate and `dropped` again."""
     _deciding: Lock = field(default_factory=Lock)
@@ -47,7 +50,8 @@ class RemoteClient:
     def comes(self) -> bool:
         """It has come to the deadline's row: whether that is in time."""
         with self._deciding:
-            if not self.dropped.is_set():
+            # Who waits for it may wake late, and is not to find it there then.
+            if monotonic() <= self.due_s and not self.dropped.is_set():
                 self.came.set()
         return self.came.is_set()
 

@@ -1,10 +1,11 @@
 """The server's process: it plays the rows of a round with the clients that are there, and notes when each is done."""
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
 from itertools import groupby
+from math import inf
 from time import monotonic, sleep
 
 import numpy as np
@@ -132,14 +133,13 @@ class ServerProcess:
                     members = served = []
                     break
                 continue
-            self._begin_apart(rows, members)
+            self._begin_apart(rows, members, inf if settled else self._timeout_s())
             if not settled:
                 self._wait_until_timeout(members)
-            if rows[-1].number >= schedule.deadline_row and not settled:
                 members = served = self._after_deadline(members)
-                settled = True
+                settled = rows[-1].number >= schedule.deadline_row
+            self._wait_for(members)
             if settled:
-                self._wait_for(members)
                 self._training.conclude(served)
         if not settled:
             members = served = self._after_deadline(members)
@@ -173,29 +173,25 @@ class ServerProcess:
         links = slot.uplink if row.resource == Resource.UPLINK else slot.downlink
         return float(links[client]) / 8.0 / self._scale
 
-    def _begin_apart(self, rows: Sequence[Row], members: Sequence[int]) -> None:
-        """Begins rows in which each client works by itself."""
+    def _begin_apart(self, rows: Sequence[Row], members: Sequence[int], due_s: float) -> None:
+        """Begins rows in which each client works by itself, and is late if it comes after `due_s`."""
         begin_s = monotonic()
         for i in members:
             self.remotes[i].came.clear()
+            self.remotes[i].due_s = due_s
             self.remotes[i].busy = self._threads.submit(self._serving.serve, i, rows, begin_s)
 
     def _wait_until_timeout(self, members: Sequence[int]) -> None:
         """Waits until all have come to the deadline's row, or to the end of what they do by themselves."""
         for i in members:
             self.remotes[i].came.wait(max(self._timeout_s() - monotonic(), 0.0))
-        self._raise_faults([job for i in members if (job := self.remotes[i].busy) is not None and job.done()])
 
     def _wait_for(self, members: Sequence[int]) -> None:
         """Waits until all are done with what they do by themselves."""
         jobs = [job for i in members if (job := self.remotes[i].busy) is not None]
         wait(jobs)
-        self._raise_faults(jobs)
-
-    def _raise_faults(self, jobs: Sequence["Future[bool]"]) -> None:
-        for fault in (job.exception() for job in jobs):
-            if fault is not None:
-                raise fault
+        for job in jobs:
+            job.result()
 
     def _do_together(self, rows: Sequence[Row], members: Sequence[int]) -> bool:
         """Common rows: the server computes for all, or sends to all; whether the round can go on."""

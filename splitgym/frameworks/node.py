@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,9 @@ from splitgym.frameworks.narrow import Narrow
 from splitgym.frameworks.snapshots import state_of
 from splitgym.scenario import Training
 from splitgym.scenario.quantities import FULL_BITS
+
+Remembered = dict[Tensor, Any]
+"""What an optimiser remembers of each of its weights."""
 
 
 class Node:
@@ -123,6 +127,15 @@ class Node:
         if self.bits == FULL_BITS or not units:
             return nullcontext()
         return rounding(units, self.bits, self.chance if units[0].training else None)
+
+    def remembered(self) -> Remembered:
+        """A copy of what the optimiser remembers."""
+        return {parameter: copy.deepcopy(state) for parameter, state in self.optimizer.state.items()}
+
+    def remember(self, remembered: Remembered) -> None:
+        """Makes the optimiser remember that, and nothing else."""
+        self.forget()
+        self.optimizer.state.update(remembered)
 
     def forget(self) -> None:
         """Drops what the optimiser remembers."""

@@ -3,19 +3,26 @@
 import itertools
 import json
 import socket
+from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from random import Random
 from threading import Timer, current_thread
+from time import monotonic, sleep
 
 import numpy as np
 import pytest
+import torch
 from cells import SMALL, cell
 
 from splitgym.execution.client_training import ClientTraining
 from splitgym.execution.frames import HEADER, MAGIC, VERSION, Kind, ProtocolError
 from splitgym.execution.gathering import welcome
-from splitgym.execution.link import Link
+from splitgym.execution.link import DroppedError, Link
+from splitgym.execution.measured import RemoteClient
+from splitgym.execution.pacing import bucket
 from splitgym.execution.plans import ClientPlan
+from splitgym.execution.serving import Serving
 from splitgym.execution.supported import SUPPORTED
 from splitgym.execution.u_shaped_client import UShapedClient
 from splitgym.inputs import InputError
@@ -38,7 +45,7 @@ def open_plan(framework):
 @pytest.mark.parametrize("framework", SUPPORTED)
 def test_drawn_rounds_are_the_simulators_to_the_bit_and_as_charged(framework):
     cuts = set()
-    with cell(framework, seed=2, real_s=0.2, sections=open_plan(framework), random=True) as own:
+    with cell(framework, seed=2, real_s=0.1, sections=open_plan(framework), random=True) as own:
         for _ in range(6):
             played = own.play()
             assert played.weights_equal
@@ -100,6 +107,58 @@ def test_who_is_late_is_dropped_at_the_timeout_and_is_as_it_was(framework):
     assert late
 
 
+def test_a_client_whose_first_training_comes_too_late_remembers_none_of_it(monkeypatch):
+    with cell("fl", seed=1, real_s=0.1) as own:
+        decide, others = own.decide, np.array([True, False, True])
+        own.execution.decide = lambda state: replace(decide(state), selected=others)
+        rounds = [own.play()]
+        own.execution.decide = decide
+        timeout_s = own.execution.scale * own.env.state.system.round_timeout_s
+        # It has trained, with a momentum, before the server goes on without it.
+        in_round(own, monkeypatch, ClientTraining, 2, 1, lambda: sleep(timeout_s + 0.2))
+        rounds += [own.play() for _ in range(3)]
+    assert [played.measured.took_part for played in rounds] == [(0, 2), (0, 2), (0, 1, 2), (0, 1, 2)]
+    assert all(played.weights_equal for played in rounds)
+
+
+def test_a_client_that_comes_too_late_before_the_model_is_sent_is_late(monkeypatch):
+    with cell("fl", seed=1, real_s=0.1) as own:
+        timeout_s, go_through, slept = (
+            own.execution.scale * own.env.state.system.round_timeout_s,
+            Serving._go_through,
+            [],
+        )
+
+        def late(self, client, rows, begin_s):
+            if client == 1 and not slept:
+                slept.append(client)
+                sleep(timeout_s + 0.1)
+            return go_through(self, client, rows, begin_s)
+
+        # In the first rows of a round units move; of FL there are none, so only the timeout ends them.
+        monkeypatch.setattr(Serving, "_go_through", late)
+        first, second = own.play(), own.play()
+    assert first.measured.took_part in ((0, 2), ())
+    assert first.measured.lost[1] == "too late"
+    assert second.measured.took_part == (0, 1, 2)
+    assert first.weights_equal
+    assert second.weights_equal
+
+
+def test_who_comes_after_the_deadline_is_late_also_for_a_server_that_wakes_later():
+    client = RemoteClient(Link(socket.socketpair()[0]), busy=Future(), due_s=monotonic())
+    assert not client.comes()
+    assert client.is_late()
+
+
+def test_who_is_dropped_before_it_is_sent_something_is_sent_nothing():
+    server, client = map(Link, socket.socketpair())
+    assert not server.send_paced(torch.zeros(9), 2, bucket(1e9, 0.0), lambda seconds: True)
+    server.send(Kind.DROP)
+    with pytest.raises(DroppedError):
+        client.expect_tensor(2, torch.float32, 9)
+
+
 CHANCE = Random(21)
 KILLS = [
     (framework, sharing, round(CHANCE.uniform(0.05, 0.95), 2), CHANCE.randrange(3))
@@ -151,6 +210,15 @@ def test_without_a_client_between_the_servers_passes_the_round_counts_for_nobody
     assert set(void.measured.lost) == {0, 1, 2}
     assert after.measured.took_part == (0, 2)
     assert all(played.weights_equal for played in (first, void, after))
+
+
+def test_the_server_of_sl_remembers_nothing_of_a_client_whose_model_is_not_back(monkeypatch):
+    with cell("sl", seed=1, real_s=0.2) as own:
+        # It dies behind its second stage of computing in the first round: the server has trained on its data.
+        in_round(own, monkeypatch, ClientTraining, 2, 0, lambda: own.kill(0))
+        rounds = [own.play() for _ in range(3)]
+    assert [played.measured.took_part for played in rounds] == [(1, 2)] * 3
+    assert all(played.weights_equal for played in rounds)
 
 
 def test_a_client_of_sl_that_dies_before_its_data_come_leaves_what_the_server_learnt_from_others(monkeypatch):
