@@ -6,14 +6,10 @@ rllib/bin/python examples/rllib/train.py --iterations 20
 
 import argparse
 
-import gymnasium as gym
 from ray.rllib.algorithms.ppo import PPOConfig
-from ray.tune.registry import register_env
 
-
-def environment(settings: dict[str, object]) -> gym.Env:
-    """The name says which module registers the environment, so that RLlib's workers find it as well."""
-    return gym.make("splitgym:SplitLearning-v0", **settings)
+ENVIRONMENT = "splitgym:SplitLearning-iot-surrogate-schedule-v0"
+"""Says which module registers the environment, so that RLlib's workers find it as well."""
 
 
 def main() -> None:
@@ -23,10 +19,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4000, help="environment steps of an iteration")
     parser.add_argument("--runners", type=int, default=0, help="processes that step environments; 0: this one does")
     options = parser.parse_args()
-    register_env("splitgym", environment)
     config = (
         PPOConfig()
-        .environment("splitgym", env_config={"scenario": "iot", "learner": "surrogate", "action": "schedule"})
+        .environment(ENVIRONMENT)
         .env_runners(num_env_runners=options.runners)
         .training(train_batch_size_per_learner=options.steps, minibatch_size=250, num_epochs=10, lr=3e-4, gamma=1.0)
         .debugging(seed=1)
