@@ -6,28 +6,22 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
     # Imports take seconds: until the command runs, Ctrl-C ends it without a trace.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-import importlib
-import importlib.util
-import pkgutil
 import sys
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated
 
 import tyro
 
-import experiments
 from experiments.running.experiment import Experiment
 from experiments.running.options import RESULTS, parsed
-from experiments.running.page import write_page
-from experiments.running.redraw import redraw
-from experiments.running.run import JobsFailedError, run
-from experiments.running.stale import listing
+from experiments.running.outline import Outline, outline, places
 from splitgym import command_line
 from splitgym.inputs import InputError
 from splitgym.parts import suggest
 
+HELP = {"-h", "--help"}
 USAGE = f"""usage: python -m experiments list
        python -m experiments NAME --help
        python -m experiments report DIR [--out FILE]
@@ -41,9 +35,7 @@ USAGE = f"""usage: python -m experiments list
 
 def listed() -> dict[str, str]:
     """Title of every experiment: of all modules, at any depth, that hold an `EXPERIMENT` or have a `main`."""
-    names = [module.name for module in pkgutil.walk_packages(experiments.__path__, "experiments.")]
-    modules = {name.removeprefix("experiments."): importlib.import_module(name) for name in sorted(names)}
-    return {name: _title(module) for name, module in modules.items() if _runs(name, module)}
+    return {name: found.title for name, path in places().items() if (found := outline(path))}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -61,27 +53,36 @@ def _command(arguments: list[str]) -> int:
     if name == "report":
         with command_line.parsing():
             wanted = tyro.cli(Report, args=others, prog="python -m experiments report")
-        wanted.write()
+        from experiments.running.page import write_page  # noqa: PLC0415 - help need not import pandas
+
+        page = wanted.out or wanted.folder / "report.html"
+        write_page(wanted.folder, page)
+        print(f"Saved {page}")
         return 0
     if name == "redraw":
         with command_line.parsing():
             drawn = tyro.cli(Redraw, args=others, prog="python -m experiments redraw")
+        from experiments.running.redraw import redraw  # noqa: PLC0415 - likewise
+
         for line in redraw(drawn.folder, _experiment):
             print(line)
         return 0
     if name == "stale":
         with command_line.parsing():
             asked = tyro.cli(Stale, args=others, prog="python -m experiments stale")
+        from experiments.running.stale import listing  # noqa: PLC0415 - likewise
+
         print(listing(asked.folder))
         return 0
+    found = _outline(name)
+    if found is None:
+        raise InputError(f"experiment {name!r} is unknown, {suggest(name, ['list', 'report', 'stale', *listed()])}")
+    if HELP.intersection(others):
+        _show_help(name, found, others)
     try:
-        _run(name, others)
-    except JobsFailedError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return _run(name, others)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("The same command goes on with what is not finished.") from stop
-    return 0
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,6 @@ class Report:
     """Where results are, at any depth."""
     out: Path | None = None
     """The page; none: report.html in that folder."""
-
-    def write(self) -> None:
-        """Writes the page."""
-        page = self.out or self.folder / "report.html"
-        write_page(self.folder, page)
-        print(f"Saved {page}")
 
 
 @dataclass(frozen=True)
@@ -124,42 +119,42 @@ class Stale:
     """Where results are, at any depth."""
 
 
-def _run(name: str, arguments: list[str]) -> None:
-    module = _module(name)
-    if module is None:
-        raise InputError(f"experiment {name!r} is unknown, {suggest(name, ['list', 'report', 'stale', *listed()])}")
-    experiment: Experiment | None = getattr(module, "EXPERIMENT", None)
+def _outline(name: str) -> Outline | None:
+    """That of an experiment; None: there is no such experiment."""
+    path = places().get(name)
+    return outline(path) if path else None
+
+
+def _show_help(name: str, found: Outline, arguments: list[str]) -> None:
+    """Ends with the help of an experiment, without what it measures with."""
+    if found.options is None:
+        parsed(name, found, arguments)
+    else:
+        command_line.parsed(found.options, f"python -m experiments {name}", arguments)
+
+
+def _run(name: str, arguments: list[str]) -> int:
+    """Runs an experiment; returns the exit status."""
+    from experiments.running.run import JobsFailedError, run  # noqa: PLC0415 - help need not import pandas
+
+    experiment = _experiment(name)
     if experiment is None:
         sys.argv = [f"python -m experiments {name}", *arguments]
-        module.main()
-    else:
-        experiment, options = parsed(name, experiment, arguments)
-        print(run(name, experiment, options))
-        print(f"\nSaved in {options.folder(name)}")
-
-
-def _module(name: str) -> ModuleType | None:
-    """The module of an experiment, None if there is no such experiment; the others need not be imported."""
+        import_module(f"experiments.{name}").main()
+        return 0
+    experiment, options = parsed(name, experiment, arguments)
     try:
-        found = importlib.util.find_spec(f"experiments.{name}") is not None
-    except ModuleNotFoundError:
-        found = False
-    module = importlib.import_module(f"experiments.{name}") if found else None
-    return module if module is not None and _runs(name, module) else None
+        print(run(name, experiment, options))
+    except JobsFailedError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"\nSaved in {options.folder(name)}")
+    return 0
 
 
 def _experiment(name: str) -> Experiment | None:
-    return getattr(_module(name), "EXPERIMENT", None)
-
-
-def _runs(name: str, module: ModuleType) -> bool:
-    return name != "__main__" and (hasattr(module, "EXPERIMENT") or hasattr(module, "main"))
-
-
-def _title(module: ModuleType) -> str:
-    if hasattr(module, "EXPERIMENT"):
-        return str(module.EXPERIMENT.title)
-    return (module.__doc__ or module.__name__).splitlines()[0]
+    """That of a name; None: there is none, or it has a `main`."""
+    return import_module(f"experiments.{name}").EXPERIMENT if (found := _outline(name)) and not found.options else None
 
 
 if __name__ == "__main__":

@@ -18,15 +18,11 @@ import numpy as np
 import tomli_w
 
 from splitgym import command_line
-from splitgym.evaluation import run_episodes
-from splitgym.evaluation.processes import check_workers, interrupts_ignored, worker_pool
 from splitgym.inputs import InputError
 from splitgym.outputs import write_text
 from splitgym.schedulers import tuned_rule
 from splitgym.schedulers.rule import Rule
 from splitgym.schedulers.tuned_rule import FIXED, INDEX, NOVELTY, RULES
-
-from .cross_entropy import Search
 
 STAGES = ((2, 48), (8, 12), (24, 4), (64, 1))
 """Episodes that every candidate plays, and how many candidates are then left."""
@@ -45,6 +41,8 @@ class Tuning:
 
     def run(self) -> None:
         """Candidates play ever more episodes, and ever fewer of them are left."""
+        from splitgym.evaluation.processes import check_workers  # noqa: PLC0415 - help need not import torch
+
         with command_line.checking_input():
             check_workers(self.workers)
             if not self.rules:
@@ -70,12 +68,16 @@ class Tuning:
         """Options of a rule and its mean time to target, s."""
         if rule != INDEX:
             return self._best(list(_candidates(rule, env)))
+        from .cross_entropy import Search  # noqa: PLC0415 - help need not import torch
+
         search = Search(self.scenario)
         options = search.best()
         return options, search.time_to_target_s(options, range(STAGES[-1][0]))
 
     def _best(self, candidates: list[dict[str, Any]]) -> tuple[dict[str, Any], float]:
         """Options of the best candidate and its mean time to target, s."""
+        from splitgym.evaluation.processes import interrupts_ignored, worker_pool  # noqa: PLC0415 - likewise
+
         with worker_pool(self.workers) as pool:
             for episodes, stay in STAGES:
                 with interrupts_ignored():
@@ -118,6 +120,8 @@ def _rounded(seconds: float) -> float:
 
 def _time_to_target_s(scenario: str, seeds: Sequence[int], options: Mapping[str, Any]) -> float:
     """Mean simulated time to target, s; an episode that misses it counts with the time budget."""
+    from splitgym.evaluation import run_episodes  # noqa: PLC0415 - help need not import torch
+
     settings = {"scenario": scenario, "learner": "surrogate"}
     episodes = run_episodes("tuned", partial(Rule, **options), seeds, settings)
     return float(np.mean([episode.time_to_target_s for episode in episodes]))

@@ -4,12 +4,13 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import pandas as pd
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from splitgym.inputs import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
 
 Case = Mapping[str, Any]
 """Settings of a measurement, by name: texts and numbers, as they stand in JSON and in the columns of a table."""
@@ -31,9 +32,9 @@ class Experiment:
     fields as options of the command."""
     measure: Callable[[Case, int], Sequence[Row]]
     """Rows of a case and a seed, and nothing else decides them; runs in a process of its own, with one torch thread."""
-    report: Callable[[pd.DataFrame], str]
+    report: "Callable[[pd.DataFrame], str]"
     """Markdown tables and what they say; its table has the columns of the cases, `seed`, and what was measured."""
-    plots: Mapping[str, Callable[[pd.DataFrame, Figure], None]] = field(default_factory=dict)
+    plots: "Mapping[str, Callable[[pd.DataFrame, Figure], None]]" = field(default_factory=dict)
     """What draws the same table on an empty figure, by the name of the image without its ending."""
     seeds: int = 5
     """Runs of every case."""

@@ -33,7 +33,7 @@ def test_tuning_finds_the_best_candidate_and_notes_it(tmp_path, monkeypatch):
 
     monkeypatch.setattr(tune_rules, "_time_to_target_s", made_up)
     monkeypatch.setattr(tuned_rule, "TABLE", tmp_path / "table.toml")
-    monkeypatch.setattr(tune_rules, "worker_pool", ThreadPoolExecutor)
+    monkeypatch.setattr("splitgym.evaluation.processes.worker_pool", ThreadPoolExecutor)
     (tmp_path / "table.toml").write_text("[other.unified]\nepisodes = 3\n")
     Tuning(scenario="toy", rules=("best-fixed",)).run()
     noted = tomllib.loads((tmp_path / "table.toml").read_text())
