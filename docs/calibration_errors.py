@@ -8,7 +8,7 @@ REPORTS = Path(__file__).parents[1] / "experiments/results/calibrate"
 
 def reports() -> list[Path]:
     """Those of calibrations; what they cover beside is in reports of its own."""
-    return sorted(path for path in REPORTS.glob("*.md") if not path.stem.endswith("-variants"))
+    return sorted(path for path in REPORTS.glob("*/*.md") if not path.stem.endswith("-variants"))
 
 
 def errors() -> str:

@@ -112,7 +112,8 @@ class Stale:
 
     What counts is what a measurement reaches, and the presets, calibrations, tuned rules and policies that it names.
     Reports, plots, command lines, frames, docstrings, comments, and texts of errors make no numbers. A result whose
-    provenance has no digest yet is compared with the project at its commit.
+    provenance has no digest yet is compared with the project at its commit. What `splitgym compare` and `train` left,
+    with their `run.json`, is stale with any change of the simulator or the schedulers.
     """
 
     folder: Annotated[Path, tyro.conf.Positional] = RESULTS

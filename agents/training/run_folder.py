@@ -14,7 +14,7 @@ from splitgym.outputs import write_text
 from splitgym.scenario import file_name
 
 from ..policy_file import Card, card_file, weights_file
-from ..provenance import versions
+from ..provenance import machine, sources, versions
 from ..records import record
 
 LONGEST = 150
@@ -131,12 +131,13 @@ class RunFolder:
     def save_settings(self, command: str, settings: Mapping[str, Any], scenarios: Mapping[str, str]) -> None:
         """Writes how the run is made, and the whole scenarios: names of files, and their TOML.
 
-        How: the command, the settings, the versions, and the torch threads of each process that trains.
+        How: the command, the settings, machine and versions, a digest of the simulator and the schedulers, and the
+        torch threads of each process that trains.
         """
         run = {
             "command": command,
             "settings": {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()},
-            "versions": versions(),
+            "versions": {"machine": machine(), **versions(), "sources": sources()},
             "torch_threads": TORCH_THREADS,
         }
         for name, toml in scenarios.items():

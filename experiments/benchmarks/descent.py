@@ -17,6 +17,8 @@ from tqdm import tqdm
 
 from experiments.cells import random_states
 from experiments.command_line import command_line
+from experiments.running import provenance
+from experiments.running.making import made_by_command
 from experiments.running.options import results_folder
 from splitgym.allocation import descend, descent, paper_descend
 from splitgym.command_line import about, parsing
@@ -47,7 +49,7 @@ class Options:
     quick: bool = False
     """A short form: the three smallest sizes, one cell of each, a moment."""
     out: Path | None = None
-    """Folder for descent.csv, descent.md and descent.png; none: benchmarks in experiments/results or runs/quick."""
+    """Folder for descent.csv, .md and .png; none: benchmarks/descent in experiments/results or runs/quick."""
 
     def check(self) -> None:
         """Raises an InputError that names the first setting which is not allowed."""
@@ -152,13 +154,14 @@ def main() -> None:
     options.check()
     if options.quick:
         options = replace(options, cells=1, seconds=0.02)
+    made_by = made_by_command("benchmarks.descent", options, main)
     todo = [(preset, *size) for preset in options.presets for size in (SIZES[:3] if options.quick else SIZES)]
     runs = pd.DataFrame([row for job in tqdm(todo, desc="sizes") for row in measure(*job, options)])
     command = command_line("benchmarks.descent")
     text = f"`{command}`: CPU time (µs) of one descent on one core, fastest of its repetitions, median over cells.\n\n"
     text += table(runs) + "\n"
-    folder = results_folder("benchmarks", options.quick, options.out)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = results_folder("benchmarks.descent", options.quick, options.out)
+    provenance.save(folder, made_by)
     write_text(folder / "descent.csv", runs.to_csv(index=False, float_format="%.4g"))
     write_text(folder / "descent.md", text)
     plot(runs, folder / "descent.png")

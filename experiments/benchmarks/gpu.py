@@ -24,6 +24,8 @@ from tqdm import tqdm
 
 from experiments.command_line import command_line
 from experiments.everybody import everybody
+from experiments.running import provenance
+from experiments.running.making import made_by_command
 from experiments.running.options import results_folder
 from experiments.tables import markdown
 from splitgym import data
@@ -62,7 +64,7 @@ class Options:
     quick: bool = False
     """A short form: a small network on digits, two and three clients with four rows each, two rounds."""
     out: Path | None = None
-    """Folder for gpu.csv and gpu.md; none: benchmarks in experiments/results or runs/quick."""
+    """Folder for gpu.csv and gpu.md; none: benchmarks/gpu in experiments/results or runs/quick."""
 
     def check(self) -> None:
         """Raises an InputError that names the first setting which is not allowed."""
@@ -225,10 +227,11 @@ def main() -> None:
     options.check()
     if options.quick:
         options = replace(options, clients=(2, 3), batch=4, rounds=2)
+    made_by = made_by_command("benchmarks.gpu", options, main)
     with tempfile.TemporaryDirectory() as folder:
         text, runs, right = report(options, task_of(options, Path(folder)))
-    results = results_folder("benchmarks", options.quick, options.out)
-    results.mkdir(parents=True, exist_ok=True)
+    results = results_folder("benchmarks.gpu", options.quick, options.out)
+    provenance.save(results, made_by)
     write_text(results / "gpu.csv", runs.to_csv(index=False, float_format="%.4g"))
     write_text(results / "gpu.md", text)
     print(text)

@@ -38,6 +38,8 @@ from experiments.benchmarks.processes import measure
 from experiments.benchmarks.subjects import Setting, Subject, all_frameworks, baselines
 from experiments.benchmarks.tables import LEGEND, key_of, markdown, save, summary
 from experiments.command_line import command_line
+from experiments.running import provenance
+from experiments.running.making import made_by_command
 from experiments.running.options import results_folder
 from splitgym import data
 from splitgym.command_line import about, parsing
@@ -63,7 +65,7 @@ class Options:
     only: tuple[str, ...] = ()
     """Only settings in whose titles one of these texts is found, such as "cnn" or "20 x"; none: all."""
     out: Path | None = None
-    """Folder for rounds.csv and rounds.md; none: benchmarks in experiments/results or runs/quick."""
+    """Folder for rounds.csv and rounds.md; none: benchmarks/rounds in experiments/results or runs/quick."""
 
     def check(self) -> None:
         """Raises an InputError that names the first setting which is not allowed."""
@@ -105,7 +107,8 @@ def available(settings: Sequence[Setting]) -> tuple[list[Setting], list[str]]:
 
 def run(settings: Sequence[Setting], options: Options) -> str:
     """Measures, saves after each setting, and returns the report."""
-    caption = [_machine(options)]
+    caption, made_by = [_machine(options)], made_by_command("benchmarks.rounds", options, main)
+    folder = results_folder("benchmarks.rounds", options.quick, options.out)
     settings, notes = available(settings)
     rounds, failures = pd.DataFrame(), list[str]()
     text = "\n\n".join([*caption, *notes])
@@ -121,7 +124,8 @@ def run(settings: Sequence[Setting], options: Options) -> str:
                     table = summary(rounds, settings)
                     parts = [*caption, LEGEND, *notes, *failures, markdown(table), "### Judged", judged(table)]
                     text = "\n\n".join(parts) + "\n"
-                    save(results_folder("benchmarks", options.quick, options.out), table, text)
+                    provenance.save(folder, made_by)
+                    save(folder, table, text)
     return text
 
 

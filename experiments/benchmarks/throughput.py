@@ -23,6 +23,8 @@ from tqdm import tqdm
 
 from experiments.benchmarks.costless import Costless, Ends
 from experiments.command_line import command_line
+from experiments.running import provenance
+from experiments.running.making import made_by_command
 from experiments.running.options import results_folder
 from splitgym.command_line import about, parsing
 from splitgym.envs import SB3VecEnv, SplitLearningVectorEnv
@@ -63,7 +65,7 @@ class Options:
     quick: bool = False
     """A short form: few numbers, each measured for a moment."""
     out: Path | None = None
-    """Folder for throughput.csv, .md and .png; none: benchmarks in experiments/results or runs/quick."""
+    """Folder for throughput.csv, .md and .png; none: benchmarks/throughput in experiments/results or runs/quick."""
 
     def check(self) -> None:
         """Raises an InputError that names the first setting which is not allowed."""
@@ -296,12 +298,13 @@ def main() -> None:
     options.check()
     if options.quick:
         options = replace(options, **SHORT)
+    made_by = made_by_command("benchmarks.throughput", options, main)
     torch.set_num_threads(2)
     runs = pd.DataFrame(list(tqdm(measure(options), desc="numbers")))
     command = command_line("benchmarks.throughput")
     text = f"`{command}`: scenario `{options.scenario}`, learner `surrogate`, wall-clock time.\n\n{tables(runs)}"
-    folder = results_folder("benchmarks", options.quick, options.out)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = results_folder("benchmarks.throughput", options.quick, options.out)
+    provenance.save(folder, made_by)
     write_text(folder / "throughput.csv", runs.to_csv(index=False, float_format="%.6g"))
     write_text(folder / "throughput.md", text)
     plot(runs, folder / "throughput.png")

@@ -26,6 +26,8 @@ from experiments.calibrate.network import compact, network_section
 from experiments.calibrate.replays import Replay
 from experiments.calibrate.report import Comparison, errors, plot, table, twins, where
 from experiments.command_line import command_line
+from experiments.running import provenance
+from experiments.running.making import made_by_command
 from experiments.running.options import results_folder
 from splitgym import data, models
 from splitgym.command_line import about, parsing
@@ -84,7 +86,8 @@ class Options:
     calibrations: Path = Path("runs/calibrations")
     """Folder for the calibration."""
     out: Path | None = None
-    """Folder for the report: table, rows and plot; none: experiments/results/calibrate, or runs/quick/calibrate."""
+    """Folder for the report: table, rows and plot; none: calibrate/SCENARIO-FRAMEWORK in
+    experiments/results or runs/quick."""
     quick: bool = False
     """A short form: 28 runs of 16 rounds, a few steps of the fit."""
 
@@ -122,6 +125,8 @@ def main() -> None:
     runs, steady_runs = (15, 13) if options.quick else (options.runs, options.steady_runs)
     rounds, every = (16, 4) if options.quick else (options.rounds, options.evaluate_every)
     folder = options.logs / (f"{name}-quick" if options.quick else name)
+    # Runs that were logged before may be of other code.
+    made_by = {**made_by_command("calibrate", options, main), "runs_kept": len(list(folder.glob("*.npz")))}
     finish(
         jobs(
             options.scenario,
@@ -147,8 +152,8 @@ def main() -> None:
     of_all_patterns = Replay(of_group(logs, "fitted", "held-out patterns"), cuts, scenario.training.batch_size)
     shipped = spread(fit(of_all_patterns, iterations), of_all_patterns, pairs)
     report = Report(scenario, name, logs, pairs, parameters, shipped, cuts)
-    results = results_folder("calibrate", options.quick, options.out)
-    results.mkdir(parents=True, exist_ok=True)
+    results = results_folder(f"calibrate.{name}", options.quick, options.out)
+    provenance.save(results, made_by)
     text = report.write(results)
     options.calibrations.mkdir(parents=True, exist_ok=True)
     path = options.calibrations / f"{name}.toml"

@@ -24,6 +24,8 @@ from experiments.calibrate.logs import Generator, Job, Log, finish
 from experiments.calibrate.network import compact
 from experiments.calibrate.replays import Replay
 from experiments.command_line import command_line
+from experiments.running import provenance
+from experiments.running.making import made_by_command
 from experiments.running.options import results_folder
 from splitgym.arrays import Floats, Ints
 from splitgym.command_line import about, parsing
@@ -66,7 +68,7 @@ class Options:
     file: Path | None = None
     """The calibration into which covered variants are written; none: the one that is shipped."""
     out: Path | None = None
-    """Folder for the report; none: experiments/results/calibrate, or runs/quick/calibrate."""
+    """Folder for the report; none: calibrate/SCENARIO-FRAMEWORK-variants in experiments/results or runs/quick."""
     quick: bool = False
     """A short form: 4 runs of 16 rounds; no calibration is changed."""
 
@@ -114,6 +116,8 @@ def main() -> None:
     known = calibration_for(scenario, options.framework)
     name = file_name(f"{scenario.name}-{options.framework}")
     folder = options.logs / (f"{name}-quick" if options.quick else name)
+    # Runs that were logged before may be of other code.
+    made_by = {**made_by_command("calibrate.variants", options, main), "runs_kept": len(list(folder.glob("*.npz")))}
     todo = variant_jobs(options, known.clients, known.dirichlet_alpha)
     finish(todo, folder, options.workers)
     logs = {
@@ -122,8 +126,8 @@ def main() -> None:
     }
     rows = compare(logs, known, scenario.training.batch_size)
     text = report(rows, options)
-    results = results_folder("calibrate", options.quick, options.out)
-    results.mkdir(parents=True, exist_ok=True)
+    results = results_folder(f"calibrate.{name}-variants", options.quick, options.out)
+    provenance.save(results, made_by)
     write_text(results / f"{name}-variants.md", text)
     write_text(results / f"{name}-variants.csv", rows.to_csv(index=False, float_format="%.5g"))
     print(text)

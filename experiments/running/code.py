@@ -112,15 +112,18 @@ class _Reach:
         """Words in the texts of the experiments' own code."""
 
     def begin(self, module: str, settings: Mapping[str, Any]) -> None:
-        """Starts from the `EXPERIMENT` of a module.
+        """Starts from the `EXPERIMENT` of a module, or else from its `main`, with all that it reports.
 
         Raises:
             GoneError: there is none.
         """
         own = self._module(module)
-        if own is None or "EXPERIMENT" not in own.definitions:
+        if own is None or own.definitions.keys().isdisjoint({"EXPERIMENT", "main"}):
             raise GoneError(f"there is no experiment {module.partition('.')[2]!r}")
         self._words |= set(_words(_texts_of(settings)))
+        if "EXPERIMENT" not in own.definitions:
+            self._add((module, "main"))
+            return
         calls = [node for node in ast.walk(own.definitions["EXPERIMENT"]) if isinstance(node, ast.Call)]
         decides = [word.value for call in calls[:1] for word in call.keywords if word.arg in MEASURED]
         for part in decides:

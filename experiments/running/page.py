@@ -133,8 +133,9 @@ def _size(path: Path) -> str:
 
 def _facts(folder: Path) -> dict[str, str]:
     """What made the results of a folder."""
-    if not _is_inside(folder / provenance.FILE, folder):
-        raise InputError(f"{folder / provenance.FILE} leads out of {folder}")
+    for name in (provenance.FILE, provenance.OF_COMMAND):
+        if not _is_inside(folder / name, folder):
+            raise InputError(f"{folder / name} leads out of {folder}")
     made_by = provenance.saved(folder) or {}
     facts = {name.replace("_", " "): made_by.get(name) for name in ("command", "commit", "torch_threads")}
     for group in ("settings", "versions"):

@@ -18,7 +18,8 @@ from splitgym.outputs import write_text
 
 PACKAGES = ("matplotlib", "numba", "pandas")
 """On which results depend, beside those of `agents`."""
-FILE = "provenance.json"
+FILE, OF_COMMAND = "provenance.json", "run.json"
+"""Files of experiments, and of the commands `splitgym compare` and `splitgym train`."""
 FOLDER = Path(experiments.__path__[0])
 NAMES_OF_KINDS = {str: "text", dict: "an object in braces"}
 
@@ -50,18 +51,19 @@ def commit() -> str | None:
 
 
 def save(folder: Path, provenance: Mapping[str, Any]) -> None:
-    """Writes it into the folder of a run."""
+    """Writes it into the folder of a run, which is made."""
+    folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / FILE, json.dumps(provenance, indent=2) + "\n")
 
 
 def saved(folder: Path) -> dict[str, Any] | None:
-    """That of the run in a folder; None if it holds none.
+    """That of the run in a folder, be it of an experiment or of a command; None if it holds none.
 
     Raises:
         InputError: it is broken.
     """
-    path = folder / FILE
-    if not path.exists():
+    path = next((path for name in (FILE, OF_COMMAND) if (path := folder / name).exists()), None)
+    if path is None:
         return None
     with reading(str(path)):
         found = read_json(path)

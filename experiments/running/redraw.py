@@ -42,7 +42,7 @@ def _redrawn(place: Path, find: Callable[[str], Experiment | None]) -> str:
     name = str(made_by.get("experiment", ""))
     experiment, stem = find(name), name.rpartition(".")[2]
     if experiment is None:
-        return f"left as it is, for there is no experiment {name!r}"
+        return f"left as it is, for no experiment {name!r} draws a table again"
     path = next((path for kind in TABLES if (path := place / f"{stem}{kind}").exists()), None)
     if path is None:
         return "left as it is, for it is not finished"

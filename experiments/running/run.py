@@ -11,13 +11,12 @@ from tqdm import tqdm
 from experiments.running import provenance
 from experiments.running.experiment import Experiment, Job
 from experiments.running.finished import Finished
+from experiments.running.making import made_by
 from experiments.running.options import Options, command, settings
 from experiments.running.results import save_results
-from experiments.running.stale import code_digest
 from experiments.running.workers import Workers, workers
 from splitgym.command_line import checking_input
 from splitgym.evaluation.kept import differences
-from splitgym.evaluation.processes import TORCH_THREADS
 from splitgym.inputs import InputError, one_line
 
 
@@ -44,16 +43,8 @@ def run(name: str, experiment: Experiment, options: Options) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     finished = Finished(folder / "jobs.jsonl")
     left = [job for job in jobs if job.key not in finished.rows]
-    made_by = {
-        "experiment": name,
-        "command": command(name, experiment, options),
-        "settings": settings(experiment, options),
-        "versions": provenance.versions(experiment.measure),
-        "torch_threads": TORCH_THREADS,
-        "commit": provenance.commit(),
-        "code": code_digest(name, settings(experiment, options)),
-    }
-    made_by = _agreed(folder, made_by, begins=not finished.rows, ends=not left)
+    made = made_by(name, command(name, experiment, options), settings(experiment, options), experiment.measure)
+    made = _agreed(folder, made, begins=not finished.rows, ends=not left)
     failed = _measure(experiment, left, perform, finished, len(jobs))
     if failed and all(isinstance(error, InputError) for error in failed.values()):
         said = "; ".join(dict.fromkeys(map(one_line, failed.values())))
@@ -62,24 +53,24 @@ def run(name: str, experiment: Experiment, options: Options) -> str:
         said = "; ".join(f"{key}: {type(error).__name__}: {one_line(error)}" for key, error in failed.items())
         raise JobsFailedError(f"{len(failed)} of {len(jobs)} jobs failed, run again to retry them: {said}")
     rows = [row for job in jobs for row in job.rows(finished.rows[job.key])]
-    return save_results(folder, name.rpartition(".")[2], experiment, rows, made_by["command"])
+    return save_results(folder, name.rpartition(".")[2], experiment, rows, made["command"])
 
 
-def _agreed(folder: Path, made_by: dict[str, Any], begins: bool, ends: bool) -> dict[str, Any]:
+def _agreed(folder: Path, made: dict[str, Any], begins: bool, ends: bool) -> dict[str, Any]:
     """What stands in the folder of a run that goes on; that of a run that begins is written there.
 
     Raises:
         InputError: the folder holds another run, or what is left would be measured by something else.
     """
     before = provenance.saved(folder)
-    differ = before is not None and differences(before["settings"], made_by["settings"])
+    differ = before is not None and differences(before["settings"], made["settings"])
     if before is not None and not differ and not begins and not ends:
-        differ = differences(before["versions"], made_by["versions"])
+        differ = differences(before["versions"], made["versions"])
     if differ:
         raise InputError(f"{folder} holds another run ({differ}): choose another --out, or delete that folder")
     if before is None or begins:
-        provenance.save(folder, made_by)
-        return made_by
+        provenance.save(folder, made)
+        return made
     return before
 
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from agents.provenance import sources
 from experiments.running import provenance
 from experiments.running.code import GoneError, Made, Tree, made_by
 from experiments.running.modules import PACKAGES
@@ -48,8 +49,11 @@ def results(folder: Path, now: Tree) -> Iterator[Result]:
         saved = provenance.saved(place)
         if saved is None:
             yield Result(place, f"no {provenance.FILE} says what made it")
-        else:
+        elif "experiment" in saved:
             yield Result(place, _reason(saved, now))
+        else:
+            # Of `splitgym compare` or `splitgym train`, which all of the simulator and the schedulers may decide.
+            yield Result(place, "" if saved["versions"].get("sources") == sources() else "made by other code")
 
 
 def code_digest(experiment: str, settings: Mapping[str, Any]) -> str | None:

@@ -117,7 +117,8 @@ def test_folder_holds_what_is_needed_to_repeat_the_comparison(folder):
     record = json.loads((folder / "run.json").read_text())
     assert record["command"].startswith("splitgym compare --scenarios toy")
     assert record["settings"]["episodes"] == 3
-    assert {"python", "splitgym", "numpy", "scipy", "torch"} <= set(record["versions"])
+    assert {"machine", "python", "splitgym", "numpy", "scipy", "torch"} <= set(record["versions"])
+    assert record["versions"]["sources"] == provenance.sources()
     assert record["torch_threads"] == 1
     assert load(folder / "toy.toml") == load("toy")
 

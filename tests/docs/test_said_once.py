@@ -41,7 +41,7 @@ def test_changelog_names_this_version_and_the_kinds_of_changes():
 
 def cells(calibration, row, target=None):
     """Cells of the first row that begins so (after the heading of the target), behind the number of runs."""
-    text = (REPORTS / f"{calibration}-epsl.md").read_text(encoding="utf-8")
+    text = (REPORTS / f"{calibration}-epsl" / f"{calibration}-epsl.md").read_text(encoding="utf-8")
     after = text.split(f"### target {target}\n")[1] if target else text
     line = next(line for line in after.splitlines() if line.startswith(row))
     return line.removeprefix(row).strip("| ").split(" | ")[1:]

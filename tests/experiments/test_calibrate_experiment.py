@@ -196,7 +196,7 @@ def test_the_short_form_makes_a_calibration_that_is_found(tmp_path, monkeypatch)
     assert found.clients == (2, 6)
     assert found.network_costs.profile.model_bits.tolist() == [32 * (64 * 32 + 32), 32 * (32 * 16 + 16), 32 * 170]
     assert not found.network_costs.has_batch_norm
-    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".csv", ".md", ".png", ".pdf"}
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".csv", ".md", ".png", ".pdf", ".json"}
 
 
 def test_runs_in_variants_differ_in_that_alone(tmp_path):

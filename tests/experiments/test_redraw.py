@@ -53,7 +53,7 @@ def test_what_cannot_be_drawn_is_left(results: Path) -> None:
     assert redrawn(results) == [f"{results}: left as it is, for it is not finished"]
     made_by = json.loads((results / "provenance.json").read_text())
     (results / "provenance.json").write_text(json.dumps({**made_by, "experiment": "circles"}))
-    assert redrawn(results) == [f"{results}: left as it is, for there is no experiment 'circles'"]
+    assert redrawn(results) == [f"{results}: left as it is, for no experiment 'circles' draws a table again"]
 
 
 def test_a_folder_without_results_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

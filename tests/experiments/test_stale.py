@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.provenance import sources
 from experiments.__main__ import main
 from experiments.running import stale
 from experiments.running.code import GoneError, made_by
@@ -171,3 +172,19 @@ def test_results_are_judged_by_their_digest_or_else_by_their_commit(
     assert f"since {commit} changed: splitgym/adding.py\n1 of 1" in said()
     (project / "results" / "sums" / "provenance.json").unlink()
     assert "no provenance.json" in said()
+
+
+def test_what_commands_left_is_judged_by_all_sources(tmp_path: Path) -> None:
+    (tmp_path / "table.md").write_text("| 1 |\n")
+    run = {"command": "splitgym compare", "settings": {}, "versions": {"sources": sources()}}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    assert [result.reason for result in stale.results(tmp_path, {})] == [""]
+    (tmp_path / "run.json").write_text(json.dumps({**run, "versions": {"sources": "0" * 16}}))
+    assert [result.reason for result in stale.results(tmp_path, {})] == ["made by other code"]
+
+
+def test_a_main_makes_all_that_it_reaches() -> None:
+    timed = "from splitgym.rules import RULES\n\ndef main():\n    return RULES\n\nUNUSED = 1\n"
+    found = made_by({**TREE, "experiments/timed.py": timed.encode()}, "timed", {}).parts
+    assert {"experiments/timed.py: main", "splitgym/rules.py: RULES"} <= set(found)
+    assert "experiments/timed.py: UNUSED" not in found
