@@ -1,7 +1,8 @@
 """Handles: many arrays as one argument of a kernel. To take them out of a tuple costs more than a short kernel.
 
-A kernel that gets a handle finds the tuple as `held`. Handles stay in the process that made them: what is copied or
-pickled makes its own.
+A kernel that gets a handle finds the tuple as `held`. Of a tuple of named parts it reads those that it names, where it
+names them; all others are no matter of the compiler. Handles stay in the process that made them: what is
+copied or pickled makes its own.
 """
 
 from ctypes import addressof, c_char
@@ -10,10 +11,21 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from llvmlite.ir import IntType, LoadInstr
 from numba import typeof
 from numba.core import config, types
+from numba.core.typeconv.castgraph import Conversion
 from numba.core.typing.templates import AttributeTemplate
-from numba.extending import NativeValue, infer_getattr, lower_getattr, models, register_model, unbox
+from numba.extending import (
+    NativeValue,
+    infer_getattr,
+    lower_cast,
+    lower_getattr,
+    lower_getattr_generic,
+    models,
+    register_model,
+    unbox,
+)
 from numpy.typing import NDArray
 
 _NOTHING = c_char * 0
@@ -30,18 +42,81 @@ class _HandleType(types.Opaque):
 register_model(_HandleType)(models.OpaqueModel)
 
 
+class Reference(types.Opaque):
+    """Of a tuple of named parts, for kernels: the address at which it is kept in memory, where nobody writes.
+
+    A kernel that wants the tuple itself as an argument gets it.
+    """
+
+    def __init__(self, held: types.NamedTuple) -> None:
+        self.held = held
+        super().__init__(f"Reference({held})")
+
+    def can_convert_to(self, typingctx: Any, other: types.Type) -> Any:
+        """To the tuple."""
+        return Conversion.safe if other == self.held else None
+
+
+register_model(Reference)(models.OpaqueModel)
+
+
+def _inside(held: types.Type) -> types.Type:
+    """What kernels find where a handle or a tuple in it holds this: tuples of parts of one type may be gone through."""
+    return Reference(held) if isinstance(held, types.NamedTuple) else held
+
+
 @infer_getattr
 class _Held(AttributeTemplate):
     key = _HandleType
 
     def resolve_held(self, handle: _HandleType) -> types.Type:
-        return handle.held
+        return _inside(handle.held)
+
+
+@infer_getattr
+class _Part(AttributeTemplate):
+    key = Reference
+
+    def generic_resolve(self, reference: Reference, name: str) -> types.Type | None:  # type: ignore[override]
+        fields = reference.held.fields
+        return _inside(reference.held.types[fields.index(name)]) if name in fields else None
 
 
 @lower_getattr(_HandleType, "held")
-def _load(context: Any, builder: Any, handle: _HandleType, address: Any) -> Any:
-    model = context.data_model_manager[handle.held]
-    return model.load_from_data_pointer(builder, builder.bitcast(address, model.get_data_type().as_pointer()))
+def _read_held(context: Any, builder: Any, handle: _HandleType, address: Any) -> Any:
+    return _read(context, builder, handle.held, address)
+
+
+@lower_getattr_generic(Reference)
+def _read_part(context: Any, builder: Any, reference: Reference, address: Any, name: str) -> Any:
+    held, place = reference.held, reference.held.fields.index(name)
+    start = _pointer_to(context, builder, held, address)
+    part = builder.gep(start, [IntType(32)(0), IntType(32)(place)], inbounds=True)
+    return _read(context, builder, held.types[place], builder.bitcast(part, address.type))
+
+
+@lower_cast(Reference, types.NamedTuple)
+def _whole(context: Any, builder: Any, reference: Reference, held: types.Type, address: Any) -> Any:
+    return _load(context, builder, held, address)
+
+
+def _read(context: Any, builder: Any, held: types.Type, address: Any) -> Any:
+    """What kernels find at an address where this is kept, as `_inside` says."""
+    return address if isinstance(held, types.NamedTuple) else _load(context, builder, held, address)
+
+
+def _load(context: Any, builder: Any, held: types.Type, address: Any) -> Any:
+    """The value at an address; as nobody writes there, it need not be loaded again after an array has been."""
+    pointer, before = _pointer_to(context, builder, held, address), len(builder.block.instructions)
+    value = context.data_model_manager[held].load_from_data_pointer(builder, pointer)
+    for instruction in builder.block.instructions[before:]:
+        if isinstance(instruction, LoadInstr):
+            instruction.set_metadata("invariant.load", builder.module.add_metadata([]))
+    return value
+
+
+def _pointer_to(context: Any, builder: Any, held: types.Type, address: Any) -> Any:
+    return builder.bitcast(address, context.data_model_manager[held].get_data_type().as_pointer())
 
 
 @unbox(_HandleType)

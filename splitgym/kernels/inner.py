@@ -13,6 +13,7 @@ from numba.core.registry import CPUDispatcher
 from numba.core.types import unliteral
 
 from splitgym.kernels.compilers import ApartCompiler, EntryCompiler, InnerCompiler
+from splitgym.kernels.handles import Reference
 
 NO_CFUNC = {"no_cfunc_wrapper": True}
 ONLY_INSIDE = {"no_cpython_wrapper": True, **NO_CFUNC}
@@ -26,6 +27,9 @@ class Kernel(CPUDispatcher):
     def __init__(self, py_func: Callable[..., Any], locals: Any = None, targetoptions: Any = None) -> None:
         options = {name: value for name, value in targetoptions.items() if name != APART}
         super().__init__(py_func, {}, {**options, **NO_CFUNC}, pipeline_class=EntryCompiler)
+        # The compiler knows of arrays that are arguments themselves that they lie apart; and where it may regroup sums,
+        # how it does so depends on how it gets at what is summed.
+        self._wants_tuples = bool(targetoptions.get(APART)) or targetoptions.get("fastmath") is True
         compiler = ApartCompiler if targetoptions.get(APART) else InnerCompiler
         self._inner = Inner(py_func, {}, {**options, **ONLY_INSIDE}, pipeline_class=compiler)
 
@@ -36,7 +40,10 @@ class Kernel(CPUDispatcher):
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
         """How another kernel calls it; not again for each number that stands in a call."""
-        return self._inner.get_call_template(tuple(map(unliteral, args)), kws)
+        args = tuple(map(unliteral, args))
+        if self._wants_tuples:
+            args = tuple(arg.held if isinstance(arg, Reference) else arg for arg in args)
+        return self._inner.get_call_template(args, kws)
 
     def get_overload(self, sig: Any) -> Any:
         """What another kernel calls."""
