@@ -1,7 +1,7 @@
 """Compiles kernels before they are needed."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import gymnasium as gym
 
@@ -32,6 +32,9 @@ def warm_up(actions: Sequence[Action] = ACTIONS, sharing: Sequence[Sharing] = SH
                 env.reset(seed=0)
                 env.action_space.seed(0)
                 env.step(env.action_space.sample())
+                # Real training plays so.
+                unwrapped: Any = env.unwrapped
+                unwrapped.fork().play_in_parts(unwrapped.played.batch())
                 # Frameworks with clusters ask for it.
-                own_seconds(env.unwrapped.state, Plan(1), 1)  # type: ignore[attr-defined]
+                own_seconds(unwrapped.state, Plan(1), 1)
                 env.close()

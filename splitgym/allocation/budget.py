@@ -46,7 +46,7 @@ def project_power_unchecked(decision: Decision, state: RoundState) -> tuple[Deci
     owner = with_axis(np.asarray(decision.assignment, np.int64), one)
     psd = np.array(with_axis(decision.power_w_per_hz, one), np.float64)
     broken = np.zeros(len(psd), np.bool_)
-    _keep_within(
+    keep_within(
         int(system.program.access),
         by_slot,
         system.client_power_max_w,
@@ -63,7 +63,7 @@ def project_power_unchecked(decision: Decision, state: RoundState) -> tuple[Deci
 
 
 @kernel(NO_REFCOUNT)
-def _keep_within(
+def keep_within(
     access: int,
     by_slot: bool,
     client_max_w: float,

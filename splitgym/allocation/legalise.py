@@ -30,8 +30,13 @@ def legalise_unchecked(decision: Decision, state: RoundState) -> tuple[Decision,
     Returns:
         The legal decision, and whether a power budget had been broken: a bool, or [N] of them.
     """
+    return project_power_unchecked(legal_but_for_powers(decision, state), state)
+
+
+def legal_but_for_powers(decision: Decision, state: RoundState) -> Decision:
+    """As `legalise_unchecked`, without the budgets of power."""
     held = with_held_cut(with_batch_sizes(with_flights(at_own_station(decision, state), state), state), state)
-    return project_power_unchecked(with_legal_ratio(held, state), state)
+    return with_legal_ratio(held, state)
 
 
 def with_batch_sizes(decision: Decision, state: RoundState) -> Decision:

@@ -1,6 +1,7 @@
 """Who may use which subchannels, where every station uses all of them: each client those of its own station."""
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -15,9 +16,17 @@ def bands(state: RoundState) -> list[tuple[slice, Bools]]:
     """
     stations = state.system.stations_on_a_subchannel
     if stations == 1:
-        return [(slice(None), np.ones(state.available.shape, bool))]
+        return [(slice(None), _everybody(state.available.shape))]
     each = state.system.subchannels // stations
     return [(slice(s * each, (s + 1) * each), state.station == s) for s in range(stations)]
+
+
+@lru_cache(maxsize=32)
+def _everybody(shape: tuple[int, ...]) -> Bools:
+    """All clients; for reading only."""
+    everybody = np.ones(shape, bool)
+    everybody.setflags(write=False)
+    return everybody
 
 
 def owners_named(named: Ints, state: RoundState) -> Ints:

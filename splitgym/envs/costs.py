@@ -6,6 +6,7 @@ from types import MappingProxyType
 import numpy as np
 
 from splitgym.arrays import Ints
+from splitgym.envs.info import Table
 from splitgym.envs.world import Round
 from splitgym.scenario import Budgets, ScenarioError
 from splitgym.types import Decision
@@ -31,6 +32,7 @@ class Costs:
     Attributes:
         total: [N] sum of all costs.
         by_name: [N] of each cost, by the names in `COSTS`.
+        table: The same.
 
     Raises:
         ScenarioError: leaks are not listed for every cut layer.
@@ -46,7 +48,8 @@ class Costs:
         self._leaks = np.array(budgets.leak_by_cut) > (np.inf if budgets.leak_max is None else budgets.leak_max)
         self._beyond_j = np.zeros(worlds)
         self.total = np.zeros(worlds)
-        self.by_name = {name: np.zeros(worlds) for name in COSTS}
+        self.table = Table(tuple(COSTS), np.zeros((len(COSTS), worlds)))
+        self.by_name = self.table.by_name()
 
     def forget(self, which: Sequence[int] | Ints) -> None:
         """No costs in the worlds with these indices."""

@@ -177,11 +177,24 @@ def _remember(
     accuracy: Floats,
     evaluated: Bools,
 ) -> None:
-    """An episode ends where the target is reached in time, or when its rounds or its time are spent.
+    """`remember_round`; `handle`: of a `History`."""
+    energies_j = client_energy_j, server_energy_j
+    remember_round(handle.held, number, participants, latency_s, *energies_j, aggregation_ratio, accuracy, evaluated)
 
-    `handle`: of a `History`.
-    """
-    history = handle.held
+
+@kernel(NO_REFCOUNT)
+def remember_round(
+    history: History,
+    number: Ints,
+    participants: Bools,
+    latency_s: Floats,
+    client_energy_j: Floats,
+    server_energy_j: Floats,
+    aggregation_ratio: Floats,
+    accuracy: Floats,
+    evaluated: Bools,
+) -> None:
+    """An episode ends where the target is reached in time, or when its rounds or its time are spent."""
     limits = history.limits
     for n in range(participants.shape[0]):
         energy_j = history.energy_j[n] + server_energy_j[n]

@@ -1,4 +1,4 @@
-"""Information on N worlds: arrays with a leading axis N by name, or dictionaries of such."""
+"""Information on N worlds: arrays with a leading axis N by name, or tables or dictionaries of such."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Self
@@ -11,12 +11,29 @@ from splitgym.arrays import Bools, Ints
 Info = dict[str, Any]
 
 
+class Table(NamedTuple):
+    """Numbers by name, as a dictionary of arrays that are rows of one."""
+
+    names: tuple[str, ...]
+    values: NDArray[Any]
+    """[names, N]."""
+
+    def by_name(self) -> Info:
+        """That dictionary."""
+        return dict(zip(self.names, self.values, strict=True))
+
+
 def of_one(info: Info) -> dict[str, Any]:
     """The information of a single world: plain numbers, arrays of its own, dictionaries of these."""
-    return {
-        name: of_one(value) if type(value) is dict else value.item() if value.ndim == 1 else value[0].copy()
-        for name, value in info.items()
-    }
+    return {name: _of_one(value) for name, value in info.items()}
+
+
+def _of_one(value: Any) -> Any:
+    if type(value) is Table:
+        return dict(zip(value.names, value.values[:, 0].tolist(), strict=True))
+    if type(value) is dict:
+        return of_one(value)
+    return value.item() if value.ndim == 1 else value[0].copy()
 
 
 class Place(NamedTuple):
@@ -44,6 +61,8 @@ class Layout:
         self.places = tuple(self._place(name, value) for name, value in info.items())
 
     def _place(self, name: str, value: Any) -> Place:
+        if isinstance(value, Table):
+            value = value.by_name()
         if isinstance(value, dict):
             return Place(name, f"_{name}", -1, -1, tuple(self._place(*each) for each in value.items()))
         kind = value.dtype, value.shape[1:]
@@ -130,14 +149,17 @@ def _named(places: Sequence[Place], values: Sequence[Any]) -> dict[str, Any]:
 def _fill(blocks: Sequence[NDArray[Any]], places: Sequence[Place], info: Info) -> None:
     for name, _, block, row, inner in places:
         if inner:
-            _fill(blocks, inner, info[name])
+            values = info[name]
+            _fill(blocks, inner, values.by_name() if isinstance(values, Table) else values)
         else:
             blocks[block][row] = info[name]
 
 
 def _leaves(info: Info) -> Iterator[NDArray[Any]]:
     for value in info.values():
-        if isinstance(value, dict):
+        if isinstance(value, Table):
+            yield from value.values
+        elif isinstance(value, dict):
             yield from _leaves(value)
         else:
             yield value

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from splitgym.arrays import Bools, Floats
+from splitgym.envs.info import Table
 from splitgym.envs.world import Round
 from splitgym.kernels import NO_REFCOUNT, kernel
 from splitgym.parts import Parts
@@ -35,6 +36,7 @@ SHIPPED = (
     RewardTerm("target_reached", "1 in the round that reaches the target accuracy, else 0"),
 )
 """In the order of the loop."""
+ENERGY = next(place for place, term in enumerate(SHIPPED) if term.name == "energy")
 
 
 @kernel(NO_REFCOUNT)
@@ -93,8 +95,8 @@ class Reward:
         """Whether any part of it is not of the package."""
         return self.function is not None or any(term not in SHIPPED for term in self.terms)
 
-    def of(self, played: Round) -> tuple[Floats, dict[str, Floats]]:
-        """[N] rewards of a round, and its unweighted terms, [N] each."""
+    def of(self, played: Round) -> tuple[Floats, Table]:
+        """[N] rewards of a round, and its unweighted terms."""
         worlds = len(played.first_reached)
         shipped, total = np.empty((len(SHIPPED), worlds)), np.empty(worlds)
         _fill_terms(
@@ -109,14 +111,19 @@ class Reward:
             played.cost.server_energy_j,
             played.first_reached,
         )
-        terms = {term.name: values for term, values in zip(SHIPPED, shipped, strict=True)}
+        terms = Table(self._names, shipped)
         for term in self.terms[len(SHIPPED) :]:
             assert term.of is not None
-            terms[term.name] = np.asarray(term.of(played))
-            total = total + self.weights[term.name] * terms[term.name]
+            own = np.asarray(term.of(played))
+            total = total + self.weights[term.name] * own
+            terms = terms._replace(values=np.concatenate([terms.values, np.broadcast_to(own, (1, worlds))]))
         if self.function is not None:
             total = np.array(np.broadcast_to(np.asarray(self.function(played), np.float64), total.shape))
         return total, terms
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(term.name for term in self.terms)
 
     @cached_property
     def _shipped_weights(self) -> Floats:

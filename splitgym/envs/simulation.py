@@ -15,9 +15,9 @@ from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.actions import ActionCodec, Masked, codec
 from splitgym.envs.costs import Costs
 from splitgym.envs.features import STANDARD, Feature
-from splitgym.envs.info import Columns, Info, Layout
+from splitgym.envs.info import Columns, Info, Layout, Table
 from splitgym.envs.observation import ObservationCodec
-from splitgym.envs.rewards import reward_of
+from splitgym.envs.rewards import ENERGY, reward_of
 from splitgym.envs.world import Round, World
 from splitgym.frameworks import get
 from splitgym.frameworks.exchange import ends_with_mean
@@ -87,8 +87,8 @@ class Step(NamedTuple):
     """[N]."""
     truncated: Bools
     """[N]."""
-    reward_terms: dict[str, Floats]
-    """[N] each, unweighted."""
+    reward_terms: Table
+    """Unweighted, of N worlds."""
     cost: Floats
     """[N]."""
 
@@ -168,7 +168,7 @@ class Simulation:
             "evaluation_samples": outcome.evaluation_samples,
             **({"bits_per_character": outcome.bits_per_character} if self.scenario.task.is_text else {}),
             "cost": self._costs.total,
-            "costs": self._costs.by_name,
+            "costs": self._costs.table,
             **({"station": state.station, "handovers": self.world.handovers} if len(state.system.stations) > 1 else {}),
         }
 
@@ -205,7 +205,7 @@ def account(step: Step) -> Info:
         decided["averaging"] = ends_with_mean(decision.averaging, step.played.truth.round, system.averaging_interval)
     return {
         "round_latency_s": cost.latency_s,
-        "stages": cost.seconds_by_stage(),
+        "stages": Table(*cost.stage_totals()),
         "cut_layer": np.asarray(decision.cut_layer, np.int64),
         "aggregation_ratio": np.asarray(decision.aggregation_ratio, np.float64),
         **decided,
@@ -216,7 +216,7 @@ def account(step: Step) -> Info:
         "unavailable": cost.unavailable,
         "timed_out": cost.timed_out,
         **memory,
-        "energy_j": -step.reward_terms["energy"],
+        "energy_j": -step.reward_terms.values[ENERGY],
         "client_energy_j": cost.client_energy_j,
         "server_energy_j": cost.server_energy_j,
         "traffic_bits": cost.traffic_bits,

@@ -9,20 +9,23 @@ from typing import NamedTuple
 import numpy as np
 
 from splitgym import data
-from splitgym.allocation.legalise import legalise_unchecked
+from splitgym.allocation.budget import project_power_unchecked
+from splitgym.allocation.legalise import legal_but_for_powers, legalise_unchecked
 from splitgym.arrays import Bools, Floats, Ints
 from splitgym.envs.history import History, Limits
 from splitgym.envs.reused_band import INTERFERENCE, ReusedBand
+from splitgym.envs.surrogate_round import SurrogateRound
 from splitgym.envs.system import check_calibrated, system_of
 from splitgym.frameworks import Framework
 from splitgym.kernels import Handle
 from splitgym.learning import Learners, learners
+from splitgym.learning.surrogate import Surrogate
 from splitgym.network import Network
 from splitgym.network.family import fill_scales
 from splitgym.random import Generators, Purpose, Streams
 from splitgym.scenario import Scenario, ScenarioError, stations_on_a_subchannel
 from splitgym.timing import RoundCost
-from splitgym.timing.cost import Clock, round_cost_unchecked
+from splitgym.timing.cost import Clock
 from splitgym.types import Decision, Flights, RoundOutcome, RoundState
 
 MANY_GAINS = 1_000_000
@@ -90,13 +93,16 @@ class World:
         self._learner = learners(learner, scenario, framework, worlds, device)
         self.system = system_of(scenario, framework, self._learner.network_costs)
         self._network = Network(scenario, worlds, self.system.ways)
-        self._clock = Clock(self.system, worlds, scenario.clients.count, timeline=False)
+        self._clocks: dict[tuple[int, bool], Clock] = {}
         self._streams = Streams.empty(worlds)
         self._server_hz = np.full(worlds, scenario.server.compute_hz)
         placed = self.system.program.placed
         placed_units = 0 if placed is None else placed.units
         self._history = History.empty(Limits.of(scenario.episode), worlds, scenario.clients.count, placed_units)
         self._history_handle = Handle()
+        self._surrogate_round: SurrogateRound | None = None
+        if isinstance(self._learner, Surrogate) and self.system.asynchrony is None and not self.system.on_demand:
+            self._surrogate_round = SurrogateRound(self._learner, self._streams, self._history)
         self._flights = None if self.system.asynchrony is None else Flights.idle(worlds, scenario.clients.count)
         reuses = self.system.stations_on_a_subchannel > 1
         self._reused = ReusedBand(scenario, self._network) if reuses else None
@@ -109,7 +115,7 @@ class World:
         self.truth = self._seen(band.channel_gain, cell.client_hz, cell.available)
         self._whole = self.state, self.truth
         self._part: tuple[Ints, float] | None = None
-        self._parts: dict[int, tuple[RoundState, RoundState, Clock]] = {}
+        self._parts: dict[int, tuple[RoundState, RoundState]] = {}
 
     def restrict(self, subchannels: Ints, server_hz: float) -> None:
         """Lets rounds run on some of the subchannels, and on so much of the server, from the next one on.
@@ -129,7 +135,7 @@ class World:
     def latency_s(self, decision: Decision) -> Floats:
         """[N] what the coming round would take if decisions, known to fit, were played: nothing moves, s."""
         legal, _ = legalise_unchecked(decision, self.truth)
-        latency_s: Floats = self._clock.cost(self.truth, legal).latency_s
+        latency_s: Floats = self._clock().cost(self.truth, legal).latency_s
         return latency_s
 
     @property
@@ -216,25 +222,19 @@ class World:
             decision = replace(decision, selected=decision.selected & ~idle[:, None])
             if self._flights is not None:
                 self._flights.forget(idle)
-        decision, projected = legalise_unchecked(decision, truth)
-        cost = round_cost_unchecked(truth, decision) if timeline else self._clock.cost(truth, decision)
-        if self._flights is not None and cost.flights is not None:
-            self._flights.follow(cost.flights)
-        number, history = self._streams.round, self._history
-        number += 1
-        placed = self.system.program.placed
-        placements = None if placed is None else placed.of(decision.placement, len(decision.selected))
-        learner.round(decision, cost.participants, self._streams, cost.flights, placements)
-        if self._flights is not None:
-            self._add_generated_rows(self._flights, decision)
-        history.remember(self._history_handle, number, cost, decision.aggregation_ratio, learner.outcome)
-        if self.system.program.plans.second_cuts > 1 and not self.framework.has_tail:
+        decision = legal_but_for_powers(decision, truth)
+        if self._surrogate_round is not None:
+            decision, projected, cost = self._surrogate_round.play(decision, truth, self._clock(timeline))
+        else:
+            decision, projected, cost = self.play_in_parts(decision, timeline)
+        history, plans, placed = self._history, self.system.program.plans, self.system.program.placed
+        if plans.second_cuts > 1 and not self.framework.has_tail:
             history.remember_second_cut(cost.participants, decision)
         if self.system.averages_later:
             history.remember_mean(learner.outcome)
-        if self.system.program.plans.codecs > 1:
+        if plans.codecs > 1:
             history.remember_codecs(cost.participants, decision)
-        if self.system.program.plans.smallest_batch:
+        if plans.smallest_batch:
             history.remember_batch_sizes(cost.participants, decision)
         if self._reused is not None:
             self._reused.remember(decision, truth.available)
@@ -242,6 +242,29 @@ class World:
             history.remember_placement(cost.participants, decision, placed.holder)
         ends = history.first_reached, history.terminated, history.truncated
         return Round(decision, projected, cost, learner.before, learner.outcome, truth, *ends)
+
+    def play_in_parts(self, decision: Decision, timeline: bool = False) -> tuple[Decision, Bools, RoundCost]:
+        """As `SurrogateRound.play`, for all other rounds, one part after the other."""
+        truth, learner, number, placed = self.truth, self._learner, self._streams.round, self.system.program.placed
+        decision, projected = project_power_unchecked(decision, truth)
+        cost = self._clock(timeline).cost(truth, decision)
+        if self._flights is not None and cost.flights is not None:
+            self._flights.follow(cost.flights)
+        number += 1
+        placements = None if placed is None else placed.of(decision.placement, len(decision.selected))
+        learner.round(decision, cost.participants, self._streams, cost.flights, placements)
+        if self._flights is not None:
+            self._add_generated_rows(self._flights, decision)
+        self._history.remember(self._history_handle, number, cost, decision.aggregation_ratio, learner.outcome)
+        return decision, projected, cost
+
+    def _clock(self, timeline: bool = False) -> Clock:
+        """Of the part of the cell that the worlds have."""
+        kind = self.system.subchannels, timeline
+        if kind not in self._clocks:
+            worlds, clients = self.truth.available.shape
+            self._clocks[kind] = Clock(self.system, worlds, clients, timeline)
+        return self._clocks[kind]
 
     def _add_generated_rows(self, flights: Flights, decision: Decision) -> None:
         """Gives the server the rows to do with which it balances labels, after it has answered the clients."""
@@ -257,7 +280,7 @@ class World:
 
     def fork(self) -> "World":
         """A copy that goes its own way: what is played in it would happen here too, to the bit."""
-        systems = (state.system for state, _, _ in self._parts.values())
+        systems = (state.system for state, _ in self._parts.values())
         fixed = self.scenario, self.framework, self.whole_state.system, *systems
         return deepcopy(self, {id(each): each for each in fixed})
 
@@ -270,10 +293,8 @@ class World:
         subchannels, server_hz = self._part
         if len(subchannels) not in self._parts:
             state, truth = (whole.part(subchannels, server_hz) for whole in self._whole)
-            worlds, clients = state.available.shape
-            clock = Clock(state.system, worlds, clients, timeline=False)
-            self._parts[len(subchannels)] = state, truth, clock
-        self.state, self.truth, self._clock = self._parts[len(subchannels)]
+            self._parts[len(subchannels)] = state, truth
+        self.state, self.truth = self._parts[len(subchannels)]
         self.system = self.state.system
         for part, whole in zip((self.state, self.truth), self._whole, strict=True):
             part.channel_gain[:] = whole.channel_gain[..., subchannels]

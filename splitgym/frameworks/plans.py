@@ -77,7 +77,7 @@ class PlanGrid:
             return np.full_like(cut_layer, self.cut_layers + 1)[()]
         return np.maximum(second_cut, np.asarray(cut_layer) + self.tails)
 
-    @property
+    @cached_property
     def shape(self) -> Shape:
         """Values of each factor; index order is row-major."""
         return self.batches, self.cut_layers, self.row_counts, self.second_cuts, self.codecs, self.precisions

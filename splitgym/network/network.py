@@ -92,7 +92,8 @@ class Network:
         if self._parameters.moves:
             self._walk(streams, elapsed_s)
         advance_worlds(self._handle.of(self._cells), streams, np.asarray(elapsed_s, np.float64))
-        self._follow_trace(streams, np.arange(self.worlds))
+        if self._trace is not None:
+            self._follow_trace(streams, np.arange(self.worlds))
 
     @property
     def subchannel_hz(self) -> Floats:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from splitgym.arrays import Bools, Floats
+from splitgym.arrays import Bools, Floats, Ints
 from splitgym.frameworks.program import MIGRATION_ROWS
 from splitgym.frameworks.resources import Barrier, Resource
-from splitgym.kernels import Handle
+from splitgym.kernels import NO_REFCOUNT, Handle, kernel
 from splitgym.timing.amounts import work_of
 from splitgym.timing.barrier import Rows, kinds_of, rows_of
 from splitgym.timing.cell import Constants, backbone_of
@@ -75,10 +75,30 @@ class RoundCost:
 
     def seconds_by_stage(self) -> dict[str, Any]:
         """Seconds on the critical path by stage name (of a batch: [N] each); they sum to the latency."""
-        seconds: dict[str, Any] = {}
-        for name, value in zip(self.stages, np.array(self.stage_s.T, order="C"), strict=True):
-            seconds[name] = seconds[name] + value if name in seconds else value
-        return seconds
+        names, totals = self.stage_totals()
+        return dict(zip(names, totals if self.stage_s.ndim > 1 else totals[:, 0], strict=True))
+
+    def stage_totals(self) -> tuple[tuple[str, ...], Floats]:
+        """The names of the stages, and [names, N] the same seconds; N = 1 of one world."""
+        names, places = _places(self.stages)
+        totals = np.zeros((len(names), self.stage_s.size // len(places)))
+        _add_up(self.stage_s.reshape(-1, len(places)), places, totals)
+        return names, totals
+
+
+@lru_cache(maxsize=128)
+def _places(stages: tuple[str, ...]) -> tuple[tuple[str, ...], Ints]:
+    """Names without those that come again, and [R] where among them the name of each row stands."""
+    names = tuple(dict.fromkeys(stages))
+    return names, np.array([names.index(stage) for stage in stages])
+
+
+@kernel(NO_REFCOUNT)
+def _add_up(stage_s: Floats, places: Ints, totals: Floats) -> None:
+    """Adds [N, R] seconds to [names, N]."""
+    for n in range(stage_s.shape[0]):
+        for row in range(stage_s.shape[1]):
+            totals[places[row], n] += stage_s[n, row]
 
 
 def round_cost(state: RoundState, decision: Decision) -> RoundCost:
@@ -126,6 +146,9 @@ class Clock:
         clients: C.
         timeline: Whether costs have `start_s` and `stop_s`; else these are of no row.
         walker: Of the system, with workspace that nothing else uses at the same time; None: one of its own.
+
+    Attributes:
+        last: The cost of the last round.
     """
 
     def __init__(
@@ -135,32 +158,26 @@ class Clock:
         self._walker = _walker(system, clients) if walker is None else walker
         self._walked = _nothing(worlds, len(stages), clients, len(stages) if timeline else 0)
         self._after = None if system.asynchrony is None else Flights.idle(worlds, clients)
-        self._cost = RoundCost(stages, *self._walked, self._after)
+        self.last = RoundCost(stages, *self._walked, self._after)
         self._state: RoundState | None = None
         self._rounds: Rounds | Updates | None = None
         self._handle = Handle()
 
     def cost(self, state: RoundState, decision: Decision) -> RoundCost:
         """`round_cost` of N worlds with a decision that is known to fit; valid until the next call."""
-        if self._state is not state:
-            self._state, self._rounds = state, self._of(state)
-        by_slot = decision.by_slot
-        owner, psd = np.asarray(decision.assignment, np.int64), np.asarray(decision.power_w_per_hz, np.float64)
-        decided = Decided(
-            decision.plan.indices(state),
-            decision.selected,
-            np.asarray(decision.cluster, np.int64),
-            owner if by_slot else owner[:, None],
-            psd if by_slot else psd[:, None],
-            by_slot,
-            of_worlds(decision.clock, len(owner), np.float64),
-        )
-        rounds, asynchrony = self._handle.of(self._rounds), state.system.asynchrony
+        rounds, asynchrony = self._handle.of(self.rounds(state)), state.system.asynchrony
+        decided = decided_of(decision, state)
         if asynchrony is None:
             walk_slots(rounds, state.system.on_demand, decided)
         else:
-            walk_updates(rounds, decided, asynchrony.quorum_of(decision.quorum, len(owner)))
-        return self._cost
+            walk_updates(rounds, decided, asynchrony.quorum_of(decision.quorum, len(decided.owner)))
+        return self.last
+
+    def rounds(self, state: RoundState) -> Any:
+        """What kernels need of the rounds of a state, the same object for the same state; they fill in `last`."""
+        if self._state is not state:
+            self._state, self._rounds = state, self._of(state)
+        return self._rounds
 
     def _of(self, state: RoundState) -> Rounds | Updates:
         """What the kernel needs of the rounds of a state."""
@@ -171,6 +188,21 @@ class Clock:
         of_system = _course(state.system, walker.rows), walker.constants, walker.rules
         slot, client_hz, wires = walker.workspace.slot, walker.workspace.client_hz, walker.workspace.wires
         return Updates(*of_system, worlds, state.flights, self._after, walked, slot, client_hz, wires, board)
+
+
+def decided_of(decision: Decision, state: RoundState) -> Decided:
+    """A decision of N worlds that fits their state, for the kernel."""
+    by_slot = decision.by_slot
+    owner, psd = np.asarray(decision.assignment, np.int64), np.asarray(decision.power_w_per_hz, np.float64)
+    return Decided(
+        decision.plan.indices(state),
+        decision.selected,
+        np.asarray(decision.cluster, np.int64),
+        owner if by_slot else owner[:, None],
+        psd if by_slot else psd[:, None],
+        by_slot,
+        of_worlds(decision.clock, len(owner), np.float64),
+    )
 
 
 def _stages(system: SystemParameters) -> tuple[str, ...]:

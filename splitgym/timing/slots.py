@@ -104,14 +104,16 @@ def _worlds_walked_by(walk: Callable[..., tuple[float, float]]) -> Callable[...,
 
 
 # Sharing on demand needs arrays of changing sizes; with static shares nothing is made.
-_with_static_shares = kernel(NO_REFCOUNT)(_worlds_walked_by(walk_statically))
+walk_with_static_shares = kernel(NO_REFCOUNT)(_worlds_walked_by(walk_statically))
 _on_demand = kernel(COMPILED)(_worlds_walked_by(walk_as_needed))
 
 
 @kernel(COMPILED)
 def _walk_statically(rounds: Any, decided: Decided) -> None:
     held, of = rounds.held, rounds.held.walker
-    _with_static_shares(of.rows, of.constants, of.rules, of.barrier, held.worlds, decided, held.walked, of.workspace)
+    walk_with_static_shares(
+        of.rows, of.constants, of.rules, of.barrier, held.worlds, decided, held.walked, of.workspace
+    )
 
 
 @kernel(COMPILED)

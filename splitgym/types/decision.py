@@ -83,29 +83,28 @@ class Decision:
         for name, nothing in UNDECIDED.items() if self.selected.ndim > 1 else ():
             value = own[name]
             # What nobody decides stays one number for all worlds.
-            if not (type(value) is type(nothing) and value == nothing) and np.ndim(value) == 0:
-                own[name] = _filled((len(self.selected),), value)
+            if value is nothing or np.ndim(value) or (type(value) is type(nothing) and value == nothing):
+                continue
+            own[name] = _filled((len(self.selected),), value)
 
     @classmethod
     def under(
         cls, plan: Plan, assignment: Ints, power_w_per_hz: Floats, selected: Bools, cluster: Any = 0, clock: Any = 1.0
     ) -> "Decision":
         """The decision that clients train by a plan."""
-        return cls(
-            plan.cut_layer,
-            assignment,
-            power_w_per_hz,
-            selected,
-            plan.aggregation_ratio,
-            cluster,
-            plan.second_cut,
-            plan.codec,
-            plan.precision,
-            clock,
-            plan.batch_size,
-            averaging=plan.averaging,
-            placement=plan.placement,
+        # As the constructor, in half the time.
+        decision = object.__new__(cls)
+        decision.__dict__.update(
+            zip(FACTORS, plan, strict=True),
+            assignment=assignment,
+            power_w_per_hz=power_w_per_hz,
+            selected=selected,
+            cluster=cluster,
+            clock=clock,
+            quorum=0,
         )
+        decision.__post_init__()
+        return decision
 
     @property
     def plan(self) -> Plan:
@@ -175,7 +174,7 @@ _factors = itemgetter(*FACTORS)
 
 def _filled(shape: tuple[int, ...], value: Any) -> NDArray[Any]:
     """As `np.full`, in a third of the time."""
-    array = np.empty(shape, np.asarray(value).dtype)
+    array = np.empty(shape, np.int64 if type(value) is int else np.asarray(value).dtype)
     array.fill(value)
     return array
 

@@ -99,6 +99,9 @@ class ActionCodec(ABC):
         self.aggregation_levels = levels_of(scenario, system, framework)
         # What nobody decides has no entries.
         self.components = tuple(part for part in self.parts(scenario, system, framework) if part.entries)
+        ends = np.cumsum([component.entries for component in self.components]).tolist()
+        places = [(slice(None), slice(begin, end)) for begin, end in zip([0, *ends], ends, strict=False)]
+        self._entries = tuple(zip(self.components, places, strict=True))
 
     @abstractmethod
     def parts(self, scenario: Scenario, system: SystemParameters, framework: Framework) -> Sequence[Component]:
@@ -128,10 +131,8 @@ class ActionCodec(ABC):
             InputError: a decision of one's own encoding does not fit the state; the message names the field.
         """
         said: Said = {}
-        at = 0
-        for component in self.components:
-            said |= component.read(actions[:, at : at + component.entries])
-            at += component.entries
+        for component, entries in self._entries:
+            said |= component.read(actions[entries])
         for name, otherwise in UNSAID.items():
             if name not in said:
                 said[name] = otherwise(state)

@@ -54,7 +54,8 @@ class ContinuousCodec(BoxCodec):
         plan = plan_said(said)
         served = served_clients(state, plan, said["selected"])
         shared = [_shared(said, served & members, band, state) for band, members in bands(state)]
-        assignment, psd = (np.concatenate(each, axis=1) for each in zip(*shared, strict=True))
+        one = len(shared) == 1
+        assignment, psd = shared[0] if one else (np.concatenate(each, axis=1) for each in zip(*shared, strict=True))
         return Decision.under(plan, assignment, psd, said["selected"])
 
 

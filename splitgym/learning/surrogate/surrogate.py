@@ -11,7 +11,7 @@ from splitgym.data.dirichlet import Room
 from splitgym.frameworks import Framework
 from splitgym.frameworks.placements import Placement
 from splitgym.frameworks.rows import rows_of_ratio
-from splitgym.kernels import COMPILED, Handle, kernel
+from splitgym.kernels import COMPILED, NO_REFCOUNT, Handle, kernel
 from splitgym.learning.surrogate.calibration import calibration_for
 from splitgym.learning.surrogate.dynamics import Evaluation, play_rounds
 from splitgym.learning.surrogate.parameters import Parameters
@@ -34,6 +34,7 @@ class Surrogate:
 
     Attributes:
         calibration: The numbers of the dynamics, where they come from and how far they err.
+        learners: The worlds, for kernels.
         network_costs: What the calibration says of the network's costs; None: nothing.
         data_share: [N, C] share of all training samples; 0 for clients that are absent from an episode.
         class_share: [N, C, K] share of each class in a client's samples; 0 for absent clients.
@@ -61,7 +62,7 @@ class Surrogate:
         self.data_share, self.class_share = self._worlds.data_share, self._worlds.class_share
         # It learns from shares, and has no samples.
         self.samples = self.samples_left = np.zeros((worlds, clients), np.int64)
-        self._learners = _Learners(
+        self.learners = Learners(
             self._worlds,
             self.calibration.parameters.at_cuts(self.calibration.cut_layers),
             Evaluation(test / test.sum(), self._evaluation_samples, scenario.task.evaluate_every),
@@ -69,9 +70,9 @@ class Surrogate:
             np.zeros(room_for(2 + 2 * len(test) + 2 * clients)),
             Scratch.empty(clients, len(test)),
             np.zeros(worlds),
+            np.ones((worlds, clients), np.int64),
             scenario.training.batch_size,
         )
-        self._cut_layer = np.ones((worlds, clients), np.int64)
         self._handle, self._room = Handle(), Room.empty(clients, len(train))
         # Frameworks that prescribe phi, leave tails to clients or generate rows, and text, are not calibrated.
         always: dict[str, Any] = {
@@ -106,7 +107,7 @@ class Surrogate:
             streams: Of N worlds.
             clients: [W] how many of the C clients there are; the last ones are absent.
         """
-        own = self._learners
+        own = self.learners
         begin_episodes(
             own.worlds, which, clients, counts, streams, own.parameters, self._evaluation_samples, own.numbers
         )
@@ -147,8 +148,8 @@ class Surrogate:
             flights: Not used.
             placements: Not used.
         """
-        self._cut_layer[...] = np.asarray(decision.cut_layer).reshape(len(participants), -1)
-        _play(self._handle.of(self._learners), streams, self._cut_layer, participants, decision.aggregation_ratio)
+        self.learners.cut_layer[...] = np.asarray(decision.cut_layer).reshape(len(participants), -1)
+        _learn(self._handle.of(self.learners), streams, participants, decision.aggregation_ratio)
 
 
 def _arrays(worlds: Worlds) -> Iterator[Any]:
@@ -156,8 +157,8 @@ def _arrays(worlds: Worlds) -> Iterator[Any]:
         yield from field if isinstance(field, Before) else (field,)
 
 
-class _Learners(NamedTuple):
-    """N surrogates for the kernel."""
+class Learners(NamedTuple):
+    """N surrogates for kernels."""
 
     worlds: Worlds
     parameters: Parameters
@@ -169,14 +170,28 @@ class _Learners(NamedTuple):
     room: Scratch
     aggregated: Floats
     """[N] workspace for fractions of the rows."""
+    cut_layer: Ints
+    """[N, C] at which each client trains."""
     batch_size: int
 
 
-@kernel(COMPILED)
-def _play(learners: Any, streams: Streams, cut_layer: Ints, participants: Bools, aggregation_ratio: Floats) -> None:
-    """`play_rounds` with numbers of the streams; `learners`: a handle of `_Learners`."""
-    of = learners.held
+@kernel(NO_REFCOUNT)
+def learn(of: Learners, streams: Streams, participants: Bools, aggregation_ratio: Floats) -> None:
+    """`play_rounds` with numbers of the streams.
+
+    Args:
+        of: Whose cut layers are those of the round.
+        streams: Of N worlds.
+        participants: [N, C]
+        aggregation_ratio: [N]
+    """
     fill_normals_of_worlds(streams, LEARNING, of.normals, of.numbers)
     for n in range(aggregation_ratio.shape[0]):
         of.aggregated[n] = rows_of_ratio(aggregation_ratio[n], of.batch_size) / of.batch_size
-    play_rounds(of.worlds, cut_layer, participants, of.aggregated, of.normals, of.parameters, of.evaluation, of.room)
+    play_rounds(of.worlds, of.cut_layer, participants, of.aggregated, of.normals, of.parameters, of.evaluation, of.room)
+
+
+@kernel(COMPILED)
+def _learn(learners: Any, streams: Streams, participants: Bools, aggregation_ratio: Floats) -> None:
+    """`learn`; `learners`: a handle."""
+    learn(learners.held, streams, participants, aggregation_ratio)
