@@ -33,9 +33,11 @@ def kernel(options: dict[str, Any], **more: Any) -> Callable[[Callable[..., Any]
     def compiled(function: Callable[..., Any]) -> Any:
         if config.DISABLE_JIT:  # type: ignore[attr-defined]
             return function
-        dispatcher: Any = Kernel(function, {}, {**options, **more})
+        # What is not said a function inherits from the caller that is compiled first, and last digits depend on that.
+        chosen = {"fastmath": False, "forceinline": False, **options, **more}
+        dispatcher: Any = Kernel(function, {}, chosen)
         if is_of_package(function):
-            dispatcher._cache = KernelCache(function, {**options, **more})
+            dispatcher._cache = KernelCache(function, chosen)
         return dispatcher
 
     return compiled
