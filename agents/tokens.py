@@ -210,5 +210,6 @@ def _log(squashed: Tensor) -> Tensor:
 
 def _compare(value: Tensor, available: Tensor, count: Tensor) -> tuple[Tensor, ...]:
     """Value, difference from the mean, and rank twice, [B, C] each."""
-    below = ((value[:, :, None] > value[:, None, :]) * available[:, None, :]).sum(2)
+    in_order = torch.where(available > 0, value, torch.inf).sort(1).values
+    below = torch.searchsorted(in_order, value.contiguous()).to(value.dtype)
     return value / 2, value - (value * available).sum(1, keepdim=True) / count, below / count, torch.log1p(below)
