@@ -121,7 +121,7 @@ def main() -> None:
     clients = options.clients or (max(2, count // 2), max(6, int(1.75 * count)))
     for number, alpha in zip(clients, options.dirichlet_alpha, strict=True):
         task = {"dirichlet_alpha": alpha, "evaluation_samples": options.evaluation_samples}
-        build(options.scenario, {"clients": {"count": number}, "task": task})
+        build(options.scenario, {"clients": {"count": number}, "family": {"clients": None}, "task": task})
     runs, steady_runs = (15, 13) if options.quick else (options.runs, options.steady_runs)
     rounds, every = (16, 4) if options.quick else (options.rounds, options.evaluate_every)
     folder = options.logs / (f"{name}-quick" if options.quick else name)

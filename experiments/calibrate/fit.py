@@ -62,16 +62,18 @@ def fit(replay: Replay, iterations: int) -> Parameters:
     """
     begin = start(replay.classes)
     origin = _encode(begin)
+    # What is padded, or of clients that did not take part, says nothing and is left out.
+    selected, of_clients = replay.selected, np.broadcast_to(replay.there[:, None], replay.client_accuracy.shape)
+    weight = RECALL_WEIGHT * np.sqrt(replay.data_share)[:, None, :, None]
 
     def errors(numbers: Floats) -> Floats:
         played = replay.play(_decode(numbers, begin))
-        there = replay.there[:, None]
         of_run = RUN_WEIGHT * (replay.mean(played.client_accuracy) - replay.accuracy)
-        of_client = (played.client_accuracy - replay.client_accuracy) * there
-        of_class = (played.recall - replay.recall) * np.sqrt(replay.data_share)[:, None, :, None]
-        of_loss = (np.exp(-played.client_loss) - np.exp(-replay.client_loss)) * replay.selected
+        of_client = (played.client_accuracy - replay.client_accuracy)[of_clients]
+        of_class = (weight * (played.recall - replay.recall))[of_clients]
+        of_loss = np.exp(-played.client_loss[selected]) - np.exp(-replay.client_loss[selected])
         prior = PRIOR_WEIGHT * (numbers - origin)
-        parts = (of_run, of_client, RECALL_WEIGHT * of_class, LOSS_WEIGHT * of_loss, prior)
+        parts = (of_run, of_client, of_class, LOSS_WEIGHT * of_loss, prior)
         return np.nan_to_num(np.concatenate([part.ravel() for part in parts]), nan=1.0)
 
     found = least_squares(errors, origin, max_nfev=iterations)

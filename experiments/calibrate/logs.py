@@ -77,10 +77,10 @@ class Job:
 
     def draw(self, rng: Generator) -> tuple[Scenario, dict[str, Any]]:
         """The scenario of the run, and all that decides what it learns, as it stands in its log."""
-        clients = int(rng.integers(self.clients[0], self.clients[1] + 1))
+        clients = patterns.number_between(*self.clients, rng)
         alpha = float(np.exp(rng.uniform(*np.log(self.dirichlet_alpha))))
         task = {"evaluate_every": NEVER, "evaluation_samples": self.evaluation_samples, "dirichlet_alpha": alpha}
-        scenario = build(self.scenario, {"clients": {"count": clients}, "task": task})
+        scenario = build(self.scenario, {"clients": {"count": clients}, "family": {"clients": None}, "task": task})
         own = {**asdict(self), "clients": clients, "dirichlet_alpha": alpha}
         del own["again"]
         task_settings, training = key(scenario)

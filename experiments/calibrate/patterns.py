@@ -11,6 +11,8 @@ from splitgym.arrays import Bools, Floats
 Generator = np.random.Generator
 
 PHI_LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
+LARGE = 16
+"""Clients above which numbers of them are drawn log-uniformly: good schedulers take few of many."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def at_random(group: Group, rng: Generator) -> Selection:
 
 def changing_k(group: Group, rng: Generator) -> Selection:
     """Another number in every round."""
-    return lambda loss: group.top(rng.random(group.count), int(rng.integers(1, group.count + 1)))
+    return lambda loss: group.top(rng.random(group.count), _some(group, rng))
 
 
 def fixed_subset(group: Group, rng: Generator) -> Selection:
@@ -214,4 +216,11 @@ def _quorum(group: Group, rng: Generator) -> int:
 
 
 def _some(group: Group, rng: Generator) -> int:
-    return int(rng.integers(1, group.count + 1))
+    return number_between(1, group.count, rng)
+
+
+def number_between(fewest: int, most: int, rng: Generator) -> int:
+    """Clients of a cell or of a selection, both ends included: uniform, or log-uniform where there may be many."""
+    if most <= LARGE:
+        return int(rng.integers(fewest, most + 1))
+    return min(int(np.exp(rng.uniform(np.log(fewest), np.log(most + 1)))), most)

@@ -40,6 +40,17 @@ def test_patterns_select_among_the_clients(pattern):
     assert chosen.any()
 
 
+def test_of_few_clients_numbers_are_uniform_of_many_log_uniform():
+    rng = np.random.default_rng(0)
+    few = np.bincount([patterns.number_between(2, 6, rng) for _ in range(5000)])
+    np.testing.assert_allclose(few, [0, 0, 1000, 1000, 1000, 1000, 1000], atol=100)
+    many = np.array([patterns.number_between(1, 127, rng) for _ in range(7000)])
+    assert many.min() == 1
+    assert many.max() > 100
+    between = np.histogram(many, [1, 2, 4, 8, 16, 32, 64, 128])[0]
+    np.testing.assert_allclose(between, 1000, atol=120)
+
+
 def test_highest_loss_takes_those_of_the_highest_loss():
     rng = np.random.default_rng(4)
     select = patterns.highest_loss(patterns.Group(4, np.ones(4)), rng)
