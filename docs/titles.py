@@ -10,6 +10,7 @@ TITLES = {
     "calibrate/iot-async-psl/iot-async-psl": "The surrogate of `iot` with asynchronous updates against real runs",
     "calibrate/iot-epsl/iot-epsl": "The surrogate of `iot` against real runs",
     "calibrate/iot-epsl-variants/iot-epsl-variants": "The surrogate of `iot` in other variants, against real runs",
+    "calibrate/iot-wide-epsl/iot-wide-epsl": "The surrogate of `iot-wide` against real runs",
     "calibrate/toy-epsl/toy-epsl": "The surrogate of `toy` against real runs",
     "compare/bandwidth-limited-train/README": "Schedulers in `bandwidth-limited`, real training: how it was run",
     "compare/bandwidth-limited-train/table": "Schedulers in `bandwidth-limited`, real training: the table",

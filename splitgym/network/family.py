@@ -23,9 +23,11 @@ def scale_between(between: tuple[float, float], chance: float) -> float:
 
 
 @kernel(INLINED)
-def count_between(between: tuple[int, int], chance: float) -> int:
-    """A whole number, uniform in the range, both ends included, by a uniform number in (0, 1)."""
+def count_between(between: tuple[int, int], log_uniform: bool, chance: float) -> int:
+    """A whole number, uniform or log-uniform in the range, both ends included, by a uniform number in (0, 1)."""
     fewest, most = between
+    if log_uniform:
+        return min(int(scale_between((float(fewest), most + 1.0), chance)), most)
     return min(fewest + int(chance * (most - fewest + 1)), most)
 
 

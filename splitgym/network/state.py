@@ -156,6 +156,8 @@ class Parameters(NamedTuple):
     """Of links with line of sight, linear; 0: none has a dominant path."""
     fading_correlation: float
     clients: tuple[int, int]
+    clients_log_uniform: bool
+    """Whether the number of clients is log-uniform between them, or uniform."""
     compute_hz: tuple[float, float]
     """Slowest and fastest client."""
     measured_hz: Floats
@@ -208,6 +210,7 @@ def parameters_of(scenario: Scenario, ways: Ways) -> Parameters:
         rician_factor=10 ** (radio.rician_factor_db / 10) if radio.fading == "rician" else 0.0,
         fading_correlation=radio.fading_correlation,
         clients=(clients.count, clients.count) if family.clients is None else family.clients,
+        clients_log_uniform=family.clients_spread == "log-uniform",
         compute_hz=(clients.compute_min_hz, clients.compute_max_hz),
         measured_hz=np.array(clients.speeds_hz or devices_of(clients).client_hz),
         log_uniform=clients.compute_spread == "log-uniform",

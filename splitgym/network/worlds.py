@@ -42,7 +42,8 @@ def _draw_cells(state: NetworkState, p: Parameters, numbers: Floats, streams: St
     for n in which:
         fill_uniforms(streams, n, FAMILY, 4, numbers)
         state.radius_m[n], width_hz = value_between(p.radius_m, numbers[0]), scale_between(p.subchannel_hz, numbers[1])
-        factor, count = scale_between(p.compute_factor, numbers[2]), count_between(p.clients, numbers[3])
+        factor = scale_between(p.compute_factor, numbers[2])
+        count = count_between(p.clients, p.clients_log_uniform, numbers[3])
         for k in range(state.subchannel_hz.shape[1]):
             state.subchannel_hz[n, k] = width_hz
         _draw_places(n, state, p, streams, numbers)

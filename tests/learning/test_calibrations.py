@@ -87,7 +87,7 @@ def test_radio_does_not_matter():
             "not calibrated for any scenario; `.* calibrate --scenario iot --framework psl-drop` makes",
         ),
         ({}, "fl", "'fl' is not calibrated, nor can it be, allowed: learner = 'train', or framework 'epsl', 'psl'"),
-        ({"clients": {"count": 40}}, "epsl", r"clients.count = 40: .* calibrated for 4 to 14; .* --clients 4 40`"),
+        ({"clients": {"count": 400}}, "epsl", r"clients.count = 400: .* calibrated for 4 to 14; .* --clients 4 400`"),
         ({"family": {"clients": [3, 8]}}, "epsl", r"family.clients = 3: .* 4 to 14"),
         ({"family": {"dirichlet_alpha": [0.2, 2.0]}}, "epsl", r"family.dirichlet_alpha = 2: .* 0.1 to 1"),
         ({"task": {"dirichlet_alpha": 5.0}}, "epsl", r"task.dirichlet_alpha = 5: .* 0.1 to 1"),
@@ -109,6 +109,12 @@ def own(tmp_path, monkeypatch):
 
 def test_own_calibrations_come_first(own):
     assert calibration_for(build("iot", {"clients": {"count": 3}}), "epsl").clients == (2, 3)
+
+
+def test_of_several_calibrations_the_first_that_holds_is_taken(own):
+    for count, clients in ((3, (2, 3)), (8, (4, 14)), (40, (5, 120))):
+        assert calibration_for(build("iot", {"clients": {"count": count}}), "epsl").clients == clients
+    assert calibration_for(build("iot-wide"), "epsl").clients == (5, 120)
 
 
 def test_a_byte_order_mark_does_not_matter(own):

@@ -30,8 +30,12 @@ def test_values_are_uniform_scales_log_uniform_counts_even() -> None:
     assert stats.kstest(values, stats.uniform(2, 4).cdf).statistic < 1e-3
     scales = [scale_between((0.01, 100.0), chance) for chance in CHANCES]
     assert stats.kstest(np.log10(scales), stats.uniform(-2, 4).cdf).statistic < 1e-3
-    counts = np.bincount([count_between((3, 6), chance) for chance in CHANCES])
+    counts = np.bincount([count_between((3, 6), False, chance) for chance in CHANCES])
     np.testing.assert_array_equal(counts, [0, 0, 0, 751, 750, 750, 751])
+    # From 1 to 7 so many as lie between 1 and 2, 2 and 4, 4 and 8: a third each.
+    log_uniform = np.bincount([count_between((1, 7), True, chance) for chance in CHANCES])
+    np.testing.assert_allclose([log_uniform[1], log_uniform[2:4].sum(), log_uniform[4:].sum()], 1001, atol=1)
+    assert log_uniform[0] == 0 < log_uniform[1:].min()
     assert 2.0 <= min(values) < max(values) <= 6.0
     assert 0.01 <= min(scales) < max(scales) <= 100.0
 
@@ -40,7 +44,7 @@ def test_values_are_uniform_scales_log_uniform_counts_even() -> None:
 def test_without_a_range_there_is_no_chance(chance: float) -> None:
     assert value_between((3.7, 3.7), chance) == 3.7
     assert scale_between((0.1, 0.1), chance) == 0.1
-    assert count_between((4, 4), chance) == 4
+    assert count_between((4, 4), False, chance) == count_between((4, 4), True, chance) == 4
 
 
 def test_scales_of_worlds_are_log_uniform_and_of_those_worlds() -> None:

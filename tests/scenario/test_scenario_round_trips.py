@@ -23,6 +23,7 @@ PRESETS = (
     "hospitals",
     "iot",
     "iot-family",
+    "iot-wide",
     "lora",
     "mesh",
     "narrowband",
@@ -31,7 +32,7 @@ PRESETS = (
     "toy",
     "wearables",
 )
-FREE = tuple(name for name in PRESETS if name not in ("iot-family", "highway"))
+FREE = tuple(name for name in PRESETS if name not in ("iot-family", "iot-wide", "highway"))
 """Presets without ranges, or a road, that an override could contradict."""
 
 

@@ -94,30 +94,36 @@ def calibration_for(scenario: Scenario, framework: str) -> Calibration:
             + _why_not(scenario, framework, command)
             + broken
         )
-    task, family = scenario.task, scenario.family
     _check_variants(scenario, found, framework)
-    _check_range("clients.count", (scenario.clients.count,), found.clients, command)
-    _check_range("family.clients", family.clients or (), found.clients, command)
-    if task.partition == "dirichlet":
-        _check_range("task.dirichlet_alpha", (task.dirichlet_alpha,), found.dirichlet_alpha, command)
-        _check_range("family.dirichlet_alpha", family.dirichlet_alpha or (), found.dirichlet_alpha, command)
+    for field, value, (least, most) in _outside(scenario, found):
+        option = "--dirichlet-alpha" if field.endswith("alpha") else "--clients"
+        raise ScenarioError(
+            f"{field} = {value:g}: the surrogate is calibrated for {least:g} to {most:g}; "
+            f"`{command} {option} {min(least, value):g} {max(most, value):g}` calibrates it again"
+        )
     return found
 
 
 def _find(scenario: Scenario, framework: str) -> tuple[Calibration | None, list[ScenarioError]]:
     """The first calibration for that scenario and framework, and what is wrong with files before it.
 
-    A file for something else is not looked into further; one whose purpose cannot be read is passed over.
+    Several may be for the same task and training, with other ranges: the first that holds for the scenario is taken,
+    or else the first. A file for something else is not looked into further; one whose purpose cannot be read is passed
+    over.
 
     Raises:
         ScenarioError: the calibration is broken; the message names its file.
     """
     faults: list[ScenarioError] = []
+    first = None
     for path, values, purpose in _purposes(faults):
         if purpose.fits(scenario, framework):
             with _reading(path):
-                return Calibration.of(values), faults
-    return None, faults
+                found = Calibration.of(values)
+            if not any(_outside(scenario, found)):
+                return found, faults
+            first = first or found
+    return first, faults
 
 
 def _purposes(faults: list[ScenarioError]) -> Iterator[tuple[Path, dict[str, Any], Purpose]]:
@@ -186,13 +192,17 @@ def _check_variants(scenario: Scenario, found: Calibration, framework: str) -> N
             )
 
 
-def _check_range(field: str, values: Sequence[float], allowed: tuple[float, float], command: str) -> None:
-    """Raises a ScenarioError that names the first value outside of a calibrated range."""
-    least, most = allowed
-    option = "--dirichlet-alpha" if field.endswith("alpha") else "--clients"
-    for value in values:
-        if not least <= value <= most:
-            raise ScenarioError(
-                f"{field} = {value:g}: the surrogate is calibrated for {least:g} to {most:g}; "
-                f"`{command} {option} {min(least, value):g} {max(most, value):g}` calibrates it again"
-            )
+def _outside(scenario: Scenario, found: Calibration) -> Iterator[tuple[str, float, tuple[float, float]]]:
+    """Fields of the scenario that are outside of what a calibration holds for, with value, least and most."""
+    task, family = scenario.task, scenario.family
+    ranges: list[tuple[str, Sequence[float], tuple[float, float]]] = [
+        ("clients.count", (scenario.clients.count,), found.clients),
+        ("family.clients", family.clients or (), found.clients),
+    ]
+    if task.partition == "dirichlet":
+        ranges += [
+            ("task.dirichlet_alpha", (task.dirichlet_alpha,), found.dirichlet_alpha),
+            ("family.dirichlet_alpha", family.dirichlet_alpha or (), found.dirichlet_alpha),
+        ]
+    for field, values, allowed in ranges:
+        yield from ((field, value, allowed) for value in values if not allowed[0] <= value <= allowed[1])

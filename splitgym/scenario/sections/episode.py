@@ -1,6 +1,6 @@
 """When an episode ends, and what it draws for itself."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -58,7 +58,10 @@ class Family(Section):
     """What every episode draws for itself; what is absent is as the other sections say."""
 
     clients: tuple[NodeCount, NodeCount] | None = Field(
-        None, description="Fewest and most clients, drawn uniformly; the others of clients.count are absent."
+        None, description="Fewest and most clients; the others of clients.count are absent."
+    )
+    clients_spread: Literal["uniform", "log-uniform"] = Field(
+        "uniform", description="How the number of clients is drawn; log-uniform: of cells of all sizes as many."
     )
     compute_factor: tuple[Factor, Factor] | None = Field(
         None, description="Factor on the speeds of all clients, drawn log-uniformly (no unit)."
@@ -76,6 +79,6 @@ class Family(Section):
         """Ranges have the lower value first."""
         for name in type(self).model_fields:
             drawn = getattr(self, name)
-            if drawn is not None and not 0 < drawn[0] <= drawn[1]:
+            if isinstance(drawn, tuple) and not 0 < drawn[0] <= drawn[1]:
                 raise ValueError(f"{name} = {list(drawn)} must be two positive values, the lower one first")
         return self
