@@ -66,7 +66,7 @@ class Learned(Scheduler):
             raise ValueError(f"deterministic = {deterministic!r}, allowed: true or false")  # noqa: TRY004 - as every value
         self._algorithm = algorithms.get(algorithm)
         self._deterministic = self._algorithm.deterministic if deterministic is None else deterministic
-        stem = _find(self._algorithm, policy, self.env.scenario.name)
+        stem = find_policy(self._algorithm, policy, self.env.scenario.name)
         self.card, self.digest = read_card(stem, self._algorithm), digest(stem)
         self._codec = own_codec(self.env, self._algorithm, self.card.action, self.card.scenario)
         self._act_by(load(stem, self.card, self.env.observation_space, self._codec.space))
@@ -196,8 +196,17 @@ def own_codec(env: SplitLearningEnv, algorithm: Algorithm, action: str, scenario
     return codec
 
 
-def _find(of: Algorithm, policy: str | Path | None, scenario: str) -> Path:
-    """Path of the policy's files without their endings."""
+def find_policy(of: Algorithm, policy: str | Path | None, scenario: str) -> Path:
+    """Path of a policy's files without their endings.
+
+    Args:
+        of: The algorithm that trained it.
+        policy: As the argument of `Learned`.
+        scenario: Name of the environment's.
+
+    Raises:
+        PolicyError: there is no such policy.
+    """
     shipped = {path.stem: path.with_suffix("") for path in sorted((TRAINED / of.name).glob(f"*{WEIGHTS}"))}
     if policy is None:
         for name in (scenario, GENERAL):

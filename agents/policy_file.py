@@ -241,6 +241,22 @@ def load(stem: Path, card: Card, observation: spaces.Space[Any], action: spaces.
     return policy
 
 
+def fill_in(stem: Path, policy: BasePolicy) -> None:
+    """Gives a policy the weights that are saved.
+
+    Args:
+        stem: Path of the two files without their endings.
+        policy: Changed in place.
+
+    Raises:
+        PolicyError: the weights are missing or broken, or do not fit; the message says where.
+    """
+    path = weights_file(stem)
+    weights = read_weights(path)
+    _check(path, weights, policy.state_dict(), " for what is trained")
+    policy.load_state_dict(weights)
+
+
 def _check_size(path: Path, card: Card, weights: int) -> None:
     """Raises a PolicyError if the card says layers that are far too wide for so many weights, before they are made."""
     numbers = list(_numbers(card.policy))

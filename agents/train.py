@@ -69,6 +69,9 @@ class Settings:
     settings."""
     environments: int | None = None
     """Environments in parallel; None: as in the settings."""
+    start: Annotated[str | None, tyro.conf.arg(metavar="POLICY")] = None
+    """Policy whose weights the training begins with: scenario of a shipped one, or path of a run folder or of a
+    safetensors file; None: they are drawn."""
     seed: int = 0
     """First seed of policy and training episodes."""
     seeds: int = 2

@@ -305,6 +305,8 @@ fails = partial(error_line, train.main)
         (["--seed", "-1"], ("--seed", "-1", "0..")),
         (["--seed", "99999"], ("--seed", "0..99998")),
         (["--resume", "nowhere"], ("nowhere", "no run")),
+        (["--start", "nowhere"], ("policy = 'nowhere'", "iot-family")),
+        (["--start", "iot", "--algorithm", "ppo"], ("policy = 'iot'", "path of a run folder")),
     ],
     ids=" ".join,
 )

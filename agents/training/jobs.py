@@ -21,7 +21,7 @@ from splitgym.envs import SB3VecEnv
 from splitgym.evaluation.processes import START_METHOD, TORCH_THREADS, interrupts_ignored, worker_pool
 from splitgym.inputs import InputError
 
-from ..policy_file import Card, described, largest_change, save_weights
+from ..policy_file import Card, described, fill_in, largest_change, save_weights
 from ..provenance import versions
 from .checkpoints import Checkpoints, KeepFastest, KeepHighestReturn, LogRounds
 from .hyperparameters import Hyperparameters
@@ -51,6 +51,8 @@ class Job:
     """Of policy and episodes."""
     command: str
     """That makes it, for its card."""
+    start: Path | None = None
+    """Files of the policy whose weights it begins with, without their endings; None: they are drawn."""
 
     @property
     def on_surrogate(self) -> bool:
@@ -141,6 +143,8 @@ def _started_or_continued(job: Job, folder: PolicyFolder, envs: VecEnv) -> BaseA
         # Episodes start again, with seeds of their own.
         model.set_random_seed(derived_seed(job.seed, model.num_timesteps))
     else:
+        if job.start is not None:
+            fill_in(job.start, model.policy)
         save_weights(folder.initial, model.policy)
     return model
 

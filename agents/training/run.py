@@ -3,6 +3,7 @@
 import shlex
 from dataclasses import asdict, fields, replace
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -16,7 +17,8 @@ from splitgym.scenario import Scenario, build
 from splitgym.scenario.errors import in_one_line
 
 from .. import algorithms
-from ..policy_file import copy, read_card
+from ..learned import find_policy
+from ..policy_file import copy, fill_in, read_card
 from ..train import USUAL, Settings
 from . import messages
 from .comparison import TrainedComparison, scheduler
@@ -59,6 +61,13 @@ def _started(settings: Settings) -> tuple[RunFolder, Settings]:
     return folder, settings
 
 
+def _start(settings: Settings) -> Path | None:
+    """Files of the policy whose weights the training begins with, without their endings."""
+    if settings.start is None:
+        return None
+    return find_policy(algorithms.get(settings.algorithm), settings.start, settings.scenario)
+
+
 def _can_be_made(agent: str, env: gym.Env[Any, Any]) -> bool:
     """Whether an agent is tuned to the scenario and fits the environment."""
     try:
@@ -93,7 +102,9 @@ def _try(settings: Settings, scenario: Scenario) -> None:
         chosen.environments, threads=1, scenario=scenario, learner=settings.learner, **settings.environment()
     )
     with reading(f"settings file {str(file)!r}"):
-        chosen.model(envs, settings.seed)
+        model = chosen.model(envs, settings.seed)
+    if start := _start(settings):
+        fill_in(start, model.policy)
 
 
 def _run(folder: RunFolder, settings: Settings, console: Console) -> None:
@@ -133,7 +144,8 @@ def _train(folder: RunFolder, settings: Settings, environment: dict[str, Any], c
     console.print(f"      {shlex.join(['tensorboard', '--logdir', str(folder.path)])}")
     learning = {**environment, "learner": settings.learner}
     seeds = range(settings.seed, settings.seed + settings.seeds)
-    jobs = [Job(folder.seed(seed).path, chosen, learning, seed, _command(settings)) for seed in seeds]
+    start = _start(settings)
+    jobs = [Job(folder.seed(seed).path, chosen, learning, seed, _command(settings), start) for seed in seeds]
     with messages.bars(console) as bars:
         tasks = [bars.add_task(f"seed {job.seed}", total=chosen.steps) for job in jobs]
         for steps in train_all(jobs, settings.workers):

@@ -25,6 +25,7 @@ from agents.training.run_folder import PolicyFolder
 from agents.training.validation import Score, Validation
 from splitgym.envs import SB3VecEnv
 from splitgym.evaluation import HELD_OUT
+from splitgym.scenario import build
 
 
 def steps_of(folder):
@@ -76,6 +77,14 @@ def test_training_goes_on_from_what_was_saved(name, tmp_path):
     after = load_file(begun / "last.safetensors")
     assert after.keys() == before.keys()
     assert any(not torch.equal(before[key], value) for key, value in after.items() if key.startswith("policy/"))
+
+
+def test_a_training_may_start_from_a_saved_policy_of_another_number_of_clients(policy, tmp_path):
+    other = build("toy", {"clients": {"count": 3}})
+    train(replace(job(tmp_path / "other", scenario=other), start=policy / "policy"))
+    began, saved = load_file(tmp_path / "other" / "initial.safetensors"), load_file(policy / "policy.safetensors")
+    assert began.keys() == saved.keys()
+    assert all(torch.equal(began[name], saved[name]) for name in saved)
 
 
 def test_finished_training_is_not_repeated(policy, monkeypatch):
