@@ -13,7 +13,7 @@ from splitgym.frameworks import get
 from splitgym.scenario import Scenario, build
 from splitgym.schedulers.index import FEATURES, FROM_LABELS, Index, Indices, index_decisions
 
-CANDIDATES, ELITE, GENERATIONS = 64, 10, 40
+CANDIDATES, ELITE = 64, 10
 """Of the search; the elite of a generation are the parents of the next one."""
 SEEDS = 16
 """Episodes that every candidate plays, other ones in every generation, the same for all of it."""
@@ -32,17 +32,18 @@ class Search:
 
     Args:
         scenario: As the environment's argument.
+        generations: After which it ends.
         seed: Of the candidates that are drawn.
     """
 
-    def __init__(self, scenario: Any, seed: int = 0) -> None:
+    def __init__(self, scenario: Any, generations: int, seed: int = 0) -> None:
         task = {"evaluation_samples": None, "evaluate_every": 1}
         self._scenario = build(scenario, {"task": task})
         env: Any = gym.make("splitgym:SplitLearning-v0", scenario=self._scenario, learner="surrogate")
         self._env: Any = env.unwrapped
         labels_known = self._env.system.labels_known
         self._features = [name for name in FEATURES if labels_known or name not in FROM_LABELS]
-        self._rng = np.random.default_rng(seed)
+        self._rng, self._generations = np.random.default_rng(seed), generations
 
     def best(self) -> dict[str, Any]:
         """Options of `Index` that are the best."""
@@ -51,7 +52,7 @@ class Search:
         mean[len(self._features) :] = (0.0, 1.0, 0.0, 1.0, 0.0)
         deviation = np.full(len(mean), DEVIATION)
         elite = mean[None]
-        for generation in range(GENERATIONS):
+        for generation in range(self._generations):
             drawn = mean + deviation * self._rng.standard_normal((CANDIDATES, len(mean)))
             # The mean itself, so that the search knows how good it is.
             drawn[0] = mean
@@ -63,7 +64,7 @@ class Search:
             deviation = np.maximum(spread, LEAST_DEVIATION)
             print(f"index: generation {generation + 1}, mean {cost[0]:.1f} s, best {cost.min():.1f} s", flush=True)
         final = np.concatenate([mean[None], elite])[:FINALISTS]
-        first = SEEDS * GENERATIONS
+        first = SEEDS * self._generations
         cost = times_to_target_s(self._env, self._scenario, self.indices(final), range(first, first + FINAL_SEEDS))
         return self.options(final[cost.argmin()])
 
@@ -117,5 +118,7 @@ def times_to_target_s(env: Any, scenario: Scenario, candidates: Indices, seeds: 
         elapsed_s = world.state.elapsed_s
         time_s[played.first_reached & ~done] = elapsed_s[played.first_reached & ~done]
         done |= played.first_reached | played.truncated | played.terminated
+        # Nobody is selected where an episode has ended, which takes no time to find out.
+        indices.weights[done], indices.offset[done] = 0.0, -1.0
         world.advance()
     return time_s.reshape(count, len(seeds)).mean(1)

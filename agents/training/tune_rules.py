@@ -26,6 +26,10 @@ from splitgym.schedulers.tuned_rule import FIXED, INDEX, NOVELTY, RULES
 
 STAGES = ((2, 48), (8, 12), (24, 4), (64, 1))
 """Episodes that every candidate plays, and how many candidates are then left."""
+GENERATIONS = 40
+"""Of the search for the index."""
+DENSE = 16
+"""Clients up to which every number of them is tried, and every phi; beyond it candidates take longer."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Tuning:
     """Which of them."""
     workers: int = 2
     """Processes."""
+    generations: int = GENERATIONS
+    """Of the search for the index; fewer where cells are so large that each takes minutes."""
 
     def run(self) -> None:
         """Candidates play ever more episodes, and ever fewer of them are left."""
@@ -45,6 +51,8 @@ class Tuning:
 
         with command_line.checking_input():
             check_workers(self.workers)
+            if self.generations < 1:
+                raise InputError(f"--generations {self.generations}, allowed: at least 1")
             if not self.rules:
                 raise InputError(f"--rules names none, allowed: {', '.join(RULES)}")
             for rule in self.rules:
@@ -56,7 +64,7 @@ class Tuning:
             print(f"{rule}: {time_s:.1f} s with {options}", flush=True)
             table = tuned_rule.table()
             table.setdefault(env.scenario.name, {})[rule] = {
-                "command": f"python -m splitgym.agents.training.tune_rules --scenario {self.scenario} --rules {rule}",
+                "command": self._command(rule),
                 "time_to_target_s": round(time_s, 1),
                 "episodes": STAGES[-1][0],
                 "options": options,
@@ -64,13 +72,19 @@ class Tuning:
             ordered = {name: dict(sorted(rules.items())) for name, rules in sorted(table.items())}
             write_text(tuned_rule.TABLE, tomli_w.dumps(ordered))
 
+    def _command(self, rule: str) -> str:
+        """That tunes the rule alone."""
+        shorter = rule == INDEX and self.generations != GENERATIONS
+        generations = f" --generations {self.generations}" if shorter else ""
+        return f"python -m splitgym.agents.training.tune_rules --scenario {self.scenario} --rules {rule}{generations}"
+
     def _tuned(self, rule: str, env: Any) -> tuple[dict[str, Any], float]:
         """Options of a rule and its mean time to target, s."""
         if rule != INDEX:
             return self._best(list(_candidates(rule, env)))
         from .cross_entropy import Search  # noqa: PLC0415 - help need not import torch
 
-        search = Search(self.scenario)
+        search = Search(self.scenario, self.generations)
         options = search.best()
         return options, search.time_to_target_s(options, range(STAGES[-1][0]))
 
@@ -90,11 +104,12 @@ class Tuning:
 
 def _candidates(rule: str, env: Any) -> Iterator[dict[str, Any]]:
     """Options of `Rule` among which the best is sought."""
-    clients, ratios = env.scenario.clients.count, env.aggregation_levels
+    clients = env.scenario.clients.count
+    ratios = env.aggregation_levels[:: 1 if clients <= DENSE else 2]
     held = tuple(range(1, env.cut_layers + 1))
     if rule == FIXED:
         yield from _grid(cut_layer=held, aggregation_ratio=ratios)
-        choices = {"selection": ("fastest-k", "round-robin-k"), "k": range(1, clients)}
+        choices = {"selection": ("fastest-k", "round-robin-k"), "k": _numbers(clients - 1)}
         yield from _grid(**choices, cut_layer=held, aggregation_ratio=ratios)
         return
     fixed = {"diversity": ("novelty",)} if rule == NOVELTY else {}
@@ -103,9 +118,16 @@ def _candidates(rule: str, env: Any) -> Iterator[dict[str, Any]]:
         "deadline": {"deadline_s": [_rounded(env.scenario.episode.round_timeout_s / 1.5**n) for n in range(16)]},
         "unified": {"w": [n / 10 for n in range(11)]},
     }
-    own = {**fixed, **parameters.get(name, {"k": range(1, clients + 1)})}
+    own = {**fixed, **parameters.get(name, {"k": _numbers(clients)})}
     yield from _grid(selection=(name,), **own, aggregation_ratio=ratios)
     yield from _grid(selection=(name,), **own, cut_layer=held, aggregation_ratio=ratios)
+
+
+def _numbers(most: int) -> Sequence[int]:
+    """Numbers of clients up to the most: all of them or, of many, a geometric series."""
+    if most <= DENSE:
+        return range(1, most + 1)
+    return sorted({round(most / 1.5**n) for n in range(16)} - {0})
 
 
 def _grid(**values: Sequence[Any]) -> Iterator[dict[str, Any]]:

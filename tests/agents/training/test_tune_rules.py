@@ -53,6 +53,15 @@ def test_candidates_of_every_rule_can_be_made(rule):
         Rule(env, **options)
 
 
+@pytest.mark.parametrize(
+    ("clients", "numbers"), [(14, [*range(1, 15)]), (100, [1, 2, 3, 4, 6, 9, 13, 20, 30, 44, 67, 100])]
+)
+def test_of_few_clients_every_number_is_tried_of_many_a_geometric_series(clients, numbers):
+    of_size = {"clients": {"count": clients}, "family": {"clients": None}}
+    env = gym.make("SplitLearning-v0", scenario="iot-wide", learner="surrogate", **of_size).unwrapped
+    assert sorted({options["k"] for options in tune_rules._candidates("fastest-k", env)}) == numbers
+
+
 def test_unknown_rules_are_refused():
     with pytest.raises(ValueError, match="rule = 'fastest' is unknown"):
         Tuning(scenario="toy", rules=("fastest",)).run()
