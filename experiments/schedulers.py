@@ -33,6 +33,11 @@ class Cell:
     differs: Mapping[str, Mapping[str, Any]]
 
 
+WIDE: Mapping[str, Cell] = {
+    f"iot-wide, {count} clients": Cell("iot-wide", {"clients": {"count": count}, "family": {"clients": None}})
+    for count in (8, 30, 100)
+}
+"""One preset at three sizes."""
 CELLS: Mapping[str, Cell] = {
     "iot": Cell("iot", {}),
     "iot-family": Cell("iot-family", {}),
@@ -44,6 +49,7 @@ CELLS: Mapping[str, Cell] = {
     "more skew": Cell("iot", {"task": {"dirichlet_alpha": 0.1}}),
     "less skew": Cell("iot", {"task": {"dirichlet_alpha": 1.0}}),
     "stale channel": Cell("iot", {"knowledge": {"channel_delay_rounds": 5}}),
+    **WIDE,
 }
 """By name."""
 
@@ -52,8 +58,8 @@ CELLS: Mapping[str, Cell] = {
 class Cases:
     """Schedulers in cells."""
 
-    cells: tuple[str, ...] = tuple(CELLS)
-    """Which of them; in the short form the first."""
+    cells: tuple[str, ...] = tuple(cell for cell in CELLS if cell not in WIDE)
+    """Which of them; those of `iot-wide` run if they are named; in the short form the first."""
     agents: tuple[str, ...] = (
         "greedy",
         "tuned:rule=fastest-k",
