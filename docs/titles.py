@@ -16,6 +16,8 @@ TITLES = {
     "compare/bandwidth-limited-train/table": "Schedulers in `bandwidth-limited`, real training: the table",
     "compare/iot-family-train/README": "Schedulers in `iot-family`, real training: how it was run",
     "compare/iot-family-train/table": "Schedulers in `iot-family`, real training: the table",
+    "compare/iot-oracle/README": "Schedulers and an oracle in `iot`, surrogate: how it was run",
+    "compare/iot-oracle/table": "Schedulers and an oracle in `iot`, surrogate: the table",
     "compare/iot-surrogate/README": "Schedulers in `iot`, surrogate: how it was run",
     "compare/iot-surrogate/table": "Schedulers in `iot`, surrogate: the table",
     "compare/iot-train/README": "Schedulers in `iot`, real training: how it was run",
