@@ -38,7 +38,7 @@ _ENTRY_POINTS = {
     "entry_point": "splitgym.envs:SplitLearningEnv",
     "vector_entry_point": "splitgym.envs:SplitLearningVectorEnv",
 }
-CALIBRATED = ("iot", "iot-family", "bandwidth-limited", "toy")
+CALIBRATED = ("iot", "iot-family", "iot-wide", "bandwidth-limited", "toy")
 """Presets whose surrogate is calibrated on runs that reach their target."""
 ENCODINGS = ("discrete", "continuous", "schedule", "priority", "rule")
 """Encodings of actions."""

@@ -95,6 +95,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
     |---|---|---|---|
     | `iot`, `iot-family` | 0.06 | 18 % | 0.92 |
     | `iot`, `stragglers` with `"async-psl"` | 0.04 | 18 % | 0.94 |
+    | `iot-wide`, 5 to 120 clients | 0.09 | 18 % | 0.80 |
     | `bandwidth-limited` | 0.07 | 16 % | 0.92 |
     | `toy` | 0.05 | 10 % (target 0.6) | 0.95 |
     | `epsl`, `edge6g`, `three-tier`, `hospitals` | 0.11 | target not reached in the logs | - |
@@ -306,7 +307,7 @@ class SplitLearningEnv(SchedulerView, JsonableSpec, gym.Env[NDArray[np.float32],
 
     ## Arguments
     For tools that take an id alone, `SplitLearning-{preset}-surrogate-{action}-v0` is registered for the presets `iot`,
-    `iot-family`, `bandwidth-limited`, `toy` and every action encoding; arguments may be given all the same.
+    `iot-family`, `iot-wide`, `bandwidth-limited`, `toy` and every action encoding; arguments may be given all the same.
 
     | argument | default | allowed |
     |---|---|---|
