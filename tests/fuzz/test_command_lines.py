@@ -5,6 +5,7 @@ Where a command would begin its work, the test stops it: nothing is trained, pla
 
 import sys
 from dataclasses import fields
+from importlib import import_module
 
 import pytest
 from watched import drawn, is_one_line, watched
@@ -100,7 +101,7 @@ def stopped(tmp_path_factory):
         for command in (warm_up.WarmUp, profile.Profile):
             patch.setattr(command, "run", begins)
         patch.setattr(calibrate, "finish", begins)
-        patch.setattr("experiments.__main__.run", begins)
+        patch.setattr(import_module("experiments.running.run"), "run", begins)
         patch.setattr(sys, "argv", sys.argv)
         yield
 
