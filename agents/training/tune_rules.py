@@ -24,7 +24,7 @@ from splitgym.schedulers import tuned_rule
 from splitgym.schedulers.rule import Rule
 from splitgym.schedulers.tuned_rule import FIXED, INDEX, NOVELTY, RULES
 
-STAGES = ((2, 48), (8, 12), (24, 4), (64, 1))
+STAGES = ((4, 64), (16, 16), (32, 4), (64, 1))
 """Episodes that every candidate plays, and how many candidates are then left."""
 GENERATIONS = 40
 """Of the search for the index."""
