@@ -30,7 +30,7 @@ from splitgym.envs import SB3VecEnv
 from splitgym.evaluation.look import COLOURS
 
 SCENARIO = "iot"
-STEPS, QUICK_STEPS = 400_000, 8_192
+STEPS, QUICK_STEPS = 1_000_000, 8_192
 RECIPE = "recipe"
 VARIATIONS: Mapping[str, Mapping[str, str]] = {
     RECIPE: {},
@@ -41,6 +41,8 @@ VARIATIONS: Mapping[str, Mapping[str, str]] = {
     "plain network": {"algorithm": "ppo"},
     "plain network, schedule": {"algorithm": "ppo", "action": "schedule"},
     "plain network, continuous": {"algorithm": "ppo", "action": "continuous"},
+    "plain network, discrete": {"algorithm": "ppo", "action": "discrete"},
+    "plain network, rule": {"algorithm": "ppo", "action": "rule"},
 }
 """By name: in what they differ from the recipe."""
 
@@ -146,6 +148,6 @@ EXPERIMENT = Experiment(
     measure=measure,
     report=report,
     plots={"ablations": plot},
-    seeds=2,
+    seeds=3,
     quick_seeds=1,
 )
