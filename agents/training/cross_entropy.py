@@ -9,8 +9,7 @@ from gymnasium.utils.seeding import np_random
 
 from splitgym.arrays import Floats
 from splitgym.envs.world import World
-from splitgym.frameworks import get
-from splitgym.scenario import Scenario, build
+from splitgym.scenario import build
 from splitgym.schedulers.index import FEATURES, FROM_LABELS, Index, Indices, index_decisions
 
 CANDIDATES, ELITE = 64, 10
@@ -34,12 +33,13 @@ class Search:
         scenario: As the environment's argument.
         generations: After which it ends.
         seed: Of the candidates that are drawn.
+        framework: As the environment's argument.
     """
 
-    def __init__(self, scenario: Any, generations: int, seed: int = 0) -> None:
+    def __init__(self, scenario: Any, generations: int, seed: int = 0, framework: str = "epsl") -> None:
         task = {"evaluation_samples": None, "evaluate_every": 1}
-        self._scenario = build(scenario, {"task": task})
-        env: Any = gym.make("splitgym:SplitLearning-v0", scenario=self._scenario, learner="surrogate")
+        made: dict[str, Any] = {"framework": framework, "learner": "surrogate"}
+        env: Any = gym.make("splitgym:SplitLearning-v0", scenario=build(scenario, {"task": task}), **made)
         self._env: Any = env.unwrapped
         labels_known = self._env.system.labels_known
         self._features = [name for name in FEATURES if labels_known or name not in FROM_LABELS]
@@ -57,7 +57,7 @@ class Search:
             # The mean itself, so that the search knows how good it is.
             drawn[0] = mean
             first = SEEDS * generation
-            cost = times_to_target_s(self._env, self._scenario, self.indices(drawn), range(first, first + SEEDS))
+            cost = times_to_target_s(self._env, self.indices(drawn), range(first, first + SEEDS))
             elite = drawn[np.argsort(cost, kind="stable")[:ELITE]]
             mean = SMOOTHING * elite.mean(0) + (1 - SMOOTHING) * mean
             spread = SMOOTHING * elite.std(0) + (1 - SMOOTHING) * deviation
@@ -65,13 +65,13 @@ class Search:
             print(f"index: generation {generation + 1}, mean {cost[0]:.1f} s, best {cost.min():.1f} s", flush=True)
         final = np.concatenate([mean[None], elite])[:FINALISTS]
         first = SEEDS * self._generations
-        cost = times_to_target_s(self._env, self._scenario, self.indices(final), range(first, first + FINAL_SEEDS))
+        cost = times_to_target_s(self._env, self.indices(final), range(first, first + FINAL_SEEDS))
         return self.options(final[cost.argmin()])
 
     def time_to_target_s(self, options: Mapping[str, Any], seeds: Sequence[int]) -> float:
         """Mean simulated time to target of the rule with these options, s."""
         indices = Index(self._env, **options).indices
-        return float(times_to_target_s(self._env, self._scenario, indices, seeds)[0])
+        return float(times_to_target_s(self._env, indices, seeds)[0])
 
     def indices(self, drawn: Floats) -> Indices:
         """Of drawn numbers [n, numbers]: rounded as in the table, and within what is allowed."""
@@ -97,17 +97,16 @@ class Search:
         }
 
 
-def times_to_target_s(env: Any, scenario: Scenario, candidates: Indices, seeds: Sequence[int]) -> Floats:
+def times_to_target_s(env: Any, candidates: Indices, seeds: Sequence[int]) -> Floats:
     """[n] mean simulated time to target of n candidates, s; an episode that misses it counts with the time budget.
 
     Args:
-        env: An environment of the scenario, for the encoding of decisions.
-        scenario: With accuracy measured on the whole test set after every round.
+        env: An environment with the surrogate, in which accuracy is measured on the whole test set after every round.
         candidates: Of n worlds.
         seeds: Of the episodes that each plays; the same as those of an environment.
     """
-    count, goal, codec = len(candidates.offset), scenario.episode, env.codec("priority")
-    world = World(scenario, get("epsl"), "surrogate", count * len(seeds))
+    count, goal, codec = len(candidates.offset), env.scenario.episode, env.codec("priority")
+    world = World(env.scenario, env.framework, "surrogate", count * len(seeds))
     rngs = [np_random(int(seed))[0] for _ in range(count) for seed in seeds]
     world.reset(rngs, range(len(rngs)))
     indices = candidates.repeat(len(seeds))

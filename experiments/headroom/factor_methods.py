@@ -6,8 +6,9 @@ from typing import Any
 
 ALGORITHM = "ppo-equivariant"
 UNTRAINED = "untrained"
-FIXED, RULE, LEARNED = "fixed value", "decided by rule", "learned"
-KINDS = (FIXED, RULE, f"{UNTRAINED}, decided", f"{LEARNED}, fixed value", f"{LEARNED}, decided")
+INDEX = "index"
+FIXED, RULE, LEARNED, TUNED = "fixed value", "decided by rule", "learned", "tuned index"
+KINDS = (FIXED, RULE, f"{UNTRAINED}, decided", f"{LEARNED}, fixed value", f"{LEARNED}, decided", TUNED)
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Method:
     """A scheduler as it is run here."""
 
     kind: str
-    """One of `KINDS`."""
+    """One of `KINDS`; what is `TUNED` is so for the preset with these sections."""
     agent: str
     """As `agents.parse` reads it, or `ALGORITHM`."""
     value: str = ""
@@ -39,6 +40,7 @@ def stragglers() -> Iterator[Method]:
             yield Method(FIXED, rule, f"K = {quorum}", fixed)
         if quorum == 1:
             yield Method(KINDS[3], ALGORITHM, f"K = {quorum}", fixed)
+            yield Method(TUNED, INDEX, f"K = {quorum}", fixed)
     yield Method(KINDS[2], ALGORITHM, "", opened)
     yield Method(KINDS[4], ALGORITHM, "", opened)
 
@@ -52,6 +54,7 @@ def wearables() -> Iterator[Method]:
     yield Method(RULE, "unified", "common")
     for rule in ("exact-cuts", "unified:allocation=exact-cuts"):
         yield Method(RULE, rule, "by client", opened)
+    yield Method(TUNED, INDEX, "common cut")
     yield Method(KINDS[3], ALGORITHM, "common cut", {})
     yield Method(KINDS[2], ALGORITHM, "", opened)
     yield Method(KINDS[4], ALGORITHM, "", opened)
@@ -76,6 +79,7 @@ def placements() -> Iterator[Method]:
         yield Method(FIXED, f"{rule}:placement=stays")
         yield Method(RULE, f"{rule}:placement=best")
         yield Method(RULE, f"{rule}:placement=threshold")
+    yield Method(TUNED, f"{INDEX}:placement=best")
     yield Method(KINDS[3], ALGORITHM, "server", at_server)
     yield Method(KINDS[2], ALGORITHM)
     yield Method(KINDS[4], ALGORITHM)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -12,6 +12,7 @@ from splitgym.allocation.selection.novelty import novelty
 from splitgym.allocation.workload import own_seconds
 from splitgym.arrays import Floats, Ints
 from splitgym.envs.actions import ActionCodec
+from splitgym.schedulers.placing import Placing
 from splitgym.schedulers.scheduler import Heuristic
 from splitgym.types import Decision, Plan, RoundState
 
@@ -86,6 +87,8 @@ class Index(Heuristic):
         latency_exponent: p as long as the accuracy is 0, 0..2.
         late_exponent: What is added to it on the way to accuracy 1.
         offset: Of the entries of all clients.
+        placement: As of `splitgym.schedulers.rule.Rule`.
+        placement_rounds: Likewise.
         weights: w_f by name of the feature, of `FEATURES`; the others have 0.
 
     Raises:
@@ -100,6 +103,8 @@ class Index(Heuristic):
         latency_exponent: float = 1.0,
         late_exponent: float = 0.0,
         offset: float = 0.0,
+        placement: int | Literal["stays", "best", "threshold"] | None = None,
+        placement_rounds: int = 10,
         **weights: float,
     ) -> None:
         super().__init__(env)
@@ -130,6 +135,7 @@ class Index(Heuristic):
             np.array([int(cut_layer)]),
             np.array([float(ratio)]),
         )
+        self._placing = Placing(placement, placement_rounds, self.env.system.program.plans.placements)
         self._codec = self.env.codec("priority")
 
     @classmethod
@@ -149,29 +155,31 @@ class Index(Heuristic):
             ValueError: the state is of another scenario or framework than the environment.
         """
         self.expect_own_system(state)
-        return index_decisions(self._codec, state.batch(), self.indices).world(0)
+        batch = state.batch()
+        return self._placing.choose(state, lambda k: index_decisions(self._codec, batch, self.indices, k).world(0))
 
 
-def index_decisions(codec: ActionCodec, state: RoundState, indices: Indices) -> Decision:
+def index_decisions(codec: ActionCodec, state: RoundState, indices: Indices, placement: int = 0) -> Decision:
     """The decisions of the rule in N worlds.
 
     Args:
         codec: The encoding "priority" of their environment.
         state: Of N worlds, as the scheduler believes it.
         indices: Of N worlds.
+        placement: In all of them, of the units behind the cut.
     """
     clients, names = state.available.shape[1], codec.space.names  # type: ignore[attr-defined]
-    actions = _with_plans(codec, state, indices)
+    actions = _with_plans(codec, state, indices, placement)
     first, exponent = names.index("client_weight[0]"), names.index("latency_exponent")
-    actions[:, first : first + clients] = np.clip(_entries(state, indices), -1.0, 1.0)
+    actions[:, first : first + clients] = np.clip(_entries(state, indices, placement), -1.0, 1.0)
     p = indices.latency_exponent + indices.late_exponent * state.accuracy
     actions[:, exponent] = np.clip(2 * p / HIGHEST_EXPONENT - 1, -1.0, 1.0)
     return codec.decode(actions, state)
 
 
-def _entries(state: RoundState, indices: Indices) -> Floats:
+def _entries(state: RoundState, indices: Indices, placement: int) -> Floats:
     """[N, C] offset + sum of weights times features."""
-    plan = Plan(indices.cut_layer, indices.aggregation_ratio)
+    plan = Plan(indices.cut_layer, indices.aggregation_ratio, placement=placement)
     entries = np.repeat(indices.offset[:, None], state.available.shape[1], axis=1)
     for weight, feature in zip(indices.weights.T, FEATURES.values(), strict=True):
         if weight.any():
@@ -187,14 +195,14 @@ def standardised(values: Floats, available: Any) -> Floats:
     return np.divide(centred, deviation, out=np.zeros(centred.shape), where=deviation > TINY)
 
 
-def _with_plans(codec: ActionCodec, state: RoundState, indices: Indices) -> NDArray[np.float32]:
+def _with_plans(codec: ActionCodec, state: RoundState, indices: Indices, placement: int) -> NDArray[np.float32]:
     """[N, entries] actions that say the plans; of all else what a decision says that leaves it open."""
     actions = np.empty((len(indices.offset), len(codec.space.names)), np.float32)  # type: ignore[attr-defined]
     one, subchannels = state.world(0), state.channel_gain.shape[-1]
     nobody = np.full(subchannels, -1), np.zeros(subchannels), np.ones(state.available.shape[1], bool)
     plans = np.stack([indices.cut_layer, indices.aggregation_ratio], 1)
     for plan in np.unique(plans, axis=0):
-        decision = Decision(int(plan[0]), *nobody, float(plan[1]))
+        decision = Decision(int(plan[0]), *nobody, float(plan[1]), placement=placement)
         actions[(plans == plan).all(1)] = codec.encode(decision, one)
     return actions
 

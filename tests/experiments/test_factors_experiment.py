@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 import agents
 import splitgym  # noqa: F401 - registers the environment
 from experiments.headroom import cuts, factors
-from experiments.headroom.factor_methods import ALGORITHM, FIXED, KINDS, PRESETS, RULE, Method
+from experiments.headroom.factor_methods import ALGORITHM, FIXED, KINDS, PRESETS, RULE, TUNED, Method
 from experiments.headroom.factors import Cases, gain, measure, summary
 
 SHORT = {"steps": 0, "plays": "train", "quick": True}
@@ -23,7 +23,7 @@ def case_of(preset: str, method: Method) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("preset", "kinds"),
-    [("stragglers", (FIXED, KINDS[4])), ("wearables", (RULE, KINDS[3])), ("narrowband", (KINDS[2],))],
+    [("stragglers", (FIXED, KINDS[4])), ("wearables", (RULE, KINDS[3], TUNED)), ("narrowband", (KINDS[2],))],
 )
 def test_everybody_of_a_kind_plays_the_same_held_out_episodes(preset: str, kinds: tuple[str, ...]) -> None:
     of_kind = {method.kind: method for method in PRESETS[preset].methods()}
@@ -39,7 +39,7 @@ def test_methods_differ_in_the_decision_that_their_kind_names() -> None:
     assert {method.kind for method in made} == set(KINDS) - {RULE}
     for method in made:
         assert ("quorum" in method.sections.get("plan", {})) == (method.kind in (KINDS[2], KINDS[4]))
-        assert ("quorum" in method.sections.get("training", {})) == (method.kind in (FIXED, KINDS[3]))
+        assert ("quorum" in method.sections.get("training", {})) == (method.kind in (FIXED, KINDS[3], TUNED))
     for preset in PRESETS:
         names = [(method.kind, method.name) for method in PRESETS[preset].methods()]
         assert len(names) == len(set(names))

@@ -6,6 +6,7 @@ import pytest
 
 from splitgym import schedulers
 from splitgym.schedulers.index import FEATURES, Index, index_decisions, standardised
+from splitgym.timing.cost import round_cost
 
 
 def started(seed=0, rounds=0, **options):
@@ -69,6 +70,21 @@ def test_many_worlds_decide_as_each_by_itself():
         assert same(decisions.world(number), rule.decide(state))
 
 
+def test_placements_are_chosen_as_rules_choose_them():
+    options = {"scenario": "highway", "framework": "multi-hop", "action": "priority", "learner": "surrogate"}
+    env = gym.make("SplitLearning-v0", **options).unwrapped
+    env.reset(seed=0)
+    count = env.system.program.plans.placements
+    held = [schedulers.make("index", env, placement=k).decide(env.state) for k in range(count)]
+    assert [int(decision.placement) for decision in held] == list(range(count))
+    names, action = env.action_space.names, np.zeros(env.action_space.shape, np.float32)
+    action[names.index("cut_layer")], action[names.index("placement[3]")] = -1.0, 1.0
+    assert same(held[3], env.decode(action))
+    best = schedulers.make("index", env, placement="best").decide(env.state)
+    costs = [round_cost(env.state, decision) for decision in held]
+    assert int(best.placement) == min(range(count), key=lambda k: (-costs[k].participants.sum(), costs[k].latency_s))
+
+
 def test_standardised_over_those_available():
     values, available = np.array([[1.0, 3.0, 100.0], [2.0, 2.0, 7.0]]), np.array([[True, True, False]] * 2)
     assert np.allclose(standardised(values, available), [[-1.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
@@ -82,6 +98,7 @@ def test_standardised_over_those_available():
         ({"cut_layer": 0}, r"cut_layer = 0, allowed: 1\.\."),
         ({"latency_exponent": 3.0}, r"latency_exponent = 3.0, allowed: 0\.\.2"),
         ({"aggregation_ratio": 2}, r"aggregation_ratio = 2, allowed: 0\.\.1"),
+        ({"placement": 1}, r"placement = 1, allowed: None, as nobody decides it"),
     ],
 )
 def test_what_is_not_allowed_is_refused(options, said):
