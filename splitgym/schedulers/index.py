@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from splitgym.allocation.descent.descent import allocate_unchecked
 from splitgym.allocation.selection.novelty import novelty
 from splitgym.allocation.workload import own_seconds
 from splitgym.arrays import Floats, Ints
@@ -155,8 +156,17 @@ class Index(Heuristic):
             ValueError: the state is of another scenario or framework than the environment.
         """
         self.expect_own_system(state)
-        batch = state.batch()
-        return self._placing.choose(state, lambda k: index_decisions(self._codec, batch, self.indices, k).world(0))
+        batch, before = state.batch(), self._placing.before(state)
+        decision = index_decisions(self._codec, batch, self.indices, before)
+
+        def under(placement: int) -> Decision:
+            if placement == before:
+                return decision.world(0)
+            # Sets of different sizes could not be compared by how long their rounds take.
+            plan = decision.plan._replace(placement=placement)
+            return allocate_unchecked(batch, plan, decision.selected).world(0)
+
+        return self._placing.choose(state, under)
 
 
 def index_decisions(codec: ActionCodec, state: RoundState, indices: Indices, placement: int = 0) -> Decision:

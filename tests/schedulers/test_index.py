@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from splitgym import schedulers
+from splitgym.allocation.descent.descent import allocate
 from splitgym.schedulers.index import FEATURES, Index, index_decisions, standardised
 from splitgym.timing.cost import round_cost
+from splitgym.types import Plan
 
 
 def started(seed=0, rounds=0, **options):
@@ -81,7 +83,11 @@ def test_placements_are_chosen_as_rules_choose_them():
     action[names.index("cut_layer")], action[names.index("placement[3]")] = -1.0, 1.0
     assert same(held[3], env.decode(action))
     best = schedulers.make("index", env, placement="best").decide(env.state)
-    costs = [round_cost(env.state, decision) for decision in held]
+    assert np.array_equal(best.selected, held[0].selected)
+    costs = [
+        round_cost(env.state, allocate(env.state.batch(), Plan(1, 0.0, placement=k), best.selected[None]).world(0))
+        for k in range(count)
+    ]
     assert int(best.placement) == min(range(count), key=lambda k: (-costs[k].participants.sum(), costs[k].latency_s))
 
 
