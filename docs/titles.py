@@ -3,6 +3,7 @@
 TITLES = {
     "benchmarks/rounds/64px/rounds": "CPU time of a real round, images of 64 pixels",
     "benchmarks/descent/descent": "CPU time of the descent",
+    "benchmarks/gpu/gpu": "Real rounds on a GPU",
     "benchmarks/rounds/rounds": "CPU time of a real round",
     "benchmarks/throughput/throughput": "Environment steps a second",
     "calibrate/bandwidth-limited-epsl/bandwidth-limited-epsl": "The surrogate of `bandwidth-limited` against real runs",
