@@ -3,6 +3,7 @@
 TITLES = {
     "benchmarks/rounds/64px/rounds": "CPU time of a real round, images of 64 pixels",
     "benchmarks/descent/descent": "CPU time of the descent",
+    "benchmarks/gpu/gpu": "Real rounds on a GPU",
     "benchmarks/rounds/rounds": "CPU time of a real round",
     "benchmarks/throughput/throughput": "Environment steps a second",
     "calibrate/bandwidth-limited-epsl/bandwidth-limited-epsl": "The surrogate of `bandwidth-limited` against real runs",
@@ -23,7 +24,6 @@ TITLES = {
     "compare/iot-train/README": "Schedulers in `iot`, real training: how it was run",
     "compare/iot-train/table": "Schedulers in `iot`, real training: the table",
     "frameworks/digits": "All frameworks on digits",
-    "frameworks/ham10000": "All frameworks on HAM10000, 400 rounds",
     "frameworks/ham10000-b32/ham10000": "All frameworks on HAM10000, mini-batches of 32",
     "frameworks/ham10000-long/ham10000": "All frameworks on HAM10000, 600 rounds",
     "train/table": "What `make train` compares",

@@ -201,8 +201,9 @@ class _Batch:
         of_weight, of_bias, straight = (d * self.weighted).sum(axes), share * d.sum(axes), None
         if self.others is not None:
             variance = self.rstd**-2 - self.eps
+            # A processor reads the first two statistics, a GPU the last two, and it wants them to be there.
             straight, weight_too, bias_too = torch.ops.aten.native_batch_norm_backward(
-                d_others, self.others, weight, self.mean, variance, None, None, False, self.eps, [True] * 3
+                d_others, self.others, weight, self.mean, variance, self.mean, self.rstd, False, self.eps, [True] * 3
             )
             of_weight, of_bias = of_weight + weight_too, of_bias + bias_too
             # scale [of_bias + normalised row of_weight] / N

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from small_nodes import assert_close, assert_same, differs, held, training
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from splitgym.frameworks.mean_field import Clients, MeanField
@@ -250,6 +252,34 @@ def test_the_memory_format_of_images_changes_nothing_but_rounding(m: int) -> Non
         made = around([copy.deepcopy(unit).to(memory_format=form) for unit in units], 3, training(8))
         gradients = virtual(made, rows, own)
         found.append([gradients.common, gradients.own, *gradients.of_server])
+    assert_close(*found, rtol=1e-10)
+
+
+class FromSavedStatistics(TorchDispatchMode):
+    """Batch norm goes back as a GPU computes it, with what the forward pass has saved."""
+
+    answered = 0
+
+    def __torch_dispatch__(self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None) -> Any:
+        if func is not torch.ops.aten.native_batch_norm_backward.default:
+            return func(*args, **(kwargs or {}))
+        self.answered += 1
+        d, x, weight, _, _, mean, rstd = args[:7]
+        mean, rstd, weight = (values[:, None, None] for values in (mean, rstd, weight))
+        return d * weight * rstd, (d * (x - mean) * rstd).sum((0, 2, 3)), d.sum((0, 2, 3))
+
+
+@pytest.mark.parametrize("statistics", ["joint", "per-client"])
+def test_batch_norm_goes_back_from_saved_statistics_too(statistics: str) -> None:
+    units = initialised(with_head([nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4)]), 0)
+    smashed, own = task((4, 7, 8), SHARES, 4, 2, 0)
+    found = []
+    for mode in (nullcontext(), gpu := FromSavedStatistics()):
+        made = around(copy.deepcopy(units), 3, training(4, batch_statistics=statistics))
+        with mode:
+            gradients = virtual(made, smashed, own)
+        found.append([gradients.common, gradients.own, *gradients.of_server])
+    assert gpu.answered == (1 if statistics == "joint" else 3)
     assert_close(*found, rtol=1e-10)
 
 
