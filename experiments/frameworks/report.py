@@ -91,9 +91,10 @@ def plot(curves: pd.DataFrame, figure: Figure) -> None:
         # Latencies differ a little between seeds, as cells do: curves are means over seeds at the same round.
         simulated_s=curves.groupby(["partition", "method", "round"])["elapsed_s"].transform("mean"),
     )
-    # In the order of all methods, so that each has its own colour.
-    names = {name: name for name in (*methods(int(curves["rounds"].iloc[0])), *curves["method"])}
-    groups = _groups(list(names), set(curves["method"]))
+    run = set(curves["method"])
+    # In the order of all methods; only those that were run, as there are fewer colours than methods.
+    names = {name: name for name in (*methods(int(curves["rounds"].iloc[0])), *curves["method"]) if name in run}
+    groups = _groups(list(names), run)
     rows = [(partition, group) for partition in dict.fromkeys(curves["partition"]) for group in groups]
     figure.set_size_inches(12, 4.2 * len(rows))
     task, seeds = curves["task"].iloc[0], curves["seed"].nunique()
