@@ -61,7 +61,19 @@ def run(command: Callable[[list[str]], int | None], arguments: Sequence[str] | N
             trace = traceback.format_exc() if TRACEBACK in given else ""
             _say(f"{trace}error: {_said(error)}", sys.stderr)
             return 2
+        except Exception as error:
+            if not _comes_from_ctrl_c(error):
+                raise
+            _say("\nStopped.", sys.stdout)
+            return 130
     return status or 0
+
+
+def _comes_from_ctrl_c(error: BaseException | None) -> bool:
+    """Whether Ctrl-C came while Python waited for a lock, which it then gives back twice: an error of its own."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from concurrent.futures.process import BrokenProcessPool
 from importlib import import_module
 from pathlib import Path
@@ -103,6 +104,19 @@ def test_ctrl_c_may_say_how_to_go_on(capsys):
     assert run(raises(KeyboardInterrupt("Go on with x.")), []) == 130
     assert run(raises(KeyboardInterrupt()), []) == 130
     assert capsys.readouterr().out == "\nStopped. Go on with x.\n\nStopped.\n"
+
+
+def test_ctrl_c_while_a_lock_is_given_back_says_stopped(capsys):
+    lock = threading.Lock()
+
+    def command(arguments):
+        with lock:
+            # As `Condition.wait`, when Ctrl-C comes after it has given the lock back.
+            lock.release()
+            raise KeyboardInterrupt
+
+    assert run(command, []) == 130
+    assert capsys.readouterr().out == "\nStopped.\n"
 
 
 def test_a_status_is_handed_on():
