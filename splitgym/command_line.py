@@ -61,7 +61,7 @@ def run(command: Callable[[list[str]], int | None], arguments: Sequence[str] | N
             trace = traceback.format_exc() if TRACEBACK in given else ""
             _say(f"{trace}error: {_said(error)}", sys.stderr)
             return 2
-        except Exception as error:
+        except RuntimeError as error:
             if not _comes_from_ctrl_c(error):
                 raise
             _say("\nStopped.", sys.stdout)

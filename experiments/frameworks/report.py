@@ -94,7 +94,7 @@ def plot(curves: pd.DataFrame, figure: Figure) -> None:
     run = set(curves["method"])
     # In the order of all methods; only those that were run, as there are fewer colours than methods.
     names = {name: name for name in (*methods(int(curves["rounds"].iloc[0])), *curves["method"]) if name in run}
-    groups = _groups(list(names), run)
+    groups = _groups(list(names))
     rows = [(partition, group) for partition in dict.fromkeys(curves["partition"]) for group in groups]
     figure.set_size_inches(12, 4.2 * len(rows))
     task, seeds = curves["task"].iloc[0], curves["seed"].nunique()
@@ -119,8 +119,8 @@ def plot(curves: pd.DataFrame, figure: Figure) -> None:
     figure.suptitle(f"{runs}{shaded}; grey line: {100 * TARGETS[task]:g} %{majority}")
 
 
-def _groups(names: Sequence[str], run: set[str]) -> list[list[str]]:
+def _groups(names: Sequence[str]) -> list[list[str]]:
     """Methods of each row of plots."""
-    if len(run) <= MOST_CURVES:
+    if len(names) <= MOST_CURVES:
         return [list(names)]
     return [[n for n in names if not n.startswith("EPSL")], [n for n in names if n.startswith("EPSL") or n == "PSL"]]
