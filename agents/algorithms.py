@@ -35,6 +35,8 @@ class Algorithm:
     """Whether its policies remember the episode so far."""
     any_clients: bool = False
     """Whether a policy takes other numbers of clients than it was trained with."""
+    imitates: bool = False
+    """Whether its policies tell how likely an action is by the observation alone, so that they can imitate a rule."""
 
     @property
     def learner_class(self) -> "type[BaseAlgorithm]":
@@ -61,7 +63,7 @@ ALL_ACTIONS = ("schedule", "discrete", "continuous", "priority", "rule")
 ALGORITHMS: Mapping[str, Algorithm] = {
     algorithm.name: algorithm
     for algorithm in (
-        Algorithm("ppo", "stable_baselines3.PPO", "MlpPolicy", ALL_ACTIONS, deterministic=True),
+        Algorithm("ppo", "stable_baselines3.PPO", "MlpPolicy", ALL_ACTIONS, deterministic=True, imitates=True),
         Algorithm(
             "ppo-equivariant",
             "stable_baselines3.PPO",
@@ -69,6 +71,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
             ("priority",),
             deterministic=True,
             any_clients=True,
+            imitates=True,
         ),
         Algorithm(
             "maskable-ppo",
@@ -77,6 +80,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
             ("schedule", "discrete", "rule"),
             deterministic=True,
             masked=True,
+            imitates=True,
         ),
         Algorithm(
             "recurrent-ppo",

@@ -72,6 +72,9 @@ class Settings:
     start: Annotated[str | None, tyro.conf.arg(metavar="POLICY")] = None
     """Policy whose weights the training begins with: scenario of a shipped one, or path of a run folder or of a
     safetensors file; None: they are drawn."""
+    imitate: Annotated[str | None, tyro.conf.arg(metavar="AGENT")] = None
+    """Rule, as for --compare, that the policy learns to act like before it learns by itself, for example
+    tuned:rule=index; None: it begins with the weights that it has."""
     seed: int = 0
     """First seed of policy and training episodes."""
     seeds: int = 2
@@ -113,16 +116,36 @@ class Settings:
         check_workers(self.workers)
         if self.tune and self.learner != "surrogate":
             raise InputError(f"--tune {self.tune} with --learner {self.learner}, allowed: --learner surrogate")
+        for option in ("start", "imitate"):
+            if self.tune and (beginning := getattr(self, option)):
+                raise InputError(f"--tune {self.tune} with --{option} {beginning}, allowed: one of them")
         if not self.compare:
             raise InputError(f"--compare names none, allowed: {', '.join(names())}")
         for agent in self.compare:
             scheduler(agent)
+        if self.imitate is not None:
+            self._check_imitated(self.imitate)
         if not 0 <= self.seed <= SEEDS - self.seeds:
             raise InputError(f"--seed {self.seed}, allowed: 0..{SEEDS - self.seeds}")
         algorithm = algorithms.get(self.algorithm)
         allowed = algorithm.actions
         if self.action is not None and self.action not in allowed:
             raise InputError(f"--action {self.action} with {self.algorithm}, {suggest(self.action, allowed)}")
+
+    def _check_imitated(self, rule: str) -> None:
+        """Raises an InputError if no policy could imitate it."""
+        from .registry import factory  # noqa: PLC0415 - help need not import torch
+
+        algorithm = algorithms.get(self.algorithm)
+        if not algorithm.imitates:
+            able = ", ".join(name for name, each in algorithms.ALGORITHMS.items() if each.imitates)
+            raise InputError(f"--imitate {rule} with --algorithm {self.algorithm}, allowed: {able}")
+        if rule.partition(":")[0] in algorithms.ALGORITHMS:
+            raise InputError(f"--imitate {rule}, allowed: a rule; --start begins with the weights of a policy")
+        try:
+            factory(rule)
+        except ValueError as error:
+            raise InputError(f"--imitate {rule}: {error}") from error
 
     def environment(self) -> dict[str, Any]:
         """Keyword arguments of the environment, but scenario and learner."""

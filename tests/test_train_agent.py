@@ -307,6 +307,13 @@ fails = partial(error_line, train.main)
         (["--resume", "nowhere"], ("nowhere", "no run")),
         (["--start", "nowhere"], ("policy = 'nowhere'", "iot-family")),
         (["--start", "iot", "--algorithm", "ppo"], ("policy = 'iot'", "path of a run folder")),
+        (["--imitate", "indx"], ("--imitate indx", "did you mean 'index'?")),
+        (["--imitate", "index:speed=a"], ("--imitate index:speed=a", "finite numbers")),
+        (["--imitate", "ppo"], ("--imitate ppo", "a rule")),
+        (["--imitate", "index", "--algorithm", "tqc"], ("--imitate index", "tqc", "ppo-equivariant")),
+        (["--imitate", "tuned:rule=index", "--scenario", "toy"], ("--imitate", "not tuned", "'toy'")),
+        (["--imitate", "index", "--tune", "3"], ("--tune 3 with --imitate index",)),
+        (["--start", "iot", "--tune", "3"], ("--tune 3 with --start iot",)),
     ],
     ids=" ".join,
 )

@@ -25,6 +25,7 @@ from ..policy_file import Card, described, fill_in, largest_change, save_weights
 from ..provenance import versions
 from .checkpoints import Checkpoints, KeepFastest, KeepHighestReturn, LogRounds
 from .hyperparameters import Hyperparameters
+from .imitation import imitate, rounds_of
 from .learner_file import load_learner, steps_done
 from .run_folder import PolicyFolder, Progress
 from .validation import Score, Validation
@@ -53,11 +54,18 @@ class Job:
     """That makes it, for its card."""
     start: Path | None = None
     """Files of the policy whose weights it begins with, without their endings; None: they are drawn."""
+    imitated: str | None = None
+    """Rule that it learns to act like before it learns by itself, as `splitgym.agents.factory` reads it."""
 
     @property
     def on_surrogate(self) -> bool:
         """Whether it learns on the surrogate."""
         return bool(self.environment["learner"] == "surrogate")
+
+    @property
+    def learning_environment(self) -> Mapping[str, Any]:
+        """Keyword arguments of the environment in which it learns."""
+        return {**EXACT, **self.environment} if self.on_surrogate else self.environment
 
 
 def train_all(jobs: Sequence[Job], workers: int) -> Iterator[list[int]]:
@@ -145,6 +153,9 @@ def _started_or_continued(job: Job, folder: PolicyFolder, envs: VecEnv) -> BaseA
     else:
         if job.start is not None:
             fill_in(job.start, model.policy)
+        if job.imitated is not None:
+            rounds = rounds_of(job.hyperparameters.steps)
+            imitate(model.policy, job.imitated, job.learning_environment, rounds, derived_seed(job.seed, 0))
         save_weights(folder.initial, model.policy)
     return model
 
@@ -198,11 +209,11 @@ def _environments(job: Job) -> Iterator[VecEnv]:
     """Environments in parallel; an exception ends their processes at once, Ctrl-C too."""
     count = job.hyperparameters.environments
     if job.on_surrogate:
-        envs = SB3VecEnv(count, threads=1, **{**EXACT, **job.environment})
+        envs = SB3VecEnv(count, threads=1, **job.learning_environment)
         yield envs
         envs.close()
         return
-    makers: list[Callable[[], gym.Env[Any, Any]]] = [partial(_make, dict(job.environment))] * count
+    makers: list[Callable[[], gym.Env[Any, Any]]] = [partial(_make, dict(job.learning_environment))] * count
     with interrupts_ignored():
         vec_env = DummyVecEnv(makers) if count == 1 else SubprocVecEnv(makers, start_method=START_METHOD)
     try:

@@ -23,6 +23,7 @@ from ..train import USUAL, Settings
 from . import messages
 from .comparison import TrainedComparison, scheduler
 from .hyperparameters import Hyperparameters
+from .imitation import rounds_of
 from .jobs import Job, train_all
 from .run_folder import SETTINGS, RunFolder
 from .tuning import Search
@@ -48,12 +49,12 @@ def _started(settings: Settings) -> tuple[RunFolder, Settings]:
     env.reset(seed=settings.seed)
     if settings.compare == USUAL:
         settings = replace(settings, compare=tuple(agent for agent in USUAL if _can_be_made(agent, env)))
-    for agent in settings.compare:
+    for option, agent in [("compare", agent) for agent in settings.compare] + [("imitate", settings.imitate)]:
         try:
-            if agent != settings.algorithm:
+            if agent not in (settings.algorithm, None):
                 scheduler(agent)(env)
         except ValueError as error:
-            raise InputError(f"--compare {agent}: {error}") from error
+            raise InputError(f"--{option} {agent}: {error}") from error
     folder = RunFolder.create(settings.out, f"{settings.algorithm}-{scenario.name}")
     settings = replace(settings, steps=hyperparameters.least_steps, environments=hyperparameters.environments)
     hyperparameters.write(folder.path / SETTINGS, settings.learner)
@@ -145,7 +146,12 @@ def _train(folder: RunFolder, settings: Settings, environment: dict[str, Any], c
     learning = {**environment, "learner": settings.learner}
     seeds = range(settings.seed, settings.seed + settings.seeds)
     start = _start(settings)
-    jobs = [Job(folder.seed(seed).path, chosen, learning, seed, _command(settings), start) for seed in seeds]
+    jobs = [
+        Job(folder.seed(seed).path, chosen, learning, seed, _command(settings), start, settings.imitate)
+        for seed in seeds
+    ]
+    if settings.imitate is not None:
+        console.print(f"      first it imitates {settings.imitate}, for {rounds_of(chosen.steps):,} rounds of its own")
     with messages.bars(console) as bars:
         tasks = [bars.add_task(f"seed {job.seed}", total=chosen.steps) for job in jobs]
         for steps in train_all(jobs, settings.workers):

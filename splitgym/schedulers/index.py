@@ -13,6 +13,7 @@ from splitgym.allocation.selection.novelty import novelty
 from splitgym.allocation.workload import own_seconds
 from splitgym.arrays import Floats, Ints
 from splitgym.envs.actions import ActionCodec
+from splitgym.envs.actions.priority import PriorityCodec
 from splitgym.schedulers.placing import Placing
 from splitgym.schedulers.scheduler import Heuristic
 from splitgym.types import Decision, Plan, RoundState
@@ -168,9 +169,24 @@ class Index(Heuristic):
 
         return self._placing.choose(state, under)
 
+    def act(self, observation: NDArray[np.float32], info: dict[str, Any]) -> NDArray[Any]:
+        """The action nearest to the decision; with `action="priority"` that which weighs clients by the index."""
+        if not isinstance(self.env.codec(), PriorityCodec):
+            return super().act(observation, info)
+        self.expect_own_observation(observation)
+        state = self.env.state
+        weighed = index_actions(self._codec, state.batch(), self.indices, self._placing.before(state))[0]
+        placed = [name.startswith("placement[") for name in self._codec.space.names]  # type: ignore[attr-defined]
+        return np.where(placed, super().act(observation, info), weighed) if any(placed) else weighed
+
 
 def index_decisions(codec: ActionCodec, state: RoundState, indices: Indices, placement: int = 0) -> Decision:
-    """The decisions of the rule in N worlds.
+    """The decisions of the rule in N worlds; arguments as of `index_actions`."""
+    return codec.decode(index_actions(codec, state, indices, placement), state)
+
+
+def index_actions(codec: ActionCodec, state: RoundState, indices: Indices, placement: int = 0) -> NDArray[np.float32]:
+    """[N, entries] actions of the rule in N worlds.
 
     Args:
         codec: The encoding "priority" of their environment.
@@ -184,7 +200,7 @@ def index_decisions(codec: ActionCodec, state: RoundState, indices: Indices, pla
     actions[:, first : first + clients] = np.clip(_entries(state, indices, placement), -1.0, 1.0)
     p = indices.latency_exponent + indices.late_exponent * state.accuracy
     actions[:, exponent] = np.clip(2 * p / HIGHEST_EXPONENT - 1, -1.0, 1.0)
-    return codec.decode(actions, state)
+    return actions
 
 
 def _entries(state: RoundState, indices: Indices, placement: int) -> Floats:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
 
 from splitgym.files import read_toml
 from splitgym.inputs import InputError, reading
@@ -59,6 +61,10 @@ class TunedRule(Heuristic):
     def decide(self, state: RoundState) -> Decision:
         """What the rule says."""
         return self._rule.decide(state)
+
+    def act(self, observation: NDArray[np.float32], info: dict[str, Any]) -> NDArray[Any]:
+        """The action of the rule."""
+        return self._rule.act(observation, info)
 
 
 def options_of(rule: str, scenario: str) -> dict[str, Any]:

@@ -72,6 +72,34 @@ def test_many_worlds_decide_as_each_by_itself():
         assert same(decisions.world(number), rule.decide(state))
 
 
+@pytest.mark.parametrize("scenario", ["iot", "wearables", "stragglers"])
+def test_action_says_the_whole_decision_where_it_can_say_weights(scenario):
+    env = gym.make("SplitLearning-v0", scenario=scenario, framework="psl", action="priority", learner="surrogate")
+    env = env.unwrapped
+    observation, info = env.reset(seed=5)
+    rule = Index(env, speed=0.7, diversity=0.3, absence=-0.2, late_exponent=0.2)
+    for _ in range(6):
+        assert same(env.decode(rule.act(observation, info)), rule.decide(env.state))
+        observation, *_, info = env.step(rule.act(observation, info))
+
+
+def test_action_of_a_tuned_index_is_that_of_the_index():
+    env = started(4, rounds=3)
+    tuned = schedulers.make("tuned", env, rule="index")
+    assert same(env.decode(tuned.act(env.observe(), {})), tuned.decide(env.state))
+
+
+def test_action_says_the_placement_of_the_decision():
+    options = {"scenario": "highway", "framework": "multi-hop", "action": "priority", "learner": "surrogate"}
+    env = gym.make("SplitLearning-v0", **options).unwrapped
+    observation, info = env.reset(seed=3)
+    rule = Index(env, speed=1.0, placement="best")
+    for _ in range(6):
+        decision, action = rule.decide(env.state), rule.act(observation, info)
+        assert env.decode(action).placement == decision.placement
+        observation, *_, info = env.step(action)
+
+
 def test_placements_are_chosen_as_rules_choose_them():
     options = {"scenario": "highway", "framework": "multi-hop", "action": "priority", "learner": "surrogate"}
     env = gym.make("SplitLearning-v0", **options).unwrapped
