@@ -10,6 +10,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from agents import algorithms
 from agents.training.hyperparameters import Hyperparameters
+from agents.training.imitation import imitate, rounds_of
 from agents.training.jobs import derived_seed
 from splitgym.envs import SB3VecEnv
 
@@ -17,7 +18,9 @@ Step = Callable[[Any, Any], tuple[Any, ...]]
 """Plays a round in an environment, from what was observed before; returns what `step` does."""
 
 
-def learned(algorithm: str, steps: int, seed: int, learner: str, environment: Mapping[str, Any]) -> Step:
+def learned(
+    algorithm: str, steps: int, seed: int, learner: str, environment: Mapping[str, Any], imitated: str | None = None
+) -> Step:
     """The policy after the last of so many rounds; untrained after none.
 
     Args:
@@ -26,9 +29,13 @@ def learned(algorithm: str, steps: int, seed: int, learner: str, environment: Ma
         seed: Of policy and episodes.
         learner: Of the environments that it learns in.
         environment: Their other keyword arguments.
+        imitated: Rule that it learns to act like before, as `agents.factory` reads it; None: it does not.
     """
     settings = replace(Hyperparameters.read(algorithms.get(algorithm), learner), least_steps=max(steps, 1))
     model = settings.model(_environments(settings.environments, learner, environment), derived_seed(seed, 0))
+    if imitated is not None:
+        own = {"learner": learner, **environment}
+        imitate(model.policy, imitated, own, rounds_of(settings.steps), derived_seed(seed, 0))
     if steps:
         model.learn(settings.steps)
     return lambda env, observation: env.step(model.predict(observation, deterministic=True)[0])

@@ -8,6 +8,8 @@ ALGORITHM = "ppo-equivariant"
 UNTRAINED = "untrained"
 INDEX = "index"
 FIXED, RULE, LEARNED, TUNED = "fixed value", "decided by rule", "learned", "tuned index"
+OF_OTHERS = "tuned:rule=index,scenario=bandwidth-limited"
+"""The index where there is no surrogate to tune it on."""
 KINDS = (FIXED, RULE, f"{UNTRAINED}, decided", f"{LEARNED}, fixed value", f"{LEARNED}, decided", TUNED)
 
 
@@ -65,7 +67,9 @@ def narrowband() -> Iterator[Method]:
     for codec in ("none", "uniform-4", "uniform-2", "top-k:0.1"):
         yield Method(FIXED, f"greedy:codec={codec},cut_layer=2")
     yield Method(FIXED, "unified:codec=uniform-2,cut_layer=2")
-    yield Method(KINDS[3], ALGORITHM, "uniform-2", {"plan": {"codecs": ("uniform-2",)}})
+    one_codec = {"plan": {"codecs": ("uniform-2",)}}
+    yield Method(FIXED, OF_OTHERS, "uniform-2", one_codec)
+    yield Method(KINDS[3], ALGORITHM, "uniform-2", one_codec)
     opened = {"plan": {"codec": "by-client"}}
     yield Method(KINDS[2], ALGORITHM, "", opened)
     yield Method(KINDS[4], ALGORITHM, "", opened)
@@ -95,6 +99,8 @@ class Setting:
     """Its section; rewards are told best apart where a budget is not far from what schedulers need."""
     learner: str = "surrogate"
     """What a policy learns on."""
+    index: str | None = None
+    """Tuned index that it imitates first; None: that which is tuned anew, on the surrogate."""
     by_default: bool = True
     """Whether it is run unless others are asked for."""
 
@@ -103,7 +109,7 @@ PRESETS: Mapping[str, Setting] = {
     "stragglers": Setting("async-psl", stragglers, {"time_budget_s": 300.0, "max_rounds": 600}),
     "wearables": Setting("psl", wearables),
     # No surrogate knows what its codecs cost in accuracy.
-    "narrowband": Setting("psl", narrowband, learner="train", by_default=False),
+    "narrowband": Setting("psl", narrowband, learner="train", index=OF_OTHERS, by_default=False),
     "highway": Setting("multi-hop", placements, by_default=False),
     "campus": Setting("multi-hop", placements, by_default=False),
 }

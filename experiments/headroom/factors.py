@@ -3,10 +3,11 @@
     python -m experiments headroom.factors
 
 Rules run with each fixed value of the decision, and with it decided. A policy is trained without the decision and with
-it, everything else alike, on the surrogate or, where there is none, on real rounds; then all play the same held-out
-episodes with real training.
+it, everything else alike, on the surrogate or, where there is none, on real rounds: first it imitates the tuned index,
+then it learns by itself. All play the same held-out episodes with real training.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from matplotlib.lines import Line2D
 import agents
 from agents.training.cross_entropy import Search
 from agents.training.jobs import EXACT
-from experiments.headroom.factor_methods import ALGORITHM, FIXED, KINDS, PRESETS, RULE, TUNED, UNTRAINED
+from experiments.headroom.factor_methods import ALGORITHM, FIXED, INDEX, KINDS, PRESETS, RULE, TUNED, UNTRAINED, Setting
 from experiments.learning import Step, learned
 from experiments.running import Case, Experiment, Row
 from experiments.tables import markdown
@@ -28,11 +29,11 @@ from splitgym.evaluation import HELD_OUT
 from splitgym.evaluation.look import COLOURS
 from splitgym.evaluation.statistics import Bootstrap, Estimate
 
-STEPS, REAL_STEPS = 401_408, 10_240
+STEPS, REAL_STEPS = 1_000_000, 10_240
 """Rounds that a policy learns from, of the surrogate and of real training."""
 GENERATIONS = 20
 """Of the search for the index, on training seeds of the surrogate."""
-EPISODES = 4
+EPISODES = 10
 """Held-out episodes for each seed; a policy of each seed plays those of its seed."""
 PAIRS = (
     *((RULE, FIXED), (KINDS[3], FIXED), (KINDS[4], FIXED)),
@@ -90,13 +91,12 @@ def measure(case: Case, seed: int) -> list[Row]:
     }
     env: Any = gym.make("SplitLearning-v0", disable_env_checker=True, learner=case["plays"], **environment).unwrapped
     if method.agent == ALGORITHM:
-        step = learned(ALGORITHM, case["steps"], seed, setting.learner, environment)
+        index = setting.index or _named(_tuned(env, setting, seed)) if case["steps"] else None
+        step = learned(ALGORITHM, case["steps"], seed, setting.learner, environment, index)
     else:
         name, options = agents.parse(method.agent)
         if method.kind == TUNED:
-            # Its placement is chosen as rules do it, and not searched.
-            search = Search(env.scenario, 1 if case["quick"] else GENERATIONS, seed, setting.framework)
-            options |= search.best()
+            options |= _tuned(env, setting, seed, 1 if case["quick"] else GENERATIONS)
         step = _ruled(agents.make(name, env, **options))
     first = HELD_OUT + EPISODES * seed
     return [{"episode": episode, **play(env, step, episode)} for episode in range(first, first + EPISODES)]
@@ -118,6 +118,17 @@ def play(env: Any, step: Step, seed: int) -> Row:
         "rounds": info["round"],
         "accuracy": info["accuracy"],
     }
+
+
+def _tuned(env: Any, setting: Setting, seed: int, generations: int = GENERATIONS) -> dict[str, Any]:
+    """Options of the index for an environment; where placements are decided, it takes that of the shortest round."""
+    placement = {"placement": "best"} if env.system.program.plans.placements > 1 else {}
+    return Search(env.scenario, generations, seed, setting.framework).best() | placement
+
+
+def _named(options: Mapping[str, Any]) -> str:
+    """The index with these options, as `agents.factory` reads it."""
+    return f"{INDEX}:{','.join(f'{name}={value}' for name, value in options.items())}"
 
 
 def _ruled(rule: Any) -> Step:
@@ -152,10 +163,11 @@ def report(rows: pd.DataFrame) -> str:
     played = "real training" if rows["plays"].eq("train").all() else "on the surrogate"
     parts = [
         f"Means over {rows['seed'].nunique()} seeds of {EPISODES} held-out episodes each, {played}, accuracy on the "
-        "whole test set; a policy is trained anew for each seed, on the surrogate (narrowband: on real rounds), "
-        "and its last weights play; the index is tuned anew likewise, on the surrogate. An episode that misses the "
-        "target counts with the time budget. The best fixed value and the best rule are chosen on these same episodes, "
-        "which favours them. Gains: 95 % interval over all episodes."
+        "whole test set. For each seed the index is tuned anew, on the surrogate (narrowband: that of another preset), "
+        "and a policy is trained anew, on the surrogate (narrowband: on real rounds): first it imitates that index, "
+        "then it learns by itself, and its last weights play. An episode that misses the target counts with the time "
+        "budget. The best fixed value and the best rule are chosen on these same episodes, which favours them. Gains: "
+        "95 % interval over all episodes."
     ]
     for preset, own in rows.groupby("preset", sort=False):
         table = summary(own)

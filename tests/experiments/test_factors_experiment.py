@@ -29,7 +29,7 @@ def test_everybody_of_a_kind_plays_the_same_held_out_episodes(preset: str, kinds
     of_kind = {method.kind: method for method in PRESETS[preset].methods()}
     for kind in kinds:
         rows = measure(case_of(preset, of_kind[kind]), 1)
-        assert [row["episode"] for row in rows] == [1_000_004, 1_000_005, 1_000_006, 1_000_007]
+        assert [row["episode"] for row in rows] == [*range(1_000_010, 1_000_020)]
         assert all(row["rounds"] <= 12 for row in rows)
         assert all(row["reached"] or row["target_s"] == 300.0 for row in rows)
 
