@@ -23,7 +23,7 @@ setup: .venv/ready
 
 ## The main job: train a scheduler on the surrogate, compare it with the heuristics on real split learning.
 train: setup
-	$(BIN)/python train_agent.py
+	$(BIN)/python train_agent.py --imitate tuned:rule=index
 
 ## Compare all schedulers on a hundred held-out seeds of iot, with the surrogate; a minute.
 compare: setup

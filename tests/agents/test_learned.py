@@ -226,8 +226,8 @@ def test_policies_are_shipped_for_the_main_scenarios():
 
 def test_cards_from_before_threads_were_counted_say_so():
     """As those that are shipped; cards of now have everything."""
-    card = Card.read(learned.TRAINED / "ppo-equivariant" / "iot.toml")
-    assert (card.steps, card.torch_threads, card.training_steps, card.largest_change) == (1_007_616, None, None, None)
+    card = Card.read(learned.TRAINED / "ppo-equivariant" / "bandwidth-limited.toml")
+    assert (card.steps, card.torch_threads, card.training_steps, card.largest_change) == (368_640, None, None, None)
 
 
 def test_card_of_now_states_the_threads_and_goes_through_its_file(policies, tmp_path):
