@@ -310,6 +310,7 @@ fails = partial(error_line, train.main)
         (["--imitate", "indx"], ("--imitate indx", "did you mean 'index'?")),
         (["--imitate", "index:speed=a"], ("--imitate index:speed=a", "finite numbers")),
         (["--imitate", "ppo"], ("--imitate ppo", "a rule")),
+        (["--imitate", "untrained:seed=1"], ("--imitate untrained:seed=1", "a rule")),
         (["--imitate", "index", "--algorithm", "tqc"], ("--imitate index", "tqc", "ppo-equivariant")),
         (["--imitate", "tuned:rule=index", "--scenario", "toy"], ("--imitate", "not tuned", "'toy'")),
         (["--imitate", "index", "--tune", "3"], ("--tune 3 with --imitate index",)),
