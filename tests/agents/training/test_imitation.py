@@ -9,8 +9,10 @@ from small_trainings import job, small, toy
 from agents import factory
 from agents.algorithms import ALGORITHMS
 from agents.policy_file import fill_in
+from agents.training import jobs
 from agents.training.imitation import PASSES, ROUNDS, imitate, rounds_of
 from agents.training.jobs import train
+from agents.training.learner_file import steps_done
 from splitgym.envs import SB3VecEnv
 
 TOY = {"scenario": "toy", "learner": "surrogate"}
@@ -77,3 +79,11 @@ def test_training_starts_with_the_policy_that_imitates(tmp_path):
         fill_in(tmp_path / name / "initial", policy)
     own, usual, imitator = said("index", policies, action="priority")
     assert np.abs(imitator - own).mean() < np.abs(usual - own).mean()
+
+
+def test_policy_that_goes_on_imitates_no_rule_again(tmp_path, monkeypatch):
+    begun = replace(job(tmp_path / "run"), imitated="index")
+    train(begun)
+    monkeypatch.setattr(jobs, "imitate", lambda *_: pytest.fail("imitates"))
+    train(replace(begun, hyperparameters=replace(begun.hyperparameters, least_steps=256)))
+    assert steps_done(tmp_path / "run" / "last.safetensors") == 256
