@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from splitgym import command_line
+from splitgym import command_line, schedulers
 from splitgym.inputs import InputError
 from splitgym.parts import suggest
 
@@ -140,7 +140,7 @@ class Settings:
         if not algorithm.imitates:
             able = ", ".join(name for name, each in algorithms.ALGORITHMS.items() if each.imitates)
             raise InputError(f"--imitate {rule} with --algorithm {self.algorithm}, allowed: {able}")
-        if rule.partition(":")[0] in algorithms.ALGORITHMS:
+        if rule.partition(":")[0] in set(names()) - set(schedulers.names()):
             raise InputError(f"--imitate {rule}, allowed: a rule; --start begins with the weights of a policy")
         try:
             factory(rule)

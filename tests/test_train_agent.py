@@ -229,6 +229,18 @@ def test_episodes_of_another_policy_are_played_again(run, tmp_path, monkeypatch,
     assert (folder / "rounds.csv").read_bytes() != (run / "rounds.csv").read_bytes()
 
 
+def test_it_is_said_that_a_rule_is_imitated_only_where_a_policy_begins(run, tmp_path, capsys):
+    for name, said in (("goes on", False), ("begins", True)):
+        folder = copied(run, tmp_path / name)
+        record = json.loads((folder / "run.json").read_text())
+        record["settings"] |= {"imitate": "index"}
+        (folder / "run.json").write_text(json.dumps(record))
+        if said:
+            shutil.rmtree(folder / "seed-0")
+        assert train.main(["--resume", str(folder)]) == 0
+        assert ("first it imitates index, for 32 rounds" in capsys.readouterr().out) == said
+
+
 def test_nothing_is_loaded_of_a_learner_that_has_nothing_left_to_do(run, tmp_path, monkeypatch):
     """What is loaded cannot execute anything either."""
     monkeypatch.setattr(jobs, "load_learner", lambda *_: pytest.fail("loads"))
@@ -310,6 +322,7 @@ fails = partial(error_line, train.main)
         (["--imitate", "indx"], ("--imitate indx", "did you mean 'index'?")),
         (["--imitate", "index:speed=a"], ("--imitate index:speed=a", "finite numbers")),
         (["--imitate", "ppo"], ("--imitate ppo", "a rule")),
+        (["--imitate", "untrained:seed=1"], ("--imitate untrained:seed=1", "a rule")),
         (["--imitate", "index", "--algorithm", "tqc"], ("--imitate index", "tqc", "ppo-equivariant")),
         (["--imitate", "tuned:rule=index", "--scenario", "toy"], ("--imitate", "not tuned", "'toy'")),
         (["--imitate", "index", "--tune", "3"], ("--tune 3 with --imitate index",)),

@@ -7,11 +7,14 @@ import gymnasium as gym
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from torch import Tensor
 
 from ..registry import factory
 
+Imitator = ActorCriticPolicy | MaskableActorCriticPolicy
+"""Policies that tell how likely an action is."""
 ROUNDS, PART = 12_288, 4
 """Rounds that are imitated: so many, and at most one for this number of the training's."""
 PASSES = 4
@@ -38,8 +41,10 @@ def imitate(policy: BasePolicy, rule: str, environment: Mapping[str, Any], round
         rounds: That are played.
         seed: Of episodes and of the order in which the policy learns.
     """
-    assert isinstance(policy, ActorCriticPolicy)
-    env = gym.make("SplitLearning-v0", disable_env_checker=True, **environment)
+    assert isinstance(policy, Imitator)
+    env: Any = gym.make("SplitLearning-v0", disable_env_checker=True, **environment)
+    # Some rules draw from its generator.
+    env.action_space.seed(seed)
     scheduler = factory(rule)(env)
     actors = [weights for name, weights in policy.named_parameters() if name != "log_std"]
     optimizer = torch.optim.Adam(actors, LEARNING_RATE)
@@ -52,7 +57,7 @@ def imitate(policy: BasePolicy, rule: str, environment: Mapping[str, Any], round
             action = scheduler.act(observation, info)
             seen.append(observation)
             said.append(action)
-            played = action if number == 0 else policy.predict(observation)[0]
+            played = action if number == 0 else _play(policy, observation, env)
             observation, _, terminated, truncated, info = env.step(played)
             if terminated or truncated:
                 observation, info = env.reset()
@@ -60,10 +65,17 @@ def imitate(policy: BasePolicy, rule: str, environment: Mapping[str, Any], round
     env.close()
 
 
+def _play(policy: Imitator, observation: NDArray[Any], env: Any) -> NDArray[Any]:
+    """An action as the policy draws it when it learns by itself."""
+    if isinstance(policy, MaskableActorCriticPolicy):
+        return policy.predict(observation, action_masks=env.unwrapped.action_masks())[0]
+    return policy.predict(observation)[0]
+
+
 def _learn(
-    policy: ActorCriticPolicy, optimizer: torch.optim.Optimizer, seen: Tensor, said: Tensor, generator: torch.Generator
+    policy: Imitator, optimizer: torch.optim.Optimizer, seen: Tensor, said: Tensor, generator: torch.Generator
 ) -> None:
-    """Makes the actions that were said more likely."""
+    """Makes the actions that were said more likely, among all: masks would leave none to a rule that breaks them."""
     policy.set_training_mode(True)
     for _ in range(EPOCHS):
         for batch in torch.randperm(len(seen), generator=generator).split(BATCH):

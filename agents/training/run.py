@@ -150,7 +150,7 @@ def _train(folder: RunFolder, settings: Settings, environment: dict[str, Any], c
         Job(folder.seed(seed).path, chosen, learning, seed, _command(settings), start, settings.imitate)
         for seed in seeds
     ]
-    if settings.imitate is not None:
+    if settings.imitate is not None and not all(folder.seed(seed).last.exists() for seed in seeds):
         console.print(f"      first it imitates {settings.imitate}, for {rounds_of(chosen.steps):,} rounds of its own")
     with messages.bars(console) as bars:
         tasks = [bars.add_task(f"seed {job.seed}", total=chosen.steps) for job in jobs]

@@ -170,8 +170,15 @@ class Index(Heuristic):
         return self._placing.choose(state, under)
 
     def act(self, observation: NDArray[np.float32], info: dict[str, Any]) -> NDArray[Any]:
-        """The action nearest to the decision; with `action="priority"` that which weighs clients by the index."""
-        if not isinstance(self.env.codec(), PriorityCodec):
+        """The action nearest to the decision; with `action="priority"` that which weighs clients by the index.
+
+        Where the placement changes, that action searches the set under the new one, and the decision under the last.
+
+        Raises:
+            ValueError: the observation is not the present one of the agent's environment.
+        """
+        # A class of one's own that is derived from it may have other entries.
+        if type(self.env.codec()) is not PriorityCodec:
             return super().act(observation, info)
         self.expect_own_observation(observation)
         state = self.env.state

@@ -6,6 +6,8 @@ import pytest
 
 from splitgym import schedulers
 from splitgym.allocation.descent.descent import allocate
+from splitgym.envs.actions.components import LatencyExponent
+from splitgym.envs.actions.priority import PriorityCodec
 from splitgym.schedulers.index import FEATURES, Index, index_decisions, standardised
 from splitgym.timing.cost import round_cost
 from splitgym.types import Plan
@@ -81,6 +83,25 @@ def test_action_says_the_whole_decision_where_it_can_say_weights(scenario):
     for _ in range(6):
         assert same(env.decode(rule.act(observation, info)), rule.decide(env.state))
         observation, *_, info = env.step(rule.act(observation, info))
+
+
+class WithoutExponent(PriorityCodec):
+    """An encoding of one's own: `priority`, but the latency exponent is held."""
+
+    def parts(self, scenario, system, framework):
+        return [part for part in super().parts(scenario, system, framework) if not isinstance(part, LatencyExponent)]
+
+    def decide(self, said, state):
+        return super().decide({**said, "latency_exponent": np.ones(len(state.available))}, state)
+
+
+def test_action_in_an_encoding_that_is_derived_from_priority_is_one_of_that_encoding():
+    env = gym.make("SplitLearning-v0", scenario="iot", action=WithoutExponent, learner="surrogate").unwrapped
+    observation, info = env.reset(seed=3)
+    rule = Index(env, speed=1.0)
+    action = rule.act(observation, info)
+    assert env.action_space.contains(action)
+    assert np.array_equal(env.decode(action).selected, rule.decide(env.state).selected)
 
 
 def test_action_of_a_tuned_index_is_that_of_the_index():

@@ -7,9 +7,12 @@ import pytest
 from small_trainings import job, small, toy
 
 from agents import factory
+from agents.algorithms import ALGORITHMS
 from agents.policy_file import fill_in
+from agents.training import jobs
 from agents.training.imitation import PASSES, ROUNDS, imitate, rounds_of
 from agents.training.jobs import train
+from agents.training.learner_file import steps_done
 from splitgym.envs import SB3VecEnv
 
 TOY = {"scenario": "toy", "learner": "surrogate"}
@@ -43,10 +46,10 @@ def test_equivariant_policy_comes_near_to_a_rule_in_states_that_it_has_not_seen(
     assert np.abs(policy - own).mean() < 0.4 * np.abs(untrained - own).mean()
 
 
-def test_policy_in_whole_numbers_says_what_a_rule_always_says():
-    own, policy, untrained = said(
-        "fixed:cut_layer=2", imitating("ppo", "fixed:cut_layer=2", action="schedule"), action="schedule"
-    )
+@pytest.mark.parametrize("algorithm", ["ppo", "maskable-ppo"])
+def test_policy_in_whole_numbers_says_what_a_rule_always_says(algorithm):
+    rule = "fixed:cut_layer=2"
+    own, policy, untrained = said(rule, imitating(algorithm, rule, action="schedule"), action="schedule")
     assert (policy == own).mean() > 0.9 > (untrained == own).mean()
 
 
@@ -55,6 +58,13 @@ def test_deviations_and_what_judges_states_stay():
     before = dict(untrained.named_parameters())
     stays = {name for name, weights in policy.named_parameters() if bool((weights == before[name]).all())}
     assert stays == {name for name in before if name == "log_std" or "critic" in name or "value_net" in name}
+
+
+@pytest.mark.parametrize("algorithm", [name for name, each in ALGORITHMS.items() if each.imitates])
+def test_same_seed_gives_the_same_policy_even_of_a_rule_that_draws(algorithm):
+    for action in ALGORITHMS[algorithm].actions:
+        one, other = (imitating(algorithm, "random", 16, action=action)[0].state_dict() for _ in range(2))
+        assert all(bool((weights == other[name]).all()) for name, weights in one.items())
 
 
 def test_rounds_are_a_quarter_of_the_training_at_most():
@@ -69,3 +79,11 @@ def test_training_starts_with_the_policy_that_imitates(tmp_path):
         fill_in(tmp_path / name / "initial", policy)
     own, usual, imitator = said("index", policies, action="priority")
     assert np.abs(imitator - own).mean() < np.abs(usual - own).mean()
+
+
+def test_policy_that_goes_on_imitates_no_rule_again(tmp_path, monkeypatch):
+    begun = replace(job(tmp_path / "run"), imitated="index")
+    train(begun)
+    monkeypatch.setattr(jobs, "imitate", lambda *_: pytest.fail("imitates"))
+    train(replace(begun, hyperparameters=replace(begun.hyperparameters, least_steps=256)))
+    assert steps_done(tmp_path / "run" / "last.safetensors") == 256
