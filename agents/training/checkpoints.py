@@ -126,13 +126,31 @@ class Checkpoints(BaseCallback):
 
 
 class KeepFastest(Checkpoints):
-    """Keeps the policy that reaches the target earliest in validation."""
+    """Keeps the policy that reaches the target earliest in validation.
+
+    Args:
+        folder: As of `Checkpoints`.
+        every: Likewise.
+        card: Likewise.
+        validation: Says how early that is.
+        begins_with_it: Whether the policy with which the training begins is validated, too: it may be good already.
+    """
 
     def __init__(
-        self, folder: PolicyFolder, every: int, card: Callable[[BaseAlgorithm, Score], Card], validation: Validation
+        self,
+        folder: PolicyFolder,
+        every: int,
+        card: Callable[[BaseAlgorithm, Score], Card],
+        validation: Validation,
+        begins_with_it: bool = False,
     ) -> None:
         super().__init__(folder, every, card)
-        self._validation = validation
+        self._validation, self._begins_with_it = validation, begins_with_it
+
+    def _on_training_start(self) -> None:
+        super()._on_training_start()
+        if self._begins_with_it and self.num_timesteps == 0:
+            self._save(self._score())
 
     def _score(self) -> Score:
         return self._validation.score(self.model.policy)

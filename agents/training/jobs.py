@@ -175,7 +175,7 @@ def _checkpoints(job: Job, folder: PolicyFolder, envs: VecEnv) -> Checkpoints:
         return KeepHighestReturn(folder, 1, card)
     every = max(1, job.hyperparameters.steps // VALIDATIONS)
     validation = Validation(job.hyperparameters.algorithm, {**EXACT, **job.environment})
-    return KeepFastest(folder, every, card, validation)
+    return KeepFastest(folder, every, card, validation, job.start is not None or job.imitated is not None)
 
 
 def _card(job: Job, envs: VecEnv, folder: PolicyFolder, model: BaseAlgorithm, score: Score) -> Card:

@@ -8,7 +8,7 @@ from small_trainings import job, small, toy
 
 from agents import factory
 from agents.algorithms import ALGORITHMS
-from agents.policy_file import fill_in
+from agents.policy_file import Card, fill_in
 from agents.training import jobs
 from agents.training.imitation import PASSES, ROUNDS, imitate, rounds_of
 from agents.training.jobs import train
@@ -87,3 +87,11 @@ def test_policy_that_goes_on_imitates_no_rule_again(tmp_path, monkeypatch):
     monkeypatch.setattr(jobs, "imitate", lambda *_: pytest.fail("imitates"))
     train(replace(begun, hyperparameters=replace(begun.hyperparameters, least_steps=256)))
     assert steps_done(tmp_path / "run" / "last.safetensors") == 256
+
+
+def test_training_that_only_harms_keeps_the_policy_that_imitates(tmp_path):
+    """With steps so large that nothing of the policy is left."""
+    harmful = small("ppo-equivariant").changed(learning_rate=1.0)
+    train(replace(job(tmp_path / "run"), hyperparameters=harmful, imitated="index"))
+    card = Card.read(tmp_path / "run" / "policy.toml")
+    assert (card.steps, card.largest_change) == (0, 0.0)
