@@ -174,7 +174,7 @@ def _checkpoints(job: Job, folder: PolicyFolder, envs: VecEnv) -> Checkpoints:
     if not job.on_surrogate:
         return KeepHighestReturn(folder, 1, card)
     every = max(1, job.hyperparameters.steps // VALIDATIONS)
-    validation = Validation(job.hyperparameters.algorithm, {**EXACT, **job.environment})
+    validation = Validation(job.hyperparameters.algorithm, job.learning_environment)
     return KeepFastest(folder, every, card, validation, job.start is not None or job.imitated is not None)
 
 

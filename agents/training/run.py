@@ -49,10 +49,12 @@ def _started(settings: Settings) -> tuple[RunFolder, Settings]:
     env.reset(seed=settings.seed)
     if settings.compare == USUAL:
         settings = replace(settings, compare=tuple(agent for agent in USUAL if _can_be_made(agent, env)))
-    for option, agent in [("compare", agent) for agent in settings.compare] + [("imitate", settings.imitate)]:
+    named = [("compare", agent) for agent in settings.compare if agent != settings.algorithm]
+    if settings.imitate is not None:
+        named.append(("imitate", settings.imitate))
+    for option, agent in named:
         try:
-            if agent not in (settings.algorithm, None):
-                scheduler(agent)(env)
+            scheduler(agent)(env)
         except ValueError as error:
             raise InputError(f"--{option} {agent}: {error}") from error
     folder = RunFolder.create(settings.out, f"{settings.algorithm}-{scenario.name}")

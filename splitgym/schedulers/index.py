@@ -184,7 +184,7 @@ class Index(Heuristic):
         state = self.env.state
         weighed = index_actions(self._codec, state.batch(), self.indices, self._placing.before(state))[0]
         placed = [name.startswith("placement[") for name in self._codec.space.names]  # type: ignore[attr-defined]
-        return np.where(placed, super().act(observation, info), weighed) if any(placed) else weighed
+        return np.where(placed, self.env.encode(self.decide(state)), weighed) if any(placed) else weighed
 
 
 def index_decisions(codec: ActionCodec, state: RoundState, indices: Indices, placement: int = 0) -> Decision:
