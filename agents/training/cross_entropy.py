@@ -22,8 +22,10 @@ DEVIATION, LEAST_DEVIATION = 0.4, 0.02
 """Standard deviation of the first generation, and below which none falls."""
 SMOOTHING = 0.7
 """Weight of the elite's mean and deviation against those before."""
-NUMBERS = ("offset", "latency_exponent", "late_exponent", "cut_layer", "aggregation_ratio")
-"""Parameters beside the weights."""
+NUMBERS = {"offset": 0.0, "latency_exponent": 1.0, "late_exponent": 0.0, "cut_layer": 1.0, "aggregation_ratio": 0.0}
+"""Parameters beside the weights, and where the search begins: clients per second at the first cut layer, phi 0."""
+BY_SIZE = {"offset_by_size": 0.0, "exponent_by_size": 0.0}
+"""The same of those that matter only where cells have different numbers of clients."""
 
 
 class Search:
@@ -43,13 +45,12 @@ class Search:
         self._env: Any = env.unwrapped
         labels_known = self._env.system.labels_known
         self._features = [name for name in FEATURES if labels_known or name not in FROM_LABELS]
+        self._numbers = NUMBERS | (BY_SIZE if self._env.scenario.family.clients else {})
         self._rng, self._generations = np.random.default_rng(seed), generations
 
     def best(self) -> dict[str, Any]:
         """Options of `Index` that are the best."""
-        mean = np.zeros(len(self._features) + len(NUMBERS))
-        # Clients per second at the first cut layer, without aggregation.
-        mean[len(self._features) :] = (0.0, 1.0, 0.0, 1.0, 0.0)
+        mean = np.array([0.0] * len(self._features) + list(self._numbers.values()))
         deviation = np.full(len(mean), DEVIATION)
         elite = mean[None]
         for generation in range(self._generations):
@@ -78,20 +79,23 @@ class Search:
         weights = np.zeros((len(drawn), len(FEATURES)))
         names = list(FEATURES)
         weights[:, [names.index(name) for name in self._features]] = drawn[:, : len(self._features)].round(3)
-        offset, exponent, late, cut_layer, ratio = drawn[:, len(self._features) :].T
+        of = {name: np.zeros(len(drawn)) for name in BY_SIZE}
+        of |= dict(zip(self._numbers, drawn[:, len(self._features) :].T, strict=True))
         return Indices(
             weights,
-            offset.round(3),
-            exponent.clip(0.0, 2.0).round(3),
-            late.round(3),
-            cut_layer.round().clip(1, self._env.cut_layers).astype(np.int64),
-            ratio.clip(0.0, self._env.system.highest_ratio).round(2),
+            of["offset"].round(3),
+            of["latency_exponent"].clip(0.0, 2.0).round(3),
+            of["late_exponent"].round(3),
+            of["offset_by_size"].round(3),
+            of["exponent_by_size"].round(3),
+            of["cut_layer"].round().clip(1, self._env.cut_layers).astype(np.int64),
+            of["aggregation_ratio"].clip(0.0, self._env.system.highest_ratio).round(2),
         )
 
     def options(self, drawn: Floats) -> dict[str, Any]:
         """Of drawn numbers, as options of `Index`."""
         found = self.indices(drawn[None])
-        numbers = {name: getattr(found, name)[0].item() for name in NUMBERS}
+        numbers = {name: getattr(found, name)[0].item() for name in self._numbers}
         return numbers | {
             name: float(weight) for name, weight in zip(FEATURES, found.weights[0], strict=True) if weight
         }
@@ -118,6 +122,6 @@ def times_to_target_s(env: Any, candidates: Indices, seeds: Sequence[int]) -> Fl
         time_s[played.first_reached & ~done] = elapsed_s[played.first_reached & ~done]
         done |= played.first_reached | played.truncated | played.terminated
         # Nobody is selected where an episode has ended, which takes no time to find out.
-        indices.weights[done], indices.offset[done] = 0.0, -1.0
+        indices.weights[done], indices.offset[done], indices.offset_by_size[done] = 0.0, -1.0, 0.0
         world.advance()
     return time_s.reshape(count, len(seeds)).mean(1)

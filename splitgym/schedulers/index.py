@@ -22,6 +22,8 @@ TINY = 1e-9
 """Below it logarithms are cut off."""
 HIGHEST_EXPONENT = 2.0
 """Of the latency, as with `action="priority"`."""
+USUAL_CLIENTS = 10
+"""Available clients with whom `offset` and `latency_exponent` are as they stand."""
 
 
 def _speed(state: RoundState, plan: Plan) -> Floats:
@@ -57,6 +59,10 @@ class Indices(NamedTuple):
     """[N]"""
     late_exponent: Floats
     """[N]"""
+    offset_by_size: Floats
+    """[N]"""
+    exponent_by_size: Floats
+    """[N]"""
     cut_layer: Ints
     """[N]"""
     aggregation_ratio: Floats
@@ -78,9 +84,10 @@ class Indices(NamedTuple):
 class Index(Heuristic):
     """Clients have the weights of an action of `action="priority"`, by an index that is linear in what is seen of them.
 
-    Client i has the entry a_i = offset + sum_f w_f z_if, cut off at -1 and 1, where z_if is feature f standardised over
-    the available clients: mean 0, standard deviation 1. Then its weight is 8^{a_i}, at -1 it is 0, and the set S
-    maximises sum of weights / T(S)^p with p = latency_exponent + late_exponent * accuracy, within 0..2.
+    Client i has the entry a_i = offset + offset_by_size * s + sum_f w_f z_if, cut off at -1 and 1, where z_if is
+    feature f standardised over the available clients: mean 0, standard deviation 1. Then its weight is 8^{a_i}, at -1
+    it is 0, and the set S maximises sum of weights / T(S)^p with p = latency_exponent + exponent_by_size * s +
+    late_exponent * accuracy, within 0..2. With n available clients s is ln(n / 10).
 
     Args:
         env: The environment.
@@ -89,6 +96,8 @@ class Index(Heuristic):
         latency_exponent: p as long as the accuracy is 0, 0..2.
         late_exponent: What is added to it on the way to accuracy 1.
         offset: Of the entries of all clients.
+        offset_by_size: What is added to it for e times as many clients.
+        exponent_by_size: The same of the latency exponent.
         placement: As of `splitgym.schedulers.rule.Rule`.
         placement_rounds: Likewise.
         weights: w_f by name of the feature, of `FEATURES`; the others have 0.
@@ -105,13 +114,16 @@ class Index(Heuristic):
         latency_exponent: float = 1.0,
         late_exponent: float = 0.0,
         offset: float = 0.0,
+        offset_by_size: float = 0.0,
+        exponent_by_size: float = 0.0,
         placement: int | Literal["stays", "best", "threshold"] | None = None,
         placement_rounds: int = 10,
         **weights: float,
     ) -> None:
         super().__init__(env)
-        numbers = {"latency_exponent": latency_exponent, "late_exponent": late_exponent, "offset": offset, **weights}
-        for name, value in numbers.items():
+        exponents = {"latency_exponent": latency_exponent, "late_exponent": late_exponent}
+        by_size = {"offset_by_size": offset_by_size, "exponent_by_size": exponent_by_size}
+        for name, value in {**exponents, "offset": offset, **by_size, **weights}.items():
             if not _is_number(value):
                 raise ValueError(f"{name} = {value!r}, allowed: finite numbers")
         if unknown := set(weights) - set(FEATURES):
@@ -134,6 +146,8 @@ class Index(Heuristic):
             np.array([float(offset)]),
             np.array([float(latency_exponent)]),
             np.array([float(late_exponent)]),
+            np.array([float(offset_by_size)]),
+            np.array([float(exponent_by_size)]),
             np.array([int(cut_layer)]),
             np.array([float(ratio)]),
         )
@@ -205,19 +219,25 @@ def index_actions(codec: ActionCodec, state: RoundState, indices: Indices, place
     actions = _with_plans(codec, state, indices, placement)
     first, exponent = names.index("client_weight[0]"), names.index("latency_exponent")
     actions[:, first : first + clients] = np.clip(_entries(state, indices, placement), -1.0, 1.0)
-    p = indices.latency_exponent + indices.late_exponent * state.accuracy
+    p = indices.latency_exponent + indices.exponent_by_size * _size(state) + indices.late_exponent * state.accuracy
     actions[:, exponent] = np.clip(2 * p / HIGHEST_EXPONENT - 1, -1.0, 1.0)
     return actions
 
 
 def _entries(state: RoundState, indices: Indices, placement: int) -> Floats:
-    """[N, C] offset + sum of weights times features."""
+    """[N, C] offset of the size + sum of weights times features."""
     plan = Plan(indices.cut_layer, indices.aggregation_ratio, placement=placement)
-    entries = np.repeat(indices.offset[:, None], state.available.shape[1], axis=1)
+    offset = indices.offset + indices.offset_by_size * _size(state)
+    entries = np.repeat(offset[:, None], state.available.shape[1], axis=1)
     for weight, feature in zip(indices.weights.T, FEATURES.values(), strict=True):
         if weight.any():
             entries += weight[:, None] * standardised(feature(state, plan), state.available)
     return entries
+
+
+def _size(state: RoundState) -> Floats:
+    """[N] logarithm of the number of available clients over the usual one."""
+    return _log(np.maximum(state.available.sum(-1), 1) / USUAL_CLIENTS)
 
 
 def standardised(values: Floats, available: Any) -> Floats:

@@ -61,11 +61,30 @@ def test_exponent_moves_with_accuracy():
     assert same(schedulers.make("index", env, latency_exponent=0.5, late_exponent=0.4).decide(state), exact)
 
 
+def test_offset_and_exponent_move_with_the_number_of_available_clients():
+    env = started(1, rounds=10)
+    state = env.state
+    size = np.log(state.available.sum() / 10)
+    assert size < 0
+    others = {"speed": 0.4, "novelty": 0.3}
+    exact = {"offset": float(0.2 - 0.3 * size), "latency_exponent": float(0.9 + 0.5 * size)}
+    by_size = {"offset": 0.2, "offset_by_size": -0.3, "latency_exponent": 0.9, "exponent_by_size": 0.5}
+    decision = schedulers.make("index", env, **by_size, **others).decide(state)
+    assert same(decision, schedulers.make("index", env, **exact, **others).decide(state))
+
+
 def test_many_worlds_decide_as_each_by_itself():
     env = started(2, rounds=4)
     rng, state = np.random.default_rng(0), env.state
     rules = [
-        Index(env, cut_layer=int(cut), aggregation_ratio=0.5 * (cut > 1), **dict.fromkeys(FEATURES, float(weight)))
+        Index(
+            env,
+            cut_layer=int(cut),
+            aggregation_ratio=0.5 * (cut > 1),
+            offset_by_size=float(weight) / 2,
+            exponent_by_size=-float(weight),
+            **dict.fromkeys(FEATURES, float(weight)),
+        )
         for cut, weight in zip(rng.integers(1, 3, 6), rng.normal(size=6), strict=True)
     ]
     together = type(rules[0].indices)(*map(np.concatenate, zip(*(rule.indices for rule in rules), strict=True)))

@@ -4,9 +4,11 @@ import tomllib
 from concurrent.futures import ThreadPoolExecutor
 
 import gymnasium as gym
+import numpy as np
 import pytest
 
 from agents.training import tune_rules
+from agents.training.cross_entropy import BY_SIZE, Search
 from agents.training.tune_rules import Tuning
 from splitgym.schedulers import tuned_rule
 from splitgym.schedulers.rule import Rule
@@ -42,6 +44,12 @@ def test_tuning_finds_the_best_candidate_and_notes_it(tmp_path, monkeypatch):
     assert found["options"] == {"selection": "fastest-k", "k": 1, "cut_layer": 2, "aggregation_ratio": 0.25}
     assert found["time_to_target_s"] == 5.0
     assert found["command"] == "python -m splitgym.agents.training.tune_rules --scenario toy --rules best-fixed"
+
+
+@pytest.mark.parametrize(("scenario", "by_size"), [("iot", set()), ("iot-family", set(BY_SIZE))])
+def test_what_changes_with_the_size_is_searched_where_sizes_differ(scenario, by_size):
+    options = Search(scenario, generations=0).options(np.full(15 + len(by_size), 0.5))
+    assert set(options) & {"offset_by_size", "exponent_by_size"} == by_size
 
 
 @pytest.mark.parametrize("rule", [rule for rule in RULES if rule != INDEX])
