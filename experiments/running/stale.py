@@ -14,13 +14,13 @@ from agents.provenance import sources
 from experiments.running import provenance
 from experiments.running.code import GoneError, Made, Tree, made_by
 from experiments.running.modules import PACKAGES
+from experiments.running.provenance import DIRTY
 from splitgym.inputs import InputError
 
 SUFFIXES = (".py", ".toml", ".safetensors")
 """Files that may make numbers."""
 RESULTS = (".csv", ".gz", ".md")
 """Files that hold results."""
-DIRTY = "-dirty"
 MOST_FILES = 3
 """Files that a reason names one by one."""
 

@@ -8,7 +8,7 @@ import pytest
 
 from agents.provenance import sources
 from experiments.__main__ import main
-from experiments.running import stale
+from experiments.running import provenance, stale
 from experiments.running.code import GoneError, made_by
 
 FILES = {
@@ -172,6 +172,18 @@ def test_results_are_judged_by_their_digest_or_else_by_their_commit(
     assert f"since {commit} changed: splitgym/adding.py\n1 of 1" in said()
     (project / "results" / "sums" / "provenance.json").unlink()
     assert "no provenance.json" in said()
+
+
+def test_results_that_change_do_not_make_the_code_another(project: Path) -> None:
+    asked = ["git", "-C", str(project), "rev-parse", "--short=12", "HEAD"]
+    head = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    assert provenance.commit() == head
+    (project / "experiments" / "results").mkdir()
+    (project / "experiments" / "results" / "sums.csv").write_text("sum\n1\n")
+    assert provenance.commit() == head
+    with (project / "splitgym" / "adding.py").open("a") as module:
+        module.write("MORE = 1\n")
+    assert provenance.commit() == f"{head}-dirty"
 
 
 def test_what_commands_left_is_judged_by_all_sources(tmp_path: Path) -> None:
