@@ -16,6 +16,7 @@ from splitgym.frameworks.grouped import grouped_forward
 from splitgym.frameworks.node import Node, mixed_precision
 from splitgym.frameworks.nodes import Nodes
 from splitgym.frameworks.parallel import run_grouped
+from splitgym.frameworks.snapshots import state_of
 
 ROWS_AT_ONCE = {"cpu": 512, "cuda": 16_384}
 """Test samples in one pass: few enough for a processor's cache, many enough to fill a GPU."""
@@ -105,26 +106,41 @@ class Evaluator:
         return counts.cpu().numpy(), bits
 
     def _grouped(self, nodes: Nodes) -> Ints:
-        """All clients' small networks at once; they compute alike in training and evaluation mode."""
-        units = [client.units for client in nodes.clients]
+        """All small networks that differ at once; they compute alike in training and evaluation mode."""
+        different, which = _different(nodes)
+        units, codecs = [nodes.clients[i].units for i in different], [nodes.codecs[i] for i in different]
         clients, cut = len(units), len(units[0])
         counts = self._zeros(clients)
         rows = max(self._rows_of_all // clients, 1)
-        if any(codec is not NONE for codec in nodes.codecs):
+        if any(codec is not NONE for codec in codecs):
             # Passes of whole payloads: what a codec loses must not depend on how many clients there are.
             rows = max(rows // CODED_AT_ONCE, 1) * CODED_AT_ONCE
         for x, y in self._passes(rows):
             with mixed_precision(x, nodes.training):
                 smashed, _ = grouped_forward(units, x.unsqueeze(0))
-            received = as_received(nodes.codecs, smashed, CODED_AT_ONCE).flatten(0, 1)
+            received = as_received(codecs, smashed, CODED_AT_ONCE).flatten(0, 1)
             _add_correct(counts, nodes.server.logits(received, cut).unflatten(0, (clients, -1)), y)
-        return counts.cpu().numpy()
+        return counts.cpu().numpy()[which]
 
     def _passes(self, rows: int) -> Iterator[tuple[Tensor, Tensor]]:
         return zip(self._images.split(rows), self._labels.split(rows), strict=True)
 
     def _zeros(self, *clients: int) -> Tensor:
         return torch.zeros(*clients, self._classes, dtype=torch.int64, device=self._labels.device)
+
+
+def _different(nodes: Nodes) -> tuple[list[int], list[int]]:
+    """Clients whose codecs or weights differ, and for each client where among them that is which has its own.
+
+    Of a hundred clients most have not trained yet: they have the same weights.
+    """
+    own = [
+        (codec, *(weights.cpu().numpy().tobytes() for weights in state_of(client.units)))
+        for codec, client in zip(nodes.codecs, nodes.clients, strict=True)
+    ]
+    places = {each: place for place, each in enumerate(dict.fromkeys(own))}
+    which = [places[each] for each in own]
+    return [which.index(place) for place in range(len(places))], which
 
 
 def _of_all(found: list[tuple[Ints, float]]) -> Measured:
