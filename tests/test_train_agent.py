@@ -318,7 +318,7 @@ fails = partial(error_line, train.main)
         (["--seed", "99999"], ("--seed", "0..99998")),
         (["--resume", "nowhere"], ("nowhere", "no run")),
         (["--start", "nowhere"], ("policy = 'nowhere'", "iot-family")),
-        (["--start", "iot", "--algorithm", "maskable-ppo"], ("policy = 'iot'", "path of a run folder")),
+        (["--start", "toy", "--algorithm", "maskable-ppo"], ("policy = 'toy'", "path of a run folder")),
         (["--imitate", "indx"], ("--imitate indx", "did you mean 'index'?")),
         (["--imitate", "index:speed=a"], ("--imitate index:speed=a", "finite numbers")),
         (["--imitate", "ppo"], ("--imitate ppo", "a rule")),
