@@ -8,8 +8,6 @@ ALGORITHM = "ppo-equivariant"
 UNTRAINED = "untrained"
 INDEX = "index"
 FIXED, RULE, LEARNED, TUNED = "fixed value", "decided by rule", "learned", "tuned index"
-OF_OTHERS = "tuned:rule=index,scenario=bandwidth-limited"
-"""The index where there is no surrogate to tune it on."""
 KINDS = (FIXED, RULE, f"{UNTRAINED}, decided", f"{LEARNED}, fixed value", f"{LEARNED}, decided", TUNED)
 
 
@@ -66,9 +64,9 @@ def narrowband() -> Iterator[Method]:
     """The codec of each client, where the link decides how long a round takes."""
     for codec in ("none", "uniform-4", "uniform-2", "top-k:0.1"):
         yield Method(FIXED, f"greedy:codec={codec},cut_layer=2")
-    yield Method(FIXED, "unified:codec=uniform-2,cut_layer=2")
+    for rule in ("unified:", *(f"fastest-k:k={k}," for k in (1, 2, 3, 4))):
+        yield Method(FIXED, f"{rule}codec=uniform-2,cut_layer=2")
     one_codec = {"plan": {"codecs": ("uniform-2",)}}
-    yield Method(FIXED, OF_OTHERS, "uniform-2", one_codec)
     yield Method(KINDS[3], ALGORITHM, "uniform-2", one_codec)
     opened = {"plan": {"codec": "by-client"}}
     yield Method(KINDS[2], ALGORITHM, "", opened)
@@ -98,9 +96,7 @@ class Setting:
     episode: Mapping[str, Any] = field(default_factory=dict)
     """Its section; rewards are told best apart where a budget is not far from what schedulers need."""
     learner: str = "surrogate"
-    """What a policy learns on."""
-    index: str | None = None
-    """Tuned index that it imitates first; None: that which is tuned anew, on the surrogate."""
+    """What a policy learns on: on the surrogate from where the index stands, tuned anew, else from drawn weights."""
     by_default: bool = True
     """Whether it is run unless others are asked for."""
 
@@ -109,7 +105,7 @@ PRESETS: Mapping[str, Setting] = {
     "stragglers": Setting("async-psl", stragglers, {"time_budget_s": 300.0, "max_rounds": 600}),
     "wearables": Setting("psl", wearables),
     # No surrogate knows what its codecs cost in accuracy.
-    "narrowband": Setting("psl", narrowband, learner="train", index=OF_OTHERS, by_default=False),
+    "narrowband": Setting("psl", narrowband, learner="train", by_default=False),
     "highway": Setting("multi-hop", placements, by_default=False),
     "campus": Setting("multi-hop", placements, by_default=False),
 }
