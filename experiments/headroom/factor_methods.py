@@ -62,10 +62,11 @@ def wearables() -> Iterator[Method]:
 
 def narrowband() -> Iterator[Method]:
     """The codec of each client, where the link decides how long a round takes."""
-    for codec in ("none", "uniform-4", "uniform-2", "top-k:0.1"):
-        yield Method(FIXED, f"greedy:codec={codec},cut_layer=2")
-    for rule in ("unified:", *(f"fastest-k:k={k}," for k in (1, 2, 3, 4))):
-        yield Method(FIXED, f"{rule}codec=uniform-2,cut_layer=2")
+    for cut in (1, 2):
+        for codec in ("none", "uniform-4", "uniform-2", "top-k:0.1"):
+            yield Method(FIXED, f"greedy:codec={codec},cut_layer={cut}")
+        yield Method(FIXED, f"unified:codec=uniform-2,cut_layer={cut}")
+    yield Method(FIXED, "unified:codec=uniform-4,cut_layer=1")
     one_codec = {"plan": {"codecs": ("uniform-2",)}}
     yield Method(KINDS[3], ALGORITHM, "uniform-2", one_codec)
     opened = {"plan": {"codec": "by-client"}}
@@ -96,7 +97,9 @@ class Setting:
     episode: Mapping[str, Any] = field(default_factory=dict)
     """Its section; rewards are told best apart where a budget is not far from what schedulers need."""
     learner: str = "surrogate"
-    """What a policy learns on: on the surrogate from where the index stands, tuned anew, else from drawn weights."""
+    """What a policy learns on."""
+    imitated: str | None = None
+    """Rule that it imitates first; None: the index, tuned anew on the surrogate."""
     by_default: bool = True
     """Whether it is run unless others are asked for."""
 
@@ -105,7 +108,7 @@ PRESETS: Mapping[str, Setting] = {
     "stragglers": Setting("async-psl", stragglers, {"time_budget_s": 300.0, "max_rounds": 600}),
     "wearables": Setting("psl", wearables),
     # No surrogate knows what its codecs cost in accuracy.
-    "narrowband": Setting("psl", narrowband, learner="train", by_default=False),
+    "narrowband": Setting("psl", narrowband, {}, "train", "unified:codec=uniform-2,cut_layer=1", by_default=False),
     "highway": Setting("multi-hop", placements, by_default=False),
     "campus": Setting("multi-hop", placements, by_default=False),
 }
