@@ -98,8 +98,6 @@ class Setting:
     """Its section; rewards are told best apart where a budget is not far from what schedulers need."""
     learner: str = "surrogate"
     """What a policy learns on."""
-    imitated: str | None = None
-    """Rule that it imitates first; None: the index, tuned anew on the surrogate."""
     by_default: bool = True
     """Whether it is run unless others are asked for."""
 
@@ -108,7 +106,7 @@ PRESETS: Mapping[str, Setting] = {
     "stragglers": Setting("async-psl", stragglers, {"time_budget_s": 300.0, "max_rounds": 600}),
     "wearables": Setting("psl", wearables),
     # No surrogate knows what its codecs cost in accuracy.
-    "narrowband": Setting("psl", narrowband, {}, "train", "unified:codec=uniform-2,cut_layer=1", by_default=False),
+    "narrowband": Setting("psl", narrowband, learner="train", by_default=False),
     "highway": Setting("multi-hop", placements, by_default=False),
     "campus": Setting("multi-hop", placements, by_default=False),
 }

@@ -3,8 +3,8 @@
     python -m experiments headroom.factors
 
 Rules run with each fixed value of the decision, and with it decided. A policy is trained without the decision and with
-it, everything else alike, on the surrogate or, where there is none, on real rounds: first it imitates the tuned index,
-or a rule, then it learns by itself. All play the same held-out episodes with real training.
+it, everything else alike: on the surrogate, where it imitates the tuned index first, or, where there is none, on real
+rounds, from drawn weights. All play the same held-out episodes with real training.
 """
 
 from collections.abc import Mapping
@@ -91,8 +91,9 @@ def measure(case: Case, seed: int) -> list[Row]:
     }
     env: Any = gym.make("SplitLearning-v0", disable_env_checker=True, learner=case["plays"], **environment).unwrapped
     if method.agent == ALGORITHM:
-        rule = setting.imitated or _named(_tuned(env, setting, seed)) if case["steps"] else None
-        step = learned(ALGORITHM, case["steps"], seed, setting.learner, environment, rule)
+        can_imitate = case["steps"] and setting.learner == "surrogate"
+        index = _named(_tuned(env, setting, seed)) if can_imitate else None
+        step = learned(ALGORITHM, case["steps"], seed, setting.learner, environment, index)
     else:
         name, options = agents.parse(method.agent)
         if method.kind == TUNED:
@@ -165,9 +166,9 @@ def report(rows: pd.DataFrame) -> str:
         f"Means over {rows['seed'].nunique()} seeds of {EPISODES} held-out episodes each, {played}, accuracy on the "
         "whole test set. For each seed the index is tuned anew, on the surrogate, and a policy is trained anew: first "
         "it imitates that index, then it learns by itself, and its last weights play. In narrowband, which has no "
-        "surrogate, policies imitate `unified` with two bits at the first cut and learn on real rounds. An episode "
-        "that misses the target counts with the time budget. The best fixed value and the best rule are chosen on "
-        "these same episodes, which favours them. Gains: 95 % interval over all episodes."
+        "surrogate, policies learn on real rounds from drawn weights. An episode that misses the target counts with the "
+        "time budget. The best fixed value and the best rule are chosen on these same episodes, which favours them. "
+        "Gains: 95 % interval over all episodes."
     ]
     for preset, own in rows.groupby("preset", sort=False):
         table = summary(own)
