@@ -167,8 +167,8 @@ def report(rows: pd.DataFrame) -> str:
         "whole test set. For each seed the index is tuned anew, on the surrogate, and a policy is trained anew: first "
         "it imitates that index, then it learns by itself, and its last weights play. In narrowband, which has no "
         "surrogate, policies learn on real rounds from drawn weights. An episode that misses the target counts with "
-        "the time budget. The best fixed value and the best rule are chosen on these same episodes, which favours them. "
-        "Gains: 95 % interval over all episodes."
+        "the time budget. The best fixed value and the best rule are chosen on these same episodes, which favours "
+        "them. Gains: 95 % interval over all episodes."
     ]
     for preset, own in rows.groupby("preset", sort=False):
         table = summary(own)
