@@ -35,12 +35,23 @@ def machine() -> str:
 @cache
 def sources(*others: Path) -> str:
     """A digest of the simulator, the schedulers, and other files and folders."""
+    return digest_of(_files((Path(splitgym.__path__[0]), Path(__file__).parent, *others)))
+
+
+def digest_of(files: Iterable[tuple[str, bytes]]) -> str:
+    """Of paths and contents, in their order."""
     digest = sha256()
-    for root in (Path(splitgym.__path__[0]), Path(__file__).parent, *others):
+    for path, content in files:
+        digest.update(f"{path}\n".encode() + content)
+    return digest.hexdigest()[:16]
+
+
+def _files(roots: Iterable[Path]) -> Iterator[tuple[str, bytes]]:
+    """Paths and contents of all files there, folder after folder."""
+    for root in roots:
         for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
             if path.is_file() and "__pycache__" not in path.parts:
-                digest.update(f"{path.relative_to(root.parent).as_posix()}\n".encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
+                yield path.relative_to(root.parent).as_posix(), path.read_bytes()
 
 
 def made_by(

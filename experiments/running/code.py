@@ -17,6 +17,7 @@ from typing import Any
 from experiments.running.modules import OF_MODULE, PLACE, Module, Reading, hashed, parsed, read
 
 LEFT_OUT = (
+    "agents.provenance",
     "agents.training.messages",
     "experiments.command_line",
     "experiments.curves",
@@ -46,6 +47,8 @@ MEASURED = ("cases", "measure", "first_seed")
 DATA = re.compile(r"(splitgym/(?:scenario|slices)/presets|\w[\w/]*/calibrations|agents/trained/[\w-]+)/([\w.-]+)\.\w+")
 """Files of data, and what a text has to name."""
 TUNED = "splitgym/schedulers/tuned/rules.toml"
+TRAINED, GENERAL = "agents/trained/", "iot-family"
+"""Where policies are, and the scenario of the one that is tried where there is none of the environment's own."""
 USUAL = "iot"
 """The scenario of environments that are not told another."""
 _WORD = re.compile(r"[\w.-]+")
@@ -78,21 +81,23 @@ class Made:
         return sorted({name.partition(":")[0] for name in differ})
 
 
-def made_by(tree: Tree, experiment: str, settings: Mapping[str, Any]) -> Made:
-    """What makes the numbers of an experiment.
+def made_by(tree: Tree, module: str, settings: Mapping[str, Any]) -> Made:
+    """What makes the numbers of an experiment or a command.
 
     Args:
         tree: The project.
-        experiment: Its name, as in commands.
+        module: In which it begins: `EXPERIMENT` or `main`.
         settings: Of the run; their texts are read.
 
     Raises:
         GoneError: there is no such experiment.
     """
     reach = _Reach(tree)
-    reach.begin(f"experiments.{experiment}", settings)
+    reach.begin(module, settings)
     reach.finish()
-    return Made({**reach.definitions(), **_data(tree, reach.named | set(_words(_texts_of(settings))))})
+    # The framework epsl is no scenario.
+    of_data = {name: value for name, value in settings.items() if name != "framework"}
+    return Made({**reach.definitions(), **_data(tree, reach.named | set(_words(_texts_of(of_data))))})
 
 
 class _Reach:
@@ -247,7 +252,8 @@ def _data(tree: Tree, named: set[str]) -> dict[str, str]:
     """Digests of the files of data that are named."""
     scenarios = {found[2] for path in tree if (found := DATA.fullmatch(path)) and "presets" in path}
     known = named if named & scenarios else named | {USUAL}
-    found = {path: hashed(content) for path, content in tree.items() if _is_data(path, known)}
+    used = {path for path in tree if _is_data(path, known)} | _general(tree, known, known & scenarios)
+    found = {path: hashed(tree[path]) for path in used}
     if TUNED in tree and named & {"tuned", "best-fixed"}:
         # Rules of other scenarios may come and go.
         parts = re.split(rb"^(?=\[)", tree[TUNED], flags=re.MULTILINE)
@@ -262,6 +268,19 @@ def _is_data(path: str, named: set[str]) -> bool:
     if parts is None:
         return False
     folder, stem = parts[1], parts[2]
-    if folder.startswith("agents/trained/"):
-        return folder.rpartition("/")[2] in named and (stem in named or stem.startswith("iot-family"))
+    if folder.startswith(TRAINED):
+        return folder.removeprefix(TRAINED) in named and stem in named
     return stem in named or (folder.endswith("calibrations") and any(stem.startswith(f"{name}-") for name in named))
+
+
+def _general(tree: Tree, named: set[str], scenarios: set[str]) -> set[str]:
+    """Policies that serve scenarios which have none of their own."""
+    found = {path: parts for path in tree if (parts := DATA.fullmatch(path)) and parts[1].startswith(TRAINED)}
+    own = {(parts[1], parts[2]) for parts in found.values()}
+    return {
+        path
+        for path, parts in found.items()
+        if parts[2] == GENERAL
+        and parts[1].removeprefix(TRAINED) in named
+        and any((parts[1], scenario) not in own for scenario in scenarios)
+    }

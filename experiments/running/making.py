@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.command_line import command_line
-from experiments.running import provenance
+from experiments.running import history, provenance
 from experiments.running.stale import code_digest
 from splitgym.evaluation.processes import TORCH_THREADS
 
@@ -29,7 +29,7 @@ def made_by(name: str, command: str, settings: Mapping[str, Any], measure: Calla
         "settings": dict(settings),
         "versions": provenance.versions(measure),
         "torch_threads": TORCH_THREADS,
-        "commit": provenance.commit(),
+        "commit": history.commit(),
         "code": code_digest(name, settings),
     }
 

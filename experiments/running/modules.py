@@ -54,6 +54,14 @@ class Module:
                 if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                     self.bound.setdefault(node.id, OF_MODULE)
 
+    def _absolute(self, node: ast.ImportFrom) -> str:
+        """The module from which a statement imports, also if it says so relative to this one."""
+        if not node.level:
+            return str(node.module)
+        steps = self.name.split(".")
+        above = steps[: len(steps) - node.level + self.path.endswith("__init__.py")]
+        return ".".join([*above, *([node.module] if node.module else [])])
+
     def reading(self, name: str) -> Reading:
         """What a definition names."""
         if name not in self._readings:
@@ -69,9 +77,9 @@ class Module:
         return self._digests[name]
 
     def _import(self, node: ast.AST) -> None:
-        if isinstance(node, ast.ImportFrom) and _is_own(node.module):
+        if isinstance(node, ast.ImportFrom) and _is_own(module := self._absolute(node)):
             for alias in node.names:
-                self.imports[alias.asname or alias.name] = str(node.module), alias.name
+                self.imports[alias.asname or alias.name] = module, alias.name
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if _is_own(alias.name):
@@ -84,8 +92,8 @@ def parsed(name: str, path: str, content: bytes) -> Module:
     return Module(name, path, content)
 
 
-def _is_own(module: str | None) -> bool:
-    return module is not None and module.partition(".")[0] in PACKAGES
+def _is_own(module: str) -> bool:
+    return module.partition(".")[0] in PACKAGES
 
 
 def _defined(node: ast.stmt) -> list[str]:

@@ -2,8 +2,6 @@
 
 import inspect
 import json
-import shutil
-import subprocess
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +10,6 @@ from typing import Any
 import experiments
 from agents.provenance import machine, sources
 from agents.provenance import versions as packages_of_agents
-from experiments.running.modules import PACKAGES as OF_PROJECT
 from splitgym.files import read_json
 from splitgym.inputs import reading
 from splitgym.outputs import write_text
@@ -22,8 +19,6 @@ PACKAGES = ("matplotlib", "numba", "pandas")
 FILE, OF_COMMAND = "provenance.json", "run.json"
 """Files of experiments, and of the commands `splitgym compare` and `splitgym train`."""
 FOLDER = Path(experiments.__path__[0])
-DIRTY = "-dirty"
-"""Behind a commit, if the code was another when the result was made."""
 NAMES_OF_KINDS = {str: "text", dict: "an object in braces"}
 
 
@@ -41,22 +36,6 @@ def _own_sources(measured_by: Path) -> Path:
     """The file of an experiment, or its folder if it has one of its own."""
     has_folder = (measured_by.parent / "__init__.py").exists() and measured_by.parent != FOLDER
     return measured_by.parent if has_folder else measured_by
-
-
-def commit() -> str | None:
-    """The project's state in git, for readers; None without git. Results that were made meanwhile change nothing."""
-    git = shutil.which("git")
-    if git is None:
-        return None
-    head = _git(git, "rev-parse", "--short=12", "HEAD")
-    changed = _git(git, "status", "--porcelain", "--", *OF_PROJECT, ":!experiments/results")
-    return f"{head}{DIRTY}" if head and changed else head or None
-
-
-def _git(git: str, *arguments: str) -> str:
-    """What it prints about the project; nothing if it fails."""
-    asked = [git, "-C", str(FOLDER.parent), *arguments]
-    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def save(folder: Path, provenance: Mapping[str, Any]) -> None:

@@ -1,24 +1,19 @@
 """Which results were made by other code, or other data, than the project has now."""
 
-import io
-import shutil
-import subprocess
-import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from agents.provenance import sources
+from agents.registry import names
 from experiments.running import provenance
 from experiments.running.code import GoneError, Made, Tree, made_by
-from experiments.running.modules import PACKAGES
-from experiments.running.provenance import DIRTY
+from experiments.running.history import DIRTY, commit_of, tree_at, tree_of_project
 from splitgym.inputs import InputError
 
-SUFFIXES = (".py", ".toml", ".safetensors")
-"""Files that may make numbers."""
+COMMANDS = {"splitgym compare": "agents.compare", "splitgym train": "agents.train"}
+"""Modules of commands that leave results."""
 RESULTS = (".csv", ".gz", ".md")
 """Files that hold results."""
 MOST_FILES = 3
@@ -52,14 +47,13 @@ def results(folder: Path, now: Tree) -> Iterator[Result]:
         elif "experiment" in saved:
             yield Result(place, _reason(saved, now))
         else:
-            # Of `splitgym compare` or `splitgym train`, which all of the simulator and the schedulers may decide.
-            yield Result(place, "" if saved["versions"].get("sources") == sources() else "made by other code")
+            yield Result(place, _reason_of_command(saved, now, place))
 
 
 def code_digest(experiment: str, settings: Mapping[str, Any]) -> str | None:
     """Of the code and the data that make an experiment's numbers now; None of one outside of the project."""
     try:
-        return made_by(tree_of_project(), experiment, settings).digest
+        return made_by(tree_of_project(), f"experiments.{experiment}", settings).digest
     except GoneError:
         return None
 
@@ -78,62 +72,57 @@ def listing(folder: Path) -> str:
     return "\n".join([*lines, f"{len(stale)} of {len(found)} results are stale: other code or data has made them."])
 
 
-def tree_of_project() -> Tree:
-    """The project as it is."""
-    root = provenance.FOLDER.parent
-    return {
-        path.relative_to(root).as_posix(): path.read_bytes()
-        for package in PACKAGES
-        for path in (root / package).rglob("*")
-        if path.suffix in SUFFIXES and path.is_file()
-    }
-
-
 def _reason(saved: Mapping[str, Any], now: Tree) -> str:
     """Why a result with this provenance is stale; empty if it is not."""
-    name, settings = str(saved.get("experiment", "")), saved["settings"]
+    module, settings = f"experiments.{saved.get('experiment', '')}", saved["settings"]
     try:
-        present = made_by(now, name, settings)
+        present = made_by(now, module, settings)
     except GoneError as error:
         return str(error)
     if saved.get("code") == present.digest:
         return ""
     made_at = str(saved.get("commit") or "")
-    before = _made_at(made_at, name, settings)
+    before = _made_at(made_at, module, settings)
     if saved.get("code") is None and before is None:
         where = f"at {made_at}, " if made_at else ""
         why = "with changes that were not committed" if made_at.endswith(DIRTY) else "which is not known here"
         return f"made {where}{why}"
     if before is None:
         return "made by other code"
-    if saved.get("code") is None and before.digest == present.digest:
+    return _since(made_at, present.differs_in(before))
+
+
+def _reason_of_command(saved: Mapping[str, Any], now: Tree, place: Path) -> str:
+    """The same of a result of `splitgym compare` or `splitgym train`, which note a digest of all sources."""
+    digest = str(saved["versions"].get("sources"))
+    if digest == sources():
         return ""
-    differ = present.differs_in(before)
+    module = next((module for words, module in COMMANDS.items() if saved["command"].startswith(words)), None)
+    made_at = commit_of(digest, place / provenance.OF_COMMAND)
+    settings = saved["settings"]
+    if settings.get("agents", names) is None:
+        # A comparison takes all that fit.
+        settings = {**settings, "agents": names()}
+    before = _made_at(made_at, module, settings) if made_at and module else None
+    if before is None:
+        return "made by other code"
+    return _since(str(made_at), made_by(now, str(module), settings).differs_in(before))
+
+
+def _since(commit: str, differ: Sequence[str]) -> str:
+    """What has changed since then; empty if nothing has."""
+    if not differ:
+        return ""
     others = f" and {len(differ) - MOST_FILES} more" if len(differ) > MOST_FILES else ""
-    return f"since {made_at} changed: {', '.join(differ[:MOST_FILES])}{others}"
+    return f"since {commit} changed: {', '.join(differ[:MOST_FILES])}{others}"
 
 
-def _made_at(commit: str, name: str, settings: Mapping[str, Any]) -> Made | None:
-    """What made the numbers at a commit; None if that is not known."""
-    tree = _tree_at(commit) if commit and not commit.endswith(DIRTY) else None
+def _made_at(commit: str, module: str, settings: Mapping[str, Any]) -> Made | None:
+    """What made the numbers of a module at a commit; None if that is not known."""
+    tree = tree_at(commit) if commit and not commit.endswith(DIRTY) else None
     if tree is None:
         return None
     try:
-        return made_by(tree, name, settings)
+        return made_by(tree, module, settings)
     except (GoneError, SyntaxError):
         return None
-
-
-@lru_cache(maxsize=4)
-def _tree_at(commit: str) -> Tree | None:
-    """The project at a commit; None if git does not know it."""
-    git = shutil.which("git")
-    if git is None:
-        return None
-    asked = [git, "-C", str(provenance.FOLDER.parent), "archive", "--format=tar", commit, "--", *PACKAGES]
-    found = subprocess.run(asked, capture_output=True, check=False)
-    if found.returncode:
-        return None
-    with tarfile.open(fileobj=io.BytesIO(found.stdout)) as archive:
-        files = [member for member in archive if member.isfile() and member.name.endswith(SUFFIXES)]
-        return {member.name: archive.extractfile(member).read() for member in files}  # type: ignore[union-attr]

@@ -7,7 +7,7 @@ import pytest
 
 from experiments.benchmarks import gpu
 from experiments.benchmarks.gpu import Task, goes_on_after_restoring, main, same_on_both, write_random_images
-from experiments.running import provenance, stale
+from experiments.running import history, provenance, stale
 from splitgym import data
 from splitgym.inputs import InputError
 from splitgym.learning import Learner
@@ -31,7 +31,7 @@ def test_the_short_form_writes_checks_and_times(quick):
     assert made_by["experiment"] == "benchmarks.gpu"
     assert made_by["command"] == f"python -m experiments benchmarks.gpu --quick --device cpu --out {quick}"
     assert made_by["settings"] == {"device": "cpu", "clients": [2, 3], "batch": 4, "rounds": 2, "quick": True}
-    assert [result.reason for result in stale.results(quick, stale.tree_of_project())] == [""]
+    assert [result.reason for result in stale.results(quick, history.tree_of_project())] == [""]
     for row in rows[1:]:
         _, _, round_s, rows_per_s, *_ = row.split(",")
         assert float(rows_per_s) * float(round_s) == pytest.approx(4 * int(row[0]), rel=1e-3)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from agents.provenance import sources
+from agents.provenance import digest_of, sources
 from experiments.__main__ import main
-from experiments.running import provenance, stale
+from experiments.running import history, stale
 from experiments.running.code import GoneError, made_by
 
 FILES = {
@@ -44,6 +44,9 @@ def total(seed: int) -> int:
 def drawn(table, figure):
     figure.plot(table)
 """,
+    "agents/__init__.py": "",
+    "agents/compare.py": "from .playing import play\n\ndef main():\n    return play()\n",
+    "agents/playing.py": "from splitgym.rules import RULES\n\ndef play():\n    return RULES\n",
     "splitgym/__init__.py": "",
     "splitgym/adding.py": """
 LIMIT = 5
@@ -64,6 +67,9 @@ def unused():
     "splitgym/rare.py": "class Rare:\n    steps = 4\n",
     "splitgym/scenario/presets/small.toml": "size = 1\n",
     "splitgym/scenario/presets/large.toml": "size = 2\n",
+    "splitgym/scenario/presets/epsl.toml": "size = 3\n",
+    "agents/trained/ppo/small.toml": "steps = 1\n",
+    "agents/trained/ppo/iot-family.toml": "steps = 2\n",
 }
 TREE = {path: text.encode() for path, text in FILES.items()}
 
@@ -74,7 +80,7 @@ def digest(path: str = "", old: str = "", new: str = "", experiment: str = "sums
     if path:
         assert old in FILES[path]
         tree[path] = FILES[path].replace(old, new).encode()
-    return made_by(tree, experiment, {"quick": False}).digest
+    return made_by(tree, f"experiments.{experiment}", {"quick": False}).digest
 
 
 @pytest.mark.parametrize(
@@ -115,8 +121,8 @@ def test_what_makes_no_numbers_does_not(path: str, old: str, new: str) -> None:
 
 
 def test_settings_name_parts_and_data() -> None:
-    usual = made_by(TREE, "sums", {})
-    more = made_by(TREE, "sums", {"agents": ["rare:k=3"], "presets": ["large"]})
+    usual = made_by(TREE, "experiments.sums", {})
+    more = made_by(TREE, "experiments.sums", {"agents": ["rare:k=3"], "presets": ["large"]})
     others = ["splitgym/rare.py", "splitgym/rules.py", "splitgym/scenario/presets/large.toml"]
     assert more.differs_in(usual) == others
 
@@ -132,8 +138,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for path, content in TREE.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_bytes(content)
-    (tmp_path / "agents").mkdir()
-    (tmp_path / "agents" / "__init__.py").touch()
     monkeypatch.setattr(stale.provenance, "FOLDER", tmp_path / "experiments")
     for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "All"]):
         who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
@@ -177,26 +181,60 @@ def test_results_are_judged_by_their_digest_or_else_by_their_commit(
 def test_results_that_change_do_not_make_the_code_another(project: Path) -> None:
     asked = ["git", "-C", str(project), "rev-parse", "--short=12", "HEAD"]
     head = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
-    assert provenance.commit() == head
+    assert history.commit() == head
     (project / "experiments" / "results").mkdir()
     (project / "experiments" / "results" / "sums.csv").write_text("sum\n1\n")
-    assert provenance.commit() == head
+    assert history.commit() == head
     with (project / "splitgym" / "adding.py").open("a") as module:
         module.write("MORE = 1\n")
-    assert provenance.commit() == f"{head}-dirty"
+    assert history.commit() == f"{head}-dirty"
 
 
-def test_what_commands_left_is_judged_by_all_sources(tmp_path: Path) -> None:
-    (tmp_path / "table.md").write_text("| 1 |\n")
-    run = {"command": "splitgym compare", "settings": {}, "versions": {"sources": sources()}}
-    (tmp_path / "run.json").write_text(json.dumps(run))
-    assert [result.reason for result in stale.results(tmp_path, {})] == [""]
-    (tmp_path / "run.json").write_text(json.dumps({**run, "versions": {"sources": "0" * 16}}))
-    assert [result.reason for result in stale.results(tmp_path, {})] == ["made by other code"]
+def test_relative_imports_are_followed() -> None:
+    assert "agents/playing.py: play" in made_by(TREE, "agents.compare", {}).parts
+
+
+def test_the_general_policy_counts_only_where_it_may_be_taken() -> None:
+    def policies(**settings: object) -> list[str]:
+        parts = made_by(TREE, "agents.compare", {"agents": ["ppo"], "framework": "epsl", **settings}).parts
+        return sorted(Path(part).stem for part in parts if part.startswith("agents/trained"))
+
+    assert policies(scenarios=["small"]) == ["small"]
+    assert policies(scenarios=["small", "large"]) == ["iot-family", "small"]
+    assert policies(scenarios=["small"], agents=["ppo:policy=iot-family"]) == ["iot-family", "small"]
+    assert policies(scenarios=["large"], agents=["greedy"]) == []
+
+
+def test_what_commands_left_is_judged_by_all_sources_or_by_those_of_a_commit(
+    project: Path,
+) -> None:
+    def reasons() -> list[str]:
+        return [result.reason for result in stale.results(project / "results", history.tree_of_project())]
+
+    of_commit = [(path, TREE[path]) for root in ("splitgym", "agents") for path in _files(project, root)]
+    place = project / "results" / "made"
+    place.mkdir(parents=True)
+    (place / "table.md").write_text("| 1 |\n")
+    run = {"command": "splitgym compare --agents greedy", "settings": {"agents": ["greedy"]}, "versions": {}}
+    (place / "run.json").write_text(json.dumps({**run, "versions": {"sources": sources()}}))
+    assert reasons() == [""]
+    (place / "run.json").write_text(json.dumps({**run, "versions": {"sources": "0" * 16}}))
+    assert reasons() == ["made by other code"]
+    (place / "run.json").write_text(json.dumps({**run, "versions": {"sources": digest_of(of_commit)}}))
+    assert reasons() == [""]
+    (project / "splitgym" / "rare.py").write_text("class Rare:\n    steps = 5\n")
+    assert reasons() == [""]
+    (project / "splitgym" / "greedy.py").write_text("class Greedy:\n    steps = 4\n")
+    assert [reason.partition(" changed: ")[2] for reason in reasons()] == ["splitgym/greedy.py"]
+
+
+def _files(project: Path, root: str) -> list[str]:
+    found = sorted(path for path in (project / root).rglob("*") if path.is_file())
+    return [path.relative_to(project).as_posix() for path in found]
 
 
 def test_a_main_makes_all_that_it_reaches() -> None:
     timed = "from splitgym.rules import RULES\n\ndef main():\n    return RULES\n\nUNUSED = 1\n"
-    found = made_by({**TREE, "experiments/timed.py": timed.encode()}, "timed", {}).parts
+    found = made_by({**TREE, "experiments/timed.py": timed.encode()}, "experiments.timed", {}).parts
     assert {"experiments/timed.py: main", "splitgym/rules.py: RULES"} <= set(found)
     assert "experiments/timed.py: UNUSED" not in found
