@@ -70,7 +70,7 @@ def _panel(axes: Axes, rounds: pd.DataFrame, comparison: Comparison, sweep: Swee
             median,
             (median - low, high - median),
             label=name,
-            color=COLOURS[number % len(COLOURS)],
+            color=(*COLOURS, "0.5")[number],
             linestyle="-" if below else STYLES[(number + 1) % 2],
             marker=MARKERS[number],
             linewidth=4 if below else 1.5,
@@ -79,8 +79,7 @@ def _panel(axes: Axes, rounds: pd.DataFrame, comparison: Comparison, sweep: Swee
             elinewidth=1,
             zorder=1 if below else 2,
         )
-    shown = rounds[rounds[comparison.by].isin(comparison.drawn)]
-    medians = shown.groupby([comparison.by, "value"])["latency_s"].median()
+    by_point = rounds[rounds[comparison.by].isin(comparison.drawn)].groupby([comparison.by, "value"])["latency_s"]
     axes.set_yscale("log")
     if rounds["value"].min() > 0:
         axes.set_xscale("log")
@@ -89,7 +88,11 @@ def _panel(axes: Axes, rounds: pd.DataFrame, comparison: Comparison, sweep: Swee
             axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.set_major_formatter("{x:g}")
             axis.set_minor_formatter(NullFormatter())
-    axes.set(ylim=(0.7 * medians.min(), 2 * medians.max()), xlabel=sweep.label, ylabel="round latency (s)")
+    axes.set(
+        ylim=(0.8 * by_point.quantile(0.25).min(), 1.25 * by_point.quantile(0.75).max()),
+        xlabel=sweep.label,
+        ylabel="round latency (s)",
+    )
     axes.grid(alpha=0.3)
 
 

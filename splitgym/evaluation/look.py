@@ -39,8 +39,9 @@ _FIXED = {
 def looks(names: Iterable[str]) -> dict[str, Look]:
     """How agents look that are drawn in one plot, by their names with options, in their order.
 
-    A scheduler has its own colour, whatever it is compared with; so have its variants, in other line styles, and
-    `tuned` has that of its rule. Names that no scheduler of the project has get what the others leave.
+    A scheduler has its own colour, whatever it is compared with; so have its variants, in other line styles as long as
+    there are some, and `tuned` has that of its rule. Names that no scheduler of the project has get what the others
+    leave.
     """
     wanted = list(dict.fromkeys(names))
     # Who has a look of its own gets it before others may take it; a name without options before those with some.
@@ -51,7 +52,8 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
         colours = [own.colour] if own else [colour for colour in COLOURS if colour not in _used(found)] or COLOURS
         first = STYLES.index(own.style) if own else 0
         styles = (*STYLES[first:], *STYLES[:first])
-        free = [Look(colour, style) for style in styles for colour in colours]
+        others = [colour for colour in COLOURS if colour not in colours]
+        free = [Look(colour, style) for chosen in (colours, others) for style in styles for colour in chosen]
         found[name] = next((look for look in free if look not in found.values()), free[len(found) % len(free)])
     return {name: found[name] for name in wanted}
 

@@ -42,3 +42,8 @@ def test_foreign_names_get_the_colours_that_are_left():
 
 def test_more_names_than_looks_are_drawn_all_the_same():
     assert len(looks([f"name-{n}" for n in range(60)])) == 60
+
+
+def test_many_variants_of_one_colour_are_told_apart() -> None:
+    names = ["ppo-equivariant", "ppo", "maskable-ppo", "recurrent-ppo", *(f"untrained:seed={n}" for n in range(4))]
+    assert len(set(looks(names).values())) == len(names)
