@@ -250,10 +250,11 @@ def _words(texts: Iterable[str]) -> list[str]:
 
 def _data(tree: Tree, named: set[str]) -> dict[str, str]:
     """Digests of the files of data that are named."""
-    scenarios = {found[2] for path in tree if (found := DATA.fullmatch(path)) and "presets" in path}
+    files = {path: (parts[1], parts[2]) for path in tree if (parts := DATA.fullmatch(path))}
+    scenarios = {stem for folder, stem in files.values() if folder.endswith("presets")}
     known = named if named & scenarios else named | {USUAL}
-    used = {path for path in tree if _is_data(path, known)} | _general(tree, known, known & scenarios)
-    found = {path: hashed(tree[path]) for path in used}
+    used = {path for path, (folder, stem) in files.items() if _is_named(folder, stem, known)}
+    found = {path: hashed(tree[path]) for path in used | _general(files, known, known & scenarios)}
     if TUNED in tree and named & {"tuned", "best-fixed"}:
         # Rules of other scenarios may come and go.
         parts = re.split(rb"^(?=\[)", tree[TUNED], flags=re.MULTILINE)
@@ -262,25 +263,20 @@ def _data(tree: Tree, named: set[str]) -> dict[str, str]:
     return found
 
 
-def _is_data(path: str, named: set[str]) -> bool:
-    """Whether it is a file of data that is named: by scenario, calibrations also with a framework behind it."""
-    parts = DATA.fullmatch(path)
-    if parts is None:
-        return False
-    folder, stem = parts[1], parts[2]
+def _is_named(folder: str, stem: str, named: set[str]) -> bool:
+    """Whether a file of data is named: by scenario, calibrations also with a framework behind it."""
     if folder.startswith(TRAINED):
         return folder.removeprefix(TRAINED) in named and stem in named
     return stem in named or (folder.endswith("calibrations") and any(stem.startswith(f"{name}-") for name in named))
 
 
-def _general(tree: Tree, named: set[str], scenarios: set[str]) -> set[str]:
-    """Policies that serve scenarios which have none of their own."""
-    found = {path: parts for path in tree if (parts := DATA.fullmatch(path)) and parts[1].startswith(TRAINED)}
-    own = {(parts[1], parts[2]) for parts in found.values()}
+def _general(files: Mapping[str, tuple[str, str]], named: set[str], scenarios: set[str]) -> set[str]:
+    """Paths of policies that serve scenarios which have none of their own; of each file folder and stem."""
+    own = set(files.values())
     return {
         path
-        for path, parts in found.items()
-        if parts[2] == GENERAL
-        and parts[1].removeprefix(TRAINED) in named
-        and any((parts[1], scenario) not in own for scenario in scenarios)
+        for path, (folder, stem) in files.items()
+        if stem == GENERAL
+        and folder.removeprefix(TRAINED) in named
+        and any((folder, scenario) not in own for scenario in scenarios)
     }

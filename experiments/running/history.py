@@ -4,7 +4,7 @@ import io
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
@@ -44,11 +44,9 @@ def tree_of_project() -> Tree:
 @lru_cache(maxsize=4)
 def tree_at(commit: str) -> Tree | None:
     """The project at a commit; None if git does not know it."""
-    files = _files_at(commit)
-    return None if files is None else {path: file for path, file in files.items() if path.endswith(SUFFIXES)}
+    return _files_at(commit, PACKAGES, SUFFIXES)
 
 
-@lru_cache(maxsize=64)
 def commit_of(sources: str, result: Path) -> str | None:
     """The last commit whose simulator and schedulers have this digest, when a result was committed or before.
 
@@ -63,25 +61,22 @@ def commit_of(sources: str, result: Path) -> str | None:
 
 @lru_cache(maxsize=256)
 def _sources_at(commit: str) -> str | None:
-    files = _files_at(commit)
-    return None if files is None else digest_of(_of_simulator(files))
+    files = _files_at(commit, SIMULATOR)
+    return None if files is None else digest_of((path, files[path]) for path in sorted(files, key=_place))
 
 
-def _of_simulator(files: Tree) -> Iterator[tuple[str, bytes]]:
-    """Its files in the order of `agents.provenance.sources`."""
-    for package in SIMULATOR:
-        for path in sorted(map(PurePosixPath, files)):
-            if path.parts[0] == package:
-                yield path.as_posix(), files[path.as_posix()]
+def _place(path: str) -> tuple[int, PurePosixPath]:
+    """Of a file in the order of `agents.provenance.sources`."""
+    return SIMULATOR.index(path.partition("/")[0]), PurePosixPath(path)
 
 
-def _files_at(commit: str) -> Tree | None:
-    """All files of the packages at a commit; None if git does not know it."""
-    packed = _git("archive", "--format=tar", commit, "--", *PACKAGES)
+def _files_at(commit: str, packages: Sequence[str], suffixes: str | tuple[str, ...] = "") -> Tree | None:
+    """Files of packages at a commit, all or those with these suffixes; None if git does not know it."""
+    packed = _git("archive", "--format=tar", commit, "--", *packages)
     if not packed:
         return None
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        files = [member for member in archive if member.isfile()]
+        files = [member for member in archive if member.isfile() and member.name.endswith(suffixes)]
         return {member.name: archive.extractfile(member).read() for member in files}  # type: ignore[union-attr]
 
 

@@ -100,13 +100,12 @@ def _reason_of_command(saved: Mapping[str, Any], now: Tree, place: Path) -> str:
     module = next((module for words, module in COMMANDS.items() if saved["command"].startswith(words)), None)
     made_at = commit_of(digest, place / provenance.OF_COMMAND)
     settings = saved["settings"]
-    if settings.get("agents", names) is None:
+    if "agents" in settings and settings["agents"] is None:
         # A comparison takes all that fit.
         settings = {**settings, "agents": names()}
-    before = _made_at(made_at, module, settings) if made_at and module else None
-    if before is None:
+    if module is None or made_at is None or (before := _made_at(made_at, module, settings)) is None:
         return "made by other code"
-    return _since(str(made_at), made_by(now, str(module), settings).differs_in(before))
+    return _since(made_at, made_by(now, module, settings).differs_in(before))
 
 
 def _since(commit: str, differ: Sequence[str]) -> str:

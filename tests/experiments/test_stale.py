@@ -205,9 +205,7 @@ def test_the_general_policy_counts_only_where_it_may_be_taken() -> None:
     assert policies(scenarios=["large"], agents=["greedy"]) == []
 
 
-def test_what_commands_left_is_judged_by_all_sources_or_by_those_of_a_commit(
-    project: Path,
-) -> None:
+def test_what_commands_left_is_judged_by_all_sources_or_by_those_of_a_commit(project: Path) -> None:
     def reasons() -> list[str]:
         return [result.reason for result in stale.results(project / "results", history.tree_of_project())]
 
