@@ -75,7 +75,10 @@ def settings(experiment: Experiment, options: Options) -> dict[str, Any]:
 
 
 def command(name: str, experiment: Experiment, options: Options) -> str:
-    """What repeats the results: without folder and workers, which do not decide them, and what is so anyway."""
+    """What repeats the results, without workers, which do not decide them, and what is so anyway.
+
+    Of folders it names those among the results that are not the experiment's own: that one holds another run.
+    """
     words = ["python", "-m", "experiments", name]
     words += ["--quick"] if options.quick else []
     words += [] if options.seeds is None else ["--seeds", f"{options.seeds}"]
@@ -87,6 +90,9 @@ def command(name: str, experiment: Experiment, options: Options) -> str:
             words.append(f"--{flag}" if value else f"--no-{flag}")
         else:
             words += [f"--{flag}", *map(str, value if isinstance(value, tuple) else (value,))]
+    folder = options.folder(name)
+    if folder.is_relative_to(RESULTS) and folder != results_folder(name, options.quick, None):
+        words += ["--out", folder.as_posix()]
     return shlex.join(words)
 
 

@@ -194,6 +194,16 @@ def test_the_saved_command_repeats_the_run() -> None:
     assert command("squares", squares.EXPERIMENT, Options()) == "python -m experiments squares"
 
 
+def test_the_saved_command_names_a_folder_among_the_results_that_holds_another_run_than_the_experiments_own() -> None:
+    def saved(*words: str) -> list[str]:
+        return command("squares", *parsed("squares", squares.EXPERIMENT, words)).split()[4:]
+
+    beside = ["--power", "3.0", "--out", "experiments/results/squares/cubes"]
+    assert saved(*beside) == beside
+    assert saved("--out", "experiments/results/squares") == []
+    assert saved("--out", "/elsewhere/squares") == []
+
+
 def test_cases_that_are_the_same_are_refused() -> None:
     twice = replace(squares.EXPERIMENT, cases=lambda quick: [{"number": 2}] * 2)
     with pytest.raises(ValueError, match="is there 2 times"):
