@@ -62,7 +62,7 @@ def report(rows: pd.DataFrame) -> str:
     lines = [
         {
             "scheduler": f"`{row.method}`",
-            "": row.kind,
+            "kind": row.kind,
             "time to target (s)": f"{row.target_s:.0f}",
             "reached": f"{row.reached} of {row.episodes}",
             "rounds": f"{row.rounds:.0f}",
