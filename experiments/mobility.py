@@ -22,7 +22,7 @@ from agents.training.jobs import EXACT
 from experiments.learning import Step, learned
 from experiments.running import Case, Experiment, Row
 from experiments.running.experiment import at_least
-from experiments.tables import markdown
+from experiments.tables import markdown, percent
 from splitgym.evaluation import HELD_OUT
 from splitgym.evaluation.look import COLOURS
 from splitgym.evaluation.statistics import Bootstrap, Estimate
@@ -200,7 +200,7 @@ def _gains(own: pd.DataFrame, chosen: list[str]) -> list[str]:
     for method in chosen:
         for other in (MIDDLE, STAYS):
             if other in chosen and method not in (MIDDLE, other):
-                gains = {speed: _percent(_gain(of, method, other)) for speed, of in own.groupby("speed")}
+                gains = {speed: percent(_gain(of, method, other)) for speed, of in own.groupby("speed")}
                 lines.append(
                     f"{method} against {other}: " + ", ".join(f"{gain} at {s:g} m/s" for s, gain in gains.items())
                 )
@@ -224,10 +224,6 @@ def _seconds(own: pd.DataFrame) -> list[np.ndarray]:
 
 def _said(found: Estimate) -> str:
     return f"{found.value:.1f} [{found.low:.1f}, {found.high:.1f}]"
-
-
-def _percent(found: Estimate) -> str:
-    return f"{100 * found.value:.0f} % [{100 * found.low:.0f}, {100 * found.high:.0f}]"
 
 
 def plot(rows: pd.DataFrame, figure: Figure) -> None:

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from splitgym.evaluation.statistics import Estimate
+
 
 def half_width(values: pd.Series) -> float:
     """Half width of the 95 % interval of the mean (Student's t); not a number for a single value."""
@@ -23,6 +25,11 @@ def if_reached(values: pd.Series, digits: int = 1) -> str:
     """`estimate` if all values are finite, else how many of them are: infinite ones stand for what was not reached."""
     reached = int(np.isfinite(values).sum())
     return estimate(values, digits) if reached == len(values) else f"{reached} of {len(values)}"
+
+
+def percent(found: Estimate) -> str:
+    """A fraction and its interval, in per cent."""
+    return f"{100 * found.value:.0f} % [{100 * found.low:.0f}, {100 * found.high:.0f}]"
 
 
 def markdown(rows: Iterable[Mapping[str, object]]) -> str:

@@ -16,7 +16,7 @@ import torch
 import agents
 from experiments.headroom.factors import gain, play, summary
 from experiments.running import Case, Experiment, Row
-from experiments.tables import markdown
+from experiments.tables import markdown, percent
 from splitgym.evaluation import HELD_OUT
 
 SCENARIO = "iot"
@@ -69,11 +69,11 @@ def report(rows: pd.DataFrame) -> str:
         }
         for row in summary(rows).itertuples()
     ]
-    gains = []
-    for agent, kind in AGENTS.items():
-        if agent != POLICY:
-            found = gain(rows, (LEARNED, POLICY), (kind, agent))
-            gains.append(f"- {agent}: {100 * found.value:.0f} % [{100 * found.low:.0f}, {100 * found.high:.0f}]")
+    gains = [
+        f"- {agent}: {percent(gain(rows, (LEARNED, POLICY), (kind, agent)))}"
+        for agent, kind in AGENTS.items()
+        if agent != POLICY
+    ]
     return "\n\n".join(
         [
             f"Means over {rows['episode'].nunique()} held-out episodes of `{SCENARIO}` with MNIST, real training, "

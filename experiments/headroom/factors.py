@@ -24,7 +24,7 @@ from agents.training.jobs import EXACT
 from experiments.headroom.factor_methods import ALGORITHM, FIXED, INDEX, KINDS, PRESETS, RULE, TUNED, UNTRAINED, Setting
 from experiments.learning import Step, learned
 from experiments.running import Case, Experiment, Row
-from experiments.tables import markdown
+from experiments.tables import markdown, percent
 from splitgym.evaluation import HELD_OUT
 from splitgym.evaluation.look import COLOURS
 from splitgym.evaluation.statistics import Bootstrap, Estimate
@@ -185,16 +185,12 @@ def report(rows: pd.DataFrame) -> str:
         ]
         gains = [
             f"{one} ({best[one]['method']}) against {other} ({best[other]['method']}): "
-            + _percent(gain(own, (one, best[one]["method"]), (other, best[other]["method"])))
+            + percent(gain(own, (one, best[one]["method"]), (other, best[other]["method"])))
             for one, other in PAIRS
             if one in best and other in best
         ]
         parts += [f"## {preset}", markdown(lines), "Less time:\n\n" + "\n".join(f"- {each}" for each in gains)]
     return "\n\n".join(parts)
-
-
-def _percent(found: Estimate) -> str:
-    return f"{100 * found.value:.0f} % [{100 * found.low:.0f}, {100 * found.high:.0f}]"
 
 
 def plot(rows: pd.DataFrame, figure: Figure) -> None:

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.reuse.two_cells import CHOSEN, CIRCLE_M, COORDINATED, EVERYWHERE, break_even_m
-from experiments.tables import markdown
+from experiments.tables import markdown, percent
 from splitgym.evaluation.look import COLOURS
 from splitgym.evaluation.statistics import Bootstrap, Estimate
 
@@ -44,7 +44,7 @@ def _by_distance(cells: pd.DataFrame) -> list[dict[str, str]]:
     return [
         {"distance": f"{distance:g} m"}
         | {way: _said(_mean(own[own["reuse"] == way], "round_s")) for way in WAYS}
-        | {f"{way} saves": _percent(_less(own, "round_s", way)) for way in WAYS[1:]}
+        | {f"{way} saves": percent(_less(own, "round_s", way)) for way in WAYS[1:]}
         for distance, own in cells.groupby("distance_m")
     ]
 
@@ -65,9 +65,9 @@ def _gains(own: pd.DataFrame) -> list[dict[str, str]]:
     return [
         {
             "rule": f"`{rule}`",
-            "round": _percent(_less(of, "round_s")),
-            "time to 80 %": _percent(_less(of, "target_s")),
-            "energy": _percent(_less(of, "energy_j")),
+            "round": percent(_less(of, "round_s")),
+            "time to 80 %": percent(_less(of, "target_s")),
+            "energy": percent(_less(of, "energy_j")),
         }
         for rule, of in own.groupby("rule", sort=False)
     ]
@@ -86,10 +86,6 @@ def _less(own: pd.DataFrame, column: str, way: str = CHOSEN) -> Estimate:
 
 def _said(found: Estimate) -> str:
     return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
-
-
-def _percent(found: Estimate) -> str:
-    return f"{100 * found.value:.0f} % [{100 * found.low:.0f}, {100 * found.high:.0f}]"
 
 
 def plot(rows: pd.DataFrame, figure: Figure) -> None:
