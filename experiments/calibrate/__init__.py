@@ -24,7 +24,7 @@ from experiments.calibrate.jobs import jobs, of_group
 from experiments.calibrate.logs import Log, finish, finished
 from experiments.calibrate.network import compact, network_section
 from experiments.calibrate.replays import Replay
-from experiments.calibrate.report import Comparison, errors, plot, table, twins, where
+from experiments.calibrate.report import EARLY, Comparison, errors, plot, table, twins, where
 from experiments.command_line import command_line
 from experiments.running import provenance
 from experiments.running.making import made_by_command
@@ -41,8 +41,6 @@ from splitgym.scenario import Scenario, build, file_name
 
 HELD_OUT = ("held-out seeds", "held-out patterns")
 GROUPS = ("fitted", *HELD_OUT)
-EARLY = 0.75
-"""Share of the target that is looked at as well: more runs reach it."""
 ALLOWED = {
     "runs": (15, 10_000),
     "steady_runs": (0, 10_000),

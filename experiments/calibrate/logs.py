@@ -219,22 +219,33 @@ def _check_arrays(arrays: Mapping[str, NDArray[Any]]) -> None:
 
 def run(job: Job, folder: Path) -> None:
     """Trains one run for real and saves its log; some once more, with the same decisions and other initial weights."""
-    rng = job.rng()
-    scenario, described = job.draw(rng)
     path = folder / job.file_name
     if not path.exists():
-        learner = Learner(scenario, job.framework, seed=job.number)
-        _play(learner, _decisions(learner, job, scenario.training.batch_size, rng), described).save(path)
+        trained(job).save(path)
     if job.again:
-        learner = Learner(scenario, job.framework, seed=job.number)
-        _initialise_again(learner, scenario, job.number)
-        _play(learner, Log.load(path).decisions(), described).save(folder / job.file_name_again)
+        trained_again(job, Log.load(path).decisions()).save(folder / job.file_name_again)
+
+
+def trained(job: Job) -> Log:
+    """The log of a run that is trained for real."""
+    rng = job.rng()
+    scenario, described = job.draw(rng)
+    learner = Learner(scenario, job.framework, seed=job.number)
+    return _play(learner, _decisions(learner, job, scenario.training.batch_size, rng), described)
+
+
+def trained_again(job: Job, decisions: Iterable[Decision]) -> Log:
+    """The same of a run with the same data and given decisions, and other initial weights."""
+    scenario, described = job.draw(job.rng())
+    learner = Learner(scenario, job.framework, seed=job.number)
+    _initialise_again(learner, scenario, job.number)
+    return _play(learner, decisions, described)
 
 
 def _decisions(learner: Learner, job: Job, batch_size: int, rng: Generator) -> Iterator[Decision]:
     """Those of the job's pattern, which hears the clients' losses as they come."""
     clients = len(learner.data_share)
-    group = patterns.Group(clients, np.exp(rng.uniform(np.log(0.1), 0.0, clients)))
+    group = patterns.Group(clients, np.exp(rng.uniform(np.log(0.1), 0.0, clients)), learner.class_counts)
     select = job.selection(group, rng)
     cuts, ratios = job.cut_layers(clients, cut_layers(learner), rng), job.ratios(rng)
     highest = learner.framework.allowed_ratio(batch_size)

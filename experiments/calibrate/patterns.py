@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from splitgym.arrays import Bools, Floats
+from splitgym.arrays import Bools, Floats, Ints
 
 Generator = np.random.Generator
 
@@ -22,6 +22,8 @@ class Group:
     count: int
     round_s: Floats
     """[C] seconds that each of them needs for a round."""
+    class_counts: Ints
+    """[C, K] samples of each class that each of them has."""
 
     def top(self, score: Floats, size: int) -> Bools:
         """[C] the clients of the highest scores."""
@@ -30,6 +32,9 @@ class Group:
         return chosen
 
 
+SPREAD = np.array([0.3, 0.5, 0.5, 0.7, 1.0, 1.0, 1.0])
+"""Standard deviations of the weights of an index at random, of what it sees: participation, absence, experience, loss,
+diversity, novelty, speed."""
 Selection = Callable[[Floats], Bools]
 """Which clients take part, from their losses, [C] to [C]; called once a round."""
 Pattern = Callable[[Group, Generator], Selection]
@@ -122,6 +127,31 @@ def unified(group: Group, rng: Generator) -> Selection:
     return select
 
 
+def by_index(group: Group, rng: Generator) -> Selection:
+    """Few, of the highest index: linear in what schedulers see of clients, as rule `index`, with weights at random."""
+    class_share = group.class_counts / group.class_counts.sum(1, keepdims=True)
+    data_share = group.class_counts.sum(1) / group.class_counts.sum()
+    diversity, speed = 1 / (class_share**2).sum(1), -np.log(group.round_s)
+    weights = SPREAD * rng.standard_normal(len(SPREAD))
+    size = number_between(1, max(2, group.count // 4), rng)
+    took_part, absence, experience = np.zeros((3, group.count))
+
+    def select(loss: Floats) -> Bools:
+        taught = ((experience + 0.5) * data_share) @ class_share
+        novelty = class_share @ (taught.mean() / (taught + 0.05 * taught.mean()))
+        seen = (took_part, np.log1p(absence), np.log1p(experience), np.log(loss), diversity, novelty, speed)
+        index = sum(
+            weight * (each - each.mean()) / max(each.std(), 1e-9) for weight, each in zip(weights, seen, strict=True)
+        )
+        chosen = group.top(index, size)
+        took_part[:] = chosen
+        absence[:] = np.where(chosen, 0.0, absence + 1)
+        experience[:] += chosen
+        return chosen
+
+    return select
+
+
 def delivered(group: Group, rng: Generator) -> Selection:
     """Asynchronous: always as many as at first, of those in flight that come first."""
     quorum = _quorum(group, rng)
@@ -176,6 +206,7 @@ FITTED = (
     bursts,
     fastest_first,
     loss_with_chance,
+    by_index,
 )
 """Patterns whose runs are fitted to; other seeds of them are held out."""
 HELD_OUT = (highest_loss, loss_per_second, unified)

@@ -18,6 +18,8 @@ from splitgym.evaluation.figures import save
 from splitgym.evaluation.look import COLOURS
 from splitgym.learning.surrogate.parameters import Parameters
 
+EARLY = 0.75
+"""Share of the target that is looked at as well: more runs reach it."""
 MISSED = 1.2
 """A run that misses the target counts, in a rank, as so many times its rounds."""
 DRAWS = 9
@@ -145,22 +147,23 @@ def table(parts: dict[str, dict[str, float]]) -> str:
 
 def where(rows: pd.DataFrame) -> str:
     """Markdown: mean error by kind of run."""
+    lines = ["| by | is | runs | accuracy MAE | bias |", "|---|---|---:|---:|---:|"]
+    for name, kind in kinds_of(rows).items():
+        for value, own in rows.groupby(kind):
+            lines.append(f"| {name} | {value} | {len(own)} | {own['error'].mean():.3f} | {own['bias'].mean():+.3f} |")
+    return "\n".join(lines)
+
+
+def kinds_of(rows: pd.DataFrame) -> dict[str, pd.Series]:
+    """What may decide how large an error is: the kind of each run, by what it is a kind of."""
     share = rows["participants"] / rows["clients"]
-    kinds = {
+    return {
         "pattern": rows["pattern"],
-        "cut layer": rows["cut_layer"],
+        "cut layer": rows["cut_layer"].astype(str),
         "mean phi": pd.cut(rows["aggregation_ratio"], [-1, 0.1, 0.4, 0.6, 0.9, 1.0]).astype(str),
-        "mean share of clients": pd.cut(share, [0, 0.3, 0.6, 0.95, 1.0]).astype(str),
+        "mean share of clients": pd.cut(share, [-1, 0.3, 0.6, 0.95, 1.0]).astype(str),
         "dirichlet_alpha": pd.cut(rows["dirichlet_alpha"], [0, 0.2, 0.35, 0.6, 100.0]).astype(str),
     }
-    lines = ["| by | is | runs | accuracy MAE | bias |", "|---|---|---:|---:|---:|"]
-    for name, kind in kinds.items():
-        for value, own in rows.groupby(kind):
-            if value != "nan":
-                lines.append(
-                    f"| {name} | {value} | {len(own)} | {own['error'].mean():.3f} | {own['bias'].mean():+.3f} |"
-                )
-    return "\n".join(lines)
 
 
 def plot(comparison: Comparison, path: Path) -> None:

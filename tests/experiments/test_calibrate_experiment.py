@@ -24,6 +24,8 @@ from splitgym.learning.surrogate.calibration import CUTS_BY_CLIENT, FOLDER_VARIA
 from splitgym.scenario import build
 
 SHIPPED = sorted(Path(calibration.__file__).with_name("calibrations").glob("*.toml"))
+ONE_CLASS = np.ones((4, 1), np.int64)
+"""A sample of each client."""
 
 
 def job(number: int = 3, pattern: str = "random_k", again: bool = False, steady: bool = False) -> Job:
@@ -33,7 +35,7 @@ def job(number: int = 3, pattern: str = "random_k", again: bool = False, steady:
 @pytest.mark.parametrize("pattern", [*patterns_of("epsl"), *patterns_of("async-psl")])
 def test_patterns_select_among_the_clients(pattern):
     rng = np.random.default_rng(0)
-    select = pattern(patterns.Group(5, rng.uniform(0.1, 1, 5)), rng)
+    select = pattern(patterns.Group(5, rng.uniform(0.1, 1, 5), rng.integers(1, 20, (5, 3))), rng)
     chosen = np.array([select(rng.random(5)) for _ in range(50)])
     assert chosen.shape == (50, 5)
     assert chosen.dtype == bool
@@ -53,7 +55,7 @@ def test_of_few_clients_numbers_are_uniform_of_many_log_uniform():
 
 def test_highest_loss_takes_those_of_the_highest_loss():
     rng = np.random.default_rng(4)
-    select = patterns.highest_loss(patterns.Group(4, np.ones(4)), rng)
+    select = patterns.highest_loss(patterns.Group(4, np.ones(4), ONE_CLASS[:4]), rng)
     chosen = select(np.array([0.1, 0.9, 0.3, 0.5]))
     assert np.array_equal(
         np.sort(np.array([0.1, 0.9, 0.3, 0.5])[chosen]), np.sort([0.9, 0.5, 0.3, 0.1][: chosen.sum()])
@@ -62,19 +64,19 @@ def test_highest_loss_takes_those_of_the_highest_loss():
 
 def test_those_are_taken_up_who_come_first():
     """Clients that need 1, 3 and 7 seconds, in the order in which mini-batches come, counted by hand."""
-    select = patterns.delivered(patterns.Group(3, np.array([7.0, 1.0, 3.0])), np.random.default_rng(0))
+    select = patterns.delivered(patterns.Group(3, np.array([7.0, 1.0, 3.0]), ONE_CLASS[:3]), np.random.default_rng(0))
     came = [int(np.flatnonzero(select(np.zeros(3))).item()) for _ in range(10)]
     # At 1, 2, 3, 3, 4, 5, 6, 6, 7, 7 s; of two at a time the one of the lower index.
     assert came == [1, 1, 1, 2, 1, 1, 1, 2, 0, 1]
 
 
 def test_the_server_waits_no_longer_than_its_patience_unless_nobody_comes():
-    group, rng = patterns.Group(3, np.array([0.05, 0.06, 50.0])), np.random.default_rng(0)
+    group, rng = patterns.Group(3, np.array([0.05, 0.06, 50.0]), ONE_CLASS[:3]), np.random.default_rng(0)
     select = patterns.delivered_in_time(group, rng)
     chosen = np.array([select(np.zeros(3)) for _ in range(20)])
     assert chosen[:, :2].all()
     assert not chosen[:, 2].any()
-    slow = patterns.delivered_in_time(patterns.Group(2, np.array([3.0, 70.0])), rng)
+    slow = patterns.delivered_in_time(patterns.Group(2, np.array([3.0, 70.0]), ONE_CLASS[:2]), rng)
     assert slow(np.zeros(2)).tolist() == [True, False]
 
 
