@@ -1,52 +1,35 @@
-"""How far the surrogate errs, read off the reports of its calibrations (experiments/results/calibrate)."""
+"""How far the surrogate errs, read off the reports of `calibrate.unseen` (experiments/results/calibrate/unseen)."""
 
-from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
-REPORTS = Path(__file__).parents[1] / "experiments/results/calibrate"
-
-
-def reports() -> list[Path]:
-    """Those of calibrations; what they cover beside is in reports of its own."""
-    return sorted(path for path in REPORTS.glob("*/*.md") if not path.stem.endswith("-variants"))
+REPORTS = sorted((Path(__file__).parents[1] / "experiments/results/calibrate/unseen").rglob("*.md"))
 
 
 def errors() -> str:
-    """Markdown table: errors on held-out runs, by calibration and target."""
-    head = (
-        "| calibration | target | held-out runs | accuracy MAE | of a second real run | rounds to the target | "
-        "agree on reaching | rank correlation |"
-    )
-    rows = [
-        f"| `{report.stem.removesuffix('-epsl')}` | {title.removeprefix('target ')} "
-        f"| {ours[0]} | {ours[1]} | {twin[1]} | {ours[3]} | {ours[5]} | {ours[6]} |"
-        for report in reports()
-        for title, table in tables(report)
-        if title.startswith("target")
-        for ours, twin in [(table["held out"], table["second twins for first"])]
-    ]
-    return "\n".join([head, "|---|" + "---:|" * 7, *rows])
+    """Markdown table: errors on runs that nothing was fitted to, by calibration, target and kind of run."""
+    return _joined("Errors")
 
 
 def worst() -> str:
     """Markdown table: of each quantity the value at which the accuracy errs most, by calibration."""
-    head = "| calibration | by | worst at | held-out runs | accuracy MAE | bias |"
-    rows = []
-    for report in reports():
-        (where,) = (table for title, table in tables(report) if title.startswith("Where"))
-        for by in dict.fromkeys(key.split("|")[0] for key in where):
-            key = max((key for key in where if key.split("|")[0] == by), key=lambda key: float(where[key][1]))
-            runs, error, bias = where[key]
-            rows.append(
-                f"| `{report.stem.removesuffix('-epsl')}` | {by} | {key.split('|')[1]} | {runs} | {error} | {bias} |"
-            )
-    return "\n".join([head, "|---|---|---|" + "---:|" * 3, *rows])
+    head, rule, *rows = _joined("Where").splitlines()
+    largest = [
+        max(own, key=lambda row: float(_cells(row)[4])) for _, own in groupby(rows, key=lambda row: _cells(row)[:2])
+    ]
+    return "\n".join([head.replace("| is |", "| worst at |"), rule, *largest])
 
 
-def tables(report: Path) -> Iterator[tuple[str, dict[str, list[str]]]]:
-    """Heading and rows of each table: cells by what its first column says; of the last table by the first two."""
-    for part in report.read_text(encoding="utf-8").split("\n### ")[1:]:
-        title, *lines = part.splitlines()
-        cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")][2:]
-        keys = 2 if title.startswith("Where") else 1
-        yield title, {"|".join(row[:keys]): row[keys:] for row in cells}
+def _joined(title: str) -> str:
+    """The table below a heading, of all reports."""
+    tables = [_table(report.read_text(encoding="utf-8"), title) for report in REPORTS]
+    return "\n".join([*tables[0], *(row for table in tables[1:] for row in table[2:])])
+
+
+def _table(text: str, title: str) -> list[str]:
+    """The lines of the table below a heading, head and rule first."""
+    return [line for line in text.split(f"## {title}\n")[1].split("\n## ")[0].splitlines() if line.startswith("|")]
+
+
+def _cells(row: str) -> list[str]:
+    return [cell.strip() for cell in row.strip("|").split("|")]

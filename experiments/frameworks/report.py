@@ -10,6 +10,9 @@ from experiments.curves import draw_curves
 from experiments.frameworks.methods import MAJORITY, TARGETS, methods
 from splitgym.evaluation.look import MOST_CURVES
 
+LEAST_SEEDS = 5
+"""From which on intervals are drawn."""
+
 
 def report(curves: pd.DataFrame) -> str:
     """What the numbers are, and the tables."""
@@ -98,19 +101,20 @@ def plot(curves: pd.DataFrame, figure: Figure) -> None:
     rows = [(partition, group) for partition in dict.fromkeys(curves["partition"]) for group in groups]
     figure.set_size_inches(12, 4.2 * len(rows))
     task, seeds = curves["task"].iloc[0], curves["seed"].nunique()
-    # The interval of two runs is as wide as the panel.
-    interval = seeds > 2
+    # The interval of fewer runs is as wide as the panel.
+    interval = seeds >= LEAST_SEEDS
     for row, (partition, group) in zip(figure.subplots(len(rows), 2, squeeze=False), rows, strict=True):
         own = curves[(curves["partition"] == partition) & curves["method"].isin(group)]
         draw_curves(row[0], own, "round", "percent", "method", names, interval)
         # Time zero is nowhere on a logarithmic axis.
         draw_curves(row[1], own[own["elapsed_s"] > 0], "simulated_s", "percent", "method", names, interval=False)
-        lowest = own[own["round"] > 0].groupby("method")["percent"].median().min() - 10
+        lowest = max(own[own["round"] > 0].groupby("method")["percent"].median().min() - 10, 0)
+        highest = min(own.groupby(["method", "round"])["percent"].mean().max() + 3, 100)
         for axes, label in zip(row, ("rounds", "simulated time (s)"), strict=True):
             axes.axhline(100 * TARGETS[task], color="0.4", linewidth=1)
             if task in MAJORITY:
                 axes.axhline(100 * MAJORITY[task][0], color="0.4", linewidth=1, linestyle=":")
-            axes.set(xlabel=label, ylabel="test accuracy (%)", title=f"{task}, {partition}", ylim=(max(lowest, 0), 100))
+            axes.set(xlabel=label, ylabel="test accuracy (%)", title=f"{task}, {partition}", ylim=(lowest, highest))
         row[1].set_xscale("log")
         row[1].legend(fontsize="small", loc="center left", bbox_to_anchor=(1.02, 0.5))
     runs = f"mean over {seeds} seeds" if seeds > 1 else "one seed"
