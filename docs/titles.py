@@ -23,7 +23,5 @@ TITLES = {
     "compare/iot-oracle/table": "Schedulers and an oracle in `iot`, surrogate: the table",
     "compare/iot-surrogate/README": "Schedulers in `iot`, surrogate: how it was run",
     "compare/iot-surrogate/table": "Schedulers in `iot`, surrogate: the table",
-    "frameworks/ham10000-b32/ham10000": "All frameworks on HAM10000, mini-batches of 32",
-    "frameworks/ham10000-long/ham10000": "All frameworks on HAM10000, 600 rounds",
     "train/table": "What `make train` compares",
 }
