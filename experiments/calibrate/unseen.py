@@ -8,7 +8,7 @@ steady, with phi 0 and one cut layer. Each is trained a second time with the sam
 weights: no forecast can be expected to be much nearer.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Literal
@@ -26,7 +26,9 @@ from experiments.tables import markdown
 from splitgym.arrays import Floats
 from splitgym.evaluation.look import COLOURS
 from splitgym.evaluation.statistics import Bootstrap
+from splitgym.inputs import InputError
 from splitgym.learning.surrogate import calibration_for
+from splitgym.parts import suggest
 from splitgym.scenario import build
 
 Name = Literal["iot", "iot-async-psl", "iot-wide", "bandwidth-limited", "toy", "epsl"]
@@ -61,16 +63,35 @@ class Cases:
     """Patterns of decisions, for each calibration."""
 
     calibrations: tuple[Name, ...] = ("iot", "iot-async-psl", "iot-wide", "bandwidth-limited", "toy")
-    """Which are judged; epsl needs SPLITGYM_DATA, and a minute for each run."""
+    """Which are judged; epsl needs SPLITGYM_DATA, and two minutes for each run."""
+    patterns: tuple[str, ...] = ()
+    """Of decisions; none: all."""
 
     def __call__(self, quick: bool) -> list[Case]:
         """Each pattern, steady and not; in the short form two patterns in `toy`, for twelve rounds."""
-        found = [
-            {"calibration": name, "pattern": pattern.__name__, "steady": steady, "rounds": RUNS[name].rounds}
+        if quick:
+            return self._of("toy", _patterns("toy")[:2], 12)
+        known = {pattern for name in self.calibrations for pattern in _patterns(name)}
+        for pattern in self.patterns:
+            if pattern not in known:
+                raise InputError(f"--patterns {pattern!r} is unknown, {suggest(pattern, known)}")
+        return [
+            case
             for name in self.calibrations
-            for pattern, steady in product(patterns_of(RUNS[name].framework), (False, True))
+            for case in self._of(name, [p for p in _patterns(name) if p in (self.patterns or known)], RUNS[name].rounds)
         ]
-        return [{**case, "calibration": "toy", "rounds": 12} for case in found[:4]] if quick else found
+
+    @staticmethod
+    def _of(name: Name, patterns: Sequence[str], rounds: int) -> list[Case]:
+        return [
+            {"calibration": name, "pattern": pattern, "steady": steady, "rounds": rounds}
+            for pattern, steady in product(patterns, (False, True))
+        ]
+
+
+def _patterns(calibration: Name) -> list[str]:
+    """Names of the patterns that its framework knows."""
+    return [pattern.__name__ for pattern in patterns_of(RUNS[calibration].framework)]
 
 
 def measure(case: Case, seed: int) -> list[Row]:
@@ -78,7 +99,7 @@ def measure(case: Case, seed: int) -> list[Row]:
     runs = RUNS[case["calibration"]]
     scenario = build(runs.scenario)
     known = calibration_for(scenario, runs.framework)
-    names = [pattern.__name__ for pattern in patterns_of(runs.framework)]
+    names = _patterns(case["calibration"])
     job = Job(
         FIRST + 2 * (len(names) * seed + names.index(case["pattern"])) + case["steady"],
         runs.scenario,
@@ -191,8 +212,10 @@ def _number(value: float) -> str:
 def plot(rows: pd.DataFrame, figure: Figure) -> None:
     """Rounds to the target of the scenario: of the surrogate and of a second real run, over those of the real run."""
     names = list(rows["calibration"].unique())
-    panels = figure.subplots(1, len(names), squeeze=False)[0]
-    figure.set_size_inches(3.4 * len(names), 3.6)
+    columns = min(len(names), 3)
+    lines = -(-len(names) // columns)
+    figure.set_size_inches(4 * columns, 3.4 * lines + 0.6)
+    panels = [figure.add_subplot(lines, columns, number + 1) for number in range(len(names))]
     for axes, name in zip(panels, names, strict=True):
         own = rows[rows["calibration"] == name]
         own = own[own["target"] == own["target"].max()]
@@ -209,7 +232,7 @@ def plot(rows: pd.DataFrame, figure: Figure) -> None:
         axes.set_title(f"{name}, target {own['target'].iloc[0]:g}", fontsize=10)
         axes.set_xlabel("rounds of a real run")
         axes.grid(alpha=0.3)
-    panels[0].set_ylabel("rounds of the other")
+        axes.set_ylabel("rounds of the other")
     figure.legend(
         *panels[0].get_legend_handles_labels(),
         loc="outside lower center",

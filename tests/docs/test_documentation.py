@@ -91,7 +91,7 @@ def test_environment_page_is_the_manual(pages, site):
     said = " ".join(pages[site / "environment.html"].text.split())
     headings = re.findall(r"^## (.*)$", inspect.getdoc(SplitLearningEnv), re.MULTILINE)
     assert [heading for heading in headings if heading not in said] == []
-    assert "It is worst with phi near 1" in said
+    assert "It is worst with phi above 0.6" in said
 
 
 def test_slices_page_has_the_manual(pages, site):
