@@ -28,7 +28,8 @@ def _joined(title: str) -> str:
 
 def _table(text: str, title: str) -> list[str]:
     """The lines of the table below a heading, head and rule first."""
-    return [line for line in text.split(f"## {title}\n")[1].split("\n## ")[0].splitlines() if line.startswith("|")]
+    section = text.partition(f"## {title}\n")[2].partition("\n## ")[0]
+    return [line for line in section.splitlines() if line.startswith("|")]
 
 
 def _cells(row: str) -> list[str]:

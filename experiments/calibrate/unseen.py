@@ -8,7 +8,7 @@ steady, with phi 0 and one cut layer. Each is trained a second time with the sam
 weights: no forecast can be expected to be much nearer.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Literal
@@ -26,9 +26,7 @@ from experiments.tables import markdown
 from splitgym.arrays import Floats
 from splitgym.evaluation.look import COLOURS
 from splitgym.evaluation.statistics import Bootstrap
-from splitgym.inputs import InputError
 from splitgym.learning.surrogate import calibration_for
-from splitgym.parts import suggest
 from splitgym.scenario import build
 
 Name = Literal["iot", "iot-async-psl", "iot-wide", "bandwidth-limited", "toy", "epsl"]
@@ -64,34 +62,15 @@ class Cases:
 
     calibrations: tuple[Name, ...] = ("iot", "iot-async-psl", "iot-wide", "bandwidth-limited", "toy")
     """Which are judged; epsl needs SPLITGYM_DATA, and two minutes for each run."""
-    patterns: tuple[str, ...] = ()
-    """Of decisions; none: all."""
 
     def __call__(self, quick: bool) -> list[Case]:
         """Each pattern, steady and not; in the short form two patterns in `toy`, for twelve rounds."""
-        if quick:
-            return self._of("toy", _patterns("toy")[:2], 12)
-        known = {pattern for name in self.calibrations for pattern in _patterns(name)}
-        for pattern in self.patterns:
-            if pattern not in known:
-                raise InputError(f"--patterns {pattern!r} is unknown, {suggest(pattern, known)}")
-        return [
-            case
+        found = [
+            {"calibration": name, "pattern": pattern.__name__, "steady": steady, "rounds": RUNS[name].rounds}
             for name in self.calibrations
-            for case in self._of(name, [p for p in _patterns(name) if p in (self.patterns or known)], RUNS[name].rounds)
+            for pattern, steady in product(patterns_of(RUNS[name].framework), (False, True))
         ]
-
-    @staticmethod
-    def _of(name: Name, patterns: Sequence[str], rounds: int) -> list[Case]:
-        return [
-            {"calibration": name, "pattern": pattern, "steady": steady, "rounds": rounds}
-            for pattern, steady in product(patterns, (False, True))
-        ]
-
-
-def _patterns(calibration: Name) -> list[str]:
-    """Names of the patterns that its framework knows."""
-    return [pattern.__name__ for pattern in patterns_of(RUNS[calibration].framework)]
+        return [{**case, "calibration": "toy", "rounds": 12} for case in found[:4]] if quick else found
 
 
 def measure(case: Case, seed: int) -> list[Row]:
@@ -99,7 +78,7 @@ def measure(case: Case, seed: int) -> list[Row]:
     runs = RUNS[case["calibration"]]
     scenario = build(runs.scenario)
     known = calibration_for(scenario, runs.framework)
-    names = _patterns(case["calibration"])
+    names = [pattern.__name__ for pattern in patterns_of(runs.framework)]
     job = Job(
         FIRST + 2 * (len(names) * seed + names.index(case["pattern"])) + case["steady"],
         runs.scenario,

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from experiments.calibrate.logs import Job, finished, run
-from experiments.calibrate.unseen import EXPERIMENT, FIRST, Cases, measure, report
-from splitgym.inputs import InputError
+from experiments.calibrate.unseen import EXPERIMENT, FIRST, measure, report
 from splitgym.learning.surrogate import calibration_for
 from splitgym.scenario import build
 
@@ -66,13 +65,3 @@ def test_the_report_says_how_many_times_a_second_run_the_surrogate_is_off():
 
 def test_the_short_form_asks_every_kind_of_case():
     assert {(case["calibration"], case["steady"]) for case in EXPERIMENT.cases(True)} == {("toy", False), ("toy", True)}
-
-
-def test_patterns_may_be_chosen_and_must_be_known():
-    some = Cases(("iot", "iot-async-psl"), ("unified", "delivered"))(False)
-    assert [(case["calibration"], case["pattern"]) for case in some[::2]] == [
-        ("iot", "unified"),
-        ("iot-async-psl", "delivered"),
-    ]
-    with pytest.raises(InputError, match="--patterns 'unifed' is unknown, did you mean 'unified'"):
-        Cases(patterns=("unifed",))(False)
