@@ -58,7 +58,7 @@ def cells(name, table, *begins):
             "epsl",
             0.75,
             28,
-            "| `epsl`, `edge6g`, `three-tier`, `hospitals` | {0} | {1} | not reached in 60 rounds | {3} |",
+            "| `epsl`, `edge6g`, `three-tier`, `hospitals` | {0} | {1} | not reached | {3} |",
         ),
     ],
 )
