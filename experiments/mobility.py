@@ -22,7 +22,7 @@ from agents.training.jobs import EXACT
 from experiments.learning import Step, learned
 from experiments.running import Case, Experiment, Row
 from experiments.running.experiment import at_least
-from experiments.tables import markdown, percent
+from experiments.tables import markdown, percent, with_interval
 from splitgym.evaluation import HELD_OUT
 from splitgym.evaluation.look import COLOURS
 from splitgym.evaluation.statistics import Bootstrap, Estimate
@@ -171,7 +171,10 @@ def report(rows: pd.DataFrame) -> str:
 
 def _times(own: pd.DataFrame) -> list[dict[str, str]]:
     return [
-        {"placement": method, **{f"{speed:g} m/s": _said(_mean(each)) for speed, each in of.groupby("speed")}}
+        {
+            "placement": method,
+            **{f"{speed:g} m/s": with_interval(_mean(each), 1) for speed, each in of.groupby("speed")},
+        }
         for method, of in own.groupby("method", sort=False)
     ]
 
@@ -220,10 +223,6 @@ def _mean(own: pd.DataFrame) -> Estimate:
 
 def _seconds(own: pd.DataFrame) -> list[np.ndarray]:
     return [own.sort_values("episode")["target_s"].to_numpy()]
-
-
-def _said(found: Estimate) -> str:
-    return f"{found.value:.1f} [{found.low:.1f}, {found.high:.1f}]"
 
 
 def plot(rows: pd.DataFrame, figure: Figure) -> None:

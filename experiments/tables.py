@@ -32,6 +32,11 @@ def percent(found: Estimate) -> str:
     return f"{100 * found.value:.0f} % [{100 * found.low:.0f}, {100 * found.high:.0f}]"
 
 
+def with_interval(found: Estimate, digits: int) -> str:
+    """A number and its interval."""
+    return f"{found.value:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
+
+
 def markdown(rows: Iterable[Mapping[str, object]]) -> str:
     """A table with a column for each key of the first row; the first column to the left, the others to the right."""
     rows = list(rows)

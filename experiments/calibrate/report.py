@@ -1,6 +1,6 @@
 """How near the surrogate comes to real runs that it was not fitted to."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
@@ -148,22 +148,26 @@ def table(parts: dict[str, dict[str, float]]) -> str:
 def where(rows: pd.DataFrame) -> str:
     """Markdown: mean error by kind of run."""
     lines = ["| by | is | runs | accuracy MAE | bias |", "|---|---|---:|---:|---:|"]
-    for name, kind in kinds_of(rows).items():
-        for value, own in rows.groupby(kind):
-            lines.append(f"| {name} | {value} | {len(own)} | {own['error'].mean():.3f} | {own['bias'].mean():+.3f} |")
+    for by, kind, own in by_kind(rows):
+        lines.append(f"| {by} | {kind} | {len(own)} | {own['error'].mean():.3f} | {own['bias'].mean():+.3f} |")
     return "\n".join(lines)
 
 
-def kinds_of(rows: pd.DataFrame) -> dict[str, pd.Series]:
-    """What may decide how large an error is: the kind of each run, by what it is a kind of."""
+def by_kind(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """What may decide how large an error is: by what runs are told apart, their kind, and the runs of that kind."""
     share = rows["participants"] / rows["clients"]
-    return {
+    kinds = {
         "pattern": rows["pattern"],
         "cut layer": rows["cut_layer"].astype(str),
         "mean phi": pd.cut(rows["aggregation_ratio"], [-1, 0.1, 0.4, 0.6, 0.9, 1.0]).astype(str),
         "mean share of clients": pd.cut(share, [-1, 0.3, 0.6, 0.95, 1.0]).astype(str),
         "dirichlet_alpha": pd.cut(rows["dirichlet_alpha"], [0, 0.2, 0.35, 0.6, 100.0]).astype(str),
     }
+    for by, kind in kinds.items():
+        for value, own in rows.groupby(kind):
+            # What no range holds.
+            if value != "nan":
+                yield by, str(value), own
 
 
 def plot(comparison: Comparison, path: Path) -> None:

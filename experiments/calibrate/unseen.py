@@ -20,9 +20,10 @@ from matplotlib.figure import Figure
 from experiments.calibrate.jobs import patterns_of
 from experiments.calibrate.logs import Job, trained, trained_again
 from experiments.calibrate.replays import Replay
-from experiments.calibrate.report import EARLY, MISSED, Comparison, errors, kinds_of, rounds_to
+from experiments.calibrate.report import EARLY, MISSED, Comparison, by_kind, errors, rounds_to
+from experiments.curves import legend_below
 from experiments.running import Case, Experiment, Row
-from experiments.tables import markdown
+from experiments.tables import markdown, with_interval
 from splitgym.arrays import Floats
 from splitgym.evaluation.look import COLOURS
 from splitgym.evaluation.statistics import Bootstrap
@@ -134,7 +135,7 @@ def _errors(rows: pd.DataFrame) -> Iterator[Mapping[str, object]]:
     for (name, target), of_all in rows.groupby(["calibration", "target"], sort=False):
         for kind, own in (("all", of_all), ("steady", of_all[of_all["steady"]])):
             rounds = int(own["rounds"].iloc[0])
-            surrogate, second = errors(own, rounds), errors(as_forecast(own), rounds)
+            surrogate, second = errors(own, rounds), errors(_as_forecast(own), rounds)
             yield {
                 "calibration": f"`{name}`",
                 "target": f"{target:g}",
@@ -150,7 +151,7 @@ def _errors(rows: pd.DataFrame) -> Iterator[Mapping[str, object]]:
             }
 
 
-def as_forecast(rows: pd.DataFrame) -> pd.DataFrame:
+def _as_forecast(rows: pd.DataFrame) -> pd.DataFrame:
     """The same runs with their second training in the place of the surrogate."""
     columns = {"error": "second_error", "bias": "second_bias", "surrogate_rounds": "second_rounds"}
     return rows.assign(**{name: rows[second] for name, second in columns.items()})
@@ -160,24 +161,23 @@ def _times(surrogate: Floats, second: Floats) -> str:
     found = Bootstrap([len(second)], seed=0).estimate(
         lambda own, other: own[0].mean(-1) / other[0].mean(-1), [surrogate], [second]
     )
-    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
+    return with_interval(found, 2)
 
 
 def _where(rows: pd.DataFrame) -> Iterator[Mapping[str, object]]:
     """Mean error by kind of run; it does not depend on the target."""
     for name, of_all in rows.groupby("calibration", sort=False):
         runs = of_all[of_all["target"] == of_all["target"].iloc[0]]
-        for by, kind in kinds_of(runs).items():
-            for value, own in runs.groupby(kind):
-                yield {
-                    "calibration": f"`{name}`",
-                    "by": by,
-                    "is": value,
-                    "runs": len(own),
-                    "accuracy": f"{own['error'].mean():.3f}",
-                    "too high by": f"{own['bias'].mean():+.3f}",
-                    "of a second run": f"{own['second_error'].mean():.3f}",
-                }
+        for by, kind, own in by_kind(runs):
+            yield {
+                "calibration": f"`{name}`",
+                "by": by,
+                "is": kind,
+                "runs": len(own),
+                "accuracy": f"{own['error'].mean():.3f}",
+                "too high by": f"{own['bias'].mean():+.3f}",
+                "of a second run": f"{own['second_error'].mean():.3f}",
+            }
 
 
 def _percent(share: float) -> str:
@@ -212,12 +212,7 @@ def plot(rows: pd.DataFrame, figure: Figure) -> None:
         axes.set_xlabel("rounds of a real run")
         axes.grid(alpha=0.3)
         axes.set_ylabel("rounds of the other")
-    figure.legend(
-        *panels[0].get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=2,
-        title="Rounds to the target; who misses it is at 1.2 times the rounds of a run",
-    )
+    legend_below(figure, "Rounds to the target; who misses it is at 1.2 times the rounds of a run", 2)
 
 
 EXPERIMENT = Experiment(

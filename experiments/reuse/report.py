@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.reuse.two_cells import CHOSEN, CIRCLE_M, COORDINATED, EVERYWHERE, break_even_m
-from experiments.tables import markdown, percent
+from experiments.tables import markdown, percent, with_interval
 from splitgym.evaluation.look import COLOURS
 from splitgym.evaluation.statistics import Bootstrap, Estimate
 
@@ -43,7 +43,7 @@ def report(rows: pd.DataFrame) -> str:
 def _by_distance(cells: pd.DataFrame) -> list[dict[str, str]]:
     return [
         {"distance": f"{distance:g} m"}
-        | {way: _said(_mean(own[own["reuse"] == way], "round_s")) for way in WAYS}
+        | {way: with_interval(_mean(own[own["reuse"] == way], "round_s"), 2) for way in WAYS}
         | {f"{way} saves": percent(_less(own, "round_s", way)) for way in WAYS[1:]}
         for distance, own in cells.groupby("distance_m")
     ]
@@ -55,7 +55,7 @@ def _of_rules(own: pd.DataFrame) -> list[dict[str, str]]:
         line = {"rule": f"`{rule}`"}
         for name, column in (("round (s)", "round_s"), ("80 % (s)", "target_s"), ("energy (J)", "energy_j")):
             for way in (COORDINATED, CHOSEN):
-                line[f"{name}, {way}"] = _said(_mean(of[of["reuse"] == way], column))
+                line[f"{name}, {way}"] = with_interval(_mean(of[of["reuse"] == way], column), 2)
         line["uses"] = " / ".join(f"{of[of['reuse'] == way]['uses'].mean():.2f}" for way in (COORDINATED, CHOSEN))
         lines.append(line)
     return lines
@@ -82,10 +82,6 @@ def _less(own: pd.DataFrame, column: str, way: str = CHOSEN) -> Estimate:
     """How much less a way takes than coordinated stations, as a fraction, on the same episodes or cells."""
     one, other = (own[own["reuse"] == each].sort_values("episode")[column].to_numpy() for each in (way, COORDINATED))
     return Bootstrap([len(one)], seed=0).estimate(lambda a, b: 1 - a[0].mean(-1) / b[0].mean(-1), [one], [other])
-
-
-def _said(found: Estimate) -> str:
-    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
 
 
 def plot(rows: pd.DataFrame, figure: Figure) -> None:

@@ -16,7 +16,7 @@ from experiments.calibrate.jobs import jobs, patterns_of
 from experiments.calibrate.logs import Job, Log, finished, run
 from experiments.calibrate.network import network_section
 from experiments.calibrate.replays import Replay
-from experiments.calibrate.report import rounds_to
+from experiments.calibrate.report import rounds_to, where
 from splitgym.inputs import InputError
 from splitgym.learning import Learner
 from splitgym.learning.surrogate import calibration, calibration_for
@@ -176,6 +176,13 @@ def test_rounds_to_a_target_are_interpolated():
     assert rounds_to(np.array([0.2, 0.4, 0.8]), rounds, 0.6) == pytest.approx(12.5)
     assert rounds_to(np.array([0.7, 0.4, 0.8]), rounds, 0.6) == 5
     assert rounds_to(np.array([0.2, 0.4, 0.5]), rounds, 0.6) == np.inf
+
+
+def test_kinds_of_runs_have_no_row_for_what_no_range_holds():
+    run = {"pattern": "unified", "cut_layer": "1", "aggregation_ratio": 0.0, "participants": 2, "clients": 4}
+    rows = pd.DataFrame([{**run, "dirichlet_alpha": alpha, "error": 0.1, "bias": 0.0} for alpha in (0.5, 1000.0)])
+    assert "nan" not in where(rows)
+    assert "| dirichlet_alpha | (0.35, 0.6] | 1 | 0.100 | +0.000 |" in where(rows)
 
 
 def test_jobs_are_of_all_patterns_and_some_are_trained_twice():
