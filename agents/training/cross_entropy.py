@@ -16,7 +16,7 @@ CANDIDATES, ELITE = 64, 10
 """Of the search; the elite of a generation are the parents of the next one."""
 SEEDS = 16
 """Episodes that every candidate plays, other ones in every generation, the same for all of it."""
-FINALISTS, FINAL_SEEDS = 16, 192
+FINALISTS, FINAL_SEEDS = 16, 512
 """Candidates that play more episodes at the end, and how many."""
 DEVIATION, LEAST_DEVIATION = 0.4, 0.02
 """Standard deviation of the first generation, and below which none falls."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
+from operator import itemgetter
 from typing import Any
 
 import gymnasium as gym
@@ -26,8 +27,8 @@ from splitgym.schedulers.tuned_rule import FIXED, INDEX, NOVELTY, RULES
 
 STAGES = ((4, 64), (16, 16), (32, 4), (64, 1))
 """Episodes that every candidate plays, and how many candidates are then left."""
-GENERATIONS = 40
-"""Of the search for the index."""
+GENERATIONS, SEARCHES = 120, 3
+"""Of a search for the index, and how many there are, each from a seed of its own: they end a few percent apart."""
 DENSE = 16
 """Clients up to which every number of them is tried, and every phi; beyond it candidates take longer."""
 
@@ -43,7 +44,9 @@ class Tuning:
     workers: int = 2
     """Processes."""
     generations: int = GENERATIONS
-    """Of the search for the index; fewer where cells are so large that each takes minutes."""
+    """Of a search for the index; fewer where cells are so large that each takes minutes."""
+    searches: int = SEARCHES
+    """For the index, whose best is noted."""
 
     def run(self) -> None:
         """Candidates play ever more episodes, and ever fewer of them are left."""
@@ -51,8 +54,9 @@ class Tuning:
 
         with command_line.checking_input():
             check_workers(self.workers)
-            if self.generations < 1:
-                raise InputError(f"--generations {self.generations}, allowed: at least 1")
+            for name in ("generations", "searches"):
+                if getattr(self, name) < 1:
+                    raise InputError(f"--{name} {getattr(self, name)}, allowed: at least 1")
             if not self.rules:
                 raise InputError(f"--rules names none, allowed: {', '.join(RULES)}")
             for rule in self.rules:
@@ -74,19 +78,27 @@ class Tuning:
 
     def _command(self, rule: str) -> str:
         """That tunes the rule alone."""
-        shorter = rule == INDEX and self.generations != GENERATIONS
-        generations = f" --generations {self.generations}" if shorter else ""
-        return f"python -m splitgym.agents.training.tune_rules --scenario {self.scenario} --rules {rule}{generations}"
+        usual = {"generations": GENERATIONS, "searches": SEARCHES} if rule == INDEX else {}
+        own = "".join(f" --{name} {getattr(self, name)}" for name in usual if getattr(self, name) != usual[name])
+        return f"python -m splitgym.agents.training.tune_rules --scenario {self.scenario} --rules {rule}{own}"
 
     def _tuned(self, rule: str, env: Any) -> tuple[dict[str, Any], float]:
         """Options of a rule and its mean time to target, s."""
-        if rule != INDEX:
-            return self._best(list(_candidates(rule, env)))
-        from .cross_entropy import Search  # noqa: PLC0415 - help need not import torch
+        if rule == INDEX:
+            return self._searched()
+        return self._best(list(_candidates(rule, env)))
 
-        search = Search(self.scenario, self.generations)
-        options = search.best()
-        return options, search.time_to_target_s(options, range(STAGES[-1][0]))
+    def _searched(self) -> tuple[dict[str, Any], float]:
+        """Options of the best index of all searches and its mean time to target, s."""
+        from splitgym.evaluation.processes import interrupts_ignored, worker_pool  # noqa: PLC0415 - likewise
+
+        from .cross_entropy import Search  # noqa: PLC0415 - likewise
+
+        with worker_pool(self.workers) as pool:
+            with interrupts_ignored():
+                searching = pool.map(partial(_index, self.scenario, self.generations), range(self.searches))
+            options, _ = min(searching, key=itemgetter(1))
+        return options, Search(self.scenario, self.generations).time_to_target_s(options, range(STAGES[-1][0]))
 
     def _best(self, candidates: list[dict[str, Any]]) -> tuple[dict[str, Any], float]:
         """Options of the best candidate and its mean time to target, s."""
@@ -100,6 +112,16 @@ class Tuning:
                 order = np.argsort(times, kind="stable")[:stay]
                 candidates, times = [candidates[i] for i in order], [times[i] for i in order]
         return candidates[0], times[0]
+
+
+def _index(scenario: str, generations: int, seed: int) -> tuple[dict[str, Any], float]:
+    """Options of the best index of a search, and its mean time to target in episodes that no search has used, s."""
+    from .cross_entropy import FINAL_SEEDS, SEEDS, Search  # noqa: PLC0415 - help need not import torch
+
+    search = Search(scenario, generations, seed)
+    options = search.best()
+    first = SEEDS * generations + FINAL_SEEDS
+    return options, search.time_to_target_s(options, range(first, first + FINAL_SEEDS))
 
 
 def _candidates(rule: str, env: Any) -> Iterator[dict[str, Any]]:

@@ -51,6 +51,8 @@ def wearables() -> Iterator[Method]:
     for cut in (1, 2):
         for rule in (f"greedy:cut_layer={cut}", f"unified:cut_layer={cut}"):
             yield Method(FIXED, rule)
+    for clients in (2, 3, 4, 6):
+        yield Method(FIXED, f"fastest-k:k={clients},cut_layer=1")
     yield Method(RULE, "unified", "common")
     for rule in ("exact-cuts", "unified:allocation=exact-cuts"):
         yield Method(RULE, rule, "by client", opened)
@@ -98,15 +100,23 @@ class Setting:
     """Its section; rewards are told best apart where a budget is not far from what schedulers need."""
     learner: str = "surrogate"
     """What a policy learns on."""
+    searched: Mapping[str, Any] = field(default_factory=dict)
+    """Sections, beside the preset's, with which the index is searched, for all methods that use one."""
     by_default: bool = True
     """Whether it is run unless others are asked for."""
 
 
 PRESETS: Mapping[str, Setting] = {
-    "stragglers": Setting("async-psl", stragglers, {"time_budget_s": 300.0, "max_rounds": 600}),
+    "stragglers": Setting(
+        "async-psl",
+        stragglers,
+        {"time_budget_s": 300.0, "max_rounds": 600},
+        searched={"training": {"quorum": 1}},
+    ),
     "wearables": Setting("psl", wearables),
     # No surrogate knows what its codecs cost in accuracy.
     "narrowband": Setting("psl", narrowband, learner="train", by_default=False),
     "highway": Setting("multi-hop", placements, by_default=False),
     "campus": Setting("multi-hop", placements, by_default=False),
+    "mesh": Setting("multi-hop", placements, by_default=False),
 }

@@ -9,6 +9,8 @@ rounds, from drawn weights. All play the same held-out episodes with real traini
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 import gymnasium as gym
@@ -21,18 +23,19 @@ from matplotlib.lines import Line2D
 import agents
 from agents.training.cross_entropy import Search
 from agents.training.jobs import EXACT
-from experiments.headroom.factor_methods import ALGORITHM, FIXED, INDEX, KINDS, PRESETS, RULE, TUNED, UNTRAINED, Setting
+from experiments.headroom.factor_methods import ALGORITHM, FIXED, INDEX, KINDS, PRESETS, RULE, TUNED, UNTRAINED
 from experiments.learning import Step, learned
 from experiments.running import Case, Experiment, Row
 from experiments.tables import markdown, percent
 from splitgym.evaluation import HELD_OUT
 from splitgym.evaluation.look import COLOURS
 from splitgym.evaluation.statistics import Bootstrap, Estimate
+from splitgym.scenario import build
 
 STEPS, REAL_STEPS = 1_000_000, 10_240
 """Rounds that a policy learns from, of the surrogate and of real training."""
-GENERATIONS = 20
-"""Of the search for the index, on training seeds of the surrogate."""
+GENERATIONS = 60
+"""Of the search for the index, on training seeds of the surrogate; with twice as many it is no better in `iot`."""
 EPISODES = 10
 """Held-out episodes for each seed; a policy of each seed plays those of its seed."""
 PAIRS = (
@@ -92,12 +95,12 @@ def measure(case: Case, seed: int) -> list[Row]:
     env: Any = gym.make("SplitLearning-v0", disable_env_checker=True, learner=case["plays"], **environment).unwrapped
     if method.agent == ALGORITHM:
         can_imitate = case["steps"] and setting.learner == "surrogate"
-        index = _named(_tuned(env, setting, seed)) if can_imitate else None
+        index = _named(_tuned(env, case["preset"], seed)) if can_imitate else None
         step = learned(ALGORITHM, case["steps"], seed, setting.learner, environment, index)
     else:
         name, options = agents.parse(method.agent)
         if method.kind == TUNED:
-            options |= _tuned(env, setting, seed, 1 if case["quick"] else GENERATIONS)
+            options |= _tuned(env, case["preset"], seed, 1 if case["quick"] else GENERATIONS)
         step = _ruled(agents.make(name, env, **options))
     first = HELD_OUT + EPISODES * seed
     return [{"episode": episode, **play(env, step, episode)} for episode in range(first, first + EPISODES)]
@@ -121,10 +124,18 @@ def play(env: Any, step: Step, seed: int) -> Row:
     }
 
 
-def _tuned(env: Any, setting: Setting, seed: int, generations: int = GENERATIONS) -> dict[str, Any]:
+def _tuned(env: Any, preset: str, seed: int, generations: int = GENERATIONS) -> dict[str, Any]:
     """Options of the index for an environment; where placements are decided, it takes that of the shortest round."""
     placement = {"placement": "best"} if env.system.program.plans.placements > 1 else {}
-    return Search(env.scenario, generations, seed, setting.framework).best() | placement
+    return dict(_searched(preset, seed, generations)) | placement
+
+
+@cache
+def _searched(preset: str, seed: int, generations: int) -> Mapping[str, Any]:
+    """Options of the index, which every method of a preset and a seed uses; a search takes minutes."""
+    setting = PRESETS[preset]
+    sections = {"episode": setting.episode, **setting.searched}
+    return MappingProxyType(Search(build(preset, sections), generations, seed, setting.framework).best())
 
 
 def _named(options: Mapping[str, Any]) -> str:

@@ -78,6 +78,26 @@ def table(**seconds: list[float]) -> pd.DataFrame:
     )
 
 
+def test_methods_of_a_seed_share_one_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has the sections that the preset names for it, whatever a method itself opens."""
+    searches = []
+
+    class Once:
+        def __init__(self, scenario: Any, *rest: Any) -> None:
+            searches.append((scenario.training.quorum, *rest))
+
+        def best(self) -> dict[str, Any]:
+            return {"offset": 0.5}
+
+    monkeypatch.setattr(factors, "Search", Once)
+    opened = {"plan": {"quorum": "decided"}}
+    env = gym.make("SplitLearning-v0", scenario="stragglers", framework="async-psl", learner="surrogate", **opened)
+    for seed in (0, 0, 1):
+        assert factors._tuned(env.unwrapped, "stragglers", seed, 3) == {"offset": 0.5}
+    factors._searched.cache_clear()
+    assert searches == [(1, 3, 0, "async-psl"), (1, 3, 1, "async-psl")]
+
+
 def test_gains_by_hand() -> None:
     rows = table(slow=[100.0] * 8 + [300.0] * 2, learned=[70.0] * 10)
     found = gain(rows, (KINDS[4], ALGORITHM), (FIXED, "slow"))

@@ -70,6 +70,31 @@ def test_of_few_clients_every_number_is_tried_of_many_a_geometric_series(clients
     assert sorted({options["k"] for options in tune_rules._candidates("fastest-k", env)}) == numbers
 
 
+def test_the_best_index_of_several_searches_is_noted(tmp_path, monkeypatch):
+    """The second of three; the command names what differs from the usual."""
+    found = {0: (0.1, 7.0), 1: (0.2, 5.0), 2: (0.3, 6.0)}
+
+    def made_up(scenario, generations, seed):
+        offset, time_s = found[seed]
+        return {"offset": offset}, time_s
+
+    monkeypatch.setattr(tune_rules, "_index", made_up)
+    monkeypatch.setattr(tuned_rule, "TABLE", tmp_path / "table.toml")
+    monkeypatch.setattr("splitgym.evaluation.processes.worker_pool", ThreadPoolExecutor)
+    (tmp_path / "table.toml").write_text("")
+    Tuning(scenario="toy", rules=(INDEX,), generations=2).run()
+    noted = tomllib.loads((tmp_path / "table.toml").read_text())["toy"][INDEX]
+    assert noted["options"] == {"offset": 0.2}
+    command = "python -m splitgym.agents.training.tune_rules --scenario toy --rules index"
+    assert noted["command"] == f"{command} --generations 2"
+
+
+@pytest.mark.parametrize("name", ["generations", "searches"])
+def test_fewer_than_one_search_or_generation_is_refused(name):
+    with pytest.raises(ValueError, match=f"--{name} 0, allowed: at least 1"):
+        Tuning(scenario="toy", rules=(INDEX,), **{name: 0}).run()
+
+
 def test_unknown_rules_are_refused():
     with pytest.raises(ValueError, match="rule = 'fastest' is unknown"):
         Tuning(scenario="toy", rules=("fastest",)).run()
