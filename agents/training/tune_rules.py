@@ -46,7 +46,7 @@ class Tuning:
     generations: int = GENERATIONS
     """Of a search for the index; fewer where cells are so large that each takes minutes."""
     searches: int = SEARCHES
-    """For the index, whose best is noted."""
+    """How many searches there are for the index, each from a seed of its own; the best of what they find is noted."""
 
     def run(self) -> None:
         """Candidates play ever more episodes, and ever fewer of them are left."""
